@@ -1,0 +1,23 @@
+//! The words a person may type, as typed. What they mean is decided by the commands.
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Runs I/O-bound work on many threads and loses nothing.
+#[derive(Debug, Parser)]
+#[command(name = "silkmill", version, propagate_version = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {}
+
+/// When to do what a terminal makes pleasant: progress, colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}

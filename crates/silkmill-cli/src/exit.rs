@@ -1,0 +1,27 @@
+//! The exit codes, which are a contract.
+
+use std::process::ExitCode;
+
+/// How a run ended, as the shell sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Something was replaced; every row has a response.
+    Success,
+    /// Nothing matched; some rows are errors.
+    Partial,
+    /// A usage, set-up or file error; each one was named.
+    Error,
+    /// ^C.
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Success => 0,
+            Exit::Partial => 1,
+            Exit::Error => 2,
+            Exit::Interrupted => 130,
+        })
+    }
+}

@@ -1,0 +1,28 @@
+//! The `silkmill` binary: words in, work, words out.
+//!
+//! Only this crate prints, reads the environment, or exits.
+
+mod args;
+mod exit;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::exit::Exit;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("silkmill: {error:#}");
+            Exit::Error.into()
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<Exit> {
+    match command {}
+}

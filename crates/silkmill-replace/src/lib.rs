@@ -1,0 +1,1 @@
+//! Finds text in many files and replaces it safely.

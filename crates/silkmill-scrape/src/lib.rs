@@ -1,0 +1,1 @@
+//! Fetches URLs and reads what they say.

@@ -1,0 +1,1 @@
+//! Threads that return values, and a thread pool for blocking work.
