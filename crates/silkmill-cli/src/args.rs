@@ -1,5 +1,9 @@
 //! The words a person may type, as typed. What they mean is decided by the commands.
 
+mod fetch;
+
+pub(crate) use fetch::{FetchArgs, Format, ListArgs, Method, ScrapeArgs};
+
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Runs I/O-bound work on many threads and loses nothing.
@@ -11,7 +15,10 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {}
+pub(crate) enum Command {
+    Fetch(FetchArgs),
+    Scrape(ScrapeArgs),
+}
 
 /// When to do what a terminal makes pleasant: progress, colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -1,0 +1,4 @@
+//! The commands, one each.
+
+pub(crate) mod fetch;
+pub(crate) mod scrape;
