@@ -1,1 +1,5 @@
 //! Fetches URLs and reads what they say.
+
+mod document;
+mod draft;
+mod parse;
