@@ -1,5 +1,16 @@
 //! Fetches URLs and reads what they say.
 
+mod budget;
+pub mod charset;
+mod css;
 mod document;
 mod draft;
+mod extract;
+mod field;
 mod parse;
+mod problem;
+mod view;
+mod xpath;
+
+pub use extract::{Extracted, Extractor};
+pub use field::{Field, FieldError};
