@@ -46,7 +46,8 @@ impl Field {
     /// variable, a namespace prefix, a number where nodes are needed.
     pub fn xpath(spec: &str) -> Result<Field, FieldError> {
         let (name, text) = split_name(spec);
-        let query = XPath::compile(text).map_err(|problem| FieldError::new(XPATH, text, problem))?;
+        let query =
+            XPath::compile(text).map_err(|problem| FieldError::new(XPATH, text, problem))?;
         Ok(Field { name: name.to_owned(), query: Query::XPath(query) })
     }
 
