@@ -24,20 +24,31 @@
 //! workers to it. What a page says is found by the pure middle: [`Extractor`].
 
 mod address;
+mod budget;
+pub mod charset;
 mod client;
 mod connection;
+mod css;
+mod document;
+mod draft;
 mod error;
 mod extract;
 mod fault;
+mod field;
 mod options;
 mod outcome;
+mod parse;
+mod problem;
 mod retry;
 mod run;
 mod source;
 mod trace;
+mod view;
+mod xpath;
 
 pub use error::Error;
-pub use extract::{Extracted, Extractor, Field, FieldError};
+pub use extract::{Extracted, Extractor};
+pub use field::{Field, FieldError};
 pub use options::{Method, Options};
 pub use outcome::{Failure, FailureKind, Phase, Row, Timing};
 pub use run::{Summary, run};

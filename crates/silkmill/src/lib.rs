@@ -54,6 +54,8 @@ mod executor;
 mod exit;
 mod future;
 mod map;
+#[cfg(all(test, loom))]
+mod models;
 mod queue;
 mod stats;
 mod sync;

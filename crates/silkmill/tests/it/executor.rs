@@ -19,7 +19,7 @@ fn a_panic_is_a_result_and_the_worker_lives_on() {
     let pool =
         ThreadPoolExecutor::builder().max_workers(1).thread_name_prefix("mill").build().unwrap();
 
-    let error = pool.submit(|| panic!("broken")).result().map(|()| ()).unwrap_err();
+    let error = pool.submit(|| panic!("broken")).result().unwrap_err();
 
     assert_eq!(error.message(), "broken");
     assert_eq!(error.thread_name(), Some("mill-0"));

@@ -16,7 +16,7 @@ fn a_panic_is_a_value_with_message_payload_and_thread_name() {
     let thread =
         Builder::new().name("doomed").spawn(|| panic!("no luck, {}", current().name())).unwrap();
 
-    let error = thread.join().map(|()| ()).unwrap_err();
+    let error = thread.join().unwrap_err();
 
     assert_eq!(error.kind(), TaskErrorKind::Panicked);
     assert_eq!(error.message(), "no luck, doomed");
@@ -28,7 +28,7 @@ fn a_panic_is_a_value_with_message_payload_and_thread_name() {
 fn a_payload_that_is_no_string_arrives_whole() {
     let thread = Thread::spawn(|| std::panic::panic_any(42_u8));
 
-    let error = thread.join().map(|()| ()).unwrap_err();
+    let error = thread.join().unwrap_err();
 
     assert_eq!(error.message(), "");
     assert_eq!(*error.into_payload().unwrap().downcast::<u8>().unwrap(), 42);

@@ -1,0 +1,505 @@
+//! The tree while it is being built: linked nodes that the parser may still move.
+//!
+//! [`Draft`] is what `html5ever` writes to. When parsing ends, [`Draft::freeze`] walks it once and
+//! lays it out as a [`Document`]. It counts what it stores, and leaves the limits to
+//! [`crate::parse`].
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell, RefMut};
+
+use html5ever::interface::{ElemName, ElementFlags, NodeOrText, QuirksMode, TreeSink};
+use html5ever::tendril::StrTendril;
+use html5ever::{Attribute as Markup, LocalName, Namespace, QualName, local_name, ns};
+
+use crate::document::{Attribute, Document, Kind, NONE, Node, NodeId};
+
+/// Most attributes of one element; the rest are dropped. Pages in the wild stay below a hundred.
+pub(crate) const ATTRIBUTES_MAX: usize = 256;
+
+/// How the parser names a node: the index, and the name it asks for most.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    pub(crate) id: NodeId,
+    name: Name,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Name {
+    ns: Namespace,
+    local: LocalName,
+}
+
+impl ElemName for &Name {
+    fn ns(&self) -> &Namespace {
+        &self.ns
+    }
+
+    fn local_name(&self) -> &LocalName {
+        &self.local
+    }
+}
+
+#[derive(Debug)]
+struct Draftnode {
+    kind: Kind,
+    name: LocalName,
+    parent: NodeId,
+    first_child: NodeId,
+    last_child: NodeId,
+    previous: NodeId,
+    next: NodeId,
+    /// An element: the range of its attributes. A text or comment: its first and last chunk.
+    content: (u32, u32),
+}
+
+/// A run of text. A text node is a chain of them, because the parser may come back to an old one.
+#[derive(Debug)]
+struct Chunk {
+    start: u32,
+    end: u32,
+    next: u32,
+}
+
+#[derive(Debug, Default)]
+struct Store {
+    nodes: Vec<Draftnode>,
+    chunks: Vec<Chunk>,
+    text: String,
+    attributes: Vec<Attribute>,
+    values: String,
+}
+
+/// Where `html5ever` builds the tree.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    store: RefCell<Store>,
+    /// The `head` element and the first title that is its child.
+    head: Cell<NodeId>,
+    head_title: Cell<NodeId>,
+    head_title_is_closed: Cell<bool>,
+    /// Nodes looked at while moving children, and attributes compared: work beyond the tokens.
+    extra_work: Cell<u64>,
+    dropped: Cell<bool>,
+}
+
+impl Draft {
+    pub(crate) fn new() -> Draft {
+        let draft = Draft {
+            store: RefCell::default(),
+            head: Cell::new(NONE),
+            head_title: Cell::new(NONE),
+            head_title_is_closed: Cell::new(false),
+            extra_work: Cell::new(0),
+            dropped: Cell::new(false),
+        };
+        draft.create(Kind::Document, local_name!(""), (0, 0));
+        draft
+    }
+
+    /// Nodes created so far; the index that the next one gets.
+    pub(crate) fn node_count(&self) -> u32 {
+        self.store.borrow().nodes.len() as u32
+    }
+
+    /// Bytes of text, comments and attribute values stored so far.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        let store = self.store.borrow();
+        store.text.len() + store.values.len()
+    }
+
+    /// The work done since the last call that no token accounts for.
+    pub(crate) fn take_extra_work(&self) -> u64 {
+        self.extra_work.take()
+    }
+
+    /// Whether a `title` in the head is complete. No later markup can put another title before it:
+    /// only children of the head and of what precedes it come earlier in the tree, new ones are
+    /// appended to the head, and what the parser inserts elsewhere it inserts below `body`.
+    pub(crate) fn title_is_decided(&self) -> bool {
+        self.head_title_is_closed.get()
+    }
+
+    fn store(&self) -> RefMut<'_, Store> {
+        self.store.borrow_mut()
+    }
+
+    fn create(&self, kind: Kind, name: LocalName, content: (u32, u32)) -> NodeId {
+        self.store().create(kind, name, content)
+    }
+
+    fn note_title(&self, parent: NodeId, child: NodeId) {
+        let store = self.store.borrow();
+        let is = |id: NodeId, name| {
+            let node = &store.nodes[id as usize];
+            node.kind == Kind::Html && node.name == name
+        };
+        if self.head.get() == NONE && is(child, local_name!("head")) {
+            self.head.set(child);
+        } else if parent == self.head.get()
+            && self.head_title.get() == NONE
+            && is(child, local_name!("title"))
+        {
+            self.head_title.set(child);
+        }
+    }
+
+    /// Lays the tree out in document order.
+    pub(crate) fn freeze(self, truncated: bool) -> Document {
+        let store = self.store.into_inner();
+        let mut document = Document {
+            nodes: Vec::with_capacity(store.nodes.len()),
+            text: String::with_capacity(store.text.len()),
+            truncated: truncated || self.dropped.get(),
+            ..Document::default()
+        };
+        store.lay_out(&mut document);
+        document.attributes = store.attributes;
+        document.values = store.values;
+        document
+    }
+}
+
+impl Store {
+    fn node(&mut self, id: NodeId) -> &mut Draftnode {
+        &mut self.nodes[id as usize]
+    }
+
+    fn create(&mut self, kind: Kind, name: LocalName, content: (u32, u32)) -> NodeId {
+        let id = self.nodes.len() as NodeId;
+        self.nodes.push(Draftnode {
+            kind,
+            name,
+            parent: NONE,
+            first_child: NONE,
+            last_child: NONE,
+            previous: NONE,
+            next: NONE,
+            content,
+        });
+        id
+    }
+
+    fn create_text(&mut self, kind: Kind, text: &str) -> NodeId {
+        let chunk = self.chunk(text);
+        self.create(kind, local_name!(""), (chunk, chunk))
+    }
+
+    fn chunk(&mut self, text: &str) -> u32 {
+        let start = self.text.len() as u32;
+        self.text.push_str(text);
+        self.chunks.push(Chunk { start, end: self.text.len() as u32, next: NONE });
+        self.chunks.len() as u32 - 1
+    }
+
+    /// Adds to a text node: in place when nothing was written since, else as a new chunk.
+    fn extend_text(&mut self, id: NodeId, text: &str) {
+        let last = self.node(id).content.1;
+        if self.chunks[last as usize].end == self.text.len() as u32 {
+            self.text.push_str(text);
+            self.chunks[last as usize].end = self.text.len() as u32;
+        } else {
+            let chunk = self.chunk(text);
+            self.chunks[last as usize].next = chunk;
+            self.node(id).content.1 = chunk;
+        }
+    }
+
+    fn push_attribute(&mut self, attribute: &Markup) {
+        let name = match &attribute.name.prefix {
+            Some(prefix) if !prefix.is_empty() => {
+                LocalName::from(format!("{prefix}:{}", attribute.name.local))
+            }
+            _ => attribute.name.local.clone(),
+        };
+        let start = self.values.len() as u32;
+        self.values.push_str(&attribute.value);
+        self.attributes.push(Attribute { name, value: (start, self.values.len() as u32) });
+    }
+
+    /// The attributes of an element lie together, so the old ones are repeated at the end.
+    fn add_attributes(&mut self, id: NodeId, added: &[Markup]) {
+        let (start, end) = self.node(id).content;
+        let new_start = self.attributes.len() as u32;
+        for index in start..end {
+            let &Attribute { ref name, value } = &self.attributes[index as usize];
+            let name = name.clone();
+            self.attributes.push(Attribute { name, value });
+        }
+        for attribute in added {
+            self.push_attribute(attribute);
+        }
+        self.node(id).content = (new_start, self.attributes.len() as u32);
+    }
+
+    fn append(&mut self, parent: NodeId, child: NodeId) {
+        let last = std::mem::replace(&mut self.node(parent).last_child, child);
+        let node = self.node(child);
+        node.parent = parent;
+        node.previous = last;
+        match last {
+            NONE => self.node(parent).first_child = child,
+            _ => self.node(last).next = child,
+        }
+    }
+
+    fn insert_before(&mut self, sibling: NodeId, child: NodeId) {
+        let &mut Draftnode { parent, previous, .. } = self.node(sibling);
+        self.node(sibling).previous = child;
+        let node = self.node(child);
+        node.parent = parent;
+        node.previous = previous;
+        node.next = sibling;
+        match previous {
+            NONE => self.node(parent).first_child = child,
+            _ => self.node(previous).next = child,
+        }
+    }
+
+    fn detach(&mut self, id: NodeId) {
+        let node = self.node(id);
+        let (parent, previous, next) = (node.parent, node.previous, node.next);
+        (node.parent, node.previous, node.next) = (NONE, NONE, NONE);
+        if parent == NONE {
+            return;
+        }
+        match previous {
+            NONE => self.node(parent).first_child = next,
+            _ => self.node(previous).next = next,
+        }
+        match next {
+            NONE => self.node(parent).last_child = previous,
+            _ => self.node(next).previous = previous,
+        }
+    }
+
+    /// Adds text after `last`, a child of the same parent, without making two texts neighbours.
+    fn extends(&mut self, last: NodeId, text: &str) -> bool {
+        let is_text = last != NONE && self.node(last).kind == Kind::Text;
+        if is_text {
+            self.extend_text(last, text);
+        }
+        is_text
+    }
+
+    /// Walks the tree in document order with its links alone: no stack, no recursion.
+    fn lay_out(&self, document: &mut Document) {
+        let mut parent = NONE;
+        let mut previous = NONE;
+        let mut draft = Document::ROOT;
+        loop {
+            let id = document.nodes.len() as NodeId;
+            let node = self.laid_out(draft, parent, previous, document);
+            document.nodes.push(node);
+            let node = &self.nodes[draft as usize];
+            if node.first_child != NONE {
+                (parent, previous, draft) = (id, NONE, node.first_child);
+                continue;
+            }
+            let mut closed = id;
+            loop {
+                close(document, closed);
+                let node = &self.nodes[draft as usize];
+                if node.parent == NONE {
+                    return;
+                }
+                if node.next != NONE {
+                    (previous, draft) = (closed, node.next);
+                    break;
+                }
+                draft = node.parent;
+                closed = parent;
+                parent = document.nodes[closed as usize].parent;
+            }
+        }
+    }
+}
+
+impl Store {
+    fn laid_out(&self, draft: NodeId, parent: NodeId, previous: NodeId, to: &mut Document) -> Node {
+        let node = &self.nodes[draft as usize];
+        let arena = if node.kind == Kind::Comment { &mut to.comments } else { &mut to.text };
+        let start = arena.len() as u32;
+        if matches!(node.kind, Kind::Text | Kind::Comment) {
+            let mut next = node.content.0;
+            while next != NONE {
+                let chunk = &self.chunks[next as usize];
+                arena.push_str(&self.text[chunk.start as usize..chunk.end as usize]);
+                next = chunk.next;
+            }
+        }
+        Node {
+            kind: node.kind,
+            name: node.name.clone(),
+            parent,
+            previous_sibling: previous,
+            end: NONE,
+            text: (start, arena.len() as u32),
+            attributes: match node.kind {
+                Kind::Html | Kind::Foreign => node.content,
+                _ => (0, 0),
+            },
+        }
+    }
+}
+
+/// Marks the end of a subtree, and of its text.
+fn close(document: &mut Document, id: NodeId) {
+    let end = document.nodes.len() as NodeId;
+    let text_end = document.text.len() as u32;
+    let node = &mut document.nodes[id as usize];
+    node.end = end;
+    if node.kind != Kind::Comment {
+        node.text.1 = text_end;
+    }
+}
+
+impl TreeSink for Draft {
+    type Handle = Handle;
+    type Output = Draft;
+    type ElemName<'a> = &'a Name;
+
+    fn finish(self) -> Draft {
+        self
+    }
+
+    fn parse_error(&self, _: Cow<'static, str>) {}
+
+    fn get_document(&self) -> Handle {
+        Handle { id: Document::ROOT, name: Name { ns: ns!(), local: local_name!("") } }
+    }
+
+    fn elem_name<'a>(&'a self, target: &'a Handle) -> &'a Name {
+        &target.name
+    }
+
+    fn create_element(&self, name: QualName, attributes: Vec<Markup>, _: ElementFlags) -> Handle {
+        let mut store = self.store();
+        let start = store.attributes.len() as u32;
+        for attribute in attributes.iter().take(ATTRIBUTES_MAX) {
+            store.push_attribute(attribute);
+        }
+        self.extra_work.set(self.extra_work.get() + attributes.len() as u64);
+        self.dropped.set(self.dropped.get() || attributes.len() > ATTRIBUTES_MAX);
+        let kind = if name.ns == ns!(html) { Kind::Html } else { Kind::Foreign };
+        let end = store.attributes.len() as u32;
+        let id = store.create(kind, name.local.clone(), (start, end));
+        Handle { id, name: Name { ns: name.ns, local: name.local } }
+    }
+
+    fn create_comment(&self, text: StrTendril) -> Handle {
+        let id = self.store().create_text(Kind::Comment, &text);
+        Handle { id, ..self.get_document() }
+    }
+
+    /// HTML has no processing instructions: the tokenizer makes comments of them.
+    fn create_pi(&self, target: StrTendril, data: StrTendril) -> Handle {
+        self.create_comment(format!("{target} {data}").into())
+    }
+
+    fn append(&self, parent: &Handle, child: NodeOrText<Handle>) {
+        match child {
+            NodeOrText::AppendNode(child) => {
+                self.store().append(parent.id, child.id);
+                self.note_title(parent.id, child.id);
+            }
+            NodeOrText::AppendText(text) => {
+                let mut store = self.store();
+                let last = store.node(parent.id).last_child;
+                if !store.extends(last, &text) {
+                    let child = store.create_text(Kind::Text, &text);
+                    store.append(parent.id, child);
+                }
+            }
+        }
+    }
+
+    fn append_based_on_parent_node(
+        &self,
+        element: &Handle,
+        previous: &Handle,
+        child: NodeOrText<Handle>,
+    ) {
+        if self.store().node(element.id).parent == NONE {
+            self.append(previous, child);
+        } else {
+            self.append_before_sibling(element, child);
+        }
+    }
+
+    fn append_doctype_to_document(&self, _: StrTendril, _: StrTendril, _: StrTendril) {}
+
+    /// A template keeps its contents as children, as lxml does; a title in one does not count.
+    fn get_template_contents(&self, target: &Handle) -> Handle {
+        target.clone()
+    }
+
+    fn same_node(&self, x: &Handle, y: &Handle) -> bool {
+        x.id == y.id
+    }
+
+    fn set_quirks_mode(&self, _: QuirksMode) {}
+
+    fn append_before_sibling(&self, sibling: &Handle, child: NodeOrText<Handle>) {
+        let mut store = self.store();
+        match child {
+            NodeOrText::AppendNode(child) => {
+                store.detach(child.id);
+                store.insert_before(sibling.id, child.id);
+            }
+            NodeOrText::AppendText(text) => {
+                let previous = store.node(sibling.id).previous;
+                if !store.extends(previous, &text) {
+                    let child = store.create_text(Kind::Text, &text);
+                    store.insert_before(sibling.id, child);
+                }
+            }
+        }
+    }
+
+    /// A second `<html>` or `<body>` tag adds what the first one lacks.
+    fn add_attrs_if_missing(&self, target: &Handle, attributes: Vec<Markup>) {
+        let mut store = self.store();
+        let (start, end) = store.node(target.id).content;
+        let present = (end - start) as usize;
+        self.extra_work.set(self.extra_work.get() + (present * attributes.len()) as u64);
+        let known = &store.attributes[start as usize..end as usize];
+        let mut missing = attributes;
+        missing.retain(|new| !known.iter().any(|old| old.name == new.name.local));
+        let room = ATTRIBUTES_MAX.saturating_sub(present);
+        self.dropped.set(self.dropped.get() || missing.len() > room);
+        missing.truncate(room);
+        if !missing.is_empty() {
+            store.add_attributes(target.id, &missing);
+        }
+    }
+
+    fn remove_from_parent(&self, target: &Handle) {
+        self.store().detach(target.id);
+    }
+
+    fn reparent_children(&self, node: &Handle, new_parent: &Handle) {
+        let mut store = self.store();
+        let mut moved = 0;
+        loop {
+            let child = store.node(node.id).first_child;
+            if child == NONE {
+                break;
+            }
+            store.detach(child);
+            store.append(new_parent.id, child);
+            moved += 1;
+        }
+        self.extra_work.set(self.extra_work.get() + moved);
+    }
+
+    fn pop(&self, node: &Handle) {
+        if node.id == self.head_title.get() {
+            self.head_title_is_closed.set(true);
+        }
+    }
+
+    /// There are no shadow trees here: the template stays where it was written.
+    fn allow_declarative_shadow_roots(&self, _: &Handle) -> bool {
+        false
+    }
+}

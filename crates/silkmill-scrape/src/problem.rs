@@ -1,0 +1,25 @@
+//! What is wrong with an expression, and where.
+
+/// Why an expression is refused. [`crate::FieldError`] puts the words around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// Whether the text is no expression at all, or one that cannot be used here.
+    pub(crate) is_syntax: bool,
+    pub(crate) message: String,
+    /// The byte of the expression at which it shows.
+    pub(crate) position: usize,
+}
+
+impl Problem {
+    pub(crate) fn syntax(message: String, position: usize) -> Problem {
+        Problem { is_syntax: true, message, position }
+    }
+
+    pub(crate) fn meaning(message: String, position: usize) -> Problem {
+        Problem { is_syntax: false, message, position }
+    }
+
+    pub(crate) fn too_deep(position: usize) -> Problem {
+        Problem::meaning("nested too deep".to_owned(), position)
+    }
+}

@@ -1,0 +1,250 @@
+//! XPath 1.0 expressions: checked once, evaluated on many pages.
+//!
+//! The grammar, the functions and the evaluation are `xpath-eval`'s. Here is what it leaves open:
+//! an expression is refused when it is compiled if it could fail later, names are compared without
+//! their namespace, and an evaluation has bounds. The results are those of lxml, with these
+//! differences: the tree is the standard's (a `tr` has a `tbody` around it, `svg` keeps its
+//! camelCase), a number prints all its digits (`1 div 3` gives sixteen, libxml2 fifteen; large
+//! ones have no exponent), and extension functions and namespace prefixes are refused.
+
+use xpath_eval::{
+    EvaluationContext, Expr, FilterExpr, FunctionCall, LocationPath, NodeTest, PathExpr,
+    PrimaryExpr, QName, Step, Value, evaluate,
+};
+
+use crate::budget::{Looks, Values};
+use crate::document::Document;
+use crate::problem::Problem;
+use crate::view::View;
+
+/// Longest expression, in bytes.
+pub(crate) const EXPRESSION_BYTES_MAX: usize = 4096;
+
+/// Deepest nesting of an expression: brackets, and chains of operators, which nest as well.
+/// It is read and evaluated recursively, also on a worker's small stack.
+pub(crate) const EXPRESSION_DEPTH_MAX: usize = 48;
+
+/// Most nodes of a page on which an expression may compare two node-sets, which it does pair by
+/// pair, so that the cost is the square of this.
+const COMPARED_NODES_MAX: usize = 1 << 16;
+
+/// A checked expression.
+#[derive(Debug)]
+pub(crate) struct XPath {
+    expression: Expr,
+    compares_sets: bool,
+}
+
+impl XPath {
+    pub(crate) fn compile(text: &str) -> Result<XPath, Problem> {
+        check_nesting(text)?;
+        let expression = xpath_eval::parse(text)
+            .map_err(|error| Problem::syntax(error.message, error.position))?;
+        let mut check = Check { text, compares_sets: false };
+        check.kind_of(&expression, 0)?;
+        Ok(XPath { expression, compares_sets: check.compares_sets })
+    }
+
+    /// The result as strings: every node of a node-set in document order by its string-value, and
+    /// any other result as `string()` would give it.
+    pub(crate) fn evaluate(&self, document: &Document) -> Values {
+        let size = document.nodes.len() + document.attributes.len();
+        if self.compares_sets && size > COMPARED_NODES_MAX {
+            return Values::unfinished();
+        }
+        let view = View { document, looks: Looks::new() };
+        let value = evaluate(&self.expression, &EvaluationContext::new(view.root()))
+            .expect("Check::kind_of refused every expression that could fail");
+        if view.looks.are_spent() {
+            return Values::unfinished();
+        }
+        let mut values = Values::default();
+        match value {
+            Value::NodeSet(nodes) => {
+                nodes.into_iter().all(|node| values.push(node.text()));
+            }
+            other => {
+                values.push(&other.to_xpath_string());
+            }
+        }
+        values
+    }
+}
+
+/// Refuses what would nest too deep for a recursive parser: brackets, and signs before signs.
+fn check_nesting(text: &str) -> Result<(), Problem> {
+    if text.len() > EXPRESSION_BYTES_MAX {
+        let message = format!("longer than {EXPRESSION_BYTES_MAX} bytes");
+        return Err(Problem::meaning(message, text.floor_char_boundary(EXPRESSION_BYTES_MAX)));
+    }
+    let (mut depth, mut signs, mut quote) = (0usize, 0, None);
+    for (position, byte) in text.bytes().enumerate() {
+        match (quote, byte) {
+            (Some(open), _) if open == byte => quote = None,
+            (Some(_), _) => {}
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (None, b'(' | b'[') => depth += 1,
+            (None, b')' | b']') => depth = depth.saturating_sub(1),
+            (None, _) => {}
+        }
+        signs = match byte {
+            b'-' => signs + 1,
+            b' ' | b'\t' | b'\r' | b'\n' => signs,
+            _ => 0,
+        };
+        if depth.max(signs) > EXPRESSION_DEPTH_MAX {
+            return Err(Problem::too_deep(position));
+        }
+    }
+    Ok(())
+}
+
+/// What an expression gives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Set,
+    /// A string, a number or a boolean.
+    Single,
+}
+
+/// Looks for what the evaluator would only find when it gets there.
+struct Check<'a> {
+    text: &'a str,
+    compares_sets: bool,
+}
+
+impl Check<'_> {
+    fn kind_of(&mut self, expression: &Expr, depth: usize) -> Result<Kind, Problem> {
+        if depth > EXPRESSION_DEPTH_MAX {
+            return Err(Problem::too_deep(0));
+        }
+        let depth = depth + 1;
+        match expression {
+            Expr::Equality(left, _, right) | Expr::Relational(left, _, right) => {
+                let kinds = (self.kind_of(left, depth)?, self.kind_of(right, depth)?);
+                self.compares_sets |= kinds == (Kind::Set, Kind::Set);
+                Ok(Kind::Single)
+            }
+            Expr::Or(left, right)
+            | Expr::And(left, right)
+            | Expr::Additive(left, _, right)
+            | Expr::Multiplicative(left, _, right) => {
+                self.kind_of(left, depth)?;
+                self.kind_of(right, depth)?;
+                Ok(Kind::Single)
+            }
+            Expr::Negate(operand) => self.kind_of(operand, depth).map(|_| Kind::Single),
+            Expr::Union(left, right) => {
+                self.set(left, "|", depth)?;
+                self.set(right, "|", depth)
+            }
+            Expr::Path(PathExpr::Location(path)) => self.path(path, depth),
+            Expr::Path(PathExpr::Filter(filter)) => self.filter(filter, depth),
+            Expr::Path(PathExpr::FilterLocation(filter, path)) => {
+                if self.filter(filter, depth)? != Kind::Set {
+                    return Err(self.problem("only nodes can be followed by a path", "/"));
+                }
+                self.path(path, depth)
+            }
+        }
+    }
+
+    fn set(&mut self, expression: &Expr, user: &str, depth: usize) -> Result<Kind, Problem> {
+        match self.kind_of(expression, depth)? {
+            Kind::Set => Ok(Kind::Set),
+            Kind::Single => Err(self.problem(&format!("{user} takes nodes"), user)),
+        }
+    }
+
+    fn path(&mut self, path: &LocationPath, depth: usize) -> Result<Kind, Problem> {
+        for Step { node_test, predicates, .. } in &path.steps {
+            match node_test {
+                NodeTest::NamespaceWildcard(prefix)
+                | NodeTest::QName(QName { prefix: Some(prefix), .. }) => {
+                    let message = "a name has no prefix here, it matches in every namespace";
+                    return Err(self.problem(message, &format!("{prefix}:")));
+                }
+                _ => self.predicates(predicates, depth)?,
+            }
+        }
+        Ok(Kind::Set)
+    }
+
+    fn predicates(&mut self, predicates: &[Expr], depth: usize) -> Result<(), Problem> {
+        predicates.iter().try_for_each(|predicate| self.kind_of(predicate, depth).map(drop))
+    }
+
+    fn filter(&mut self, filter: &FilterExpr, depth: usize) -> Result<Kind, Problem> {
+        let kind = match &filter.primary {
+            PrimaryExpr::Parenthesized(inner) => self.kind_of(inner, depth)?,
+            PrimaryExpr::Literal(_) | PrimaryExpr::Number(_) => Kind::Single,
+            PrimaryExpr::Function(call) => self.function(call, depth)?,
+            PrimaryExpr::Variable(name) => {
+                return Err(self.problem("there are no variables", &format!("${}", name.local)));
+            }
+        };
+        if !filter.predicates.is_empty() && kind != Kind::Set {
+            return Err(self.problem("only nodes can be filtered", "["));
+        }
+        self.predicates(&filter.predicates, depth)?;
+        Ok(kind)
+    }
+
+    fn function(&mut self, call: &FunctionCall, depth: usize) -> Result<Kind, Problem> {
+        let name = call.name.local.as_str();
+        let known = FUNCTIONS.iter().find(|known| known.0 == name && call.name.prefix.is_none());
+        let Some(&(_, least, most, takes)) = known else {
+            let prefix = call.name.prefix.as_ref().map(|prefix| format!("{prefix}:"));
+            let name = prefix.unwrap_or_default() + name;
+            return Err(self.problem(&format!("there is no function {name}()"), &name));
+        };
+        if !(least..=most).contains(&call.args.len()) {
+            let message = format!("{name}() does not take {} arguments", call.args.len());
+            return Err(self.problem(&message, name));
+        }
+        for argument in &call.args {
+            match takes {
+                Kind::Set => self.set(argument, &format!("{name}()"), depth)?,
+                Kind::Single => self.kind_of(argument, depth)?,
+            };
+        }
+        Ok(if name == "id" { Kind::Set } else { Kind::Single })
+    }
+
+    /// A problem at the first place where `culprit` is written.
+    fn problem(&self, message: &str, culprit: &str) -> Problem {
+        let culprit = culprit.trim_end_matches("()");
+        Problem::meaning(message.to_owned(), self.text.find(culprit).unwrap_or(0))
+    }
+}
+
+/// The functions of XPath 1.0, how many arguments they take, and whether these must be node-sets.
+const FUNCTIONS: &[(&str, usize, usize, Kind)] = &[
+    ("last", 0, 0, Kind::Single),
+    ("position", 0, 0, Kind::Single),
+    ("count", 1, 1, Kind::Set),
+    ("id", 1, 1, Kind::Single),
+    ("local-name", 0, 1, Kind::Set),
+    ("namespace-uri", 0, 1, Kind::Set),
+    ("name", 0, 1, Kind::Set),
+    ("string", 0, 1, Kind::Single),
+    ("concat", 2, usize::MAX, Kind::Single),
+    ("starts-with", 2, 2, Kind::Single),
+    ("contains", 2, 2, Kind::Single),
+    ("substring-before", 2, 2, Kind::Single),
+    ("substring-after", 2, 2, Kind::Single),
+    ("substring", 2, 3, Kind::Single),
+    ("string-length", 0, 1, Kind::Single),
+    ("normalize-space", 0, 1, Kind::Single),
+    ("translate", 3, 3, Kind::Single),
+    ("boolean", 1, 1, Kind::Single),
+    ("not", 1, 1, Kind::Single),
+    ("true", 0, 0, Kind::Single),
+    ("false", 0, 0, Kind::Single),
+    ("lang", 1, 1, Kind::Single),
+    ("number", 0, 1, Kind::Single),
+    ("sum", 1, 1, Kind::Set),
+    ("floor", 1, 1, Kind::Single),
+    ("ceiling", 1, 1, Kind::Single),
+    ("round", 1, 1, Kind::Single),
+];
