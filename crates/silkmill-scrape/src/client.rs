@@ -1,7 +1,6 @@
 //! Asks one address at a time, follows its redirects, tries again. One client a worker.
 //! Threads and order are `run`'s; what stands in the page is the extractor's.
 
-use std::any::Any;
 use std::io::{self, Read};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,21 +15,23 @@ use ureq::http::{Request, Response};
 use ureq::{Agent, Body};
 use url::Url;
 
+use crate::charset;
 use crate::connection::Shared;
 use crate::fault::Fault;
 use crate::options::Options;
 use crate::outcome::{FailureKind, Phase, Row, Timing};
 use crate::retry;
 use crate::run;
-use crate::source::Input;
+use crate::source::{Input, URL_BYTES_MAX};
 use crate::trace::Trace;
 
 /// The head of a response, at the most.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// What comes is read in pieces of this size. A head must fit.
 const INPUT_BUFFER_BYTES: usize = HEAD_BYTES_MAX + 1024;
-/// A request must fit: an address of `URL_BYTES_MAX`, and headers.
-const OUTPUT_BUFFER_BYTES: usize = 64 * 1024;
+/// The longest line of a request must fit: one with an address, or a header of the user's. The
+/// buffers of a connection are zeroed when it is made, so larger ones cost time, too.
+const OUTPUT_BUFFER_BYTES: usize = URL_BYTES_MAX + 8 * 1024;
 /// Connections one client keeps for later; it uses one at a time.
 const IDLE_CONNECTIONS_MAX: usize = 4;
 /// The body of a redirect is read to this length, so that the connection can be used again.
@@ -73,14 +74,13 @@ impl Clients {
         }
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut client = spare.unwrap_or_else(|| self.client());
-        let row = panic::catch_unwind(AssertUnwindSafe(|| client.read(index, input)));
-        let row = match row {
+        let row = match guarded(|| client.read(index, input)) {
             Ok(row) => {
                 self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(client);
                 row
             }
             // The client may be half changed, and is not used again.
-            Err(payload) => run::failed(index, input, panic_message(&*payload)),
+            Err(why) => run::failed(index, input, why),
         };
         // An error may only say that we broke the request off.
         let broken_off = self.cancel.is_cancelled() && row.error.is_some();
@@ -215,10 +215,13 @@ impl Client {
                 let extracted = extractor.extract(&self.body, page.content_type.as_deref());
                 row.title = extracted.title;
                 row.fields = extracted.fields;
-                row.charset = Some(extracted.charset.to_ascii_lowercase());
+                row.charset = Some(extracted.charset.to_owned());
                 row.truncated |= extracted.truncated;
             }
-            None => row.charset = page.content_type.as_deref().and_then(charset),
+            None => {
+                let named = page.content_type.as_deref().and_then(charset::named);
+                row.charset = named.map(str::to_owned);
+            }
         }
         self.body.clear();
         self.body.shrink_to(BODY_KEPT_BYTES_MAX);
@@ -308,6 +311,9 @@ impl Client {
         }
         let location = String::from_utf8_lossy(location.as_bytes());
         match visit.url.join(&location) {
+            Ok(next) if next.as_str().len() > URL_BYTES_MAX => {
+                refuse("redirected to an address that is too long".to_owned())
+            }
             Ok(next) if matches!(next.scheme(), "http" | "https") => Ok(Some(next)),
             Ok(next) => refuse(format!("redirected to {:?}, which is not http", next.as_str())),
             Err(error) => refuse(format!("redirected to {location:?}: {error}")),
@@ -342,14 +348,17 @@ impl Client {
     }
 
     fn fault(&self, error: ureq::Error) -> Fault {
-        Fault::new(error, self.trace.phase(), self.options.timeout)
+        Fault::new(error, self.trace.phase(), &self.options)
     }
 }
 
-fn panic_message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    format!("a mistake in silkmill: {}", text.unwrap_or("a panic without words"))
+/// Does `work`; a panic is a message. What it worked on may be half changed then.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    panic::catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        format!("a mistake in silkmill: {}", text.unwrap_or("a panic without words"))
+    })
 }
 
 /// Whether the other side closed the connection.
@@ -375,16 +384,6 @@ fn without_fragment(url: &Url) -> String {
     url.as_str()[..end].to_owned()
 }
 
-/// The charset that a `Content-Type` header names, in lower case.
-fn charset(content_type: &str) -> Option<String> {
-    let of_parameter = |parameter: &str| {
-        let (name, value) = parameter.split_once('=')?;
-        let value = value.trim().trim_matches(['"', '\'']).to_ascii_lowercase();
-        (name.trim().eq_ignore_ascii_case("charset") && !value.is_empty()).then_some(value)
-    };
-    content_type.split(';').skip(1).find_map(of_parameter)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -401,10 +400,9 @@ mod tests {
     }
 
     #[test]
-    fn the_header_may_name_a_charset() {
-        assert_eq!(charset("text/html; charset=\"UTF-8\""), Some("utf-8".to_owned()));
-        assert_eq!(charset("text/html;x=1; Charset = latin1"), Some("latin1".to_owned()));
-        assert_eq!(charset("text/html"), None);
-        assert_eq!(charset("text/html; charset="), None);
+    fn a_panic_is_caught_and_quoted() {
+        assert_eq!(guarded(|| 5), Ok(5));
+        let why = guarded(|| -> u8 { panic!("no {}", "silk") }).unwrap_err();
+        assert_eq!(why, "a mistake in silkmill: no silk");
     }
 }

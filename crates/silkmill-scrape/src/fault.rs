@@ -3,7 +3,10 @@
 use std::io;
 use std::time::Duration;
 
+use ureq::Timeout;
+
 use crate::connection::Blocked;
+use crate::options::Options;
 use crate::outcome::{Failure, FailureKind, Phase};
 
 /// A failure, and whether another attempt may do better.
@@ -19,8 +22,8 @@ impl Fault {
         Fault { failure: Failure::new(kind, phase, message), may_pass: false }
     }
 
-    /// What `error` means when it comes in `phase` of an attempt that may take `timeout`.
-    pub(crate) fn new(error: ureq::Error, phase: Phase, timeout: Duration) -> Fault {
+    /// What `error` means when it comes in `phase` of an attempt under `options`.
+    pub(crate) fn new(error: ureq::Error, phase: Phase, options: &Options) -> Fault {
         use FailureKind as Kind;
         let message = match &error {
             ureq::Error::Io(error) => in_words(error),
@@ -28,9 +31,12 @@ impl Fault {
         };
         let lasting = |kind| Fault::lasting(kind, phase, message.clone());
         match error {
-            ureq::Error::Timeout(_) => timed_out(phase, timeout),
+            ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+                timed_out(phase, options.connect_timeout)
+            }
+            ureq::Error::Timeout(_) => timed_out(phase, options.timeout),
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
-                timed_out(phase, timeout)
+                timed_out(phase, options.timeout)
             }
             ureq::Error::Io(error) => from_io(&error, phase, message),
             ureq::Error::Other(why) if why.is::<Blocked>() => {
@@ -47,7 +53,7 @@ impl Fault {
 
 /// Waiting longer for a connection may help; waiting as long again for a server that has the
 /// request and says nothing has not been seen to.
-fn timed_out(phase: Phase, timeout: Duration) -> Fault {
+fn timed_out(phase: Phase, limit: Duration) -> Fault {
     let doing = match phase {
         Phase::Resolve => "finding the host's address",
         Phase::Connect => "connecting",
@@ -56,7 +62,7 @@ fn timed_out(phase: Phase, timeout: Duration) -> Fault {
         Phase::Body => "reading the body",
         Phase::Response | Phase::Input | Phase::Internal => "waiting for the response",
     };
-    let message = format!("still {doing} when the time was up (an attempt may take {timeout:?})");
+    let message = format!("still {doing} when its time of {limit:?} was up");
     let may_pass = matches!(phase, Phase::Resolve | Phase::Connect);
     Fault { failure: Failure::new(FailureKind::Timeout, phase, message), may_pass }
 }
@@ -98,7 +104,9 @@ mod tests {
     use super::*;
 
     fn fault(error: impl Into<ureq::Error>, phase: Phase) -> Fault {
-        Fault::new(error.into(), phase, Duration::from_secs(3))
+        let options = Options::fetch().timeout(Duration::from_secs(3));
+        let options = options.connect_timeout(Duration::from_secs(1));
+        Fault::new(error.into(), phase, &options)
     }
 
     #[test]
@@ -125,6 +133,16 @@ mod tests {
         assert!(fault.failure.message.starts_with("still reading the body"));
         assert!(fault.failure.message.contains("3s"));
         assert!(!fault.may_pass);
+    }
+
+    #[test]
+    fn a_timeout_says_which_time_was_up() {
+        let connecting = fault(ureq::Error::Timeout(Timeout::Connect), Phase::Connect);
+        let all = fault(ureq::Error::Timeout(Timeout::Global), Phase::Connect);
+
+        assert!(connecting.failure.message.contains("1s"), "{connecting:?}");
+        assert!(all.failure.message.contains("3s"), "{all:?}");
+        assert!(connecting.may_pass);
     }
 
     #[test]

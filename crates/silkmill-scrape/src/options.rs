@@ -8,6 +8,7 @@ use ureq::http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TR
 
 use crate::Extractor;
 use crate::error::{Error, ErrorKind};
+use crate::source::URL_BYTES_MAX;
 
 /// Threads, when nothing else is said. Each waits for one server at a time.
 const WORKERS: usize = 64;
@@ -161,6 +162,9 @@ impl Options {
         let (name, value) = line.split_once(':').ok_or_else(bad)?;
         let name: HeaderName = name.trim().parse().map_err(|_| bad())?;
         let value = HeaderValue::from_str(value.trim()).map_err(|_| bad())?;
+        if line.len() > URL_BYTES_MAX {
+            return Err(bad().into());
+        }
         if [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
             return Err(ErrorKind::HeaderNotOurs(name.to_string()).into());
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use silkmill::{CancelToken, Stats, ThreadPoolExecutor};
@@ -130,7 +130,7 @@ impl<'a> Run<'a> {
             }
             let mut patience = TICK;
             if more && self.in_flight < self.in_flight_max {
-                // Between two inputs there is no waiting for rows.
+                // The source may have waited; rows that are ready wait no longer.
                 patience = Duration::ZERO;
                 match source.next() {
                     Some(input) if input.is_waiting() => {}
@@ -138,13 +138,17 @@ impl<'a> Run<'a> {
                     None => more = false,
                 }
             }
-            match self.receiver.recv_timeout(patience) {
-                Ok(done) => self.hand_on(done, sink)?,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => unreachable!("we hold a sender ourselves"),
+            let first = self.receiver.recv_timeout(patience).ok();
+            for done in first.into_iter().chain(self.ready()) {
+                self.hand_on(done, sink)?;
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// What the workers have given back by now.
+    fn ready(&self) -> Vec<Done> {
+        self.receiver.try_iter().collect()
     }
 
     fn submit(&mut self, input: Input) {

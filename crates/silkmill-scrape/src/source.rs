@@ -12,6 +12,7 @@ use crate::outcome::{Failure, FailureKind, Phase};
 pub(crate) const URL_BYTES_MAX: usize = 16 * 1024;
 /// So much of a line that is too long is shown in its row.
 const SHOWN_BYTES_MAX: usize = 200;
+const TOO_LONG: &str = "the line is too long to be an address";
 
 /// One address to ask, as it was given; or the news that there is none yet.
 ///
@@ -56,7 +57,7 @@ impl Input {
 
     fn from_bytes(bytes: &[u8]) -> Input {
         let why = match std::str::from_utf8(bytes) {
-            _ if bytes.len() > URL_BYTES_MAX => "the line is too long to be an address",
+            _ if bytes.len() > URL_BYTES_MAX => TOO_LONG,
             Err(_) => "the line is not UTF-8",
             Ok(_) if bytes.contains(&0) => "the line has a NUL byte in it",
             Ok(text) => return Input(Kind::Url(text.to_owned())),
@@ -80,6 +81,8 @@ impl Input {
                 Ok(url) if !matches!(url.scheme(), "http" | "https") => {
                     Err(refuse(format!("only http and https are known, not {:?}", url.scheme())))
                 }
+                // What is not ASCII takes more bytes in an address.
+                Ok(url) if url.as_str().len() > URL_BYTES_MAX => Err(refuse(TOO_LONG.to_owned())),
                 Ok(url) => Ok(url),
                 Err(url::ParseError::RelativeUrlWithoutBase) => {
                     Err(refuse("it does not begin with http:// or https://".to_owned()))
@@ -134,6 +137,7 @@ mod tests {
     #[test]
     fn every_sort_of_junk_is_refused_in_words() {
         let long = vec![b'a'; URL_BYTES_MAX + 1];
+        let long_when_encoded = format!("http://a/{}", "é".repeat(URL_BYTES_MAX / 3));
         for (line, word) in [
             (&b"example.com"[..], "http://"),
             (b"ftp://example.com/", "ftp"),
@@ -143,6 +147,7 @@ mod tests {
             (b"http://\xff/", "UTF-8"),
             (b"http://a\0b/", "NUL"),
             (&long, "too long"),
+            (long_when_encoded.as_bytes(), "too long"),
         ] {
             let input = Input::line(line).unwrap();
             assert!(why(&input).contains(word), "{line:?}: {}", why(&input));

@@ -149,6 +149,20 @@ mod tests {
     }
 
     #[test]
+    fn a_public_host_is_remembered_from_redirect_to_redirect() {
+        let trace = Trace::new();
+        trace.begin(false);
+        trace.resolved(false);
+        assert!(!trace.went_public());
+
+        trace.resolved(true);
+        assert!(trace.went_public());
+        trace.begin(true);
+        trace.resolved(false);
+        assert!(trace.went_public());
+    }
+
+    #[test]
     fn waiting_for_bytes_ends_the_sending_and_nothing_else() {
         let sending = reaches(&[Phase::Request]);
         sending.awaits();

@@ -284,6 +284,18 @@ fn an_output_that_exists_is_not_touched_without_force() {
     assert!(fs::read_to_string(&path).unwrap().starts_with("200\t"));
 }
 
+#[test]
+fn rows_that_cannot_be_written_are_an_error_that_names_the_file() {
+    let server = server();
+    let words = ["--force", "--format", "jsonl", "-o", "/dev/full"];
+
+    let output = silkmill().args(["fetch", &server.url("/page")]).args(words).output().unwrap();
+
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(said.starts_with("silkmill: failed to write \"/dev/full\": "), "{said}");
+}
+
 /// Asserts that `line` is an object with these keys, in this order and no others.
 fn assert_keys(line: &str, keys: &[&str]) {
     let value: serde_json::Value = serde_json::from_str(line).unwrap();

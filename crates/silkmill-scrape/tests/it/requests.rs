@@ -133,8 +133,8 @@ fn the_fragment_is_kept_in_the_row_and_not_sent() {
 #[test]
 fn the_header_says_the_charset_of_a_page_that_is_not_read() {
     let server =
-        Server::start(|_| Reply::html("x").header("Content-Type", "text/html; charset=GBK"))
+        Server::start(|_| Reply::html("x").header("Content-Type", "text/html; charset=latin1"))
             .unwrap();
 
-    assert_eq!(row(&once(), &server.url("/")).charset.as_deref(), Some("gbk"));
+    assert_eq!(row(&once(), &server.url("/")).charset.as_deref(), Some("windows-1252"));
 }
