@@ -81,7 +81,9 @@ impl Shown {
             while over.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
                 let line = shown_counts.line(started.elapsed());
                 if terminal {
-                    shown_bar.set_draw_target(ProgressDrawTarget::stderr());
+                    if shown_bar.is_hidden() {
+                        shown_bar.set_draw_target(ProgressDrawTarget::stderr());
+                    }
                     shown_bar.set_message(line);
                     shown_bar.tick();
                 } else {
