@@ -43,7 +43,7 @@ struct Rayon(rayon_core::ThreadPool);
 impl Rayon {
     fn submit(&self, n: u32) -> oneshot::Receiver<u32> {
         let (sender, receiver) = oneshot::channel();
-        self.0.spawn(move || drop(sender.send(n + 1)));
+        self.0.spawn(move || sender.send(n + 1).unwrap_or_default());
         receiver
     }
 }
@@ -64,7 +64,7 @@ struct Threadpool(threadpool::ThreadPool);
 impl Threadpool {
     fn submit(&self, n: u32) -> mpsc::Receiver<u32> {
         let (sender, receiver) = mpsc::channel();
-        self.0.execute(move || drop(sender.send(n + 1)));
+        self.0.execute(move || sender.send(n + 1).unwrap_or_default());
         receiver
     }
 }
@@ -100,7 +100,7 @@ impl Crossbeam {
 
     fn submit(&self, n: u32) -> oneshot::Receiver<u32> {
         let (sender, receiver) = oneshot::channel();
-        let job = Box::new(move || drop(sender.send(n + 1)));
+        let job = Box::new(move || sender.send(n + 1).unwrap_or_default());
         self.jobs.as_ref().and_then(|jobs| jobs.send(job).ok()).expect("the pool is open");
         receiver
     }
