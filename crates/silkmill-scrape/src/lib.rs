@@ -7,8 +7,10 @@ mod document;
 mod draft;
 mod extract;
 mod field;
+mod gate;
 mod parse;
 mod problem;
+mod tag_scan;
 mod view;
 mod xpath;
 
