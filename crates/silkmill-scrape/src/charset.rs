@@ -2,8 +2,8 @@
 //! the HTTP header, then a `meta` in the first kilobyte, then a guess from the bytes.
 //!
 //! The order and the prescan are those of the HTML standard ("encoding sniffing algorithm"), the
-//! encodings those of the Encoding standard. One step is ours: bytes that are valid UTF-8 and
-//! declared as nothing are read as UTF-8, where browsers refuse to for policy's sake.
+//! encodings those of the Encoding standard. One step is ours: bytes that are valid UTF-8 (or just
+//! ASCII) and declared as nothing are UTF-8, which browsers refuse to guess for policy's sake.
 
 use std::borrow::Cow;
 
@@ -308,3 +308,136 @@ const NAMES: &[&str] = &[
     "x-mac-cyrillic",
     "x-user-defined",
 ];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn charset(body: &[u8], content_type: Option<&str>) -> &'static str {
+        decode(body, content_type).charset
+    }
+
+    #[test]
+    fn every_encoding_has_a_name() {
+        let labels = "utf-8 ibm866 l2 l3 l4 iso-8859-5 iso-8859-6 iso-8859-7 iso-8859-8 \
+                      iso-8859-8-i l6 iso-8859-13 iso-8859-14 iso-8859-15 iso-8859-16 koi8-r \
+                      koi8-u mac windows-874 cp1250 cp1251 latin1 cp1253 cp1254 cp1255 cp1256 \
+                      cp1257 cp1258 x-mac-cyrillic gb2312 gb18030 big5 euc-jp iso-2022-jp sjis \
+                      euc-kr replacement utf-16be utf-16 x-user-defined";
+        let names: std::collections::HashSet<_> = labels
+            .split_whitespace()
+            .map(|label| lower_case_name(Encoding::for_label(label.as_bytes()).unwrap()))
+            .collect();
+        assert_eq!(names.len(), NAMES.len());
+    }
+
+    #[test]
+    fn the_mark_comes_before_the_header_and_the_header_before_the_meta() {
+        let meta = b"<meta charset=gbk>x";
+        assert_eq!(charset(meta, None), "gbk");
+        assert_eq!(charset(meta, Some("text/html; charset=Shift_JIS")), "shift_jis");
+        let marked = [b"\xef\xbb\xbf".as_slice(), meta].concat();
+        let decoded = decode(&marked, Some("text/html; charset=Shift_JIS"));
+        assert_eq!((&*decoded.text, decoded.charset), ("<meta charset=gbk>x", "utf-8"));
+        assert_eq!(decode(b"\xff\xfeh\0i\0", None).text, "hi");
+        assert_eq!(charset(b"\xfe\xff\0h\0i", None), "utf-16be");
+    }
+
+    #[test]
+    fn the_header_is_read_as_it_is_written_in_the_wild() {
+        let cases = [
+            ("text/html; charset=utf-8", "utf-8"),
+            ("text/html;charset=\"GBK\"", "gbk"),
+            ("text/html; CharSet = koi8-r ; x=y", "koi8-r"),
+            ("text/html; charset=nonsense", "utf-8"),
+            ("text/html; charset=", "utf-8"),
+            ("text/html", "utf-8"),
+            ("", "utf-8"),
+        ];
+        for (header, expected) in cases {
+            assert_eq!(charset(b"plain", Some(header)), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn the_prescan_finds_what_the_standard_finds() {
+        let cases: &[(&str, &str)] = &[
+            ("<meta charset=gbk>", "gbk"),
+            ("<META CHARSET='GB2312'/>", "gbk"),
+            ("<title>x</title><meta charset = \"big5\">", "big5"),
+            ("<meta name=a content=b charset=big5>", "big5"),
+            ("<meta http-equiv=Content-Type content='text/html; charset=koi8-r'>", "koi8-r"),
+            ("<meta content='charset = \"koi8-r\" x' http-equiv=content-type>", "koi8-r"),
+            ("<meta content='text/html; charset=koi8-r'>", "utf-8"),
+            ("<meta http-equiv=refresh content='0;charset=koi8-r'>", "utf-8"),
+            ("<meta charset=utf-16>", "utf-8"),
+            ("<meta charset=x-user-defined>", "windows-1252"),
+            ("<meta charset=nonsense><meta charset=gbk>", "gbk"),
+            ("<meta charset=gbk charset=big5>", "gbk"),
+            ("<!-- <meta charset=gbk> -->", "utf-8"),
+            ("<!--><meta charset=gbk>-->", "gbk"),
+            ("<a title='<meta charset=gbk>'>", "utf-8"),
+            ("</p title='<meta charset=gbk>'><meta charset=big5>", "big5"),
+            ("<!doctype <meta charset=gbk>", "utf-8"),
+            ("<metacharset=gbk>", "utf-8"),
+            ("<meta/charset=gbk>", "gbk"),
+            ("<meta charset=gbk", "utf-8"),
+            ("<?xml version='1.0' encoding='euc-jp'?><html>", "euc-jp"),
+            ("<?xml encoding='euc-jp'?><meta charset=gbk>", "gbk"),
+            ("<?xml encoding='utf-16'?>", "utf-8"),
+        ];
+        for (html, expected) in cases {
+            assert_eq!(charset(html.as_bytes(), None), *expected, "{html}");
+        }
+    }
+
+    #[test]
+    fn a_declaration_counts_in_the_first_kilobyte_only() {
+        let at = |spaces: usize| format!("{}<meta charset=gbk>", " ".repeat(spaces));
+        assert_eq!(charset(at(1024 - 18).as_bytes(), None), "gbk");
+        assert_eq!(charset(at(1024 - 17).as_bytes(), None), "utf-8");
+    }
+
+    #[test]
+    fn a_page_without_a_declaration_is_guessed() {
+        let russian = "Съешь же ещё этих мягких французских булок, да выпей чаю";
+        assert_eq!(charset(russian.as_bytes(), None), "utf-8");
+        let (bytes, ..) = encoding_rs::WINDOWS_1251.encode(russian);
+        assert_eq!(decode(&bytes, None).text, russian);
+        assert_eq!(charset(b"only ASCII", None), "utf-8");
+    }
+
+    #[test]
+    fn a_character_cut_by_the_end_does_not_spoil_the_guess() {
+        let text = "größer als früher: ä".as_bytes();
+        assert_eq!(charset(&text[..text.len() - 1], None), "utf-8");
+    }
+
+    proptest! {
+        #[test]
+        fn text_survives_its_encoding(text in "[ -~а-яё]{0,80}") {
+            for label in ["utf-8", "windows-1251", "koi8-r", "gb18030", "utf-16le"] {
+                let encoding = Encoding::for_label(label.as_bytes()).unwrap();
+                let bytes = match label {
+                    "utf-16le" => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+                    _ => encoding.encode(&text).0.into_owned(),
+                };
+                let header = format!("text/html; charset={label}");
+                let decoded = decode(&bytes, Some(&header));
+                prop_assert_eq!((&*decoded.text, decoded.charset), (text.as_str(), label));
+            }
+        }
+
+        #[test]
+        fn a_declaration_in_the_markup_is_as_good_as_a_header(
+            before in "[<a-z !/\"=>-]{0,60}", label in prop::sample::select(vec!["gbk", "big5", "koi8-r"]),
+        ) {
+            // What comes before may hide the declaration, but never make the scan fail.
+            let html = format!("{before}<meta charset={label}>");
+            let found = charset(html.as_bytes(), None);
+            prop_assert!(found == label || found == "utf-8");
+        }
+    }
+}

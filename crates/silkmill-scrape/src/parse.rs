@@ -2,54 +2,31 @@
 //!
 //! The tokenizer and the tree construction are `html5ever`'s, which follow the WHATWG standard. The
 //! standard itself has no bounds: 69 KB of markup can mean nine million nodes, and nested elements
-//! cost time that grows with the square of their number. So a [`Gate`] stands between the two. It
-//! counts the work that every token causes, closes elements that are opened too deep, and drops
-//! what comes after the budget is spent. What was cut is a pure function of the markup, never of
-//! the clock: the same page gives the same tree on every machine.
+//! cost time that grows with the square of their number. So a [`Gate`] stands between the two and
+//! counts the work that every token causes, and the tokenizer is fed in pieces, for the one thing
+//! that no token shows: a tag that does not end. Where a page is cut is a pure function of the
+//! page, never of the clock: it gives the same tree on every machine.
 //!
 //! The tree itself is [`crate::draft`] while it grows, then [`crate::document`].
 
-use std::cell::Cell;
-
+use html5ever::TokenizerResult;
 use html5ever::buffer_queue::BufferQueue;
-use html5ever::interface::Tracer;
 use html5ever::tendril::StrTendril;
-use html5ever::tokenizer::{
-    Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
-};
+use html5ever::tokenizer::{Tokenizer, TokenizerOpts};
 use html5ever::tree_builder::{TreeBuilder, TreeBuilderOpts};
-use html5ever::{LocalName, TokenizerResult, local_name};
 
-use crate::document::{Document, NodeId};
-use crate::draft::{ATTRIBUTES_MAX, Draft, Handle};
-
-/// Most elements open at once. A deeper one is closed where it opens, so that it keeps its place
-/// and its attributes but what follows becomes its sibling. Blink has the same limit.
-pub(crate) const OPEN_ELEMENTS_MAX: u32 = 512;
-
-/// Most formatting elements (`b`, `font`, …) that a later block may reopen.
-pub(crate) const FORMATTING_ELEMENTS_MAX: u32 = 128;
-
-/// Most nodes of a page: with the page's own text this is 45 MB.
-pub(crate) const NODES_MAX: u32 = 1 << 19;
-
-/// Most work for one page. A unit is one look at an open element, an attribute or a node, which
-/// takes one or two nanoseconds; a page of 10 MiB as people write them takes a tenth of it.
-const WORK_MAX: u64 = 1 << 29;
+use crate::document::Document;
+use crate::draft::Draft;
+use crate::gate::Gate;
+use crate::tag_scan::TagScan;
 
 /// How much longer than the markup the stored text may be. A reference (`&nGt;`) grows a little, a
 /// NUL triples; what grows more is attributes repeated by reopened elements.
 const STORED_FACTOR_MAX: usize = 3;
 const STORED_FLOOR: usize = 64 * 1024;
 
-/// Bytes handed to the tokenizer at a time: the budget is looked at in between.
-const PIECE_BYTES: usize = 4 * 1024;
-
-/// What it costs to compare one attribute of two formatting elements: both are copied and sorted.
-const ATTRIBUTE_CLONE_WORK: u64 = 32;
-
-/// Nodes created between two exact counts of the open ones.
-const COUNT_EVERY: u32 = 64;
+/// Most bytes handed to the tokenizer at a time: the budget is looked at in between.
+const PIECE_BYTES_MAX: usize = 4 * 1024;
 
 /// How much of a page is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,18 +39,17 @@ pub(crate) enum Until {
 
 /// Parses a page. Scripting is off: the content of `noscript` is markup.
 pub(crate) fn parse(html: &str, until: Until) -> Document {
-    let draft = TreeBuilder::new(
+    let builder = TreeBuilder::new(
         Draft::new(),
         TreeBuilderOpts { scripting_enabled: false, drop_doctype: true, ..Default::default() },
     );
-    let gate = Gate::new(draft, STORED_FLOOR + STORED_FACTOR_MAX * html.len());
+    let gate = Gate::new(builder, STORED_FLOOR + STORED_FACTOR_MAX * html.len());
     let tokenizer = Tokenizer::new(gate, TokenizerOpts::default());
     let stopped = feed(&tokenizer, html, until);
     if !stopped {
         tokenizer.end();
     }
-    let Gate { builder, cut, flattened, .. } = tokenizer.sink;
-    builder.sink.freeze(cut.get() || flattened.get())
+    tokenizer.sink.into_document()
 }
 
 /// Feeds the page piece by piece until it ends, the title is known or the budget is spent. Says
@@ -81,244 +57,197 @@ pub(crate) fn parse(html: &str, until: Until) -> Document {
 fn feed(tokenizer: &Tokenizer<Gate>, html: &str, until: Until) -> bool {
     let gate = &tokenizer.sink;
     let queue = BufferQueue::default();
-    let mut silent = Silence::default();
-    for piece in pieces(html) {
-        let tokens = gate.tokens.get();
-        queue.push_back(StrTendril::from_slice(piece));
+    let push = |text: &str| {
+        let tokens = gate.tokens();
+        queue.push_back(StrTendril::from_slice(text));
         while !matches!(tokenizer.feed(&queue), TokenizerResult::Done) {}
-        gate.charge(silent.work(piece, gate.tokens.get() > tokens));
+        gate.tokens() > tokens
+    };
+    let mut scan = TagScan::default();
+    for piece in pieces(html) {
+        let (most, last) = piece.split_at(piece.floor_char_boundary(piece.len() - 1));
+        let tokens = (push(most), push(last));
+        match tokens {
+            // A token ends where the piece does, and a tag may start there.
+            (_, true) => scan = TagScan::at_start(),
+            (true, false) => scan = TagScan::default(),
+            (false, false) => gate.charge(scan.work(piece)),
+        }
         let title_is_known = until == Until::Title && gate.builder.sink.title_is_decided();
-        if gate.cut.get() || title_is_known {
+        if gate.is_cut() || title_is_known {
             return true;
         }
     }
     false
 }
 
-/// Cuts the page into pieces between characters.
+/// Cuts the page into pieces, before a `<` where there is one.
 fn pieces(html: &str) -> impl Iterator<Item = &str> {
     let mut rest = html;
     std::iter::from_fn(move || {
-        let (piece, tail) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));
+        let window = &rest[..rest.floor_char_boundary(PIECE_BYTES_MAX)];
+        let end = match window.rfind('<') {
+            Some(at) if at > 0 && window.len() < rest.len() => at,
+            _ => window.len(),
+        };
+        let (piece, tail) = rest.split_at(end);
         rest = tail;
         (!piece.is_empty()).then_some(piece)
     })
 }
 
-/// A stretch of markup in which no token ends. It is a long tag or a long comment; which one, the
-/// tokenizer does not tell. In a tag every new attribute is compared with all before it.
-#[derive(Default)]
-struct Silence {
-    attributes: u64,
-}
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::document::{Kind, NodeId};
+    use crate::extract::title;
+    use crate::gate::{FORMATTING_ELEMENTS_MAX, NODES_MAX, OPEN_ELEMENTS_MAX};
 
-impl Silence {
-    fn work(&mut self, piece: &str, had_token: bool) -> u64 {
-        if had_token {
-            self.attributes = 0;
-            return 0;
-        }
-        // An attribute ends at a space, a slash or a quote; several in a row end only one.
-        let ends =
-            |byte: u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0c' | b'/' | b'"' | b'\'');
-        let new =
-            piece.as_bytes().windows(2).filter(|pair| ends(pair[0]) && !ends(pair[1])).count();
-        self.attributes += new as u64;
-        new as u64 * self.attributes
-    }
-}
-
-/// Passes tokens to the tree construction, and knows what they cost.
-struct Gate {
-    builder: TreeBuilder<Handle, Draft>,
-    stored_max: usize,
-    tokens: Cell<u64>,
-    work: Cell<u64>,
-    /// The last exact count of what is open, and the number of nodes at that time.
-    open: Cell<u32>,
-    formatting: Cell<u32>,
-    counted_at: Cell<u32>,
-    /// The number of nodes at which the next count is due.
-    count_due: Cell<u32>,
-    /// The budget is spent, and the rest of the page is dropped.
-    cut: Cell<bool>,
-    /// An element was closed where it opened.
-    flattened: Cell<bool>,
-}
-
-impl Gate {
-    fn new(builder: TreeBuilder<Handle, Draft>, stored_max: usize) -> Gate {
-        Gate {
-            builder,
-            stored_max,
-            tokens: Cell::default(),
-            work: Cell::default(),
-            open: Cell::default(),
-            formatting: Cell::default(),
-            counted_at: Cell::default(),
-            count_due: Cell::new(COUNT_EVERY),
-            cut: Cell::default(),
-            flattened: Cell::default(),
-        }
+    /// Runs on a stack as small as a worker may have.
+    pub(crate) fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
+        let thread = std::thread::Builder::new().stack_size(SMALL_STACK);
+        thread.spawn(test).unwrap().join().unwrap();
     }
 
-    fn nodes(&self) -> u32 {
-        self.builder.sink.node_count()
+    /// Without optimization the frames are twice as large.
+    const SMALL_STACK: usize = if cfg!(debug_assertions) { 256 * 1024 } else { 128 * 1024 };
+
+    fn parse_all(html: &str) -> Document {
+        parse(html, Until::End)
     }
 
-    /// An upper bound of the open elements.
-    fn open_max(&self) -> u32 {
-        self.open.get() + self.nodes() - self.counted_at.get()
-    }
-
-    fn charge(&self, work: u64) {
-        self.work.set(self.work.get() + work);
-        let stored = self.builder.sink.stored_bytes();
-        if self.work.get() > WORK_MAX || self.nodes() > NODES_MAX || stored > self.stored_max {
-            self.cut.set(true);
-        }
-    }
-
-    /// What the tag costs before the tree construction sees it: its attributes were compared with
-    /// each other, and those of a formatting element will be with every other's.
-    fn charge_attributes(&self, tag: &Tag) {
-        let attributes = tag.attrs.len() as u64;
-        let mut work = attributes * attributes / 2;
-        if tag.kind == TagKind::StartTag && is_formatting(&tag.name) {
-            self.formatting.set(self.formatting.get() + 1);
-            work += u64::from(self.formatting.get()) * attributes * ATTRIBUTE_CLONE_WORK;
-        }
-        self.charge(work);
-    }
-
-    /// Closes the element that the start tag `name` has just opened, if that is one too many.
-    fn bound_open_elements(&self, name: LocalName, line: u64) {
-        if self.nodes() < self.count_due.get() {
-            return;
-        }
-        let count = OpenCount::of(&self.builder, self.nodes() - 1);
-        let Some((open, formatting)) = count.exact() else {
-            // A void element is not open, so it does not tell where the open ones end.
-            return;
-        };
-        self.charge(u64::from(open + formatting));
-        self.open.set(open);
-        self.formatting.set(formatting);
-        self.counted_at.set(self.nodes());
-        let room = OPEN_ELEMENTS_MAX
-            .saturating_sub(open)
-            .min(FORMATTING_ELEMENTS_MAX.saturating_sub(formatting));
-        self.count_due.set(self.nodes() + room.clamp(1, COUNT_EVERY));
-        if open > OPEN_ELEMENTS_MAX || formatting > FORMATTING_ELEMENTS_MAX {
-            self.flattened.set(true);
-            self.close(name, line);
-        }
-    }
-
-    fn close(&self, name: LocalName, line: u64) {
-        let tag = Tag {
-            kind: TagKind::EndTag,
-            name,
-            self_closing: false,
-            attrs: Vec::new(),
-            had_duplicate_attributes: false,
-        };
-        // An end tag never changes how the tokenizer goes on, except that of a script, which
-        // `process_token` does not let come here.
-        let _ = self.builder.process_token(Token::TagToken(tag), line);
-    }
-}
-
-impl TokenSink for Gate {
-    type Handle = Handle;
-
-    fn process_token(&self, mut token: Token, line: u64) -> TokenSinkResult<Handle> {
-        self.tokens.set(self.tokens.get() + 1);
-        if let Token::TagToken(tag) = &mut token {
-            self.charge_attributes(tag);
-            if tag.attrs.len() > ATTRIBUTES_MAX {
-                tag.attrs.truncate(ATTRIBUTES_MAX);
-                self.flattened.set(true);
+    /// The tree as text, one letter per kind of node.
+    fn outline(html: &str) -> String {
+        let document = parse_all(html);
+        let mut outline = String::new();
+        let mut ends = Vec::new();
+        for id in document.descendants(Document::ROOT) {
+            while ends.last() == Some(&id) {
+                ends.pop();
+                outline.push(')');
+            }
+            match document.kind(id) {
+                Kind::Text => outline += &format!("'{}'", document.text(id)),
+                Kind::Comment => outline += &format!("!{}!", document.text(id)),
+                _ => {
+                    outline += &format!("{}(", document.name(id));
+                    ends.push(document.nodes[id as usize].end);
+                }
             }
         }
-        if self.cut.get() {
-            return TokenSinkResult::Continue;
+        outline + &")".repeat(ends.len())
+    }
+
+    #[test]
+    fn misnested_markup_becomes_the_tree_of_the_standard() {
+        let cases = [
+            ("", "html(head()body())"),
+            ("<p>a<p>b", "html(head()body(p('a')p('b')))"),
+            ("<b>1<p>2</b>3</p>", "html(head()body(b('1')p(b('2')'3')))"),
+            ("<table>a<tr><td>b", "html(head()body('a'table(tbody(tr(td('b'))))))"),
+            ("<table>a<td>b</td>c</table>d", "html(head()body('ac'table(tbody(tr(td('b'))))'d'))"),
+            ("<!--x--><template><p>y", "!x!html(head(template(p('y')))body())"),
+            ("<noscript><p>y</noscript>", "html(head(noscript())body(p('y')))"),
+            ("a<!-- x -->b", "html(head()body('a'! x !'b'))"),
+            ("<a>1<div>2<a>3", "html(head()body(a('1')div(a('2')a('3'))))"),
+        ];
+        for (html, expected) in cases {
+            assert_eq!(outline(html), expected, "{html}");
         }
-        let opened = match &token {
-            Token::TagToken(tag) if tag.kind == TagKind::StartTag => Some(tag.name.clone()),
-            _ => None,
-        };
-        let before = self.nodes();
-        let open = u64::from(self.open_max());
-        let result = self.builder.process_token(token, line);
-        let created = self.nodes() - before;
-        self.charge(open * (1 + u64::from(created)) + self.builder.sink.take_extra_work());
-        // Raw text holds no elements, and its own end tag closes it.
-        if let (Some(name), true, TokenSinkResult::Continue) = (opened, created > 0, &result) {
-            self.bound_open_elements(name, line);
+    }
+
+    #[test]
+    fn links_between_nodes_agree() {
+        let document = parse_all("<table>a<b>c<tr><td>d<i>e</table>f<!--g--><p id=h>i</i>j");
+        for id in 0..document.nodes.len() as NodeId {
+            let children: Vec<NodeId> = document.children(id).collect();
+            for pair in children.windows(2) {
+                assert_eq!(document.previous_sibling(pair[1]), Some(pair[0]));
+            }
+            assert!(children.iter().all(|&child| document.parent(child) == Some(id)));
+            let texts =
+                document.descendants(id).filter(|&below| document.kind(below) == Kind::Text);
+            let text: String = texts.map(|below| document.text(below)).collect();
+            if matches!(document.kind(id), Kind::Html | Kind::Document) {
+                assert_eq!(document.text(id), text);
+            }
         }
-        result
     }
 
-    fn end(&self) {
-        self.builder.end();
+    #[test]
+    fn a_second_body_tag_adds_what_the_first_one_lacks() {
+        let document = parse_all("<body a=1 b=2><p c=3><body b=4 d=5>");
+        let body = (0..).find(|&id| &**document.name(id) == "body").unwrap();
+        let attributes: Vec<_> = document
+            .attributes(body)
+            .map(|index| document.attribute(index))
+            .map(|(name, value)| (name.to_string(), value))
+            .collect();
+        assert_eq!(attributes, [("a", "1"), ("b", "2"), ("d", "5")].map(|(n, v)| (n.into(), v)));
     }
 
-    fn adjusted_current_node_present_but_not_in_html_namespace(&self) -> bool {
-        self.builder.adjusted_current_node_present_but_not_in_html_namespace()
-    }
-}
-
-/// Counts the elements that are open and those that wait to be reopened. `html5ever` shows them
-/// one after the other: the document, the open elements with the newest last, the formatting
-/// elements, and at most two more.
-struct OpenCount {
-    newest: NodeId,
-    seen: Cell<u32>,
-    newest_at: Cell<Option<u32>>,
-}
-
-impl OpenCount {
-    fn of(builder: &TreeBuilder<Handle, Draft>, newest: NodeId) -> OpenCount {
-        let count = OpenCount { newest, seen: Cell::new(0), newest_at: Cell::new(None) };
-        builder.trace_handles(&count);
-        count
-    }
-
-    /// The open elements and the formatting elements, when the newest element is an open one.
-    fn exact(&self) -> Option<(u32, u32)> {
-        let open = self.newest_at.get()?;
-        Some((open, self.seen.get() - open - 1))
-    }
-}
-
-impl Tracer for OpenCount {
-    type Handle = Handle;
-
-    fn trace_handle(&self, node: &Handle) {
-        if node.id == self.newest && self.newest_at.get().is_none() {
-            self.newest_at.set(Some(self.seen.get()));
+    #[test]
+    fn where_the_page_is_cut_into_pieces_does_not_show() {
+        let page = "<p class='a &amp; b'>é\r\n<script>if (a < b) '<!--'</script>&notit;<br/></p>";
+        let single = outline(page);
+        let inner = single.split_once("body(").unwrap().1.trim_end_matches(')');
+        let copies = 3 * PIECE_BYTES_MAX / page.len();
+        for shift in 0..page.len() {
+            let html = format!("<body>{}{}", "-".repeat(shift), page.repeat(copies));
+            assert_eq!(outline(&html).matches(inner).count(), copies, "{shift}");
         }
-        self.seen.set(self.seen.get() + 1);
     }
-}
 
-fn is_formatting(name: &LocalName) -> bool {
-    matches!(
-        *name,
-        local_name!("a")
-            | local_name!("b")
-            | local_name!("big")
-            | local_name!("code")
-            | local_name!("em")
-            | local_name!("font")
-            | local_name!("i")
-            | local_name!("nobr")
-            | local_name!("s")
-            | local_name!("small")
-            | local_name!("strike")
-            | local_name!("strong")
-            | local_name!("tt")
-            | local_name!("u")
-    )
+    /// Pages that cost time or memory out of proportion, and whether something of them is cut.
+    fn bombs() -> Vec<(&'static str, String, bool)> {
+        let fonts: String = (0..3000).map(|size| format!("<font size={size}>")).collect();
+        let attributes: String = (0..20_000).map(|number| format!(" a{number}=1")).collect();
+        let open: String = (0..500).map(|id| format!("<b id={id}>")).collect();
+        vec![
+            ("nested elements", "<div>".repeat(100_000), true),
+            ("reopened elements", format!("<p>{fonts}{}", "</p><p>x".repeat(3000)), true),
+            ("adopted elements", "<b>".repeat(20_000) + &"</p>".repeat(20_000), true),
+            ("attributes", format!("<div{attributes}>x"), true),
+            ("an endless tag", format!("<div{}", attributes.repeat(20)), true),
+            ("one attribute", format!("<div a='{}'>", "x y ".repeat(20_000)), false),
+            ("a long comment", format!("<!--{}-->", "word ".repeat(20_000)), false),
+            ("body tags", (0..5000).map(|n| format!("<body a{n}>")).collect(), true),
+            ("adoption", open + &"<div><b></div></b>".repeat(20_000), true),
+            ("fostered text", "<table>x<b>y".repeat(20_000), false),
+            ("nodes", "<i></i>".repeat(600_000), true),
+            ("a large table", "<tr><td>1<td>2".repeat(20_000), false),
+        ]
+    }
+
+    #[test]
+    fn a_bomb_costs_little_and_keeps_the_title() {
+        for (name, bomb, is_cut) in bombs() {
+            on_a_small_stack(move || {
+                let document = parse_all(&format!("<title>T</title>{bomb}"));
+                assert_eq!(title(&document).as_deref(), Some("T"), "{name}");
+                assert_eq!(document.truncated, is_cut, "{name}");
+                // One token may add what is open and what is reopened.
+                let slack = OPEN_ELEMENTS_MAX + FORMATTING_ELEMENTS_MAX;
+                assert!(document.nodes.len() < (NODES_MAX + slack) as usize, "{name}");
+                assert!(depth(&document) <= OPEN_ELEMENTS_MAX + 2, "{name}");
+            });
+        }
+    }
+
+    fn depth(document: &Document) -> u32 {
+        let mut depths = vec![0];
+        for id in document.descendants(Document::ROOT) {
+            let parent = document.parent(id).unwrap();
+            depths.push(depths[parent as usize] + 1);
+        }
+        depths.into_iter().max().unwrap()
+    }
+
+    #[test]
+    fn elements_beyond_the_depth_become_siblings() {
+        let document = parse_all(&("<div>".repeat(1000) + "<p>x"));
+        let elements = document.descendants(Document::ROOT).filter(|&id| document.is_element(id));
+        assert_eq!(elements.count(), 3 + 1000 + 1);
+        assert_eq!(document.text(Document::ROOT), "x");
+    }
 }

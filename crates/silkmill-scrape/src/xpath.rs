@@ -20,8 +20,11 @@ use crate::view::View;
 /// Longest expression, in bytes.
 pub(crate) const EXPRESSION_BYTES_MAX: usize = 4096;
 
-/// Deepest nesting of an expression: brackets, and chains of operators, which nest as well.
-/// It is read and evaluated recursively, also on a worker's small stack.
+/// Deepest nesting of brackets. An expression is read and evaluated recursively, also on a worker's
+/// small stack; a level takes five kilobytes of it.
+pub(crate) const BRACKETS_DEPTH_MAX: usize = 12;
+
+/// Deepest nesting of everything: a chain of operators nests as well, at half a kilobyte a level.
 pub(crate) const EXPRESSION_DEPTH_MAX: usize = 48;
 
 /// Most nodes of a page on which an expression may compare two node-sets, which it does pair by
@@ -39,7 +42,7 @@ impl XPath {
     pub(crate) fn compile(text: &str) -> Result<XPath, Problem> {
         check_nesting(text)?;
         let expression = xpath_eval::parse(text)
-            .map_err(|error| Problem::syntax(error.message, error.position))?;
+            .map_err(|error| Problem::syntax(plain(&error.message), error.position))?;
         let mut check = Check { text, compares_sets: false };
         check.kind_of(&expression, 0)?;
         Ok(XPath { expression, compares_sets: check.compares_sets })
@@ -71,6 +74,11 @@ impl XPath {
     }
 }
 
+/// The caret shows that it is the end of the input.
+fn plain(message: &str) -> String {
+    message.trim_start_matches("unexpected end of input, ").to_owned()
+}
+
 /// Refuses what would nest too deep for a recursive parser: brackets, and signs before signs.
 fn check_nesting(text: &str) -> Result<(), Problem> {
     if text.len() > EXPRESSION_BYTES_MAX {
@@ -92,7 +100,7 @@ fn check_nesting(text: &str) -> Result<(), Problem> {
             b' ' | b'\t' | b'\r' | b'\n' => signs,
             _ => 0,
         };
-        if depth.max(signs) > EXPRESSION_DEPTH_MAX {
+        if depth > BRACKETS_DEPTH_MAX || signs > EXPRESSION_DEPTH_MAX {
             return Err(Problem::too_deep(position));
         }
     }
@@ -248,3 +256,123 @@ const FUNCTIONS: &[(&str, usize, usize, Kind)] = &[
     ("ceiling", 1, 1, Kind::Single),
     ("round", 1, 1, Kind::Single),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::VALUES_BYTES_MAX;
+    use crate::parse::{Until, parse};
+
+    fn refusal(text: &str) -> (bool, String, usize) {
+        let problem = XPath::compile(text).unwrap_err();
+        (problem.is_syntax, problem.message, problem.position)
+    }
+
+    fn evaluate(expression: &str, html: &str) -> Values {
+        XPath::compile(expression).unwrap().evaluate(&parse(html, Until::End))
+    }
+
+    #[test]
+    fn what_could_fail_later_is_refused_at_once() {
+        let cases = [
+            ("", true, "empty expression", 0),
+            ("//a[", true, "expected an expression", 4),
+            ("//a]", true, "unexpected trailing input", 3),
+            ("'ü' ü §", true, "unexpected character '§'", 8),
+            ("//a[foo(1)]", false, "there is no function foo()", 4),
+            ("re:test(., 'x')", false, "there is no function re:test()", 0),
+            ("//svg:a", false, "a name has no prefix here, it matches in every namespace", 2),
+            ("//a/@x:*", false, "a name has no prefix here, it matches in every namespace", 5),
+            ("//a[$n]", false, "there are no variables", 4),
+            ("count('a')", false, "count() takes nodes", 0),
+            ("//a | 1", false, "| takes nodes", 4),
+            ("'a'/b", false, "only nodes can be followed by a path", 3),
+            ("(1)[2]", false, "only nodes can be filtered", 3),
+            ("//a[contains(.)]", false, "contains() does not take 1 arguments", 4),
+            ("//a[true(1) and foo()]", false, "true() does not take 1 arguments", 4),
+        ];
+        for (text, is_syntax, message, position) in cases {
+            assert_eq!(refusal(text), (is_syntax, message.to_owned(), position), "{text}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_before_it_is_parsed() {
+        for deep in ["(", "a[", "not(", "-", "- "].map(|open| open.repeat(1000)) {
+            assert_eq!(refusal(&deep).1, "nested too deep");
+        }
+        assert_eq!(refusal(&"1+".repeat(1000)).1, "expected an expression");
+        assert_eq!(refusal(&("1".to_owned() + &"+1".repeat(1000))).1, "nested too deep");
+        assert_eq!(refusal(&"a".repeat(5000)).1, "longer than 4096 bytes");
+    }
+
+    #[test]
+    fn brackets_in_a_string_do_not_nest() {
+        let text = format!("contains('{}', \"[\")", "(".repeat(100));
+        assert_eq!(evaluate(&text, "").list, ["false"]);
+    }
+
+    #[test]
+    fn the_deepest_expression_fits_a_small_stack() {
+        // What nests, by how it begins, what is in the middle and how it ends.
+        let shapes = [
+            ("*[", "1", "]"),
+            ("(", "1", ")"),
+            ("not(", "1", ")"),
+            ("-", "1", ""),
+            ("", "//b", " or //b"),
+            ("", "1", "+1"),
+            ("", "//b", "|//b"),
+            ("", "1", "=1"),
+            ("//b[concat(", "1", ", 1)]"),
+            ("(//b)[", "1", "]/b"),
+        ];
+        for (open, inner, close) in shapes {
+            let nested = |depth: usize| open.repeat(depth) + inner + &close.repeat(depth);
+            let deepest = (1..).take_while(|&depth| XPath::compile(&nested(depth)).is_ok()).last();
+            let text = nested(deepest.unwrap());
+            let html = "<b>".repeat(EXPRESSION_DEPTH_MAX + 5);
+            crate::parse::tests::on_a_small_stack(move || drop(evaluate(&text, &html)));
+        }
+    }
+
+    #[test]
+    fn names_match_in_every_namespace() {
+        let page = "<svg viewBox=1><a xlink:href=y>in</a><linearGradient/></svg><a>out</a>";
+        assert_eq!(evaluate("//a", page).list, ["in", "out"]);
+        assert_eq!(evaluate("count(//linearGradient)", page).list, ["1"]);
+        assert_eq!(evaluate("//svg/@viewBox", page).list, ["1"]);
+        assert_eq!(evaluate("//@*[name() = 'xlink:href']", page).list, ["y"]);
+    }
+
+    #[test]
+    fn the_tree_is_that_of_the_standard() {
+        assert_eq!(evaluate("//table/tr", "<table><tr><td>x</table>").list, [""; 0]);
+        assert_eq!(evaluate("//table/tbody/tr", "<table><tr><td>x</table>").list, ["x"]);
+        assert_eq!(evaluate("/html/body/p[2]", "<p>a<p>b").list, ["b"]);
+        assert_eq!(evaluate("id('x')", "<p id=x>a<p>b").list, ["a"]);
+    }
+
+    #[test]
+    fn an_expression_that_costs_too_much_has_no_value() {
+        let page = "<i>x</i>".repeat(8000);
+        let values = evaluate("//i[preceding::i[. = 'y']]", &page);
+        assert_eq!(values, Values::unfinished());
+    }
+
+    #[test]
+    fn comparing_all_pairs_of_a_large_page_is_not_begun() {
+        let page = "<a href=x><b href=y>".repeat(30_000);
+        assert_eq!(evaluate("//a/@href = //b/@href", &page), Values::unfinished());
+        assert_eq!(evaluate("//a/@href = //b/@href", "<a href=x><b href=x>").list, ["true"]);
+    }
+
+    #[test]
+    fn values_that_repeat_the_page_are_cut() {
+        let page = "<div>".repeat(500) + &"text ".repeat(100_000);
+        let values = evaluate("//div", &page);
+        assert!(values.truncated);
+        let bytes: usize = values.list.iter().map(String::len).sum();
+        assert!(!values.list.is_empty() && bytes <= VALUES_BYTES_MAX);
+    }
+}
