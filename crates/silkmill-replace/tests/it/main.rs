@@ -1,0 +1,1 @@
+//! Drives the crate by its public face.
