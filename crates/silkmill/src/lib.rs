@@ -1,1 +1,76 @@
-//! Threads that return values, and a thread pool for blocking work.
+//! Threads that return values, and a thread pool for work that waits.
+//!
+//! Programs reach for threads when their work waits: for files, for networks, for other processes. This crate gives
+//! such programs what they would otherwise build out of std's parts:
+//!
+//! * [`Thread<T>`](Thread): a thread that returns a value, whose panic is a value too, that can be joined for a while
+//!   ([`join_timeout`](Thread::join_timeout)), and that the process waits for unless it is a
+//!   [daemon](Builder::daemon).
+//! * [`ThreadPoolExecutor`]: a bounded number of threads that run closures and hand out [`Future`]s, with a queue that
+//!   can hold submitters back, cancellation of what has not started, and a [shutdown](ThreadPoolExecutor::shutdown)
+//!   that says what is left. [`map`](ThreadPoolExecutor::map) runs one function over many items, lazily.
+//! * [`wait`] and [`as_completed`], for many futures at once. A future can also be `.await`ed, on any runtime.
+//! * [`Stats::advice`]: whether the tasks waited or computed, measured, and so whether more workers would help.
+//!
+//! ```
+//! use silkmill::{Thread, ThreadPoolExecutor, as_completed};
+//!
+//! // One thread with a result.
+//! let thread = Thread::spawn(|| 20 + 5);
+//! assert_eq!(thread.join()?, 25);
+//!
+//! // Many tasks on a few threads, read as they finish.
+//! let pool = ThreadPoolExecutor::builder().max_workers(4).thread_name_prefix("square").build()?;
+//! let futures: Vec<_> = (1..=4u64).map(|n| pool.submit(move || n * n)).collect();
+//! let mut sum = 0;
+//! for done in as_completed(futures) {
+//!     sum += done.result()?;
+//! }
+//! assert_eq!(sum, 30);
+//!
+//! // One function over many items, in order; a panic is one item's result.
+//! let halves: Vec<_> = pool.map([4, 3], |n| if n % 2 == 0 { n / 2 } else { panic!("{n} is odd") }).collect();
+//! assert_eq!(halves[0].as_ref().unwrap(), &2);
+//! assert_eq!(halves[1].as_ref().unwrap_err().message(), "3 is odd");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What it does not do
+//!
+//! Work that computes is rayon's; connections by the ten thousand are an async runtime's. Locks are std's: `Mutex`,
+//! `RwLock`, `Condvar` and `Barrier` need no wrapper.
+//!
+//! # Panics
+//!
+//! A closure that panics ends its own task with a [`TaskError`] and nothing else: the worker lives, and callbacks and
+//! drops that panic are caught as well. std prints the panic's message as always.
+
+#![deny(missing_docs)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod cancel;
+mod error;
+mod executor;
+mod exit;
+mod future;
+mod map;
+#[cfg(all(test, loom))]
+mod models;
+mod queue;
+mod stats;
+mod sync;
+mod task;
+mod thread;
+mod wait;
+mod worker;
+
+pub use crate::cancel::CancelToken;
+pub use crate::error::{BuildError, SpawnError, TaskError, TaskErrorKind, TrySubmitError};
+pub use crate::executor::{
+    RunningTask, ShutdownReport, ThreadPoolExecutor, ThreadPoolExecutorBuilder,
+};
+pub use crate::future::Future;
+pub use crate::map::{Map, MapUnordered};
+pub use crate::stats::{Advice, Measured, Stats};
+pub use crate::thread::{Builder, Thread, ThreadInfo, active_count, current, threads};
+pub use crate::wait::{AsCompleted, ReturnWhen, Waited, as_completed, wait};

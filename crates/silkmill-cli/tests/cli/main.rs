@@ -1,5 +1,7 @@
 //! Drives the real binary, black box.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::process::Command;
 
 /// The binary under test.

@@ -1,0 +1,278 @@
+//! What can go wrong, and what is known about it.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use crate::sync::Mutex;
+
+/// Why a task or a thread has no value.
+///
+/// It says which of the few reasons it was ([`kind`](TaskError::kind)) and, for a panic, everything the panic
+/// said: its message, its payload, and the name of the thread it happened on.
+///
+/// ```
+/// let thread = silkmill::Thread::builder().name("counter").spawn(|| -> u32 { panic!("lost count") })?;
+/// let error = thread.join().unwrap_err();
+/// assert!(error.is_panic());
+/// assert_eq!(error.message(), "lost count");
+/// assert_eq!(error.to_string(), "the task panicked on thread \"counter\": lost count");
+/// # Ok::<(), silkmill::SpawnError>(())
+/// ```
+pub struct TaskError {
+    reason: Reason,
+}
+
+/// The reasons a task may have no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TaskErrorKind {
+    /// The closure panicked.
+    Panicked,
+    /// The task was cancelled before it started.
+    Cancelled,
+    /// The task was submitted after the executor's shutdown.
+    Shutdown,
+    /// No thread could be started to run the task.
+    NoThread,
+    /// The thread tried to join itself, which would never end.
+    JoinedItself,
+}
+
+enum Reason {
+    Panicked(Box<Panic>),
+    Cancelled,
+    Shutdown,
+    NoThread(io::Error),
+    JoinedItself,
+}
+
+struct Panic {
+    message: String,
+    thread_name: Option<String>,
+    /// In a mutex because a payload is `Send` but not `Sync`, and an error wants to be both.
+    payload: Mutex<Box<dyn Any + Send>>,
+}
+
+impl TaskError {
+    pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Self {
+        let message = message_of(&*payload);
+        let thread_name = std::thread::current().name().map(str::to_owned);
+        TaskError {
+            reason: Reason::Panicked(Box::new(Panic {
+                message,
+                thread_name,
+                payload: Mutex::new(payload),
+            })),
+        }
+    }
+
+    pub(crate) fn cancelled() -> Self {
+        TaskError { reason: Reason::Cancelled }
+    }
+
+    pub(crate) fn shutdown() -> Self {
+        TaskError { reason: Reason::Shutdown }
+    }
+
+    /// `source` is copied by its code, so that every task that waited for the thread gets one.
+    pub(crate) fn no_thread(source: &io::Error) -> Self {
+        let copy = match source.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(source.kind(), source.to_string()),
+        };
+        TaskError { reason: Reason::NoThread(copy) }
+    }
+
+    pub(crate) fn joined_itself() -> Self {
+        TaskError { reason: Reason::JoinedItself }
+    }
+
+    /// Which of the reasons it was.
+    pub fn kind(&self) -> TaskErrorKind {
+        match self.reason {
+            Reason::Panicked(_) => TaskErrorKind::Panicked,
+            Reason::Cancelled => TaskErrorKind::Cancelled,
+            Reason::Shutdown => TaskErrorKind::Shutdown,
+            Reason::NoThread(_) => TaskErrorKind::NoThread,
+            Reason::JoinedItself => TaskErrorKind::JoinedItself,
+        }
+    }
+
+    /// Whether the closure panicked.
+    pub fn is_panic(&self) -> bool {
+        self.kind() == TaskErrorKind::Panicked
+    }
+
+    /// Whether the task was cancelled before it started.
+    pub fn is_cancelled(&self) -> bool {
+        self.kind() == TaskErrorKind::Cancelled
+    }
+
+    /// The panic's message; empty when the payload was no string, or when there was no panic.
+    pub fn message(&self) -> &str {
+        self.panic().map_or("", |panic| &panic.message)
+    }
+
+    /// The name of the thread that panicked, if it had one.
+    pub fn thread_name(&self) -> Option<&str> {
+        self.panic()?.thread_name.as_deref()
+    }
+
+    /// What was given to `panic!` or [`std::panic::panic_any`], or the error itself when there was no panic.
+    ///
+    /// # Errors
+    /// Gives the error back unchanged when it is no panic.
+    pub fn into_payload(self) -> Result<Box<dyn Any + Send>, TaskError> {
+        match self.reason {
+            Reason::Panicked(panic) => Ok(panic.payload.into_inner()),
+            _ => Err(self),
+        }
+    }
+
+    fn panic(&self) -> Option<&Panic> {
+        match &self.reason {
+            Reason::Panicked(panic) => Some(panic),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reason {
+            Reason::Panicked(panic) => {
+                f.write_str("the task panicked")?;
+                if let Some(name) = &panic.thread_name {
+                    write!(f, " on thread {name:?}")?;
+                }
+                let no_words = panic.message.is_empty();
+                if no_words { Ok(()) } else { write!(f, ": {}", panic.message) }
+            }
+            Reason::Cancelled => f.write_str("the task was cancelled before it started"),
+            Reason::Shutdown => f.write_str("the task was submitted after the executor's shutdown"),
+            Reason::NoThread(_) => f.write_str("failed to start a thread for the task"),
+            Reason::JoinedItself => f.write_str("a thread cannot join itself"),
+        }
+    }
+}
+
+impl fmt::Debug for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TaskError({:?}: {self})", self.kind())
+    }
+}
+
+impl Error for TaskError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.reason {
+            Reason::NoThread(source) => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// `panic!` with a literal carries a `&str`, with arguments a `String`; anything else has no words.
+fn message_of(payload: &(dyn Any + Send)) -> String {
+    if let Some(text) = payload.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        String::new()
+    }
+}
+
+/// A thread could not be started.
+#[derive(Debug)]
+pub struct SpawnError {
+    name: Option<String>,
+    source: io::Error,
+}
+
+impl SpawnError {
+    pub(crate) fn new(name: Option<String>, source: io::Error) -> Self {
+        SpawnError { name, source }
+    }
+
+    /// What the operating system said.
+    pub fn io_error(&self) -> &io::Error {
+        &self.source
+    }
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "failed to start thread {name:?}: {}", self.source),
+            None => write!(f, "failed to start a thread: {}", self.source),
+        }
+    }
+}
+
+impl Error for SpawnError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// An executor was described in a way that cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildError {
+    message: &'static str,
+}
+
+impl BuildError {
+    pub(crate) fn new(message: &'static str) -> Self {
+        BuildError { message }
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "failed to build the executor: {}", self.message)
+    }
+}
+
+impl Error for BuildError {}
+
+/// The executor did not take the task; here is the closure back.
+#[derive(PartialEq, Eq)]
+pub enum TrySubmitError<F> {
+    /// The queue is at its capacity.
+    Full(F),
+    /// The executor was shut down.
+    Shutdown(F),
+}
+
+impl<F> TrySubmitError<F> {
+    /// The closure that was not taken.
+    pub fn into_task(self) -> F {
+        match self {
+            TrySubmitError::Full(task) | TrySubmitError::Shutdown(task) => task,
+        }
+    }
+
+    /// Whether the queue was full, so that it may be worth trying later.
+    pub fn is_full(&self) -> bool {
+        matches!(self, TrySubmitError::Full(_))
+    }
+}
+
+impl<F> fmt::Debug for TrySubmitError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_full() { "Full(..)" } else { "Shutdown(..)" })
+    }
+}
+
+impl<F> fmt::Display for TrySubmitError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TrySubmitError::Full(_) => "the executor's queue is full",
+            TrySubmitError::Shutdown(_) => "the executor was shut down",
+        })
+    }
+}
+
+impl<F> Error for TrySubmitError<F> {}

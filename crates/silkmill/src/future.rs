@@ -1,0 +1,155 @@
+//! The handle to a task's result.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::error::TaskError;
+use crate::executor::Core;
+use crate::sync::Deadline;
+use crate::task::{Run, Task};
+use crate::worker;
+
+/// A result that is on its way.
+///
+/// It can be read by blocking ([`result`](Future::result)), by waiting for a while
+/// ([`result_timeout`](Future::result_timeout)), or by `.await` on any async runtime, for it implements
+/// [`std::future::Future`]. Dropping it lets the task run on; [`cancel`](Future::cancel) does not.
+///
+/// ```
+/// use silkmill::ThreadPoolExecutor;
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+/// let future = pool.submit(|| 6 * 7);
+/// assert_eq!(future.result()?, 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a future's result, and its panic, are lost when nobody reads them"]
+pub struct Future<T> {
+    task: Arc<Task<T>>,
+    core: Arc<Core>,
+}
+
+impl<T: Send + 'static> Future<T> {
+    pub(crate) fn new(task: Arc<Task<T>>, core: Arc<Core>) -> Self {
+        Future { task, core }
+    }
+
+    /// Waits for the task and returns its value.
+    ///
+    /// Called by a worker on a task of its own pool that nobody has started, it runs that task on the spot; on one
+    /// that somebody runs, it lets the pool start another worker meanwhile. So tasks may wait for tasks of their own
+    /// pool, at any depth and with one worker.
+    ///
+    /// # Errors
+    /// The panic, when the task panicked; or why it never ran: it was cancelled, submitted after the shutdown, or no
+    /// thread could be had.
+    pub fn result(self) -> Result<T, TaskError> {
+        match self.result_until(Deadline::NEVER) {
+            Ok(result) => result,
+            Err(_) => unreachable!("a deadline that is never does not pass"),
+        }
+    }
+
+    /// Waits for at most `timeout`. A future that is not done by then is given back as the `Err`.
+    /// `Duration::ZERO` only looks; a timeout too long for the clock means for ever.
+    ///
+    /// # Errors
+    /// The future itself, when it is not done. What the task ended with is in the `Ok`.
+    pub fn result_timeout(self, timeout: Duration) -> Result<Result<T, TaskError>, Future<T>> {
+        self.result_until(Deadline::after(timeout))
+    }
+
+    fn result_until(self, deadline: Deadline) -> Result<Result<T, TaskError>, Future<T>> {
+        if !self.task.is_done() {
+            // A timed wait cannot promise to return in time once it runs the task itself, so it does not.
+            let own_pool = worker::is_of(&self.core);
+            if own_pool && deadline.is_never() && self.task.claim() {
+                self.core.run_claimed_here(&*self.task);
+            } else {
+                let waited = worker::while_blocked_on([&self], || self.task.wait_until(deadline));
+                if !waited {
+                    return Err(self);
+                }
+            }
+        }
+        Ok(self
+            .task
+            .take_result()
+            .expect("reading consumes the only handle, so the result is there"))
+    }
+
+    /// Cancels the task if it has not started. True when it will never run, which every reader of the result then sees
+    /// as a cancelled error; false when it runs or is done. Callbacks run on the calling thread.
+    pub fn cancel(&self) -> bool {
+        if self.task.claim() {
+            self.core.cancel_claimed(&*self.task);
+        }
+        self.task.is_cancelled()
+    }
+
+    /// Whether there is a result: a value, a panic or a cancellation.
+    pub fn done(&self) -> bool {
+        self.task.is_done()
+    }
+
+    /// Whether the task has started and is not done.
+    pub fn running(&self) -> bool {
+        self.task.is_running()
+    }
+
+    /// Whether the task was cancelled.
+    pub fn cancelled(&self) -> bool {
+        self.task.is_cancelled()
+    }
+
+    /// Has `callback` called with the result when there is one.
+    ///
+    /// Callbacks run in the order in which they were added, on the thread that ends the task (a worker, or the one that
+    /// cancels), *before* the result can be read: who has read it knows that they have run. When the task is done
+    /// already, the callback runs now, on this thread. A callback that panics harms no other and not the worker. One that
+    /// waits for this very future waits for ever.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(1).build()?;
+    /// let (sender, receiver) = mpsc::channel();
+    /// let future = pool.submit(|| 25);
+    /// future.add_done_callback(move |result| sender.send(result.copied().ok()).unwrap());
+    /// assert_eq!(future.result()?, 25);
+    /// assert_eq!(receiver.recv()?, Some(25));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn add_done_callback<F>(&self, callback: F)
+    where
+        F: FnOnce(Result<&T, &TaskError>) + Send + 'static,
+    {
+        self.task.add_callback(Box::new(callback));
+    }
+
+    pub(crate) fn task(&self) -> &Task<T> {
+        &self.task
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+}
+
+impl<T: Send + 'static> std::future::Future for Future<T> {
+    type Output = Result<T, TaskError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.task.poll(context)
+    }
+}
+
+impl<T> fmt::Debug for Future<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Future({:?})", self.task)
+    }
+}

@@ -1,0 +1,344 @@
+//! Where tasks wait, and where workers and submitters wait for each other.
+//!
+//! One mutex guards everything, two condition variables say that something changed: `work` to workers, `turn` to
+//! submitters that wait for room. The rules, each of which a model or a test holds to:
+//!
+//! 1. *No stranded task.* A push either finds a worker that is free (idle, or about to look: see
+//!    [`Queue::mark_free`]) or asks its caller to start one, as long as fewer than the allowed number run. If the
+//!    start fails and nobody is left to run what is queued, every queued task ends with that error.
+//! 2. *A worker is free before its result is seen.* So whoever reads a result and submits again meets a free worker
+//!    instead of growing the pool.
+//! 3. *Submitters are served in the order in which they began to wait.* Nobody overtakes, not even [`Queue::try_push`].
+//! 4. *A worker that waits for its own pool does not count.* While it is blocked another may be started in its place;
+//!    when it comes back, the surplus worker leaves as soon as it finds nothing to do.
+//! 5. *A cancelled task gives its room back at once.* Its husk stays in the list until a worker passes it, or until
+//!    husks outnumber the living.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::sync::{Condvar, Deadline, Mutex, MutexGuard};
+use crate::task::Run;
+
+/// Husks are swept once there are this many more of them than living tasks.
+const HUSKS_MIN: usize = 64;
+
+pub(crate) struct Queue {
+    inner: Mutex<Inner>,
+    /// There may be a task, or the end. Workers wait here.
+    work: Condvar,
+    /// There may be room for the first in line, or the end. Submitters wait here.
+    turn: Condvar,
+    /// The last worker left. Whoever shuts down waits here.
+    left: Condvar,
+    capacity: usize,
+    workers_max: usize,
+}
+
+struct Inner {
+    tasks: VecDeque<Arc<dyn Run>>,
+    /// How many of `tasks` are husks. Signed, because a worker may pass a husk just before its canceller counts it.
+    husks: isize,
+    open: bool,
+    /// Workers that exist.
+    workers: usize,
+    /// Workers that wait for work, or are about to look for it.
+    free: usize,
+    /// Workers that wait for a task of this very pool.
+    blocked: usize,
+    /// Submitters that wait for room, by ticket, first come first served.
+    line: VecDeque<u64>,
+    ticket_next: u64,
+}
+
+impl Inner {
+    fn living(&self) -> usize {
+        self.tasks.len().saturating_add_signed(-self.husks)
+    }
+
+    /// Counts a new worker in, if one is needed and allowed. The caller must start it.
+    fn wants_worker(&mut self, workers_max: usize) -> bool {
+        let allowed = self.workers - self.blocked < workers_max;
+        let wanted = allowed && self.living() > self.free;
+        if wanted {
+            self.workers += 1;
+            // It will look for work first thing.
+            self.free += 1;
+        }
+        wanted
+    }
+
+    /// The first living task, claimed. Claiming under the lock keeps the count of husks true: a task leaves the list
+    /// either claimed here, or as a husk that its canceller has counted or is about to count.
+    fn take(&mut self) -> Option<Arc<dyn Run>> {
+        while let Some(task) = self.tasks.pop_front() {
+            if task.claim() {
+                return Some(task);
+            }
+            self.husks -= 1;
+        }
+        None
+    }
+
+    fn take_all(&mut self) -> Vec<Arc<dyn Run>> {
+        std::iter::from_fn(|| self.take()).collect()
+    }
+
+    fn sweep(&mut self) {
+        if self.husks > 0 && self.husks.unsigned_abs() > self.living() + HUSKS_MIN {
+            let before = self.tasks.len();
+            self.tasks.retain(|task| task.is_pending());
+            self.husks -= (before - self.tasks.len()) as isize;
+        }
+    }
+}
+
+/// What became of a push.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// A free worker will take it.
+    Queued,
+    /// The caller must start a worker, which is counted already.
+    StartWorker,
+}
+
+/// Why a push was refused.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Full,
+    Shutdown,
+}
+
+/// Whether a push may wait for room.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    /// Wait in line until the deadline.
+    Until(Deadline),
+    /// Do not wait, and do not refuse either: the submitter is a worker of this pool, and waiting would be waiting
+    /// for itself.
+    Unbounded,
+}
+
+/// A picture of the queue, for the statistics.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Census {
+    pub(crate) queued: usize,
+    pub(crate) workers: usize,
+    pub(crate) free: usize,
+}
+
+impl Queue {
+    /// A `capacity` of `None` means no limit.
+    pub(crate) fn new(capacity: Option<usize>, workers_max: usize) -> Self {
+        let inner = Inner {
+            tasks: VecDeque::new(),
+            husks: 0,
+            open: true,
+            workers: 0,
+            free: 0,
+            blocked: 0,
+            line: VecDeque::new(),
+            ticket_next: 0,
+        };
+        Queue {
+            inner: Mutex::new(inner),
+            work: Condvar::new(),
+            turn: Condvar::new(),
+            left: Condvar::new(),
+            capacity: capacity.unwrap_or(usize::MAX),
+            workers_max,
+        }
+    }
+
+    /// Queues what `make` makes, as soon as there is room. `make` runs under the lock and only when the task is
+    /// taken, so a refused submitter still has what the task is made of.
+    pub(crate) fn push(
+        &self,
+        patience: Patience,
+        make: impl FnOnce() -> Arc<dyn Run>,
+    ) -> Result<Pushed, Refused> {
+        let mut inner = self.inner.lock();
+        if let Patience::Until(deadline) = patience {
+            inner = self.wait_for_turn(inner, deadline)?;
+        }
+        if !inner.open {
+            return Err(Refused::Shutdown);
+        }
+        Ok(self.push_locked(inner, make()))
+    }
+
+    /// Queues what `make` makes if there is room now and nobody waits for it.
+    pub(crate) fn try_push(&self, make: impl FnOnce() -> Arc<dyn Run>) -> Result<Pushed, Refused> {
+        let inner = self.inner.lock();
+        if !inner.open {
+            return Err(Refused::Shutdown);
+        }
+        if !inner.line.is_empty() || inner.living() >= self.capacity {
+            return Err(Refused::Full);
+        }
+        Ok(self.push_locked(inner, make()))
+    }
+
+    fn push_locked(&self, mut inner: MutexGuard<'_, Inner>, task: Arc<dyn Run>) -> Pushed {
+        inner.tasks.push_back(task);
+        let start = inner.wants_worker(self.workers_max);
+        drop(inner);
+        self.work.notify_one();
+        if start { Pushed::StartWorker } else { Pushed::Queued }
+    }
+
+    /// Stands in line until it is our turn and there is room, or the queue is closed.
+    fn wait_for_turn<'a>(
+        &'a self,
+        mut inner: MutexGuard<'a, Inner>,
+        deadline: Deadline,
+    ) -> Result<MutexGuard<'a, Inner>, Refused> {
+        if !inner.open || (inner.line.is_empty() && inner.living() < self.capacity) {
+            return Ok(inner);
+        }
+        let ticket = inner.ticket_next;
+        inner.ticket_next += 1;
+        inner.line.push_back(ticket);
+        let served = loop {
+            let first = inner.line.front() == Some(&ticket);
+            if !inner.open || (first && inner.living() < self.capacity) {
+                break true;
+            }
+            if deadline.has_passed() {
+                break false;
+            }
+            inner = self.turn.wait_until(inner, deadline);
+        };
+        inner.line.retain(|other| *other != ticket);
+        // Whoever stands first now may have room too, and is told by nobody else.
+        self.turn.notify_all();
+        if served { Ok(inner) } else { Err(Refused::Full) }
+    }
+
+    /// The next task, claimed; blocks until there is one. `None` tells the worker, which is counted out already, to
+    /// leave: the queue is closed and empty, or the worker is surplus.
+    pub(crate) fn pop(&self) -> Option<Arc<dyn Run>> {
+        let mut inner = self.inner.lock();
+        loop {
+            if let Some(task) = inner.take() {
+                inner.free -= 1;
+                self.tell_submitters(inner);
+                return Some(task);
+            }
+            let surplus = inner.workers - inner.blocked > self.workers_max;
+            if !inner.open || surplus {
+                self.count_out(inner);
+                return None;
+            }
+            inner = self.work.wait(inner);
+        }
+    }
+
+    fn tell_submitters(&self, inner: MutexGuard<'_, Inner>) {
+        let somebody_waits = !inner.line.is_empty();
+        drop(inner);
+        if somebody_waits {
+            // All of them, because a condition variable cannot wake the one whose turn it is.
+            self.turn.notify_all();
+        }
+    }
+
+    fn count_out(&self, mut inner: MutexGuard<'_, Inner>) {
+        inner.workers -= 1;
+        inner.free -= 1;
+        let last = inner.workers == 0;
+        drop(inner);
+        if last {
+            self.left.notify_all();
+        }
+    }
+
+    /// Says that the calling worker will look for work again very soon.
+    pub(crate) fn mark_free(&self) {
+        self.inner.lock().free += 1;
+    }
+
+    /// Says that the calling worker has something else to do before it looks for work. True when the caller must start
+    /// another worker in its place.
+    #[must_use]
+    pub(crate) fn mark_busy(&self) -> bool {
+        let mut inner = self.inner.lock();
+        inner.free -= 1;
+        inner.wants_worker(self.workers_max)
+    }
+
+    /// Says that a queued task was taken out of *pending* without [`Queue::pop`].
+    pub(crate) fn count_husk(&self) {
+        let mut inner = self.inner.lock();
+        inner.husks += 1;
+        inner.sweep();
+        self.tell_submitters(inner);
+    }
+
+    /// Says that the calling worker begins to wait for a task of this pool. True when the caller must start another
+    /// worker in its place.
+    #[must_use]
+    pub(crate) fn block(&self) -> bool {
+        let mut inner = self.inner.lock();
+        inner.blocked += 1;
+        inner.wants_worker(self.workers_max)
+    }
+
+    /// Says that the calling worker waits no more.
+    pub(crate) fn unblock(&self) {
+        let mut inner = self.inner.lock();
+        inner.blocked -= 1;
+        let surplus = inner.workers - inner.blocked > self.workers_max;
+        drop(inner);
+        if surplus {
+            // One that sleeps may leave now.
+            self.work.notify_one();
+        }
+    }
+
+    /// Takes back the worker that [`Pushed::StartWorker`] counted in, because it could not be started. The tasks it
+    /// returns, claimed, have nobody left to run them.
+    #[must_use]
+    pub(crate) fn worker_failed(&self) -> Vec<Arc<dyn Run>> {
+        let mut inner = self.inner.lock();
+        // A blocked worker is none to rely on: what it waits for may be in this very queue.
+        let alone = inner.workers - inner.blocked == 1;
+        let stranded = if alone { inner.take_all() } else { Vec::new() };
+        self.turn.notify_all();
+        self.count_out(inner);
+        stranded
+    }
+
+    /// Takes no more tasks. What is queued is still given to workers.
+    pub(crate) fn close(&self) {
+        self.inner.lock().open = false;
+        self.work.notify_all();
+        self.turn.notify_all();
+    }
+
+    /// Takes out everything that is queued, claimed.
+    #[must_use]
+    pub(crate) fn drain(&self) -> Vec<Arc<dyn Run>> {
+        let mut inner = self.inner.lock();
+        let tasks = inner.take_all();
+        self.tell_submitters(inner);
+        tasks
+    }
+
+    /// Waits until no worker exists. False when the deadline came first.
+    pub(crate) fn wait_for_workers(&self, deadline: Deadline) -> bool {
+        let mut inner = self.inner.lock();
+        while inner.workers > 0 {
+            if deadline.has_passed() {
+                return false;
+            }
+            inner = self.left.wait_until(inner, deadline);
+        }
+        true
+    }
+
+    pub(crate) fn census(&self) -> Census {
+        let inner = self.inner.lock();
+        Census { queued: inner.living(), workers: inner.workers, free: inner.free }
+    }
+}

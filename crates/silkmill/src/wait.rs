@@ -1,0 +1,203 @@
+//! Waiting for several futures: [`wait`] and [`as_completed`].
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::future::Future;
+use crate::sync::{Condvar, Deadline, Mutex};
+use crate::worker;
+
+/// When [`wait`] has waited enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReturnWhen {
+    /// One future is done.
+    FirstCompleted,
+    /// One future is done and has no value, for it panicked, was cancelled or never ran; or all are done.
+    FirstError,
+    /// All futures are done.
+    All,
+}
+
+/// The futures given to [`wait`], parted into those that are done and the rest, each in the order given.
+#[derive(Debug)]
+pub struct Waited<'a, T> {
+    /// These have a result that can be read without waiting.
+    pub done: Vec<&'a Future<T>>,
+    /// These had none when the waiting ended.
+    pub not_done: Vec<&'a Future<T>>,
+}
+
+/// Waits until enough of `futures` are done, or until `timeout` has passed.
+///
+/// It takes no result out: read the futures afterwards. With no futures it returns at once. A `timeout` of `None`
+/// waits for as long as it takes, one of zero only looks.
+///
+/// ```
+/// use silkmill::{ReturnWhen, ThreadPoolExecutor, wait};
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+/// let futures = [pool.submit(|| 1), pool.submit(|| 2)];
+/// let waited = wait(&futures, ReturnWhen::All, None);
+/// assert_eq!(waited.done.len(), 2);
+/// assert!(waited.not_done.is_empty());
+/// # Ok::<(), silkmill::BuildError>(())
+/// ```
+pub fn wait<'a, T: Send + 'static>(
+    futures: impl IntoIterator<Item = &'a Future<T>>,
+    return_when: ReturnWhen,
+    timeout: impl Into<Option<Duration>>,
+) -> Waited<'a, T> {
+    let futures: Vec<&Future<T>> = futures.into_iter().collect();
+    let deadline = Deadline::from(timeout.into());
+    let waiter = Arc::new(Waiter::new());
+    for (index, future) in futures.iter().enumerate() {
+        future.task().add_waiter(&waiter, index);
+    }
+    worker::while_blocked_on(futures.iter().copied(), || {
+        let mut left = futures.len();
+        while left > 0 {
+            let Some(index) = waiter.next(deadline) else { break };
+            left -= 1;
+            let enough = match return_when {
+                ReturnWhen::FirstCompleted => true,
+                ReturnWhen::FirstError => futures[index].task().has_failed(),
+                ReturnWhen::All => false,
+            };
+            if enough {
+                break;
+            }
+        }
+    });
+    for future in &futures {
+        future.task().remove_waiter(&waiter);
+    }
+    let (done, not_done) = futures.into_iter().partition(|future| future.done());
+    Waited { done, not_done }
+}
+
+/// Yields `futures` in the order in which they are done; those that are done already come first.
+///
+/// ```
+/// use silkmill::{ThreadPoolExecutor, as_completed};
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(4).build()?;
+/// let futures: Vec<_> = (1..=3).map(|n| pool.submit(move || n * n)).collect();
+/// let mut sum = 0;
+/// for done in as_completed(futures) {
+///     sum += done.result()?;
+/// }
+/// assert_eq!(sum, 14);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn as_completed<T: Send + 'static>(
+    futures: impl IntoIterator<Item = Future<T>>,
+) -> AsCompleted<T> {
+    let mut all = AsCompleted::new();
+    for future in futures {
+        all.push(future);
+    }
+    all
+}
+
+/// The iterator behind [`as_completed`].
+///
+/// Dropping it early lets go of the futures that are left; their tasks still run.
+pub struct AsCompleted<T> {
+    waiter: Arc<Waiter>,
+    /// `None` where a future was yielded; such places are used again.
+    futures: Vec<Option<Future<T>>>,
+    vacant: Vec<usize>,
+}
+
+impl<T: Send + 'static> AsCompleted<T> {
+    pub(crate) fn new() -> Self {
+        AsCompleted { waiter: Arc::new(Waiter::new()), futures: Vec::new(), vacant: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, future: Future<T>) {
+        let index = self.vacant.pop().unwrap_or_else(|| {
+            self.futures.push(None);
+            self.futures.len() - 1
+        });
+        let future = self.futures[index].insert(future);
+        future.task().add_waiter(&self.waiter, index);
+    }
+
+    /// How many futures have not been yielded.
+    pub(crate) fn pending(&self) -> usize {
+        self.futures.len() - self.vacant.len()
+    }
+
+    /// Cancels every future that has not been yielded and not been started.
+    pub(crate) fn cancel_all(&self) {
+        for future in self.futures.iter().flatten() {
+            future.cancel();
+        }
+    }
+}
+
+impl<T: Send + 'static> Iterator for AsCompleted<T> {
+    type Item = Future<T>;
+
+    fn next(&mut self) -> Option<Future<T>> {
+        if self.pending() == 0 {
+            return None;
+        }
+        let index = match self.waiter.next_now() {
+            Some(index) => index,
+            None => worker::while_blocked_on(self.futures.iter().flatten(), || {
+                self.waiter.next(Deadline::NEVER)
+            })?,
+        };
+        self.vacant.push(index);
+        self.futures[index].take()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.pending(), Some(self.pending()))
+    }
+}
+
+impl<T> fmt::Debug for AsCompleted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let left = self.futures.len() - self.vacant.len();
+        f.debug_struct("AsCompleted").field("left", &left).finish()
+    }
+}
+
+/// A list of the indices of tasks that are done, and a thread that waits for the next one.
+pub(crate) struct Waiter {
+    ready: Mutex<VecDeque<usize>>,
+    told: Condvar,
+}
+
+impl Waiter {
+    pub(crate) fn new() -> Self {
+        Waiter { ready: Mutex::new(VecDeque::new()), told: Condvar::new() }
+    }
+
+    pub(crate) fn tell(&self, index: usize) {
+        self.ready.lock().push_back(index);
+        self.told.notify_one();
+    }
+
+    fn next_now(&self) -> Option<usize> {
+        self.ready.lock().pop_front()
+    }
+
+    /// The next index; `None` when the deadline came first.
+    pub(crate) fn next(&self, deadline: Deadline) -> Option<usize> {
+        let mut ready = self.ready.lock();
+        loop {
+            if let Some(index) = ready.pop_front() {
+                return Some(index);
+            }
+            if deadline.has_passed() {
+                return None;
+            }
+            ready = self.told.wait_until(ready, deadline);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+use std::pin::pin;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+
+use crate::{occupy, pool};
+
+/// The smallest async runtime: one future, one thread.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+#[test]
+fn a_future_can_be_awaited_without_a_runtime_of_its_own() {
+    let pool = pool(2);
+
+    let sum = block_on(async {
+        let one = pool.submit(|| 1);
+        let two = pool.submit(|| 2);
+        one.await.unwrap() + two.await.unwrap()
+    });
+
+    assert_eq!(sum, 3);
+}
+
+#[test]
+fn a_future_that_was_not_done_wakes_its_awaiter() {
+    let pool = pool(1);
+    let (gate, running) = occupy(&pool);
+    let opener = silkmill::Thread::spawn(move || gate.open());
+
+    block_on(running).unwrap();
+
+    opener.join().unwrap();
+}
+
+#[test]
+fn a_cancelled_future_wakes_its_awaiter() {
+    let pool = pool(1);
+    let (gate, running) = occupy(&pool);
+    let queued = pool.submit(|| ());
+    assert!(queued.cancel());
+
+    assert!(block_on(queued).unwrap_err().is_cancelled());
+
+    gate.open();
+    running.result().unwrap();
+}
+
+#[test]
+fn result_timeout_gives_the_future_back_until_it_is_done() {
+    let pool = pool(1);
+    let (gate, running) = occupy(&pool);
+
+    let running = running.result_timeout(Duration::ZERO).unwrap_err();
+    let running = running.result_timeout(Duration::from_millis(1)).unwrap_err();
+    gate.open();
+
+    running.result_timeout(Duration::MAX).unwrap().unwrap();
+}
+
+#[test]
+fn callbacks_run_in_order_before_the_result_is_seen_and_a_panicking_one_harms_nobody() {
+    let pool = pool(1);
+    let (gate, opened) = crate::gate();
+    let future = pool.submit(move || {
+        opened.recv().unwrap();
+        25
+    });
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    for n in 0..3 {
+        let seen = Arc::clone(&seen);
+        future.add_done_callback(move |result| {
+            seen.lock().unwrap().push((n, result.copied().unwrap()));
+            assert_ne!(n, 1, "a callback may panic");
+        });
+    }
+
+    gate.open();
+
+    assert_eq!(future.result().unwrap(), 25);
+    assert_eq!(*seen.lock().unwrap(), [(0, 25), (1, 25), (2, 25)]);
+    assert_eq!(pool.submit(|| 1).result().unwrap(), 1);
+}
+
+#[test]
+fn a_callback_added_late_runs_at_once_and_leaves_the_result_there() {
+    let pool = pool(1);
+    let future = pool.submit(|| "value".to_owned());
+    while !future.done() {
+        std::thread::yield_now();
+    }
+    let (sender, receiver) = channel();
+
+    future.add_done_callback(move |result| sender.send(result.unwrap().len()).unwrap());
+
+    assert_eq!(receiver.try_recv().unwrap(), 5);
+    assert_eq!(future.result().unwrap(), "value");
+}
+
+#[test]
+fn a_callback_hears_of_a_cancellation_on_the_thread_that_cancels() {
+    let pool = pool(1);
+    let (gate, running) = occupy(&pool);
+    let queued = pool.submit(|| ());
+    let (sender, receiver) = channel();
+    queued.add_done_callback(move |result| {
+        sender
+            .send((result.is_err_and(|e| e.is_cancelled()), std::thread::current().id()))
+            .unwrap();
+    });
+
+    assert!(queued.cancel());
+
+    assert_eq!(receiver.try_recv().unwrap(), (true, std::thread::current().id()));
+    gate.open();
+    running.result().unwrap();
+}

@@ -1,0 +1,136 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::{occupy, pool};
+
+#[test]
+fn map_yields_results_in_the_order_of_the_items() {
+    let pool = pool(4);
+
+    let squares: Result<Vec<u64>, _> = pool.map(0..1000u64, |n| n * n).collect();
+
+    assert_eq!(squares.unwrap(), (0..1000).map(|n| n * n).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_panic_is_the_result_of_its_item_alone() {
+    let pool = pool(2);
+
+    let results: Vec<_> = pool.map(0..4, |n| assert_ne!(n, 2)).collect();
+
+    assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, true]);
+}
+
+#[test]
+fn map_takes_exactly_as_many_items_as_may_be_in_flight() {
+    let pool = pool(2);
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&taken);
+    let endless = (0..).inspect(move |_| {
+        counting.fetch_add(1, Ordering::Relaxed);
+    });
+
+    let mut map = pool.map(endless, |n| n).in_flight(5);
+    assert_eq!(taken.load(Ordering::Relaxed), 0, "a map is lazy");
+
+    assert_eq!(map.next().unwrap().unwrap(), 0);
+    assert_eq!(taken.load(Ordering::Relaxed), 5);
+    assert_eq!(map.next().unwrap().unwrap(), 1);
+    assert_eq!(taken.load(Ordering::Relaxed), 6);
+}
+
+#[test]
+fn map_unordered_yields_what_is_done_first() {
+    let pool = pool(2);
+    let (gate, opened) = crate::gate();
+    let opened = Mutex::new(opened);
+
+    let mut map = pool.map_unordered(0..3, move |n| {
+        if n == 0 {
+            opened.lock().unwrap().recv().unwrap();
+        }
+        n
+    });
+
+    assert_eq!(map.next().unwrap().unwrap(), 1);
+    assert_eq!(map.next().unwrap().unwrap(), 2);
+    gate.open();
+    assert_eq!(map.next().unwrap().unwrap(), 0);
+    assert!(map.next().is_none());
+}
+
+#[test]
+fn map_unordered_yields_every_item_once() {
+    let pool = pool(4);
+
+    let mut all: Vec<u32> = pool.map_unordered(0..5000, |n| n).map(Result::unwrap).collect();
+
+    all.sort_unstable();
+    assert_eq!(all, (0..5000).collect::<Vec<_>>());
+}
+
+/// Three items, then an end that nobody could foresee: so a map is left with three tasks in its window.
+fn three_then_a_panic() -> impl Iterator<Item = u32> {
+    (0..4).inspect(|n| assert_ne!(*n, 3, "the source breaks"))
+}
+
+#[test]
+fn dropping_a_map_cancels_what_has_not_started() {
+    let pool = pool(1);
+    let (gate, running) = occupy(&pool);
+    let ran = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&ran);
+    let count = move |_| counting.fetch_add(1, Ordering::Relaxed);
+
+    let mut ordered = pool.map(three_then_a_panic(), count.clone()).in_flight(4);
+    assert!(catch_unwind(AssertUnwindSafe(|| ordered.next().is_none())).is_err());
+    assert_eq!(pool.stats().queued, 3);
+    drop(ordered);
+    assert_eq!(pool.stats().queued, 0);
+
+    let mut unordered = pool.map_unordered(three_then_a_panic(), count).in_flight(4);
+    assert!(catch_unwind(AssertUnwindSafe(|| unordered.next().is_none())).is_err());
+    assert_eq!(pool.stats().queued, 3);
+    drop(unordered);
+    assert_eq!(pool.stats().queued, 0);
+
+    gate.open();
+    running.result().unwrap();
+    drop(pool);
+    assert_eq!(ran.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn every_worker_has_a_state_of_its_own_and_a_panic_loses_it() {
+    let pool = pool(2);
+    let made = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&made);
+
+    let results: Vec<_> = pool
+        .map_with(
+            move || {
+                counting.fetch_add(1, Ordering::Relaxed);
+                0
+            },
+            0..100,
+            |uses, n| {
+                *uses += 1;
+                assert_ne!(n, 50, "this one's state is lost");
+                *uses
+            },
+        )
+        .collect();
+
+    assert_eq!(results.iter().filter(|result| result.is_err()).count(), 1);
+    assert!(made.load(Ordering::Relaxed) <= 3, "two workers and one loss");
+    assert!(results.iter().flatten().max().unwrap() >= &33);
+}
+
+#[test]
+fn a_map_over_nothing_yields_nothing_and_starts_no_worker() {
+    let pool = pool(2);
+
+    assert!(pool.map(std::iter::empty::<u8>(), |n| n).next().is_none());
+    assert_eq!(pool.stats().workers, 0);
+}

@@ -1,0 +1,139 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use silkmill::{TaskErrorKind, ThreadPoolExecutor};
+
+use crate::{occupy, pool};
+
+#[test]
+fn shutdown_runs_what_is_queued() {
+    let pool = pool(2);
+    let futures: Vec<_> = (0..100).map(|n| pool.submit(move || n)).collect();
+
+    pool.shutdown();
+
+    assert!(futures.iter().all(|future| future.done()));
+    assert_eq!(futures.into_iter().map(|future| future.result().unwrap()).sum::<i32>(), 4950);
+    assert_eq!(pool.stats().workers, 0);
+    pool.shutdown();
+}
+
+#[test]
+fn shutdown_now_cancels_what_is_queued_and_waits_for_what_runs() {
+    let pool = pool(1);
+    let (gate, running) = occupy(&pool);
+    let queued: Vec<_> = (0..10).map(|n| pool.submit(move || n)).collect();
+    let opener = silkmill::Thread::spawn(move || gate.open());
+
+    pool.shutdown_now();
+
+    assert!(running.done());
+    opener.join().unwrap();
+    assert!(queued.into_iter().all(|future| future.result().is_err_and(|e| e.is_cancelled())));
+}
+
+#[test]
+fn shutdown_timeout_reports_what_still_runs_and_waits_no_longer() {
+    let pool =
+        ThreadPoolExecutor::builder().max_workers(1).thread_name_prefix("slow").build().unwrap();
+    let (gate, running) = occupy(&pool);
+    let queued = pool.submit(|| ());
+
+    let report = pool.shutdown_timeout(Duration::from_millis(5));
+
+    assert!(!report.is_complete());
+    assert_eq!(report.cancelled, 1);
+    assert_eq!(report.running.len(), 1);
+    assert_eq!(report.running[0].worker, "slow-0");
+    assert!(report.running[0].running_for >= Duration::from_millis(5));
+    assert!(queued.result().unwrap_err().is_cancelled());
+    drop(pool);
+    gate.open();
+    running.result().unwrap();
+}
+
+#[test]
+fn shutdown_timeout_of_an_idle_pool_is_complete() {
+    let pool = pool(2);
+    pool.submit(|| ()).result().unwrap();
+
+    assert!(pool.shutdown_timeout(Duration::MAX).is_complete());
+}
+
+#[test]
+fn a_task_submitted_after_shutdown_fails_and_says_so() {
+    let pool = pool(1);
+    pool.shutdown();
+
+    let error = pool.submit(|| 1).result().unwrap_err();
+
+    assert_eq!(error.kind(), TaskErrorKind::Shutdown);
+}
+
+#[test]
+fn dropping_the_pool_runs_what_is_queued() {
+    let ran = Arc::new(AtomicUsize::new(0));
+    let pool = pool(2);
+    for _ in 0..100 {
+        let ran = Arc::clone(&ran);
+        drop(pool.submit(move || ran.fetch_add(1, Ordering::Relaxed)));
+    }
+
+    drop(pool);
+
+    assert_eq!(ran.load(Ordering::Relaxed), 100);
+}
+
+#[test]
+fn a_blocked_submitter_is_refused_by_a_shutdown() {
+    let pool =
+        Arc::new(ThreadPoolExecutor::builder().max_workers(1).queue_capacity(1).build().unwrap());
+    let (gate, running) = occupy(&pool);
+    let queued = pool.submit(|| ());
+    let theirs = Arc::clone(&pool);
+    let submitter = silkmill::Thread::spawn(move || theirs.submit(|| ()).result());
+
+    let report = pool.shutdown_timeout(Duration::from_millis(5));
+
+    assert_eq!(report.running.len(), 1);
+    let error = submitter.join().unwrap().unwrap_err();
+    // Whether it was queued for a moment or never, it is told.
+    assert!(matches!(error.kind(), TaskErrorKind::Shutdown | TaskErrorKind::Cancelled));
+    gate.open();
+    running.result().unwrap();
+    drop(queued);
+}
+
+#[test]
+fn a_task_may_shut_its_own_pool_down_and_hold_its_last_handle() {
+    let pool = Arc::new(pool(1));
+    let theirs = Arc::clone(&pool);
+    let future = pool.submit(move || {
+        theirs.shutdown();
+        drop(theirs);
+    });
+    drop(pool);
+
+    future.result().unwrap();
+}
+
+#[test]
+fn submits_that_race_a_shutdown_all_end() {
+    for _ in 0..200 {
+        let pool = Arc::new(pool(2));
+        let theirs = Arc::clone(&pool);
+        let submitter = silkmill::Thread::spawn(move || {
+            (0..20).map(|n| theirs.submit(move || n)).collect::<Vec<_>>()
+        });
+
+        pool.shutdown();
+
+        for (n, future) in submitter.join().unwrap().into_iter().enumerate() {
+            match future.result() {
+                Ok(value) => assert_eq!(value, n),
+                Err(error) => assert_eq!(error.kind(), TaskErrorKind::Shutdown),
+            }
+        }
+    }
+}
