@@ -22,9 +22,9 @@ use crate::stage::{Staged, Temporary, Way, directory_of};
 const FLUSHED_SINGLY_MAX: usize = 8;
 
 /// Forces every staged file, and every backup, to disk.
-pub(crate) fn flush(staged: &[Staged]) -> Result<(), Error> {
+pub(crate) fn flush<'a>(staged: impl ExactSizeIterator<Item = &'a Staged>) -> Result<(), Error> {
     if staged.len() > FLUSHED_SINGLY_MAX && filesystems_can_be_flushed() {
-        return flush_filesystems(staged.iter().map(|staged| (staged.identity, &*staged.target)));
+        return flush_filesystems(staged.map(|staged| (staged.identity, &*staged.target)));
     }
     for staged in staged {
         sync(staged.temporary.path())?;
@@ -125,9 +125,7 @@ fn filesystems_can_be_flushed() -> bool {
 }
 
 /// Flushes the filesystem of each path once.
-fn flush_filesystems<'a>(
-    paths: impl Iterator<Item = (Identity, &'a Path)>,
-) -> Result<(), Error> {
+fn flush_filesystems<'a>(paths: impl Iterator<Item = (Identity, &'a Path)>) -> Result<(), Error> {
     let one_of_each: BTreeMap<u64, &Path> =
         paths.map(|(identity, path)| (identity.file.dev(), path)).collect();
     one_of_each.into_values().try_for_each(|path| flush_filesystem(directory_of(path)))

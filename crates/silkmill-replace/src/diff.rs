@@ -12,6 +12,18 @@ use crate::edit::Change;
 /// Unchanged lines shown around a change; also how near two changes share a hunk.
 const CONTEXT_LINES: usize = 3;
 
+/// Adds a change of `old` to those before it; changes of one line become one, so that their number is
+/// bounded by the lines.
+pub(crate) fn push(changes: &mut Vec<Change>, old: &[u8], change: Change) {
+    match changes.last_mut() {
+        Some(last) if memchr::memchr(b'\n', &old[last.old.end..change.old.start]).is_none() => {
+            last.old.end = change.old.end;
+            last.new.end = change.new.end;
+        }
+        _ => changes.push(change),
+    }
+}
+
 /// The diff from `old` to `new`, which differ by `changes` (left to right, at least one).
 pub(crate) fn unified(path: &Path, old: &[u8], new: &[u8], changes: &[Change]) -> Vec<u8> {
     let name = header_name(path);
@@ -38,7 +50,7 @@ struct Block {
     new_end: usize,
 }
 
-/// The changes, widened to whole lines and joined where they share one.
+/// The changes, widened to whole lines and joined where they touch.
 fn blocks(old: &[u8], new: &[u8], changes: &[Change]) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     for change in changes {
@@ -48,7 +60,7 @@ fn blocks(old: &[u8], new: &[u8], changes: &[Change]) -> Vec<Block> {
         let old_end = if whole { change.old.end } else { line_end(old, change.old.end) };
         let new_end = |old_end: usize| change.new.end + (old_end - change.old.end);
         match blocks.last_mut() {
-            Some(last) if old_start < last.old_end => {
+            Some(last) if old_start <= last.old_end => {
                 // The line may have taken the last block further than this change goes.
                 last.old_end = last.old_end.max(old_end);
                 last.new_end = new_end(last.old_end);
@@ -230,8 +242,10 @@ mod tests {
         let syntax = Syntax { regex: true, multiline: true, ..Syntax::default() };
         let pattern = Pattern::new(old.into(), new.into(), syntax).unwrap();
         let (mut out, mut changes) = (Vec::new(), Vec::new());
-        edit(&pattern, &mut pattern.cache(), text, u64::MAX, &mut out, |c| changes.push(c))
-            .unwrap();
+        edit(&pattern, &mut pattern.cache(), text, u64::MAX, &mut out, |c| {
+            push(&mut changes, text, c);
+        })
+        .unwrap();
         if changes.is_empty() {
             return (text.to_vec(), Vec::new());
         }
@@ -246,6 +260,14 @@ mod tests {
     #[test]
     fn two_changes_of_one_line_are_one_pair_of_lines() {
         assert_eq!(diff("a", "b", "a a\nc\n"), "--- f\n+++ f\n@@ -1,2 +1,2 @@\n-a a\n+b b\n c\n");
+    }
+
+    #[test]
+    fn lines_next_to_each_other_are_changed_together() {
+        assert_eq!(
+            diff("a", "b", "a\na\na\n"),
+            "--- f\n+++ f\n@@ -1,3 +1,3 @@\n-a\n-a\n-a\n+b\n+b\n+b\n"
+        );
     }
 
     #[test]

@@ -32,8 +32,8 @@ pub enum ErrorKind {
     Refused,
     /// The run was cancelled before its first change: nothing was changed.
     Interrupted,
-    /// A worker panicked. This is a bug; nothing was changed.
-    Panicked,
+    /// The executor could not be built, or lost a task; the latter is a bug. Nothing was changed.
+    Executor,
 }
 
 #[derive(Debug)]
@@ -62,8 +62,8 @@ impl Error {
         Error::words(ErrorKind::Refused, words)
     }
 
-    pub(crate) fn panicked(words: impl fmt::Display) -> Error {
-        Error::words(ErrorKind::Panicked, format!("{words} (nothing was changed)"))
+    pub(crate) fn executor(words: impl fmt::Display) -> Error {
+        Error::words(ErrorKind::Executor, format!("{words}: nothing was changed"))
     }
 
     pub(crate) fn interrupted() -> Error {
@@ -95,6 +95,16 @@ impl Error {
             Repr::Changed { .. } => ErrorKind::Changed,
             Repr::TooLarge { .. } => ErrorKind::TooLarge,
             Repr::Interrupted => ErrorKind::Interrupted,
+        }
+    }
+
+    /// The path that could not be dealt with, where it was one.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.repr {
+            Repr::Io { path, .. } | Repr::Changed { path } | Repr::TooLarge { path, .. } => {
+                Some(path)
+            }
+            Repr::Words { .. } | Repr::Interrupted => None,
         }
     }
 }

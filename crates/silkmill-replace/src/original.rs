@@ -76,10 +76,8 @@ impl Original {
     /// link here.
     pub(crate) fn open(path: &Path) -> io::Result<Original> {
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags.bits().cast_signed())
-            .open(path)?;
+        let file =
+            OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
         let metadata = file.metadata()?;
         Ok(Original { file, metadata })
     }

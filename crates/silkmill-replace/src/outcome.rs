@@ -26,11 +26,23 @@ pub struct Outcome {
 
 impl Outcome {
     pub(crate) fn skipped(path: PathBuf, skip: Skip) -> Outcome {
-        Outcome { path, action: Action::Skipped(skip), replacements: 0, bytes_before: 0, bytes_after: 0 }
+        Outcome {
+            path,
+            action: Action::Skipped(skip),
+            replacements: 0,
+            bytes_before: 0,
+            bytes_after: 0,
+        }
     }
 
     pub(crate) fn failed(path: PathBuf, error: Error) -> Outcome {
-        Outcome { path, action: Action::Failed(error), replacements: 0, bytes_before: 0, bytes_after: 0 }
+        Outcome {
+            path,
+            action: Action::Failed(error),
+            replacements: 0,
+            bytes_before: 0,
+            bytes_after: 0,
+        }
     }
 }
 

@@ -165,7 +165,7 @@ impl Parser<'_> {
     /// `\xNN` is one byte, whatever text it stands in.
     fn hex_byte(&mut self, start: usize) -> Result<(), Error> {
         let digits = self.template.get(self.at..self.at + 2);
-        let byte = digits.and_then(ascii).and_then(|digits| hex(digits));
+        let byte = digits.and_then(ascii).and_then(hex);
         let byte = byte.and_then(|value| u8::try_from(value).ok());
         let byte = byte.ok_or_else(|| self.error(start, r"`\x` needs two hexadecimal digits"))?;
         self.text.push(byte);

@@ -218,7 +218,9 @@ mod tests {
     fn walk(root: &Path, filter: Filter) -> Vec<String> {
         let found = Walk::new(vec![root.to_path_buf()], filter);
         found
-            .map(|found| found.unwrap().path.strip_prefix(root).unwrap().to_str().unwrap().to_owned())
+            .map(|found| {
+                found.unwrap().path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()
+            })
             .collect()
     }
 
@@ -236,7 +238,8 @@ mod tests {
 
     #[test]
     fn ignore_files_count_without_a_repository_but_not_from_above() {
-        let files = [(".gitignore", "deep\n"), ("in/.gitignore", "*.o\n"), ("in/a.o", ""), ("in/deep", "")];
+        let files =
+            [(".gitignore", "deep\n"), ("in/.gitignore", "*.o\n"), ("in/a.o", ""), ("in/deep", "")];
         let root = tree(&files);
 
         assert_eq!(walk(&root.path().join("in"), filter(&[], &[]).unwrap()), ["deep"]);
@@ -247,7 +250,12 @@ mod tests {
 
     #[test]
     fn the_repository_and_staged_files_are_never_entered() {
-        let root = tree(&[(".git/config", ""), (".silkmill-12-3", ""), (".silkmill-notes", ""), ("a", "")]);
+        let root = tree(&[
+            (".git/config", ""),
+            (".silkmill-12-3", ""),
+            (".silkmill-notes", ""),
+            ("a", ""),
+        ]);
         let everything = Filter::new(&[], &[], true, true).unwrap();
 
         assert_eq!(walk(root.path(), everything), [".silkmill-notes", "a"]);
@@ -256,7 +264,8 @@ mod tests {
     #[test]
     fn globs_and_types_choose_files() {
         let root = tree(&[("a.rs", ""), ("b.py", ""), ("sub/c.rs", ""), ("sub/d.min.rs", "")]);
-        let chosen = |globs: &[&str], types: &[&str]| walk(root.path(), filter(globs, types).unwrap());
+        let chosen =
+            |globs: &[&str], types: &[&str]| walk(root.path(), filter(globs, types).unwrap());
 
         assert_eq!(chosen(&["*.rs", "!*.min.rs"], &[]), ["a.rs", "sub/c.rs"]);
         assert_eq!(chosen(&[], &["py"]), ["b.py"]);
