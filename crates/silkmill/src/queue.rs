@@ -53,6 +53,7 @@ struct Inner {
 
 impl Inner {
     fn living(&self) -> usize {
+        debug_assert!(self.husks <= self.tasks.len() as isize, "a husk that left is uncounted");
         self.tasks.len().saturating_add_signed(-self.husks)
     }
 

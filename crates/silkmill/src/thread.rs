@@ -191,7 +191,9 @@ impl Builder {
         body: impl FnOnce(&Entry) + Send + 'static,
     ) -> Result<Started, SpawnError> {
         let ident = IDENT_NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = self.name.unwrap_or_else(|| format!("thread-{ident}"));
+        let name = self
+            .name
+            .unwrap_or_else(|| format!("thread-{}", NAMELESS_NEXT.fetch_add(1, Ordering::Relaxed)));
         if name.contains('\0') {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "the name holds a NUL");
             return Err(SpawnError::new(Some(name), source));
@@ -299,6 +301,9 @@ pub(crate) fn join_non_daemons() {
 }
 
 static IDENT_NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// The number in the name of the next thread that is given none.
+static NAMELESS_NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// Every thread of ours from before it is started until its last own statement. Process-wide, because a process has one
 /// end. Written by starting and ending threads, read by `threads` and at exit.
