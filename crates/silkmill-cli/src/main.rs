@@ -3,7 +3,9 @@
 //! Only this crate prints, reads the environment, or exits.
 
 mod args;
+mod cmd;
 mod exit;
+mod progress;
 
 use std::process::ExitCode;
 
@@ -24,5 +26,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<Exit> {
-    match command {}
+    match command {
+        Command::Replace(args) => cmd::replace::run(*args),
+    }
 }

@@ -1,0 +1,3 @@
+//! The commands: each turns words into work, and its result into words and an exit code.
+
+pub(crate) mod replace;
