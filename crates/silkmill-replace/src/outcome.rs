@@ -25,24 +25,18 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn skipped(path: PathBuf, skip: Skip) -> Outcome {
-        Outcome {
-            path,
-            action: Action::Skipped(skip),
-            replacements: 0,
-            bytes_before: 0,
-            bytes_after: 0,
-        }
+    /// A file that stays as it is, at its length in bytes.
+    pub(crate) fn unchanged(path: PathBuf, action: Action, len: u64) -> Outcome {
+        Outcome { path, action, replacements: 0, bytes_before: len, bytes_after: len }
     }
 
+    pub(crate) fn skipped(path: PathBuf, skip: Skip) -> Outcome {
+        Outcome::unchanged(path, Action::Skipped(skip), 0)
+    }
+
+    /// A file of which not even the length is known.
     pub(crate) fn failed(path: PathBuf, error: Error) -> Outcome {
-        Outcome {
-            path,
-            action: Action::Failed(error),
-            replacements: 0,
-            bytes_before: 0,
-            bytes_after: 0,
-        }
+        Outcome::unchanged(path, Action::Failed(error), 0)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Finds the files a run is about, lazily and in a fixed order. Opens none of them.
 //!
-//! A path that was named is taken as it is: filters are for what is found below a directory. Inside
-//! a git repository ignore files are read as git reads them; elsewhere, those below the named
-//! directory count, and none above it: a stray `.gitignore` in a home directory hides nothing.
+//! A path that was named is taken as it is: filters are for what is found below a directory.
+//! `.gitignore` files count inside a git repository, as they do for git. An unpacked release is none,
+//! and its `.gitignore` may well exclude everything; `.ignore` files count everywhere.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -82,7 +82,7 @@ impl Walk {
         if !metadata.is_file() {
             return Some(Err(Outcome::skipped(plain(root), Skip::NotRegular)));
         }
-        let link_target = match root.is_symlink().then(|| fs::canonicalize(root)).transpose() {
+        let link_target = match root.is_symlink().then(|| end_of_link(root)).transpose() {
             Ok(target) => target,
             Err(error) => return Some(Err(lost(root, error))),
         };
@@ -117,7 +117,6 @@ impl Iterator for Walk {
 
 impl Filter {
     fn walk(&self, root: &Path) -> ignore::Walk {
-        let in_repository = is_in_repository(root);
         WalkBuilder::new(root)
             .overrides(self.overrides.clone())
             .types(self.types.clone())
@@ -126,8 +125,7 @@ impl Filter {
             .git_ignore(!self.ignored)
             .git_exclude(!self.ignored)
             .git_global(!self.ignored)
-            .parents(!self.ignored && in_repository)
-            .require_git(in_repository)
+            .parents(!self.ignored)
             .sort_by_file_name(OsStr::cmp)
             .filter_entry(|entry| entry.depth() == 0 || !is_never_entered(entry.file_name()))
             .build()
@@ -139,9 +137,11 @@ fn is_never_entered(name: &OsStr) -> bool {
     name == ".git" || stage::is_staged_name(name)
 }
 
-fn is_in_repository(root: &Path) -> bool {
-    let root = fs::canonicalize(root).unwrap_or_else(|_| root.to_path_buf());
-    root.ancestors().any(|directory| directory.join(".git").exists())
+/// Where a link leads; below the current directory as a diff needs it, for `patch` changes no links.
+fn end_of_link(link: &Path) -> io::Result<PathBuf> {
+    let target = fs::canonicalize(link)?;
+    let here = fs::canonicalize(".")?;
+    Ok(target.strip_prefix(here).map(Path::to_path_buf).unwrap_or(target))
 }
 
 /// The path without `.` and doubled slashes, as a diff needs it: `git apply` takes no `./a`.
@@ -237,15 +237,13 @@ mod tests {
     }
 
     #[test]
-    fn ignore_files_count_without_a_repository_but_not_from_above() {
-        let files =
-            [(".gitignore", "deep\n"), ("in/.gitignore", "*.o\n"), ("in/a.o", ""), ("in/deep", "")];
-        let root = tree(&files);
+    fn git_ignores_files_where_there_is_a_repository() {
+        let root = tree(&[(".gitignore", "/*\n!in\n*.o\n"), ("in/a.o", ""), ("in/b", "")]);
+        let below = root.path().join("in");
 
-        assert_eq!(walk(&root.path().join("in"), filter(&[], &[]).unwrap()), ["deep"]);
-
+        assert_eq!(walk(&below, filter(&[], &[]).unwrap()), ["a.o", "b"]);
         fs::create_dir(root.path().join(".git")).unwrap();
-        assert!(walk(&root.path().join("in"), filter(&[], &[]).unwrap()).is_empty());
+        assert_eq!(walk(&below, filter(&[], &[]).unwrap()), ["b"]);
     }
 
     #[test]

@@ -82,10 +82,11 @@ impl Shared {
             }
         };
         let file = Some(FileId::of(&original.metadata));
-        let large = original.metadata.len() >= LARGE_SIZE_MIN;
-        let _alone = large.then(|| self.wait_to_be_alone());
+        let len = original.metadata.len();
+        let _alone = (len >= LARGE_SIZE_MIN).then(|| self.wait_to_be_alone());
         let finding = self.edit_file(scratch, &found, original).unwrap_or_else(|error| {
-            Finding::Told { outcome: Outcome::failed(found.path.clone(), error), file }
+            let outcome = Outcome::unchanged(found.path, Action::Failed(error), len);
+            Finding::Told { outcome, file }
         });
         scratch.text.shrink();
         original::shrink(&mut scratch.edited);
@@ -104,7 +105,8 @@ impl Shared {
             Content::Text(text) => text,
             Content::TooLarge(size) => return Err(Error::too_large(path, size, FILE_SIZE_MAX)),
             Content::Skipped(skip) => {
-                let outcome = Outcome::skipped(path.clone(), skip);
+                let action = Action::Skipped(skip);
+                let outcome = Outcome::unchanged(path.clone(), action, original.metadata.len());
                 return Ok(Finding::Told { outcome, file: Some(original.identity().file) });
             }
         };
@@ -140,7 +142,7 @@ impl Shared {
                 outcome: outcome(Action::Changed),
             },
             Mode::Diff => {
-                let diff = diff::unified(path, text, edited, &changes);
+                let diff = diff::unified(found.target(), text, edited, &changes);
                 Finding::Told { outcome: outcome(Action::WouldChange { diff }), file }
             }
             Mode::Count => {

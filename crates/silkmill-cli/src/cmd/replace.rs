@@ -37,8 +37,9 @@ pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
         Ok(summary) => {
             if options.changes_nothing() {
                 eprintln!("silkmill: OLD and NEW are the same: nothing to do");
+            } else {
+                output.finish(&summary, dry_run, stats);
             }
-            output.finish(&summary, dry_run, stats);
             exit_of(&summary)
         }
         Err(error) if error.kind() == ErrorKind::Interrupted => {

@@ -51,13 +51,16 @@ impl Text {
     }
 
     pub(crate) fn summary(&self, summary: &Summary, dry_run: bool) {
-        if self.verbosity > Verbosity::Quiet && summary.files_seen > 0 {
+        if self.verbosity > Verbosity::Quiet {
             eprintln!("{}", words(summary, dry_run));
         }
     }
 }
 
 fn words(summary: &Summary, dry_run: bool) -> String {
+    if summary.files_seen == 0 {
+        return "no file to look at (see --hidden and --no-ignore for those left out)".to_owned();
+    }
     let seen = count(summary.files_seen, "file");
     let mut words = if summary.replacements == 0 {
         format!("no match in {seen}")
