@@ -44,6 +44,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod attributes;
+mod batch;
 mod commit;
 mod diff;
 mod edit;

@@ -16,7 +16,7 @@ pub const FILE_SIZE_MAX: u64 = 1 << 30;
 const HEAD_LEN: usize = 64 << 10;
 
 /// What a reused buffer may keep between files.
-const BUFFER_KEPT_MAX: usize = 4 << 20;
+const BUFFER_KEPT_MAX: usize = 1 << 20;
 
 /// Which file it is: the same for all its paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

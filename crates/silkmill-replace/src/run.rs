@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use silkmill::{CancelToken, Stats, ThreadPoolExecutor};
+use silkmill::{CancelToken, Stats, TaskError, ThreadPoolExecutor};
 
+use crate::batch::Batches;
 use crate::commit::{self, Directories};
 use crate::error::Error;
 use crate::options::{Mode, Options};
@@ -85,26 +86,30 @@ impl<'a> Run<'a> {
             let shared = Arc::clone(&shared);
             move || shared.scratch()
         };
-        let look = move |scratch: &mut Scratch, (place, found): (u64, Result<Found, Outcome>)| {
-            let finding = match found {
-                Ok(found) => shared.look_at(scratch, found),
-                Err(outcome) => Finding::Told { outcome, file: None },
-            };
-            (place, finding)
+        let look = move |scratch: &mut Scratch, batch: Vec<(u64, Result<Found, Outcome>)>| {
+            let look_at = |(place, found)| (place, shared.find(scratch, found));
+            batch.into_iter().map(look_at).collect::<Vec<_>>()
         };
+        // Diffs are shown in the order of their files; new text is staged in any.
         if self.options.mode == Mode::Write {
-            for finding in pool.map_unordered_with(init, walk, look) {
-                let (place, finding) = finding.map_err(Error::executor)?;
-                self.take(place, finding);
-            }
+            self.take_all(pool.map_unordered_with(init, Batches::of(walk), look))?;
         } else {
-            for finding in pool.map_with(init, walk, look) {
-                let (place, finding) = finding.map_err(Error::executor)?;
-                self.take(place, finding);
-            }
+            self.take_all(pool.map_with(init, Batches::of(walk), look))?;
         }
         self.stats = Some(pool.stats());
         if cancel.is_cancelled() { Err(Error::interrupted()) } else { Ok(()) }
+    }
+
+    fn take_all(
+        &mut self,
+        findings: impl Iterator<Item = Result<Vec<(u64, Finding)>, TaskError>>,
+    ) -> Result<(), Error> {
+        for batch in findings {
+            for (place, finding) in batch.map_err(Error::executor)? {
+                self.take(place, finding);
+            }
+        }
+        Ok(())
     }
 
     fn take(&mut self, place: u64, finding: Finding) {

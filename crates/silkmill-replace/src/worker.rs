@@ -70,7 +70,14 @@ impl Shared {
         Scratch { text: Buffer::default(), edited: Vec::new(), cache: self.pattern.cache() }
     }
 
-    pub(crate) fn look_at(&self, scratch: &mut Scratch, found: Found) -> Finding {
+    pub(crate) fn find(&self, scratch: &mut Scratch, found: Result<Found, Outcome>) -> Finding {
+        match found {
+            Ok(found) => self.look_at(scratch, found),
+            Err(outcome) => Finding::Told { outcome, file: None },
+        }
+    }
+
+    fn look_at(&self, scratch: &mut Scratch, found: Found) -> Finding {
         if self.cancel.is_cancelled() {
             return Finding::NoMatch;
         }
