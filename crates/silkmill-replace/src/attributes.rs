@@ -5,7 +5,9 @@ use std::fs::{File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 
-use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
+use rustix::fs::{
+    XattrFlags, fgetxattr, fgetxattr_query, flistxattr, flistxattr_query, fremovexattr, fsetxattr,
+};
 use rustix::io::Errno;
 
 /// Set-id and sticky bits included.
@@ -41,7 +43,7 @@ fn copy_xattrs(from: &File, to: &File) -> io::Result<()> {
 
 /// The names one after the other, each with its NUL.
 fn xattr_names(file: &File) -> io::Result<Vec<u8>> {
-    match sized(|buffer| flistxattr(file, buffer)) {
+    match sized(|| flistxattr_query(file), |buffer| flistxattr(file, buffer)) {
         // A filesystem without extended attributes has none to keep.
         Err(Errno::NOTSUP) => Ok(Vec::new()),
         names => Ok(names?),
@@ -49,7 +51,7 @@ fn xattr_names(file: &File) -> io::Result<Vec<u8>> {
 }
 
 fn xattr(file: &File, name: &CStr) -> io::Result<Vec<u8>> {
-    Ok(sized(|buffer| fgetxattr(file, name, buffer))?)
+    Ok(sized(|| fgetxattr_query(file, name), |buffer| fgetxattr(file, name, buffer))?)
 }
 
 fn names(list: &[u8]) -> impl Iterator<Item = &CStr> {
@@ -57,9 +59,12 @@ fn names(list: &[u8]) -> impl Iterator<Item = &CStr> {
 }
 
 /// Asks for the length, then for the bytes.
-fn sized(mut read: impl FnMut(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
+fn sized(
+    len: impl Fn() -> Result<usize, Errno>,
+    read: impl Fn(&mut [u8]) -> Result<usize, Errno>,
+) -> Result<Vec<u8>, Errno> {
     for _ in 0..TRIES_MAX {
-        let mut bytes = vec![0; read(&mut [])?];
+        let mut bytes = vec![0; len()?];
         if bytes.is_empty() {
             return Ok(bytes);
         }
