@@ -1,10 +1,12 @@
 //! The words a person may type, as typed. What they mean is decided by the commands.
 
 mod fetch;
-
-pub(crate) use fetch::{FetchArgs, Format, ListArgs, Method, ScrapeArgs};
+mod replace;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+pub(crate) use crate::args::fetch::{FetchArgs, Format, ListArgs, Method, ScrapeArgs};
+pub(crate) use crate::args::replace::ReplaceArgs;
 
 /// Runs I/O-bound work on many threads and loses nothing.
 #[derive(Debug, Parser)]
@@ -16,6 +18,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Replace(Box<ReplaceArgs>),
     Fetch(FetchArgs),
     Scrape(ScrapeArgs),
 }

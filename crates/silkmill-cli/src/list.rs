@@ -6,16 +6,16 @@ use std::io::{self, BufReader, IsTerminal, Read, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use silkmill::{CancelToken, Thread};
-use silkmill_scrape::{self as scrape, Input, Options, Summary, UrlList};
+use silkmill_scrape::{self as scrape, Input, Options, Row, Summary, UrlList};
 
-use crate::args::{ListArgs, Method};
+use crate::args::{ListArgs, Method, When};
 use crate::exit::Exit;
-use crate::interrupt;
-use crate::progress::Progress;
+use crate::interrupt::{self, Second};
+use crate::progress::Meter;
 use crate::sink::{Kind, Sink};
 
 /// Lines read ahead of the requests.
@@ -29,16 +29,17 @@ pub(crate) fn run(options: Options, kind: Kind, args: ListArgs) -> Result<Exit> 
     let lines = args.input.as_deref().map(Lines::open).transpose()?;
     let mut sink = Sink::open(kind, args.format, args.output.as_deref(), args.force)?;
     let cancel = CancelToken::new();
-    interrupt::cancels(&cancel)?;
-    let rows_on_terminal = args.output.is_none() && io::stdout().is_terminal();
-    let progress = Progress::start(args.progress, args.quiet, rows_on_terminal);
+    interrupt::cancels(&cancel, Second::EndsTheProcess)?;
+    let mut meter = Meter::new(progress(&args));
+    let mut tally = Tally::start();
 
     let unread = RefCell::new(None);
     let inputs = inputs(args.urls, lines, &unread);
     let mut unwritten = None;
     let summary = scrape::run(inputs, &options, &cancel, &mut |row| {
-        progress.count(row.error.is_some());
-        match progress.suspend(|| sink.write(&row)) {
+        tally.count(&row);
+        meter.show(|| tally.words());
+        match meter.suspend(|| sink.write(&row)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 unwritten = Some(error);
@@ -46,12 +47,44 @@ pub(crate) fn run(options: Options, kind: Kind, args: ListArgs) -> Result<Exit> 
             }
         }
     });
-    drop(progress);
+    meter.clear();
     let summary = summary?;
     if args.verbose || args.stats {
         report(&summary, args.stats);
     }
     exit(&summary, &sink, unwritten, unread.into_inner(), cancel.is_cancelled())
+}
+
+/// Rows that scroll by on the terminal are progress enough.
+fn progress(args: &ListArgs) -> When {
+    let rows_on_terminal = args.output.is_none() && io::stdout().is_terminal();
+    match args.progress {
+        When::Auto if args.quiet || rows_on_terminal => When::Never,
+        when => when,
+    }
+}
+
+/// How many rows there are so far.
+struct Tally {
+    started: Instant,
+    rows: u64,
+    errors: u64,
+}
+
+impl Tally {
+    fn start() -> Tally {
+        Tally { started: Instant::now(), rows: 0, errors: 0 }
+    }
+
+    fn count(&mut self, row: &Row) {
+        self.rows += 1;
+        self.errors += u64::from(row.error.is_some());
+    }
+
+    fn words(&self) -> String {
+        let rate = self.rows as f64 / self.started.elapsed().as_secs_f64().max(f64::EPSILON);
+        format!("{} rows, {} errors, {rate:.0} rows/s", self.rows, self.errors)
+    }
 }
 
 fn options_of(options: Options, args: &ListArgs) -> Result<Options> {

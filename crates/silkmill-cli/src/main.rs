@@ -30,6 +30,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<Exit> {
     match command {
+        Command::Replace(args) => cmd::replace::run(*args),
         Command::Fetch(args) => cmd::fetch::run(args),
         Command::Scrape(args) => cmd::scrape::run(args),
     }

@@ -1,9 +1,8 @@
-//! Shows on stderr how far a run is. Knows nothing of what is counted but how many.
+//! How far a run is, on standard error: for a person who waits, and only once it has taken a while.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -11,109 +10,112 @@ use silkmill::Thread;
 
 use crate::args::When;
 
-/// A run that ends sooner shows nothing.
-const DELAY: Duration = Duration::from_millis(500);
-/// Between two looks on a terminal.
-const PERIOD: Duration = Duration::from_millis(200);
-/// Between two lines where there is no terminal.
-const LINE_PERIOD: Duration = Duration::from_secs(1);
+/// A run shorter than this shows no progress.
+const SHOWN_AFTER: Duration = Duration::from_millis(500);
 
-/// Shows how far a run is until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Progress(Option<Shown>);
+/// Time between two looks at the run, and between two drawings.
+const BAR_INTERVAL: Duration = Duration::from_millis(100);
 
-#[derive(Debug)]
+/// Time between two lines, where standard error is no terminal and progress was asked for.
+const LINE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Shows one line about the work that goes on, until it is dropped.
+pub(crate) struct Meter {
+    shown: Option<Shown>,
+    due: Instant,
+}
+
+/// The line, and the thread that draws it. The thread goes on while the run waits for something slow.
 struct Shown {
-    counts: Arc<Counts>,
+    /// Written by the run, read by the thread.
+    words: Arc<Mutex<String>>,
     bar: ProgressBar,
     /// Dropped to tell the thread that it is over.
     running: Option<Sender<()>>,
     thread: Option<Thread<()>>,
 }
 
-/// Written by the run, read by the thread that shows them; nothing is ordered by them.
-#[derive(Debug, Default)]
-struct Counts {
-    rows: AtomicU64,
-    errors: AtomicU64,
-}
-
-impl Progress {
-    /// Starts to show, if it is wanted. Rows that scroll by on the terminal are progress enough.
-    pub(crate) fn start(when: When, quiet: bool, rows_on_terminal: bool) -> Progress {
+impl Meter {
+    pub(crate) fn new(when: When) -> Meter {
         let terminal = io::stderr().is_terminal();
         let wanted = match when {
             When::Always => true,
-            When::Auto => terminal && !quiet && !rows_on_terminal,
+            When::Auto => terminal,
             When::Never => false,
         };
-        Progress(wanted.then(|| Shown::start(terminal)))
+        Meter { shown: wanted.then(|| Shown::start(terminal)), due: Instant::now() }
     }
 
-    /// Counts one row.
-    pub(crate) fn count(&self, error: bool) {
-        if let Some(shown) = &self.0 {
-            shown.counts.rows.fetch_add(1, Ordering::Relaxed);
-            shown.counts.errors.fetch_add(u64::from(error), Ordering::Relaxed);
+    /// Has `words` shown, which are asked for now and then.
+    pub(crate) fn show(&mut self, words: impl FnOnce() -> String) {
+        let Some(shown) = &self.shown else { return };
+        if Instant::now() >= self.due {
+            *shown.words.lock().unwrap_or_else(PoisonError::into_inner) = words();
+            self.due = Instant::now() + BAR_INTERVAL;
         }
     }
 
-    /// Does `work`, which may write to the terminal, with nothing of ours in the way.
-    pub(crate) fn suspend<T>(&self, work: impl FnOnce() -> T) -> T {
-        match &self.0 {
-            Some(shown) => shown.bar.suspend(work),
-            None => work(),
+    /// Takes the line away while `print` writes to the same terminal.
+    pub(crate) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
+        match &self.shown {
+            Some(shown) => shown.bar.suspend(print),
+            None => print(),
         }
+    }
+
+    /// Takes the line away for good.
+    pub(crate) fn clear(&mut self) {
+        self.shown = None;
     }
 }
 
 impl Shown {
     fn start(terminal: bool) -> Shown {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        let style = ProgressStyle::with_template("{spinner} {msg}");
-        bar.set_style(style.expect("the template is well formed"));
-        let counts = Arc::<Counts>::default();
-        let (running, over) = mpsc::channel::<()>();
-        let (shown_bar, shown_counts, started) = (bar.clone(), Arc::clone(&counts), Instant::now());
-        let show = move || {
-            let period = if terminal { PERIOD } else { LINE_PERIOD };
-            let mut wait = DELAY;
-            while over.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-                let line = shown_counts.line(started.elapsed());
-                if terminal {
-                    if shown_bar.is_hidden() {
-                        shown_bar.set_draw_target(ProgressDrawTarget::stderr());
-                    }
-                    shown_bar.set_message(line);
-                    shown_bar.tick();
-                } else {
-                    let _ = writeln!(io::stderr(), "silkmill: {line}");
-                }
-                wait = period;
-            }
-            shown_bar.finish_and_clear();
+        let template = ProgressStyle::with_template("{spinner} {elapsed} {msg}");
+        let style = template.expect("the template is well formed");
+        let bar =
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style);
+        let words = Arc::<Mutex<String>>::default();
+        let (running, over) = mpsc::channel();
+        let (theirs, their_bar) = (Arc::clone(&words), bar.clone());
+        let draw = move || match terminal {
+            true => draw_bar(&their_bar, &theirs, &over),
+            false => print_lines(&theirs, &over),
         };
         // Without the thread there is no progress to see, which is no reason to fail.
-        let thread = Thread::<()>::builder().name("progress").daemon(true).spawn(show).ok();
-        Shown { counts, bar, running: Some(running), thread }
-    }
-}
-
-impl Counts {
-    fn line(&self, elapsed: Duration) -> String {
-        let (rows, errors) =
-            (self.rows.load(Ordering::Relaxed), self.errors.load(Ordering::Relaxed));
-        let rate = rows as f64 / elapsed.as_secs_f64().max(f64::EPSILON);
-        format!("{rows} rows, {errors} errors, {rate:.0} rows/s")
+        let thread = Thread::builder().name("progress").daemon(true).spawn(draw).ok();
+        Shown { words, bar, running: Some(running), thread }
     }
 }
 
 impl Drop for Shown {
     fn drop(&mut self) {
-        drop(self.running.take());
+        self.running = None;
         if let Some(thread) = self.thread.take() {
-            // It has nothing to say; a panic of it is not worth more than the run's rows.
+            // It has nothing to say, and a panic of it is not worth the run.
             let _ = thread.join();
         }
+    }
+}
+
+fn draw_bar(bar: &ProgressBar, words: &Mutex<String>, over: &Receiver<()>) {
+    let mut wait = SHOWN_AFTER;
+    while over.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+        if bar.is_hidden() {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        bar.set_message(words.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        bar.tick();
+        wait = BAR_INTERVAL;
+    }
+    bar.finish_and_clear();
+}
+
+fn print_lines(words: &Mutex<String>, over: &Receiver<()>) {
+    let mut wait = SHOWN_AFTER;
+    while over.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+        let words = words.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let _ = writeln!(io::stderr(), "silkmill: {words}");
+        wait = LINE_INTERVAL;
     }
 }
