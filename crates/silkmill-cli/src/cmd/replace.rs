@@ -98,7 +98,9 @@ fn options(args: ReplaceArgs) -> anyhow::Result<Options> {
 
 fn meter(args: &ReplaceArgs) -> Meter {
     let progress = if args.quiet { When::Never } else { args.progress };
-    Meter::new(progress)
+    let mut meter = Meter::new(progress);
+    meter.show(|| "looking for files".to_owned());
+    meter
 }
 
 fn exit_of(summary: &Summary) -> Exit {
