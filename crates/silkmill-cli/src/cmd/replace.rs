@@ -12,7 +12,7 @@ use silkmill_replace::{Case, ErrorKind, Event, Mode, Options, Outcome, Summary, 
 
 use crate::args::{ReplaceArgs, When};
 use crate::cmd::replace::json::Json;
-use crate::cmd::replace::text::{Text, Verbosity};
+use crate::cmd::replace::text::{Text, Verbosity, count};
 use crate::exit::Exit;
 use crate::interrupt::{self, Second};
 use crate::progress::Meter;
@@ -165,12 +165,9 @@ impl Output {
             Format::Json(json) => json.summary(summary, &mut self.out),
         }
         if stats && let Some(stats) = summary.stats {
-            eprintln!(
-                "silkmill: {} tasks on {} workers; {}",
-                stats.completed,
-                stats.workers,
-                stats.advice()
-            );
+            let (tasks, workers) =
+                (count(stats.completed, "task"), count(stats.workers as u64, "worker"));
+            eprintln!("silkmill: {tasks} on {workers}; {}", stats.advice());
         }
     }
 }
