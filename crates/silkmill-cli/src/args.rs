@@ -1,6 +1,12 @@
 //! The words a person may type, as typed. What they mean is decided by the commands.
 
+mod fetch;
+mod replace;
+
 use clap::{Parser, Subcommand, ValueEnum};
+
+pub(crate) use crate::args::fetch::{FetchArgs, Format, ListArgs, Method, ScrapeArgs};
+pub(crate) use crate::args::replace::ReplaceArgs;
 
 /// Runs I/O-bound work on many threads and loses nothing.
 #[derive(Debug, Parser)]
@@ -11,7 +17,11 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {}
+pub(crate) enum Command {
+    Replace(Box<ReplaceArgs>),
+    Fetch(FetchArgs),
+    Scrape(ScrapeArgs),
+}
 
 /// When to do what a terminal makes pleasant: progress, colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

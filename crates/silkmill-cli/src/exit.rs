@@ -15,13 +15,19 @@ pub(crate) enum Exit {
     Interrupted,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(match exit {
+impl Exit {
+    pub(crate) fn code(self) -> i32 {
+        match self {
             Exit::Success => 0,
             Exit::Partial => 1,
             Exit::Error => 2,
             Exit::Interrupted => 130,
-        })
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(u8::try_from(exit.code()).expect("an exit code is a byte"))
     }
 }

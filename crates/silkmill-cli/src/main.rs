@@ -3,7 +3,12 @@
 //! Only this crate prints, reads the environment, or exits.
 
 mod args;
+mod cmd;
 mod exit;
+mod interrupt;
+mod list;
+mod progress;
+mod sink;
 
 use std::process::ExitCode;
 
@@ -24,5 +29,9 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<Exit> {
-    match command {}
+    match command {
+        Command::Replace(args) => cmd::replace::run(*args),
+        Command::Fetch(args) => cmd::fetch::run(args),
+        Command::Scrape(args) => cmd::scrape::run(args),
+    }
 }

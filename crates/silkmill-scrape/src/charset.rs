@@ -37,6 +37,11 @@ pub fn decode<'a>(body: &'a [u8], content_type: Option<&str>) -> Decoded<'a> {
     Decoded { text, charset: lower_case_name(encoding) }
 }
 
+/// The encoding that a `Content-Type` header names, for a page that is not read.
+pub(crate) fn named(content_type: &str) -> Option<&'static str> {
+    from_content_type(content_type).map(lower_case_name)
+}
+
 fn declared_or_guessed(body: &[u8], content_type: Option<&str>) -> &'static Encoding {
     content_type
         .and_then(from_content_type)

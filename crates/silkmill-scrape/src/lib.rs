@@ -1,18 +1,57 @@
 //! Fetches URLs and reads what they say.
+//!
+//! [`run`] takes [`Input`]s, asks for each address on one of many threads, and hands a [`Row`] for
+//! every input to a closure on the caller's thread: the status, the title and fields if they were
+//! asked for, or an error that says what went wrong and when. A row comes whatever the server
+//! does, and no server can make it cost more than the time and memory that [`Options`] allow.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use silkmill::CancelToken;
+//! use silkmill_scrape::{Input, Options, run};
+//!
+//! let inputs = ["no address", "http://127.0.0.1:1/"].map(Input::url);
+//! let mut rows = Vec::new();
+//! let summary = run(inputs, &Options::fetch().retries(0), &CancelToken::new(), &mut |row| {
+//!     rows.push(row);
+//!     ControlFlow::Continue(())
+//! })?;
+//! assert_eq!((summary.rows, summary.errors), (2, 2));
+//! # Ok::<(), silkmill_scrape::Error>(())
+//! ```
+//!
+//! The I/O is at the rim: `client` asks, over the connections of `connection`, and `run` puts
+//! workers to it. What a page says is found by the pure middle: [`Extractor`].
 
+mod address;
 mod budget;
 pub mod charset;
+mod client;
+mod connection;
 mod css;
 mod document;
 mod draft;
+mod error;
 mod extract;
+mod fault;
 mod field;
 mod gate;
+mod options;
+mod outcome;
 mod parse;
 mod problem;
+mod retry;
+mod run;
+mod source;
 mod tag_scan;
+mod trace;
 mod view;
 mod xpath;
 
+pub use error::Error;
 pub use extract::{Extracted, Extractor};
 pub use field::{Field, FieldError};
+pub use options::{Method, Options};
+pub use outcome::{Failure, FailureKind, Phase, Row, Timing};
+pub use run::{Summary, run};
+pub use source::{Input, UrlList};

@@ -1,1 +1,28 @@
 //! A scripted loopback server and trees of files, for tests and the demo.
+//!
+//! [`Server`] answers HTTP/1.1 on `127.0.0.1` the way a closure tells it to, well or badly, and
+//! counts what it was asked. [`Tree`] plants small files whose contents are known in advance.
+//! Nothing here leaves the machine, and everything stops when it is dropped.
+//!
+//! ```
+//! use silkmill_testkit::{Reply, Server};
+//!
+//! let server = Server::start(|request| match request.path() {
+//!     "/" => Reply::html("<title>Hello</title>"),
+//!     "/slow" => Reply::silence(),
+//!     _ => Reply::status(404),
+//! })?;
+//! assert!(server.url("/").starts_with("http://127.0.0.1:"));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod reply;
+mod request;
+mod server;
+mod stop;
+mod tree;
+
+pub use reply::Reply;
+pub use request::Request;
+pub use server::Server;
+pub use tree::Tree;

@@ -11,7 +11,10 @@
 //! 3. *Submitters are served in the order in which they began to wait.* Nobody overtakes, not even [`Queue::try_push`].
 //! 4. *A worker that waits for its own pool does not count.* While it is blocked another may be started in its place;
 //!    when it comes back, the surplus worker leaves as soon as it finds nothing to do.
-//! 5. *A cancelled task gives its room back at once.* Its husk stays in the list until a worker passes it, or until
+//! 5. *Wakes do not storm.* Whenever the lock is let go, if a task is queued and a worker sleeps, then one worker has
+//!    been called and has not come yet. It will find the task or find that another took it, and call the next if more
+//!    are queued. So one call is under way at a time, however fast tasks come, and none is owed.
+//! 6. *A cancelled task gives its room back at once.* Its husk stays in the list until a worker passes it, or until
 //!    husks outnumber the living.
 
 use std::collections::VecDeque;
@@ -46,6 +49,10 @@ struct Inner {
     free: usize,
     /// Workers that wait for a task of this very pool.
     blocked: usize,
+    /// Workers that sleep and have not been called.
+    asleep: usize,
+    /// Calls that no worker has answered yet.
+    calls: usize,
     /// Submitters that wait for room, by ticket, first come first served.
     line: VecDeque<u64>,
     ticket_next: u64,
@@ -67,6 +74,17 @@ impl Inner {
             self.free += 1;
         }
         wanted
+    }
+
+    /// Keeps rule 5. True when the caller must notify `work` once it has let the lock go.
+    #[must_use]
+    fn calls_worker(&mut self) -> bool {
+        let owed = !self.tasks.is_empty() && self.asleep > 0 && self.calls == 0;
+        if owed {
+            self.asleep -= 1;
+            self.calls += 1;
+        }
+        owed
     }
 
     /// The first living task, claimed. Claiming under the lock keeps the count of husks true: a task leaves the list
@@ -138,6 +156,8 @@ impl Queue {
             workers: 0,
             free: 0,
             blocked: 0,
+            asleep: 0,
+            calls: 0,
             line: VecDeque::new(),
             ticket_next: 0,
         };
@@ -183,8 +203,11 @@ impl Queue {
     fn push_locked(&self, mut inner: MutexGuard<'_, Inner>, task: Arc<dyn Run>) -> Pushed {
         inner.tasks.push_back(task);
         let start = inner.wants_worker(self.workers_max);
+        let call = inner.calls_worker();
         drop(inner);
-        self.work.notify_one();
+        if call {
+            self.work.notify_one();
+        }
         if start { Pushed::StartWorker } else { Pushed::Queued }
     }
 
@@ -223,7 +246,11 @@ impl Queue {
         loop {
             if let Some(task) = inner.take() {
                 inner.free -= 1;
+                let call = inner.calls_worker();
                 self.tell_submitters(inner);
+                if call {
+                    self.work.notify_one();
+                }
                 return Some(task);
             }
             let surplus = inner.workers - inner.blocked > self.workers_max;
@@ -231,8 +258,19 @@ impl Queue {
                 self.count_out(inner);
                 return None;
             }
+            inner = self.sleep(inner);
+        }
+    }
+
+    /// Sleeps until called. The caller of a sleeper counts it awake; here only the call is answered, so that a condition
+    /// variable that wakes without cause changes nothing.
+    fn sleep<'a>(&self, mut inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        inner.asleep += 1;
+        while inner.calls == 0 {
             inner = self.work.wait(inner);
         }
+        inner.calls -= 1;
+        inner
     }
 
     fn tell_submitters(&self, inner: MutexGuard<'_, Inner>) {
@@ -290,9 +328,14 @@ impl Queue {
         let mut inner = self.inner.lock();
         inner.blocked -= 1;
         let surplus = inner.workers - inner.blocked > self.workers_max;
-        drop(inner);
-        if surplus {
+        let call = surplus && inner.asleep > 0;
+        if call {
             // One that sleeps may leave now.
+            inner.asleep -= 1;
+            inner.calls += 1;
+        }
+        drop(inner);
+        if call {
             self.work.notify_one();
         }
     }
@@ -312,7 +355,10 @@ impl Queue {
 
     /// Takes no more tasks. What is queued is still given to workers.
     pub(crate) fn close(&self) {
-        self.inner.lock().open = false;
+        let mut inner = self.inner.lock();
+        inner.open = false;
+        inner.calls += std::mem::take(&mut inner.asleep);
+        drop(inner);
         self.work.notify_all();
         self.turn.notify_all();
     }

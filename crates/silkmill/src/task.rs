@@ -54,6 +54,8 @@ struct State<T> {
     callbacks: Vec<Callback<T>>,
     waiters: Vec<(Arc<Waiter>, usize)>,
     waker: Option<Waker>,
+    /// Threads in `wait_until`. Nobody is notified when nobody waits, for that is a system call.
+    waiting: usize,
 }
 
 enum Phase<T> {
@@ -85,7 +87,8 @@ impl<T: Send + 'static> Task<T> {
     }
 
     fn in_phase(phase: Phase<T>) -> Self {
-        let state = State { phase, callbacks: Vec::new(), waiters: Vec::new(), waker: None };
+        let state =
+            State { phase, callbacks: Vec::new(), waiters: Vec::new(), waker: None, waiting: 0 };
         Task { state: Mutex::new(state), published: Condvar::new(), submitted: Instant::now() }
     }
 
@@ -113,7 +116,9 @@ impl<T: Send + 'static> Task<T> {
             if deadline.has_passed() {
                 return false;
             }
+            state.waiting += 1;
             state = self.published.wait_until(state, deadline);
+            state.waiting -= 1;
         }
         true
     }
@@ -197,8 +202,11 @@ impl<T: Send + 'static> Task<T> {
             state.phase = Phase::Done { result: Some(result), cancelled };
             let waiters = std::mem::take(&mut state.waiters);
             let waker = state.waker.take();
+            let somebody_waits = state.waiting > 0;
             drop(state);
-            self.published.notify_all();
+            if somebody_waits {
+                self.published.notify_all();
+            }
             for (waiter, index) in waiters {
                 waiter.tell(index);
             }

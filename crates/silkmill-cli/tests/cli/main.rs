@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod scrape;
+
 use std::process::Command;
 
 /// The binary under test.

@@ -1,0 +1,198 @@
+//! The words of `silkmill fetch` and `silkmill scrape`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::When;
+
+/// More threads than this are a slip of the finger.
+const WORKERS_MAX: i64 = 10_000;
+/// A day.
+const SECONDS_MAX: f64 = 86_400.0;
+
+/// Ask for every URL and print its status, one row a URL.
+///
+/// Every line of the input gives exactly one row: STATUS<TAB>URL, or ERR<TAB>URL<TAB>kind: message.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  silkmill fetch https://example.com/ https://example.org/
+  silkmill fetch -i urls.txt -o rows.jsonl
+  grep -o 'https://[^\"]*' page.html | silkmill fetch -i - --ordered
+
+Exit: 0 every row has a response, 1 some rows are errors, 2 usage or set-up error, 130 interrupted.
+A reader that closes our output ends the run quietly, with 0.")]
+pub(crate) struct FetchArgs {
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
+/// Ask for every URL and print the title and fields of its page, one row a URL.
+///
+/// Every line of the input gives exactly one row: URL<TAB>TITLE and one more column for each field,
+/// or URL<TAB>ERR kind: message. Several values of a field are separated by " | ". What would break
+/// a row, a tab or a line end in a value, is printed as a space; --format jsonl keeps it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  silkmill scrape -i urls.txt
+  silkmill scrape --xpath 'price=//p[@class=\"price\"]/text()' --css 'link=a@href' -i urls.txt -o rows.jsonl
+
+Exit: 0 every row has a response, 1 some rows are errors, 2 usage or set-up error, 130 interrupted.
+A reader that closes our output ends the run quietly, with 0.")]
+pub(crate) struct ScrapeArgs {
+    /// A field: an XPath 1.0 expression, named by what stands before "=" [repeatable]
+    #[arg(long, value_name = "[NAME=]EXPR")]
+    pub(crate) xpath: Vec<String>,
+
+    /// A field: a CSS selector; SELECTOR@attr gives an attribute [repeatable]
+    #[arg(long, value_name = "[NAME=]SELECTOR")]
+    pub(crate) css: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
+/// What to ask for, how, and where the rows go.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// What to ask for
+    #[arg(value_name = "URL", required_unless_present = "input")]
+    pub(crate) urls: Vec<String>,
+
+    /// One URL a line; "-" is stdin. Blank lines and lines starting with # are passed over
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+
+    /// Threads, each of which asks for one URL at a time
+    #[arg(short = 'j', long, value_name = "N", default_value_t = 64,
+          value_parser = clap::value_parser!(u32).range(1..=WORKERS_MAX))]
+    pub(crate) workers: u32,
+
+    /// Seconds for one attempt, redirects and body included
+    #[arg(long, value_name = "SECS", default_value = "30", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+
+    /// Seconds to find a host's address, and again to connect to it
+    #[arg(long, value_name = "SECS", default_value = "10", value_parser = seconds)]
+    pub(crate) connect_timeout: Duration,
+
+    /// Attempts after the first, when there was no connection, no answer on it, or the status was
+    /// 429, 502, 503 or 504
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) retries: u32,
+
+    /// Redirects to follow; with 0 the redirect itself is the response
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) max_redirects: u32,
+
+    /// Bytes of a body to read, after decompression; K, M and G are powers of 1024
+    #[arg(long, value_name = "BYTES", default_value = "10M", value_parser = bytes)]
+    pub(crate) max_body: u64,
+
+    /// A header to send, as "Name: value" [repeatable]
+    #[arg(short = 'H', long, value_name = "HEADER")]
+    pub(crate) header: Vec<String>,
+
+    /// Who to say that we are [default: silkmill/VERSION]
+    #[arg(short = 'A', long, value_name = "NAME")]
+    pub(crate) user_agent: Option<String>,
+
+    /// How to ask
+    #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET", ignore_case = true)]
+    pub(crate) method: Method,
+
+    /// Write the rows to FILE, which must not exist
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Overwrite the output file
+    #[arg(long, requires = "output")]
+    pub(crate) force: bool,
+
+    /// How to write rows [default: by the output's extension, else text]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+
+    /// Keep the rows in the input's order; else each comes when it is ready
+    #[arg(long)]
+    pub(crate) ordered: bool,
+
+    /// Whether to show on stderr how far it is; auto: on a terminal, after half a second
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) progress: When,
+
+    /// Say nothing on stderr but what went wrong with the run
+    #[arg(short, long, conflicts_with_all = ["verbose", "stats"])]
+    pub(crate) quiet: bool,
+
+    /// Say on stderr what it came to
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+
+    /// Say on stderr what the threads did with their time, and whether more would help
+    #[arg(long)]
+    pub(crate) stats: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Method {
+    #[value(name = "GET")]
+    Get,
+    #[value(name = "HEAD")]
+    Head,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns, separated by tabs
+    Text,
+    /// One JSON object a line
+    Jsonl,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    if !(seconds > 0.0 && seconds <= SECONDS_MAX) {
+        return Err(format!("must be more than 0 and at most {SECONDS_MAX}"));
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let (number, shift) = match text.char_indices().next_back() {
+        Some((end, 'k' | 'K')) => (&text[..end], 10),
+        Some((end, 'm' | 'M')) => (&text[..end], 20),
+        Some((end, 'g' | 'G')) => (&text[..end], 30),
+        _ => (text, 0),
+    };
+    let number: u64 = number.parse().map_err(|_| "not a number of bytes".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too many bytes".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_may_have_a_suffix() {
+        for (text, number) in
+            [("0", 0), ("512K", 512 << 10), ("10m", 10 << 20), ("2G", 2 << 30), ("77", 77)]
+        {
+            assert_eq!(bytes(text), Ok(number));
+        }
+        for text in ["", "K", "-1", "1.5M", "10 M", "10MB", "99999999999999G"] {
+            assert!(bytes(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn seconds_are_positive_and_finite() {
+        assert_eq!(seconds("0.3"), Ok(Duration::from_millis(300)));
+        for text in ["0", "-1", "nan", "inf", "1e9", "", "3s"] {
+            assert!(seconds(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! `silkmill replace`: from words to a run, and from its events to words.
+
+mod json;
+mod text;
+
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::os::unix::ffi::OsStringExt;
+
+use anyhow::Context;
+use silkmill::CancelToken;
+use silkmill_replace::{Case, ErrorKind, Event, Mode, Options, Outcome, Summary, run as replace};
+
+use crate::args::{ReplaceArgs, When};
+use crate::cmd::replace::json::Json;
+use crate::cmd::replace::text::{Text, Verbosity};
+use crate::exit::Exit;
+use crate::interrupt::{self, Second};
+use crate::progress::Meter;
+
+pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
+    let (format, meter) = (Format::new(&args), meter(&args));
+    let (stats, dry_run) = (args.stats, args.dry_run);
+    let options = options(args)?;
+    let cancel = CancelToken::new();
+    interrupt::cancels(&cancel, Second::IsIgnored)?;
+
+    let mut output = Output { format, out: Stdout::new(), meter };
+    let summary = replace(&options, &cancel, &mut |event| {
+        output.tell(event);
+        // What nobody reads need not be worked out; but files are changed for their own sake.
+        if dry_run && output.out.error.is_some() {
+            cancel.cancel();
+        }
+    });
+    output.meter.clear();
+    let exit = match summary {
+        Ok(summary) => {
+            if options.changes_nothing() {
+                eprintln!("silkmill: OLD and NEW are the same: nothing to do");
+            } else {
+                output.finish(&summary, dry_run, stats);
+            }
+            exit_of(&summary)
+        }
+        Err(error) if error.kind() == ErrorKind::Interrupted => {
+            if dry_run && output.out.error.is_some() {
+                Exit::Success
+            } else {
+                eprintln!("silkmill: {error}");
+                Exit::Interrupted
+            }
+        }
+        Err(error) => {
+            output.out.flush();
+            return Err(error.into());
+        }
+    };
+    output.out.close().context("failed to write to stdout")?;
+    Ok(exit)
+}
+
+fn options(args: ReplaceArgs) -> anyhow::Result<Options> {
+    let mode = match (args.dry_run, args.json || args.quiet) {
+        (false, _) => Mode::Write,
+        (true, false) => Mode::Diff,
+        (true, true) => Mode::Count,
+    };
+    let case = match (args.ignore_case, args.smart_case) {
+        (true, _) => Case::Insensitive,
+        (_, true) => Case::Smart,
+        _ => Case::Sensitive,
+    };
+    let mut builder = Options::builder(args.old.into_vec(), args.new.into_vec())
+        .regex(args.regex)
+        .case(case)
+        .word(args.word)
+        .multiline(args.multiline)
+        .hidden(args.hidden)
+        .ignored(args.no_ignore)
+        .mode(mode)
+        .strict(args.strict)
+        .measure(args.stats)
+        .sync(!args.no_sync);
+    builder = args.paths.into_iter().fold(builder, |builder, path| builder.path(path));
+    builder = args.glob.into_iter().fold(builder, |builder, glob| builder.glob(glob));
+    builder = args.types.into_iter().fold(builder, |builder, name| builder.file_type(name));
+    if let Some(expected) = args.expect {
+        builder = builder.expect(expected);
+    }
+    if let Some(count) = args.max_count {
+        builder = builder.file_replacements_max(count.get());
+    }
+    if let Some(workers) = args.workers {
+        builder = builder.workers(workers.get());
+    }
+    Ok(builder.build()?)
+}
+
+fn meter(args: &ReplaceArgs) -> Meter {
+    let progress = if args.quiet { When::Never } else { args.progress };
+    Meter::new(progress)
+}
+
+fn exit_of(summary: &Summary) -> Exit {
+    match summary {
+        Summary { files_failed: 1.., .. } => Exit::Error,
+        Summary { replacements: 0, .. } => Exit::Partial,
+        _ => Exit::Success,
+    }
+}
+
+/// Where a run's events go.
+struct Output {
+    format: Format,
+    out: Stdout,
+    meter: Meter,
+}
+
+enum Format {
+    Text(Text),
+    Json(Json),
+}
+
+impl Format {
+    fn new(args: &ReplaceArgs) -> Format {
+        if args.json {
+            return Format::Json(Json);
+        }
+        let verbosity = match (args.quiet, args.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        };
+        Format::Text(Text::new(verbosity, is_coloured(args.color)))
+    }
+}
+
+impl Output {
+    fn tell(&mut self, event: Event<'_>) {
+        match event {
+            Event::Outcome(outcome) => self.outcome(outcome),
+            Event::Progress(now) if now.files_committed > 0 => self.meter.show(|| {
+                format!("{} of {} files replaced", now.files_committed, now.files_matched)
+            }),
+            Event::Progress(now) => self.meter.show(|| {
+                format!("{} files read, {} with a match", now.files_seen, now.files_matched)
+            }),
+            _ => {}
+        }
+    }
+
+    fn outcome(&mut self, outcome: &Outcome) {
+        let (format, out) = (&mut self.format, &mut self.out);
+        self.meter.suspend(|| match format {
+            Format::Text(text) => text.outcome(outcome, out),
+            Format::Json(json) => json.outcome(outcome, out),
+        });
+    }
+
+    fn finish(&mut self, summary: &Summary, dry_run: bool, stats: bool) {
+        match &mut self.format {
+            Format::Text(text) => text.summary(summary, dry_run),
+            Format::Json(json) => json.summary(summary, &mut self.out),
+        }
+        if stats && let Some(stats) = summary.stats {
+            eprintln!(
+                "silkmill: {} tasks on {} workers; {}",
+                stats.completed,
+                stats.workers,
+                stats.advice()
+            );
+        }
+    }
+}
+
+/// Standard output, which remembers its first error and is silent from then on.
+struct Stdout {
+    out: BufWriter<StdoutLock<'static>>,
+    is_terminal: bool,
+    error: Option<io::Error>,
+}
+
+impl Stdout {
+    fn new() -> Stdout {
+        let out = io::stdout().lock();
+        Stdout { is_terminal: out.is_terminal(), out: BufWriter::new(out), error: None }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if self.error.is_some() {
+            return;
+        }
+        let mut written = self.out.write_all(bytes);
+        // A person reads along.
+        if self.is_terminal && written.is_ok() {
+            written = self.out.flush();
+        }
+        self.error = written.err();
+    }
+
+    fn flush(&mut self) {
+        if self.error.is_none() {
+            self.error = self.out.flush().err();
+        }
+    }
+
+    /// A reader that went away is no error of ours.
+    fn close(mut self) -> io::Result<()> {
+        self.flush();
+        match self.error {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_coloured(color: When) -> bool {
+    match color {
+        When::Always => true,
+        When::Never => false,
+        // Knows NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM.
+        When::Auto => anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never,
+    }
+}

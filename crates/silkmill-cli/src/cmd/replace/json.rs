@@ -1,0 +1,95 @@
+//! What `silkmill replace --json` tells a program: one object a line, the summary last.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use silkmill_replace::{Action, Outcome, Summary};
+
+use crate::cmd::replace::Stdout;
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Record<'a> {
+    File {
+        path: JsonPath<'a>,
+        action: &'static str,
+        replacements: u64,
+        bytes_before: u64,
+        bytes_after: u64,
+        reason: Option<String>,
+    },
+    Summary {
+        run: Option<&'a str>,
+        files_seen: u64,
+        files_changed: u64,
+        files_skipped: u64,
+        files_failed: u64,
+        replacements: u64,
+        elapsed_seconds: f64,
+    },
+}
+
+/// JSON's text is Unicode; a path need not be.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum JsonPath<'a> {
+    Text(&'a str),
+    Bytes { bytes: String },
+}
+
+impl JsonPath<'_> {
+    fn new(path: &Path) -> JsonPath<'_> {
+        match path.to_str() {
+            Some(text) => JsonPath::Text(text),
+            None => JsonPath::Bytes { bytes: STANDARD.encode(path.as_os_str().as_bytes()) },
+        }
+    }
+}
+
+pub(crate) struct Json;
+
+impl Json {
+    pub(crate) fn outcome(&self, outcome: &Outcome, out: &mut Stdout) {
+        let (action, reason) = match &outcome.action {
+            Action::Changed => ("changed", None),
+            Action::WouldChange { .. } => ("would-change", None),
+            Action::Skipped(reason) => ("skipped", Some(reason.to_string())),
+            Action::Failed(error) => ("failed", Some(error.to_string())),
+            _ => return,
+        };
+        if let Action::Failed(error) = &outcome.action {
+            eprintln!("silkmill: {error}");
+        }
+        let record = Record::File {
+            path: JsonPath::new(&outcome.path),
+            action,
+            replacements: outcome.replacements,
+            bytes_before: outcome.bytes_before,
+            bytes_after: outcome.bytes_after,
+            reason,
+        };
+        write(&record, out);
+    }
+
+    pub(crate) fn summary(&self, summary: &Summary, out: &mut Stdout) {
+        let record = Record::Summary {
+            run: None,
+            files_seen: summary.files_seen,
+            files_changed: summary.files_changed,
+            files_skipped: summary.files_skipped,
+            files_failed: summary.files_failed,
+            replacements: summary.replacements,
+            elapsed_seconds: summary.elapsed.as_secs_f64(),
+        };
+        write(&record, out);
+    }
+}
+
+fn write(record: &Record<'_>, out: &mut Stdout) {
+    let mut line = serde_json::to_vec(record).expect("a record has only keys that are text");
+    line.push(b'\n');
+    out.write(&line);
+}

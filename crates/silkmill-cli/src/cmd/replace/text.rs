@@ -1,0 +1,116 @@
+//! What `silkmill replace` tells a person: changes on standard output, the rest on standard error.
+
+use std::os::unix::ffi::OsStrExt;
+
+use silkmill_replace::{Action, Outcome, Summary};
+
+use crate::cmd::replace::Stdout;
+
+const BOLD: &[u8] = b"\x1b[1m";
+const RED: &[u8] = b"\x1b[31m";
+const GREEN: &[u8] = b"\x1b[32m";
+const CYAN: &[u8] = b"\x1b[36m";
+const RESET: &[u8] = b"\x1b[0m";
+
+/// A diff's `---` and `+++` lines; further down they are a line's own text.
+const DIFF_HEADER_LINES: usize = 2;
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verbosity {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+pub(crate) struct Text {
+    verbosity: Verbosity,
+    coloured: bool,
+}
+
+impl Text {
+    pub(crate) fn new(verbosity: Verbosity, coloured: bool) -> Text {
+        Text { verbosity, coloured }
+    }
+
+    pub(crate) fn outcome(&self, outcome: &Outcome, out: &mut Stdout) {
+        match &outcome.action {
+            Action::Failed(error) => eprintln!("silkmill: {error}"),
+            Action::Skipped(reason) if self.verbosity == Verbosity::Verbose => {
+                eprintln!("silkmill: passed over {:?}: {reason}", outcome.path);
+            }
+            Action::Changed if self.verbosity >= Verbosity::Normal => {
+                let count = count(outcome.replacements, "replacement");
+                let path = outcome.path.as_os_str().as_bytes();
+                out.write(&[path, b": ", count.as_bytes(), b"\n"].concat());
+            }
+            Action::WouldChange { diff } if self.coloured => out.write(&coloured(diff)),
+            Action::WouldChange { diff } => out.write(diff),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn summary(&self, summary: &Summary, dry_run: bool) {
+        if self.verbosity > Verbosity::Quiet {
+            eprintln!("{}", words(summary, dry_run));
+        }
+    }
+}
+
+fn words(summary: &Summary, dry_run: bool) -> String {
+    if summary.files_seen == 0 {
+        return "no file to look at (see --hidden and --no-ignore for those left out)".to_owned();
+    }
+    let seen = count(summary.files_seen, "file");
+    let mut words = if summary.replacements == 0 {
+        format!("no match in {seen}")
+    } else {
+        let made = count(summary.replacements, "replacement");
+        let changed = count(summary.files_changed, "file");
+        let would = if dry_run { "would make " } else { "" };
+        format!("{would}{made} in {changed} of {}", summary.files_seen)
+    };
+    if summary.files_skipped > 0 {
+        words += &format!(", {} passed over", summary.files_skipped);
+    }
+    if summary.files_failed > 0 {
+        words += &format!(", {} failed", summary.files_failed);
+    }
+    words
+}
+
+fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+fn coloured(diff: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(diff.len() * 2);
+    for (number, line) in diff.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        let colour = match line.first() {
+            _ if number < DIFF_HEADER_LINES => BOLD,
+            Some(b'-') => RED,
+            Some(b'+') => GREEN,
+            Some(b'@') => CYAN,
+            _ => b"",
+        };
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let reset = if colour.is_empty() { b"" } else { RESET };
+        out.extend_from_slice(&[colour, text, reset, b"\n"].concat());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removed_line_of_dashes_is_no_header() {
+        let lines = coloured(b"--- f\n+++ f\n@@ -1 +1 @@\n--- x\n+y\n same\n");
+        let lines = String::from_utf8(lines).unwrap();
+
+        assert!(lines.starts_with("\x1b[1m--- f\x1b[0m\n\x1b[1m+++ f\x1b[0m\n\x1b[36m@@"));
+        assert!(lines.ends_with("\x1b[31m--- x\x1b[0m\n\x1b[32m+y\x1b[0m\n same\n"));
+    }
+}

@@ -1,0 +1,121 @@
+//! How far a run is, on standard error: for a person who waits, and only once it has taken a while.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use silkmill::Thread;
+
+use crate::args::When;
+
+/// A run shorter than this shows no progress.
+const SHOWN_AFTER: Duration = Duration::from_millis(500);
+
+/// Time between two looks at the run, and between two drawings.
+const BAR_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Time between two lines, where standard error is no terminal and progress was asked for.
+const LINE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Shows one line about the work that goes on, until it is dropped.
+pub(crate) struct Meter {
+    shown: Option<Shown>,
+    due: Instant,
+}
+
+/// The line, and the thread that draws it. The thread goes on while the run waits for something slow.
+struct Shown {
+    /// Written by the run, read by the thread.
+    words: Arc<Mutex<String>>,
+    bar: ProgressBar,
+    /// Dropped to tell the thread that it is over.
+    running: Option<Sender<()>>,
+    thread: Option<Thread<()>>,
+}
+
+impl Meter {
+    pub(crate) fn new(when: When) -> Meter {
+        let terminal = io::stderr().is_terminal();
+        let wanted = match when {
+            When::Always => true,
+            When::Auto => terminal,
+            When::Never => false,
+        };
+        Meter { shown: wanted.then(|| Shown::start(terminal)), due: Instant::now() }
+    }
+
+    /// Has `words` shown, which are asked for now and then.
+    pub(crate) fn show(&mut self, words: impl FnOnce() -> String) {
+        let Some(shown) = &self.shown else { return };
+        if Instant::now() >= self.due {
+            *shown.words.lock().unwrap_or_else(PoisonError::into_inner) = words();
+            self.due = Instant::now() + BAR_INTERVAL;
+        }
+    }
+
+    /// Takes the line away while `print` writes to the same terminal.
+    pub(crate) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
+        match &self.shown {
+            Some(shown) => shown.bar.suspend(print),
+            None => print(),
+        }
+    }
+
+    /// Takes the line away for good.
+    pub(crate) fn clear(&mut self) {
+        self.shown = None;
+    }
+}
+
+impl Shown {
+    fn start(terminal: bool) -> Shown {
+        let template = ProgressStyle::with_template("{spinner} {elapsed} {msg}");
+        let style = template.expect("the template is well formed");
+        let bar =
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style);
+        let words = Arc::<Mutex<String>>::default();
+        let (running, over) = mpsc::channel();
+        let (theirs, their_bar) = (Arc::clone(&words), bar.clone());
+        let draw = move || match terminal {
+            true => draw_bar(&their_bar, &theirs, &over),
+            false => print_lines(&theirs, &over),
+        };
+        // Without the thread there is no progress to see, which is no reason to fail.
+        let thread = Thread::builder().name("progress").daemon(true).spawn(draw).ok();
+        Shown { words, bar, running: Some(running), thread }
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.running = None;
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to say, and a panic of it is not worth the run.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn draw_bar(bar: &ProgressBar, words: &Mutex<String>, over: &Receiver<()>) {
+    let mut wait = SHOWN_AFTER;
+    while over.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+        if bar.is_hidden() {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        bar.set_message(words.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        bar.tick();
+        wait = BAR_INTERVAL;
+    }
+    bar.finish_and_clear();
+}
+
+fn print_lines(words: &Mutex<String>, over: &Receiver<()>) {
+    let mut wait = SHOWN_AFTER;
+    while over.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+        let words = words.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let _ = writeln!(io::stderr(), "silkmill: {words}");
+        wait = LINE_INTERVAL;
+    }
+}

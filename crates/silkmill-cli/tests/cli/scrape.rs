@@ -1,0 +1,493 @@
+//! `silkmill fetch` and `silkmill scrape`, against the scripted server.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use silkmill_testkit::{Reply, Request, Server};
+
+use crate::silkmill;
+
+/// A process that takes longer hangs.
+const FAR_TOO_LONG: Duration = Duration::from_secs(30);
+
+fn site(request: &Request) -> Reply {
+    match request.path() {
+        "/page" => Reply::html("<title> A\n page </title><a href='/x'>one</a><a href='/y'>two</a>"),
+        "/moved" => Reply::redirect("/page"),
+        "/silence" => Reply::silence(),
+        path if path.starts_with("/many/") => Reply::html("<title>one of many</title>"),
+        _ => Reply::status(404),
+    }
+}
+
+fn server() -> Server {
+    Server::start(site).unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn sorted(text: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// Runs `command` with `input` on stdin.
+fn with_input(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn wait(child: &mut Child) -> ExitStatus {
+    let since = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if since.elapsed() > FAR_TOO_LONG {
+            child.kill().unwrap();
+            panic!("the process hangs");
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn interrupt(child: &Child) {
+    let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status();
+    assert!(kill.unwrap().success());
+}
+
+#[test]
+fn fetch_prints_a_status_for_every_url() {
+    let server = server();
+    let urls = [server.url("/page"), server.url("/moved"), server.url("/missing")];
+
+    let output = silkmill().arg("fetch").args(&urls).arg("--ordered").output().unwrap();
+
+    let expected = format!("200\t{}\n200\t{}\n404\t{}\n", urls[0], urls[1], urls[2]);
+    assert_eq!(stdout(&output), expected);
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn scrape_prints_a_title_for_every_url() {
+    let server = server();
+    let urls = [server.url("/page"), server.url("/missing")];
+
+    let output = silkmill().arg("scrape").args(&urls).arg("--ordered").output().unwrap();
+
+    assert_eq!(stdout(&output), format!("{}\tA page\n{}\t\n", urls[0], urls[1]));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn scrape_prints_a_column_for_every_field() {
+    let server = server();
+    let url = server.url("/page");
+
+    let output = silkmill()
+        .args(["scrape", "--xpath", "to=//a/@href", "--css", "text=a", &url])
+        .output()
+        .unwrap();
+
+    assert_eq!(stdout(&output), format!("{url}\tA page\t/x | /y\tone | two\n"));
+}
+
+#[test]
+fn a_line_that_is_no_url_is_a_row_and_exits_1() {
+    let server = server();
+
+    let output = silkmill().args(["fetch", "nowhere", &server.url("/page")]).output().unwrap();
+
+    let stdout = stdout(&output);
+    let rows = sorted(&stdout);
+    assert_eq!(rows.len(), 2);
+    assert!(rows[1].starts_with("ERR\tnowhere\turl: "), "{rows:?}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_host_that_does_not_resolve_is_a_row() {
+    let url = "http://no-such-host.invalid/";
+    let words = ["scrape", url, "--retries", "0", "--connect-timeout", "10"];
+
+    let output = silkmill().args(words).output().unwrap();
+
+    // Without a network the answer to a lookup may also be a long silence.
+    let row = stdout(&output);
+    let expected = ["dns", "timeout"].map(|kind| format!("{url}\tERR {kind}: "));
+    assert!(expected.iter().any(|start| row.starts_with(start)), "{row}");
+    assert_eq!((row.lines().count(), output.status.code()), (1, Some(1)));
+}
+
+#[test]
+fn a_refused_port_is_a_row() {
+    let words = ["fetch", "http://127.0.0.1:1/", "--retries", "0"];
+
+    let output = silkmill().args(words).output().unwrap();
+
+    assert_eq!(stdout(&output), "ERR\thttp://127.0.0.1:1/\tconnect: connection refused\n");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_list_comes_from_stdin_and_from_the_command_line() {
+    let server = server();
+    let list = format!("# two more\n{0}\n\n  {0}?2 \r\n", server.url("/page"));
+
+    let output =
+        with_input(silkmill().args(["fetch", &server.url("/missing"), "-i", "-"]), list.as_bytes());
+
+    assert_eq!(
+        sorted(&stdout(&output)),
+        [
+            format!("200\t{}", server.url("/page")),
+            format!("200\t{}", server.url("/page?2")),
+            format!("404\t{}", server.url("/missing")),
+        ]
+    );
+}
+
+#[test]
+fn rows_come_while_stdin_is_open() {
+    let server = server();
+    let mut child = silkmill()
+        .args(["fetch", "-i", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut rows = BufReader::new(child.stdout.take().unwrap()).lines();
+
+    for page in ["/page", "/missing"] {
+        writeln!(stdin, "{}", server.url(page)).unwrap();
+        assert!(rows.next().unwrap().unwrap().ends_with(&server.url(page)));
+    }
+
+    drop(stdin);
+    assert_eq!(wait(&mut child).code(), Some(0));
+}
+
+#[test]
+fn every_line_of_a_list_of_junk_gives_one_row() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("list");
+    let mut lines = Vec::new();
+    for line in [
+        &b"# comment"[..],
+        b"",
+        b"\xff\xfe",
+        b"a\0b",
+        b"mailto:a@b",
+        b"http://",
+        &[b'x'; 100_000],
+        b"http://127.0.0.1:99999/",
+        b"http://[::1",
+        server.url("/page").as_bytes(),
+    ] {
+        lines.extend_from_slice(line);
+        lines.push(b'\n');
+    }
+    fs::write(&list, lines).unwrap();
+
+    for format in ["text", "jsonl"] {
+        let output =
+            silkmill().args(["scrape", "--format", format, "-i"]).arg(&list).output().unwrap();
+        assert_eq!(stdout(&output).lines().count(), 8, "{format}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
+fn a_list_that_is_not_there_is_an_error_before_any_request() {
+    let server = server();
+
+    let output =
+        silkmill().args(["fetch", &server.url("/page"), "-i", "no-such-list"]).output().unwrap();
+
+    assert_eq!((output.status.code(), server.requests()), (Some(2), 0));
+    assert!(stderr(&output).starts_with("silkmill: failed to read \"no-such-list\": "));
+    assert_eq!(stdout(&output), "");
+}
+
+#[test]
+fn words_that_make_no_sense_exit_2() {
+    for words in [
+        &["fetch"][..],
+        &["fetch", "--no-such-option", "http://a/"],
+        &["fetch", "-j", "0", "http://a/"],
+        &["fetch", "-H", "no header", "http://a/"],
+        &["fetch", "--timeout", "0", "http://a/"],
+        &["fetch", "--max-body", "lots", "http://a/"],
+        &["fetch", "-o", "rows.csv", "http://a/"],
+        &["fetch", "--force", "http://a/"],
+        &["fetch", "--xpath", "//a", "http://a/"],
+        &["scrape", "--xpath", "//a[", "http://a/"],
+        &["scrape", "--css", "a[[", "http://a/"],
+    ] {
+        let output = silkmill().args(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert!(!output.stderr.is_empty() && output.stdout.is_empty(), "{words:?}");
+    }
+}
+
+#[test]
+fn the_extension_of_the_output_says_its_format() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, start) in [("rows.jsonl", "{\"index\":0,"), ("rows.ndjson", "{"), ("rows", "200\t")]
+    {
+        let path = folder.path().join(name);
+
+        let output =
+            silkmill().args(["fetch", &server.url("/page"), "-o"]).arg(&path).output().unwrap();
+
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), ""));
+        assert!(fs::read_to_string(&path).unwrap().starts_with(start), "{name}");
+    }
+}
+
+#[test]
+fn an_output_that_exists_is_not_touched_without_force() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.txt");
+    fs::write(&path, "precious").unwrap();
+    let fetch = |words: &[&str]| {
+        let url = server.url("/page");
+        silkmill().args(["fetch", &url]).arg("-o").arg(&path).args(words).output().unwrap()
+    };
+
+    let refused = fetch(&[]);
+    assert_eq!((refused.status.code(), server.requests()), (Some(2), 0));
+    assert!(stderr(&refused).contains("--force"));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+
+    assert_eq!(fetch(&["--force"]).status.code(), Some(0));
+    assert!(fs::read_to_string(&path).unwrap().starts_with("200\t"));
+}
+
+#[test]
+fn rows_that_cannot_be_written_are_an_error_that_names_the_file() {
+    let server = server();
+    let words = ["--force", "--format", "jsonl", "-o", "/dev/full"];
+
+    let output = silkmill().args(["fetch", &server.url("/page")]).args(words).output().unwrap();
+
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(said.starts_with("silkmill: failed to write \"/dev/full\": "), "{said}");
+}
+
+/// Asserts that `line` is an object with these keys, in this order and no others.
+fn assert_keys(line: &str, keys: &[&str]) {
+    let value: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(value.as_object().unwrap().len(), keys.len(), "{line}");
+    let mut rest = line;
+    for key in keys {
+        let place = rest.find(&format!("\"{key}\":"));
+        rest = &rest[place.unwrap_or_else(|| panic!("{key} is out of place in {line}"))..];
+    }
+}
+
+#[test]
+fn a_record_has_the_keys_of_the_contract_in_their_order() {
+    let server = server();
+    let timeout = ["--timeout", "0.3", "--format", "jsonl"];
+    let urls = [server.url("/moved"), server.url("/silence"), "junk".to_owned()];
+    let all = [
+        "index",
+        "url",
+        "final_url",
+        "status",
+        "title",
+        "fields",
+        "charset",
+        "bytes",
+        "truncated",
+        "attempts",
+        "redirects",
+        "elapsed_ms",
+        "timing",
+        "worker",
+        "error",
+    ];
+    let without_page: Vec<&str> =
+        all.into_iter().filter(|key| !["title", "fields"].contains(key)).collect();
+    for (command, keys) in [("scrape", &all[..]), ("fetch", &without_page)] {
+        let output =
+            silkmill().arg(command).args(&urls).args(timeout).arg("--ordered").output().unwrap();
+
+        let stdout = stdout(&output);
+        assert_eq!(stdout.lines().count(), 3);
+        stdout.lines().for_each(|line| assert_keys(line, keys));
+        let row = |index: usize| -> serde_json::Value {
+            serde_json::from_str(stdout.lines().nth(index).unwrap()).unwrap()
+        };
+        assert_eq!(row(0)["final_url"], server.url("/page"));
+        assert_eq!(row(0)["redirects"], serde_json::json!([server.url("/page")]));
+        assert!(row(0)["worker"].as_str().unwrap().starts_with(&format!("{command}-")));
+        let timing = &stdout[stdout.find("\"timing\":").unwrap() + "\"timing\":".len()..];
+        let timing = &timing[..=timing.find('}').unwrap()];
+        assert_keys(timing, &["dns_ms", "connect_ms", "tls_ms", "first_byte_ms", "total_ms"]);
+    }
+}
+
+#[test]
+fn a_failure_says_its_kind_phase_and_message() {
+    let server = server();
+    let words = ["fetch", "--timeout", "0.3", "--format", "jsonl", &server.url("/silence")];
+
+    let output = silkmill().args(words).output().unwrap();
+
+    let row: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(row["error"]["kind"], "timeout");
+    assert_eq!(row["error"]["phase"], "response");
+    assert!(row["error"]["message"].is_string());
+    assert_eq!((&row["status"], output.status.code()), (&serde_json::Value::Null, Some(1)));
+}
+
+#[test]
+fn the_options_reach_the_request() {
+    let server = Server::start(|request| {
+        let header = |name| request.header(name).unwrap_or("none");
+        let all = [request.method(), header("User-Agent"), header("X-One"), header("X-Two")];
+        Reply::html(format!("<title>{}</title>", all.join(" ")))
+    })
+    .unwrap();
+    let url = server.url("/");
+    let scrape = |words: &[&str]| stdout(&silkmill().arg("scrape").args(words).output().unwrap());
+
+    let row = scrape(&["-A", "me", "-H", "X-One: 1", "-H", "X-Two:2", &url]);
+    assert_eq!(row, format!("{url}\tGET me 1 2\n"));
+    assert_eq!(scrape(&["-X", "head", &url]), format!("{url}\t\n"));
+    let cut = scrape(&["--max-body", "20", "--format", "jsonl", &url]);
+    assert!(cut.contains("\"bytes\":20,\"truncated\":true"), "{cut}");
+}
+
+#[test]
+fn redirects_are_followed_as_far_as_allowed() {
+    let server = server();
+    let url = server.url("/moved");
+    let fetch = |most: &str| {
+        stdout(&silkmill().args(["fetch", "--max-redirects", most, &url]).output().unwrap())
+    };
+
+    assert_eq!(fetch("1"), format!("200\t{url}\n"));
+    assert_eq!(fetch("0"), format!("302\t{url}\n"));
+}
+
+#[test]
+fn stats_and_progress_go_to_stderr() {
+    let server = server();
+    let url = server.url("/page");
+
+    let output = silkmill().args(["fetch", "--stats", "-j", "2", &url]).output().unwrap();
+    assert_eq!(stdout(&output), format!("200\t{url}\n"));
+    assert!(stderr(&output).contains("1 rows, 0 errors"), "{}", stderr(&output));
+
+    let slow = ["fetch", "--progress", "always", "--timeout", "1", &server.url("/silence")];
+    let output = silkmill().args(slow).output().unwrap();
+    assert!(stderr(&output).contains("silkmill: 0 rows"), "{}", stderr(&output));
+}
+
+/// A list of so many pages of `server`.
+fn many(server: &Server, pages: usize) -> String {
+    (0..pages).map(|page| server.url(&format!("/many/{page}\n"))).collect()
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_run_quietly() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("list");
+    fs::write(&list, many(&server, 20_000)).unwrap();
+    let mut child = silkmill()
+        .args(["fetch", "-j", "4", "-i"])
+        .arg(&list)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+
+    assert!(first.starts_with("200\t"));
+    assert_eq!(wait(&mut child).code(), Some(0));
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(stderr, "");
+    assert!(server.requests() < 20_000);
+}
+
+#[test]
+fn ctrl_c_keeps_the_rows_and_exits_130() {
+    let server = server();
+    let mut child = silkmill()
+        .args(["fetch", &server.url("/page"), "-i", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // One request that is not answered, and a stdin that stays open.
+    writeln!(stdin, "{}", server.url("/silence")).unwrap();
+    let mut rows = BufReader::new(child.stdout.take().unwrap());
+    let mut row = String::new();
+    rows.read_line(&mut row).unwrap();
+
+    interrupt(&child);
+
+    assert_eq!(wait(&mut child).code(), Some(130));
+    rows.read_to_string(&mut row).unwrap();
+    assert_eq!(row, format!("200\t{}\n", server.url("/page")));
+}
+
+#[test]
+fn a_second_ctrl_c_ends_a_process_whose_reader_is_stuck() {
+    let server = server();
+    let mut child = silkmill()
+        .args(["fetch", "--format", "jsonl", "-j", "4", "-i", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let list = many(&server, 2_000);
+    let writer = thread::spawn(move || stdin.write_all(list.as_bytes()));
+    // Nobody reads the rows: a pipe holds a few hundred of them.
+    let since = Instant::now();
+    while server.requests() < 100 {
+        assert!(since.elapsed() < FAR_TOO_LONG);
+        thread::sleep(Duration::from_millis(10));
+    }
+    thread::sleep(Duration::from_millis(300));
+
+    while child.try_wait().unwrap().is_none() {
+        assert!(since.elapsed() < FAR_TOO_LONG);
+        interrupt(&child);
+        thread::sleep(Duration::from_millis(100));
+    }
+
+    assert_eq!(wait(&mut child).code(), Some(130));
+    // The list may be written or not.
+    let _ = writer.join().unwrap();
+}

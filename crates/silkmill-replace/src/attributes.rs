@@ -1,0 +1,81 @@
+//! Gives a new file the owner, mode and extended attributes of another; ACLs are among the last.
+
+use std::ffi::CStr;
+use std::fs::{File, Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+
+use rustix::fs::{
+    XattrFlags, fgetxattr, fgetxattr_query, flistxattr, flistxattr_query, fremovexattr, fsetxattr,
+};
+use rustix::io::Errno;
+
+/// Set-id and sticky bits included.
+const MODE_BITS: u32 = 0o7777;
+
+/// How often a list or value is read again because it grew between asking its length and reading it.
+const TRIES_MAX: usize = 8;
+
+/// Makes `to` look like `from`, or says what the operating system does not allow.
+pub(crate) fn copy(from: &File, metadata: &Metadata, to: &File) -> io::Result<()> {
+    // The owner first: a change of owner takes the set-id bits away.
+    fchown(to, Some(metadata.uid()), Some(metadata.gid()))?;
+    to.set_permissions(Permissions::from_mode(metadata.mode() & MODE_BITS))?;
+    copy_xattrs(from, to)
+}
+
+fn copy_xattrs(from: &File, to: &File) -> io::Result<()> {
+    let (wanted, inherited) = (xattr_names(from)?, xattr_names(to)?);
+    // A directory's default ACL reaches every new file in it, asked for or not.
+    for name in names(&inherited).filter(|name| !names(&wanted).any(|other| other == *name)) {
+        fremovexattr(to, name)?;
+    }
+    for name in names(&wanted) {
+        let value = xattr(from, name)?;
+        if names(&inherited).any(|other| other == name) && xattr(to, name)? == value {
+            // Setting a security label may be forbidden even where it would change nothing.
+            continue;
+        }
+        fsetxattr(to, name, &value, XattrFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// The names one after the other, each with its NUL.
+fn xattr_names(file: &File) -> io::Result<Vec<u8>> {
+    match sized(|| flistxattr_query(file), |buffer| flistxattr(file, buffer)) {
+        // A filesystem without extended attributes has none to keep.
+        Err(Errno::NOTSUP) => Ok(Vec::new()),
+        names => Ok(names?),
+    }
+}
+
+fn xattr(file: &File, name: &CStr) -> io::Result<Vec<u8>> {
+    Ok(sized(|| fgetxattr_query(file, name), |buffer| fgetxattr(file, name, buffer))?)
+}
+
+fn names(list: &[u8]) -> impl Iterator<Item = &CStr> {
+    list.split_inclusive(|&byte| byte == 0).filter_map(|name| CStr::from_bytes_with_nul(name).ok())
+}
+
+/// Asks for the length, then for the bytes.
+fn sized(
+    len: impl Fn() -> Result<usize, Errno>,
+    read: impl Fn(&mut [u8]) -> Result<usize, Errno>,
+) -> Result<Vec<u8>, Errno> {
+    for _ in 0..TRIES_MAX {
+        let mut bytes = vec![0; len()?];
+        if bytes.is_empty() {
+            return Ok(bytes);
+        }
+        match read(&mut bytes) {
+            Ok(len) => {
+                bytes.truncate(len);
+                return Ok(bytes);
+            }
+            Err(Errno::RANGE) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Errno::RANGE)
+}

@@ -1,0 +1,373 @@
+//! A unified diff of one file, made from the changes and not by comparison.
+//!
+//! `patch -p0` and `git apply -p0` turn the old bytes into exactly the new ones: CRLF, invalid UTF-8
+//! and a missing last line end included. The time it takes grows with the file and not with its
+//! square.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::edit::Change;
+
+/// Unchanged lines shown around a change; also how near two changes share a hunk.
+const CONTEXT_LINES: usize = 3;
+
+/// Adds a change of `old` to those before it; changes of one line become one, so that their number is
+/// bounded by the lines.
+pub(crate) fn push(changes: &mut Vec<Change>, old: &[u8], change: Change) {
+    match changes.last_mut() {
+        Some(last) if memchr::memchr(b'\n', &old[last.old.end..change.old.start]).is_none() => {
+            last.old.end = change.old.end;
+            last.new.end = change.new.end;
+        }
+        _ => changes.push(change),
+    }
+}
+
+/// The diff from `old` to `new`, which differ by `changes` (left to right, at least one).
+pub(crate) fn unified(path: &Path, old: &[u8], new: &[u8], changes: &[Change]) -> Vec<u8> {
+    let name = header_name(path);
+    let mut out = Vec::new();
+    for mark in [b"--- ", b"+++ "] {
+        out.extend_from_slice(mark);
+        out.extend_from_slice(&name);
+        out.push(b'\n');
+    }
+    let blocks = blocks(old, new, changes);
+    let mut numbers = LineNumbers::default();
+    for hunk in hunks(old, &blocks) {
+        write_hunk(old, new, hunk, &mut numbers, &mut out);
+    }
+    out
+}
+
+/// Whole lines that became other whole lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Block {
+    old_start: usize,
+    old_end: usize,
+    new_start: usize,
+    new_end: usize,
+}
+
+/// The changes, widened to whole lines and joined where they touch.
+fn blocks(old: &[u8], new: &[u8], changes: &[Change]) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    for change in changes {
+        let old_start = line_start(old, change.old.start);
+        // Line ends on both sides, or the block would join its last line to the next one.
+        let whole = is_line_start(old, change.old.end) && is_line_start(new, change.new.end);
+        let old_end = if whole { change.old.end } else { line_end(old, change.old.end) };
+        let new_end = |old_end: usize| change.new.end + (old_end - change.old.end);
+        match blocks.last_mut() {
+            Some(last) if old_start <= last.old_end => {
+                // The line may have taken the last block further than this change goes.
+                last.old_end = last.old_end.max(old_end);
+                last.new_end = new_end(last.old_end);
+            }
+            _ => {
+                let new_start = change.new.start - (change.old.start - old_start);
+                blocks.push(Block { old_start, old_end, new_start, new_end: new_end(old_end) });
+            }
+        }
+    }
+    for block in &mut blocks {
+        trim(old, new, block);
+    }
+    blocks.retain(|block| block.old_start < block.old_end || block.new_start < block.new_end);
+    blocks
+}
+
+/// Takes lines off both ends that are the same before and after.
+fn trim(old: &[u8], new: &[u8], block: &mut Block) {
+    loop {
+        let (a, b) = (&old[block.old_start..block.old_end], &new[block.new_start..block.new_end]);
+        let len = line_end(a, 0);
+        if len == 0 || len != line_end(b, 0) || a[..len] != b[..len] {
+            break;
+        }
+        block.old_start += len;
+        block.new_start += len;
+    }
+    loop {
+        let (a, b) = (&old[block.old_start..block.old_end], &new[block.new_start..block.new_end]);
+        let len = last_line_len(a);
+        if len == 0 || len != last_line_len(b) || a[a.len() - len..] != b[b.len() - len..] {
+            break;
+        }
+        block.old_end -= len;
+        block.new_end -= len;
+    }
+}
+
+/// Blocks near enough to share their context.
+fn hunks<'a>(old: &'a [u8], blocks: &'a [Block]) -> impl Iterator<Item = &'a [Block]> {
+    blocks.chunk_by(|a, b| {
+        let gap = &old[a.old_end..b.old_start];
+        memchr::memchr_iter(b'\n', gap).take(2 * CONTEXT_LINES + 1).count() <= 2 * CONTEXT_LINES
+    })
+}
+
+/// How far into the files the hunks have come.
+#[derive(Default)]
+struct LineNumbers {
+    old_at: usize,
+    old_line: usize,
+    /// Lines the hunks so far have added, less those they took away.
+    added: isize,
+}
+
+fn write_hunk(
+    old: &[u8],
+    new: &[u8],
+    blocks: &[Block],
+    numbers: &mut LineNumbers,
+    out: &mut Vec<u8>,
+) {
+    let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
+    let mut start = first.old_start;
+    for _ in 0..CONTEXT_LINES {
+        start = line_start(old, start.saturating_sub(1));
+    }
+    let mut end = last.old_end;
+    for _ in 0..CONTEXT_LINES {
+        end = line_end(old, end);
+    }
+
+    let mut body = Vec::new();
+    let mut copied = start;
+    let (mut old_lines, mut new_lines) = (0, 0);
+    for block in blocks {
+        let context = write_lines(b' ', &old[copied..block.old_start], &mut body);
+        let removed = write_lines(b'-', &old[block.old_start..block.old_end], &mut body);
+        let added = write_lines(b'+', &new[block.new_start..block.new_end], &mut body);
+        old_lines += context + removed;
+        new_lines += context + added;
+        copied = block.old_end;
+    }
+    let context = write_lines(b' ', &old[copied..end], &mut body);
+    old_lines += context;
+    new_lines += context;
+
+    numbers.old_line += memchr::memchr_iter(b'\n', &old[numbers.old_at..start]).count();
+    numbers.old_at = start;
+    let new_line = numbers.old_line.checked_add_signed(numbers.added);
+    let new_line = new_line.expect("hunks remove only lines that are there");
+    numbers.added += new_lines as isize - old_lines as isize;
+    let (old_span, new_span) = (span(numbers.old_line, old_lines), span(new_line, new_lines));
+    out.extend_from_slice(format!("@@ -{old_span} +{new_span} @@\n").as_bytes());
+    out.append(&mut body);
+}
+
+/// `START,COUNT`. An empty span is numbered by the line it follows, a single line needs no count.
+fn span(lines_before: usize, lines: usize) -> String {
+    match lines {
+        0 => format!("{lines_before},0"),
+        1 => format!("{}", lines_before + 1),
+        _ => format!("{},{lines}", lines_before + 1),
+    }
+}
+
+/// Writes every line of `text` after `mark`; says how many there were.
+fn write_lines(mark: u8, text: &[u8], out: &mut Vec<u8>) -> usize {
+    let mut lines = 0;
+    for line in text.split_inclusive(|&byte| byte == b'\n') {
+        lines += 1;
+        out.push(mark);
+        out.extend_from_slice(line);
+        if !line.ends_with(b"\n") {
+            out.extend_from_slice(b"\n\\ No newline at end of file\n");
+        }
+    }
+    lines
+}
+
+/// The path as both tools read it back: quoted as in C where it holds what would end or garble the
+/// line; followed by a tab where it holds a space, or they would take the space for its end.
+fn header_name(path: &Path) -> Vec<u8> {
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.iter().any(|&byte| byte.is_ascii_control() || byte == b'"' || byte == b'\\') {
+        return quoted(bytes);
+    }
+    let mut name = bytes.to_vec();
+    if bytes.contains(&b' ') {
+        name.push(b'\t');
+    }
+    name
+}
+
+fn quoted(bytes: &[u8]) -> Vec<u8> {
+    let mut name = vec![b'"'];
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\\' => name.extend_from_slice(&[b'\\', byte]),
+            b'\n' => name.extend_from_slice(b"\\n"),
+            b'\t' => name.extend_from_slice(b"\\t"),
+            b' '..=b'~' => name.push(byte),
+            _ => name.extend_from_slice(format!("\\{byte:03o}").as_bytes()),
+        }
+    }
+    name.push(b'"');
+    name
+}
+
+fn is_line_start(text: &[u8], at: usize) -> bool {
+    at == 0 || text[at - 1] == b'\n'
+}
+
+fn line_start(text: &[u8], at: usize) -> usize {
+    memchr::memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1)
+}
+
+/// Where the line that holds `at` ends, its line end included.
+fn line_end(text: &[u8], at: usize) -> usize {
+    memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |newline| at + newline + 1)
+}
+
+fn last_line_len(text: &[u8]) -> usize {
+    match text.len() {
+        0 => 0,
+        len => len - line_start(text, len - 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edit::edit;
+    use crate::pattern::{Pattern, Syntax};
+    use proptest::prelude::*;
+
+    fn changed(old: &str, new: &str, text: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        let syntax = Syntax { regex: true, multiline: true, ..Syntax::default() };
+        let pattern = Pattern::new(old.into(), new.into(), syntax).unwrap();
+        let (mut out, mut changes) = (Vec::new(), Vec::new());
+        edit(&pattern, &mut pattern.cache(), text, u64::MAX, &mut out, |c| {
+            push(&mut changes, text, c);
+        })
+        .unwrap();
+        if changes.is_empty() {
+            return (text.to_vec(), Vec::new());
+        }
+        let diff = unified(Path::new("f"), text, &out, &changes);
+        (out, diff)
+    }
+
+    fn diff(old: &str, new: &str, text: &str) -> String {
+        String::from_utf8(changed(old, new, text.as_bytes()).1).unwrap()
+    }
+
+    #[test]
+    fn two_changes_of_one_line_are_one_pair_of_lines() {
+        assert_eq!(diff("a", "b", "a a\nc\n"), "--- f\n+++ f\n@@ -1,2 +1,2 @@\n-a a\n+b b\n c\n");
+    }
+
+    #[test]
+    fn lines_next_to_each_other_are_changed_together() {
+        assert_eq!(
+            diff("a", "b", "a\na\na\n"),
+            "--- f\n+++ f\n@@ -1,3 +1,3 @@\n-a\n-a\n-a\n+b\n+b\n+b\n"
+        );
+    }
+
+    #[test]
+    fn a_line_that_shrinks_and_grows_is_shown_as_it_ends_up() {
+        let want = "--- f\n+++ f\n@@ -1 +1 @@\n-aaab\n\\ No newline at end of file\n\
+                    +cbc\n\\ No newline at end of file\n";
+
+        assert_eq!(diff("a*", "c", "aaab"), want);
+    }
+
+    #[test]
+    fn changes_far_apart_are_two_hunks_with_right_numbers() {
+        let text = "x\n1\n2\n3\n4\n5\n6\n7\nx\n";
+        let want = "--- f\n+++ f\n@@ -1,4 +1,5 @@\n-x\n+y\n+z\n 1\n 2\n 3\n\
+                    @@ -6,4 +7,5 @@\n 5\n 6\n 7\n-x\n+y\n+z\n";
+
+        assert_eq!(diff("x", r"y\nz", text), want);
+    }
+
+    #[test]
+    fn a_missing_last_line_end_is_marked() {
+        let want = "--- f\n+++ f\n@@ -1 +1 @@\n-a\n\\ No newline at end of file\n\
+                    +b\n\\ No newline at end of file\n";
+
+        assert_eq!(diff("a", "b", "a"), want);
+    }
+
+    #[test]
+    fn a_file_that_becomes_empty_keeps_its_place() {
+        assert_eq!(diff(r"a\n", "", "a\n"), "--- f\n+++ f\n@@ -1 +0,0 @@\n-a\n");
+    }
+
+    #[test]
+    fn lines_that_did_not_change_are_not_shown_as_changed() {
+        let want = "--- f\n+++ f\n@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n";
+
+        assert_eq!(diff(r"a\nb\nc", r"a\nB\nc", "a\nb\nc\n"), want);
+    }
+
+    #[test]
+    fn names_are_written_so_that_both_tools_read_them_back() {
+        let claims = [
+            ("plain.txt", "plain.txt"),
+            ("with space", "with space\t"),
+            ("q\"uote", r#""q\"uote""#),
+            ("new\nline", r#""new\nline""#),
+        ];
+        for (name, want) in claims {
+            assert_eq!(header_name(Path::new(name)), want.as_bytes());
+        }
+    }
+
+    /// Applies a diff as its format says, and checks every context and removed line.
+    fn applied(old: &[u8], diff: &[u8]) -> Vec<u8> {
+        let mut old_lines = old.split_inclusive(|&byte| byte == b'\n');
+        let (mut out, mut taken) = (Vec::new(), 0);
+        let mut lines = diff.split_inclusive(|&byte| byte == b'\n').skip(2).peekable();
+        while let Some(line) = lines.next() {
+            if let Some(header) = line.strip_prefix(b"@@ -") {
+                let header = String::from_utf8(header.to_vec()).unwrap();
+                let (start, count) = match header.split(' ').next().unwrap().split_once(',') {
+                    Some((start, count)) => (start.parse::<usize>().unwrap(), count != "0"),
+                    None => (header.split(' ').next().unwrap().parse().unwrap(), true),
+                };
+                let before = if count { start - 1 } else { start };
+                for line in old_lines.by_ref().take(before - taken) {
+                    out.extend_from_slice(line);
+                }
+                taken = before;
+                continue;
+            }
+            let mut text = line[1..].to_vec();
+            if lines.peek().is_some_and(|next| next.starts_with(b"\\")) {
+                lines.next();
+                text.pop();
+            }
+            if line[0] != b'+' {
+                assert_eq!(old_lines.next(), Some(&text[..]), "context or removed line");
+                taken += 1;
+            }
+            if line[0] != b'-' {
+                out.extend_from_slice(&text);
+            }
+        }
+        out.extend(old_lines.flatten());
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn a_diff_applied_gives_the_edited_bytes(
+            text in "([ab]{0,2}(\r?\n)?){0,30}",
+            old in prop::sample::select(vec![
+                "a", "b+", r"\n", r"a\n", r"\na", "^", "$", r"\z", r"\A", r"(?s)a.b", "a*", r"\r", "^b\n",
+            ]),
+            new in prop::sample::select(vec!["", "c", r"\n", r"c\n", r"\nc", r"a\nb\nc\n", "$0$0"]),
+        ) {
+            let (edited, diff) = changed(old, new, text.as_bytes());
+
+            prop_assert_eq!(applied(text.as_bytes(), &diff), edited);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Edits bytes. Never touches the disk: see [`crate::stage`].
+
+use std::ops::Range;
+
+use crate::pattern::{Cache, Match, Pattern};
+
+/// What a text may grow to. A one-byte match and a long replacement would otherwise fill any memory.
+pub(crate) const EDITED_SIZE_MAX: usize = 2 << 30;
+
+/// The bytes that open a UTF-8 file and are no part of its text.
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+/// One replacement: which bytes became which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) old: Range<usize>,
+    pub(crate) new: Range<usize>,
+}
+
+/// The edited text would be longer than [`EDITED_SIZE_MAX`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooLarge;
+
+/// Writes what `text` becomes to `out`, calls `seen` with every change from left to right, and says
+/// how many there were, at most `limit`. With none, what `out` holds is of no use.
+///
+/// A match that reads as its replacement already is no change.
+pub(crate) fn edit(
+    pattern: &Pattern,
+    cache: &mut Cache,
+    text: &[u8],
+    limit: u64,
+    out: &mut Vec<u8>,
+    seen: impl FnMut(Change),
+) -> Result<u64, TooLarge> {
+    let start = if text.starts_with(BOM) { BOM.len() } else { 0 };
+    let mut editor = Editor { text, start, copied: None, out, count: 0, too_large: false, seen };
+    if limit > 0 {
+        pattern.for_each_match(cache, &text[start..], |found| {
+            editor.replace(&found) && editor.count < limit
+        });
+    }
+    editor.finish()
+}
+
+struct Editor<'a, F> {
+    text: &'a [u8],
+    /// Where the pattern's text starts within the file's.
+    start: usize,
+    /// How much of the file's text is in `out`, as it was or as it became. `None` before the first
+    /// match: most files have none, and are never copied.
+    copied: Option<usize>,
+    out: &'a mut Vec<u8>,
+    count: u64,
+    too_large: bool,
+    seen: F,
+}
+
+impl<F: FnMut(Change)> Editor<'_, F> {
+    /// Says whether to go on.
+    fn replace(&mut self, found: &Match<'_>) -> bool {
+        let old = found.span.start + self.start..found.span.end + self.start;
+        let copied = self.copied.unwrap_or_else(|| {
+            self.out.clear();
+            self.out.reserve(self.text.len());
+            0
+        });
+        self.out.extend_from_slice(&self.text[copied..old.start]);
+        let new_start = self.out.len();
+        found.write(self.out);
+        self.copied = Some(old.end);
+        let new = new_start..self.out.len();
+        if self.out[new.clone()] != self.text[old.clone()] {
+            self.count += 1;
+            (self.seen)(Change { old, new });
+        }
+        self.too_large = self.out.len() > EDITED_SIZE_MAX;
+        !self.too_large
+    }
+
+    fn finish(self) -> Result<u64, TooLarge> {
+        if self.too_large {
+            return Err(TooLarge);
+        }
+        if let Some(copied) = self.copied.filter(|_| self.count > 0) {
+            self.out.extend_from_slice(&self.text[copied..]);
+        }
+        if self.count > 0 && self.out.len() > EDITED_SIZE_MAX {
+            Err(TooLarge)
+        } else {
+            Ok(self.count)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pattern::{Case, Syntax};
+    use proptest::prelude::*;
+
+    fn edited(old: &[u8], new: &[u8], syntax: Syntax, text: &[u8]) -> (Vec<u8>, u64) {
+        edited_up_to(u64::MAX, old, new, syntax, text)
+    }
+
+    fn edited_up_to(
+        limit: u64,
+        old: &[u8],
+        new: &[u8],
+        syntax: Syntax,
+        text: &[u8],
+    ) -> (Vec<u8>, u64) {
+        let pattern = Pattern::new(old.to_vec(), new.to_vec(), syntax).unwrap();
+        let mut out = b"left from the file before".to_vec();
+        let mut changes = Vec::new();
+        let count =
+            edit(&pattern, &mut pattern.cache(), text, limit, &mut out, |c| changes.push(c))
+                .unwrap();
+        assert_eq!(changes.len() as u64, count);
+        for change in &changes {
+            assert_ne!(text[change.old.clone()], out[change.new.clone()]);
+        }
+        if count == 0 { (text.to_vec(), 0) } else { (out, count) }
+    }
+
+    const REGEX: Syntax =
+        Syntax { regex: true, case: Case::Sensitive, word: false, multiline: false };
+
+    #[test]
+    fn bytes_outside_the_matches_stay_whatever_they_are() {
+        let text = b"\xEF\xBB\xBFold\r\n\xFF\xFEold\rold";
+        let want = b"\xEF\xBB\xBFnew\r\n\xFF\xFEnew\rnew";
+
+        assert_eq!(edited(b"old", b"new", Syntax::default(), text), (want.to_vec(), 3));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_not_part_of_the_text() {
+        assert_eq!(edited(b"^a", b"b", REGEX, b"\xEF\xBB\xBFa").0, b"\xEF\xBB\xBFb");
+        assert_eq!(edited(b"\xEF\xBB\xBF", b"", Syntax::default(), b"\xEF\xBB\xBFa").1, 0);
+    }
+
+    #[test]
+    fn a_replacement_that_contains_the_pattern_is_not_matched_again() {
+        let edited = edited(b"foo", b"foofoo", Syntax::default(), b"foo foo");
+
+        assert_eq!(edited, (b"foofoo foofoo".to_vec(), 2));
+    }
+
+    #[test]
+    fn a_match_that_reads_as_its_replacement_is_no_change() {
+        let syntax = Syntax { case: Case::Insensitive, ..Syntax::default() };
+
+        assert_eq!(edited(b"foo", b"foo", syntax, b"foo Foo foo"), (b"foo foo foo".to_vec(), 1));
+        assert_eq!(edited(b"foo", b"foo", syntax, b"foo foo").1, 0);
+    }
+
+    #[test]
+    fn a_limit_counts_changes() {
+        let syntax = Syntax { case: Case::Insensitive, ..Syntax::default() };
+
+        assert_eq!(edited_up_to(1, b"a", b"a", syntax, b"aAA").0, b"aaA");
+        assert_eq!(edited_up_to(0, b"a", b"b", syntax, b"aAA").1, 0);
+    }
+
+    #[test]
+    fn anchors_insert_at_every_line_and_nowhere_else() {
+        assert_eq!(edited(b"^", b"> ", REGEX, b"a\r\nb\n").0, b"> a\r\n> b\n");
+        assert_eq!(edited(b"$", b";", REGEX, b"a\r\nb\n").0, b"a;\r\nb;\n");
+        assert_eq!(edited(b"^", b"> ", REGEX, b"a\nb").0, b"> a\n> b");
+    }
+
+    proptest! {
+        #[test]
+        fn a_literal_edit_is_what_str_replace_does(
+            text in "[ab\u{e9}\n]{0,40}", old in "[ab\u{e9}\n]{1,3}", new in "[abc\n]{0,3}",
+        ) {
+            let want = text.replace(&old, &new);
+
+            let (got, _) = edited(old.as_bytes(), new.as_bytes(), Syntax::default(), text.as_bytes());
+            prop_assert_eq!(String::from_utf8(got).unwrap(), want);
+        }
+
+        #[test]
+        fn a_multiline_regex_edit_is_what_replace_all_does(
+            text in "[ab \u{e9}\r\n]{0,30}",
+            old in prop::sample::select(vec![
+                "a*", "(a)(b?)", "^", "$", "b|", r"\s*", r"\ba", "a.b", r"\r?\n", "(?s)a.*?b", r"\z",
+            ]),
+            new in prop::sample::select(vec!["", "x", "${0}${0}", "<$0>"]),
+        ) {
+            let plain = regex::RegexBuilder::new(old).multi_line(true).crlf(true).build().unwrap();
+            let want = plain.replace_all(&text, new).into_owned();
+
+            let syntax = Syntax { multiline: true, ..REGEX };
+            let (got, _) = edited(old.as_bytes(), new.as_bytes(), syntax, text.as_bytes());
+            prop_assert_eq!(String::from_utf8(got).unwrap(), want);
+        }
+
+        #[test]
+        fn a_regex_within_lines_is_what_replace_all_does_to_each_line(
+            lines in prop::collection::vec("[ab \u{e9}]{0,8}", 0..6),
+            end in prop::sample::select(vec!["\n", "\r\n"]),
+            last in "[ab]{0,3}",
+            old in prop::sample::select(vec!["a*", "^", "$", "b|", r"\s*", r"[^a]+", "a.*", "^$"]),
+        ) {
+            let plain = regex::Regex::new(old).unwrap();
+            let replaced = |line: &str| plain.replace_all(line, "<$0>").into_owned();
+            let mut text: String = lines.iter().map(|line| format!("{line}{end}")).collect();
+            let mut want: String =
+                lines.iter().map(|line| format!("{}{end}", replaced(line))).collect();
+            text.push_str(&last);
+            if !last.is_empty() {
+                want.push_str(&replaced(&last));
+            }
+
+            let (got, _) = edited(old.as_bytes(), b"<$0>", REGEX, text.as_bytes());
+            prop_assert_eq!(String::from_utf8(got).unwrap(), want);
+        }
+    }
+}

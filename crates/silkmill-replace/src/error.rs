@@ -1,0 +1,164 @@
+//! What can go wrong, in words: what was tried, on what, and why it failed.
+//!
+//! One type serves both a run that failed and a file that failed; which of the two it is, the
+//! place it turns up in says.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a run or one of its files failed.
+pub struct Error {
+    repr: Repr,
+}
+
+/// What sort of failure an [`Error`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The text to look for is empty or is not a valid regex.
+    Pattern,
+    /// The replacement names a group that is not there, or has an unknown escape.
+    Replacement,
+    /// A glob or a file type could not be understood.
+    Filter,
+    /// The operating system refused: see [`std::error::Error::source`].
+    Io,
+    /// The file changed between being read and being replaced.
+    Changed,
+    /// The file, or what it would become, is larger than the run may hold in memory.
+    TooLarge,
+    /// The run was asked to refuse what it found, and did: nothing was changed.
+    Refused,
+    /// The run was cancelled before its first change: nothing was changed.
+    Interrupted,
+    /// The executor could not be built, or lost a task; the latter is a bug. Nothing was changed.
+    Executor,
+}
+
+#[derive(Debug)]
+enum Repr {
+    Words { kind: ErrorKind, words: String },
+    Io { tried: &'static str, path: PathBuf, source: io::Error },
+    Changed { path: PathBuf },
+    TooLarge { path: PathBuf, bytes: u64, bytes_max: u64 },
+    Interrupted,
+}
+
+impl Error {
+    pub(crate) fn pattern(words: impl Into<String>) -> Error {
+        Error::words(ErrorKind::Pattern, words)
+    }
+
+    pub(crate) fn replacement(words: impl Into<String>) -> Error {
+        Error::words(ErrorKind::Replacement, words)
+    }
+
+    pub(crate) fn filter(words: impl Into<String>) -> Error {
+        Error::words(ErrorKind::Filter, words)
+    }
+
+    pub(crate) fn refused(words: impl Into<String>) -> Error {
+        Error::words(ErrorKind::Refused, words)
+    }
+
+    pub(crate) fn executor(words: impl fmt::Display) -> Error {
+        Error::words(ErrorKind::Executor, format!("{words}: nothing was changed"))
+    }
+
+    pub(crate) fn interrupted() -> Error {
+        Error { repr: Repr::Interrupted }
+    }
+
+    pub(crate) fn io(tried: &'static str, path: &Path, source: impl Into<io::Error>) -> Error {
+        let (path, source) = (path.to_path_buf(), source.into());
+        Error { repr: Repr::Io { tried, path, source } }
+    }
+
+    pub(crate) fn changed(path: &Path) -> Error {
+        Error { repr: Repr::Changed { path: path.to_path_buf() } }
+    }
+
+    pub(crate) fn too_large(path: &Path, bytes: u64, bytes_max: u64) -> Error {
+        Error { repr: Repr::TooLarge { path: path.to_path_buf(), bytes, bytes_max } }
+    }
+
+    fn words(kind: ErrorKind, words: impl Into<String>) -> Error {
+        Error { repr: Repr::Words { kind, words: words.into() } }
+    }
+
+    /// What sort of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match &self.repr {
+            Repr::Words { kind, .. } => *kind,
+            Repr::Io { .. } => ErrorKind::Io,
+            Repr::Changed { .. } => ErrorKind::Changed,
+            Repr::TooLarge { .. } => ErrorKind::TooLarge,
+            Repr::Interrupted => ErrorKind::Interrupted,
+        }
+    }
+
+    /// The path that could not be dealt with, where it was one.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.repr {
+            Repr::Io { path, .. } | Repr::Changed { path } | Repr::TooLarge { path, .. } => {
+                Some(path)
+            }
+            Repr::Words { .. } | Repr::Interrupted => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.repr {
+            Repr::Words { words, .. } => f.write_str(words),
+            Repr::Io { tried, path, source } => {
+                write!(f, "failed to {tried} {path:?}: {}", reason(source))
+            }
+            Repr::Changed { path } => {
+                write!(f, "failed to replace {path:?}: it changed while it was being read")
+            }
+            Repr::TooLarge { path, bytes, bytes_max } => {
+                write!(f, "failed to edit {path:?}: {bytes} bytes, and at most {bytes_max} fit")
+            }
+            Repr::Interrupted => f.write_str("interrupted: nothing was changed"),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.repr.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.repr {
+            Repr::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// The operating system's words without its capital letter and its number.
+fn reason(error: &io::Error) -> String {
+    let words = error.to_string();
+    let words = words.split(" (os error ").next().unwrap_or(&words);
+    let mut chars = words.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_io_error_says_what_was_tried_on_what_and_why() {
+        let error = Error::io("read", Path::new("notes.txt"), io::Error::from_raw_os_error(13));
+
+        assert_eq!(error.to_string(), r#"failed to read "notes.txt": permission denied"#);
+        assert_eq!(error.kind(), ErrorKind::Io);
+    }
+}

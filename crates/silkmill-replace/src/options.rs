@@ -1,0 +1,206 @@
+//! What a run is to do, checked: patterns compile, groups exist, globs are well formed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::pattern::{Case, Pattern, Syntax};
+use crate::walk::Filter;
+
+/// What a run is to do. Whoever holds one holds a pattern that compiled.
+///
+/// ```
+/// use silkmill_replace::{Case, Options};
+///
+/// let options = Options::builder("colour", "color").case(Case::Smart).path("docs").build()?;
+/// assert!(!options.changes_nothing());
+///
+/// let error = Options::builder("(colour", "color").regex(true).build().unwrap_err();
+/// assert!(error.to_string().contains("unclosed group"));
+/// # Ok::<(), silkmill_replace::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(crate) pattern: Arc<Pattern>,
+    pub(crate) changes_nothing: bool,
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) filter: Filter,
+    pub(crate) mode: Mode,
+    pub(crate) expect: Option<u64>,
+    pub(crate) file_replacements_max: u64,
+    pub(crate) strict: bool,
+    pub(crate) workers: Option<usize>,
+    pub(crate) measure: bool,
+    pub(crate) sync: bool,
+}
+
+/// What a run does with the new text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Puts it in the files.
+    #[default]
+    Write,
+    /// Shows it as unified diffs, and writes nothing.
+    Diff,
+    /// Counts the replacements, and writes nothing.
+    Count,
+}
+
+impl Options {
+    /// Options to replace `old` with `new`: bytes, and text if they are to be a regex.
+    pub fn builder(old: impl Into<Vec<u8>>, new: impl Into<Vec<u8>>) -> OptionsBuilder {
+        OptionsBuilder { old: old.into(), new: new.into(), ..OptionsBuilder::default() }
+    }
+
+    /// Whether every match reads as its replacement already: then a run looks at no file.
+    pub fn changes_nothing(&self) -> bool {
+        self.changes_nothing
+    }
+}
+
+/// Collects what a run is to do: see [`Options::builder`].
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct OptionsBuilder {
+    old: Vec<u8>,
+    new: Vec<u8>,
+    syntax: Syntax,
+    paths: Vec<PathBuf>,
+    globs: Vec<String>,
+    types: Vec<String>,
+    hidden: bool,
+    ignored: bool,
+    mode: Mode,
+    expect: Option<u64>,
+    file_replacements_max: Option<u64>,
+    strict: bool,
+    workers: Option<usize>,
+    measure: bool,
+    no_sync: bool,
+}
+
+impl OptionsBuilder {
+    /// Reads `old` as a regex and `new` as a template: `$1 ${name} \n \t \r \\ \$ \xNN \u{N}`, and
+    /// `\U \L \u \l \E` for a change of case. Otherwise both are literal.
+    pub fn regex(mut self, yes: bool) -> Self {
+        self.syntax.regex = yes;
+        self
+    }
+
+    /// When letters of different case are the same.
+    pub fn case(mut self, case: Case) -> Self {
+        self.syntax.case = case;
+        self
+    }
+
+    /// Finds whole words only.
+    pub fn word(mut self, yes: bool) -> Self {
+        self.syntax.word = yes;
+        self
+    }
+
+    /// Lets a regex match across line ends.
+    pub fn multiline(mut self, yes: bool) -> Self {
+        self.syntax.multiline = yes;
+        self
+    }
+
+    /// Adds a file, or a directory to be walked. With none, the current directory is.
+    pub fn path(mut self, path: impl Into<PathBuf>) -> Self {
+        self.paths.push(path.into());
+        self
+    }
+
+    /// Adds a glob that files below a directory must match; with a leading `!`, must not.
+    pub fn glob(mut self, glob: impl Into<String>) -> Self {
+        self.globs.push(glob.into());
+        self
+    }
+
+    /// Adds a file type, by ripgrep's names (`rust`, `py`): other files below a directory are left.
+    pub fn file_type(mut self, name: impl Into<String>) -> Self {
+        self.types.push(name.into());
+        self
+    }
+
+    /// Takes hidden files and directories, too; `.git` never.
+    pub fn hidden(mut self, yes: bool) -> Self {
+        self.hidden = yes;
+        self
+    }
+
+    /// Takes files that `.gitignore`, `.ignore` and git's own settings exclude.
+    pub fn ignored(mut self, yes: bool) -> Self {
+        self.ignored = yes;
+        self
+    }
+
+    /// What to do with the new text.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Refuses the run unless it makes exactly so many replacements.
+    pub fn expect(mut self, replacements: u64) -> Self {
+        self.expect = Some(replacements);
+        self
+    }
+
+    /// Makes at most so many replacements in each file, the first ones.
+    pub fn file_replacements_max(mut self, replacements: u64) -> Self {
+        self.file_replacements_max = Some(replacements);
+        self
+    }
+
+    /// Refuses the run if any file cannot be read, staged, or changed meanwhile.
+    pub fn strict(mut self, yes: bool) -> Self {
+        self.strict = yes;
+        self
+    }
+
+    /// How many threads read and stage. By default the executor decides.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// Measures the processor time of every file, so that the executor's advice means something.
+    pub fn measure(mut self, yes: bool) -> Self {
+        self.measure = yes;
+        self
+    }
+
+    /// Whether to force new text to disk before it replaces the old, so that a power cut leaves either.
+    /// On unless turned off.
+    pub fn sync(mut self, yes: bool) -> Self {
+        self.no_sync = !yes;
+        self
+    }
+
+    /// Checks everything that can be checked without looking at files.
+    ///
+    /// # Errors
+    ///
+    /// A pattern that is empty or does not compile, a replacement that names a group which is not
+    /// there, a glob or file type that is not understood.
+    pub fn build(self) -> Result<Options, Error> {
+        let exact = !self.syntax.regex && self.syntax.case == Case::Sensitive;
+        let changes_nothing = exact && self.old == self.new;
+        let filter = Filter::new(&self.globs, &self.types, self.hidden, self.ignored)?;
+        let here = || vec![PathBuf::from(".")];
+        Ok(Options {
+            pattern: Arc::new(Pattern::new(self.old, self.new, self.syntax)?),
+            changes_nothing,
+            paths: if self.paths.is_empty() { here() } else { self.paths },
+            filter,
+            mode: self.mode,
+            expect: self.expect,
+            file_replacements_max: self.file_replacements_max.unwrap_or(u64::MAX),
+            strict: self.strict,
+            workers: self.workers,
+            measure: self.measure,
+            sync: !self.no_sync,
+        })
+    }
+}

@@ -1,0 +1,211 @@
+//! A file as it was found: opened without blocking, known again later, read within bounds.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use crate::outcome::Skip;
+
+/// The largest file a run takes into memory, in bytes. A larger one is reported and left alone.
+pub const FILE_SIZE_MAX: u64 = 1 << 30;
+
+/// Enough of a file to know most binary ones by, so that they are not read to their end.
+const HEAD_LEN: usize = 64 << 10;
+
+/// What a reused buffer may keep between files.
+const BUFFER_KEPT_MAX: usize = 1 << 20;
+
+/// Which file it is: the same for all its paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FileId {
+    dev: u64,
+    ino: u64,
+}
+
+impl FileId {
+    pub(crate) fn of(metadata: &Metadata) -> FileId {
+        FileId { dev: metadata.dev(), ino: metadata.ino() }
+    }
+
+    /// The number of its filesystem.
+    pub(crate) fn dev(&self) -> u64 {
+        self.dev
+    }
+}
+
+/// Which file it is and in which state. Any write to it gives another identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) file: FileId,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Identity {
+    pub(crate) fn of(metadata: &Metadata) -> Identity {
+        Identity {
+            file: FileId::of(metadata),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// An open file that may be replaced.
+#[derive(Debug)]
+pub(crate) struct Original {
+    pub(crate) file: File,
+    pub(crate) metadata: Metadata,
+}
+
+/// What reading a file gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Content<'a> {
+    Text(&'a [u8]),
+    Skipped(Skip),
+    TooLarge(u64),
+}
+
+impl Original {
+    /// Opens without waiting for the other end of a pipe, and not through a link: the walk found no
+    /// link here.
+    pub(crate) fn open(path: &Path) -> io::Result<Original> {
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file =
+            OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+        let metadata = file.metadata()?;
+        Ok(Original { file, metadata })
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        Identity::of(&self.metadata)
+    }
+
+    /// Reads the file whole, unless its first bytes say that it is not text.
+    pub(crate) fn read<'a>(&mut self, buffer: &'a mut Buffer) -> io::Result<Content<'a>> {
+        if !self.metadata.is_file() {
+            return Ok(Content::Skipped(Skip::NotRegular));
+        }
+        let size = self.metadata.size();
+        let in_head = usize::try_from(size).unwrap_or(usize::MAX).min(HEAD_LEN);
+        let head = buffer.fill(&mut self.file, 0, in_head)?;
+        if let Some(skip) = not_text(&buffer.bytes[..head]) {
+            return Ok(Content::Skipped(skip));
+        }
+        if size > FILE_SIZE_MAX {
+            return Ok(Content::TooLarge(size));
+        }
+        let size = usize::try_from(size).expect("FILE_SIZE_MAX fits in memory");
+        let len = if head < in_head { head } else { buffer.fill(&mut self.file, head, size)? };
+        if memchr::memchr(0, &buffer.bytes[head..len]).is_some() {
+            return Ok(Content::Skipped(Skip::Binary));
+        }
+        Ok(Content::Text(&buffer.bytes[..len]))
+    }
+}
+
+/// Room for one file's bytes, used again for the next.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    /// Always as long as the longest read so far: growing it is what costs, by filling with zeros.
+    bytes: Vec<u8>,
+}
+
+impl Buffer {
+    /// Reads until `bytes` holds `to` bytes, of which it has `from`; says how many it holds. A file
+    /// that shrank gives fewer, and one that grew is cut: the commit sees either.
+    fn fill(&mut self, file: &mut File, from: usize, to: usize) -> io::Result<usize> {
+        if self.bytes.len() < to {
+            self.bytes.resize(to, 0);
+        }
+        let mut len = from;
+        while len < to {
+            match file.read(&mut self.bytes[len..to]) {
+                Ok(0) => break,
+                Ok(read) => len += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(len)
+    }
+
+    /// Gives back what one large file made it take.
+    pub(crate) fn shrink(&mut self) {
+        shrink(&mut self.bytes);
+    }
+}
+
+/// Gives back what one large text made a buffer take.
+pub(crate) fn shrink(bytes: &mut Vec<u8>) {
+    if bytes.capacity() > BUFFER_KEPT_MAX {
+        bytes.truncate(BUFFER_KEPT_MAX);
+        bytes.shrink_to(BUFFER_KEPT_MAX);
+    }
+}
+
+fn not_text(head: &[u8]) -> Option<Skip> {
+    match head {
+        [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => Some(Skip::Utf32),
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => Some(Skip::Utf16),
+        _ => memchr::memchr(0, head).map(|_| Skip::Binary),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn read(bytes: &[u8], buffer: &mut Buffer) -> Result<Vec<u8>, Skip> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), bytes).unwrap();
+        match Original::open(file.path()).unwrap().read(buffer).unwrap() {
+            Content::Text(text) => Ok(text.to_vec()),
+            Content::Skipped(skip) => Err(skip),
+            Content::TooLarge(size) => panic!("{size} is not too large"),
+        }
+    }
+
+    #[test]
+    fn a_buffer_gives_each_file_its_own_bytes() {
+        let mut buffer = Buffer::default();
+        let long = vec![b'x'; 3 * HEAD_LEN + 1];
+
+        assert_eq!(read(&long, &mut buffer), Ok(long.clone()));
+        assert_eq!(read(b"short", &mut buffer), Ok(b"short".to_vec()));
+        assert_eq!(read(b"", &mut buffer), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_not_text_is_known_by_its_bytes() {
+        let mut buffer = Buffer::default();
+        let mut late_nul = vec![b'x'; 2 * HEAD_LEN];
+        late_nul.push(0);
+
+        assert_eq!(read(b"\x7FELF\0", &mut buffer), Err(Skip::Binary));
+        assert_eq!(read(&late_nul, &mut buffer), Err(Skip::Binary));
+        assert_eq!(read(b"\xFF\xFEa\0", &mut buffer), Err(Skip::Utf16));
+        assert_eq!(read(b"\xFF\xFE\0\0", &mut buffer), Err(Skip::Utf32));
+    }
+
+    #[test]
+    fn a_file_beyond_the_bound_is_not_loaded() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(0).unwrap();
+        let mut named = tempfile::NamedTempFile::new().unwrap();
+        io::Write::write_all(&mut named, &vec![b'x'; HEAD_LEN]).unwrap();
+        // The rest is a hole: it takes no room on the disk.
+        named.as_file().set_len(FILE_SIZE_MAX + 1).unwrap();
+        let mut buffer = Buffer::default();
+
+        let content = Original::open(named.path()).unwrap().read(&mut buffer).unwrap();
+        assert_eq!(content, Content::TooLarge(FILE_SIZE_MAX + 1));
+        assert!(buffer.bytes.len() <= HEAD_LEN);
+    }
+}

@@ -1,0 +1,127 @@
+//! What became of a file, and of a run.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use silkmill::Stats;
+
+use crate::error::Error;
+
+/// What became of one file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The file, as the run was led to it.
+    pub path: PathBuf,
+    /// What was done.
+    pub action: Action,
+    /// How many matches became something else.
+    pub replacements: u64,
+    /// The file's length; 0 where it could not be had.
+    pub bytes_before: u64,
+    /// The length the file has now, or would have.
+    pub bytes_after: u64,
+}
+
+impl Outcome {
+    /// A file that stays as it is, at its length in bytes.
+    pub(crate) fn unchanged(path: PathBuf, action: Action, len: u64) -> Outcome {
+        Outcome { path, action, replacements: 0, bytes_before: len, bytes_after: len }
+    }
+
+    pub(crate) fn skipped(path: PathBuf, skip: Skip) -> Outcome {
+        Outcome::unchanged(path, Action::Skipped(skip), 0)
+    }
+
+    /// A file of which not even the length is known.
+    pub(crate) fn failed(path: PathBuf, error: Error) -> Outcome {
+        Outcome::unchanged(path, Action::Failed(error), 0)
+    }
+}
+
+/// What was done with a file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Action {
+    /// It holds its new text.
+    Changed,
+    /// It would have been changed, were the run not a preview. The unified diff is empty unless it
+    /// was asked for.
+    WouldChange {
+        /// What `patch -p0` needs to make the change.
+        diff: Vec<u8>,
+    },
+    /// It was passed over, for a reason that is no error.
+    Skipped(Skip),
+    /// It is as it was, because of an error.
+    Failed(Error),
+}
+
+/// Why a file was passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Skip {
+    /// It has a NUL byte.
+    Binary,
+    /// It opens with the byte order mark of UTF-16.
+    Utf16,
+    /// It opens with the byte order mark of UTF-32.
+    Utf32,
+    /// It is a device, a socket or a pipe.
+    NotRegular,
+}
+
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Skip::Binary => "binary",
+            Skip::Utf16 => "utf-16",
+            Skip::Utf32 => "utf-32",
+            Skip::NotRegular => "not a regular file",
+        })
+    }
+}
+
+/// What a run tells while it goes on.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// How far the run has come. Sent once for every file looked at, and for every file committed.
+    Progress(Progress),
+    /// A file changed, would change, failed, or was passed over. Files without a match are not told
+    /// of.
+    Outcome(&'a Outcome),
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Files looked at so far.
+    pub files_seen: u64,
+    /// Files with a change, so far; known to be all of them once `files_committed` is not 0.
+    pub files_matched: u64,
+    /// Files that hold their new text.
+    pub files_committed: u64,
+}
+
+/// A run that reached its end.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Files looked at. A file reached by two paths counts twice, and is changed once.
+    pub files_seen: u64,
+    /// Files changed, or that would be.
+    pub files_changed: u64,
+    /// Files passed over: see [`Skip`].
+    pub files_skipped: u64,
+    /// Files and paths that could not be read, staged or replaced.
+    pub files_failed: u64,
+    /// Replacements made, or that would be.
+    pub replacements: u64,
+    /// From the first path to the last flush.
+    pub elapsed: Duration,
+    /// What the executor measured; `None` when there was nothing for it to do.
+    pub stats: Option<Stats>,
+}

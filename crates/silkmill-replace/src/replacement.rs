@@ -1,0 +1,387 @@
+//! What a match becomes: literal bytes, or a template with groups, escapes and changes of case.
+//!
+//! Parsing checks every group against the regex, so that writing cannot fail.
+
+use regex_automata::util::captures::Captures;
+
+use crate::error::Error;
+
+/// The text a match is replaced with, checked.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Replacement {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    Text(Vec<u8>),
+    Group(usize),
+    Case(CaseChange),
+}
+
+/// `\U \L \E` last until the next of them, `\u \l` for one character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CaseChange {
+    All(Option<Case>),
+    Next(Case),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Case {
+    Upper,
+    Lower,
+}
+
+impl Replacement {
+    /// These bytes and nothing else.
+    pub(crate) fn literal(bytes: Vec<u8>) -> Replacement {
+        Replacement { parts: vec![Part::Text(bytes)] }
+    }
+
+    /// Reads `$1 ${name} \n \t \r \\ \$ \xNN \u{N} \U \L \u \l \E`. `names` are the regex's groups in
+    /// order, the whole match first; a group without a name is `None`.
+    pub(crate) fn parse(template: &[u8], names: &[Option<&str>]) -> Result<Replacement, Error> {
+        let mut parser = Parser { template, at: 0, names, text: Vec::new(), parts: Vec::new() };
+        parser.run()?;
+        Ok(Replacement { parts: parser.parts })
+    }
+
+    /// Whether the text depends on the match.
+    pub(crate) fn needs_groups(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Group(_)))
+    }
+
+    /// Appends what a match in `text` becomes. A group that took no part is empty.
+    pub(crate) fn write(&self, text: &[u8], groups: Option<&Captures>, out: &mut Vec<u8>) {
+        let mut case = CaseState::default();
+        for part in &self.parts {
+            match part {
+                Part::Text(bytes) => case.push(bytes, out),
+                Part::Group(index) => {
+                    if let Some(span) = groups.and_then(|groups| groups.get_group(*index)) {
+                        case.push(&text[span.range()], out);
+                    }
+                }
+                Part::Case(CaseChange::All(all)) => case.all = *all,
+                Part::Case(CaseChange::Next(next)) => case.next = Some(*next),
+            }
+        }
+    }
+}
+
+/// The changes of case in force while a replacement is written.
+#[derive(Default)]
+struct CaseState {
+    all: Option<Case>,
+    next: Option<Case>,
+}
+
+impl CaseState {
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        if self.all.is_none() && self.next.is_none() {
+            out.extend_from_slice(bytes);
+            return;
+        }
+        for chunk in bytes.utf8_chunks() {
+            self.push_str(chunk.valid(), out);
+            out.extend_from_slice(chunk.invalid());
+        }
+    }
+
+    fn push_str(&mut self, mut text: &str, out: &mut Vec<u8>) {
+        if let (Some(case), Some(first)) = (self.next, text.chars().next()) {
+            let (head, tail) = text.split_at(first.len_utf8());
+            out.extend_from_slice(case.of(head).as_bytes());
+            text = tail;
+            self.next = None;
+        }
+        match self.all {
+            Some(case) => out.extend_from_slice(case.of(text).as_bytes()),
+            None => out.extend_from_slice(text.as_bytes()),
+        }
+    }
+}
+
+impl Case {
+    fn of(self, text: &str) -> String {
+        match self {
+            Case::Upper => text.to_uppercase(),
+            Case::Lower => text.to_lowercase(),
+        }
+    }
+}
+
+struct Parser<'a> {
+    template: &'a [u8],
+    at: usize,
+    names: &'a [Option<&'a str>],
+    text: Vec<u8>,
+    parts: Vec<Part>,
+}
+
+impl Parser<'_> {
+    fn run(&mut self) -> Result<(), Error> {
+        while let Some(&byte) = self.template.get(self.at) {
+            match byte {
+                b'\\' => self.escape()?,
+                b'$' => self.dollar()?,
+                _ => {
+                    self.text.push(byte);
+                    self.at += 1;
+                }
+            }
+        }
+        self.finish_text();
+        Ok(())
+    }
+
+    fn escape(&mut self) -> Result<(), Error> {
+        let start = self.at;
+        let Some(&letter) = self.template.get(start + 1) else {
+            return Err(self.error(start, r"`\` at the end escapes nothing; write `\\`"));
+        };
+        self.at += 2;
+        match letter {
+            b'n' => self.text.push(b'\n'),
+            b't' => self.text.push(b'\t'),
+            b'r' => self.text.push(b'\r'),
+            b'\\' | b'$' => self.text.push(letter),
+            b'x' => self.hex_byte(start)?,
+            b'u' if self.template.get(self.at) == Some(&b'{') => self.code_point(start)?,
+            b'U' => self.case(CaseChange::All(Some(Case::Upper))),
+            b'L' => self.case(CaseChange::All(Some(Case::Lower))),
+            b'E' => self.case(CaseChange::All(None)),
+            b'u' => self.case(CaseChange::Next(Case::Upper)),
+            b'l' => self.case(CaseChange::Next(Case::Lower)),
+            b'0'..=b'9' => {
+                let digit = char::from(letter);
+                return Err(self.error(start, &format!("a group is written `${digit}` here")));
+            }
+            _ => return Err(self.error(start, r"unknown escape; for a backslash write `\\`")),
+        }
+        Ok(())
+    }
+
+    /// `\xNN` is one byte, whatever text it stands in.
+    fn hex_byte(&mut self, start: usize) -> Result<(), Error> {
+        let digits = self.template.get(self.at..self.at + 2);
+        let byte = digits.and_then(ascii).and_then(hex);
+        let byte = byte.and_then(|value| u8::try_from(value).ok());
+        let byte = byte.ok_or_else(|| self.error(start, r"`\x` needs two hexadecimal digits"))?;
+        self.text.push(byte);
+        self.at += 2;
+        Ok(())
+    }
+
+    /// `\u{N}` is one character, in UTF-8.
+    fn code_point(&mut self, start: usize) -> Result<(), Error> {
+        let digits = &self.template[self.at + 1..];
+        let digits = digits.split(|&byte| byte == b'}').next().unwrap_or_default();
+        let char = ascii(digits).and_then(hex).and_then(char::from_u32);
+        let closed = self.template.get(self.at + 1 + digits.len()) == Some(&b'}');
+        let char = char.filter(|_| closed);
+        let char = char.ok_or_else(|| self.error(start, r"`\u{N}` needs a character's number"))?;
+        self.text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+        self.at += digits.len() + 2;
+        Ok(())
+    }
+
+    fn dollar(&mut self) -> Result<(), Error> {
+        let start = self.at;
+        let rest = &self.template[start + 1..];
+        match rest.first() {
+            Some(b'$') => {
+                self.text.push(b'$');
+                self.at += 2;
+                Ok(())
+            }
+            Some(b'{') => self.braced_group(start),
+            Some(byte) if is_name(*byte) => self.bare_group(start),
+            // As in the regex crate, a `$` that introduces nothing is itself.
+            _ => {
+                self.text.push(b'$');
+                self.at += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn braced_group(&mut self, start: usize) -> Result<(), Error> {
+        let rest = &self.template[start + 2..];
+        let Some(len) = rest.iter().position(|&byte| byte == b'}') else {
+            return Err(self.error(start, "`${` without its `}`; for a dollar sign write `$$`"));
+        };
+        let name = String::from_utf8_lossy(&rest[..len]).into_owned();
+        let group = self.group(&name);
+        let group = group.ok_or_else(|| self.error(start, &no_group(&name)))?;
+        self.push_group(group, start + 2 + len + 1);
+        Ok(())
+    }
+
+    /// `$1` and `$name`, as far as letters, digits and `_` reach. `$1foo` is an error: half of its
+    /// readers expect group 1 and `foo`.
+    fn bare_group(&mut self, start: usize) -> Result<(), Error> {
+        let rest = &self.template[start + 1..];
+        let len = rest.iter().position(|&byte| !is_name(byte)).unwrap_or(rest.len());
+        let name = String::from_utf8_lossy(&rest[..len]).into_owned();
+        if let Some(group) = self.group(&name) {
+            self.push_group(group, start + 1 + len);
+            return Ok(());
+        }
+        let known = (1..len).rev().find(|&end| self.group(&name[..end]).is_some());
+        let words = match known {
+            Some(end) => {
+                let (group, text) = name.split_at(end);
+                format!(
+                    "{}; for group {group} before `{text}` write `${{{group}}}{text}`",
+                    no_group(&name)
+                )
+            }
+            None => format!("{}; for a dollar sign write `$$`", no_group(&name)),
+        };
+        Err(self.error(start, &words))
+    }
+
+    fn group(&self, name: &str) -> Option<usize> {
+        if name.bytes().all(|byte| byte.is_ascii_digit()) {
+            return name.parse().ok().filter(|&index| index < self.names.len());
+        }
+        self.names.iter().position(|known| *known == Some(name))
+    }
+
+    fn push_group(&mut self, group: usize, end: usize) {
+        self.finish_text();
+        self.parts.push(Part::Group(group));
+        self.at = end;
+    }
+
+    fn case(&mut self, change: CaseChange) {
+        self.finish_text();
+        self.parts.push(Part::Case(change));
+    }
+
+    fn finish_text(&mut self) {
+        if !self.text.is_empty() {
+            self.parts.push(Part::Text(std::mem::take(&mut self.text)));
+        }
+    }
+
+    fn error(&self, at: usize, words: &str) -> Error {
+        let shown = String::from_utf8_lossy(self.template);
+        let column = String::from_utf8_lossy(&self.template[..at]).chars().count();
+        Error::replacement(format!(
+            "NEW is not a valid replacement: {words}\n    {shown}\n    {:column$}^",
+            ""
+        ))
+    }
+}
+
+fn no_group(name: &str) -> String {
+    format!("OLD has no group `{name}`")
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+fn ascii(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok().filter(|text| text.is_ascii())
+}
+
+/// A number of hexadecimal digits only: `from_str_radix` alone would take `+1`.
+fn hex(digits: &str) -> Option<u32> {
+    let all_digits = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u32::from_str_radix(digits, 16).ok().filter(|_| all_digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regex_automata::meta::Regex;
+
+    fn replaced(pattern: &str, template: &str, text: &str) -> Result<String, String> {
+        let regex = Regex::new(pattern).unwrap();
+        let names: Vec<_> = regex.group_info().pattern_names(Default::default()).collect();
+        let replacement = Replacement::parse(template.as_bytes(), &names);
+        let replacement = replacement.map_err(|error| error.to_string())?;
+        let mut groups = regex.create_captures();
+        regex.captures(text, &mut groups);
+        let mut out = Vec::new();
+        replacement.write(text.as_bytes(), Some(&groups), &mut out);
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn groups_are_read_by_number_and_by_name() {
+        let claims = [
+            ("$2-$1", "b-a"),
+            ("${2}x${first}", "bxa"),
+            ("$first", "a"),
+            ("$0!", "ab!"),
+            ("$$1 $ %$", "$1 $ %$"),
+            ("[$3]", "[]"),
+        ];
+        for (template, want) in claims {
+            assert_eq!(replaced("(?P<first>a)(b)(c)?", template, "ab").as_deref(), Ok(want));
+        }
+    }
+
+    #[test]
+    fn escapes_are_read_to_their_end_and_no_further() {
+        let claims = [
+            (r"\n\t\r\\", "\n\t\r\\"),
+            (r"\x41BC", "ABC"),
+            (r"\u{42}YZ", "BYZ"),
+            (r"\u{1F600}.", "😀."),
+            (r"\$1", "$1"),
+        ];
+        for (template, want) in claims {
+            assert_eq!(replaced("(a)", template, "a").as_deref(), Ok(want), "{template}");
+        }
+    }
+
+    #[test]
+    fn changes_of_case_last_as_long_as_they_say() {
+        let claims = [
+            (r"\U$1-x\E-x", "ÉTÉ-X-x"),
+            (r"\u$1 $1", "Été été"),
+            (r"\L\u$1-BIG", "Été-big"),
+            (r"\u\L$1-BIG", "Été-big"),
+            (r"\U\l$1-x", "éTÉ-X"),
+            (r"\u$2$1", "Été"),
+        ];
+        for (template, want) in claims {
+            assert_eq!(replaced("(été)(x)?", template, "été").as_deref(), Ok(want), "{template}");
+        }
+    }
+
+    #[test]
+    fn an_ambiguous_group_is_an_error_that_says_how_to_write_it() {
+        let claims = [
+            ("$1foo", "write `${1}foo`"),
+            ("$1_", "write `${1}_`"),
+            ("$12", "write `${1}2`"),
+            ("$2", "OLD has no group `2`"),
+            ("${name}", "OLD has no group `name`"),
+            ("${1", "without its `}`"),
+            (r"\1", "written `$1` here"),
+            (r"\d", "unknown escape"),
+            (r"\x4", "two hexadecimal digits"),
+            (r"\x+1", "two hexadecimal digits"),
+            (r"\u{D800}", "a character's number"),
+            (r"\u{41", "a character's number"),
+            ("\\", "escapes nothing"),
+        ];
+        for (template, want) in claims {
+            let error = replaced("(a)", template, "a").unwrap_err();
+            assert!(error.contains(want), "{template}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_error_points_at_its_place() {
+        let error = replaced("(a)", "é: $1foo", "a").unwrap_err();
+
+        assert!(error.ends_with("\n    é: $1foo\n       ^"), "{error}");
+    }
+}

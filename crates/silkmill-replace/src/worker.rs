@@ -1,0 +1,170 @@
+//! What a worker does with one file: reads it, edits it, and stages or shows the result.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use silkmill::CancelToken;
+
+use crate::diff;
+use crate::edit::{self, EDITED_SIZE_MAX, edit};
+use crate::error::Error;
+use crate::options::{Mode, Options};
+use crate::original::{self, Buffer, Content, FILE_SIZE_MAX, FileId, Original};
+use crate::outcome::{Action, Outcome};
+use crate::pattern::{Cache, Pattern};
+use crate::stage::{Stage, Staged};
+use crate::walk::Found;
+
+/// Files from this size on are taken one at a time, so that memory is bounded by one large file and
+/// not by one for each worker. In bytes.
+const LARGE_SIZE_MIN: u64 = 16 << 20;
+
+/// What all workers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pattern: Arc<Pattern>,
+    mode: Mode,
+    file_replacements_max: u64,
+    cancel: CancelToken,
+    stage: Stage,
+    /// Held by the worker that has a large file in memory.
+    large_file: Mutex<()>,
+}
+
+/// What one worker uses again for every file.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    text: Buffer,
+    edited: Vec<u8>,
+    cache: Cache,
+}
+
+/// What a file turned out to be.
+#[derive(Debug)]
+pub(crate) enum Finding {
+    NoMatch,
+    /// There is something to tell, and nothing left to do.
+    Told {
+        outcome: Outcome,
+        file: Option<FileId>,
+    },
+    /// New text waits to be committed; the outcome is what will be told then.
+    Staged {
+        staged: Box<Staged>,
+        outcome: Outcome,
+    },
+}
+
+impl Shared {
+    pub(crate) fn new(options: &Options, cancel: &CancelToken) -> Shared {
+        Shared {
+            pattern: Arc::clone(&options.pattern),
+            mode: options.mode,
+            file_replacements_max: options.file_replacements_max,
+            cancel: cancel.clone(),
+            stage: Stage::new(),
+            large_file: Mutex::new(()),
+        }
+    }
+
+    pub(crate) fn scratch(&self) -> Scratch {
+        Scratch { text: Buffer::default(), edited: Vec::new(), cache: self.pattern.cache() }
+    }
+
+    pub(crate) fn find(&self, scratch: &mut Scratch, found: Result<Found, Outcome>) -> Finding {
+        match found {
+            Ok(found) => self.look_at(scratch, found),
+            Err(outcome) => Finding::Told { outcome, file: None },
+        }
+    }
+
+    fn look_at(&self, scratch: &mut Scratch, found: Found) -> Finding {
+        if self.cancel.is_cancelled() {
+            return Finding::NoMatch;
+        }
+        let original = match Original::open(found.target()) {
+            Ok(original) => original,
+            Err(error) => {
+                let error = Error::io("read", &found.path, error);
+                return Finding::Told { outcome: Outcome::failed(found.path, error), file: None };
+            }
+        };
+        let file = Some(FileId::of(&original.metadata));
+        let len = original.metadata.len();
+        let _alone = (len >= LARGE_SIZE_MIN).then(|| self.wait_to_be_alone());
+        let finding = self.edit_file(scratch, &found, original).unwrap_or_else(|error| {
+            let outcome = Outcome::unchanged(found.path, Action::Failed(error), len);
+            Finding::Told { outcome, file }
+        });
+        scratch.text.shrink();
+        original::shrink(&mut scratch.edited);
+        finding
+    }
+
+    fn edit_file(
+        &self,
+        scratch: &mut Scratch,
+        found: &Found,
+        mut original: Original,
+    ) -> Result<Finding, Error> {
+        let path = &found.path;
+        let content = original.read(&mut scratch.text);
+        let text = match content.map_err(|error| Error::io("read", path, error))? {
+            Content::Text(text) => text,
+            Content::TooLarge(size) => return Err(Error::too_large(path, size, FILE_SIZE_MAX)),
+            Content::Skipped(skip) => {
+                let action = Action::Skipped(skip);
+                let outcome = Outcome::unchanged(path.clone(), action, original.metadata.len());
+                return Ok(Finding::Told { outcome, file: Some(original.identity().file) });
+            }
+        };
+        let edited = &mut scratch.edited;
+        let (mut changes, show) = (Vec::new(), self.mode == Mode::Diff);
+        let count = edit(
+            &self.pattern,
+            &mut scratch.cache,
+            text,
+            self.file_replacements_max,
+            edited,
+            |change| {
+                if show {
+                    diff::push(&mut changes, text, change);
+                }
+            },
+        );
+        let replacements = count.map_err(|edit::TooLarge| too_long(path, edited))?;
+        if replacements == 0 {
+            return Ok(Finding::NoMatch);
+        }
+        let outcome = |action| Outcome {
+            path: path.clone(),
+            action,
+            replacements,
+            bytes_before: text.len() as u64,
+            bytes_after: edited.len() as u64,
+        };
+        let file = Some(original.identity().file);
+        Ok(match self.mode {
+            Mode::Write => Finding::Staged {
+                staged: Box::new(self.stage.stage(found.target(), &original, text, edited)?),
+                outcome: outcome(Action::Changed),
+            },
+            Mode::Diff => {
+                let diff = diff::unified(found.target(), text, edited, &changes);
+                Finding::Told { outcome: outcome(Action::WouldChange { diff }), file }
+            }
+            Mode::Count => {
+                let action = Action::WouldChange { diff: Vec::new() };
+                Finding::Told { outcome: outcome(action), file }
+            }
+        })
+    }
+
+    fn wait_to_be_alone(&self) -> MutexGuard<'_, ()> {
+        // The lock guards no data that a panic could leave half changed.
+        self.large_file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn too_long(path: &std::path::Path, edited: &[u8]) -> Error {
+    Error::too_large(path, edited.len() as u64, EDITED_SIZE_MAX as u64)
+}

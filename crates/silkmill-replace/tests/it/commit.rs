@@ -1,0 +1,213 @@
+//! All files change or none does, as far as this version promises it.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+use silkmill::{CancelToken, Thread};
+use silkmill_replace::{ErrorKind, Event, Options};
+
+use crate::tree::{Told, Tree, tell, told};
+
+/// Keeps even root from changing a file, or the names in a directory, until it is dropped.
+struct Immutable(File, IFlags);
+
+impl Immutable {
+    /// `None` where this process or filesystem has no such thing.
+    fn new(tree: &Tree, name: &str) -> Option<Immutable> {
+        let file = File::open(tree.path(name)).unwrap();
+        let flags = ioctl_getflags(&file).ok()?;
+        ioctl_setflags(&file, flags | IFlags::IMMUTABLE).ok()?;
+        Some(Immutable(file, flags))
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        ioctl_setflags(&self.0, self.1).unwrap();
+    }
+}
+
+#[test]
+fn a_reader_sees_the_old_text_or_the_new_and_never_a_part() {
+    let (old, new) = ("a".repeat(100_000), "b".repeat(100_000));
+    let tree = Tree::new(&[("file", &old)]);
+    let path = tree.path("file");
+    let done = std::sync::Arc::new(AtomicBool::new(false));
+    let reader = {
+        let (done, old, new) = (done.clone(), old.clone(), new.clone());
+        Thread::spawn(move || {
+            while !done.load(Ordering::Acquire) {
+                let text = fs::read_to_string(&path).unwrap();
+                assert!(text == old || text == new, "{} bytes of something else", text.len());
+            }
+        })
+    };
+
+    for _ in 0..20 {
+        told(tree.options("a", "b").sync(false));
+        told(tree.options("b", "a").sync(false));
+    }
+
+    done.store(true, Ordering::Release);
+    reader.join().unwrap();
+    assert_eq!(tree.read("file"), old);
+}
+
+#[test]
+fn a_path_that_leads_nowhere_fails_by_name_and_the_others_change() {
+    let tree = Tree::new(&[("a", "old"), ("b", "old")]);
+    symlink("nowhere", tree.path("dangling")).unwrap();
+
+    let told = told(tree.options("old", "new").path(tree.path("dangling")));
+
+    assert_eq!(
+        told.files,
+        [("a".into(), "changed"), ("b".into(), "changed"), ("dangling".into(), "failed")]
+    );
+    assert_eq!(told.summary().files_failed, 1);
+}
+
+#[test]
+fn a_strict_run_changes_nothing_when_a_path_fails() {
+    let tree = Tree::new(&[("a", "old")]);
+
+    let told = told(tree.options("old", "new").path(tree.path("no")).strict(true));
+
+    assert_eq!(told.end.unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!(told.files, [("no".into(), "failed")]);
+    assert_eq!(tree.read("a"), "old");
+    assert!(tree.is_clean());
+}
+
+#[test]
+fn an_unexpected_number_of_replacements_changes_nothing() {
+    let tree = Tree::new(&[("a", "old old"), ("b", "old")]);
+
+    let refused = told(tree.options("old", "new").expect(2));
+    assert_eq!(
+        refused.end.unwrap_err().to_string(),
+        "expected 2 replacements, found 3: nothing was changed"
+    );
+    assert_eq!(tree.read("a"), "old old");
+    assert!(tree.is_clean());
+
+    assert_eq!(told(tree.options("old", "new").expect(3)).summary().files_changed, 2);
+}
+
+#[test]
+fn a_run_cancelled_before_its_commit_changes_nothing() {
+    let tree = Tree::new(&[("a", "old"), ("b", "old"), ("c", "old")]);
+    let cancel = CancelToken::new();
+
+    // The last file is staged, and the first not yet committed.
+    let told = tell(tree.options("old", "new"), &cancel, |event| {
+        if matches!(event, Event::Progress(now) if now.files_seen == 3) {
+            assert!(!tree.is_clean());
+            cancel.cancel();
+        }
+    });
+
+    assert_eq!(told.end.unwrap_err().kind(), ErrorKind::Interrupted);
+    assert!(told.files.is_empty());
+    assert_eq!([tree.read("a"), tree.read("b"), tree.read("c")], ["old", "old", "old"]);
+    assert!(tree.is_clean());
+}
+
+#[test]
+fn a_run_cancelled_within_its_commit_goes_on_to_its_end() {
+    let tree = Tree::new(&[("a", "old"), ("b", "old")]);
+    let cancel = CancelToken::new();
+
+    let told = tell(tree.options("old", "new"), &cancel, |event| {
+        if matches!(event, Event::Progress(now) if now.files_committed == 1) {
+            cancel.cancel();
+        }
+    });
+
+    assert_eq!(told.summary().files_changed, 2);
+}
+
+/// Another program writes to `a` when both files are staged.
+fn disturbed(tree: &Tree, strict: bool) -> Told {
+    tell(tree.options("old", "new").strict(strict), &CancelToken::new(), |event| {
+        if matches!(event, Event::Progress(now) if now.files_seen == 2 && now.files_committed == 0)
+        {
+            fs::write(tree.path("a"), "another's old").unwrap();
+        }
+    })
+}
+
+#[test]
+fn a_file_that_changed_meanwhile_is_named_and_left_alone() {
+    let tree = Tree::new(&[("a", "old"), ("b", "old")]);
+
+    let told = disturbed(&tree, false);
+
+    assert_eq!(told.files, [("a".into(), "failed"), ("b".into(), "changed")]);
+    assert_eq!(told.summary().replacements, 1);
+    assert_eq!((tree.read("a"), tree.read("b")), ("another's old".into(), "new".into()));
+    assert!(tree.is_clean());
+}
+
+#[test]
+fn a_strict_run_changes_nothing_when_a_file_changed_meanwhile() {
+    let tree = Tree::new(&[("a", "old"), ("b", "old")]);
+
+    let told = disturbed(&tree, true);
+
+    assert_eq!(told.end.unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!((tree.read("a"), tree.read("b")), ("another's old".into(), "old".into()));
+    assert!(tree.is_clean());
+}
+
+#[test]
+fn a_file_that_cannot_be_replaced_fails_by_name_and_the_others_change() {
+    let tree = Tree::new(&[("a", "old"), ("b", "old")]);
+    let Some(_immutable) = Immutable::new(&tree, "a") else {
+        return println!("skipped: no file can be made immutable here");
+    };
+
+    let told = told(tree.options("old", "new"));
+
+    assert_eq!(told.files, [("a".into(), "failed"), ("b".into(), "changed")]);
+    assert_eq!((tree.read("a"), tree.read("b")), ("old".into(), "new".into()));
+    assert!(tree.is_clean());
+}
+
+#[test]
+fn a_file_that_cannot_be_staged_fails_by_name_and_the_others_change() {
+    let tree = Tree::new(&[("shut/a", "old"), ("b", "old"), ("shut/c", "nothing")]);
+    let Some(immutable) = Immutable::new(&tree, "shut") else {
+        return println!("skipped: no directory can be made immutable here");
+    };
+
+    let told = told(tree.options("old", "new"));
+
+    drop(immutable);
+    assert_eq!(told.files, [("a".into(), "failed"), ("b".into(), "changed")]);
+    assert_eq!((tree.read("shut/a"), tree.read("b")), ("old".into(), "new".into()));
+}
+
+#[test]
+fn two_runs_at_once_in_one_directory_do_not_meet() {
+    let names: Vec<String> = (0..40).map(|number| format!("{number}")).collect();
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "left right")).collect();
+    let tree = Tree::new(&files);
+    let half = |word: &str| {
+        let mut options = Options::builder(word, "done").sync(false);
+        let wanted = names.iter().filter(|name| (name.len() == 1) == (word == "left"));
+        for name in wanted {
+            options = options.path(tree.path(name));
+        }
+        Thread::spawn(move || told(options))
+    };
+
+    let (left, right) = (half("left"), half("right"));
+
+    assert_eq!(left.join().unwrap().summary().files_changed, 10);
+    assert_eq!(right.join().unwrap().summary().files_changed, 30);
+    assert_eq!((tree.read("3"), tree.read("33")), ("done right".into(), "left done".into()));
+    assert!(tree.is_clean());
+}

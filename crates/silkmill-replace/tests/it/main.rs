@@ -1,0 +1,7 @@
+//! Drives the crate by its public face, on real files.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod commit;
+mod files;
+mod tree;

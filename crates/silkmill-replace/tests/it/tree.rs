@@ -1,0 +1,95 @@
+//! A directory of files for one test, and a run over it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use silkmill::CancelToken;
+use silkmill_replace::{Action, Error, Event, Options, OptionsBuilder, Summary, run};
+use tempfile::TempDir;
+
+pub(crate) struct Tree {
+    root: TempDir,
+}
+
+impl Tree {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Tree {
+        let tree = Tree { root: tempfile::tempdir().unwrap() };
+        for (path, text) in files {
+            let path = tree.path(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        tree
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Options that replace `old` by `new` in the whole tree.
+    pub(crate) fn options(&self, old: &str, new: &str) -> OptionsBuilder {
+        Options::builder(old, new).path(self.root.path())
+    }
+
+    /// Whether a run left files of its own behind.
+    pub(crate) fn is_clean(&self) -> bool {
+        !holds_staged(self.root.path())
+    }
+}
+
+fn holds_staged(directory: &Path) -> bool {
+    fs::read_dir(directory).unwrap().map(Result::unwrap).any(|entry| {
+        let is_directory = entry.file_type().unwrap().is_dir();
+        let name = entry.file_name();
+        name.to_string_lossy().starts_with(".silkmill-")
+            || (is_directory && holds_staged(&entry.path()))
+    })
+}
+
+/// What was told of a run: name and action of each file, sorted; and how the run ended.
+pub(crate) struct Told {
+    pub(crate) files: Vec<(String, &'static str)>,
+    pub(crate) end: Result<Summary, Error>,
+}
+
+impl Told {
+    pub(crate) fn summary(&self) -> &Summary {
+        self.end.as_ref().unwrap()
+    }
+}
+
+/// Runs, and calls `meanwhile` at every event before the next one.
+pub(crate) fn tell(
+    options: OptionsBuilder,
+    cancel: &CancelToken,
+    mut meanwhile: impl FnMut(Event<'_>),
+) -> Told {
+    let mut files = Vec::new();
+    let end = run(&options.build().unwrap(), cancel, &mut |event| {
+        if let Event::Outcome(outcome) = event {
+            let name = outcome.path.file_name().unwrap().to_string_lossy().into_owned();
+            files.push((name, action(&outcome.action)));
+        }
+        meanwhile(event);
+    });
+    files.sort_unstable();
+    Told { files, end }
+}
+
+pub(crate) fn told(options: OptionsBuilder) -> Told {
+    tell(options, &CancelToken::new(), |_| {})
+}
+
+fn action(action: &Action) -> &'static str {
+    match action {
+        Action::Changed => "changed",
+        Action::WouldChange { .. } => "would change",
+        Action::Skipped(_) => "skipped",
+        Action::Failed(_) => "failed",
+        _ => "unknown",
+    }
+}

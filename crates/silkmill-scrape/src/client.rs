@@ -1,0 +1,408 @@
+//! Asks one address at a time, follows its redirects, tries again. One client a worker.
+//! Threads and order are `run`'s; what stands in the page is the extractor's.
+
+use std::io::{self, Read};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use silkmill::CancelToken;
+use ureq::http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION, PROXY_AUTHORIZATION,
+};
+use ureq::http::{Request, Response};
+use ureq::{Agent, Body};
+use url::Url;
+
+use crate::charset;
+use crate::connection::Shared;
+use crate::fault::Fault;
+use crate::options::Options;
+use crate::outcome::{FailureKind, Phase, Row, Timing};
+use crate::retry;
+use crate::run;
+use crate::source::{Input, URL_BYTES_MAX};
+use crate::trace::Trace;
+
+/// The head of a response, at the most.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// What comes is read in pieces of this size. A head must fit.
+const INPUT_BUFFER_BYTES: usize = HEAD_BYTES_MAX + 1024;
+/// The longest line of a request must fit: one with an address, or a header of the user's. The
+/// buffers of a connection are zeroed when it is made, so larger ones cost time, too.
+const OUTPUT_BUFFER_BYTES: usize = URL_BYTES_MAX + 8 * 1024;
+/// Connections one client keeps for later; it uses one at a time.
+const IDLE_CONNECTIONS_MAX: usize = 4;
+/// The body of a redirect is read to this length, so that the connection can be used again.
+const REDIRECT_BODY_BYTES_MAX: u64 = 16 * 1024;
+/// A body is read in pieces of this size.
+const PIECE_BYTES: usize = 16 * 1024;
+/// Memory that a client keeps for the next body.
+const BODY_KEPT_BYTES_MAX: usize = 1024 * 1024;
+/// A pause between attempts looks this often whether the run is over.
+const TICK: Duration = Duration::from_millis(20);
+
+/// What the clients of one run share, and the handle to stop them all.
+#[derive(Clone, Debug)]
+pub(crate) struct Clients {
+    options: Arc<Options>,
+    cancel: CancelToken,
+    shared: Shared,
+    /// Clients that no worker uses just now. Workers take and return them.
+    spare: Arc<Mutex<Vec<Client>>>,
+    /// Written by every worker when it starts, emptied by the run when it ends early.
+    agents: Arc<Mutex<Vec<Agent>>>,
+}
+
+impl Clients {
+    pub(crate) fn new(options: &Options, cancel: &CancelToken) -> Clients {
+        Clients {
+            options: Arc::new(options.clone()),
+            cancel: cancel.clone(),
+            shared: Shared::default(),
+            spare: Arc::default(),
+            agents: Arc::default(),
+        }
+    }
+
+    /// The row of one input, whatever happens; none when the run is over and there is nothing
+    /// true to say.
+    pub(crate) fn read(&self, index: u64, input: &Input) -> Option<Row> {
+        if self.cancel.is_cancelled() {
+            return None;
+        }
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut client = spare.unwrap_or_else(|| self.client());
+        let row = match guarded(|| client.read(index, input)) {
+            Ok(row) => {
+                self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+                row
+            }
+            // The client may be half changed, and is not used again.
+            Err(why) => run::failed(index, input, why),
+        };
+        // An error may only say that we broke the request off.
+        let broken_off = self.cancel.is_cancelled() && row.error.is_some();
+        (!broken_off).then_some(row)
+    }
+
+    /// A new client. `stop` reaches it, too.
+    fn client(&self) -> Client {
+        let trace = Trace::new();
+        let agent = Agent::with_parts(
+            self.config(),
+            self.shared.connector(&trace),
+            self.shared.resolver(&trace),
+        );
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner).push(agent.clone());
+        let (options, cancel) = (Arc::clone(&self.options), self.cancel.clone());
+        Client { options, cancel, agent, trace, body: Vec::new() }
+    }
+
+    /// Ends every request there is, at once where bytes are awaited. A connection that is being
+    /// made, or a lookup, ends with its own timeout.
+    pub(crate) fn stop(&self) {
+        for agent in self.agents.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            agent.shutdown();
+        }
+    }
+
+    fn config(&self) -> ureq::config::Config {
+        let options = &self.options;
+        Agent::config_builder()
+            .proxy(None)
+            .http_status_as_error(false)
+            // We follow redirects ourselves: the chain belongs in the row.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global(Some(options.timeout))
+            .timeout_resolve(Some(options.connect_timeout))
+            .timeout_connect(Some(options.connect_timeout))
+            .max_response_header_size(HEAD_BYTES_MAX)
+            .input_buffer_size(INPUT_BUFFER_BYTES)
+            .output_buffer_size(OUTPUT_BUFFER_BYTES)
+            .max_idle_connections(IDLE_CONNECTIONS_MAX)
+            .max_idle_connections_per_host(1)
+            .user_agent(options.user_agent.as_str())
+            .build()
+    }
+}
+
+/// Asks one address at a time.
+#[derive(Debug)]
+struct Client {
+    options: Arc<Options>,
+    cancel: CancelToken,
+    agent: Agent,
+    trace: Trace,
+    body: Vec<u8>,
+}
+
+/// What one attempt came to.
+#[derive(Debug)]
+struct Visit {
+    /// The address asked last.
+    url: Url,
+    redirects: Vec<String>,
+    status: Option<u16>,
+    timing: Timing,
+    result: Result<Page, Fault>,
+}
+
+/// What is known of a body that was read. Its bytes are in the client.
+#[derive(Debug, Default)]
+struct Page {
+    content_type: Option<String>,
+    bytes: u64,
+    truncated: bool,
+}
+
+impl Client {
+    fn read(&mut self, index: u64, input: &Input) -> Row {
+        let started = Instant::now();
+        let mut row = Row { index, url: input.shown().to_owned(), ..Row::default() };
+        match input.parse() {
+            Ok(url) => self.visit(&url, &mut row),
+            Err(failure) => row.error = Some(failure),
+        }
+        row.worker = thread::current().name().unwrap_or_default().to_owned();
+        row.elapsed = started.elapsed();
+        row
+    }
+
+    fn visit(&mut self, url: &Url, row: &mut Row) {
+        let visit = loop {
+            row.attempts += 1;
+            let visit = self.attempt(url);
+            let passing = match &visit.result {
+                Ok(_) => visit.status.is_some_and(retry::is_passing),
+                Err(fault) => fault.may_pass,
+            };
+            if !passing || row.attempts > self.options.retries || !self.pause(row.attempts) {
+                break visit;
+            }
+        };
+        row.final_url = Some(visit.url.into());
+        row.status = visit.status;
+        row.redirects = visit.redirects;
+        row.timing = visit.timing;
+        match visit.result {
+            Ok(page) => self.fill(row, page),
+            Err(fault) => row.error = Some(fault.failure),
+        }
+    }
+
+    /// Waits before the next attempt; false when there is to be none.
+    fn pause(&self, attempts: u32) -> bool {
+        let until = Instant::now() + retry::pause(attempts);
+        while !self.cancel.is_cancelled() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            thread::sleep(left.min(TICK));
+        }
+        false
+    }
+
+    /// Reads what the page says into the row.
+    fn fill(&mut self, row: &mut Row, page: Page) {
+        row.bytes = page.bytes;
+        row.truncated = page.truncated;
+        match &self.options.extractor {
+            Some(extractor) => {
+                let extracted = extractor.extract(&self.body, page.content_type.as_deref());
+                row.title = extracted.title;
+                row.fields = extracted.fields;
+                row.charset = Some(extracted.charset.to_owned());
+                row.truncated |= extracted.truncated;
+            }
+            None => {
+                let named = page.content_type.as_deref().and_then(charset::named);
+                row.charset = named.map(str::to_owned);
+            }
+        }
+        self.body.clear();
+        self.body.shrink_to(BODY_KEPT_BYTES_MAX);
+    }
+
+    /// One go at an address, redirects and body included.
+    fn attempt(&mut self, url: &Url) -> Visit {
+        let deadline = Instant::now() + self.options.timeout;
+        let mut visit = Visit {
+            url: url.clone(),
+            redirects: Vec::new(),
+            status: None,
+            timing: Timing::default(),
+            result: Ok(Page::default()),
+        };
+        visit.result = loop {
+            match self.ask(url, &visit, deadline) {
+                Ok(mut response) => {
+                    visit.status = Some(response.status().as_u16());
+                    match self.redirect(&response, &visit) {
+                        Ok(None) => break self.read_body(&mut response),
+                        Ok(Some(next)) => {
+                            drain(&mut response);
+                            visit.redirects.push(next.as_str().to_owned());
+                            visit.url = next;
+                        }
+                        Err(fault) => break Err(fault),
+                    }
+                }
+                Err(fault) => break Err(fault),
+            }
+        };
+        visit.timing = self.trace.timing();
+        visit
+    }
+
+    /// Sends one request and reads the head of its response.
+    fn ask(&self, given: &Url, visit: &Visit, deadline: Instant) -> Result<Response<Body>, Fault> {
+        let redirected = !visit.redirects.is_empty();
+        let led_by_public = redirected && self.trace.went_public();
+        loop {
+            self.trace.begin(led_by_public);
+            let mut request = self.request(given, &visit.url)?;
+            if redirected {
+                // Zero would be taken for no time having been set.
+                let left = deadline.saturating_duration_since(Instant::now());
+                let left = left.max(Duration::from_millis(1));
+                request = self.agent.configure_request(request).timeout_global(Some(left)).build();
+            }
+            match self.agent.run(request) {
+                // The server closed an idle connection just as we used it, which is nobody's
+                // fault. A client keeps one connection to a host, so the next one is new.
+                Err(ureq::Error::Io(error))
+                    if closed(&error) && self.trace.is_unanswered_reuse() => {}
+                sent => return sent.map_err(|error| self.fault(error)),
+            }
+        }
+    }
+
+    fn request(&self, given: &Url, url: &Url) -> Result<Request<()>, Fault> {
+        let mut request =
+            Request::builder().method(self.options.method.clone()).uri(without_fragment(url));
+        let same_origin = given.origin() == url.origin();
+        for (name, value) in &self.options.headers {
+            let secret = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(name);
+            if same_origin || !secret {
+                request = request.header(name, value);
+            }
+        }
+        // The two ideas of what an address is differ in odd corners; then it cannot be asked.
+        let refuse = |error: ureq::http::Error| {
+            Fault::lasting(FailureKind::Url, Phase::Request, error.to_string())
+        };
+        request.body(()).map_err(refuse)
+    }
+
+    /// Where the response sends us on, if it does and we go.
+    fn redirect(&self, response: &Response<Body>, visit: &Visit) -> Result<Option<Url>, Fault> {
+        let refuse =
+            |why: String| Err(Fault::lasting(FailureKind::Redirects, Phase::Response, why));
+        let redirects_max = self.options.redirects_max;
+        let leads_on = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+        let location = response.headers().get(LOCATION).filter(|_| leads_on && redirects_max > 0);
+        let Some(location) = location else { return Ok(None) };
+        if visit.redirects.len() >= redirects_max as usize {
+            return refuse(format!("more than {redirects_max} redirects"));
+        }
+        let location = String::from_utf8_lossy(location.as_bytes());
+        match visit.url.join(&location) {
+            Ok(next) if next.as_str().len() > URL_BYTES_MAX => {
+                refuse("redirected to an address that is too long".to_owned())
+            }
+            Ok(next) if matches!(next.scheme(), "http" | "https") => Ok(Some(next)),
+            Ok(next) => refuse(format!("redirected to {:?}, which is not http", next.as_str())),
+            Err(error) => refuse(format!("redirected to {location:?}: {error}")),
+        }
+    }
+
+    /// Reads the body to its end or to the bound. It is kept only for the extractor.
+    fn read_body(&mut self, response: &mut Response<Body>) -> Result<Page, Fault> {
+        self.trace.enter(Phase::Body);
+        self.body.clear();
+        let content_type = response.headers().get(CONTENT_TYPE);
+        let content_type =
+            content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let mut page = Page { content_type, ..Page::default() };
+        let mut reader = response.body_mut().as_reader();
+        let mut piece = [0; PIECE_BYTES];
+        while !page.truncated {
+            let length = match reader.read(&mut piece) {
+                Ok(0) => break,
+                Ok(length) => length,
+                Err(error) => return Err(self.fault(ureq::Error::from(error))),
+            };
+            let room = self.options.body_bytes_max - page.bytes;
+            let taken = length.min(usize::try_from(room).unwrap_or(usize::MAX));
+            page.bytes += taken as u64;
+            page.truncated = taken < length;
+            if self.options.extractor.is_some() {
+                self.body.extend_from_slice(&piece[..taken]);
+            }
+        }
+        Ok(page)
+    }
+
+    fn fault(&self, error: ureq::Error) -> Fault {
+        Fault::new(error, self.trace.phase(), &self.options)
+    }
+}
+
+/// Does `work`; a panic is a message. What it worked on may be half changed then.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    panic::catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        format!("a mistake in silkmill: {}", text.unwrap_or("a panic without words"))
+    })
+}
+
+/// Whether the other side closed the connection.
+fn closed(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::UnexpectedEof | Kind::ConnectionReset | Kind::BrokenPipe)
+}
+
+/// Reads the short body of a redirect. A failure shows when the next request is made.
+fn drain(response: &mut Response<Body>) {
+    let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if length
+        .and_then(|length| length.parse().ok())
+        .is_some_and(|n: u64| n <= REDIRECT_BODY_BYTES_MAX)
+    {
+        let _ = io::copy(&mut response.body_mut().as_reader(), &mut io::sink());
+    }
+}
+
+/// The address as it is sent: what comes after `#` is for the browser.
+fn without_fragment(url: &Url) -> String {
+    let end = url.fragment().map_or(url.as_str().len(), |part| url.as_str().len() - part.len() - 1);
+    url.as_str()[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fragment_is_not_sent() {
+        for (given, sent) in [
+            ("http://a/b?c#d", "http://a/b?c"),
+            ("http://a/#", "http://a/"),
+            ("http://a/b", "http://a/b"),
+        ] {
+            assert_eq!(without_fragment(&Url::parse(given).unwrap()), sent);
+        }
+    }
+
+    #[test]
+    fn a_panic_is_caught_and_quoted() {
+        assert_eq!(guarded(|| 5), Ok(5));
+        let why = guarded(|| -> u8 { panic!("no {}", "silk") }).unwrap_err();
+        assert_eq!(why, "a mistake in silkmill: no silk");
+    }
+}

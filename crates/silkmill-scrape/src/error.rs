@@ -1,0 +1,50 @@
+//! Why a run, or its options, could not be had. What goes wrong with one address is a row.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use silkmill::BuildError;
+
+/// Why a run could not be started.
+#[derive(Debug)]
+pub struct Error(Box<ErrorKind>);
+
+#[derive(Debug)]
+pub(crate) enum ErrorKind {
+    Header(String),
+    HeaderNotOurs(String),
+    UserAgent(String),
+    Workers(BuildError),
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Error {
+        Error(Box::new(kind))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            ErrorKind::Header(line) => {
+                write!(f, "failed to read header {line:?}: it must look like \"Name: value\"")
+            }
+            ErrorKind::HeaderNotOurs(name) => {
+                write!(f, "failed to set header {name:?}: it belongs to the connection")
+            }
+            ErrorKind::UserAgent(value) => {
+                write!(f, "failed to set the user agent to {value:?}: a header cannot hold it")
+            }
+            ErrorKind::Workers(_) => f.write_str("failed to start the workers"),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &*self.0 {
+            ErrorKind::Workers(error) => Some(error),
+            _ => None,
+        }
+    }
+}

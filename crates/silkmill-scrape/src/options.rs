@@ -1,0 +1,217 @@
+//! How to fetch, checked once. Nothing past this point sees a bad header or no worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::http::Method as HttpMethod;
+use ureq::http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+
+use crate::Extractor;
+use crate::error::{Error, ErrorKind};
+use crate::source::URL_BYTES_MAX;
+
+/// Threads, when nothing else is said. Each waits for one server at a time.
+const WORKERS: usize = 64;
+/// For one attempt, redirects and body included.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// To find the host's address, and again to connect to it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Attempts after the first.
+const RETRIES: u32 = 2;
+const REDIRECTS_MAX: u32 = 10;
+const BODY_BYTES_MAX: u64 = 10 * 1024 * 1024;
+const USER_AGENT: &str = concat!("silkmill/", env!("CARGO_PKG_VERSION"));
+
+/// How to ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// For the whole response.
+    #[default]
+    Get,
+    /// For everything but the body.
+    Head,
+}
+
+/// How to fetch a list of addresses, and what to read from the pages.
+///
+/// ```
+/// use std::time::Duration;
+/// use silkmill_scrape::Options;
+///
+/// let options = Options::fetch().workers(8).timeout(Duration::from_secs(5)).header("Accept: text/html")?;
+/// # let _ = options;
+/// # Ok::<(), silkmill_scrape::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(crate) extractor: Option<Arc<Extractor>>,
+    pub(crate) workers: usize,
+    pub(crate) timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) retries: u32,
+    pub(crate) redirects_max: u32,
+    pub(crate) body_bytes_max: u64,
+    pub(crate) method: HttpMethod,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) user_agent: String,
+    pub(crate) ordered: bool,
+    pub(crate) measure_cpu: bool,
+}
+
+impl Options {
+    /// Asks for every page and reads nothing from it but its length.
+    pub fn fetch() -> Options {
+        Options {
+            extractor: None,
+            workers: WORKERS,
+            timeout: TIMEOUT,
+            connect_timeout: CONNECT_TIMEOUT,
+            retries: RETRIES,
+            redirects_max: REDIRECTS_MAX,
+            body_bytes_max: BODY_BYTES_MAX,
+            method: HttpMethod::GET,
+            headers: Vec::new(),
+            user_agent: USER_AGENT.to_owned(),
+            ordered: false,
+            measure_cpu: false,
+        }
+    }
+
+    /// Asks for every page and reads its title and fields.
+    pub fn scrape(extractor: Extractor) -> Options {
+        Options { extractor: Some(Arc::new(extractor)), ..Options::fetch() }
+    }
+
+    /// How many threads ask at once; at least one. 64 at first.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Options {
+        self.workers = workers.max(1);
+        self
+    }
+
+    /// For one attempt, redirects and body included. 30 seconds at first.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Options {
+        self.timeout = timeout;
+        self
+    }
+
+    /// To find the host's address, and again to connect to it, TLS included. 10 seconds at first.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Options {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How often to try again what may pass: no connection, no answer on one, and the statuses
+    /// 429, 502, 503 and 504. Twice at first.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Options {
+        self.retries = retries;
+        self
+    }
+
+    /// How many redirects to follow in one attempt; one more is a failure. With 0 none is
+    /// followed, and the redirect itself is the response. 10 at first.
+    #[must_use]
+    pub fn redirects_max(mut self, redirects: u32) -> Options {
+        self.redirects_max = redirects;
+        self
+    }
+
+    /// How much of a body to read, in bytes after decompression. 10 MiB at first.
+    #[must_use]
+    pub fn body_bytes_max(mut self, bytes: u64) -> Options {
+        self.body_bytes_max = bytes;
+        self
+    }
+
+    /// How to ask. `GET` at first.
+    #[must_use]
+    pub fn method(mut self, method: Method) -> Options {
+        self.method = match method {
+            Method::Get => HttpMethod::GET,
+            Method::Head => HttpMethod::HEAD,
+        };
+        self
+    }
+
+    /// Whether rows come in the order of the input. Else each comes when it is ready.
+    #[must_use]
+    pub fn ordered(mut self, ordered: bool) -> Options {
+        self.ordered = ordered;
+        self
+    }
+
+    /// Whether to measure the CPU time of every request, for the advice in [`Summary`].
+    ///
+    /// [`Summary`]: crate::Summary
+    #[must_use]
+    pub fn measure_cpu(mut self, measure: bool) -> Options {
+        self.measure_cpu = measure;
+        self
+    }
+
+    /// A header to send, as `Name: value`. `Authorization`, `Cookie` and `Proxy-Authorization` go
+    /// to the address that was given and are not sent on to another host.
+    ///
+    /// # Errors
+    /// When it is no header, or one that says how the connection is to be used.
+    pub fn header(mut self, line: &str) -> Result<Options, Error> {
+        let bad = || ErrorKind::Header(line.to_owned());
+        let (name, value) = line.split_once(':').ok_or_else(bad)?;
+        let name: HeaderName = name.trim().parse().map_err(|_| bad())?;
+        let value = HeaderValue::from_str(value.trim()).map_err(|_| bad())?;
+        if line.len() > URL_BYTES_MAX {
+            return Err(bad().into());
+        }
+        if [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
+            return Err(ErrorKind::HeaderNotOurs(name.to_string()).into());
+        }
+        self.headers.push((name, value));
+        Ok(self)
+    }
+
+    /// Who to say that we are. `silkmill/` and the version at first.
+    ///
+    /// # Errors
+    /// When a header cannot hold it.
+    pub fn user_agent(mut self, name: &str) -> Result<Options, Error> {
+        HeaderValue::from_str(name).map_err(|_| ErrorKind::UserAgent(name.to_owned()))?;
+        self.user_agent = name.to_owned();
+        Ok(self)
+    }
+
+    /// What the threads are called, before their number.
+    pub(crate) fn worker_name(&self) -> &'static str {
+        if self.extractor.is_some() { "scrape" } else { "fetch" }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_a_name_and_a_value() {
+        let options = Options::fetch().header("X-One:  1:2 ").unwrap();
+
+        assert_eq!(options.headers[0].0, "x-one");
+        assert_eq!(options.headers[0].1, "1:2");
+    }
+
+    #[test]
+    fn a_header_that_is_none_is_refused_and_named() {
+        for line in ["", "name", "na me: x", "X: a\nb", ": x"] {
+            let error = Options::fetch().header(line).unwrap_err();
+            assert!(error.to_string().contains(&format!("{line:?}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_headers_of_the_connection_are_not_the_users() {
+        for line in ["Content-Length: 5", "transfer-encoding: chunked", "Connection: close"] {
+            assert!(Options::fetch().header(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Runs against the scripted server: what good and hostile servers make of a row.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod hostile;
+mod redirects;
+mod requests;
+mod rows;
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use silkmill::CancelToken;
+use silkmill_scrape::{FailureKind, Input, Options, Phase, Row, Summary, run};
+
+/// Short, for servers that never answer.
+const SHORT: Duration = Duration::from_millis(300);
+/// No attempt of a test may come near this, whatever the machine does meanwhile.
+const FAR_TOO_LONG: Duration = Duration::from_secs(20);
+
+/// Fetches without trying again, and gives up soon.
+fn hasty() -> Options {
+    Options::fetch().retries(0).timeout(SHORT)
+}
+
+/// Fetches without trying again.
+fn once() -> Options {
+    Options::fetch().retries(0).timeout(FAR_TOO_LONG)
+}
+
+fn rows(options: &Options, urls: &[String]) -> (Vec<Row>, Summary) {
+    let mut rows = Vec::new();
+    let summary = run(urls.iter().map(Input::url), options, &CancelToken::new(), &mut |row| {
+        rows.push(row);
+        ControlFlow::Continue(())
+    });
+    rows.sort_by_key(|row| row.index);
+    (rows, summary.unwrap())
+}
+
+/// The one row of one address.
+fn row(options: &Options, url: &str) -> Row {
+    let (mut rows, summary) = rows(options, &[url.to_owned()]);
+    assert_eq!((rows.len(), summary.rows), (1, 1));
+    let row = rows.remove(0);
+    assert_eq!(row.url, url);
+    assert!(row.elapsed < FAR_TOO_LONG, "{row:?}");
+    row
+}
+
+/// What went wrong, in short.
+fn fault(row: &Row) -> (FailureKind, Phase) {
+    let error = row.error.as_ref().unwrap_or_else(|| panic!("no error in {row:?}"));
+    (error.kind, error.phase)
+}

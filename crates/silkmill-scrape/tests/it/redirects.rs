@@ -1,0 +1,109 @@
+//! Redirects are followed, recorded and bounded, and secrets stay where they were meant to go.
+
+use silkmill_scrape::{FailureKind, Phase};
+use silkmill_testkit::{Reply, Request, Server};
+
+use crate::{fault, hasty, once, row};
+
+fn site(request: &Request) -> Reply {
+    match request.path() {
+        "/a" => Reply::redirect("/b"),
+        "/b" => Reply::redirect("sub/c?q=1#part").header("Content-Type", "x"),
+        "/sub/c" => Reply::html("arrived"),
+        "/loop" => Reply::redirect("/loop"),
+        "/ftp" => Reply::redirect("ftp://127.0.0.1/"),
+        "/nowhere" => Reply::redirect("http://"),
+        "/no-location" => Reply::status(302),
+        "/to-silence" => Reply::redirect("/silence"),
+        "/silence" => Reply::silence(),
+        _ => Reply::status(404),
+    }
+}
+
+#[test]
+fn a_chain_is_followed_and_recorded() {
+    let server = Server::start(site).unwrap();
+
+    let row = row(&once(), &server.url("/a"));
+
+    assert_eq!(row.status, Some(200));
+    assert_eq!(row.redirects, [server.url("/b"), server.url("/sub/c?q=1#part")]);
+    assert_eq!(row.final_url, Some(server.url("/sub/c?q=1#part")));
+    assert_eq!((server.requests(), server.connections()), (3, 1));
+}
+
+#[test]
+fn a_loop_ends_at_the_bound() {
+    let server = Server::start(site).unwrap();
+
+    let row = row(&once().redirects_max(4), &server.url("/loop"));
+
+    assert_eq!(fault(&row), (FailureKind::Redirects, Phase::Response));
+    assert_eq!((row.status, row.redirects.len()), (Some(302), 4));
+    assert_eq!(server.requests(), 5);
+}
+
+#[test]
+fn with_no_redirects_allowed_the_redirect_is_the_response() {
+    let server = Server::start(site).unwrap();
+
+    let row = row(&once().redirects_max(0), &server.url("/a"));
+
+    assert_eq!((row.status, row.error), (Some(302), None));
+    assert_eq!(row.final_url, Some(server.url("/a")));
+}
+
+#[test]
+fn a_redirect_without_a_place_to_go_is_a_response() {
+    let server = Server::start(site).unwrap();
+
+    let row = row(&once(), &server.url("/no-location"));
+
+    assert_eq!((row.status, row.error), (Some(302), None));
+}
+
+#[test]
+fn a_redirect_to_what_is_not_http_is_refused() {
+    let server = Server::start(site).unwrap();
+
+    for path in ["/ftp", "/nowhere"] {
+        let row = row(&once(), &server.url(path));
+        assert_eq!(fault(&row), (FailureKind::Redirects, Phase::Response), "{path}");
+    }
+}
+
+#[test]
+fn the_time_of_an_attempt_is_shared_by_its_redirects() {
+    let server = Server::start(site).unwrap();
+
+    let row = row(&hasty(), &server.url("/to-silence"));
+
+    assert_eq!(fault(&row), (FailureKind::Timeout, Phase::Response));
+    assert_eq!(row.final_url, Some(server.url("/silence")));
+    assert_eq!(row.redirects, [server.url("/silence")]);
+}
+
+#[test]
+fn secrets_are_not_sent_on_to_another_server() {
+    let seen = |request: &Request| {
+        let header = |name| request.header(name).unwrap_or("none").to_owned();
+        Reply::html(format!(
+            "{} {} {}",
+            header("Authorization"),
+            header("Cookie"),
+            header("X-Mine")
+        ))
+    };
+    let there = Server::start(seen).unwrap();
+    let target = there.url("/");
+    let here = Server::start(move |_| Reply::redirect(&target)).unwrap();
+    let options = ["Authorization: secret", "Cookie: a=b", "X-Mine: x"]
+        .iter()
+        .fold(once(), |options, header| options.header(header).unwrap());
+
+    let at_home = row(&options, &there.url("/"));
+    let abroad = row(&options, &here.url("/"));
+
+    assert_eq!(at_home.bytes, "secret a=b x".len() as u64);
+    assert_eq!(abroad.bytes, "none none x".len() as u64);
+}

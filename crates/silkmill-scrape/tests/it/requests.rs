@@ -1,0 +1,140 @@
+//! What is sent, how often, and over how many connections.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use silkmill_scrape::Method;
+use silkmill_testkit::{Reply, Server};
+
+use crate::{once, row, rows};
+
+#[test]
+fn what_may_pass_is_asked_for_again() {
+    let asked = AtomicU64::new(0);
+    let server = Server::start(move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => Reply::reset(""),
+        1 => Reply::status(503),
+        _ => Reply::html("at last"),
+    })
+    .unwrap();
+
+    let row = row(&once().retries(5), &server.url("/"));
+
+    assert_eq!((row.status, row.attempts, row.error), (Some(200), 3, None));
+}
+
+#[test]
+fn what_does_not_pass_is_the_last_row_said() {
+    let server = Server::start(|_| Reply::status(429)).unwrap();
+
+    let row = row(&once().retries(2), &server.url("/"));
+
+    assert_eq!((row.status, row.attempts, row.error), (Some(429), 3, None));
+    assert_eq!(server.requests(), 3);
+}
+
+#[test]
+fn a_status_that_stays_is_asked_for_once() {
+    for status in [200, 204, 400, 404, 410, 500] {
+        let server = Server::start(move |_| Reply::status(status)).unwrap();
+
+        let row = row(&once().retries(2), &server.url("/"));
+
+        assert_eq!((row.status, row.attempts, server.requests()), (Some(status), 1, 1));
+    }
+}
+
+#[test]
+fn one_worker_uses_one_connection() {
+    let server = Server::start(|_| Reply::html("x".repeat(100_000))).unwrap();
+    let urls: Vec<String> = (0..20).map(|page| server.url(&format!("/{page}"))).collect();
+
+    let (rows, _) = rows(&once().workers(1), &urls);
+
+    assert_eq!((server.requests(), server.connections()), (20, 1));
+    let connected = rows.iter().filter(|row| row.timing.connect.is_some()).count();
+    assert_eq!(connected, 1);
+    assert!(rows.iter().all(|row| row.worker == "fetch-0" && row.timing.first_byte.is_some()));
+    assert!(rows.iter().all(|row| row.timing.tls.is_none() && row.timing.dns.is_none()));
+}
+
+#[test]
+fn many_workers_ask_at_once() {
+    let server = Server::start(|_| Reply::html("x").after(Duration::from_millis(100))).unwrap();
+    let urls: Vec<String> = (0..32).map(|page| server.url(&format!("/{page}"))).collect();
+
+    let (rows, summary) = rows(&once().workers(32), &urls);
+
+    assert_eq!((rows.len(), summary.errors), (32, 0));
+    // One after another would be 3.2 s; a third of it leaves room for a busy machine.
+    assert!(summary.elapsed < Duration::from_millis(3200), "{:?}", summary.elapsed);
+    assert!(server.connections() > 1);
+}
+
+#[test]
+fn a_connection_that_was_closed_meanwhile_is_not_an_error() {
+    // The server says nothing of closing, and closes after every answer.
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+    let server = Server::start(move |_| Reply::raw(answer)).unwrap();
+    let urls = vec![server.url("/"); 50];
+
+    let (rows, summary) = rows(&once().workers(2), &urls);
+
+    assert_eq!((rows.len(), summary.errors), (50, 0));
+    assert!(rows.iter().all(|row| row.attempts == 1 && row.status == Some(200)));
+}
+
+#[test]
+fn head_asks_for_no_body() {
+    let server = Server::start(|request| Reply::html(request.method())).unwrap();
+
+    let row = row(&once().method(Method::Head), &server.url("/"));
+
+    assert_eq!((row.status, row.bytes, row.error), (Some(200), 0, None));
+}
+
+#[test]
+fn gzip_is_asked_for_and_decoded() {
+    let server = Server::start(|request| {
+        assert_eq!(request.header("Accept-Encoding"), Some("gzip"));
+        Reply::gzip("<p>hello".repeat(1000).as_bytes())
+    })
+    .unwrap();
+
+    let row = row(&once(), &server.url("/"));
+
+    assert_eq!((row.status, row.bytes, row.truncated), (Some(200), 8000, false));
+}
+
+#[test]
+fn our_name_and_the_users_headers_are_sent() {
+    let server = Server::start(|request| {
+        let header = |name| request.header(name).unwrap_or("none");
+        Reply::html(format!("{}|{}", header("User-Agent"), header("X-Mine")))
+    })
+    .unwrap();
+    let ours = once().user_agent("me").unwrap().header("X-Mine: yes").unwrap();
+
+    assert_eq!(row(&ours, &server.url("/")).bytes, "me|yes".len() as u64);
+    let name = concat!("silkmill/", env!("CARGO_PKG_VERSION"), "|none");
+    assert_eq!(row(&once(), &server.url("/")).bytes, name.len() as u64);
+}
+
+#[test]
+fn the_fragment_is_kept_in_the_row_and_not_sent() {
+    let server = Server::start(|request| Reply::html(request.target())).unwrap();
+
+    let row = row(&once(), &server.url("/a?b#c"));
+
+    assert_eq!(row.bytes, "/a?b".len() as u64);
+    assert_eq!(row.final_url, Some(server.url("/a?b#c")));
+}
+
+#[test]
+fn the_header_says_the_charset_of_a_page_that_is_not_read() {
+    let server =
+        Server::start(|_| Reply::html("x").header("Content-Type", "text/html; charset=latin1"))
+            .unwrap();
+
+    assert_eq!(row(&once(), &server.url("/")).charset.as_deref(), Some("windows-1252"));
+}

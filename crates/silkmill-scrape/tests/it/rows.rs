@@ -1,0 +1,202 @@
+//! Every input gives exactly one row, and a run ends when it is told to.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use silkmill::CancelToken;
+use silkmill_scrape::{FailureKind, Input, Options, UrlList, run};
+use silkmill_testkit::{Reply, Server};
+
+use crate::{FAR_TOO_LONG, once, rows};
+
+/// Pseudo-random numbers that are the same on every machine (Marsaglia's xorshift).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % sides as u64) as usize
+    }
+}
+
+/// A list of lines good and bad, and how many of them must give a row.
+fn junk(dice: &mut Dice, base: &str) -> (Vec<u8>, u64) {
+    let mut list = Vec::new();
+    let mut expected = 0;
+    for line in 0..dice.roll(60) {
+        let (bytes, counts): (Vec<u8>, bool) = match dice.roll(10) {
+            0 => (Vec::new(), false),
+            1 => (b"# a comment".to_vec(), false),
+            2 => (b"  \t ".to_vec(), false),
+            3 => (b"\xff\xfe\x00junk".to_vec(), true),
+            4 => {
+                ((0..dice.roll(40)).map(|_| 33 + dice.roll(2) as u8).chain([b'!']).collect(), true)
+            }
+            5 => (vec![b'a'; 10_000 + dice.roll(20_000)], true),
+            6 => (b"http://127.0.0.1:1/\0".to_vec(), true),
+            7 => (b"mailto:someone@example.com".to_vec(), true),
+            _ => (format!("{base}/{line}").into_bytes(), true),
+        };
+        list.extend_from_slice(&bytes);
+        list.extend_from_slice(if dice.roll(2) == 0 { b"\n" } else { b"\r\n" });
+        expected += u64::from(counts);
+    }
+    (list, expected)
+}
+
+#[test]
+fn every_line_of_any_list_gives_one_row() {
+    let server = Server::start(|_| Reply::html("x")).unwrap();
+    let mut dice = Dice(0x5eed);
+    for ordered in [false, true].repeat(10) {
+        let (list, expected) = junk(&mut dice, &server.url(""));
+        let mut indices = Vec::new();
+        let inputs = UrlList::new(&list[..]).map(Result::unwrap);
+        let options = once().workers(4).ordered(ordered);
+
+        let summary = run(inputs, &options, &CancelToken::new(), &mut |row| {
+            indices.push(row.index);
+            ControlFlow::Continue(())
+        });
+
+        assert_eq!(summary.unwrap().rows, expected);
+        if !ordered {
+            indices.sort_unstable();
+        }
+        assert!(indices.iter().copied().eq(0..expected), "{indices:?}");
+    }
+}
+
+#[test]
+fn rows_in_order_come_in_order() {
+    // The first answers come last.
+    let server = Server::start(|request| {
+        let page: u64 = request.path()[1..].parse().unwrap();
+        Reply::html("x").after(Duration::from_millis(40 - page))
+    })
+    .unwrap();
+    let urls: Vec<String> = (0..40).map(|page| server.url(&format!("/{page}"))).collect();
+    let mut indices = Vec::new();
+
+    run(urls.iter().map(Input::url), &once().ordered(true), &CancelToken::new(), &mut |row| {
+        indices.push(row.index);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+
+    assert!(indices.into_iter().eq(0..40));
+}
+
+#[test]
+fn the_window_of_an_ordered_run_is_bounded() {
+    let server = Server::start(|request| match request.path() {
+        "/0" => Reply::html("slow").after(Duration::from_millis(300)),
+        _ => Reply::html("fast"),
+    })
+    .unwrap();
+    let urls: Vec<String> = (0..200).map(|page| server.url(&format!("/{page}"))).collect();
+    let options = once().workers(2).ordered(true);
+    let mut asked_before_the_first = None;
+
+    run(urls.iter().map(Input::url), &options, &CancelToken::new(), &mut |_| {
+        asked_before_the_first.get_or_insert(server.requests());
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+
+    assert!(asked_before_the_first.unwrap() <= 2 * 16, "{asked_before_the_first:?}");
+}
+
+#[test]
+fn rows_are_handed_on_while_the_source_waits() {
+    let server = Server::start(|_| Reply::html("x")).unwrap();
+    let url = server.url("/");
+    let (sender, receiver) = mpsc::channel();
+    sender.send(Input::url(url)).unwrap();
+    // The source ends only when the first row is there.
+    let source = std::iter::from_fn(move || match receiver.try_recv() {
+        Ok(input) => Some(input),
+        Err(mpsc::TryRecvError::Empty) => {
+            thread::sleep(Duration::from_millis(1));
+            Some(Input::waiting())
+        }
+        Err(mpsc::TryRecvError::Disconnected) => None,
+    });
+    let mut sender = Some(sender);
+
+    let summary = run(source, &once(), &CancelToken::new(), &mut |_| {
+        sender = None;
+        ControlFlow::Continue(())
+    });
+
+    assert_eq!(summary.unwrap().rows, 1);
+}
+
+#[test]
+fn a_list_that_cannot_be_read_says_so_in_its_place() {
+    struct Broken;
+    impl io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("the disk is gone"))
+        }
+    }
+    let mut list = UrlList::new(io::BufReader::new(io::Read::chain(&b"http://a/\n"[..], Broken)));
+
+    assert!(list.next().unwrap().is_ok());
+    assert!(list.next().unwrap().is_err());
+}
+
+/// A run over servers that never answer, told to stop by `stop` once it is under way.
+fn stopped_run(cancel: &CancelToken, stop_after_first_row: bool) -> (u64, bool) {
+    let server = Server::start(|request| match request.path() {
+        "/0" => Reply::html("x"),
+        _ => Reply::silence(),
+    })
+    .unwrap();
+    let urls: Vec<String> = (0..50).map(|page| server.url(&format!("/{page}"))).collect();
+    let options = Options::fetch().workers(8).timeout(3 * FAR_TOO_LONG);
+    let started = Instant::now();
+
+    let summary = run(urls.iter().map(Input::url), &options, cancel, &mut |row| {
+        assert_eq!(row.error, None);
+        if stop_after_first_row { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+    .unwrap();
+
+    assert!(started.elapsed() < FAR_TOO_LONG);
+    (summary.rows, summary.interrupted)
+}
+
+#[test]
+fn a_cancelled_run_ends_and_makes_no_rows_up() {
+    let cancel = CancelToken::new();
+    let canceller = cancel.clone();
+    let later = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(200));
+        canceller.cancel();
+    });
+
+    assert_eq!(stopped_run(&cancel, false), (1, true));
+    later.join().unwrap();
+}
+
+#[test]
+fn a_sink_that_has_enough_ends_the_run() {
+    assert_eq!(stopped_run(&CancelToken::new(), true), (1, true));
+}
+
+#[test]
+fn an_argument_that_is_no_address_is_a_row_of_its_own() {
+    let (rows, summary) = rows(&once(), &["".to_owned(), "# x".to_owned(), "nowhere".to_owned()]);
+
+    assert_eq!((summary.rows, summary.errors, summary.interrupted), (3, 3, false));
+    for row in rows {
+        assert_eq!((row.attempts, row.final_url.as_ref(), row.status), (0, None, None));
+        assert_eq!(row.error.unwrap().kind, FailureKind::Url);
+    }
+}

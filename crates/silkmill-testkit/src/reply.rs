@@ -1,0 +1,258 @@
+//! What the server answers, and how badly. Writing it is here too; sockets are `server`'s.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::stop::Stop;
+
+/// Between two bytes of a dripping answer.
+const DRIP: Duration = Duration::from_secs(1);
+/// Endless answers are written in pieces of this size.
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// One answer: a status with headers and a body, or one of the ways to misbehave.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    delay: Duration,
+    manner: Manner,
+}
+
+/// How the answer is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// A whole body with its true length; the connection stays open.
+    Plain,
+    /// Nothing, for as long as the server lives.
+    Silence,
+    /// The head at once, then one byte of the body a second.
+    DripBody,
+    /// One byte of the head a second.
+    DripHead,
+    /// The body again and again, without a length.
+    EndlessBody,
+    /// One header after another.
+    EndlessHeaders,
+    /// A length larger than the body by so many bytes, then the end of the connection.
+    Short(usize),
+    /// A chunk whose size is no number.
+    BadChunk,
+    /// The answer, if there is a body half of it, then a reset (RST).
+    Reset,
+    /// The body's bytes alone, with no HTTP around them, then the end of the connection.
+    Raw,
+}
+
+/// What becomes of the connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    KeepAlive,
+    Close,
+}
+
+impl Reply {
+    fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
+        let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
+        let delay = Duration::ZERO;
+        Reply { status, headers, body: body.into(), delay, manner: Manner::Plain }
+    }
+
+    /// 200 with a page. The charset is left for the page to say, unless [`Reply::header`] does.
+    pub fn html(body: impl Into<Vec<u8>>) -> Reply {
+        Reply::new(200, "text/html", body)
+    }
+
+    /// An empty answer with this status.
+    pub fn status(status: u16) -> Reply {
+        Reply::new(status, "text/plain", "")
+    }
+
+    /// 302 to `location`, which may be relative.
+    pub fn redirect(location: &str) -> Reply {
+        Reply::status(302).header("Location", location)
+    }
+
+    /// A page sent in gzip.
+    pub fn gzip(body: &[u8]) -> Reply {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(body).expect("a vector takes every byte");
+        let body = encoder.finish().expect("a vector takes every byte");
+        Reply::html(body).header("Content-Encoding", "gzip")
+    }
+
+    /// Reads the request and never answers.
+    pub fn silence() -> Reply {
+        Reply::status(200).manner(Manner::Silence)
+    }
+
+    /// Sends the head, then `body` at one byte a second.
+    pub fn drip_body(body: impl Into<Vec<u8>>) -> Reply {
+        Reply::html(body).manner(Manner::DripBody)
+    }
+
+    /// Sends the head at one byte a second.
+    pub fn drip_head() -> Reply {
+        Reply::status(200).manner(Manner::DripHead)
+    }
+
+    /// Repeats `piece` for as long as anybody reads.
+    pub fn endless_body(piece: impl Into<Vec<u8>>) -> Reply {
+        Reply::html(piece).manner(Manner::EndlessBody)
+    }
+
+    /// Sends header after header for as long as anybody reads.
+    pub fn endless_headers() -> Reply {
+        Reply::status(200).manner(Manner::EndlessHeaders)
+    }
+
+    /// Promises `missing` bytes more than it sends.
+    pub fn short(body: impl Into<Vec<u8>>, missing: usize) -> Reply {
+        Reply::html(body).manner(Manner::Short(missing))
+    }
+
+    /// Sends `body` as one good chunk, then a chunk whose size is no number.
+    pub fn bad_chunk(body: impl Into<Vec<u8>>) -> Reply {
+        Reply::html(body).manner(Manner::BadChunk)
+    }
+
+    /// Resets the connection: before any answer when `body` is empty, else in the middle of it.
+    pub fn reset(body: impl Into<Vec<u8>>) -> Reply {
+        Reply::html(body).manner(Manner::Reset)
+    }
+
+    /// Sends these bytes and nothing else: an answer that is not HTTP, or your own idea of it.
+    pub fn raw(bytes: impl Into<Vec<u8>>) -> Reply {
+        Reply::html(bytes).manner(Manner::Raw)
+    }
+
+    /// Waits this long before the first byte of the answer.
+    #[must_use]
+    pub fn after(mut self, delay: Duration) -> Reply {
+        self.delay = delay;
+        self
+    }
+
+    /// The same answer with another status.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Reply {
+        self.status = status;
+        self
+    }
+
+    /// Sets a header, in the place of one of the same name.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Reply {
+        self.headers.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn manner(mut self, manner: Manner) -> Reply {
+        self.manner = manner;
+        self
+    }
+
+    /// Whether the connection must be closed with the request still unread: that makes it a reset.
+    pub(crate) fn is_reset(&self) -> bool {
+        self.manner == Manner::Reset
+    }
+
+    /// Sends the answer. An error is the client's leaving, which is its right.
+    pub(crate) fn send(
+        &self,
+        to: &mut impl Write,
+        head_only: bool,
+        stop: &Stop,
+    ) -> io::Result<After> {
+        if !stop.wait(self.delay) {
+            return Ok(After::Close);
+        }
+        match self.manner {
+            Manner::Plain => self.send_plain(to, head_only),
+            Manner::Silence => {
+                stop.wait_for_it();
+                Ok(After::Close)
+            }
+            Manner::DripHead => drip(to, &self.head(Some(0)), stop),
+            Manner::DripBody => {
+                to.write_all(&self.head(Some(self.body.len())))?;
+                drip(to, &self.body, stop)
+            }
+            Manner::EndlessBody => endless(to, &self.head(None), &self.body, stop),
+            Manner::EndlessHeaders => {
+                let status = format!("HTTP/1.1 {} Status\r\n", self.status);
+                endless(to, status.as_bytes(), b"X-More: and more and more\r\n", stop)
+            }
+            Manner::Short(missing) => {
+                to.write_all(&self.head(Some(self.body.len() + missing)))?;
+                close_after(to, &self.body)
+            }
+            Manner::BadChunk => close_after(to, &self.bad_chunks()),
+            Manner::Reset if self.body.is_empty() => Ok(After::Close),
+            Manner::Reset => {
+                to.write_all(&self.head(Some(self.body.len())))?;
+                close_after(to, &self.body[..self.body.len() / 2])
+            }
+            Manner::Raw => close_after(to, &self.body),
+        }
+    }
+
+    fn send_plain(&self, to: &mut impl Write, head_only: bool) -> io::Result<After> {
+        let mut bytes = self.head(Some(self.body.len()));
+        if !head_only {
+            bytes.extend_from_slice(&self.body);
+        }
+        to.write_all(&bytes)?;
+        Ok(After::KeepAlive)
+    }
+
+    /// The head; without a length the body ends with the connection.
+    fn head(&self, length: Option<usize>) -> Vec<u8> {
+        let mut head = format!("HTTP/1.1 {} Status\r\n", self.status);
+        for (name, value) in &self.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        match length {
+            Some(length) => head.push_str(&format!("Content-Length: {length}\r\n\r\n")),
+            None => head.push_str("Connection: close\r\n\r\n"),
+        }
+        head.into_bytes()
+    }
+
+    fn bad_chunks(&self) -> Vec<u8> {
+        let mut bytes = b"HTTP/1.1 200 Status\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        bytes.extend_from_slice(format!("{:x}\r\n", self.body.len()).as_bytes());
+        bytes.extend_from_slice(&self.body);
+        bytes.extend_from_slice(b"\r\nno number\r\n");
+        bytes
+    }
+}
+
+fn close_after(to: &mut impl Write, bytes: &[u8]) -> io::Result<After> {
+    to.write_all(bytes)?;
+    Ok(After::Close)
+}
+
+fn drip(to: &mut impl Write, bytes: &[u8], stop: &Stop) -> io::Result<After> {
+    for byte in bytes {
+        to.write_all(&[*byte])?;
+        if !stop.wait(DRIP) {
+            break;
+        }
+    }
+    Ok(After::Close)
+}
+
+fn endless(to: &mut impl Write, head: &[u8], piece: &[u8], stop: &Stop) -> io::Result<After> {
+    let many = piece.repeat(PIECE_BYTES.div_ceil(piece.len().max(1)));
+    to.write_all(head)?;
+    while !stop.is_stopped() {
+        to.write_all(&many)?;
+    }
+    Ok(After::Close)
+}

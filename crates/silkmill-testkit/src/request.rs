@@ -1,0 +1,64 @@
+//! The head of one request, taken apart. Bodies are not known here: nobody ever sends one.
+
+/// What a client asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+}
+
+impl Request {
+    /// `GET`, `HEAD` or whatever was sent.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// Path and query, as sent.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The path, without the query.
+    pub fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    /// The first value of a header, whatever the case of its name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut all = self.headers.iter();
+        all.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the client wants the connection closed after the answer.
+    pub(crate) fn wants_close(&self) -> bool {
+        self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    }
+
+    pub(crate) fn parse(head: &[u8]) -> Request {
+        let head = String::from_utf8_lossy(head);
+        let mut lines = head.split("\r\n");
+        let mut words = lines.next().unwrap_or_default().split(' ');
+        let mut word = || words.next().unwrap_or_default().to_owned();
+        let (method, target) = (word(), word());
+        let headers = lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+            .collect();
+        Request { method, target, headers }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_split_into_its_parts() {
+        let request = Request::parse(b"GET /a?b=1 HTTP/1.1\r\nHost: x\r\nAccept:  */*\r\n\r\n");
+
+        assert_eq!((request.method(), request.target(), request.path()), ("GET", "/a?b=1", "/a"));
+        assert_eq!(request.header("accept"), Some("*/*"));
+        assert!(!request.wants_close());
+    }
+}

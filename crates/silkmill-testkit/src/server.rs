@@ -1,0 +1,279 @@
+//! Listens on loopback, one thread a connection, and stops when dropped.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::reply::{After, Reply};
+use crate::request::Request;
+use crate::stop::Stop;
+
+/// A request that is to be reset is looked at without being read; it must fit in here.
+const PEEK_BYTES_MAX: usize = 16 * 1024;
+/// Between two looks at a request that has not wholly come.
+const PEEK_PAUSE: Duration = Duration::from_millis(1);
+
+type Script = dyn Fn(&Request) -> Reply + Send + Sync;
+
+/// A scripted HTTP/1.1 server on `127.0.0.1`, on a port the system picks.
+///
+/// Every connection has a thread, and stays open from answer to answer. Dropping the server closes
+/// every connection, wakes every thread that waits, and joins them all.
+///
+/// ```
+/// use std::time::Duration;
+/// use silkmill_testkit::{Reply, Server};
+///
+/// let server = Server::start(|_| Reply::html("hello").after(Duration::from_millis(5)))?;
+/// assert_eq!(server.requests(), 0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    listening: Option<JoinHandle<()>>,
+}
+
+/// What the threads of a server have in common.
+struct Shared {
+    script: Box<Script>,
+    stop: Stop,
+    /// Counts only; nothing is ordered by it.
+    connections: AtomicU64,
+    /// Written by the connections' threads, read by the test.
+    requests: Mutex<HashMap<String, u64>>,
+    /// Written by the listening thread; the drop shuts them down to wake who reads or writes.
+    open: Mutex<Vec<TcpStream>>,
+}
+
+impl Server {
+    /// Starts to listen. `script` decides every answer; it is called on the connections' threads.
+    ///
+    /// # Errors
+    /// When no socket or thread is to be had.
+    pub fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> io::Result<Server> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            script: Box::new(script),
+            stop: Stop::default(),
+            connections: AtomicU64::new(0),
+            requests: Mutex::default(),
+            open: Mutex::default(),
+        });
+        let of_thread = Arc::clone(&shared);
+        let listening = thread::Builder::new()
+            .name("testkit-listen".to_owned())
+            .spawn(move || listen(&listener, &of_thread))?;
+        Ok(Server { address, shared, listening: Some(listening) })
+    }
+
+    /// `http://127.0.0.1:PORT` followed by `path`.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// How many requests have come, to whatever path.
+    pub fn requests(&self) -> u64 {
+        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+    }
+
+    /// How many requests have come to `path`, whatever their query.
+    pub fn requests_to(&self, path: &str) -> u64 {
+        let requests = self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.get(path).copied().unwrap_or(0)
+    }
+
+    /// How many connections have been made.
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.stop.stop();
+        // The listening thread waits in `accept`; a connection of our own is what wakes it.
+        drop(TcpStream::connect(self.address));
+        if let Some(listening) = self.listening.take() {
+            // It only panics when a connection's thread could not be joined, which a test saw.
+            let _ = listening.join();
+        }
+    }
+}
+
+/// Accepts until the server stops, then waits for the threads of all connections.
+fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
+    let mut threads: Vec<JoinHandle<()>> = Vec::new();
+    for stream in listener.incoming().map_while(Result::ok) {
+        if shared.stop.is_stopped() {
+            break;
+        }
+        shared.connections.fetch_add(1, Ordering::Relaxed);
+        threads.retain(|thread| !thread.is_finished());
+        let _ = stream.set_nodelay(true);
+        let Ok(copy) = stream.try_clone() else { break };
+        shared.keep(copy);
+        let shared = Arc::clone(shared);
+        let serving = thread::Builder::new()
+            .name("testkit-serve".to_owned())
+            .spawn(move || serve(stream, &shared));
+        match serving {
+            Ok(thread) => threads.push(thread),
+            Err(_) => break,
+        }
+    }
+    shared.close_all();
+    for thread in threads {
+        let _ = thread.join();
+    }
+}
+
+/// Answers on one connection until either side closes it.
+fn serve(mut stream: TcpStream, shared: &Shared) {
+    let peer = stream.peer_addr();
+    while !shared.stop.is_stopped() {
+        match answer(&mut stream, shared) {
+            Ok(After::KeepAlive) => {}
+            Ok(After::Close) | Err(_) => break,
+        }
+    }
+    // The copy must go too, or the socket stays open behind our back.
+    if let Ok(peer) = peer {
+        shared.forget(peer);
+    }
+}
+
+fn answer(stream: &mut TcpStream, shared: &Shared) -> io::Result<After> {
+    let Some(head) = peek_head(stream, shared)? else { return Ok(After::Close) };
+    let request = Request::parse(&head);
+    let reply = (shared.script)(&request);
+    shared.count(&request);
+    if reply.is_reset() {
+        // The request stays unread: closing a socket with unread bytes sends a reset.
+        return reply.send(stream, false, &shared.stop);
+    }
+    stream.read_exact(&mut vec![0; head.len()])?;
+    let after = reply.send(stream, request.method() == "HEAD", &shared.stop)?;
+    Ok(if request.wants_close() { After::Close } else { after })
+}
+
+/// Looks at the head of the next request without taking it out of the socket. `None` when the
+/// client closed the connection instead of asking again.
+fn peek_head(stream: &TcpStream, shared: &Shared) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = vec![0; PEEK_BYTES_MAX];
+    loop {
+        let length = stream.peek(&mut bytes)?;
+        if let Some(end) = bytes[..length].windows(4).position(|four| four == b"\r\n\r\n") {
+            bytes.truncate(end + 4);
+            return Ok(Some(bytes));
+        }
+        if length == 0 || length == PEEK_BYTES_MAX || !shared.stop.wait(PEEK_PAUSE) {
+            return Ok(None);
+        }
+    }
+}
+
+impl Shared {
+    fn count(&self, request: &Request) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        *requests.entry(request.path().to_owned()).or_default() += 1;
+    }
+
+    fn keep(&self, stream: TcpStream) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
+    }
+
+    fn forget(&self, peer: SocketAddr) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|stream| stream.peer_addr().is_ok_and(|address| address != peer));
+    }
+
+    fn close_all(&self) {
+        for stream in self.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn ask(server: &Server, path: &str) -> Vec<u8> {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        answer
+    }
+
+    #[test]
+    fn a_page_is_served_and_counted() {
+        let server = Server::start(|_| Reply::html("<p>hello")).unwrap();
+
+        let answer = ask(&server, "/a?b");
+
+        assert!(answer.starts_with(b"HTTP/1.1 200 "));
+        assert!(answer.ends_with(b"\r\n\r\n<p>hello"));
+        assert_eq!((server.requests(), server.requests_to("/a"), server.connections()), (1, 1, 1));
+    }
+
+    #[test]
+    fn one_connection_carries_many_requests() {
+        let server = Server::start(|request| Reply::html(request.path())).unwrap();
+        let mut stream = TcpStream::connect(server.address).unwrap();
+
+        for path in ["/1", "/2"] {
+            write!(stream, "GET {path} HTTP/1.1\r\n\r\n").unwrap();
+            let mut answer = vec![0; 512];
+            let length = stream.read(&mut answer).unwrap();
+            assert!(answer[..length].ends_with(path.as_bytes()));
+        }
+
+        assert_eq!((server.requests(), server.connections()), (2, 1));
+    }
+
+    #[test]
+    fn a_reset_is_a_reset_and_not_an_end() {
+        let server = Server::start(|_| Reply::reset("")).unwrap();
+        let mut stream = TcpStream::connect(server.address).unwrap();
+
+        write!(stream, "GET / HTTP/1.1\r\n\r\n").unwrap();
+
+        let error = stream.read(&mut [0; 16]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn dropping_the_server_wakes_a_silent_answer() {
+        let server = Server::start(|_| Reply::silence()).unwrap();
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        write!(stream, "GET / HTTP/1.1\r\n\r\n").unwrap();
+        while server.requests() == 0 {
+            thread::sleep(PEEK_PAUSE);
+        }
+
+        drop(server);
+
+        assert_eq!(stream.read(&mut [0; 16]).unwrap_or(0), 0);
+    }
+}

@@ -1,0 +1,46 @@
+//! Any file is edited as a naive replacement would edit it, and any regex is edited to an end.
+//!
+//! The input is a flag, OLD, NEW and the text, parted by newlines.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use silkmill_replace::Options;
+
+fuzz_target!(|input: &[u8]| {
+    let mut parts = input.splitn(4, |byte| *byte == b'\n');
+    let (Some(flags), Some(old), Some(new), Some(text)) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return;
+    };
+    let regex = flags.contains(&b'e');
+    let builder = Options::builder(old, new).regex(regex).multiline(flags.contains(&b'U'));
+    let Ok(options) = builder.word(flags.contains(&b'w')).build() else { return };
+    let edited = options.edit(text).expect("the text is small");
+    if !regex && !flags.contains(&b'w') {
+        assert_eq!(edited.as_deref().unwrap_or(text), naive(text, old, new));
+    }
+});
+
+/// Byte by byte. A byte order mark is no part of the text.
+fn naive(text: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    let mark = b"\xEF\xBB\xBF";
+    let (mut out, mut rest) = match text.strip_prefix(mark) {
+        Some(rest) => (mark.to_vec(), rest),
+        None => (Vec::new(), text),
+    };
+    while let Some((first, after)) = rest.split_first() {
+        match rest.strip_prefix(old) {
+            Some(after) => {
+                out.extend_from_slice(new);
+                rest = after;
+            }
+            None => {
+                out.push(*first);
+                rest = after;
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,97 @@
+//! `cargo xtask bench`: us and the peers that are installed, side by side in one run, alternating.
+//!
+//! It installs nothing: a peer that is missing is named, with the way to get it. Medians and ratios are printed and kept
+//! in `docs/benchmarks.md`, with a plot for each part. Absolute times are the machine's; the ratios are the result.
+
+mod executor;
+mod replace;
+mod report;
+mod scrape;
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::{cargo, check, root};
+
+/// How often each side runs. Medians need an odd number.
+const ROUNDS: usize = 5;
+
+/// One thing that was measured, for us and for the peers. Less is better.
+pub(crate) struct Case {
+    what: String,
+    unit: &'static str,
+    /// Ours first.
+    contenders: Vec<Contender>,
+}
+
+pub(crate) struct Contender {
+    name: String,
+    samples: Vec<f64>,
+}
+
+impl Contender {
+    fn new(name: impl Into<String>) -> Self {
+        Contender { name: name.into(), samples: Vec::new() }
+    }
+
+    fn median(&self) -> f64 {
+        let mut sorted = self.samples.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// Runs the parts named, or all.
+pub(crate) fn run(which: &[&str]) -> anyhow::Result<()> {
+    type Part = (&'static str, fn() -> anyhow::Result<Vec<Case>>);
+    let parts: [Part; 3] =
+        [("executor", executor::run), ("replace", replace::run), ("scrape", scrape::run)];
+    if let Some(unknown) = which.iter().find(|name| parts.iter().all(|(part, _)| part != *name)) {
+        bail!("there is no benchmark {unknown:?}; there are: executor, replace, scrape");
+    }
+    for (name, part) in parts {
+        if which.is_empty() || which.contains(&name) {
+            println!("==> {name}");
+            let cases = part().with_context(|| format!("benchmark {name} failed"))?;
+            report::print(&cases);
+            report::keep(name, &cases)?;
+        }
+    }
+    Ok(())
+}
+
+/// Builds the program as users have it and returns its path.
+fn silkmill() -> anyhow::Result<std::path::PathBuf> {
+    check(cargo().args(["build", "--quiet", "--release", "-p", "silkmill-cli"]))?;
+    Ok(root().join("target/release/silkmill"))
+}
+
+/// Runs a command to its end, says how long it took, and fails unless it succeeds.
+fn time(command: &mut Command) -> anyhow::Result<Duration> {
+    let shown = format!("{command:?}");
+    let started = Instant::now();
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let elapsed = started.elapsed();
+    let status = status.with_context(|| format!("failed to start {shown}"))?;
+    if !status.success() {
+        bail!("{shown} failed: {status}");
+    }
+    Ok(elapsed)
+}
+
+/// A shell command.
+fn shell(script: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]);
+    command
+}
+
+fn is_installed(program: &str, how: &str) -> bool {
+    let yes = crate::is_installed(program);
+    if !yes {
+        println!("not measured beside {program}, which is not installed: {how}");
+    }
+    yes
+}

@@ -1,0 +1,155 @@
+//! `cargo xtask test`: every test there is, in the order in which they fail fastest.
+//!
+//! With `SILKMILL_REQUIRE=1` a test that needs a program which is not installed fails. Without it such a test is skipped,
+//! and says so.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::{cargo, check, root};
+
+/// How many inputs each fuzz target tries, besides its kept corpus.
+const FUZZ_RUNS: &str = "20000";
+
+/// No fuzz target takes longer, however slow the machine.
+const FUZZ_SECONDS_MAX: &str = "60";
+
+/// The longest input the fuzzer makes up, in bytes.
+const FUZZ_INPUT_MAX: &str = "4096";
+
+type Step = (&'static str, fn() -> anyhow::Result<()>);
+
+const STEPS: &[Step] = &[
+    ("fmt", fmt),
+    ("clippy", clippy),
+    ("test", test),
+    ("examples", examples),
+    ("doc", doc),
+    ("loom", loom),
+    ("fuzz", fuzz),
+];
+
+/// Runs the steps named, or all of them.
+pub(crate) fn run(names: &[&str]) -> anyhow::Result<()> {
+    if let Some(unknown) = names.iter().find(|name| STEPS.iter().all(|(step, _)| step != *name)) {
+        let known: Vec<&str> = STEPS.iter().map(|(step, _)| *step).collect();
+        bail!("there is no step {unknown:?}; there are: {}", known.join(", "));
+    }
+    let mut times = Vec::new();
+    for (name, step) in STEPS {
+        if names.is_empty() || names.contains(name) {
+            println!("==> {name}");
+            let started = Instant::now();
+            step().with_context(|| format!("step {name} failed"))?;
+            times.push((name, started.elapsed()));
+        }
+    }
+    println!("\nall passed:");
+    for (name, time) in &times {
+        println!("  {name:<10}{:>7.1} s", time.as_secs_f64());
+    }
+    let total: Duration = times.iter().map(|(_, time)| *time).sum();
+    println!("  {:<10}{:>7.1} s", "total", total.as_secs_f64());
+    Ok(())
+}
+
+fn fmt() -> anyhow::Result<()> {
+    check(cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> anyhow::Result<()> {
+    check(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+/// Unit, integration and documentation tests.
+fn test() -> anyhow::Result<()> {
+    check(cargo().args(["test", "--workspace"]))
+}
+
+/// Every example runs to its end. What they print is for people.
+fn examples() -> anyhow::Result<()> {
+    let folder = root().join("crates/silkmill/examples");
+    let entries = folder.read_dir().with_context(|| format!("failed to read {folder:?}"))?;
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.path().file_stem()?.to_str().map(str::to_owned))
+        .collect();
+    names.sort_unstable();
+    check(cargo().args(["build", "-p", "silkmill", "--examples"]))?;
+    for name in &names {
+        println!("--> {name}");
+        check(cargo().args(["run", "--quiet", "-p", "silkmill", "--example", name]))?;
+    }
+    println!("{} examples ran", names.len());
+    Ok(())
+}
+
+fn doc() -> anyhow::Result<()> {
+    let mut doc = cargo();
+    doc.args(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    check(doc.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// The models, in every interleaving. Assertions stay on in the optimised build: they are half of what is checked.
+fn loom() -> anyhow::Result<()> {
+    let mut models = cargo();
+    models.args(["test", "--package", "silkmill", "--lib", "--release"]);
+    models.args(["--target-dir", "target/loom"]);
+    check(models.env("RUSTFLAGS", "--cfg loom -C debug-assertions"))
+}
+
+/// A fixed number of inputs for each target, from the kept corpus on, always the same ones.
+///
+/// libFuzzer needs the compiler's coverage counters. These flags are what `cargo fuzz` gives to a nightly compiler, less
+/// the address sanitizer, which stable has not; our crates have no `unsafe` for it to watch.
+fn fuzz() -> anyhow::Result<()> {
+    if !["c++", "g++", "clang++"].into_iter().any(crate::is_installed) {
+        return missing("a C++ compiler", "the fuzzer's engine is written in C++");
+    }
+    let host = host()?;
+    let flags = "--cfg fuzzing -C debug-assertions -C codegen-units=1 -C passes=sancov-module \
+        -C llvm-args=-sanitizer-coverage-level=4 \
+        -C llvm-args=-sanitizer-coverage-inline-8bit-counters \
+        -C llvm-args=-sanitizer-coverage-pc-table \
+        -C llvm-args=-sanitizer-coverage-trace-compares";
+    let mut build = cargo();
+    // With a target named, the flags do not reach build scripts, which cannot be instrumented.
+    build.args(["build", "--release", "--manifest-path", "fuzz/Cargo.toml", "--target", &host]);
+    check(build.env("RUSTFLAGS", flags))?;
+    let sources = root().join("fuzz/targets");
+    let entries = sources.read_dir().with_context(|| format!("failed to read {sources:?}"))?;
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_stem().context("a fuzz target has a name")?;
+        println!("--> {}", name.display());
+        let program = root().join("fuzz/target").join(&host).join("release").join(name);
+        // New inputs go to the first folder, the kept ones are only read.
+        let found = root().join("fuzz/target/found").join(name);
+        std::fs::create_dir_all(&found)?;
+        let kept = root().join("fuzz/corpus").join(name);
+        let mut target = Command::new(program);
+        target.arg(format!("-runs={FUZZ_RUNS}")).arg(format!("-max_total_time={FUZZ_SECONDS_MAX}"));
+        target.arg(format!("-max_len={FUZZ_INPUT_MAX}")).args(["-seed=1", "-print_final_stats=1"]);
+        target.args(["-timeout=10", "-rss_limit_mb=2048", "-verbosity=0"]);
+        check(target.arg(found).arg(kept).current_dir(root().join("fuzz")))?;
+    }
+    Ok(())
+}
+
+/// The machine's target triple, as the compiler calls it.
+fn host() -> anyhow::Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("-vV").output().context("failed to start rustc")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc -vV names no host")?.to_owned())
+}
+
+fn missing(what: &str, why: &str) -> anyhow::Result<()> {
+    if std::env::var_os("SILKMILL_REQUIRE").is_some_and(|value| value == "1") {
+        bail!("{what} is not installed, and SILKMILL_REQUIRE=1 asks for it: {why}");
+    }
+    println!("SKIPPED: {what} is not installed ({why})");
+    Ok(())
+}
