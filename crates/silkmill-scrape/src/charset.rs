@@ -416,8 +416,9 @@ mod tests {
     }
 
     proptest! {
+        // The first character is ASCII, because `яю` is a byte order mark in windows-1251.
         #[test]
-        fn text_survives_its_encoding(text in "[ -~а-яё]{0,80}") {
+        fn text_survives_its_encoding(text in "[ -~][ -~а-яё]{0,80}") {
             for label in ["utf-8", "windows-1251", "koi8-r", "gb18030", "utf-16le"] {
                 let encoding = Encoding::for_label(label.as_bytes()).unwrap();
                 let bytes = match label {

@@ -28,6 +28,9 @@ const STORED_FLOOR: usize = 64 * 1024;
 /// Most bytes handed to the tokenizer at a time: the budget is looked at in between.
 const PIECE_BYTES_MAX: usize = 4 * 1024;
 
+/// The work of feeding a piece, however short.
+const PIECE_WORK: u64 = 128;
+
 /// How much of a page is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
@@ -73,6 +76,7 @@ fn feed(tokenizer: &Tokenizer<Gate>, html: &str, until: Until) -> bool {
             (true, false) => scan = TagScan::default(),
             (false, false) => gate.charge(scan.work(piece)),
         }
+        gate.charge(PIECE_WORK);
         let title_is_known = until == Until::Title && gate.builder.sink.title_is_decided();
         if gate.is_cut() || title_is_known {
             return true;
@@ -81,13 +85,16 @@ fn feed(tokenizer: &Tokenizer<Gate>, html: &str, until: Until) -> bool {
     false
 }
 
-/// Cuts the page into pieces, before a `<` where there is one.
+/// Cuts the page into pieces: before a comment, so that what is in it cannot be taken for a tag, else
+/// before a `<` where there is one.
 fn pieces(html: &str) -> impl Iterator<Item = &str> {
     let mut rest = html;
     std::iter::from_fn(move || {
         let window = &rest[..rest.floor_char_boundary(PIECE_BYTES_MAX)];
-        let end = match window.rfind('<') {
-            Some(at) if at > 0 && window.len() < rest.len() => at,
+        let comment = window.match_indices("<!--").map(|(at, _)| at).find(|&at| at > 0);
+        let end = match (comment, window.rfind('<')) {
+            (Some(at), _) => at,
+            (None, Some(at)) if at > 0 && window.len() < rest.len() => at,
             _ => window.len(),
         };
         let (piece, tail) = rest.split_at(end);
@@ -210,7 +217,8 @@ pub(crate) mod tests {
             ("attributes", format!("<div{attributes}>x"), true),
             ("an endless tag", format!("<div{}", attributes.repeat(20)), true),
             ("one attribute", format!("<div a='{}'>", "x y ".repeat(20_000)), false),
-            ("a long comment", format!("<!--{}-->", "word ".repeat(20_000)), false),
+            ("a long comment", format!("<!--{}-->", "word <p> ".repeat(50_000)), false),
+            ("comments in a comment", "<!--".repeat(50_000), false),
             ("body tags", (0..5000).map(|n| format!("<body a{n}>")).collect(), true),
             ("adoption", open + &"<div><b></div></b>".repeat(20_000), true),
             ("fostered text", "<table>x<b>y".repeat(20_000), false),

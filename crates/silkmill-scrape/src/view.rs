@@ -94,9 +94,9 @@ impl<'a> Node<'a> for ViewNode<'a> {
 
     fn parent(self) -> Option<Self> {
         if self.is_attribute() {
-            return Some(self.with(self.id));
+            return self.with(self.id).look();
         }
-        self.view.document.parent(self.id).map(|parent| self.with(parent))
+        self.view.document.parent(self.id).and_then(|parent| self.with(parent).look())
     }
 
     fn children(self) -> impl Iterator<Item = Self> + 'a {

@@ -1,8 +1,10 @@
 //! Runs against the scripted server: what good and hostile servers make of a row.
+//! (And `lxml`: what a page says, compared with another reader.)
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod hostile;
+mod lxml;
 mod redirects;
 mod requests;
 mod rows;
