@@ -32,6 +32,7 @@ pub(crate) fn run(options: Options, kind: Kind, args: ListArgs) -> Result<Exit> 
     interrupt::cancels(&cancel, Second::EndsTheProcess)?;
     let mut meter = Meter::new(progress(&args));
     let mut tally = Tally::start();
+    meter.show(|| tally.words());
 
     let unread = RefCell::new(None);
     let inputs = inputs(args.urls, lines, &unread);

@@ -33,5 +33,6 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Replace(args) => cmd::replace::run(*args),
         Command::Fetch(args) => cmd::fetch::run(args),
         Command::Scrape(args) => cmd::scrape::run(args),
+        Command::Demo => cmd::demo::run(),
     }
 }

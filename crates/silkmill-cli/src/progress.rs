@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use silkmill::Thread;
@@ -13,7 +13,7 @@ use crate::args::When;
 /// A run shorter than this shows no progress.
 const SHOWN_AFTER: Duration = Duration::from_millis(500);
 
-/// Time between two looks at the run, and between two drawings.
+/// Time between two drawings.
 const BAR_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Time between two lines, where standard error is no terminal and progress was asked for.
@@ -22,7 +22,6 @@ const LINE_INTERVAL: Duration = Duration::from_secs(1);
 /// Shows one line about the work that goes on, until it is dropped.
 pub(crate) struct Meter {
     shown: Option<Shown>,
-    due: Instant,
 }
 
 /// The line, and the thread that draws it. The thread goes on while the run waits for something slow.
@@ -43,15 +42,13 @@ impl Meter {
             When::Auto => terminal,
             When::Never => false,
         };
-        Meter { shown: wanted.then(|| Shown::start(terminal)), due: Instant::now() }
+        Meter { shown: wanted.then(|| Shown::start(terminal)) }
     }
 
-    /// Has `words` shown, which are asked for now and then.
+    /// Has `words` shown. They are taken every time, for the next may be long in coming.
     pub(crate) fn show(&mut self, words: impl FnOnce() -> String) {
-        let Some(shown) = &self.shown else { return };
-        if Instant::now() >= self.due {
+        if let Some(shown) = &self.shown {
             *shown.words.lock().unwrap_or_else(PoisonError::into_inner) = words();
-            self.due = Instant::now() + BAR_INTERVAL;
         }
     }
 

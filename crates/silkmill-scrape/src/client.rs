@@ -25,8 +25,9 @@ use crate::run;
 use crate::source::{Input, URL_BYTES_MAX};
 use crate::trace::Trace;
 
-/// The head of a response, at the most.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// The head of a response, at the most: twice what other clients take. A connection's buffer must
+/// hold it, so that it is most of the memory that a worker needs.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// What comes is read in pieces of this size. A head must fit.
 const INPUT_BUFFER_BYTES: usize = HEAD_BYTES_MAX + 1024;
 /// The longest line of a request must fit: one with an address, or a header of the user's. The

@@ -1,26 +1,19 @@
-//! A pool of threads for work that waits.
+//! A pool of threads for work that waits: its public face. The threads themselves are `crew`'s.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::error::{BuildError, SpawnError, TaskError, TrySubmitError};
+use crate::builder::ThreadPoolExecutorBuilder;
+use crate::crew::Crew;
+use crate::error::{TaskError, TrySubmitError};
 use crate::future::Future;
 use crate::map::{Map, MapUnordered};
-use crate::queue::{Patience, Pushed, Queue, Refused};
-use crate::stats::{Counters, Stats};
-use crate::sync::{Deadline, Mutex};
-use crate::task::{Run, Task};
-use crate::thread::Builder;
+use crate::queue::Patience;
+use crate::stats::Stats;
+use crate::sync::Deadline;
+use crate::task::Task;
 use crate::worker;
-
-/// The default number of workers is this at most, however many processors there are.
-const WORKERS_DEFAULT_MAX: usize = 32;
-
-/// The default number of workers is that of the processors plus this, for the work waits.
-const WORKERS_DEFAULT_EXTRA: usize = 4;
 
 /// Runs closures on a bounded number of threads and hands out [`Future`]s for their results.
 ///
@@ -39,7 +32,7 @@ const WORKERS_DEFAULT_EXTRA: usize = 4;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct ThreadPoolExecutor {
-    core: Arc<Core>,
+    pub(crate) crew: Arc<Crew>,
 }
 
 impl ThreadPoolExecutor {
@@ -62,7 +55,7 @@ impl ThreadPoolExecutor {
             Ok(future) => future,
             Err(_) => {
                 let task = Arc::new(Task::failed(TaskError::shutdown()));
-                Future::new(task, Arc::clone(&self.core))
+                Future::new(task, Arc::clone(&self.crew))
             }
         }
     }
@@ -90,7 +83,7 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.core.push(f, |queue, make| queue.try_push(make))
+        self.crew.push(f, |queue, make| queue.try_push(make))
     }
 
     /// Queues `f`, waiting for room for at most `timeout`.
@@ -114,11 +107,11 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.core.push(f, |queue, make| queue.push(patience, make))
+        self.crew.push(f, |queue, make| queue.push(patience, make))
     }
 
     fn patience(&self, deadline: Deadline) -> Patience {
-        let own = worker::is_of(&self.core);
+        let own = worker::is_of(&self.crew);
         if own { Patience::Unbounded } else { Patience::Until(deadline) }
     }
 
@@ -208,26 +201,26 @@ impl ThreadPoolExecutor {
 
     /// How many workers there may be. A worker that waits for a task of its own pool is not counted.
     pub fn max_workers(&self) -> usize {
-        self.core.max_workers
+        self.crew.max_workers()
     }
 
     /// What the executor has counted and measured so far.
     pub fn stats(&self) -> Stats {
-        self.core.counters.stats(self.core.queue.census())
+        self.crew.stats()
     }
 
     /// Takes no more tasks, runs what is queued, and waits until every worker has ended.
     ///
     /// It may be called again, from several threads too. A task that shuts its own pool down does not wait.
     pub fn shutdown(&self) {
-        self.core.queue.close();
+        self.crew.queue.close();
         self.wait_for_workers(Deadline::NEVER);
     }
 
     /// Takes no more tasks, cancels what is queued, and waits for what runs.
     pub fn shutdown_now(&self) {
-        self.core.queue.close();
-        self.core.cancel_queued();
+        self.crew.queue.close();
+        self.crew.cancel_queued();
         self.wait_for_workers(Deadline::NEVER);
     }
 
@@ -248,22 +241,22 @@ impl ThreadPoolExecutor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn shutdown_timeout(&self, timeout: Duration) -> ShutdownReport {
-        self.core.queue.close();
+        self.crew.queue.close();
         if self.wait_for_workers(Deadline::after(timeout)) {
             return ShutdownReport::default();
         }
-        let cancelled = self.core.cancel_queued();
-        self.core.abandoned.store(1, Ordering::Relaxed);
-        ShutdownReport { running: self.core.running_tasks(), cancelled }
+        let cancelled = self.crew.cancel_queued();
+        self.crew.abandon();
+        ShutdownReport { running: self.crew.running_tasks(), cancelled }
     }
 
     fn wait_for_workers(&self, deadline: Deadline) -> bool {
-        if worker::is_of(&self.core) {
+        if worker::is_of(&self.crew) {
             return false;
         }
-        let ended = self.core.queue.wait_for_workers(deadline);
+        let ended = self.crew.queue.wait_for_workers(deadline);
         if ended {
-            self.core.join_handles();
+            self.crew.join_handles();
         }
         ended
     }
@@ -271,8 +264,8 @@ impl ThreadPoolExecutor {
 
 impl Drop for ThreadPoolExecutor {
     fn drop(&mut self) {
-        self.core.queue.close();
-        if self.core.abandoned.load(Ordering::Relaxed) == 0 {
+        self.crew.queue.close();
+        if !self.crew.is_abandoned() {
             self.wait_for_workers(Deadline::NEVER);
         }
     }
@@ -281,9 +274,9 @@ impl Drop for ThreadPoolExecutor {
 impl fmt::Debug for ThreadPoolExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ThreadPoolExecutor")
-            .field("thread_name_prefix", &self.core.prefix)
-            .field("max_workers", &self.core.max_workers)
-            .field("census", &self.core.queue.census())
+            .field("thread_name_prefix", &self.crew.name())
+            .field("max_workers", &self.crew.max_workers())
+            .field("census", &self.crew.queue.census())
             .finish()
     }
 }
@@ -311,271 +304,4 @@ pub struct RunningTask {
     pub worker: String,
     /// How long it has been running.
     pub running_for: Duration,
-}
-
-/// Describes an executor before it is built.
-#[derive(Clone, Debug)]
-#[must_use = "a builder makes no executor until `build`"]
-pub struct ThreadPoolExecutorBuilder {
-    max_workers: Option<usize>,
-    thread_name_prefix: String,
-    queue_capacity: Option<usize>,
-    stack_size: Option<usize>,
-    measure_cpu: bool,
-}
-
-impl Default for ThreadPoolExecutorBuilder {
-    fn default() -> Self {
-        ThreadPoolExecutorBuilder {
-            max_workers: None,
-            thread_name_prefix: "silkmill".to_owned(),
-            queue_capacity: None,
-            stack_size: None,
-            measure_cpu: false,
-        }
-    }
-}
-
-impl ThreadPoolExecutorBuilder {
-    /// How many tasks may run at once. By default the number of processors plus 4, at most 32.
-    pub fn max_workers(mut self, max_workers: usize) -> Self {
-        self.max_workers = Some(max_workers);
-        self
-    }
-
-    /// What the names of the workers begin with: `fetch` makes `fetch-0`, `fetch-1` and so on.
-    pub fn thread_name_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.thread_name_prefix = prefix.into();
-        self
-    }
-
-    /// How many tasks may wait for a worker. Without a capacity the queue grows as far as memory goes.
-    pub fn queue_capacity(mut self, capacity: usize) -> Self {
-        self.queue_capacity = Some(capacity);
-        self
-    }
-
-    /// The size of each worker's stack in bytes; the system may round it up.
-    pub fn stack_size(mut self, bytes: usize) -> Self {
-        self.stack_size = Some(bytes);
-        self
-    }
-
-    /// Whether to measure the processor time of every task (two system calls a task), so that
-    /// [`Stats::advice`](crate::Stats::advice) can tell waiting from computing. Off by default.
-    pub fn measure_cpu(mut self, yes: bool) -> Self {
-        self.measure_cpu = yes;
-        self
-    }
-
-    /// Builds the executor. No thread is started before there is a task.
-    ///
-    /// # Errors
-    /// When there would be no worker or no room for a task, or the prefix holds a NUL.
-    pub fn build(self) -> Result<ThreadPoolExecutor, BuildError> {
-        let max_workers = self.max_workers.unwrap_or_else(max_workers_default);
-        if max_workers == 0 {
-            return Err(BuildError::new("max_workers must be greater than 0"));
-        }
-        if self.queue_capacity == Some(0) {
-            return Err(BuildError::new("queue_capacity must be greater than 0"));
-        }
-        if self.thread_name_prefix.contains('\0') {
-            return Err(BuildError::new("thread_name_prefix holds a NUL"));
-        }
-        let core = Core {
-            queue: Queue::new(self.queue_capacity, max_workers),
-            counters: Counters::new(self.measure_cpu),
-            max_workers,
-            prefix: self.thread_name_prefix,
-            stack_size: self.stack_size,
-            seats: Mutex::new(Vec::new()),
-            handles: Mutex::new(Vec::new()),
-            started: AtomicUsize::new(0),
-            abandoned: AtomicUsize::new(0),
-        };
-        Ok(ThreadPoolExecutor { core: Arc::new(core) })
-    }
-}
-
-fn max_workers_default() -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    WORKERS_DEFAULT_MAX.min(processors + WORKERS_DEFAULT_EXTRA)
-}
-
-/// What the executor, its workers and its futures share.
-pub(crate) struct Core {
-    pub(crate) queue: Queue,
-    counters: Counters,
-    max_workers: usize,
-    prefix: String,
-    stack_size: Option<usize>,
-    /// The living workers. Written when one starts or ends, read by the shutdown report.
-    seats: Mutex<Vec<Arc<Seat>>>,
-    /// Of workers that were started and not joined. Finished ones are let go when the next is started.
-    handles: Mutex<Vec<JoinHandle<()>>>,
-    /// How many workers were ever started, for their names. Nothing is ordered by it.
-    started: AtomicUsize,
-    /// 1 once a shutdown gave up waiting. Read by `drop`, which the same owner calls later.
-    abandoned: AtomicUsize,
-}
-
-/// Where a worker sits: its name, and since when it runs its task.
-pub(crate) struct Seat {
-    name: String,
-    busy_since: Mutex<Option<Instant>>,
-}
-
-impl Core {
-    fn push<F, T>(
-        self: &Arc<Self>,
-        f: F,
-        push: impl FnOnce(&Queue, &mut dyn FnMut() -> Arc<dyn Run>) -> Result<Pushed, Refused>,
-    ) -> Result<Future<T>, TrySubmitError<F>>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        let mut f = Some(f);
-        let mut task = None;
-        let pushed = push(&self.queue, &mut || {
-            let f = f.take().expect("a task is made once");
-            let made = Arc::new(Task::new(Box::new(f)));
-            task = Some(Arc::clone(&made));
-            made
-        });
-        match pushed {
-            Ok(pushed) => {
-                self.counters.count_submitted();
-                if pushed == Pushed::StartWorker {
-                    self.start_worker();
-                }
-                let task = task.expect("a push that succeeds has made its task");
-                Ok(Future::new(task, Arc::clone(self)))
-            }
-            Err(refused) => {
-                let f = f.take().expect("a push that is refused makes no task");
-                Err(match refused {
-                    Refused::Full => TrySubmitError::Full(f),
-                    Refused::Shutdown => TrySubmitError::Shutdown(f),
-                })
-            }
-        }
-    }
-
-    /// Starts the worker that the queue has counted in. When that fails and nobody else is left to run what is queued,
-    /// the queued tasks end with that error.
-    fn start_worker(self: &Arc<Self>) {
-        if let Err(error) = self.spawn_worker() {
-            for task in self.queue.worker_failed() {
-                task.fail_claimed(TaskError::no_thread(error.io_error()));
-            }
-        }
-    }
-
-    fn spawn_worker(self: &Arc<Self>) -> Result<(), SpawnError> {
-        let number = self.started.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}-{number}", self.prefix);
-        let seat = Arc::new(Seat { name: name.clone(), busy_since: Mutex::new(None) });
-        let mut builder = Builder::new().name(name).daemon(true);
-        if let Some(bytes) = self.stack_size {
-            builder = builder.stack_size(bytes);
-        }
-        let core = Arc::clone(self);
-        let started = builder.start(move |_| {
-            core.seats.lock().push(Arc::clone(&seat));
-            worker::work(Arc::clone(&core), Arc::clone(&seat));
-            core.seats.lock().retain(|other| !Arc::ptr_eq(other, &seat));
-        })?;
-        let mut handles = self.handles.lock();
-        handles.retain(|handle| !handle.is_finished());
-        handles.push(started.handle);
-        Ok(())
-    }
-
-    /// Runs a task that the calling worker has claimed.
-    pub(crate) fn run_claimed(
-        &self,
-        task: &dyn Run,
-        seat: &Seat,
-        before_publishing: &mut dyn FnMut(bool),
-    ) {
-        let outer = seat.busy_since.lock().replace(Instant::now());
-        let clock = self.counters.start(task.submitted());
-        task.run_claimed(&mut |panicked| {
-            self.counters.finish(&clock, panicked);
-            *seat.busy_since.lock() = outer;
-            before_publishing(panicked);
-        });
-    }
-
-    /// Runs a task that the calling worker waits for and has claimed out of the queue.
-    pub(crate) fn run_claimed_here(&self, task: &dyn Run) {
-        self.queue.count_husk();
-        let seat = worker::with_pool(|_, seat| Arc::clone(seat));
-        let seat = seat.expect("only a worker of the pool runs a task on the spot");
-        self.run_claimed(task, &seat, &mut |_| ());
-    }
-
-    /// Drops the worker's handle to a task it has run. If a result nobody read goes with it, that is the user's code and
-    /// may take its time: until then the worker is not free after all.
-    pub(crate) fn let_go(self: &Arc<Self>, task: Arc<dyn Run>) {
-        if Arc::strong_count(&task) > 1 || !task.holds_result() {
-            return;
-        }
-        if self.queue.mark_busy() {
-            self.start_worker();
-        }
-        let dropped = std::panic::AssertUnwindSafe(|| drop(task));
-        let _ = std::panic::catch_unwind(dropped);
-        self.queue.mark_free();
-    }
-
-    /// See [`Queue::block`].
-    pub(crate) fn block(self: &Arc<Self>) {
-        if self.queue.block() {
-            self.start_worker();
-        }
-    }
-
-    /// Cancels a task that the caller has claimed out of the queue.
-    pub(crate) fn cancel_claimed(&self, task: &dyn Run) {
-        self.queue.count_husk();
-        self.counters.count_cancelled();
-        task.fail_claimed(TaskError::cancelled());
-    }
-
-    /// Cancels everything that is queued, and says how much that was.
-    fn cancel_queued(&self) -> usize {
-        let queued = self.queue.drain();
-        for task in &queued {
-            self.counters.count_cancelled();
-            task.fail_claimed(TaskError::cancelled());
-        }
-        queued.len()
-    }
-
-    fn running_tasks(&self) -> Vec<RunningTask> {
-        let now = Instant::now();
-        let seats = self.seats.lock();
-        let mut running: Vec<RunningTask> = seats
-            .iter()
-            .filter_map(|seat| {
-                let since = (*seat.busy_since.lock())?;
-                let running_for = now.saturating_duration_since(since);
-                Some(RunningTask { worker: seat.name.clone(), running_for })
-            })
-            .collect();
-        running.sort_by_key(|task| std::cmp::Reverse(task.running_for));
-        running
-    }
-
-    /// Joins workers that have said goodbye to the queue and have only their thread-locals left to drop.
-    fn join_handles(&self) {
-        let handles = std::mem::take(&mut *self.handles.lock());
-        for handle in handles {
-            // A worker does not panic: tasks, callbacks and drops are all caught.
-            let _ = handle.join();
-        }
-    }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::crew::Crew;
 use crate::error::TaskError;
-use crate::executor::Core;
 use crate::sync::Deadline;
 use crate::task::{Run, Task};
 use crate::worker;
@@ -29,12 +29,12 @@ use crate::worker;
 #[must_use = "a future's result, and its panic, are lost when nobody reads them"]
 pub struct Future<T> {
     task: Arc<Task<T>>,
-    core: Arc<Core>,
+    crew: Arc<Crew>,
 }
 
 impl<T: Send + 'static> Future<T> {
-    pub(crate) fn new(task: Arc<Task<T>>, core: Arc<Core>) -> Self {
-        Future { task, core }
+    pub(crate) fn new(task: Arc<Task<T>>, crew: Arc<Crew>) -> Self {
+        Future { task, crew }
     }
 
     /// Waits for the task and returns its value.
@@ -65,9 +65,9 @@ impl<T: Send + 'static> Future<T> {
     fn result_until(self, deadline: Deadline) -> Result<Result<T, TaskError>, Future<T>> {
         if !self.task.is_done() {
             // A timed wait cannot promise to return in time once it runs the task itself, so it does not.
-            let own_pool = worker::is_of(&self.core);
+            let own_pool = worker::is_of(&self.crew);
             if own_pool && deadline.is_never() && self.task.claim() {
-                self.core.run_claimed_here(&*self.task);
+                self.crew.run_claimed_here(&*self.task);
             } else {
                 let waited = worker::while_blocked_on([&self], || self.task.wait_until(deadline));
                 if !waited {
@@ -85,7 +85,7 @@ impl<T: Send + 'static> Future<T> {
     /// as a cancelled error; false when it runs or is done. Callbacks run on the calling thread.
     pub fn cancel(&self) -> bool {
         if self.task.claim() {
-            self.core.cancel_claimed(&*self.task);
+            self.crew.cancel_claimed(&*self.task);
         }
         self.task.is_cancelled()
     }
@@ -135,8 +135,8 @@ impl<T: Send + 'static> Future<T> {
         &self.task
     }
 
-    pub(crate) fn core(&self) -> &Arc<Core> {
-        &self.core
+    pub(crate) fn crew(&self) -> &Arc<Crew> {
+        &self.crew
     }
 }
 

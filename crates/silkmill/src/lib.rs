@@ -48,7 +48,9 @@
 #![deny(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod builder;
 mod cancel;
+mod crew;
 mod error;
 mod executor;
 mod exit;
@@ -64,11 +66,10 @@ mod thread;
 mod wait;
 mod worker;
 
+pub use crate::builder::ThreadPoolExecutorBuilder;
 pub use crate::cancel::CancelToken;
 pub use crate::error::{BuildError, SpawnError, TaskError, TaskErrorKind, TrySubmitError};
-pub use crate::executor::{
-    RunningTask, ShutdownReport, ThreadPoolExecutor, ThreadPoolExecutorBuilder,
-};
+pub use crate::executor::{RunningTask, ShutdownReport, ThreadPoolExecutor};
 pub use crate::future::Future;
 pub use crate::map::{Map, MapUnordered};
 pub use crate::stats::{Advice, Measured, Stats};

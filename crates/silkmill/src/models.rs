@@ -34,7 +34,7 @@ fn work(queue: &Queue) {
     }
 }
 
-/// Pushes `task` and starts a worker when the queue asks for one, as `Core::push` does.
+/// Pushes `task` and starts a worker when the queue asks for one, as `Crew::push` does.
 fn submit(queue: &Arc<Queue>, task: &Arc<Task<()>>) -> Option<JoinHandle<()>> {
     let task: Arc<dyn Run> = Arc::clone(task) as _;
     match queue.push(Patience::Until(Deadline::NEVER), || task) {

@@ -32,8 +32,9 @@ pub(crate) struct FetchArgs {
 /// Ask for every URL and print the title and fields of its page, one row a URL.
 ///
 /// Every line of the input gives exactly one row: URL<TAB>TITLE and one more column for each field,
-/// or URL<TAB>ERR kind: message. Several values of a field are separated by " | ". What would break
-/// a row, a tab or a line end in a value, is printed as a space; --format jsonl keeps it.
+/// those of --xpath first, or URL<TAB>ERR kind: message. Several values of a field are separated by
+/// " | ". What would break a row, a tab or a line end in a value, is printed as a space; --format
+/// jsonl keeps it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -12,7 +12,7 @@ use silkmill_replace::{Case, ErrorKind, Event, Mode, Options, Outcome, Summary, 
 
 use crate::args::{ReplaceArgs, When};
 use crate::cmd::replace::json::Json;
-use crate::cmd::replace::text::{Text, Verbosity};
+use crate::cmd::replace::text::{Text, Verbosity, count};
 use crate::exit::Exit;
 use crate::interrupt::{self, Second};
 use crate::progress::Meter;
@@ -98,7 +98,9 @@ fn options(args: ReplaceArgs) -> anyhow::Result<Options> {
 
 fn meter(args: &ReplaceArgs) -> Meter {
     let progress = if args.quiet { When::Never } else { args.progress };
-    Meter::new(progress)
+    let mut meter = Meter::new(progress);
+    meter.show(|| "looking for files".to_owned());
+    meter
 }
 
 fn exit_of(summary: &Summary) -> Exit {
@@ -163,12 +165,9 @@ impl Output {
             Format::Json(json) => json.summary(summary, &mut self.out),
         }
         if stats && let Some(stats) = summary.stats {
-            eprintln!(
-                "silkmill: {} tasks on {} workers; {}",
-                stats.completed,
-                stats.workers,
-                stats.advice()
-            );
+            let (tasks, workers) =
+                (count(stats.completed, "task"), count(stats.workers as u64, "worker"));
+            eprintln!("silkmill: {tasks} on {workers}; {}", stats.advice());
         }
     }
 }

@@ -79,7 +79,8 @@ fn words(summary: &Summary, dry_run: bool) -> String {
     words
 }
 
-fn count(number: u64, noun: &str) -> String {
+/// The number with its noun, in the plural where it wants it.
+pub(crate) fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }

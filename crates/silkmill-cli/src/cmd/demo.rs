@@ -1,0 +1,217 @@
+//! `silkmill demo`: both jobs on a sandbox of its own, with one worker and with many, so that a newcomer sees the point
+//! without a network and without risk. The sandbox is gone when it ends, however it ends.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use silkmill::{CancelToken, Stats};
+use silkmill_replace::{self as replace, ErrorKind, Event};
+use silkmill_scrape::{self as scrape, Extractor, Input};
+use silkmill_testkit::{Reply, Request, Server, Tree};
+
+use crate::args::When;
+use crate::exit::Exit;
+use crate::interrupt::{self, Second};
+use crate::progress::Meter;
+
+const FILES: usize = 2_000;
+
+const PAGES: usize = 300;
+
+/// How long the server thinks about each page.
+const ANSWER_DELAY: Duration = Duration::from_millis(50);
+
+/// What `fetch` and `scrape` take by default.
+const SCRAPE_WORKERS: usize = 64;
+
+/// As long as the word it stands for, and nowhere in the files.
+const NEW_WORD: &str = "new_name";
+
+const INTRODUCTION: &str = "\
+silkmill demo: 2,000 small files in a folder of their own, and a web server on this machine whose
+300 pages take 50 ms each to answer. No network is used, and nothing stays behind.
+";
+
+const NEXT: &str = "
+Both jobs ran through the code of the real commands. Try them on something of yours:
+  silkmill replace -n OLD NEW             show what would change below this folder, as a diff
+  silkmill replace OLD NEW                change it
+  silkmill scrape https://example.org/    status and title of a page, or of a list with -i FILE
+  silkmill fetch -i urls.txt -o rows.jsonl
+  silkmill --help
+";
+
+pub(crate) fn run() -> Result<Exit> {
+    let cancel = CancelToken::new();
+    // A second ^C must not keep the sandbox from being removed, which follows the first one soon.
+    interrupt::cancels(&cancel, Second::IsIgnored)?;
+    say(INTRODUCTION)?;
+    match jobs(&cancel)? {
+        Some(jobs) => {
+            say(&table(&jobs))?;
+            say(NEXT)?;
+            Ok(Exit::Success)
+        }
+        None => Ok(Exit::Interrupted),
+    }
+}
+
+/// One job, done twice.
+struct Job {
+    what: String,
+    one: Timed,
+    many: Timed,
+    workers: usize,
+}
+
+struct Timed {
+    elapsed: Duration,
+    stats: Stats,
+}
+
+/// Both jobs; `None` when they were interrupted. The sandbox lives no longer than this function.
+fn jobs(cancel: &CancelToken) -> Result<Option<Vec<Job>>> {
+    let sandbox = tempfile::Builder::new()
+        .prefix("silkmill-demo-")
+        .tempdir()
+        .context("failed to make a folder for the demo")?;
+    let tree = Tree::plant(sandbox.path(), FILES).context("failed to write the demo's files")?;
+    let server = Server::start(answer).context("failed to start the demo's server")?;
+    let mut jobs = Vec::new();
+    for job in [replace_job(sandbox.path(), &tree, cancel)?, scrape_job(&server, cancel)?] {
+        let Some(job) = job else { return Ok(None) };
+        jobs.push(job);
+    }
+    Ok(Some(jobs))
+}
+
+fn answer(request: &Request) -> Reply {
+    let number = request.path().trim_start_matches("/page/");
+    let page = format!(
+        "<!doctype html><meta charset=utf-8><title>Page {number} of {PAGES}</title>\
+         <h1>Page {number}</h1><p>It took its time.</p>"
+    );
+    Reply::html(page).after(ANSWER_DELAY)
+}
+
+/// Replaces a word with one worker, and puts it back with many.
+fn replace_job(root: &Path, tree: &Tree, cancel: &CancelToken) -> Result<Option<Job>> {
+    let many = silkmill::ThreadPoolExecutor::builder().build()?.max_workers();
+    let there = replace_all(root, [Tree::WORD, NEW_WORD], 1, tree, cancel)?;
+    let back = replace_all(root, [NEW_WORD, Tree::WORD], many, tree, cancel)?;
+    let what = format!("replace {} words in {} files", grouped(tree.occurrences), grouped(FILES));
+    Ok(there.zip(back).map(|(one, many_timed)| Job { what, one, many: many_timed, workers: many }))
+}
+
+fn replace_all(
+    root: &Path,
+    [old, new]: [&str; 2],
+    workers: usize,
+    tree: &Tree,
+    cancel: &CancelToken,
+) -> Result<Option<Timed>> {
+    let options =
+        replace::Options::builder(old, new).path(root).workers(workers).measure(true).build()?;
+    let mut meter = Meter::new(When::Auto);
+    let summary = replace::run(&options, cancel, &mut |event| {
+        if let Event::Progress(now) = event {
+            let done = grouped(now.files_seen as usize);
+            meter.show(|| format!("replace, {}: {done} files read", count(workers)));
+        }
+    });
+    let summary = match summary {
+        Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(None),
+        summary => summary?,
+    };
+    let all = summary.replacements == tree.occurrences as u64;
+    ensure!(all, "{} of {} words were replaced", summary.replacements, tree.occurrences);
+    let stats = summary.stats.context("a run that replaces something has used its workers")?;
+    Ok(Some(Timed { elapsed: summary.elapsed, stats }))
+}
+
+fn scrape_job(server: &Server, cancel: &CancelToken) -> Result<Option<Job>> {
+    let one = scrape_all(server, 1, cancel)?;
+    let many = scrape_all(server, SCRAPE_WORKERS, cancel)?;
+    let what = format!("scrape the titles of {PAGES} pages");
+    Ok(one.zip(many).map(|(one, many)| Job { what, one, many, workers: SCRAPE_WORKERS }))
+}
+
+fn scrape_all(server: &Server, workers: usize, cancel: &CancelToken) -> Result<Option<Timed>> {
+    let options = scrape::Options::scrape(Extractor::new(Vec::new())?);
+    let options = options.workers(workers).measure_cpu(true);
+    let urls = (1..=PAGES).map(|number| Input::url(server.url(&format!("/page/{number}"))));
+    let mut meter = Meter::new(When::Auto);
+    let mut titles = 0;
+    let summary = scrape::run(urls, &options, cancel, &mut |row| {
+        titles += usize::from(row.title.is_some_and(|title| title.starts_with("Page ")));
+        meter.show(|| format!("scrape, {}: {titles} of {PAGES} pages", count(workers)));
+        ControlFlow::Continue(())
+    })?;
+    if summary.interrupted {
+        return Ok(None);
+    }
+    ensure!(titles == PAGES, "{titles} of {PAGES} titles were read");
+    Ok(Some(Timed { elapsed: summary.elapsed, stats: summary.stats }))
+}
+
+fn table(jobs: &[Job]) -> String {
+    let mut table = format!("\n{:<40}{:>10}{:>20}{:>10}\n", "", "1 worker", "many", "speed-up");
+    for job in jobs {
+        let many = format!("{} on {}", seconds(job.many.elapsed), job.workers);
+        let speed_up = job.one.elapsed.as_secs_f64() / job.many.elapsed.as_secs_f64();
+        let decimals = usize::from(speed_up < 10.0);
+        table += &format!(
+            "{:<40}{:>10}{many:>20}{:>10}\n",
+            job.what,
+            seconds(job.one.elapsed),
+            format!("{speed_up:.decimals$} x")
+        );
+        // Of the run with one worker: with many, tasks also wait for each other's processors.
+        table += &format!("  {}\n", job.one.stats.advice());
+    }
+    table
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.2} s", duration.as_secs_f64())
+}
+
+fn count(workers: usize) -> String {
+    format!("{workers} worker{}", if workers == 1 { "" } else { "s" })
+}
+
+/// `12345` as `12,345`.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// Prints to standard output. A reader that went away is no error of ours.
+fn say(text: &str) -> Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("failed to write to standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        assert_eq!([7, 300, 2_000, 1_234_567].map(grouped), ["7", "300", "2,000", "1,234,567"]);
+    }
+}

@@ -1,0 +1,425 @@
+//! `silkmill replace`: exit codes, words, records, diffs.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::silkmill;
+
+/// How long a test waits for what happens within milliseconds, before it calls it a hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn tree(files: &[(&str, &[u8])]) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), files);
+    root
+}
+
+fn write(root: &Path, files: &[(&str, &[u8])]) {
+    for (name, bytes) in files {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+fn command(root: &TempDir, words: &[&str]) -> Command {
+    let mut command = silkmill();
+    command.arg("replace").args(words).current_dir(root).env_remove("NO_COLOR");
+    command
+}
+
+fn replace(root: &TempDir, words: &[&str]) -> Output {
+    command(root, words).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn read(root: &TempDir, name: &str) -> String {
+    fs::read_to_string(root.path().join(name)).unwrap()
+}
+
+fn names(root: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(root).unwrap().map(Result::unwrap);
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Whether a program is there. Where tests must not be skipped, one that is missing is a failure.
+fn is_installed(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok();
+    assert!(
+        found || std::env::var_os("SILKMILL_REQUIRE").is_none_or(|value| value != "1"),
+        "{program} is not installed"
+    );
+    if !found {
+        println!("skipped: {program} is not installed");
+    }
+    found
+}
+
+#[test]
+fn what_changed_is_listed_and_counted() {
+    let root = tree(&[("a", b"old old"), ("sub/b", b"old"), ("c", b"")]);
+
+    let output = replace(&root, &["old", "new"]);
+
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(stdout(&output), "a: 2 replacements\nsub/b: 1 replacement\n");
+    assert_eq!(stderr(&output), "3 replacements in 2 files of 3\n");
+    assert_eq!((read(&root, "a"), read(&root, "sub/b")), ("new new".into(), "new".into()));
+}
+
+#[test]
+fn nothing_found_is_exit_1() {
+    let root = tree(&[("a", b"text")]);
+
+    let output = replace(&root, &["old", "new"]);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(1), String::new()));
+    assert_eq!(stderr(&output), "no match in 1 file\n");
+
+    let output = replace(&root, &["text", "text"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("OLD and NEW are the same"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_path_that_is_not_there_is_named_and_the_others_change() {
+    let root = tree(&[("a", b"old")]);
+
+    let output = replace(&root, &["old", "new", "no", "a"]);
+
+    assert_eq!(output.status.code(), Some(2));
+    let errors = stderr(&output);
+    assert!(
+        errors.starts_with("silkmill: failed to find \"no\": no such file or directory\n"),
+        "{errors}"
+    );
+    assert_eq!(read(&root, "a"), "new");
+}
+
+#[test]
+fn words_that_cannot_be_understood_are_exit_2_and_change_nothing() {
+    let root = tree(&[("a", b"old")]);
+    let claims: &[(&[&str], &str)] = &[
+        (&["", "new"], "OLD is empty"),
+        (&["-e", "(old", "new"], "OLD is not a valid regex: unclosed group\n    (old\n    ^\n"),
+        (&["-e", "o(l)d", "$1foo"], "write `${1}foo`\n    $1foo\n    ^\n"),
+        (&["-e", "old\\n", "new"], "-U"),
+        (&["-g", "a{", "old", "new"], "the glob \"a{\""),
+        (&["-t", "nosuch", "old", "new"], "the file type \"nosuch\""),
+        (&["--nosuch", "old", "new"], "--nosuch"),
+        (&["-j", "0", "old", "new"], "--workers"),
+        (&["old"], "<NEW>"),
+        (&["--expect", "2", "old", "new"], "expected 2 replacements, found 1: nothing was changed"),
+        (&["--strict", "old", "new", ".", "no"], "1 path failed: nothing was changed"),
+    ];
+    for (words, want) in claims {
+        let output = replace(&root, words);
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert!(stderr(&output).contains(want), "{words:?}: {}", stderr(&output));
+    }
+    assert_eq!((read(&root, "a"), names(&root)), ("old".into(), vec!["a".into()]));
+}
+
+#[test]
+fn options_reach_the_search() {
+    let claims: &[(&[&str], &str, &str)] = &[
+        (&["-e", r"(\w+)@(\w+)", "$2 at ${1}x"], "me@home", "home at mex"),
+        (&["-i", "straße", "x"], "STRASSE Straße", "STRASSE x"),
+        (&["-S", "old", "new"], "old Old", "new new"),
+        (&["-S", "Old", "new"], "old Old", "old new"),
+        (&["-w", "old", "new"], "old older", "new older"),
+        (&["-e", "^", "> "], "a\r\nb\r\n", "> a\r\n> b\r\n"),
+        (&["-e", "-U", r"\r\n", r"\n"], "a\r\nb\r\n", "a\nb\n"),
+        (&["-e", r"(\w)(\w*)", r"\U$1\E$2"], "old é", "Old É"),
+        (&["--max-count", "1", "o", "0"], "oo", "0o"),
+        (&["--", "-old", "-new"], "-old", "-new"),
+    ];
+    for (words, before, after) in claims {
+        let root = tree(&[("a", before.as_bytes())]);
+        let output = replace(&root, words);
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {}", stderr(&output));
+        assert_eq!(&read(&root, "a"), after, "{words:?}");
+    }
+}
+
+#[test]
+fn options_choose_the_files() {
+    let files: &[(&str, &[u8])] = &[
+        ("a.rs", b"old"),
+        ("b.py", b"old"),
+        ("gen/c.rs", b"old"),
+        (".hidden", b"old"),
+        ("out.log", b"old"),
+        (".gitignore", b"*.log\n"),
+        (".git/config", b"old"),
+    ];
+    let claims: &[(&[&str], &[&str])] = &[
+        (&[], &["a.rs", "b.py", "gen/c.rs"]),
+        (&["-g", "*.rs", "-g", "!gen/*"], &["a.rs"]),
+        (&["-t", "py"], &["b.py"]),
+        (&["--hidden"], &[".hidden", "a.rs", "b.py", "gen/c.rs"]),
+        (&["--no-ignore"], &["a.rs", "b.py", "gen/c.rs", "out.log"]),
+    ];
+    for (words, want) in claims {
+        let root = tree(files);
+        let output = replace(&root, &[words, &["old", "new"][..]].concat());
+        let changed: Vec<String> = stdout(&output)
+            .lines()
+            .map(|line| line.split(':').next().unwrap().to_owned())
+            .collect();
+        assert_eq!(&changed, want, "{words:?}");
+        assert_eq!(read(&root, ".git/config"), "old");
+    }
+}
+
+#[test]
+fn json_gives_a_record_for_every_file_worth_one_and_a_summary() {
+    let root = tree(&[("a", b"old old"), ("b", b"none"), ("c", b"old\0")]);
+    fs::write(root.path().join(OsStr::from_bytes(b"d\xFF")), "old!").unwrap();
+
+    let output = replace(&root, &["--json", "old", "longer", ".", "no"]);
+
+    assert_eq!(output.status.code(), Some(2));
+    let mut records: Vec<Value> =
+        stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let summary = records.pop().unwrap();
+    records.sort_by_key(|record| record["path"].to_string());
+    let file = |path: Value, action, replacements, before, after, reason: Value| {
+        json!({"type": "file", "path": path, "action": action, "replacements": replacements,
+            "bytes_before": before, "bytes_after": after, "reason": reason})
+    };
+    let lost = "failed to find \"no\": no such file or directory";
+    assert_eq!(
+        records,
+        [
+            file(json!("a"), "changed", 2, 7, 13, Value::Null),
+            file(json!("c"), "skipped", 0, 4, 4, json!("binary")),
+            file(json!("no"), "failed", 0, 0, 0, json!(lost)),
+            file(json!({"bytes": "ZP8="}), "changed", 1, 4, 7, Value::Null),
+        ]
+    );
+    assert!(summary["elapsed_seconds"].as_f64().unwrap() > 0.0);
+    let mut rest = summary;
+    rest.as_object_mut().unwrap().remove("elapsed_seconds");
+    assert_eq!(
+        rest,
+        json!({"type": "summary", "run": null, "files_seen": 5, "files_changed": 2,
+            "files_skipped": 1, "files_failed": 1, "replacements": 3})
+    );
+}
+
+#[test]
+fn json_of_a_dry_run_says_what_would_change() {
+    let root = tree(&[("a", b"old")]);
+
+    let output = replace(&root, &["-n", "--json", "old", "new"]);
+
+    let first: Value = serde_json::from_str(stdout(&output).lines().next().unwrap()).unwrap();
+    assert_eq!((&first["action"], &first["replacements"]), (&json!("would-change"), &json!(1)));
+    assert_eq!((output.status.code(), read(&root, "a")), (Some(0), "old".into()));
+}
+
+#[test]
+fn quiet_says_nothing_but_errors_and_verbose_names_what_was_passed_over() {
+    let files: &[(&str, &[u8])] = &[("a", b"old"), ("b", b"old\0")];
+
+    let output = replace(&tree(files), &["-q", "old", "new", ".", "no"]);
+    assert_eq!(stdout(&output), "");
+    assert_eq!(stderr(&output), "silkmill: failed to find \"no\": no such file or directory\n");
+    let output = replace(&tree(files), &["-v", "old", "new"]);
+    assert!(stderr(&output).contains("silkmill: passed over \"b\": binary\n"));
+    assert!(stderr(&output).contains("1 replacement in 1 file of 2, 1 passed over"));
+}
+
+#[test]
+fn a_dry_run_prints_the_diff_in_colour_only_when_told_to() {
+    let root = tree(&[("a", b"old\n")]);
+    let plain = "--- a\n+++ a\n@@ -1 +1 @@\n-old\n+new\n";
+
+    assert_eq!(stdout(&replace(&root, &["-n", "old", "new"])), plain);
+    assert_eq!(stdout(&replace(&root, &["-n", "--color", "never", "old", "new"])), plain);
+    let coloured = stdout(&replace(&root, &["-n", "--color", "always", "old", "new"]));
+    assert!(coloured.contains("\x1b[31m-old\x1b[0m\n\x1b[32m+new\x1b[0m\n"), "{coloured:?}");
+    assert_eq!(read(&root, "a"), "old\n");
+}
+
+/// Everything that a diff has to carry across unharmed.
+const TRICKY: &[(&str, &[u8])] = &[
+    ("plain", b"x\nold\ny\n"),
+    ("crlf", b"old\r\nb\r\nold\r\n"),
+    ("mixed", b"a\r\nold\nold\rold\r\n"),
+    ("no newline", b"a\nold"),
+    ("only", b"old"),
+    ("emptied", b"old\n"),
+    ("bytes", b"\xFF old \xFE\n\xC3\n"),
+    ("bom", b"\xEF\xBB\xBFold\n"),
+    ("far apart", b"old\n1\n2\n3\n4\n5\n6\n7\n8\nold\n9\nold\n"),
+    ("deep/er/file", b"-- old\n++ old\n@@ old\n\\ old\n"),
+    ("quo\"te", b"old\n"),
+    ("back\\slash", b"old\n"),
+    ("tab\there", b"old\n"),
+    ("new\nline", b"old\n"),
+    ("\u{e9}t\u{e9} \u{fc}", b"old\n"),
+];
+
+/// Makes the same change by a run, and by a program that is given the dry run's diff.
+fn applied_by(program: &str, apply: &[&str], words: &[&str]) {
+    if !is_installed(program) {
+        return;
+    }
+    let (changed, patched) = (tree(TRICKY), tree(TRICKY));
+    let diff = replace(&patched, &[&["-n"], words].concat());
+    assert_eq!(diff.status.code(), Some(0), "{words:?}: {}", stderr(&diff));
+    let patch = changed.path().with_extension("patch");
+    fs::write(&patch, &diff.stdout).unwrap();
+
+    assert_eq!(replace(&changed, words).status.code(), Some(0));
+    let applied =
+        Command::new(program).args(apply).arg(&patch).current_dir(&patched).output().unwrap();
+
+    fs::remove_file(&patch).unwrap();
+    let said = String::from_utf8_lossy(&applied.stderr);
+    assert!(applied.status.success(), "{words:?}: {said}");
+    for (name, _) in TRICKY {
+        let (want, got) = (changed.path().join(name), patched.path().join(name));
+        assert_eq!(fs::read(want).unwrap(), fs::read(got).unwrap(), "{name}: {said}");
+    }
+}
+
+const CHANGES: &[&[&str]] = &[
+    &["old", "new"],
+    &["-e", "^", "> "],
+    &["-e", "-U", r"old\r?\n", ""],
+    &["-e", "-U", r"\r?\n", r"\r\n\r\n"],
+    &["-e", "-U", r"\z", "the end"],
+    &["-e", "-U", "(?s)old.*", r"one\ntwo"],
+];
+
+#[test]
+fn patch_makes_of_a_dry_run_what_the_run_makes() {
+    for words in CHANGES {
+        applied_by("patch", &["-p0", "--no-backup-if-mismatch", "-i"], words);
+    }
+}
+
+#[test]
+fn git_apply_makes_of_a_dry_run_what_the_run_makes() {
+    for words in CHANGES {
+        applied_by("git", &["apply", "-p0"], words);
+    }
+}
+
+#[test]
+fn a_link_is_shown_by_the_file_it_leads_to() {
+    let root = tree(&[("real/a", b"old\n")]);
+    std::os::unix::fs::symlink("real/a", root.path().join("link")).unwrap();
+
+    let output = replace(&root, &["-n", "old", "new", "link"]);
+
+    assert!(stdout(&output).starts_with("--- real/a\n"), "{}", stdout(&output));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_a_dry_run_quietly() {
+    let root = tempfile::tempdir().unwrap();
+    let line = "old ".repeat(1000);
+    for number in 0..500 {
+        fs::write(root.path().join(number.to_string()), &line).unwrap();
+    }
+    let mut child = command(&root, &["-n", "old", "new"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(first, "--- 0\n");
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_stop_a_change() {
+    let root = tree(&[("a", b"old"), ("b", b"old")]);
+    let mut child =
+        command(&root, &["--json", "old", "new"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!((read(&root, "a"), read(&root, "b")), ("new".into(), "new".into()));
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let root = tree(&[("a", b"old\n")]);
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+
+    let output = command(&root, &["-n", "old", "new"]).stdout(full).output().unwrap();
+
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        stderr(&output).lines().last(),
+        Some("silkmill: failed to write to stdout: No space left on device (os error 28)")
+    );
+}
+
+#[test]
+fn an_interrupt_before_the_commit_changes_nothing() {
+    // `a` is staged at once. `b` keeps its worker busy for long enough to interrupt the run: every
+    // character of it is a match that is found only after looking at all that follow.
+    let root = tree(&[("a", b"x\n"), ("b", &[b'A'; 50_000])]);
+    let mut child = command(&root, &["-e", ".*[^A-Z]|[A-Z]", "_"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while names(&root).len() == 2 {
+        assert!(started.elapsed() < PATIENCE, "nothing was staged");
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before it was interrupted");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "silkmill: interrupted: nothing was changed\n");
+    assert_eq!(stdout(&output), "");
+    assert_eq!((read(&root, "a"), names(&root)), ("x\n".into(), vec!["a".into(), "b".into()]));
+}
+
+#[test]
+fn stats_say_whether_more_workers_would_help() {
+    let root = tree(&[("a", b"old")]);
+
+    let output = replace(&root, &["--stats", "old", "new"]);
+
+    assert!(stderr(&output).contains("silkmill: 1 task on 1 worker;"), "{}", stderr(&output));
+}
+
+#[test]
+fn help_shows_examples_and_exit_codes() {
+    let help = stdout(&silkmill().args(["replace", "--help"]).output().unwrap());
+
+    assert!(help.contains("Examples:\n") && help.contains("Exit status: 0"), "{help}");
+}
