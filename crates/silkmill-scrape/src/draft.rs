@@ -2,7 +2,7 @@
 //!
 //! [`Draft`] is what `html5ever` writes to. When parsing ends, [`Draft::freeze`] walks it once and
 //! lays it out as a [`Document`]. It counts what it stores, and leaves the limits to
-//! [`crate::parse`].
+//! [`crate::gate`]. The nodes and their links are in [`store`].
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell, RefMut};
@@ -11,7 +11,11 @@ use html5ever::interface::{ElemName, ElementFlags, NodeOrText, QuirksMode, TreeS
 use html5ever::tendril::StrTendril;
 use html5ever::{Attribute as Markup, LocalName, Namespace, QualName, local_name, ns};
 
-use crate::document::{Attribute, Document, Kind, NONE, Node, NodeId};
+use crate::document::{Document, Kind, NONE, NodeId};
+
+use store::Store;
+
+mod store;
 
 /// Most attributes of one element; the rest are dropped. Pages in the wild stay below a hundred.
 pub(crate) const ATTRIBUTES_MAX: usize = 256;
@@ -39,36 +43,6 @@ impl ElemName for &Name {
     }
 }
 
-#[derive(Debug)]
-struct Draftnode {
-    kind: Kind,
-    name: LocalName,
-    parent: NodeId,
-    first_child: NodeId,
-    last_child: NodeId,
-    previous: NodeId,
-    next: NodeId,
-    /// An element: the range of its attributes. A text or comment: its first and last chunk.
-    content: (u32, u32),
-}
-
-/// A run of text. A text node is a chain of them, because the parser may come back to an old one.
-#[derive(Debug)]
-struct Chunk {
-    start: u32,
-    end: u32,
-    next: u32,
-}
-
-#[derive(Debug, Default)]
-struct Store {
-    nodes: Vec<Draftnode>,
-    chunks: Vec<Chunk>,
-    text: String,
-    attributes: Vec<Attribute>,
-    values: String,
-}
-
 /// Where `html5ever` builds the tree.
 #[derive(Debug)]
 pub(crate) struct Draft {
@@ -79,6 +53,7 @@ pub(crate) struct Draft {
     head_title_is_closed: Cell<bool>,
     /// Nodes looked at while moving children, and attributes compared: work beyond the tokens.
     extra_work: Cell<u64>,
+    /// A second `<body>` tag had attributes that did not fit.
     dropped: Cell<bool>,
 }
 
@@ -159,200 +134,6 @@ impl Draft {
     }
 }
 
-impl Store {
-    fn node(&mut self, id: NodeId) -> &mut Draftnode {
-        &mut self.nodes[id as usize]
-    }
-
-    fn create(&mut self, kind: Kind, name: LocalName, content: (u32, u32)) -> NodeId {
-        let id = self.nodes.len() as NodeId;
-        self.nodes.push(Draftnode {
-            kind,
-            name,
-            parent: NONE,
-            first_child: NONE,
-            last_child: NONE,
-            previous: NONE,
-            next: NONE,
-            content,
-        });
-        id
-    }
-
-    fn create_text(&mut self, kind: Kind, text: &str) -> NodeId {
-        let chunk = self.chunk(text);
-        self.create(kind, local_name!(""), (chunk, chunk))
-    }
-
-    fn chunk(&mut self, text: &str) -> u32 {
-        let start = self.text.len() as u32;
-        self.text.push_str(text);
-        self.chunks.push(Chunk { start, end: self.text.len() as u32, next: NONE });
-        self.chunks.len() as u32 - 1
-    }
-
-    /// Adds to a text node: in place when nothing was written since, else as a new chunk.
-    fn extend_text(&mut self, id: NodeId, text: &str) {
-        let last = self.node(id).content.1;
-        if self.chunks[last as usize].end == self.text.len() as u32 {
-            self.text.push_str(text);
-            self.chunks[last as usize].end = self.text.len() as u32;
-        } else {
-            let chunk = self.chunk(text);
-            self.chunks[last as usize].next = chunk;
-            self.node(id).content.1 = chunk;
-        }
-    }
-
-    fn push_attribute(&mut self, attribute: &Markup) {
-        let name = match &attribute.name.prefix {
-            Some(prefix) if !prefix.is_empty() => {
-                LocalName::from(format!("{prefix}:{}", attribute.name.local))
-            }
-            _ => attribute.name.local.clone(),
-        };
-        let start = self.values.len() as u32;
-        self.values.push_str(&attribute.value);
-        self.attributes.push(Attribute { name, value: (start, self.values.len() as u32) });
-    }
-
-    /// The attributes of an element lie together, so the old ones are repeated at the end.
-    fn add_attributes(&mut self, id: NodeId, added: &[Markup]) {
-        let (start, end) = self.node(id).content;
-        let new_start = self.attributes.len() as u32;
-        for index in start..end {
-            let &Attribute { ref name, value } = &self.attributes[index as usize];
-            let name = name.clone();
-            self.attributes.push(Attribute { name, value });
-        }
-        for attribute in added {
-            self.push_attribute(attribute);
-        }
-        self.node(id).content = (new_start, self.attributes.len() as u32);
-    }
-
-    fn append(&mut self, parent: NodeId, child: NodeId) {
-        let last = std::mem::replace(&mut self.node(parent).last_child, child);
-        let node = self.node(child);
-        node.parent = parent;
-        node.previous = last;
-        match last {
-            NONE => self.node(parent).first_child = child,
-            _ => self.node(last).next = child,
-        }
-    }
-
-    fn insert_before(&mut self, sibling: NodeId, child: NodeId) {
-        let &mut Draftnode { parent, previous, .. } = self.node(sibling);
-        self.node(sibling).previous = child;
-        let node = self.node(child);
-        node.parent = parent;
-        node.previous = previous;
-        node.next = sibling;
-        match previous {
-            NONE => self.node(parent).first_child = child,
-            _ => self.node(previous).next = child,
-        }
-    }
-
-    fn detach(&mut self, id: NodeId) {
-        let node = self.node(id);
-        let (parent, previous, next) = (node.parent, node.previous, node.next);
-        (node.parent, node.previous, node.next) = (NONE, NONE, NONE);
-        if parent == NONE {
-            return;
-        }
-        match previous {
-            NONE => self.node(parent).first_child = next,
-            _ => self.node(previous).next = next,
-        }
-        match next {
-            NONE => self.node(parent).last_child = previous,
-            _ => self.node(next).previous = previous,
-        }
-    }
-
-    /// Adds text after `last`, a child of the same parent, without making two texts neighbours.
-    fn extends(&mut self, last: NodeId, text: &str) -> bool {
-        let is_text = last != NONE && self.node(last).kind == Kind::Text;
-        if is_text {
-            self.extend_text(last, text);
-        }
-        is_text
-    }
-
-    /// Walks the tree in document order with its links alone: no stack, no recursion.
-    fn lay_out(&self, document: &mut Document) {
-        let mut parent = NONE;
-        let mut previous = NONE;
-        let mut draft = Document::ROOT;
-        loop {
-            let id = document.nodes.len() as NodeId;
-            let node = self.laid_out(draft, parent, previous, document);
-            document.nodes.push(node);
-            let node = &self.nodes[draft as usize];
-            if node.first_child != NONE {
-                (parent, previous, draft) = (id, NONE, node.first_child);
-                continue;
-            }
-            let mut closed = id;
-            loop {
-                close(document, closed);
-                let node = &self.nodes[draft as usize];
-                if node.parent == NONE {
-                    return;
-                }
-                if node.next != NONE {
-                    (previous, draft) = (closed, node.next);
-                    break;
-                }
-                draft = node.parent;
-                closed = parent;
-                parent = document.nodes[closed as usize].parent;
-            }
-        }
-    }
-}
-
-impl Store {
-    fn laid_out(&self, draft: NodeId, parent: NodeId, previous: NodeId, to: &mut Document) -> Node {
-        let node = &self.nodes[draft as usize];
-        let arena = if node.kind == Kind::Comment { &mut to.comments } else { &mut to.text };
-        let start = arena.len() as u32;
-        if matches!(node.kind, Kind::Text | Kind::Comment) {
-            let mut next = node.content.0;
-            while next != NONE {
-                let chunk = &self.chunks[next as usize];
-                arena.push_str(&self.text[chunk.start as usize..chunk.end as usize]);
-                next = chunk.next;
-            }
-        }
-        Node {
-            kind: node.kind,
-            name: node.name.clone(),
-            parent,
-            previous_sibling: previous,
-            end: NONE,
-            text: (start, arena.len() as u32),
-            attributes: match node.kind {
-                Kind::Html | Kind::Foreign => node.content,
-                _ => (0, 0),
-            },
-        }
-    }
-}
-
-/// Marks the end of a subtree, and of its text.
-fn close(document: &mut Document, id: NodeId) {
-    let end = document.nodes.len() as NodeId;
-    let text_end = document.text.len() as u32;
-    let node = &mut document.nodes[id as usize];
-    node.end = end;
-    if node.kind != Kind::Comment {
-        node.text.1 = text_end;
-    }
-}
-
 impl TreeSink for Draft {
     type Handle = Handle;
     type Output = Draft;
@@ -375,11 +156,10 @@ impl TreeSink for Draft {
     fn create_element(&self, name: QualName, attributes: Vec<Markup>, _: ElementFlags) -> Handle {
         let mut store = self.store();
         let start = store.attributes.len() as u32;
-        for attribute in attributes.iter().take(ATTRIBUTES_MAX) {
+        for attribute in &attributes {
             store.push_attribute(attribute);
         }
         self.extra_work.set(self.extra_work.get() + attributes.len() as u64);
-        self.dropped.set(self.dropped.get() || attributes.len() > ATTRIBUTES_MAX);
         let kind = if name.ns == ns!(html) { Kind::Html } else { Kind::Foreign };
         let end = store.attributes.len() as u32;
         let id = store.create(kind, name.local.clone(), (start, end));

@@ -31,7 +31,7 @@ const WORK_MAX: u64 = 1 << 29;
 /// What it costs to compare one attribute of two formatting elements: both are copied and sorted.
 const ATTRIBUTE_CLONE_WORK: u64 = 32;
 
-/// Nodes created between two exact counts of the open ones.
+/// Most nodes created between two counts of the open elements.
 const COUNT_EVERY: u32 = 64;
 
 /// Passes tokens to the tree construction, and knows what they cost.
@@ -40,11 +40,11 @@ pub(crate) struct Gate {
     stored_max: usize,
     tokens: Cell<u64>,
     work: Cell<u64>,
-    /// The last exact count of what is open, and the number of nodes at that time.
+    /// At most so much was open at the last count, and there were so many nodes.
     open: Cell<u32>,
     formatting: Cell<u32>,
     counted_at: Cell<u32>,
-    /// The number of nodes at which the next count is due.
+    /// The number of nodes at which the next exact count is due.
     count_due: Cell<u32>,
     /// The budget is spent, and the rest of the page is dropped.
     cut: Cell<bool>,
@@ -117,15 +117,11 @@ impl Gate {
         if self.nodes() < self.count_due.get() {
             return;
         }
-        let count = OpenCount::of(&self.builder, self.nodes() - 1);
-        let Some((open, formatting)) = count.exact() else {
+        let Some((open, formatting)) = self.count().exact() else {
             // A void element is not open, so it does not tell where the open ones end.
             return;
         };
-        self.charge(u64::from(open + formatting));
-        self.open.set(open);
-        self.formatting.set(formatting);
-        self.counted_at.set(self.nodes());
+        self.set_count(open, formatting);
         let room = OPEN_ELEMENTS_MAX
             .saturating_sub(open)
             .min(FORMATTING_ELEMENTS_MAX.saturating_sub(formatting));
@@ -134,6 +130,26 @@ impl Gate {
             self.flattened.set(true);
             self.close(name, line);
         }
+    }
+
+    /// Keeps the upper bounds close to the truth where no element is opened for long.
+    fn refresh_bounds(&self) {
+        if self.nodes() - self.counted_at.get() >= COUNT_EVERY {
+            let total = self.count().total();
+            self.set_count(total, total);
+        }
+    }
+
+    fn count(&self) -> OpenCount {
+        let count = OpenCount::of(&self.builder, self.nodes() - 1);
+        self.charge(count.total().into());
+        count
+    }
+
+    fn set_count(&self, open: u32, formatting: u32) {
+        self.open.set(open);
+        self.formatting.set(formatting);
+        self.counted_at.set(self.nodes());
     }
 
     fn close(&self, name: LocalName, line: u64) {
@@ -181,6 +197,7 @@ impl TokenSink for Gate {
         if let (Some(name), true, TokenSinkResult::Continue) = (opened, created > 0, &result) {
             self.bound_open_elements(name, line);
         }
+        self.refresh_bounds();
         result
     }
 
@@ -213,6 +230,11 @@ impl OpenCount {
     fn exact(&self) -> Option<(u32, u32)> {
         let open = self.newest_at.get()?;
         Some((open, self.seen.get() - open - 1))
+    }
+
+    /// An upper bound of either.
+    fn total(&self) -> u32 {
+        self.seen.get() - 1
     }
 }
 

@@ -252,6 +252,26 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_long_page_is_read_whole() {
+        let shapes = [
+            ("<pre>", "line of text<br>\n"),
+            ("<div>", "<img src=a alt=b>"),
+            ("<div>", "<!-- comment -->"),
+            ("<div>", "x</i><!---->"),
+            ("<div>", "<p class=a><b id=c>x</b> <a href=y title=z>y</a>"),
+            ("<table>", "<tr class=a><td>1<td><b>2</b>"),
+            ("<ul>", "<li><a href=x><span>y</span></a>"),
+            ("<svg>", "<path d=x /><g><title>y</title></g>"),
+            ("<select>", "<option value=x>y"),
+        ];
+        for (open, part) in shapes {
+            let depth = "<div>".repeat(100);
+            let document = parse_all(&format!("{depth}{open}{}", part.repeat(50_000)));
+            assert!(!document.truncated, "{part}");
+        }
+    }
+
+    #[test]
     fn elements_beyond_the_depth_become_siblings() {
         let document = parse_all(&("<div>".repeat(1000) + "<p>x"));
         let elements = document.descendants(Document::ROOT).filter(|&id| document.is_element(id));
