@@ -1,7 +1,8 @@
 //! The end of the process waits for threads that are no daemons.
 //!
 //! `main` that returns, `main` that returns an error, and [`std::process::exit`] all end in C's `exit`, which calls what
-//! was given to `atexit`; std has no such hook. A process that is killed or aborts waits for nobody.
+//! was given to `atexit`; std has no such hook. A process that is killed or aborts waits for nobody. One that is ended
+//! from two threads has a trap, which `Builder::daemon` tells of.
 
 use std::sync::Once;
 

@@ -152,7 +152,11 @@ impl Builder {
         self
     }
 
-    /// Whether the thread ends with the process. If not (the default) the process waits for it.
+    /// Whether the thread ends with the process. If not (the default) the process waits for it, when `main` returns and
+    /// when any thread calls [`std::process::exit`].
+    ///
+    /// std lets one thread end the process and parks every other that tries: so a thread that is no daemon and calls
+    /// `exit` once `main` has returned is waited for in vain. Let it return instead.
     pub fn daemon(mut self, daemon: bool) -> Self {
         self.daemon = daemon;
         self
