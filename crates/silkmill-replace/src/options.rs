@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::edit::{EDITED_SIZE_MAX, TooLarge, edit};
 use crate::error::Error;
 use crate::pattern::{Case, Pattern, Syntax};
 use crate::walk::Filter;
@@ -50,6 +51,32 @@ impl Options {
     /// Options to replace `old` with `new`: bytes, and text if they are to be a regex.
     pub fn builder(old: impl Into<Vec<u8>>, new: impl Into<Vec<u8>>) -> OptionsBuilder {
         OptionsBuilder { old: old.into(), new: new.into(), ..OptionsBuilder::default() }
+    }
+
+    /// What `text` becomes, as a file that holds it would: `None` when nothing in it is replaced. Paths, filters and the
+    /// rules for files that are no text do not matter here.
+    ///
+    /// ```
+    /// use silkmill_replace::Options;
+    ///
+    /// let options = Options::builder(r"(\w+)@old", "$1@new").regex(true).build()?;
+    /// assert_eq!(options.edit(b"ada@old")?.as_deref(), Some(&b"ada@new"[..]));
+    /// assert_eq!(options.edit(b"nobody")?, None);
+    /// # Ok::<(), silkmill_replace::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When it would become longer than 2 GiB.
+    pub fn edit(&self, text: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let mut edited = Vec::new();
+        let cache = &mut self.pattern.cache();
+        let most = self.file_replacements_max;
+        let count = edit(&self.pattern, cache, text, most, &mut edited, |_| ());
+        let count = count.map_err(|TooLarge| {
+            let size = edited.len() as u64;
+            Error::too_large("the text".as_ref(), size, EDITED_SIZE_MAX as u64)
+        })?;
+        Ok((count > 0).then_some(edited))
     }
 
     /// Whether every match reads as its replacement already: then a run looks at no file.

@@ -19,12 +19,17 @@ pub(crate) fn scraped(row: &Row, to: &mut Vec<u8>) {
     if let Some(error) = &row.error {
         return write_row(to, &[&row.url, &format!("ERR {error}")]);
     }
-    let fields: Vec<String> =
-        row.fields.iter().map(|(_, values)| values.join(BETWEEN_VALUES)).collect();
+    let fields: Vec<String> = row.fields.iter().map(|(_, values)| in_one_line(values)).collect();
     let title = row.title.as_deref().unwrap_or_default();
     let columns: Vec<&str> =
         [row.url.as_str(), title].into_iter().chain(fields.iter().map(String::as_str)).collect();
     write_row(to, &columns);
+}
+
+/// Values for the eye: white space, of which pages have plenty between their tags, is collapsed as in a browser.
+fn in_one_line(values: &[String]) -> String {
+    let collapse = |value: &String| value.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    values.iter().map(collapse).collect::<Vec<_>>().join(BETWEEN_VALUES)
 }
 
 /// Columns between tabs, then a line end. A control character in a column becomes a space.
@@ -62,14 +67,14 @@ mod tests {
             status: Some(404),
             title: Some("Not here".to_owned()),
             fields: vec![
-                ("price".to_owned(), vec!["1".to_owned(), "2".to_owned()]),
+                ("price".to_owned(), vec!["1".to_owned(), "\n  2 and\t3 ".to_owned()]),
                 ("none".to_owned(), Vec::new()),
             ],
             ..Row::default()
         };
 
         assert_eq!(line(fetched, &row), "404\thttp://a/\n");
-        assert_eq!(line(scraped, &row), "http://a/\tNot here\t1 | 2\t\n");
+        assert_eq!(line(scraped, &row), "http://a/\tNot here\t1 | 2 and 3\t\n");
     }
 
     #[test]

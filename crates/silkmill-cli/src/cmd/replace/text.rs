@@ -63,7 +63,8 @@ fn words(summary: &Summary, dry_run: bool) -> String {
     }
     let seen = count(summary.files_seen, "file");
     let mut words = if summary.replacements == 0 {
-        format!("no match in {seen}")
+        let nothing = if summary.files_failed == 0 { "no match" } else { "nothing replaced" };
+        format!("{nothing} in {seen}")
     } else {
         let made = count(summary.replacements, "replacement");
         let changed = count(summary.files_changed, "file");
