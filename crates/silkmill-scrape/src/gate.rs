@@ -13,6 +13,7 @@ use html5ever::{LocalName, local_name};
 
 use crate::document::{Document, NodeId};
 use crate::draft::{ATTRIBUTES_MAX, Draft, Handle};
+use crate::parse::PIECE_BYTES_MAX;
 
 /// Most elements open at once. A deeper one is closed where it opens, so that it keeps its place
 /// and its attributes but what follows becomes its sibling. Blink has the same limit.
@@ -26,7 +27,10 @@ pub(crate) const NODES_MAX: u32 = 1 << 19;
 
 /// Most work for one page. A unit is one look at an open element, an attribute or a node, which
 /// takes one to three nanoseconds.
-const WORK_MAX: u64 = 1 << 29;
+const WORK_MAX: u64 = 1 << 28;
+
+/// Most attributes of a tag that are not charged while the tag is still being read.
+const PIECE_ATTRIBUTES: u64 = PIECE_BYTES_MAX as u64;
 
 /// What it costs to compare one attribute of two formatting elements: both are copied and sorted.
 const ATTRIBUTE_CLONE_WORK: u64 = 32;
@@ -104,7 +108,8 @@ impl Gate {
     /// each other, and those of a formatting element will be with every other's.
     fn charge_attributes(&self, tag: &Tag) {
         let attributes = tag.attrs.len() as u64;
-        let mut work = attributes * attributes / 2;
+        let uncharged = attributes.min(PIECE_ATTRIBUTES);
+        let mut work = uncharged * uncharged / 2;
         if tag.kind == TagKind::StartTag && is_formatting(&tag.name) {
             self.formatting.set(self.formatting.get() + 1);
             work += u64::from(self.formatting.get()) * attributes * ATTRIBUTE_CLONE_WORK;

@@ -26,7 +26,7 @@ const STORED_FACTOR_MAX: usize = 3;
 const STORED_FLOOR: usize = 64 * 1024;
 
 /// Most bytes handed to the tokenizer at a time: the budget is looked at in between.
-const PIECE_BYTES_MAX: usize = 4 * 1024;
+pub(crate) const PIECE_BYTES_MAX: usize = 4 * 1024;
 
 /// The work of feeding a piece, however short.
 const PIECE_WORK: u64 = 128;
