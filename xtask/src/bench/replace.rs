@@ -10,7 +10,6 @@ use anyhow::{Context, ensure};
 
 use super::{Case, Contender, ROUNDS, is_installed, shell, silkmill, time};
 use crate::corpus::{self, NEEDLE};
-use crate::root;
 
 /// As long as the needle, and in no tree.
 const OTHER: &str = "kzzlloc";
@@ -46,10 +45,11 @@ fn tree() -> anyhow::Result<PathBuf> {
     if let Some(tree) = std::env::var_os(CORPUS) {
         return Ok(tree.into());
     }
-    let tree = root().join("target/corpus");
+    // Not below this repository, which ignores what it builds, and so would some of the peers.
+    let tree = std::env::temp_dir().join("silkmill-corpus");
     if !tree.exists() {
         println!(
-            "making a tree in target/corpus; set {CORPUS} to use another, which is changed and put back"
+            "making a tree in {tree:?}; set {CORPUS} to use another, which is changed and put back"
         );
         corpus::make(&tree)?;
     }
@@ -87,7 +87,7 @@ fn sides(tree: &Path) -> anyhow::Result<Vec<(Contender, Replace)>> {
         );
     }
     if is_installed("fastmod", "cargo install fastmod") {
-        pipeline("fastmod --accept-all -F", "fastmod --accept-all --no-ignore -F OLD NEW .");
+        pipeline("fastmod --accept-all -F", "fastmod --accept-all -F OLD NEW .");
     }
     if !rg {
         pipeline("grep -rlZ | xargs -0 sed -i", "grep -rlZF OLD . | xargs -0 sed -i s/OLD/NEW/g");
