@@ -60,7 +60,7 @@ fn sides(tree: &Path) -> anyhow::Result<Vec<(Contender, Replace)>> {
     let silkmill = silkmill()?;
     let ours = tree.to_owned();
     let mut sides: Vec<(Contender, Replace)> = vec![(
-        Contender::new("silkmill replace (flushed, all or nothing)"),
+        Contender::new("silkmill replace (flushed)"),
         Box::new(move |old, new| {
             let mut command = Command::new(&silkmill);
             command.args(["replace", "--no-ignore", "-q", old, new, "."]).current_dir(&ours);
