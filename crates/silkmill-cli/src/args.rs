@@ -1,16 +1,29 @@
 //! The words a person may type, as typed. What they mean is decided by the commands.
 
 mod fetch;
+mod field;
 mod replace;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use crate::args::fetch::{FetchArgs, Format, ListArgs, Method, ScrapeArgs};
+pub(crate) use crate::args::field::FieldSpec;
 pub(crate) use crate::args::replace::ReplaceArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  silkmill demo                             see it all on a sandbox, without a network
+  silkmill replace -n colour color docs     show what would change, as a diff
+  silkmill replace colour color docs        change it
+  silkmill fetch -i urls.txt                the status of every URL of a list
+  silkmill scrape -i urls.txt -o rows.jsonl the title of every page, with all that is known of it
+
+`silkmill COMMAND --help` has more.";
 
 /// Runs I/O-bound work on many threads and loses nothing.
 #[derive(Debug, Parser)]
 #[command(name = "silkmill", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::When;
+use super::field::FieldArgs;
 
 /// More threads than this are a slip of the finger.
 const WORKERS_MAX: i64 = 10_000;
@@ -31,10 +32,9 @@ pub(crate) struct FetchArgs {
 
 /// Ask for every URL and print the title and fields of its page, one row a URL.
 ///
-/// Every line of the input gives exactly one row: URL<TAB>TITLE and one more column for each field,
-/// those of --xpath first, or URL<TAB>ERR kind: message. Several values of a field are separated by
-/// " | ". What would break a row, a tab or a line end in a value, is printed as a space; --format
-/// jsonl keeps it.
+/// Every line of the input gives exactly one row: URL<TAB>TITLE and one more column for each field, in
+/// the order given, or URL<TAB>ERR kind: message. Several values of a field are separated by " | ",
+/// and white space in them is collapsed; --format jsonl keeps it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -44,13 +44,8 @@ Examples:
 Exit: 0 every row has a response, 1 some rows are errors, 2 usage or set-up error, 130 interrupted.
 A reader that closes our output ends the run quietly, with 0.")]
 pub(crate) struct ScrapeArgs {
-    /// A field: an XPath 1.0 expression, named by what stands before "=" [repeatable]
-    #[arg(long, value_name = "[NAME=]EXPR")]
-    pub(crate) xpath: Vec<String>,
-
-    /// A field: a CSS selector; SELECTOR@attr gives an attribute [repeatable]
-    #[arg(long, value_name = "[NAME=]SELECTOR")]
-    pub(crate) css: Vec<String>,
+    #[command(flatten)]
+    pub(crate) fields: FieldArgs,
 
     #[command(flatten)]
     pub(crate) list: ListArgs,

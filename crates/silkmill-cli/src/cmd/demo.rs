@@ -39,7 +39,7 @@ const NEXT: &str = "
 Both jobs ran through the code of the real commands. Try them on something of yours:
   silkmill replace -n OLD NEW             show what would change below this folder, as a diff
   silkmill replace OLD NEW                change it
-  silkmill scrape https://example.org/    status and title of a page, or of a list with -i FILE
+  silkmill scrape https://example.org/    the title of a page, or of every page of a list: -i FILE
   silkmill fetch -i urls.txt -o rows.jsonl
   silkmill --help
 ";

@@ -1,0 +1,78 @@
+//! The words `--xpath` and `--css`, whose order among each other counts: it is that of the columns.
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+
+/// A field as typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FieldSpec {
+    XPath(String),
+    Css(String),
+}
+
+/// The fields in the order in which they were typed. Derived options of two names cannot keep it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FieldArgs(pub(crate) Vec<FieldSpec>);
+
+impl Args for FieldArgs {
+    fn augment_args(command: Command) -> Command {
+        let xpath = Arg::new("xpath")
+            .long("xpath")
+            .value_name("[NAME=]EXPR")
+            .action(ArgAction::Append)
+            .help(
+                "A field: an XPath 1.0 expression, named by what stands before \"=\" [repeatable]",
+            );
+        let css = Arg::new("css")
+            .long("css")
+            .value_name("[NAME=]SELECTOR")
+            .action(ArgAction::Append)
+            .help("A field: a CSS selector; SELECTOR@attr gives an attribute [repeatable]");
+        command.arg(xpath).arg(css)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        FieldArgs::augment_args(command)
+    }
+}
+
+impl FromArgMatches for FieldArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<FieldArgs, clap::Error> {
+        let mut typed = placed(matches, "xpath", FieldSpec::XPath);
+        typed.extend(placed(matches, "css", FieldSpec::Css));
+        typed.sort_by_key(|(place, _)| *place);
+        Ok(FieldArgs(typed.into_iter().map(|(_, spec)| spec).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = FieldArgs::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The values of one option with their places on the command line.
+fn placed(
+    matches: &ArgMatches,
+    id: &str,
+    spec: fn(String) -> FieldSpec,
+) -> Vec<(usize, FieldSpec)> {
+    let places = matches.indices_of(id).into_iter().flatten();
+    let values = matches.get_many::<String>(id).into_iter().flatten();
+    places.zip(values).map(|(place, value)| (place, spec(value.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_keep_the_order_in_which_they_were_typed() {
+        let command = FieldArgs::augment_args(Command::new("test"));
+        let words = ["test", "--css", "a", "--xpath=//b", "--css=c"];
+
+        let fields = FieldArgs::from_arg_matches(&command.get_matches_from(words)).unwrap();
+
+        let (css, xpath) =
+            (|s: &str| FieldSpec::Css(s.into()), |s: &str| FieldSpec::XPath(s.into()));
+        assert_eq!(fields.0, [css("a"), xpath("//b"), css("c")]);
+    }
+}
