@@ -1,6 +1,6 @@
 //! Fetches URLs and reads what they say.
 //!
-//! [`run`] takes [`Input`]s, asks for each address on one of many threads, and hands a [`Row`] for
+//! [`run()`] takes [`Input`]s, asks for each address on one of many threads, and hands a [`Row`] for
 //! every input to a closure on the caller's thread: the status, the title and fields if they were
 //! asked for, or an error that says what went wrong and when. A row comes whatever the server
 //! does, and no server can make it cost more than the time and memory that [`Options`] allow.

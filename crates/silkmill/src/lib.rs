@@ -9,7 +9,7 @@
 //! * [`ThreadPoolExecutor`]: a bounded number of threads that run closures and hand out [`Future`]s, with a queue that
 //!   can hold submitters back, cancellation of what has not started, and a [shutdown](ThreadPoolExecutor::shutdown)
 //!   that says what is left. [`map`](ThreadPoolExecutor::map) runs one function over many items, lazily.
-//! * [`wait`] and [`as_completed`], for many futures at once. A future can also be `.await`ed, on any runtime.
+//! * [`wait()`] and [`as_completed`], for many futures at once. A future can also be `.await`ed, on any runtime.
 //! * [`Stats::advice`]: whether the tasks waited or computed, measured, and so whether more workers would help.
 //!
 //! ```

@@ -1,4 +1,4 @@
-//! Waiting for several futures: [`wait`] and [`as_completed`].
+//! Waiting for several futures: [`wait()`] and [`as_completed`].
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,7 +9,7 @@ use crate::future::Future;
 use crate::sync::{Condvar, Deadline, Mutex};
 use crate::worker;
 
-/// When [`wait`] has waited enough.
+/// When [`wait()`] has waited enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReturnWhen {
     /// One future is done.
@@ -20,7 +20,7 @@ pub enum ReturnWhen {
     All,
 }
 
-/// The futures given to [`wait`], parted into those that are done and the rest, each in the order given.
+/// The futures given to [`wait()`], parted into those that are done and the rest, each in the order given.
 #[derive(Debug)]
 pub struct Waited<'a, T> {
     /// These have a result that can be read without waiting.
