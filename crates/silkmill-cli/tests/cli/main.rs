@@ -2,14 +2,40 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod demo;
 mod replace;
 mod scrape;
 
-use std::process::Command;
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+/// Whoever takes so long hangs.
+const FAR_TOO_LONG: Duration = Duration::from_secs(60);
 
 /// The binary under test.
 fn silkmill() -> Command {
     Command::new(env!("CARGO_BIN_EXE_silkmill"))
+}
+
+/// Waits for the child, but not for ever.
+fn wait(child: &mut Child) -> ExitStatus {
+    let since = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if since.elapsed() > FAR_TOO_LONG {
+            child.kill().unwrap();
+            panic!("the process hangs");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Types ^C, by the shell's own `kill`: not every machine has the program.
+fn interrupt(child: &Child) {
+    let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status();
+    assert!(kill.unwrap().success());
 }
 
 #[test]

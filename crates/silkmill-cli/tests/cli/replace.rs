@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::silkmill;
+use crate::{interrupt, silkmill};
 
 /// How long a test waits for what happens within milliseconds, before it calls it a hang.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -399,7 +399,7 @@ fn an_interrupt_before_the_commit_changes_nothing() {
         std::thread::sleep(Duration::from_millis(1));
     }
 
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    interrupt(&child);
 
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));

@@ -2,16 +2,13 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use silkmill_testkit::{Reply, Request, Server};
 
-use crate::silkmill;
-
-/// A process that takes longer hangs.
-const FAR_TOO_LONG: Duration = Duration::from_secs(30);
+use crate::{FAR_TOO_LONG, interrupt, silkmill, wait};
 
 fn site(request: &Request) -> Reply {
     match request.path() {
@@ -51,25 +48,6 @@ fn with_input(command: &mut Command, input: &[u8]) -> Output {
         .unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     child.wait_with_output().unwrap()
-}
-
-fn wait(child: &mut Child) -> ExitStatus {
-    let since = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if since.elapsed() > FAR_TOO_LONG {
-            child.kill().unwrap();
-            panic!("the process hangs");
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn interrupt(child: &Child) {
-    let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status();
-    assert!(kill.unwrap().success());
 }
 
 #[test]

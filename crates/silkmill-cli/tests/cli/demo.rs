@@ -1,0 +1,49 @@
+//! `silkmill demo`, with a folder for temporary files of its own, to see what it leaves there.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::{FAR_TOO_LONG, interrupt, silkmill, wait};
+
+fn is_empty(folder: &Path) -> bool {
+    folder.read_dir().unwrap().next().is_none()
+}
+
+#[test]
+fn it_shows_both_jobs_and_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+
+    let output = silkmill().arg("demo").env("TMPDIR", temporary.path()).output().unwrap();
+
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{shown}");
+    for line in ["replace 20,300 words in 2,000 files", "scrape the titles of 300 pages"] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    // Whatever the machine, 300 answers of 50 ms one after the other are waited for.
+    assert!(shown.contains("more workers help, up to about "), "{shown}");
+    assert!(is_empty(temporary.path()));
+}
+
+#[test]
+fn an_interrupt_ends_it_and_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut child = silkmill()
+        .arg("demo")
+        .env("TMPDIR", temporary.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let since = Instant::now();
+    while is_empty(temporary.path()) {
+        assert!(since.elapsed() < FAR_TOO_LONG, "it makes no sandbox");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+
+    interrupt(&child);
+
+    assert_eq!(wait(&mut child).code(), Some(130));
+    assert!(is_empty(temporary.path()));
+}
