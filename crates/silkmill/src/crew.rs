@@ -10,9 +10,9 @@ use crate::error::{SpawnError, TaskError, TrySubmitError};
 use crate::executor::RunningTask;
 use crate::future::Future;
 use crate::queue::{Pushed, Queue, Refused};
-use crate::stats::{Counters, Stats};
+use crate::stats::{Clock, Counters, Stats};
 use crate::sync::Mutex;
-use crate::task::{Run, Task};
+use crate::task::{Host, Run, Task};
 use crate::thread::Builder;
 use crate::worker;
 
@@ -114,9 +114,11 @@ impl Crew {
 
     /// Starts the worker that the queue has counted in. When that fails and nobody else is left to run what is queued,
     /// the queued tasks end with that error.
-    fn start_worker(self: &Arc<Self>) {
+    pub(crate) fn start_worker(self: &Arc<Self>) {
         if let Err(error) = self.spawn_worker() {
-            for task in self.queue.worker_failed() {
+            self.queue.worker_failed();
+            while let Some(task) = self.queue.take_stranded() {
+                self.counters.count_cancelled();
                 task.fail_claimed(TaskError::no_thread(error.io_error()));
             }
         }
@@ -131,7 +133,7 @@ impl Crew {
             builder = builder.stack_size(bytes);
         }
         let crew = Arc::clone(self);
-        let started = builder.start(move |_| {
+        let started = builder.start(move || {
             crew.seats.lock().push(Arc::clone(&seat));
             worker::work(Arc::clone(&crew), Arc::clone(&seat));
             crew.seats.lock().retain(|other| !Arc::ptr_eq(other, &seat));
@@ -142,42 +144,21 @@ impl Crew {
         Ok(())
     }
 
-    /// Runs a task that the calling worker has claimed.
-    pub(crate) fn run_claimed(
-        &self,
-        task: &dyn Run,
-        seat: &Seat,
-        before_publishing: &mut dyn FnMut(bool),
-    ) {
+    /// Runs a task that the calling worker has claimed out of the queue with [`Queue::pop`].
+    pub(crate) fn run_popped(self: &Arc<Self>, task: &dyn Run, seat: &Seat) {
+        self.run(task, seat, true);
+    }
+
+    /// Runs a task that the calling worker waits for and has claimed in the queue.
+    pub(crate) fn run_on_the_spot(self: &Arc<Self>, task: &dyn Run, seat: &Seat) {
+        self.queue.count_husk();
+        self.run(task, seat, false);
+    }
+
+    fn run(self: &Arc<Self>, task: &dyn Run, seat: &Seat, frees_worker: bool) {
         let outer = seat.busy_since.lock().replace(Instant::now());
         let clock = self.counters.start(task.submitted());
-        task.run_claimed(&mut |panicked| {
-            self.counters.finish(&clock, panicked);
-            *seat.busy_since.lock() = outer;
-            before_publishing(panicked);
-        });
-    }
-
-    /// Runs a task that the calling worker waits for and has claimed out of the queue.
-    pub(crate) fn run_claimed_here(&self, task: &dyn Run) {
-        self.queue.count_husk();
-        let seat = worker::with_pool(|_, seat| Arc::clone(seat));
-        let seat = seat.expect("only a worker of the pool runs a task on the spot");
-        self.run_claimed(task, &seat, &mut |_| ());
-    }
-
-    /// Drops the worker's handle to a task it has run. If a result nobody read goes with it, that is the user's code and
-    /// may take its time: until then the worker is not free after all.
-    pub(crate) fn let_go(self: &Arc<Self>, task: Arc<dyn Run>) {
-        if Arc::strong_count(&task) > 1 || !task.holds_result() {
-            return;
-        }
-        if self.queue.mark_busy() {
-            self.start_worker();
-        }
-        let dropped = std::panic::AssertUnwindSafe(|| drop(task));
-        let _ = std::panic::catch_unwind(dropped);
-        self.queue.mark_free();
+        task.run_claimed(&Working { crew: self, seat, outer, clock, frees_worker });
     }
 
     /// See [`Queue::block`].
@@ -194,14 +175,15 @@ impl Crew {
         task.fail_claimed(TaskError::cancelled());
     }
 
-    /// Cancels everything that is queued, and says how much that was.
+    /// Cancels everything that is queued, one after the other, and says how much that was.
     pub(crate) fn cancel_queued(&self) -> usize {
-        let queued = self.queue.drain();
-        for task in &queued {
+        let mut cancelled = 0;
+        while let Some(task) = self.queue.take_to_cancel() {
             self.counters.count_cancelled();
             task.fail_claimed(TaskError::cancelled());
+            cancelled += 1;
         }
-        queued.len()
+        cancelled
     }
 
     pub(crate) fn running_tasks(&self) -> Vec<RunningTask> {
@@ -226,5 +208,37 @@ impl Crew {
             // A worker does not panic: tasks, callbacks and drops are all caught.
             let _ = handle.join();
         }
+    }
+}
+
+/// A worker at a task.
+struct Working<'a> {
+    crew: &'a Arc<Crew>,
+    seat: &'a Seat,
+    /// Since when the worker runs the task that waits for this one, if one does.
+    outer: Option<Instant>,
+    clock: Clock,
+    /// Whether the worker looks for work next. One that runs a task on the spot goes on with another.
+    frees_worker: bool,
+}
+
+impl Host for Working<'_> {
+    fn ended(&self, panicked: bool) {
+        self.crew.counters.finish(&self.clock, panicked);
+        *self.seat.busy_since.lock() = self.outer;
+        if self.frees_worker {
+            self.crew.queue.mark_free();
+        }
+    }
+
+    fn interlude(&self, f: &mut dyn FnMut()) {
+        if !self.frees_worker {
+            return f();
+        }
+        if self.crew.queue.mark_busy() {
+            self.crew.start_worker();
+        }
+        f();
+        self.crew.queue.mark_free();
     }
 }

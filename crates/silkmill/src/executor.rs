@@ -227,6 +227,8 @@ impl ThreadPoolExecutor {
     /// Takes no more tasks, runs what is queued for as long as `timeout` allows, then cancels the rest and tells what
     /// still runs. Nothing waits for that any more: neither dropping the executor nor the end of the process.
     ///
+    /// Called by a task of the pool it does not wait and cancels nothing: it would be waiting for itself.
+    ///
     /// ```
     /// use std::time::Duration;
     /// use silkmill::ThreadPoolExecutor;
@@ -245,9 +247,15 @@ impl ThreadPoolExecutor {
         if self.wait_for_workers(Deadline::after(timeout)) {
             return ShutdownReport::default();
         }
-        let cancelled = self.crew.cancel_queued();
-        self.crew.abandon();
-        ShutdownReport { running: self.crew.running_tasks(), cancelled }
+        let cancelled = match worker::is_of(&self.crew) {
+            true => 0,
+            false => {
+                self.crew.abandon();
+                self.crew.cancel_queued()
+            }
+        };
+        let workers = self.crew.stats().workers;
+        ShutdownReport { running: self.crew.running_tasks(), cancelled, workers }
     }
 
     fn wait_for_workers(&self, deadline: Deadline) -> bool {
@@ -255,7 +263,7 @@ impl ThreadPoolExecutor {
             return false;
         }
         let ended = self.crew.queue.wait_for_workers(deadline);
-        if ended {
+        if ended && deadline.is_never() {
             self.crew.join_handles();
         }
         ended
@@ -288,12 +296,14 @@ pub struct ShutdownReport {
     pub running: Vec<RunningTask>,
     /// How many tasks were queued, and are cancelled now.
     pub cancelled: usize,
+    /// How many workers have not ended. One may be between two tasks, or dropping what a task left.
+    pub workers: usize,
 }
 
 impl ShutdownReport {
     /// Whether everything had ended in time.
     pub fn is_complete(&self) -> bool {
-        self.running.is_empty() && self.cancelled == 0
+        self.workers == 0 && self.cancelled == 0
     }
 }
 

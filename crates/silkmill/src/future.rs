@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::crew::Crew;
 use crate::error::TaskError;
 use crate::sync::Deadline;
-use crate::task::{Run, Task};
+use crate::task::{Claim, Run, Task};
 use crate::worker;
 
 /// A result that is on its way.
@@ -39,9 +39,13 @@ impl<T: Send + 'static> Future<T> {
 
     /// Waits for the task and returns its value.
     ///
-    /// Called by a worker on a task of its own pool that nobody has started, it runs that task on the spot; on one
-    /// that somebody runs, it lets the pool start another worker meanwhile. So tasks may wait for tasks of their own
-    /// pool, at any depth and with one worker.
+    /// Called by a worker on a task of its own pool that nobody has started, it runs that task on the spot, to a depth
+    /// of 16; on one that somebody runs, it lets the pool start another worker meanwhile, up to 64. So tasks may wait for
+    /// tasks of their own pool with one worker, as deep as the workers' stacks allow. Two pools that wait for each other
+    /// are not helped, nor is a task that waits for itself.
+    ///
+    /// # Panics
+    /// When the future was awaited to its end before, through a reference.
     ///
     /// # Errors
     /// The panic, when the task panicked; or why it never ran: it was cancelled, submitted after the shutdown, or no
@@ -63,16 +67,13 @@ impl<T: Send + 'static> Future<T> {
     }
 
     fn result_until(self, deadline: Deadline) -> Result<Result<T, TaskError>, Future<T>> {
-        if !self.task.is_done() {
-            // A timed wait cannot promise to return in time once it runs the task itself, so it does not.
-            let own_pool = worker::is_of(&self.crew);
-            if own_pool && deadline.is_never() && self.task.claim() {
-                self.crew.run_claimed_here(&*self.task);
-            } else {
-                let waited = worker::while_blocked_on([&self], || self.task.wait_until(deadline));
-                if !waited {
-                    return Err(self);
-                }
+        // A timed wait cannot promise to return in time once it runs the task itself, so it does not.
+        let ran = deadline.is_never() && self.runs_on_the_spot();
+        if !ran && !self.task.is_done() {
+            let waited = !deadline.has_passed()
+                && worker::while_blocked_on([&self], || self.task.wait_until(deadline));
+            if !waited {
+                return Err(self);
             }
         }
         Ok(self
@@ -84,7 +85,7 @@ impl<T: Send + 'static> Future<T> {
     /// Cancels the task if it has not started. True when it will never run, which every reader of the result then sees
     /// as a cancelled error; false when it runs or is done. Callbacks run on the calling thread.
     pub fn cancel(&self) -> bool {
-        if self.task.claim() {
+        if self.task.claim(Claim::ToCancel) {
             self.crew.cancel_claimed(&*self.task);
         }
         self.task.is_cancelled()
@@ -110,7 +111,11 @@ impl<T: Send + 'static> Future<T> {
     /// Callbacks run in the order in which they were added, on the thread that ends the task (a worker, or the one that
     /// cancels), *before* the result can be read: who has read it knows that they have run. When the task is done
     /// already, the callback runs now, on this thread. A callback that panics harms no other and not the worker. One that
-    /// waits for this very future waits for ever.
+    /// waits for this very future waits for ever, and so does one that a shutdown calls and that waits for another task of
+    /// the pool.
+    ///
+    /// # Panics
+    /// When the future was awaited to its end before, through a reference.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -131,6 +136,11 @@ impl<T: Send + 'static> Future<T> {
         self.task.add_callback(Box::new(callback));
     }
 
+    /// See [`worker::runs_on_the_spot`].
+    pub(crate) fn runs_on_the_spot(&self) -> bool {
+        worker::runs_on_the_spot(&self.crew, &*self.task)
+    }
+
     pub(crate) fn task(&self) -> &Task<T> {
         &self.task
     }
@@ -144,7 +154,15 @@ impl<T: Send + 'static> std::future::Future for Future<T> {
     type Output = Result<T, TaskError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // A task that awaits a task of its own pool must not starve it.
+        self.runs_on_the_spot();
         self.task.poll(context)
+    }
+}
+
+impl<T> Drop for Future<T> {
+    fn drop(&mut self) {
+        self.task.disown();
     }
 }
 

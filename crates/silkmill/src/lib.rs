@@ -63,6 +63,7 @@ mod stats;
 mod sync;
 mod task;
 mod thread;
+mod unwind;
 mod wait;
 mod worker;
 

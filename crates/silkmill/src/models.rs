@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::sync::{Condvar, Mutex};
 use loom::thread::{JoinHandle, spawn};
 
 use crate::error::TaskError;
 use crate::queue::{Patience, Pushed, Queue};
 use crate::sync::Deadline;
-use crate::task::{Run, Task};
+use crate::task::{Anyone, Claim, Host, Run, Task};
 use crate::wait::Waiter;
 
 type Counted = Arc<AtomicUsize>;
@@ -30,7 +31,19 @@ fn task(runs: &Counted) -> Arc<Task<()>> {
 /// What a worker does: see `worker::work`.
 fn work(queue: &Queue) {
     while let Some(task) = queue.pop() {
-        task.run_claimed(&mut |_| queue.mark_free());
+        task.run_claimed(&Worker(queue));
+    }
+}
+
+struct Worker<'a>(&'a Queue);
+
+impl Host for Worker<'_> {
+    fn ended(&self, _panicked: bool) {
+        self.0.mark_free();
+    }
+
+    fn interlude(&self, f: &mut dyn FnMut()) {
+        f();
     }
 }
 
@@ -67,6 +80,37 @@ fn two_pushes_and_a_worker_strand_no_task() {
 
         queue.close();
         worker.into_iter().for_each(|worker| worker.join().unwrap());
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
+    });
+}
+
+/// Catches a call that is lost between two sleeping workers and two tasks that need them both.
+#[test]
+fn two_sleeping_workers_are_both_called() {
+    model(|| {
+        let queue = Arc::new(Queue::new(None, 2));
+        let runs = counter();
+        let met = Arc::new((Mutex::new(0), Condvar::new()));
+        let meet = || {
+            let (met, runs) = (Arc::clone(&met), Arc::clone(&runs));
+            Arc::new(Task::new(Box::new(move || {
+                let mut here = met.0.lock().unwrap();
+                *here += 1;
+                met.1.notify_all();
+                while *here < 2 {
+                    here = met.1.wait(here).unwrap();
+                }
+                runs.fetch_add(1, Ordering::SeqCst);
+            })))
+        };
+        let (one, other) = (meet(), meet());
+        let workers = [submit(&queue, &one), submit(&queue, &other)];
+
+        one.wait_until(Deadline::NEVER);
+        other.wait_until(Deadline::NEVER);
+
+        queue.close();
+        workers.into_iter().flatten().for_each(|worker| worker.join().unwrap());
         assert_eq!(runs.load(Ordering::SeqCst), 2);
     });
 }
@@ -145,7 +189,7 @@ fn a_cancellation_gives_room_and_races_a_worker_for_the_task() {
         let theirs = (Arc::clone(&queue), Arc::clone(&first));
         let canceller = spawn(move || {
             let (queue, first) = theirs;
-            let won = first.claim();
+            let won = first.claim(Claim::ToCancel);
             if won {
                 queue.count_husk();
                 first.fail_claimed(TaskError::cancelled());
@@ -204,8 +248,8 @@ fn a_result_is_seen_by_whoever_waits_and_after_its_callback() {
         let task = Arc::new(Task::new(Box::new(|| 25)));
         let theirs = Arc::clone(&task);
         let worker = spawn(move || {
-            assert!(theirs.claim());
-            theirs.run_claimed(&mut |_| ());
+            assert!(theirs.claim(Claim::ToRun));
+            theirs.run_claimed(&Anyone);
         });
         let calling = Arc::clone(&called);
         task.add_callback(Box::new(move |result| {
@@ -230,13 +274,13 @@ fn a_task_is_run_or_cancelled_and_its_waiters_are_told() {
         let waiter = Arc::new(Waiter::new());
         let theirs = Arc::clone(&task);
         let worker = spawn(move || {
-            if theirs.claim() {
-                theirs.run_claimed(&mut |_| ());
+            if theirs.claim(Claim::ToRun) {
+                theirs.run_claimed(&Anyone);
             }
         });
         let theirs = Arc::clone(&task);
         let canceller = spawn(move || {
-            if theirs.claim() {
+            if theirs.claim(Claim::ToCancel) {
                 theirs.fail_claimed(TaskError::cancelled());
             }
         });

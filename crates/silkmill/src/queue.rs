@@ -9,8 +9,8 @@
 //! 2. *A worker is free before its result is seen.* So whoever reads a result and submits again meets a free worker
 //!    instead of growing the pool.
 //! 3. *Submitters are served in the order in which they began to wait.* Nobody overtakes, not even [`Queue::try_push`].
-//! 4. *A worker that waits for its own pool does not count.* While it is blocked another may be started in its place;
-//!    when it comes back, the surplus worker leaves as soon as it finds nothing to do.
+//! 4. *A worker that waits for its own pool does not count.* While it is blocked another may be started in its place, up
+//!    to [`SUBSTITUTES_MAX`]; when it comes back there is one too many, and the next that would look for a task leaves.
 //! 5. *Wakes do not storm.* Whenever the lock is let go, if a task is queued and a worker sleeps, then one worker has
 //!    been called and has not come yet. It will find the task or find that another took it, and call the next if more
 //!    are queued. So one call is under way at a time, however fast tasks come, and none is owed.
@@ -21,7 +21,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::sync::{Condvar, Deadline, Mutex, MutexGuard};
-use crate::task::Run;
+use crate::task::{Claim, Run};
+
+/// How many workers may be started in the place of blocked ones. Past that, workers wait without being replaced: what
+/// they wait for runs already, on a worker that is not blocked.
+pub(crate) const SUBSTITUTES_MAX: usize = 64;
 
 /// Husks are swept once there are this many more of them than living tasks.
 const HUSKS_MIN: usize = 64;
@@ -43,6 +47,8 @@ struct Inner {
     /// How many of `tasks` are husks. Signed, because a worker may pass a husk just before its canceller counts it.
     husks: isize,
     open: bool,
+    /// Whether what is queued is being cancelled, and no longer given to workers.
+    cancelling: bool,
     /// Workers that exist.
     workers: usize,
     /// Workers that wait for work, or are about to look for it.
@@ -64,9 +70,14 @@ impl Inner {
         self.tasks.len().saturating_add_signed(-self.husks)
     }
 
+    /// How many workers there may be, substitutes included.
+    fn workers_allowed(&self, workers_max: usize) -> usize {
+        workers_max.saturating_add(self.blocked.min(SUBSTITUTES_MAX))
+    }
+
     /// Counts a new worker in, if one is needed and allowed. The caller must start it.
     fn wants_worker(&mut self, workers_max: usize) -> bool {
-        let allowed = self.workers - self.blocked < workers_max;
+        let allowed = self.workers < self.workers_allowed(workers_max);
         let wanted = allowed && self.living() > self.free;
         if wanted {
             self.workers += 1;
@@ -89,18 +100,14 @@ impl Inner {
 
     /// The first living task, claimed. Claiming under the lock keeps the count of husks true: a task leaves the list
     /// either claimed here, or as a husk that its canceller has counted or is about to count.
-    fn take(&mut self) -> Option<Arc<dyn Run>> {
+    fn take(&mut self, what_for: Claim) -> Option<Arc<dyn Run>> {
         while let Some(task) = self.tasks.pop_front() {
-            if task.claim() {
+            if task.claim(what_for) {
                 return Some(task);
             }
             self.husks -= 1;
         }
         None
-    }
-
-    fn take_all(&mut self) -> Vec<Arc<dyn Run>> {
-        std::iter::from_fn(|| self.take()).collect()
     }
 
     fn sweep(&mut self) {
@@ -144,6 +151,7 @@ pub(crate) struct Census {
     pub(crate) queued: usize,
     pub(crate) workers: usize,
     pub(crate) free: usize,
+    pub(crate) in_line: usize,
 }
 
 impl Queue {
@@ -153,6 +161,7 @@ impl Queue {
             tasks: VecDeque::new(),
             husks: 0,
             open: true,
+            cancelling: false,
             workers: 0,
             free: 0,
             blocked: 0,
@@ -179,13 +188,19 @@ impl Queue {
         make: impl FnOnce() -> Arc<dyn Run>,
     ) -> Result<Pushed, Refused> {
         let mut inner = self.inner.lock();
+        let mut stood_in_line = false;
         if let Patience::Until(deadline) = patience {
-            inner = self.wait_for_turn(inner, deadline)?;
+            (inner, stood_in_line) = self.wait_for_turn(inner, deadline)?;
         }
-        if !inner.open {
-            return Err(Refused::Shutdown);
+        let pushed = match inner.open {
+            true => Ok(self.push_locked(inner, make())),
+            false => Err(Refused::Shutdown),
+        };
+        if stood_in_line {
+            // Whoever stands first now may have room too, and is told by nobody else.
+            self.turn.notify_all();
         }
-        Ok(self.push_locked(inner, make()))
+        pushed
     }
 
     /// Queues what `make` makes if there is room now and nobody waits for it.
@@ -211,14 +226,14 @@ impl Queue {
         if start { Pushed::StartWorker } else { Pushed::Queued }
     }
 
-    /// Stands in line until it is our turn and there is room, or the queue is closed.
+    /// Stands in line until it is our turn and there is room, or the queue is closed. Says whether it had to stand.
     fn wait_for_turn<'a>(
         &'a self,
         mut inner: MutexGuard<'a, Inner>,
         deadline: Deadline,
-    ) -> Result<MutexGuard<'a, Inner>, Refused> {
+    ) -> Result<(MutexGuard<'a, Inner>, bool), Refused> {
         if !inner.open || (inner.line.is_empty() && inner.living() < self.capacity) {
-            return Ok(inner);
+            return Ok((inner, false));
         }
         let ticket = inner.ticket_next;
         inner.ticket_next += 1;
@@ -234,17 +249,32 @@ impl Queue {
             inner = self.turn.wait_until(inner, deadline);
         };
         inner.line.retain(|other| *other != ticket);
-        // Whoever stands first now may have room too, and is told by nobody else.
+        if served {
+            return Ok((inner, true));
+        }
+        drop(inner);
         self.turn.notify_all();
-        if served { Ok(inner) } else { Err(Refused::Full) }
+        Err(Refused::Full)
     }
 
     /// The next task, claimed; blocks until there is one. `None` tells the worker, which is counted out already, to
-    /// leave: the queue is closed and empty, or the worker is surplus.
+    /// leave: the queue is closed and empty, or the worker is one too many.
     pub(crate) fn pop(&self) -> Option<Arc<dyn Run>> {
         let mut inner = self.inner.lock();
         loop {
-            if let Some(task) = inner.take() {
+            let surplus = inner.workers > inner.workers_allowed(self.workers_max);
+            if surplus {
+                // It may have been called for a task that is still there.
+                let call = inner.calls_worker();
+                self.count_out(inner);
+                if call {
+                    self.work.notify_one();
+                }
+                return None;
+            }
+            if !inner.cancelling
+                && let Some(task) = inner.take(Claim::ToRun)
+            {
                 inner.free -= 1;
                 let call = inner.calls_worker();
                 self.tell_submitters(inner);
@@ -253,8 +283,7 @@ impl Queue {
                 }
                 return Some(task);
             }
-            let surplus = inner.workers - inner.blocked > self.workers_max;
-            if !inner.open || surplus {
+            if !inner.open {
                 self.count_out(inner);
                 return None;
             }
@@ -327,7 +356,7 @@ impl Queue {
     pub(crate) fn unblock(&self) {
         let mut inner = self.inner.lock();
         inner.blocked -= 1;
-        let surplus = inner.workers - inner.blocked > self.workers_max;
+        let surplus = inner.workers > inner.workers_allowed(self.workers_max);
         let call = surplus && inner.asleep > 0;
         if call {
             // One that sleeps may leave now.
@@ -340,17 +369,26 @@ impl Queue {
         }
     }
 
-    /// Takes back the worker that [`Pushed::StartWorker`] counted in, because it could not be started. The tasks it
-    /// returns, claimed, have nobody left to run them.
-    #[must_use]
-    pub(crate) fn worker_failed(&self) -> Vec<Arc<dyn Run>> {
+    /// Whether a worker that blocks now would not be replaced.
+    pub(crate) fn substitutes_are_spent(&self) -> bool {
+        self.inner.lock().blocked >= SUBSTITUTES_MAX
+    }
+
+    /// Takes back the worker that [`Pushed::StartWorker`] counted in, because it could not be started. What is queued is
+    /// stranded if it was the only one: see [`Queue::take_stranded`].
+    pub(crate) fn worker_failed(&self) {
+        self.count_out(self.inner.lock());
+    }
+
+    /// Takes out a task that nobody is left to run, claimed.
+    pub(crate) fn take_stranded(&self) -> Option<Arc<dyn Run>> {
         let mut inner = self.inner.lock();
-        // A blocked worker is none to rely on: what it waits for may be in this very queue.
-        let alone = inner.workers - inner.blocked == 1;
-        let stranded = if alone { inner.take_all() } else { Vec::new() };
-        self.turn.notify_all();
-        self.count_out(inner);
-        stranded
+        if inner.workers > 0 {
+            return None;
+        }
+        let task = inner.take(Claim::ToRun);
+        self.tell_submitters(inner);
+        task
     }
 
     /// Takes no more tasks. What is queued is still given to workers.
@@ -363,13 +401,12 @@ impl Queue {
         self.turn.notify_all();
     }
 
-    /// Takes out everything that is queued, claimed.
-    #[must_use]
-    pub(crate) fn drain(&self) -> Vec<Arc<dyn Run>> {
+    /// Takes out a task to be cancelled, claimed. From the first call on no task is given to workers. To be called once
+    /// the queue is closed, until there are no more.
+    pub(crate) fn take_to_cancel(&self) -> Option<Arc<dyn Run>> {
         let mut inner = self.inner.lock();
-        let tasks = inner.take_all();
-        self.tell_submitters(inner);
-        tasks
+        inner.cancelling = true;
+        inner.take(Claim::ToCancel)
     }
 
     /// Waits until no worker exists. False when the deadline came first.
@@ -386,6 +423,11 @@ impl Queue {
 
     pub(crate) fn census(&self) -> Census {
         let inner = self.inner.lock();
-        Census { queued: inner.living(), workers: inner.workers, free: inner.free }
+        Census {
+            queued: inner.living(),
+            workers: inner.workers,
+            free: inner.free,
+            in_line: inner.line.len(),
+        }
     }
 }

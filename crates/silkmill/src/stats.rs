@@ -18,6 +18,8 @@ const MOSTLY: f64 = 0.8;
 pub struct Stats {
     /// Tasks that wait for a worker.
     pub queued: usize,
+    /// Submitters that wait for room in the queue.
+    pub submitters_waiting: usize,
     /// Workers that exist.
     pub workers: usize,
     /// Workers that have nothing to do.
@@ -30,7 +32,7 @@ pub struct Stats {
     pub completed: u64,
     /// Tasks that panicked.
     pub panicked: u64,
-    /// Tasks that were cancelled before they started.
+    /// Tasks that were cancelled before they started, or that no thread could be had for.
     pub cancelled: u64,
     /// The time from submission to start, summed over all tasks that started.
     pub queue_delay_total: Duration,
@@ -201,6 +203,7 @@ impl Counters {
         let nanos_of = |counter: &AtomicU64| Duration::from_nanos(counter.load(Ordering::Relaxed));
         Stats {
             queued: census.queued,
+            submitters_waiting: census.in_line,
             workers: census.workers,
             workers_idle: census.free,
             running: started.saturating_sub(completed),

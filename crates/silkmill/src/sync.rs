@@ -82,6 +82,11 @@ impl Deadline {
         self.0.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
+    /// `None` for never.
+    pub(crate) fn at(self) -> Option<Instant> {
+        self.0
+    }
+
     pub(crate) fn is_never(self) -> bool {
         self.0.is_none()
     }

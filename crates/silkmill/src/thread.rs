@@ -9,13 +9,13 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::error::{SpawnError, TaskError};
 use crate::exit;
 use crate::sync::Deadline;
-use crate::task::Task;
+use crate::task::{Host, Task};
 
 /// A running thread that will return a `T`.
 ///
@@ -56,7 +56,7 @@ impl<T: Send + 'static> Thread<T> {
         }
     }
 
-    /// Waits for the thread to end and returns its value.
+    /// Waits for the thread to end, thread-locals and all, and returns its value.
     ///
     /// # Errors
     /// The panic, when the thread panicked; [`JoinedItself`](crate::TaskErrorKind::JoinedItself) when it is called on
@@ -94,16 +94,16 @@ impl<T: Send + 'static> Thread<T> {
     }
 
     fn join_until(self, deadline: Deadline) -> Result<Result<T, TaskError>, Thread<T>> {
-        if self.info.ident == ident() {
+        if self.info.ident() == ident() {
             return Ok(Err(TaskError::joined_itself()));
         }
-        if !self.task.wait_until(deadline) {
+        if !self.task.wait_until(deadline) || !wait_until_gone(self.info.ident(), deadline) {
             return Err(self);
         }
         Ok(self.task.take_result().expect("join consumes the only handle, so the result is there"))
     }
 
-    /// Whether the thread has ended, so that [`join`](Thread::join) would not wait.
+    /// Whether the thread has its value, so that [`join`](Thread::join) would wait for no more than its thread-locals.
     pub fn is_finished(&self) -> bool {
         self.task.is_done()
     }
@@ -117,8 +117,8 @@ impl<T: Send + 'static> Thread<T> {
 impl<T> fmt::Debug for Thread<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Thread")
-            .field("name", &self.info.name)
-            .field("daemon", &self.info.daemon)
+            .field("name", &self.info.name())
+            .field("daemon", &self.info.is_daemon())
             .field("state", &self.task)
             .finish()
     }
@@ -153,10 +153,11 @@ impl Builder {
     }
 
     /// Whether the thread ends with the process. If not (the default) the process waits for it, when `main` returns and
-    /// when any thread calls [`std::process::exit`].
+    /// when `main` calls [`std::process::exit`].
     ///
-    /// std lets one thread end the process and parks every other that tries: so a thread that is no daemon and calls
-    /// `exit` once `main` has returned is waited for in vain. Let it return instead.
+    /// A thread started through this crate that calls `exit` itself waits for nobody: another may be waiting for it. And std
+    /// lets one thread end the process and parks every other that tries, so a thread that is no daemon and calls `exit`
+    /// once `main` has returned is waited for in vain. Let it return instead.
     pub fn daemon(mut self, daemon: bool) -> Self {
         self.daemon = daemon;
         self
@@ -179,10 +180,9 @@ impl Builder {
     {
         let task = Arc::new(Task::running());
         let theirs = Arc::clone(&task);
-        let started = self.start(move |entry| {
+        let started = self.start(move || {
             let result = catch_unwind(AssertUnwindSafe(f)).map_err(TaskError::panicked);
-            // Whoever has joined a thread does not find it among the living.
-            theirs.complete(result, &mut |_| entry.mark_dead());
+            theirs.complete(result, &Leaving);
             // The value is dropped here when nobody wants it, and the process waits for that too.
             drop(theirs);
         })?;
@@ -190,10 +190,7 @@ impl Builder {
     }
 
     /// Starts a registered thread that runs `body`.
-    pub(crate) fn start(
-        self,
-        body: impl FnOnce(&Entry) + Send + 'static,
-    ) -> Result<Started, SpawnError> {
+    pub(crate) fn start(self, body: impl FnOnce() + Send + 'static) -> Result<Started, SpawnError> {
         let ident = IDENT_NEXT.fetch_add(1, Ordering::Relaxed);
         let name = self
             .name
@@ -205,8 +202,7 @@ impl Builder {
         if !self.daemon {
             exit::join_threads_at_exit();
         }
-        let info =
-            ThreadInfo { name: name.as_str().into(), ident, native_id: None, daemon: self.daemon };
+        let info = ThreadInfo::new(&name, ident, self.daemon);
         let entry = Entry::register(info.clone());
         let mut builder = std::thread::Builder::new().name(name.clone());
         if let Some(bytes) = self.stack_size {
@@ -214,7 +210,7 @@ impl Builder {
         }
         let handle = builder.spawn(move || {
             entry.adopt();
-            body(&entry);
+            body();
         });
         match handle {
             Ok(handle) => Ok(Started { info, handle }),
@@ -230,37 +226,56 @@ pub(crate) struct Started {
     pub(crate) handle: std::thread::JoinHandle<()>,
 }
 
-/// Who a thread is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Who a thread is. Equal when it is the same thread.
+#[derive(Clone, Debug)]
 pub struct ThreadInfo {
-    name: Arc<str>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    name: String,
     ident: u64,
-    native_id: Option<u32>,
+    /// Set by the thread itself, first thing.
+    native_id: OnceLock<Option<u32>>,
     daemon: bool,
 }
 
 impl ThreadInfo {
+    fn new(name: &str, ident: u64, daemon: bool) -> Self {
+        let inner = Inner { name: name.to_owned(), ident, native_id: OnceLock::new(), daemon };
+        ThreadInfo { inner: Arc::new(inner) }
+    }
+
     /// The name; empty for a thread that has none and was not started through this crate.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.inner.name
     }
 
     /// A number that no other thread of this process has or will have.
     pub fn ident(&self) -> u64 {
-        self.ident
+        self.inner.ident
     }
 
     /// The operating system's number for the thread (`gettid` on Linux). `None` until the thread runs, and where the
     /// system has no such number.
     pub fn native_id(&self) -> Option<u32> {
-        self.native_id
+        self.inner.native_id.get().copied().flatten()
     }
 
     /// Whether the thread ends with the process instead of being waited for.
     pub fn is_daemon(&self) -> bool {
-        self.daemon
+        self.inner.daemon
     }
 }
+
+impl PartialEq for ThreadInfo {
+    fn eq(&self, other: &Self) -> bool {
+        self.ident() == other.ident()
+    }
+}
+
+impl Eq for ThreadInfo {}
 
 /// The calling thread, whoever started it.
 ///
@@ -271,17 +286,14 @@ impl ThreadInfo {
 /// ```
 pub fn current() -> ThreadInfo {
     // After the thread's locals are gone there is nothing to look up, only to make.
-    let ours = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten();
-    ours.unwrap_or_else(|| {
+    let ours = ENTRY.try_with(|entry| entry.borrow().as_ref().map(|entry| entry.info.clone()));
+    ours.ok().flatten().unwrap_or_else(|| {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or_default();
-        ThreadInfo {
-            name: name.into(),
-            ident: ident(),
-            native_id: native_id(),
-            // The process ends when its main thread does, and waits for no other that std started.
-            daemon: name != "main",
-        }
+        // The process ends when its main thread does, and waits for no other that std started.
+        let info = ThreadInfo::new(name, ident(), name != "main");
+        info.inner.native_id.get_or_init(native_id);
+        info
     })
 }
 
@@ -295,13 +307,33 @@ pub fn active_count() -> usize {
     registry().values().filter(|living| living.alive).count()
 }
 
-/// Waits until no other thread is left that is not a daemon.
+/// Waits until no thread is left that is not a daemon. Does not wait when the calling thread is one of ours: another may
+/// be waiting for it.
 pub(crate) fn join_non_daemons() {
-    let own = ident();
+    // The registry does not say: the C library has dropped this thread's locals, its entry among them.
+    if IS_OURS.get() {
+        return;
+    }
     let mut registry = registry();
-    while registry.iter().any(|(other, living)| *other != own && !living.info.daemon) {
+    while registry.values().any(|living| !living.info.is_daemon()) {
         registry = GONE.wait(registry).unwrap_or_else(PoisonError::into_inner);
     }
+}
+
+/// Waits until a thread of ours has left the registry. False when the deadline came first.
+fn wait_until_gone(ident: u64, deadline: Deadline) -> bool {
+    let mut registry = registry();
+    while registry.contains_key(&ident) {
+        registry = match deadline.at() {
+            None => GONE.wait(registry).unwrap_or_else(PoisonError::into_inner),
+            Some(at) if at <= Instant::now() => return false,
+            Some(at) => {
+                let left = at.saturating_duration_since(Instant::now());
+                GONE.wait_timeout(registry, left).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+    }
+    true
 }
 
 static IDENT_NEXT: AtomicU64 = AtomicU64::new(1);
@@ -317,9 +349,13 @@ static REGISTRY: Mutex<BTreeMap<u64, Living>> = Mutex::new(BTreeMap::new());
 static GONE: Condvar = Condvar::new();
 
 thread_local! {
-    static CURRENT: RefCell<Option<ThreadInfo>> = const { RefCell::new(None) };
-    /// Beside `CURRENT` and without a destructor, so that it can be read while the process ends. Zero means none yet.
+    /// The calling thread's place in the registry. Made before any thread-local of the user, so it is dropped after them
+    /// (std drops them last first): a thread is gone when they are.
+    static ENTRY: RefCell<Option<Entry>> = const { RefCell::new(None) };
+    /// Beside `ENTRY` and without a destructor, so that it can be read while the process ends. Zero means none yet.
     static IDENT: Cell<u64> = const { Cell::new(0) };
+    /// Whether this crate started the thread. Without a destructor, too.
+    static IS_OURS: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Living {
@@ -349,37 +385,44 @@ fn native_id() -> Option<u32> {
     None
 }
 
-/// A thread's place in the registry, held by the thread; dropping it gives the place up.
-pub(crate) struct Entry {
-    ident: u64,
+/// A thread's place in the registry; dropping it gives the place up.
+struct Entry {
+    info: ThreadInfo,
 }
 
 impl Entry {
     fn register(info: ThreadInfo) -> Entry {
-        let ident = info.ident;
-        registry().insert(ident, Living { info, alive: true });
-        Entry { ident }
+        registry().insert(info.ident(), Living { info: info.clone(), alive: true });
+        Entry { info }
     }
 
     /// Tells the calling thread who it is.
-    fn adopt(&self) {
-        IDENT.set(self.ident);
-        if let Some(living) = registry().get_mut(&self.ident) {
-            living.info.native_id = native_id();
-            CURRENT.set(Some(living.info.clone()));
-        }
-    }
-
-    pub(crate) fn mark_dead(&self) {
-        if let Some(living) = registry().get_mut(&self.ident) {
-            living.alive = false;
-        }
+    fn adopt(self) {
+        IDENT.set(self.info.ident());
+        IS_OURS.set(true);
+        self.info.inner.native_id.get_or_init(native_id);
+        ENTRY.set(Some(self));
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        registry().remove(&self.ident);
+        registry().remove(&self.info.ident());
         GONE.notify_all();
+    }
+}
+
+/// A thread whose value is about to be seen: whoever has seen it does not find the thread among the living.
+struct Leaving;
+
+impl Host for Leaving {
+    fn ended(&self, _panicked: bool) {
+        if let Some(living) = registry().get_mut(&ident()) {
+            living.alive = false;
+        }
+    }
+
+    fn interlude(&self, f: &mut dyn FnMut()) {
+        f();
     }
 }

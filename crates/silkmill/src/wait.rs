@@ -55,21 +55,33 @@ pub fn wait<'a, T: Send + 'static>(
     for (index, future) in futures.iter().enumerate() {
         future.task().add_waiter(&waiter, index);
     }
-    worker::while_blocked_on(futures.iter().copied(), || {
-        let mut left = futures.len();
-        while left > 0 {
-            let Some(index) = waiter.next(deadline) else { break };
-            left -= 1;
-            let enough = match return_when {
-                ReturnWhen::FirstCompleted => true,
-                ReturnWhen::FirstError => futures[index].task().has_failed(),
-                ReturnWhen::All => false,
-            };
-            if enough {
-                break;
+    let enough = |index: usize| match return_when {
+        ReturnWhen::FirstCompleted => true,
+        ReturnWhen::FirstError => futures[index].task().has_failed(),
+        ReturnWhen::All => false,
+    };
+    let mut left = futures.len();
+    let mut pending = futures.iter();
+    while left > 0 {
+        let done = match waiter.next_now() {
+            Some(index) => index,
+            None if deadline.has_passed() => break,
+            None if deadline.is_never() && pending.any(|future| future.runs_on_the_spot()) => {
+                continue;
             }
+            None => {
+                let wait = || waiter.next(deadline);
+                let Some(index) = worker::while_blocked_on(futures.iter().copied(), wait) else {
+                    break;
+                };
+                index
+            }
+        };
+        left -= 1;
+        if enough(done) {
+            break;
         }
-    });
+    }
     for future in &futures {
         future.task().remove_waiter(&waiter);
     }
@@ -109,11 +121,14 @@ pub struct AsCompleted<T> {
     /// `None` where a future was yielded; such places are used again.
     futures: Vec<Option<Future<T>>>,
     vacant: Vec<usize>,
+    /// No future before this place is worth trying to run on the spot.
+    tried: usize,
 }
 
 impl<T: Send + 'static> AsCompleted<T> {
     pub(crate) fn new() -> Self {
-        AsCompleted { waiter: Arc::new(Waiter::new()), futures: Vec::new(), vacant: Vec::new() }
+        let waiter = Arc::new(Waiter::new());
+        AsCompleted { waiter, futures: Vec::new(), vacant: Vec::new(), tried: 0 }
     }
 
     pub(crate) fn push(&mut self, future: Future<T>) {
@@ -121,8 +136,20 @@ impl<T: Send + 'static> AsCompleted<T> {
             self.futures.push(None);
             self.futures.len() - 1
         });
+        self.tried = self.tried.min(index);
         let future = self.futures[index].insert(future);
         future.task().add_waiter(&self.waiter, index);
+    }
+
+    /// Runs a task here and now, if this is a worker of its pool. See [`worker::runs_on_the_spot`].
+    fn runs_one_on_the_spot(&mut self) -> bool {
+        while let Some(place) = self.futures.get(self.tried) {
+            self.tried += 1;
+            if place.as_ref().is_some_and(Future::runs_on_the_spot) {
+                return true;
+            }
+        }
+        false
     }
 
     /// How many futures have not been yielded.
@@ -145,11 +172,15 @@ impl<T: Send + 'static> Iterator for AsCompleted<T> {
         if self.pending() == 0 {
             return None;
         }
-        let index = match self.waiter.next_now() {
-            Some(index) => index,
-            None => worker::while_blocked_on(self.futures.iter().flatten(), || {
-                self.waiter.next(Deadline::NEVER)
-            })?,
+        let index = loop {
+            if let Some(index) = self.waiter.next_now() {
+                break index;
+            }
+            if self.runs_one_on_the_spot() {
+                continue;
+            }
+            let wait = || self.waiter.next(Deadline::NEVER);
+            break worker::while_blocked_on(self.futures.iter().flatten(), wait)?;
         };
         self.vacant.push(index);
         self.futures[index].take()

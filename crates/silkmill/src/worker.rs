@@ -1,22 +1,28 @@
 //! The worker loop, and what a worker knows of itself.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use crate::crew::{Crew, Seat};
 use crate::future::Future;
+use crate::task::{Claim, Run};
+
+/// How many tasks a worker may be in the middle of, each waiting for the next, before it lets another worker run the
+/// next one. Each takes a piece of the worker's stack.
+const ON_THE_SPOT_MAX: usize = 16;
 
 thread_local! {
     /// The pool this thread works for. Set once, before the first task.
     static POOL: RefCell<Option<(Arc<Crew>, Arc<Seat>)>> = const { RefCell::new(None) };
+    /// How many tasks this thread runs on the spot, each inside the one before.
+    static ON_THE_SPOT: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Works for `crew` until there is nothing left to do and nothing more to come.
 pub(crate) fn work(crew: Arc<Crew>, seat: Arc<Seat>) {
     POOL.set(Some((Arc::clone(&crew), Arc::clone(&seat))));
     while let Some(task) = crew.queue.pop() {
-        crew.run_claimed(&*task, &seat, &mut |_| crew.queue.mark_free());
-        crew.let_go(task);
+        crew.run_popped(&*task, &seat);
     }
     // The next thing this thread drops may be the pool's last handle; it must not wait for itself.
     POOL.set(None);
@@ -27,9 +33,24 @@ pub(crate) fn is_of(crew: &Arc<Crew>) -> bool {
     with_pool(|own, _| Arc::ptr_eq(own, crew)).unwrap_or(false)
 }
 
-/// The seat of the calling thread, if it works for a pool.
-pub(crate) fn with_pool<R>(f: impl FnOnce(&Arc<Crew>, &Arc<Seat>) -> R) -> Option<R> {
+fn with_pool<R>(f: impl FnOnce(&Arc<Crew>, &Arc<Seat>) -> R) -> Option<R> {
     POOL.try_with(|pool| pool.borrow().as_ref().map(|(crew, seat)| f(crew, seat))).ok().flatten()
+}
+
+/// Runs `task` here and now, if the calling thread works for `crew`, nobody has started the task, and the stack is not
+/// too deep. Whoever is about to wait for the task does well to try this first.
+pub(crate) fn runs_on_the_spot(crew: &Arc<Crew>, task: &dyn Run) -> bool {
+    let own = with_pool(|own, seat| Arc::ptr_eq(own, crew).then(|| Arc::clone(seat))).flatten();
+    let Some(seat) = own else { return false };
+    // When no substitute may be had any more, depth is the lesser evil.
+    let deep = ON_THE_SPOT.get() >= ON_THE_SPOT_MAX && !crew.queue.substitutes_are_spent();
+    if deep || !task.claim(Claim::ToRun) {
+        return false;
+    }
+    ON_THE_SPOT.set(ON_THE_SPOT.get() + 1);
+    crew.run_on_the_spot(task, &seat);
+    ON_THE_SPOT.set(ON_THE_SPOT.get() - 1);
+    true
 }
 
 /// Runs `wait`, which blocks until one of `futures` is done. If the calling thread works for the pool of one of them,

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     if let Ok(case) = env::var(CHILD) {
         return child(&case);
     }
-    for case in ["returns", "returns-an-error", "exits", "exits-in-a-thread"] {
+    for case in ["returns", "returns-an-error", "exits", "exits-in-a-foreign-thread"] {
         let output = run(case);
         assert_eq!(output.stdout, b"joined\n", "{case}: {output:?}");
         println!("test a_thread_is_joined_when_main_{case} ... ok");
@@ -29,6 +29,12 @@ fn main() -> ExitCode {
     println!("test a_daemon_ends_with_the_process ... ok");
     assert_eq!(run("daemon-pool").stdout, b"");
     println!("test a_pool_that_gave_up_waiting_does_not_hold_the_process ... ok");
+    assert_eq!(run("thread-local").stdout, b"flushed\n");
+    println!("test the_process_waits_for_thread_locals_too ... ok");
+    for case in ["exits-in-a-thread", "exits-in-a-task"] {
+        assert_eq!(run(case).status.code(), Some(4), "{case}");
+        println!("test a_thread_that_{case}_and_is_waited_for_ends_the_process ... ok");
+    }
     ExitCode::SUCCESS
 }
 
@@ -51,11 +57,27 @@ fn child(case: &str) -> ExitCode {
             drop(Thread::spawn(speak_late));
             exit(4)
         }
-        "exits-in-a-thread" => {
+        "exits-in-a-foreign-thread" => {
             drop(Thread::spawn(speak_late));
-            let exits = Thread::spawn(|| exit(4));
+            let exits = std::thread::spawn(|| exit(4));
             let _: Result<(), _> = exits.join();
             unreachable!("the process has ended")
+        }
+        "exits-in-a-thread" => {
+            // Both this thread and the one between wait for the one that ends the process.
+            let waits = Thread::spawn(|| Thread::spawn(|| -> () { exit(4) }).join());
+            let _ = waits.join();
+            unreachable!("the process has ended")
+        }
+        "exits-in-a-task" => {
+            let pool = ThreadPoolExecutor::builder().max_workers(1).build().unwrap();
+            let waits = Thread::spawn(move || pool.submit(|| -> () { exit(4) }).result());
+            let _ = waits.join();
+            unreachable!("the process has ended")
+        }
+        "thread-local" => {
+            drop(Thread::spawn(|| FLUSH.with(|_| ())));
+            ExitCode::SUCCESS
         }
         "daemon" => {
             drop(Builder::new().daemon(true).spawn(speak_late));
@@ -80,4 +102,17 @@ fn child(case: &str) -> ExitCode {
 fn speak_late() {
     std::thread::sleep(Duration::from_millis(200));
     println!("joined");
+}
+
+thread_local! {
+    static FLUSH: Flush = const { Flush };
+}
+
+struct Flush;
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        std::thread::sleep(Duration::from_millis(200));
+        println!("flushed");
+    }
 }

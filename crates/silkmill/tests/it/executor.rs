@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use silkmill::{TaskErrorKind, ThreadPoolExecutor, TrySubmitError, current};
 
-use crate::{occupy, pool};
+use crate::{occupy, patiently, pool};
 
 #[test]
 fn submit_returns_the_value() {
@@ -117,6 +117,34 @@ fn a_full_queue_holds_submit_back_until_there_is_room() {
 }
 
 #[test]
+fn blocked_submitters_are_served_in_order() {
+    let pool =
+        Arc::new(ThreadPoolExecutor::builder().max_workers(1).queue_capacity(1).build().unwrap());
+    let (gate, running) = occupy(&pool);
+    let first = pool.submit(|| ());
+    let (sender, receiver) = channel();
+    let submitters: Vec<_> = (0..5)
+        .map(|n| {
+            let (theirs, sender) = (Arc::clone(&pool), sender.clone());
+            let thread = silkmill::Thread::spawn(move || {
+                theirs.submit(move || sender.send(n).unwrap()).result().unwrap();
+            });
+            patiently("it stands in line", || pool.stats().submitters_waiting == n + 1);
+            thread
+        })
+        .collect();
+    // One in the middle of the line gives up; those behind it are not forgotten.
+    assert!(pool.submit_timeout(|| (), Duration::from_millis(1)).is_err());
+
+    gate.open();
+
+    running.result().unwrap();
+    first.result().unwrap();
+    submitters.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
 fn a_cancelled_task_gives_its_room_back_at_once() {
     let pool = ThreadPoolExecutor::builder().max_workers(1).queue_capacity(1).build().unwrap();
     let (gate, running) = occupy(&pool);
@@ -199,32 +227,33 @@ fn workers_are_named_by_the_prefix_and_a_number() {
 
 #[test]
 fn a_result_nobody_wants_is_dropped_without_holding_up_the_pool() {
-    struct Slow(std::sync::mpsc::Receiver<()>);
+    struct Slow(std::sync::mpsc::Sender<()>, std::sync::mpsc::Receiver<()>);
     impl Drop for Slow {
         fn drop(&mut self) {
-            self.0.recv().unwrap();
+            self.0.send(()).unwrap();
+            self.1.recv().unwrap();
         }
     }
-    let pool = pool(2);
+    let pool = pool(3);
     let (gate, opened) = crate::gate();
     let (occupied, running) = occupy(&pool);
-    // The second worker drops a value that takes its time, and only when it is told to.
+    // The second worker drops a value that takes its time, and only when the future is gone.
     let (go, wait) = channel::<()>();
+    let (dropping, is_dropping) = channel();
     drop(pool.submit(move || {
         wait.recv().unwrap();
-        Slow(opened)
+        Slow(dropping, opened)
     }));
     go.send(()).unwrap();
-    while pool.stats().completed < 1 {
-        std::thread::yield_now();
-    }
+    is_dropping.recv().unwrap();
 
-    let next = pool.submit(|| 7);
+    // The third takes this one, for the second is not free.
+    assert_eq!(pool.submit(|| 7).result().unwrap(), 7);
+
+    assert_eq!(pool.stats().workers, 3);
+    gate.open();
     occupied.open();
     running.result().unwrap();
-
-    assert_eq!(next.result().unwrap(), 7);
-    gate.open();
 }
 
 #[test]

@@ -1,27 +1,18 @@
+use std::future::Future;
 use std::pin::pin;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use crate::{occupy, pool};
+use crate::{block_on, occupy, patiently, pool};
 
-/// The smallest async runtime: one future, one thread.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
-        }
+/// Panics when it is dropped, also when it is the payload of a panic.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        std::panic::resume_unwind(Box::new("the bomb went off"));
     }
 }
 
@@ -130,4 +121,104 @@ fn a_callback_hears_of_a_cancellation_on_the_thread_that_cancels() {
     assert_eq!(receiver.try_recv().unwrap(), (true, std::thread::current().id()));
     gate.open();
     running.result().unwrap();
+}
+
+#[test]
+fn a_callback_whose_panic_panics_again_harms_nobody() {
+    let pool = pool(1);
+    let (gate, running) = occupy(&pool);
+    running.add_done_callback(|_| std::panic::resume_unwind(Box::new(Bomb)));
+    let queued = pool.submit(|| ());
+    queued.add_done_callback(|_| std::panic::resume_unwind(Box::new(Bomb)));
+
+    assert!(queued.cancel());
+    gate.open();
+
+    assert!(queued.result().unwrap_err().is_cancelled());
+    running.result().unwrap();
+    assert_eq!(pool.submit(|| 1).result().unwrap(), 1);
+}
+
+#[test]
+fn a_result_or_closure_whose_drop_panics_harms_no_worker() {
+    let pool = pool(1);
+    let (gate, running) = occupy(&pool);
+    let bomb = Bomb;
+    drop(pool.submit(move || bomb));
+    let bomb = Bomb;
+    let cancelled = pool.submit(move || std::mem::forget(bomb));
+
+    assert!(cancelled.cancel());
+    gate.open();
+
+    running.result().unwrap();
+    assert_eq!(pool.submit(|| 1).result().unwrap(), 1);
+    assert_eq!(pool.stats().workers, 1);
+}
+
+#[test]
+fn a_waker_that_panics_harms_no_worker() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            std::panic::resume_unwind(Box::new("a bad runtime"));
+        }
+    }
+    let pool = pool(1);
+    let (gate, running) = occupy(&pool);
+    let waker = Waker::from(Arc::new(Panics));
+    let mut running = pin!(running);
+    assert!(running.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+
+    gate.open();
+
+    assert_eq!(pool.submit(|| 1).result().unwrap(), 1);
+}
+
+#[test]
+fn a_future_that_is_let_go_lets_its_waker_go() {
+    struct Nothing;
+    impl Wake for Nothing {
+        fn wake(self: Arc<Self>) {}
+    }
+    let pool = pool(1);
+    let (gate, running) = occupy(&pool);
+    let nothing = Arc::new(Nothing);
+    let waker = Waker::from(Arc::clone(&nothing));
+    let mut queued = Box::pin(pool.submit(|| ()));
+    assert!(queued.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+
+    drop(queued);
+
+    assert_eq!(Arc::strong_count(&nothing), 1);
+    gate.open();
+    running.result().unwrap();
+}
+
+#[test]
+fn two_threads_may_add_callbacks_to_a_finished_future() {
+    let pool = pool(1);
+    let future = Arc::new(pool.submit(|| 25));
+    patiently("the task is done", || future.done());
+    let (entered, has_entered) = channel();
+    let (gate, opened) = crate::gate();
+    let theirs = Arc::clone(&future);
+    let first = silkmill::Thread::spawn(move || {
+        theirs.add_done_callback(move |result| {
+            entered.send(()).unwrap();
+            opened.recv().unwrap();
+            assert_eq!(result.ok(), Some(&25));
+        });
+    });
+    has_entered.recv().unwrap();
+
+    let (called, was_called) = channel();
+    future.add_done_callback(move |result| called.send(result.copied().ok()).unwrap());
+    assert!(future.done());
+    gate.open();
+
+    assert_eq!(was_called.recv().unwrap(), Some(25));
+    first.join().unwrap();
+    assert_eq!(Arc::into_inner(future).unwrap().result().unwrap(), 25);
 }

@@ -11,7 +11,11 @@ mod shutdown;
 mod thread;
 mod wait;
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use silkmill::{Future, ThreadPoolExecutor};
 
@@ -43,4 +47,34 @@ fn occupy(pool: &ThreadPoolExecutor) -> (Gate, Future<()>) {
     });
     has_started.recv().unwrap();
     (gate, future)
+}
+
+/// Whoever takes so long hangs.
+const FAR_TOO_LONG: Duration = Duration::from_secs(60);
+
+/// Waits until something becomes true, but not for ever.
+fn patiently(what: &str, is_true: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !is_true() {
+        assert!(since.elapsed() < FAR_TOO_LONG, "waited in vain until {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// The smallest async runtime: one future, one thread.
+fn block_on<F: std::future::Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use silkmill::{ReturnWhen, ThreadPoolExecutor, as_completed, wait};
+use std::time::Duration;
 
-use crate::pool;
+use silkmill::{ReturnWhen, ThreadPoolExecutor, active_count, as_completed, wait};
+
+use crate::{block_on, occupy, patiently, pool};
 
 fn depth(pool: &Arc<ThreadPoolExecutor>, left: u32) -> u32 {
     if left == 0 {
@@ -18,8 +20,11 @@ fn depth(pool: &Arc<ThreadPoolExecutor>, left: u32) -> u32 {
 fn one_worker_may_wait_for_its_own_pool_at_any_depth() {
     let pool = Arc::new(pool(1));
 
-    assert_eq!(depth(&pool, 200), 200);
+    assert_eq!(depth(&pool, 10), 10);
     assert_eq!(pool.stats().workers, 1, "the awaited task ran on the spot");
+
+    assert_eq!(depth(&pool, 500), 500);
+    assert!(pool.stats().workers <= 1 + 500 / 16 + 1, "one substitute for each 16 levels");
 }
 
 #[test]
@@ -89,24 +94,109 @@ fn a_task_is_not_held_back_by_its_own_pools_capacity() {
     assert_eq!(sum.result().unwrap(), 45);
 }
 
+/// As many workers as wait for a task that others run.
+fn block_all(pool: &Arc<ThreadPoolExecutor>, tasks: usize) {
+    let outer: Vec<_> = (0..tasks)
+        .map(|_| {
+            let inner = Arc::clone(pool);
+            pool.submit(move || {
+                let futures: Vec<_> = (0..4).map(|_| inner.submit(|| ())).collect();
+                wait(&futures, ReturnWhen::All, Duration::from_secs(60)).done.len()
+            })
+        })
+        .collect();
+    assert!(outer.into_iter().all(|future| future.result().unwrap() == 4));
+}
+
 #[test]
 fn substitutes_leave_when_the_blocked_come_back() {
     let pool = Arc::new(pool(2));
     for _ in 0..50 {
-        let outer: Vec<_> = (0..2)
-            .map(|_| {
-                let inner = Arc::clone(&pool);
-                pool.submit(move || {
-                    let futures: Vec<_> = (0..4).map(|_| inner.submit(|| ())).collect();
-                    wait(&futures, ReturnWhen::All, None).done.len()
-                })
-            })
-            .collect();
-        assert!(outer.into_iter().all(|future| future.result().unwrap() == 4));
+        block_all(&pool, 2);
     }
 
-    // Those that are left over leave on their own; until then they do no harm.
-    while pool.stats().workers > 2 {
-        std::thread::yield_now();
+    patiently("the surplus workers leave", || pool.stats().workers <= 2);
+}
+
+#[test]
+fn however_many_tasks_wait_for_their_own_pool_the_threads_are_bounded() {
+    let pool = Arc::new(pool(2));
+    let most = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let outer: Vec<_> = (0..2000)
+        .map(|_| {
+            let (inner, most) = (Arc::clone(&pool), Arc::clone(&most));
+            pool.submit(move || {
+                let futures = [inner.submit(|| ())];
+                wait(&futures, ReturnWhen::All, None);
+                most.fetch_max(inner.stats().workers, std::sync::atomic::Ordering::Relaxed);
+            })
+        })
+        .collect();
+    outer.into_iter().for_each(|future| future.result().unwrap());
+
+    let most = most.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(most <= 2 + 64, "{most} workers");
+    assert!(active_count() < 2000);
+}
+
+#[test]
+fn a_look_without_waiting_starts_no_second_worker() {
+    let pool = Arc::new(pool(1));
+    let inner = Arc::clone(&pool);
+
+    let workers = pool.submit(move || {
+        let futures = [inner.submit(|| ())];
+        assert!(wait(&futures, ReturnWhen::All, Duration::ZERO).done.is_empty());
+        let [future] = futures;
+        let future = future.result_timeout(Duration::ZERO).unwrap_err();
+        let workers = inner.stats().workers;
+        future.result().unwrap();
+        workers
+    });
+
+    assert_eq!(workers.result().unwrap(), 1);
+}
+
+#[test]
+fn a_task_may_await_a_task_of_its_own_pool() {
+    let pool = Arc::new(pool(1));
+    let inner = Arc::clone(&pool);
+
+    let sum = pool.submit(move || block_on(inner.submit(|| 25)).unwrap());
+
+    assert_eq!(sum.result().unwrap(), 25);
+}
+
+#[test]
+fn a_task_that_shuts_its_pool_down_for_a_while_cancels_nothing() {
+    let pool = Arc::new(pool(1));
+    let (gate, opened) = crate::gate();
+    let inner = Arc::clone(&pool);
+    let outer = pool.submit(move || {
+        opened.recv().unwrap();
+        inner.shutdown_timeout(Duration::from_secs(60)).is_complete()
+    });
+    let queued = pool.submit(|| 25);
+
+    gate.open();
+
+    assert!(!outer.result().unwrap());
+    assert_eq!(queued.result().unwrap(), 25);
+}
+
+#[test]
+fn a_sleeping_worker_is_called_for_each_of_two_tasks() {
+    let pool = pool(2);
+    let barrier = Arc::new(std::sync::Barrier::new(2));
+    for _ in 0..200 {
+        let meet = || {
+            let barrier = Arc::clone(&barrier);
+            pool.submit(move || barrier.wait().is_leader())
+        };
+        let (one, other) = (meet(), meet());
+        assert!(one.result().unwrap() != other.result().unwrap());
     }
+    let (gate, running) = occupy(&pool);
+    gate.open();
+    running.result().unwrap();
 }

@@ -82,9 +82,13 @@ fn a_living_thread_is_in_the_registry_and_a_joined_one_is_not() {
 #[test]
 fn a_thread_knows_who_it_is() {
     let thread = Builder::new().name("reader").spawn(current).unwrap();
-    let ident = thread.info().ident();
+    let outside = thread.info().clone();
+    let ident = outside.ident();
 
     let inside = thread.join().unwrap();
+
+    assert_eq!(inside, outside);
+    assert_eq!(inside.native_id(), outside.native_id());
 
     assert_eq!(inside.name(), "reader");
     assert_eq!(inside.ident(), ident);
@@ -117,4 +121,23 @@ fn a_stack_the_system_cannot_give_is_an_error_that_names_the_thread() {
     let error = Builder::new().name("huge").stack_size(usize::MAX / 2).spawn(|| ()).unwrap_err();
 
     assert!(error.to_string().starts_with("failed to start thread \"huge\": "), "{error}");
+}
+
+#[test]
+fn join_waits_for_the_thread_locals_too() {
+    struct Flush(std::sync::mpsc::Sender<()>);
+    impl Drop for Flush {
+        fn drop(&mut self) {
+            std::thread::sleep(Duration::from_millis(20));
+            self.0.send(()).unwrap();
+        }
+    }
+    thread_local! {
+        static FLUSH: std::cell::RefCell<Option<Flush>> = const { std::cell::RefCell::new(None) };
+    }
+    let (flushed, was_flushed) = std::sync::mpsc::channel();
+
+    Thread::spawn(move || FLUSH.set(Some(Flush(flushed)))).join().unwrap();
+
+    was_flushed.try_recv().unwrap();
 }
