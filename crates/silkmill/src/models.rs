@@ -84,34 +84,33 @@ fn two_pushes_and_a_worker_strand_no_task() {
     });
 }
 
-/// Catches a call that is lost between two sleeping workers and two tasks that need them both.
+/// Catches a call that is not passed on: two workers sleep, and two tasks need them both.
 #[test]
 fn two_sleeping_workers_are_both_called() {
     model(|| {
         let queue = Arc::new(Queue::new(None, 2));
-        let runs = counter();
         let met = Arc::new((Mutex::new(0), Condvar::new()));
-        let meet = || {
-            let (met, runs) = (Arc::clone(&met), Arc::clone(&runs));
+        // Ends when `guests` have come.
+        let meet = |guests| {
+            let met = Arc::clone(&met);
             Arc::new(Task::new(Box::new(move || {
                 let mut here = met.0.lock().unwrap();
                 *here += 1;
                 met.1.notify_all();
-                while *here < 2 {
+                while *here < guests {
                     here = met.1.wait(here).unwrap();
                 }
-                runs.fetch_add(1, Ordering::SeqCst);
             })))
         };
-        let (one, other) = (meet(), meet());
-        let workers = [submit(&queue, &one), submit(&queue, &other)];
-
-        one.wait_until(Deadline::NEVER);
-        other.wait_until(Deadline::NEVER);
+        let mut workers = Vec::new();
+        for guests in [2, 4] {
+            let tasks = [meet(guests), meet(guests)];
+            workers.extend(tasks.iter().flat_map(|task| submit(&queue, task)));
+            tasks.iter().for_each(|task| assert!(task.wait_until(Deadline::NEVER)));
+        }
 
         queue.close();
-        workers.into_iter().flatten().for_each(|worker| worker.join().unwrap());
-        assert_eq!(runs.load(Ordering::SeqCst), 2);
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
     });
 }
 
