@@ -40,6 +40,20 @@ pub(crate) enum Command {
     /// worker and with many, and shows the times. It uses no network, takes less than half a minute,
     /// and leaves nothing behind.
     Demo,
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Example:
+  silkmill completions bash > ~/.local/share/bash-completion/completions/silkmill")]
+    Completions {
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of silkmill, or of one of its commands
+    #[command(after_help = "\
+Example:
+  silkmill man replace | man -l -")]
+    Man {
+        command: Option<String>,
+    },
 }
 
 /// When to do what a terminal makes pleasant: progress, colours.

@@ -2,5 +2,20 @@
 
 pub(crate) mod demo;
 pub(crate) mod fetch;
+pub(crate) mod manual;
 pub(crate) mod replace;
 pub(crate) mod scrape;
+
+use std::io::{self, Write};
+
+use anyhow::Context;
+
+/// Prints to standard output. A reader that went away is no error of ours.
+fn print(text: &[u8]) -> anyhow::Result<()> {
+    match io::stdout().write_all(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("failed to write to standard output")
+        }
+        _ => Ok(()),
+    }
+}

@@ -34,5 +34,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Fetch(args) => cmd::fetch::run(args),
         Command::Scrape(args) => cmd::scrape::run(args),
         Command::Demo => cmd::demo::run(),
+        Command::Completions { shell } => cmd::manual::completions(shell),
+        Command::Man { command } => cmd::manual::page(command.as_deref()),
     }
 }

@@ -1,7 +1,6 @@
 //! `silkmill demo`: both jobs on a sandbox of its own, with one worker and with many, so that a newcomer sees the point
 //! without a network and without risk. The sandbox is gone when it ends, however it ends.
 
-use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use silkmill_scrape::{self as scrape, Extractor, Input};
 use silkmill_testkit::{Reply, Request, Server, Tree};
 
 use crate::args::When;
+use crate::cmd::print;
 use crate::exit::Exit;
 use crate::interrupt::{self, Second};
 use crate::progress::Meter;
@@ -51,11 +51,11 @@ pub(crate) fn run() -> Result<Exit> {
     let cancel = CancelToken::new();
     // A second ^C must not keep the sandbox from being removed, which follows the first one soon.
     interrupt::cancels(&cancel, Second::IsIgnored)?;
-    say(INTRODUCTION)?;
+    print(INTRODUCTION.as_bytes())?;
     match jobs(&cancel)? {
         Some(jobs) => {
-            say(&table(&jobs))?;
-            say(NEXT)?;
+            print(table(&jobs).as_bytes())?;
+            print(NEXT.as_bytes())?;
             Ok(Exit::Success)
         }
         None => Ok(Exit::Interrupted),
@@ -208,16 +208,6 @@ fn grouped(number: usize) -> String {
         grouped.push(digit);
     }
     grouped
-}
-
-/// Prints to standard output. A reader that went away is no error of ours.
-fn say(text: &str) -> Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("failed to write to standard output")
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -45,3 +45,24 @@ fn an_unknown_option_exits_2_and_names_it() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--no-such-option"));
 }
+
+#[test]
+fn every_command_has_a_manual_page_and_every_shell_its_completions() {
+    for command in ["replace", "fetch", "scrape", "demo"] {
+        let output = silkmill().args(["man", command]).output().unwrap();
+        let page = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success() && page.contains(&format!("silkmill\\-{command}")),
+            "{page}"
+        );
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let output = silkmill().args(["completions", shell]).output().unwrap();
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && script.contains("max-body"), "{script}");
+    }
+
+    let output = silkmill().args(["man", "replaec"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there are: replace, fetch"));
+}
