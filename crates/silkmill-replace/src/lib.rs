@@ -49,6 +49,7 @@ mod commit;
 mod diff;
 mod edit;
 mod error;
+mod filter;
 mod line;
 mod options;
 mod original;

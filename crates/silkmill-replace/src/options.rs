@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::edit::{EDITED_SIZE_MAX, TooLarge, edit};
 use crate::error::Error;
+use crate::filter::Filter;
 use crate::pattern::{Case, Pattern, Syntax};
-use crate::walk::Filter;
 
 /// What a run is to do. Whoever holds one holds a pattern that compiled.
 ///
@@ -138,13 +138,14 @@ impl OptionsBuilder {
         self
     }
 
-    /// Adds a glob that files below a directory must match; with a leading `!`, must not.
+    /// Adds a glob that files must match, or one of several; with a leading `!`, must not. Without a `/`
+    /// it is for their names, otherwise for their paths below the path that was added.
     pub fn glob(mut self, glob: impl Into<String>) -> Self {
         self.globs.push(glob.into());
         self
     }
 
-    /// Adds a file type, by ripgrep's names (`rust`, `py`): other files below a directory are left.
+    /// Adds a file type, by ripgrep's names (`rust`, `py`): files of no type that was added are left.
     pub fn file_type(mut self, name: impl Into<String>) -> Self {
         self.types.push(name.into());
         self

@@ -63,12 +63,22 @@ pub(crate) struct ReplaceArgs {
     pub(crate) max_count: Option<NonZeroU64>,
 
     /// Only files that match GLOB, or with a leading "!" do not (repeatable)
+    ///
+    /// A file is chosen when it matches at least one GLOB without "!", if there is any, and none with
+    /// "!", whatever their order; its type, a leading dot and ignore files can still leave it out. A
+    /// GLOB without "/" is matched with the file's name; one with "/" with its path below PATH, where
+    /// "*" stops at a "/" and "**" does not. "!" also leaves all that is in a directory it matches.
+    /// Globs count for files that are named, too.
     #[arg(short, long, value_name = "GLOB", help_heading = "Which files")]
     pub(crate) glob: Vec<String>,
     /// Only files of TYPE, such as rust or py (repeatable)
+    ///
+    /// With several, of any of them. It counts for files that are named, too.
     #[arg(short, long = "type", value_name = "TYPE", help_heading = "Which files")]
     pub(crate) types: Vec<String>,
     /// Also hidden files and directories; .git never
+    ///
+    /// A file or directory that is named need not be asked for with this or with --no-ignore.
     #[arg(long, help_heading = "Which files")]
     pub(crate) hidden: bool,
     /// Also files that .gitignore and .ignore exclude

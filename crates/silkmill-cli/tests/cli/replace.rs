@@ -48,6 +48,10 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+fn records(output: &Output) -> Vec<Value> {
+    stdout(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 fn read(root: &TempDir, name: &str) -> String {
     fs::read_to_string(root.path().join(name)).unwrap()
 }
@@ -146,6 +150,9 @@ fn options_reach_the_search() {
         (&["-S", "Old", "new"], "old Old", "old new"),
         (&["-w", "old", "new"], "old older", "new older"),
         (&["-e", "^", "> "], "a\r\nb\r\n", "> a\r\n> b\r\n"),
+        (&["-e", "-U", "^", "> "], "a\nb\n", "> a\n> b\n"),
+        (&["-e", "-U", "$", "!"], "a\nb\n", "a!\nb!\n"),
+        (&["-e", "-U", "^$", "-"], "a\n\nb\n", "a\n-\nb\n"),
         (&["-e", "-U", r"\r\n", r"\n"], "a\r\nb\r\n", "a\nb\n"),
         (&["-e", r"(\w)(\w*)", r"\U$1\E$2"], "old é", "Old É"),
         (&["--max-count", "1", "o", "0"], "oo", "0o"),
@@ -173,6 +180,9 @@ fn options_choose_the_files() {
     let claims: &[(&[&str], &[&str])] = &[
         (&[], &["a.rs", "b.py", "gen/c.rs"]),
         (&["-g", "*.rs", "-g", "!gen/*"], &["a.rs"]),
+        (&["-g", "!gen/*", "-g", "*.rs"], &["a.rs"]),
+        (&["-g", "*"], &["a.rs", "b.py", "gen/c.rs"]),
+        (&["-g", "*", "-t", "py"], &["b.py"]),
         (&["-t", "py"], &["b.py"]),
         (&["--hidden"], &[".hidden", "a.rs", "b.py", "gen/c.rs"]),
         (&["--no-ignore"], &["a.rs", "b.py", "gen/c.rs", "out.log"]),
@@ -190,6 +200,47 @@ fn options_choose_the_files() {
 }
 
 #[test]
+fn globs_and_types_count_for_files_that_are_named() {
+    let root = tree(&[("a.rs", b"old"), ("b.py", b"old"), (".c.py", b"old")]);
+
+    let output =
+        replace(&root, &["-n", "--json", "-t", "py", "old", "new", "a.rs", "b.py", ".c.py"]);
+
+    let paths: Vec<Value> = records(&output).iter().map(|record| record["path"].clone()).collect();
+    assert_eq!(paths[..2], [json!("b.py"), json!(".c.py")]);
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_named_once_and_as_every_path_is() {
+    let root = tree(&[("a", b"old")]);
+    // Even for whoever may read everything: a name below it would be too long for any system call.
+    let mut deep = root.path().to_path_buf();
+    let name = "d".repeat(200);
+    let mut depth = 0;
+    while deep.as_os_str().len() + name.len() < 4000 {
+        deep.push(&name);
+        depth += 1;
+    }
+    fs::create_dir_all(&deep).unwrap();
+    let made = Command::new("sh")
+        .args(["-c", &format!("cd -P . && mkdir -p {name}/{name}")])
+        .current_dir(&deep)
+        .status();
+    assert!(made.unwrap().success());
+
+    let output = replace(&root, &["--json", "old", "new", ".", root.path().to_str().unwrap()]);
+
+    assert_eq!(output.status.code(), Some(2));
+    let errors = stderr(&output);
+    let failure = errors.lines().next().unwrap();
+    assert!(failure.starts_with("silkmill: failed to read \""), "{failure}");
+    assert!(failure.ends_with("\": file name too long"), "{failure}");
+    assert!(failure.matches(&name).count() <= depth + 2, "{failure}");
+    let failed = records(&output).into_iter().find(|record| record["action"] == "failed").unwrap();
+    assert!(!failed["path"].as_str().unwrap().starts_with("./"));
+}
+
+#[test]
 fn json_gives_a_record_for_every_file_worth_one_and_a_summary() {
     let root = tree(&[("a", b"old old"), ("b", b"none"), ("c", b"old\0")]);
     fs::write(root.path().join(OsStr::from_bytes(b"d\xFF")), "old!").unwrap();
@@ -197,8 +248,7 @@ fn json_gives_a_record_for_every_file_worth_one_and_a_summary() {
     let output = replace(&root, &["--json", "old", "longer", ".", "no"]);
 
     assert_eq!(output.status.code(), Some(2));
-    let mut records: Vec<Value> =
-        stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut records = records(&output);
     let summary = records.pop().unwrap();
     records.sort_by_key(|record| record["path"].to_string());
     let file = |path: Value, action, replacements, before, after, reason: Value| {
@@ -277,6 +327,11 @@ const TRICKY: &[(&str, &[u8])] = &[
     ("tab\there", b"old\n"),
     ("new\nline", b"old\n"),
     ("\u{e9}t\u{e9} \u{fc}", b"old\n"),
+    (" before", b"old\n"),
+    ("after ", b"old\n"),
+    (" both  ", b"old\n"),
+    (" ", b"old\n"),
+    (" in /a name", b"old\n"),
 ];
 
 /// Makes the same change by a run, and by a program that is given the dry run's diff.
