@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::edit::{EDITED_SIZE_MAX, TooLarge, edit};
 use crate::error::Error;
 use crate::filter::Filter;
+use crate::original::FILE_SIZE_MAX;
 use crate::pattern::{Case, Pattern, Syntax};
 
 /// What a run is to do. Whoever holds one holds a pattern that compiled.
@@ -29,6 +30,7 @@ pub struct Options {
     pub(crate) mode: Mode,
     pub(crate) expect: Option<u64>,
     pub(crate) file_replacements_max: u64,
+    pub(crate) file_size_max: u64,
     pub(crate) strict: bool,
     pub(crate) workers: Option<usize>,
     pub(crate) measure: bool,
@@ -100,6 +102,7 @@ pub struct OptionsBuilder {
     mode: Mode,
     expect: Option<u64>,
     file_replacements_max: Option<u64>,
+    file_size_max: Option<u64>,
     strict: bool,
     workers: Option<usize>,
     measure: bool,
@@ -181,6 +184,12 @@ impl OptionsBuilder {
         self
     }
 
+    /// Leaves files of more bytes than this alone, and reports them. By default [`FILE_SIZE_MAX`].
+    pub fn file_size_max(mut self, bytes: u64) -> Self {
+        self.file_size_max = Some(bytes);
+        self
+    }
+
     /// Refuses the run if any file cannot be read, staged, or changed meanwhile.
     pub fn strict(mut self, yes: bool) -> Self {
         self.strict = yes;
@@ -225,6 +234,7 @@ impl OptionsBuilder {
             mode: self.mode,
             expect: self.expect,
             file_replacements_max: self.file_replacements_max.unwrap_or(u64::MAX),
+            file_size_max: self.file_size_max.unwrap_or(FILE_SIZE_MAX),
             strict: self.strict,
             workers: self.workers,
             measure: self.measure,

@@ -1,5 +1,6 @@
 //! What a worker does with one file: reads it, edits it, and stages or shows the result.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use silkmill::CancelToken;
@@ -8,7 +9,7 @@ use crate::diff;
 use crate::edit::{self, EDITED_SIZE_MAX, edit};
 use crate::error::Error;
 use crate::options::{Mode, Options};
-use crate::original::{self, Buffer, Content, FILE_SIZE_MAX, FileId, Original};
+use crate::original::{self, Buffer, Content, FileId, Original};
 use crate::outcome::{Action, Outcome};
 use crate::pattern::{Cache, Pattern};
 use crate::stage::{Stage, Staged};
@@ -24,7 +25,11 @@ pub(crate) struct Shared {
     pattern: Arc<Pattern>,
     mode: Mode,
     file_replacements_max: u64,
+    file_size_max: u64,
     cancel: CancelToken,
+    /// Set by the first worker that finds the disk full, read by all before they take a file: nothing
+    /// that they could stage would be committed.
+    disk_full: AtomicBool,
     stage: Stage,
     /// Held by the worker that has a large file in memory.
     large_file: Mutex<()>,
@@ -60,7 +65,9 @@ impl Shared {
             pattern: Arc::clone(&options.pattern),
             mode: options.mode,
             file_replacements_max: options.file_replacements_max,
+            file_size_max: options.file_size_max,
             cancel: cancel.clone(),
+            disk_full: AtomicBool::new(false),
             stage: Stage::new(),
             large_file: Mutex::new(()),
         }
@@ -78,7 +85,7 @@ impl Shared {
     }
 
     fn look_at(&self, scratch: &mut Scratch, found: Found) -> Finding {
-        if self.cancel.is_cancelled() {
+        if self.cancel.is_cancelled() || self.disk_full.load(Ordering::Relaxed) {
             return Finding::NoMatch;
         }
         let original = match Original::open(found.target()) {
@@ -92,6 +99,9 @@ impl Shared {
         let len = original.metadata.len();
         let _alone = (len >= LARGE_SIZE_MIN).then(|| self.wait_to_be_alone());
         let finding = self.edit_file(scratch, &found, original).unwrap_or_else(|error| {
+            if error.is_disk_full() {
+                self.disk_full.store(true, Ordering::Relaxed);
+            }
             let outcome = Outcome::unchanged(found.path, Action::Failed(error), len);
             Finding::Told { outcome, file }
         });
@@ -107,10 +117,12 @@ impl Shared {
         mut original: Original,
     ) -> Result<Finding, Error> {
         let path = &found.path;
-        let content = original.read(&mut scratch.text);
+        let content = original.read(&mut scratch.text, self.file_size_max);
         let text = match content.map_err(|error| Error::io("read", path, error))? {
             Content::Text(text) => text,
-            Content::TooLarge(size) => return Err(Error::too_large(path, size, FILE_SIZE_MAX)),
+            Content::TooLarge(size) => {
+                return Err(Error::too_large(path, size, self.file_size_max));
+            }
             Content::Skipped(skip) => {
                 let action = Action::Skipped(skip);
                 let outcome = Outcome::unchanged(path.clone(), action, original.metadata.len());
