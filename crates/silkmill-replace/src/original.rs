@@ -139,6 +139,11 @@ impl Buffer {
         Ok(len)
     }
 
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Gives back what one large file made it take.
     pub(crate) fn shrink(&mut self) {
         shrink(&mut self.bytes);

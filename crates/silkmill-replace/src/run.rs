@@ -95,19 +95,17 @@ impl<'a> Run<'a> {
         let shared = Arc::new(Shared::new(self.options, cancel));
         let walk = Walk::new(self.options.paths.clone(), self.options.filter.clone());
         let walk = (0..).zip(walk.take_while(|_| !cancel.is_cancelled()));
-        let init = {
-            let shared = Arc::clone(&shared);
-            move || shared.scratch()
-        };
+        let (for_init, for_look) = (Arc::clone(&shared), Arc::clone(&shared));
+        let init = move || for_init.scratch();
         let look = move |scratch: &mut Scratch, batch: Vec<(u64, Result<Found, Outcome>)>| {
-            let look_at = |(place, found)| (place, shared.find(scratch, found));
+            let look_at = |(place, found)| (place, for_look.find(scratch, found));
             batch.into_iter().map(look_at).collect::<Vec<_>>()
         };
         // Diffs are shown in the order of their files; new text is staged in any.
         if self.options.mode == Mode::Write {
-            self.take_all(pool.map_unordered_with(init, Batches::of(walk), look))?;
+            self.take_all(&shared, pool.map_unordered_with(init, Batches::of(walk), look))?;
         } else {
-            self.take_all(pool.map_with(init, Batches::of(walk), look))?;
+            self.take_all(&shared, pool.map_with(init, Batches::of(walk), look))?;
         }
         self.stats = Some(pool.stats());
         if cancel.is_cancelled() { Err(Error::interrupted()) } else { Ok(()) }
@@ -115,10 +113,16 @@ impl<'a> Run<'a> {
 
     fn take_all(
         &mut self,
+        shared: &Shared,
         findings: impl Iterator<Item = Result<Vec<(u64, Finding)>, TaskError>>,
     ) -> Result<(), Error> {
+        let mut scratch = shared.scratch_for_large_diffs();
         for batch in findings {
             for (place, finding) in batch.map_err(Error::executor)? {
+                let finding = match finding {
+                    Finding::ShownLater(found) => shared.find(&mut scratch, Ok(found)),
+                    other => other,
+                };
                 self.take(place, finding)?;
             }
         }
@@ -131,6 +135,7 @@ impl<'a> Run<'a> {
         let mut disk_full = false;
         match finding {
             Finding::NoMatch => {}
+            Finding::ShownLater(_) => unreachable!("take_all has it shown"),
             Finding::Told { outcome, file } => {
                 disk_full =
                     matches!(&outcome.action, Action::Failed(error) if error.is_disk_full());

@@ -19,7 +19,7 @@ use crate::outcome::{Outcome, Skip};
 use crate::stage;
 
 /// A file to look at.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Found {
     /// Its path, as the run was led to it.
     pub(crate) path: PathBuf,

@@ -19,6 +19,10 @@ use crate::walk::Found;
 /// not by one for each worker. In bytes.
 const LARGE_SIZE_MIN: u64 = 16 << 20;
 
+/// Old and new text of which a worker makes a diff, together, in bytes. Diffs wait for those of the files
+/// before them, and so a worker leaves a larger one to the caller's thread, which shows it at once.
+const DIFFED_SIZE_MAX: usize = 128 << 10;
+
 /// What all workers share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -35,9 +39,10 @@ pub(crate) struct Shared {
     large_file: Mutex<()>,
 }
 
-/// What one worker uses again for every file.
+/// What one thread uses again for every file.
 #[derive(Debug)]
 pub(crate) struct Scratch {
+    diffed_size_max: usize,
     text: Buffer,
     edited: Vec<u8>,
     cache: Cache,
@@ -47,6 +52,8 @@ pub(crate) struct Scratch {
 #[derive(Debug)]
 pub(crate) enum Finding {
     NoMatch,
+    /// The file is to be shown as a diff which is too large to wait for its turn.
+    ShownLater(Found),
     /// There is something to tell, and nothing left to do.
     Told {
         outcome: Outcome,
@@ -73,8 +80,19 @@ impl Shared {
         }
     }
 
+    /// For a worker, whose diffs may have to wait.
     pub(crate) fn scratch(&self) -> Scratch {
-        Scratch { text: Buffer::default(), edited: Vec::new(), cache: self.pattern.cache() }
+        Scratch {
+            diffed_size_max: DIFFED_SIZE_MAX,
+            text: Buffer::default(),
+            edited: Vec::new(),
+            cache: self.pattern.cache(),
+        }
+    }
+
+    /// For the caller's thread, which shows every diff before it makes the next.
+    pub(crate) fn scratch_for_large_diffs(&self) -> Scratch {
+        Scratch { diffed_size_max: usize::MAX, ..self.scratch() }
     }
 
     pub(crate) fn find(&self, scratch: &mut Scratch, found: Result<Found, Outcome>) -> Finding {
@@ -160,6 +178,9 @@ impl Shared {
                 staged: Box::new(self.stage.stage(found.target(), &original, text, edited)?),
                 outcome: outcome(Action::Changed),
             },
+            Mode::Diff if text.len() + edited.len() > scratch.diffed_size_max => {
+                Finding::ShownLater(found.clone())
+            }
             Mode::Diff => {
                 let diff = diff::unified(found.target(), text, edited, &changes);
                 Finding::Told { outcome: outcome(Action::WouldChange { diff }), file }
@@ -179,4 +200,50 @@ impl Shared {
 
 fn too_long(path: &std::path::Path, edited: &[u8]) -> Error {
     Error::too_large(path, edited.len() as u64, EDITED_SIZE_MAX as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a thread keeps once a file is done with.
+    const KEPT_MAX: usize = 1 << 20;
+
+    fn found(path: &std::path::Path) -> Result<Found, Outcome> {
+        Ok(Found { path: path.to_path_buf(), link_target: None })
+    }
+
+    #[test]
+    fn the_room_of_a_large_file_is_given_back() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("large");
+        std::fs::write(&path, "old ".repeat(KEPT_MAX)).unwrap();
+        for mode in [Mode::Write, Mode::Diff, Mode::Count] {
+            let options = Options::builder("old", "newer").mode(mode).build().unwrap();
+            let shared = Shared::new(&options, &CancelToken::new());
+            let mut scratch = shared.scratch();
+
+            let finding = shared.find(&mut scratch, found(&path));
+
+            assert!(!matches!(finding, Finding::NoMatch));
+            assert!(scratch.text.capacity() <= KEPT_MAX, "{mode:?}");
+            assert!(scratch.edited.capacity() <= KEPT_MAX, "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn a_large_diff_does_not_wait_for_its_turn() {
+        let root = tempfile::tempdir().unwrap();
+        let (large, small) = (root.path().join("large"), root.path().join("small"));
+        std::fs::write(&large, "old\n".repeat(DIFFED_SIZE_MAX)).unwrap();
+        std::fs::write(&small, "old\n").unwrap();
+        let options = Options::builder("old", "new").mode(Mode::Diff).build().unwrap();
+        let shared = Shared::new(&options, &CancelToken::new());
+        let (mut worker, mut caller) = (shared.scratch(), shared.scratch_for_large_diffs());
+
+        let is_later = |finding| matches!(finding, Finding::ShownLater(_));
+        assert!(is_later(shared.find(&mut worker, found(&large))));
+        assert!(!is_later(shared.find(&mut worker, found(&small))));
+        assert!(!is_later(shared.find(&mut caller, found(&large))));
+    }
 }

@@ -375,6 +375,21 @@ fn patch_makes_of_a_dry_run_what_the_run_makes() {
 }
 
 #[test]
+fn large_diffs_keep_their_place_among_the_others() {
+    let large = b"old\n".repeat(100_000);
+    let root =
+        tree(&[("a", b"old\n"), ("b", &large), ("c", b"old\n"), ("d", &large), ("e", b"old\n")]);
+
+    let output = replace(&root, &["-n", "old", "new"]);
+
+    let said = stdout(&output);
+    let names: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("+++ ")).collect();
+    assert_eq!(names, ["a", "b", "c", "d", "e"]);
+    assert_eq!(said.matches("\n+new").count(), 200_003);
+    assert_eq!(stderr(&output), "would make 200003 replacements in 5 files of 5\n");
+}
+
+#[test]
 fn git_apply_makes_of_a_dry_run_what_the_run_makes() {
     for words in CHANGES {
         applied_by("git", &["apply", "-p0"], words);
