@@ -10,6 +10,8 @@ mod list;
 mod progress;
 mod sink;
 
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -22,10 +24,16 @@ fn main() -> ExitCode {
     match run(cli.command) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("silkmill: {error:#}");
+            to_stderr(format_args!("silkmill: {error:#}"));
             Exit::Error.into()
         }
     }
+}
+
+/// Writes a line to standard error, in one piece. Whoever closed that, or let it fill up, is not told of it; `eprintln!`
+/// would panic.
+pub(crate) fn to_stderr(line: impl Display) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 fn run(command: Command) -> anyhow::Result<Exit> {

@@ -186,7 +186,8 @@ fn write_lines(mark: u8, text: &[u8], out: &mut Vec<u8>) -> usize {
 /// line; followed by a tab where it holds a space, or they would take the space for its end.
 fn header_name(path: &Path) -> Vec<u8> {
     let bytes = path.as_os_str().as_bytes();
-    if bytes.iter().any(|&byte| byte.is_ascii_control() || byte == b'"' || byte == b'\\') {
+    let garbles = |&byte: &u8| byte.is_ascii_control() || byte == b'"' || byte == b'\\';
+    if bytes.starts_with(b" ") || bytes.ends_with(b" ") || bytes.iter().any(garbles) {
         return quoted(bytes);
     }
     let mut name = bytes.to_vec();
@@ -198,8 +199,10 @@ fn header_name(path: &Path) -> Vec<u8> {
 
 fn quoted(bytes: &[u8]) -> Vec<u8> {
     let mut name = vec![b'"'];
-    for &byte in bytes {
+    for (place, &byte) in bytes.iter().enumerate() {
+        let is_outer = place == 0 || place == bytes.len() - 1;
         match byte {
+            b' ' if is_outer => name.extend_from_slice(b"\\040"),
             b'"' | b'\\' => name.extend_from_slice(&[b'\\', byte]),
             b'\n' => name.extend_from_slice(b"\\n"),
             b'\t' => name.extend_from_slice(b"\\t"),
@@ -312,6 +315,8 @@ mod tests {
         let claims = [
             ("plain.txt", "plain.txt"),
             ("with space", "with space\t"),
+            (" lead", r#""\040lead""#),
+            ("trail  ", r#""trail \040""#),
             ("q\"uote", r#""q\"uote""#),
             ("new\nline", r#""new\nline""#),
         ];

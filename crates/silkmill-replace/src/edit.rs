@@ -182,7 +182,7 @@ mod tests {
         }
 
         #[test]
-        fn a_multiline_regex_edit_is_what_replace_all_does(
+        fn a_multiline_regex_edit_is_what_replace_all_does_to_the_lines(
             text in "[ab \u{e9}\r\n]{0,30}",
             old in prop::sample::select(vec![
                 "a*", "(a)(b?)", "^", "$", "b|", r"\s*", r"\ba", "a.b", r"\r?\n", "(?s)a.*?b", r"\z",
@@ -190,7 +190,18 @@ mod tests {
             new in prop::sample::select(vec!["", "x", "${0}${0}", "<$0>"]),
         ) {
             let plain = regex::RegexBuilder::new(old).multi_line(true).crlf(true).build().unwrap();
-            let want = plain.replace_all(&text, new).into_owned();
+            let want = plain.replace_all(&text, |groups: &regex::Captures<'_>| {
+                let found = groups.get(0).unwrap();
+                let (before, after) = text.split_at(found.start());
+                let on_no_line = found.is_empty() && old != r"\z"
+                    && (after.is_empty() && (before.is_empty() || before.ends_with(['\r', '\n']))
+                        || before.ends_with('\r') && after.starts_with('\n'));
+                let mut becomes = String::new();
+                if !on_no_line {
+                    groups.expand(new, &mut becomes);
+                }
+                becomes
+            });
 
             let syntax = Syntax { multiline: true, ..REGEX };
             let (got, _) = edited(old.as_bytes(), new.as_bytes(), syntax, text.as_bytes());

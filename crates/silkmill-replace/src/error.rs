@@ -83,6 +83,12 @@ impl Error {
         Error { repr: Repr::TooLarge { path: path.to_path_buf(), bytes, bytes_max } }
     }
 
+    /// Whether no file can grow any more, and not only this one.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        matches!(&self.repr, Repr::Io { source, .. } if full.contains(&source.kind()))
+    }
+
     fn words(kind: ErrorKind, words: impl Into<String>) -> Error {
         Error { repr: Repr::Words { kind, words: words.into() } }
     }

@@ -38,7 +38,7 @@
 //!
 //! A kill between the first rename and the last leaves some files changed and others not, and what
 //! was staged beside them (`.silkmill-PID-N`, passed over by every walk). UTF-16 and binary files
-//! are passed over, files beyond [`FILE_SIZE_MAX`] are reported.
+//! are passed over, files beyond [`FILE_SIZE_MAX`], or what was asked for, are reported.
 
 #![deny(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -49,6 +49,7 @@ mod commit;
 mod diff;
 mod edit;
 mod error;
+mod filter;
 mod line;
 mod options;
 mod original;

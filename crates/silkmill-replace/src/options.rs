@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::edit::{EDITED_SIZE_MAX, TooLarge, edit};
 use crate::error::Error;
+use crate::filter::Filter;
+use crate::original::FILE_SIZE_MAX;
 use crate::pattern::{Case, Pattern, Syntax};
-use crate::walk::Filter;
 
 /// What a run is to do. Whoever holds one holds a pattern that compiled.
 ///
@@ -29,6 +30,7 @@ pub struct Options {
     pub(crate) mode: Mode,
     pub(crate) expect: Option<u64>,
     pub(crate) file_replacements_max: u64,
+    pub(crate) file_size_max: u64,
     pub(crate) strict: bool,
     pub(crate) workers: Option<usize>,
     pub(crate) measure: bool,
@@ -100,6 +102,7 @@ pub struct OptionsBuilder {
     mode: Mode,
     expect: Option<u64>,
     file_replacements_max: Option<u64>,
+    file_size_max: Option<u64>,
     strict: bool,
     workers: Option<usize>,
     measure: bool,
@@ -138,13 +141,14 @@ impl OptionsBuilder {
         self
     }
 
-    /// Adds a glob that files below a directory must match; with a leading `!`, must not.
+    /// Adds a glob that files must match, or one of several; with a leading `!`, must not. Without a `/`
+    /// it is for their names, otherwise for their paths below the path that was added.
     pub fn glob(mut self, glob: impl Into<String>) -> Self {
         self.globs.push(glob.into());
         self
     }
 
-    /// Adds a file type, by ripgrep's names (`rust`, `py`): other files below a directory are left.
+    /// Adds a file type, by ripgrep's names (`rust`, `py`): files of no type that was added are left.
     pub fn file_type(mut self, name: impl Into<String>) -> Self {
         self.types.push(name.into());
         self
@@ -177,6 +181,12 @@ impl OptionsBuilder {
     /// Makes at most so many replacements in each file, the first ones.
     pub fn file_replacements_max(mut self, replacements: u64) -> Self {
         self.file_replacements_max = Some(replacements);
+        self
+    }
+
+    /// Leaves files of more bytes than this alone, and reports them. By default [`FILE_SIZE_MAX`].
+    pub fn file_size_max(mut self, bytes: u64) -> Self {
+        self.file_size_max = Some(bytes);
         self
     }
 
@@ -224,6 +234,7 @@ impl OptionsBuilder {
             mode: self.mode,
             expect: self.expect,
             file_replacements_max: self.file_replacements_max.unwrap_or(u64::MAX),
+            file_size_max: self.file_size_max.unwrap_or(FILE_SIZE_MAX),
             strict: self.strict,
             workers: self.workers,
             measure: self.measure,

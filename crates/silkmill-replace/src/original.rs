@@ -9,7 +9,8 @@ use rustix::fs::OFlags;
 
 use crate::outcome::Skip;
 
-/// The largest file a run takes into memory, in bytes. A larger one is reported and left alone.
+/// The largest file a run takes into memory unless told otherwise, in bytes. A larger one is reported
+/// and left alone.
 pub const FILE_SIZE_MAX: u64 = 1 << 30;
 
 /// Enough of a file to know most binary ones by, so that they are not read to their end.
@@ -86,8 +87,13 @@ impl Original {
         Identity::of(&self.metadata)
     }
 
-    /// Reads the file whole, unless its first bytes say that it is not text.
-    pub(crate) fn read<'a>(&mut self, buffer: &'a mut Buffer) -> io::Result<Content<'a>> {
+    /// Reads the file whole, unless its first bytes say that it is not text, or it has more than
+    /// `size_max`.
+    pub(crate) fn read<'a>(
+        &mut self,
+        buffer: &'a mut Buffer,
+        size_max: u64,
+    ) -> io::Result<Content<'a>> {
         if !self.metadata.is_file() {
             return Ok(Content::Skipped(Skip::NotRegular));
         }
@@ -97,10 +103,8 @@ impl Original {
         if let Some(skip) = not_text(&buffer.bytes[..head]) {
             return Ok(Content::Skipped(skip));
         }
-        if size > FILE_SIZE_MAX {
-            return Ok(Content::TooLarge(size));
-        }
-        let size = usize::try_from(size).expect("FILE_SIZE_MAX fits in memory");
+        let fitting = usize::try_from(size).ok().filter(|_| size <= size_max);
+        let Some(size) = fitting else { return Ok(Content::TooLarge(size)) };
         let len = if head < in_head { head } else { buffer.fill(&mut self.file, head, size)? };
         if memchr::memchr(0, &buffer.bytes[head..len]).is_some() {
             return Ok(Content::Skipped(Skip::Binary));
@@ -135,6 +139,11 @@ impl Buffer {
         Ok(len)
     }
 
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Gives back what one large file made it take.
     pub(crate) fn shrink(&mut self) {
         shrink(&mut self.bytes);
@@ -165,7 +174,7 @@ mod tests {
     fn read(bytes: &[u8], buffer: &mut Buffer) -> Result<Vec<u8>, Skip> {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), bytes).unwrap();
-        match Original::open(file.path()).unwrap().read(buffer).unwrap() {
+        match Original::open(file.path()).unwrap().read(buffer, FILE_SIZE_MAX).unwrap() {
             Content::Text(text) => Ok(text.to_vec()),
             Content::Skipped(skip) => Err(skip),
             Content::TooLarge(size) => panic!("{size} is not too large"),
@@ -204,7 +213,8 @@ mod tests {
         named.as_file().set_len(FILE_SIZE_MAX + 1).unwrap();
         let mut buffer = Buffer::default();
 
-        let content = Original::open(named.path()).unwrap().read(&mut buffer).unwrap();
+        let content =
+            Original::open(named.path()).unwrap().read(&mut buffer, FILE_SIZE_MAX).unwrap();
         assert_eq!(content, Content::TooLarge(FILE_SIZE_MAX + 1));
         assert!(buffer.bytes.len() <= HEAD_LEN);
     }

@@ -53,7 +53,8 @@ enum Matcher {
     Regex { regex: Regex, lines: Lines },
 }
 
-/// Whether text is a sequence of lines, or one thing.
+/// Whether text is a sequence of lines, or one thing: it is when a regex that may span lines asks for
+/// its ends, by `\A` or `\z`. Then there is a place behind the last line end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lines {
     Apart,
@@ -119,7 +120,9 @@ impl Pattern {
                 Error::pattern("OLD names a line end, and a match spans lines only with -U")
             })?;
         }
-        let lines = if syntax.multiline { Lines::Together } else { Lines::Apart };
+        let names_ends =
+            hir.properties().look_set().iter().any(|look| matches!(look, Look::Start | Look::End));
+        let lines = if syntax.multiline && names_ends { Lines::Together } else { Lines::Apart };
         let regex = compile(&in_words(hir, syntax.word), true)?;
         let names: Vec<_> = regex.group_info().pattern_names(PatternID::ZERO).collect();
         let replacement = Replacement::parse(new, &names)?;
@@ -390,7 +393,17 @@ mod tests {
         assert_eq!(spans("$", REGEX, "a\r\nb"), [(1, 1), (4, 4)]);
         assert_eq!(spans("x*", REGEX, "a\r\n"), [(0, 0), (1, 1)]);
         assert_eq!(spans("^$", REGEX, ""), Vec::new());
-        assert_eq!(spans("^", multiline, "a\nb\n"), [(0, 0), (2, 2), (4, 4)]);
+        for text in ["a\nb\n", "a\r\nb", "\n", "", "a\r\n\r\n"] {
+            for regex in ["^", "$", "^$", "x*", "^|$"] {
+                assert_eq!(
+                    spans(regex, multiline, text),
+                    spans(regex, REGEX, text),
+                    "{regex} {text:?}"
+                );
+            }
+        }
+        assert_eq!(spans(r"\z", multiline, "a\nb\n"), [(4, 4)]);
+        assert_eq!(spans(r"\A", multiline, ""), [(0, 0)]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::options::{Mode, Options};
 use crate::original::FileId;
 use crate::outcome::{Action, Event, Outcome, Progress, Summary};
 use crate::stage::Staged;
-use crate::walk::{Found, Walk};
+use crate::walk::{self, Found, Walk};
 use crate::worker::{Finding, Scratch, Shared};
 
 /// Replaces text in files, or shows what would be replaced.
@@ -34,7 +34,9 @@ pub fn run(
 ) -> Result<Summary, Error> {
     let started = Instant::now();
     let mut run = Run::new(options, sink);
-    if !options.changes_nothing {
+    if options.changes_nothing {
+        run.reach_all();
+    } else {
         run.stage(cancel)?;
     }
     run.refuse_unexpected()?;
@@ -76,25 +78,34 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Finds out what of the paths is missing, without a look at any file.
+    fn reach_all(&mut self) {
+        for path in &self.options.paths {
+            if let Err(outcome) = walk::reach(path) {
+                self.progress.files_seen += 1;
+                self.tell(&outcome);
+                (self.sink)(Event::Progress(self.progress));
+            }
+        }
+    }
+
     /// Looks at every file. When it returns, all new text is staged and nothing has changed.
     fn stage(&mut self, cancel: &CancelToken) -> Result<(), Error> {
         let pool = pool(self.options)?;
         let shared = Arc::new(Shared::new(self.options, cancel));
         let walk = Walk::new(self.options.paths.clone(), self.options.filter.clone());
         let walk = (0..).zip(walk.take_while(|_| !cancel.is_cancelled()));
-        let init = {
-            let shared = Arc::clone(&shared);
-            move || shared.scratch()
-        };
+        let (for_init, for_look) = (Arc::clone(&shared), Arc::clone(&shared));
+        let init = move || for_init.scratch();
         let look = move |scratch: &mut Scratch, batch: Vec<(u64, Result<Found, Outcome>)>| {
-            let look_at = |(place, found)| (place, shared.find(scratch, found));
+            let look_at = |(place, found)| (place, for_look.find(scratch, found));
             batch.into_iter().map(look_at).collect::<Vec<_>>()
         };
         // Diffs are shown in the order of their files; new text is staged in any.
         if self.options.mode == Mode::Write {
-            self.take_all(pool.map_unordered_with(init, Batches::of(walk), look))?;
+            self.take_all(&shared, pool.map_unordered_with(init, Batches::of(walk), look))?;
         } else {
-            self.take_all(pool.map_with(init, Batches::of(walk), look))?;
+            self.take_all(&shared, pool.map_with(init, Batches::of(walk), look))?;
         }
         self.stats = Some(pool.stats());
         if cancel.is_cancelled() { Err(Error::interrupted()) } else { Ok(()) }
@@ -102,21 +113,32 @@ impl<'a> Run<'a> {
 
     fn take_all(
         &mut self,
+        shared: &Shared,
         findings: impl Iterator<Item = Result<Vec<(u64, Finding)>, TaskError>>,
     ) -> Result<(), Error> {
+        let mut scratch = shared.scratch_for_large_diffs();
         for batch in findings {
             for (place, finding) in batch.map_err(Error::executor)? {
-                self.take(place, finding);
+                let finding = match finding {
+                    Finding::ShownLater(found) => shared.find(&mut scratch, Ok(found)),
+                    other => other,
+                };
+                self.take(place, finding)?;
             }
         }
         Ok(())
     }
 
-    fn take(&mut self, place: u64, finding: Finding) {
+    /// Fails when the disk is full: whatever is staged from then on would be a part of the whole.
+    fn take(&mut self, place: u64, finding: Finding) -> Result<(), Error> {
         self.progress.files_seen += 1;
+        let mut disk_full = false;
         match finding {
             Finding::NoMatch => {}
+            Finding::ShownLater(_) => unreachable!("take_all has it shown"),
             Finding::Told { outcome, file } => {
+                disk_full =
+                    matches!(&outcome.action, Action::Failed(error) if error.is_disk_full());
                 if file.is_none_or(|file| self.told.insert(file)) {
                     self.tell(&outcome);
                 }
@@ -130,6 +152,10 @@ impl<'a> Run<'a> {
             }
         }
         (self.sink)(Event::Progress(self.progress));
+        if disk_full {
+            return Err(Error::refused("the disk is full: nothing was changed"));
+        }
+        Ok(())
     }
 
     fn tell(&mut self, outcome: &Outcome) {
@@ -150,6 +176,9 @@ impl<'a> Run<'a> {
             self.refuse_failures()?;
         }
         match self.options.expect {
+            Some(1..) if self.options.changes_nothing => Err(Error::refused(
+                "expected replacements, and OLD and NEW are the same: nothing was changed",
+            )),
             Some(expected) if expected != self.replacements => Err(Error::refused(format!(
                 "expected {expected} replacements, found {}: nothing was changed",
                 self.replacements
@@ -242,4 +271,39 @@ fn pool(options: &Options) -> Result<ThreadPoolExecutor, Error> {
         None => builder,
     };
     builder.build().map_err(Error::executor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::path::Path;
+
+    /// What a run makes of a file whose staging failed so.
+    fn after_a_failure(kind: io::ErrorKind) -> (Vec<String>, Result<(), Error>) {
+        let options = Options::builder("old", "new").build().unwrap();
+        let mut told = Vec::new();
+        let mut sink = |event: Event<'_>| {
+            if let Event::Outcome(outcome) = event {
+                told.push(outcome.path.display().to_string());
+            }
+        };
+        let error = Error::io("stage new text for", Path::new("a"), kind);
+        let outcome = Outcome::failed("a".into(), error);
+        let taken = Run::new(&options, &mut sink).take(0, Finding::Told { outcome, file: None });
+        (told, taken)
+    }
+
+    #[test]
+    fn a_full_disk_refuses_the_run_and_a_file_that_fails_does_not() {
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            let (told, taken) = after_a_failure(kind);
+            assert_eq!(told, ["a"]);
+            assert_eq!(taken.unwrap_err().to_string(), "the disk is full: nothing was changed");
+        }
+        for kind in [io::ErrorKind::FileTooLarge, io::ErrorKind::PermissionDenied] {
+            let (told, taken) = after_a_failure(kind);
+            assert_eq!((told, taken.is_ok()), (vec!["a".to_owned()], true));
+        }
+    }
 }

@@ -1,47 +1,25 @@
 //! Finds the files a run is about, lazily and in a fixed order. Opens none of them.
 //!
-//! A path that was named is taken as it is: filters are for what is found below a directory.
+//! Ignore files and leading dots count for what is found below a directory, and not for a path that
+//! was named; globs and types count for both.
 //! `.gitignore` files count inside a git repository, as they do for git. An unpacked release is none,
 //! and its `.gitignore` may well exclude everything; `.ignore` files count everywhere.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::vec;
 
-use ignore::WalkBuilder;
-use ignore::overrides::{Override, OverrideBuilder};
-use ignore::types::{Types, TypesBuilder};
+use ignore::{DirEntry, WalkBuilder};
 
 use crate::error::Error;
+use crate::filter::Filter;
 use crate::outcome::{Outcome, Skip};
 use crate::stage;
 
-/// Which files below a directory are taken.
-#[derive(Clone, Debug)]
-pub(crate) struct Filter {
-    overrides: Override,
-    types: Types,
-    hidden: bool,
-    ignored: bool,
-}
-
-impl Filter {
-    /// Globs take files, or with a leading `!` leave them; types are ripgrep's. `hidden` and
-    /// `ignored` files are taken if asked for.
-    pub(crate) fn new(
-        globs: &[String],
-        types: &[String],
-        hidden: bool,
-        ignored: bool,
-    ) -> Result<Filter, Error> {
-        Ok(Filter { overrides: overrides(globs)?, types: select(types)?, hidden, ignored })
-    }
-}
-
 /// A file to look at.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Found {
     /// Its path, as the run was led to it.
     pub(crate) path: PathBuf,
@@ -70,12 +48,15 @@ impl Walk {
 
     /// A file that was named, or the start of a directory.
     fn enter(&mut self, root: &Path) -> Option<Result<Found, Outcome>> {
-        let metadata = match fs::metadata(root) {
+        let metadata = match reach(root) {
             Ok(metadata) => metadata,
-            Err(error) => return Some(Err(lost(root, error))),
+            Err(outcome) => return Some(Err(outcome)),
         };
         if metadata.is_dir() {
-            self.below = Some((root.to_path_buf(), self.filter.walk(root)));
+            self.below = Some((root.to_path_buf(), walk(root, &self.filter)));
+            return None;
+        }
+        if !self.filter.takes(root.file_name().map_or(root, Path::new)) {
             return None;
         }
         // Even to open a device may disturb it.
@@ -88,6 +69,12 @@ impl Walk {
         };
         Some(Ok(Found { path: plain(root), link_target }))
     }
+
+    /// Whether an entry below a root is a file to look at.
+    fn takes(&self, root: &Path, entry: &DirEntry) -> bool {
+        entry.file_type().is_some_and(|kind| kind.is_file())
+            && self.filter.takes(below(root, entry.path()))
+    }
 }
 
 impl Iterator for Walk {
@@ -96,40 +83,56 @@ impl Iterator for Walk {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let Some((root, walk)) = &mut self.below else {
+            let Some((root, mut walk)) = self.below.take() else {
                 let root = self.roots.next()?;
                 match self.enter(&root) {
                     Some(item) => return Some(item),
                     None => continue,
                 }
             };
-            match walk.next() {
-                Some(Ok(entry)) if entry.file_type().is_some_and(|kind| kind.is_file()) => {
-                    return Some(Ok(Found { path: plain(entry.path()), link_target: None }));
+            let Some(entry) = walk.next() else { continue };
+            let item = match entry {
+                Ok(entry) if self.takes(&root, &entry) => {
+                    Some(Ok(Found { path: plain(entry.path()), link_target: None }))
                 }
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Some(Err(lost_below(root, error))),
-                None => self.below = None,
+                Ok(_) => None,
+                Err(error) => Some(Err(lost_below(&root, &error))),
+            };
+            self.below = Some((root, walk));
+            if item.is_some() {
+                return item;
             }
         }
     }
 }
 
-impl Filter {
-    fn walk(&self, root: &Path) -> ignore::Walk {
-        WalkBuilder::new(root)
-            .overrides(self.overrides.clone())
-            .types(self.types.clone())
-            .hidden(!self.hidden)
-            .ignore(!self.ignored)
-            .git_ignore(!self.ignored)
-            .git_exclude(!self.ignored)
-            .git_global(!self.ignored)
-            .parents(!self.ignored)
-            .sort_by_file_name(OsStr::cmp)
-            .filter_entry(|entry| entry.depth() == 0 || !is_never_entered(entry.file_name()))
-            .build()
-    }
+/// The entries below a directory that git and names leave: the other filters are for files.
+fn walk(root: &Path, filter: &Filter) -> ignore::Walk {
+    let (start, names) = (root.to_path_buf(), filter.clone());
+    WalkBuilder::new(root)
+        // An ignore file's `!` would bring hidden files back.
+        .hidden(false)
+        .ignore(!filter.ignored)
+        .git_ignore(!filter.ignored)
+        .git_exclude(!filter.ignored)
+        .git_global(!filter.ignored)
+        .parents(!filter.ignored)
+        .sort_by_file_name(OsStr::cmp)
+        .filter_entry(move |entry| entry.depth() == 0 || is_entered(&start, &names, entry))
+        .build()
+}
+
+fn is_entered(root: &Path, filter: &Filter, entry: &DirEntry) -> bool {
+    let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());
+    !is_never_entered(entry.file_name())
+        && filter.sees(entry.file_name())
+        && (!is_directory || filter.enters(below(root, entry.path())))
+}
+
+/// A path as a glob sees it: relative to the path that was named, so that it does not matter from
+/// where that was.
+fn below<'a>(root: &Path, path: &'a Path) -> &'a Path {
+    path.strip_prefix(root).unwrap_or(path)
 }
 
 /// The repository's own files, and the runs' own.
@@ -146,18 +149,48 @@ fn end_of_link(link: &Path) -> io::Result<PathBuf> {
 
 /// The path without `.` and doubled slashes, as a diff needs it: `git apply` takes no `./a`.
 fn plain(path: &Path) -> PathBuf {
-    path.components().filter(|component| *component != Component::CurDir).collect()
+    let plain: PathBuf =
+        path.components().filter(|component| *component != Component::CurDir).collect();
+    if plain.as_os_str().is_empty() { path.to_path_buf() } else { plain }
+}
+
+/// What is at a path that was named. A current directory that was removed is still there for
+/// whoever is in it, and holds nothing: it, too, is lost.
+pub(crate) fn reach(root: &Path) -> Result<Metadata, Outcome> {
+    let metadata = fs::metadata(root).map_err(|error| lost(root, error))?;
+    match fs::canonicalize(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(lost(root, error)),
+        _ => Ok(metadata),
+    }
 }
 
 fn lost(path: &Path, error: io::Error) -> Outcome {
-    Outcome::failed(path.to_path_buf(), Error::io("find", path, error))
+    let error = Error::io("find", path, error);
+    Outcome::failed(plain(path), error)
 }
 
 /// `ignore` wraps the operating system's error in layers that repeat the path.
-fn lost_below(root: &Path, error: ignore::Error) -> Outcome {
-    let path = path_of(&error).unwrap_or(root).to_path_buf();
-    let words = error.to_string();
-    lost(&path, error.into_io_error().unwrap_or_else(|| io::Error::other(words)))
+fn lost_below(root: &Path, error: &ignore::Error) -> Outcome {
+    let path = plain(path_of(error).unwrap_or(root));
+    let source = match error.io_error() {
+        Some(error) => os_error(error).unwrap_or_else(|| io::Error::other(error.to_string())),
+        None => io::Error::other(error.to_string()),
+    };
+    let error = Error::io("read", &path, source);
+    Outcome::failed(path, error)
+}
+
+/// The operating system's own error, below all that was wrapped around it.
+fn os_error(error: &io::Error) -> Option<io::Error> {
+    let mut layer: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = layer {
+        let code = error.downcast_ref().and_then(io::Error::raw_os_error);
+        if let Some(code) = code {
+            return Some(io::Error::from_raw_os_error(code));
+        }
+        layer = error.source();
+    }
+    None
 }
 
 fn path_of(error: &ignore::Error) -> Option<&Path> {
@@ -170,38 +203,10 @@ fn path_of(error: &ignore::Error) -> Option<&Path> {
     }
 }
 
-fn overrides(globs: &[String]) -> Result<Override, Error> {
-    // Globs are relative to where paths are relative to.
-    let here = std::env::current_dir().unwrap_or_default();
-    let mut builder = OverrideBuilder::new(here);
-    for glob in globs {
-        builder.add(glob).map_err(|error| bad_filter("glob", glob, &error))?;
-    }
-    builder.build().map_err(|error| Error::filter(error.to_string()))
-}
-
-fn select(names: &[String]) -> Result<Types, Error> {
-    let mut builder = TypesBuilder::new();
-    builder.add_defaults();
-    for name in names {
-        builder.select(name);
-        builder.build().map_err(|error| bad_filter("file type", name, &error))?;
-    }
-    builder.build().map_err(|error| Error::filter(error.to_string()))
-}
-
-fn bad_filter(what: &str, given: &str, error: &ignore::Error) -> Error {
-    let why = match error {
-        ignore::Error::Glob { err, .. } => err.clone(),
-        ignore::Error::UnrecognizedFileType(_) => "unknown".to_owned(),
-        other => other.to_string(),
-    };
-    Error::filter(format!("failed to read the {what} {given:?}: {why}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Action;
     use std::os::unix::fs::symlink;
     use tempfile::TempDir;
 
@@ -270,11 +275,76 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_filter_is_an_error_that_names_it() {
-        let error = filter(&["a{b"], &[]).unwrap_err().to_string();
-        assert!(error.starts_with("failed to read the glob \"a{b\": unclosed"), "{error}");
-        let error = filter(&[], &["nosuch"]).unwrap_err().to_string();
-        assert_eq!(error, "failed to read the file type \"nosuch\": unknown");
+    fn globs_and_types_bring_back_nothing_that_is_hidden_or_ignored() {
+        let root = tree(&[
+            (".git/HEAD", ""),
+            (".gitignore", "out.rs\n!.listed.rs\n"),
+            (".a.rs", ""),
+            (".listed.rs", ""),
+            (".dir/a.rs", ""),
+            ("out.rs", ""),
+            ("b.rs", ""),
+        ]);
+        for globs in [&["*.rs"][..], &["**/*.rs"], &["**"], &["out.rs", "b.rs"], &["!x"]] {
+            for types in [&[][..], &["rust"]] {
+                let filter = filter(globs, types).unwrap();
+                assert_eq!(walk(root.path(), filter), ["b.rs"], "{globs:?} {types:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_glob_sees_the_path_below_the_root_wherever_that_is() {
+        let root = tree(&[("sub/gen/a", ""), ("sub/b", ""), ("gen/c", "")]);
+
+        let filter = |globs| filter(globs, &[]).unwrap();
+        assert_eq!(walk(root.path(), filter(&["!gen/*"])), ["sub/b", "sub/gen/a"]);
+        assert_eq!(walk(&root.path().join("sub"), filter(&["!gen/*"])), ["b"]);
+        assert_eq!(walk(&root.path().join("sub"), filter(&["gen/*"])), ["gen/a"]);
+    }
+
+    #[test]
+    fn a_file_that_is_named_is_subject_to_globs_and_types_alone() {
+        let root =
+            tree(&[(".git/HEAD", ""), (".gitignore", ".a.rs\n"), (".a.rs", ""), ("b.py", "")]);
+        let named = vec![root.path().join(".a.rs"), root.path().join("b.py")];
+        let chosen = |globs: &[&str], types: &[&str]| {
+            let found = Walk::new(named.clone(), filter(globs, types).unwrap());
+            found.map(|found| found.unwrap().path).collect::<Vec<_>>()
+        };
+
+        assert_eq!(chosen(&[], &[]), named);
+        assert_eq!(chosen(&[], &["rust"]), named[..1]);
+        assert_eq!(chosen(&["*.py"], &[]), named[1..]);
+        assert_eq!(chosen(&["!*.py"], &[]), named[..1]);
+    }
+
+    #[test]
+    fn an_error_below_a_root_is_told_as_any_other() {
+        let denied = |path: &str| ignore::Error::WithDepth {
+            depth: 1,
+            err: Box::new(ignore::Error::WithPath {
+                path: path.into(),
+                err: Box::new(ignore::Error::Io(io::Error::from_raw_os_error(13))),
+            }),
+        };
+
+        let outcome = lost_below(Path::new("."), &denied("./sec"));
+
+        assert_eq!(outcome.path, Path::new("sec"));
+        let Action::Failed(error) = outcome.action else { panic!("{:?}", outcome.action) };
+        assert_eq!(error.to_string(), r#"failed to read "sec": permission denied"#);
+    }
+
+    #[test]
+    fn a_link_to_itself_is_no_missing_file() {
+        let root = tree(&[]);
+        symlink("self", root.path().join("self")).unwrap();
+
+        let lost = reach(&root.path().join("self")).unwrap_err();
+
+        let Action::Failed(error) = lost.action else { panic!("{:?}", lost.action) };
+        assert!(error.to_string().ends_with(": too many levels of symbolic links"), "{error}");
     }
 
     #[test]

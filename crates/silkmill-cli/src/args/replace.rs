@@ -63,17 +63,30 @@ pub(crate) struct ReplaceArgs {
     pub(crate) max_count: Option<NonZeroU64>,
 
     /// Only files that match GLOB, or with a leading "!" do not (repeatable)
+    ///
+    /// A file is chosen when it matches at least one GLOB without "!", if there is any, and none with
+    /// "!", whatever their order; its type, a leading dot and ignore files can still leave it out. A
+    /// GLOB without "/" is matched with the file's name; one with "/" with its path below PATH, where
+    /// "*" stops at a "/" and "**" does not. "!" also leaves all that is in a directory it matches.
+    /// Globs count for files that are named, too.
     #[arg(short, long, value_name = "GLOB", help_heading = "Which files")]
     pub(crate) glob: Vec<String>,
     /// Only files of TYPE, such as rust or py (repeatable)
+    ///
+    /// With several, of any of them. It counts for files that are named, too.
     #[arg(short, long = "type", value_name = "TYPE", help_heading = "Which files")]
     pub(crate) types: Vec<String>,
     /// Also hidden files and directories; .git never
+    ///
+    /// A file or directory that is named need not be asked for with this or with --no-ignore.
     #[arg(long, help_heading = "Which files")]
     pub(crate) hidden: bool,
     /// Also files that .gitignore and .ignore exclude
     #[arg(long, help_heading = "Which files")]
     pub(crate) no_ignore: bool,
+    /// Leave files larger than BYTES alone, and report them; K, M and G may follow [default: 1G]
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Which files")]
+    pub(crate) max_file_size: Option<u64>,
 
     /// Write nothing; print a unified diff that `patch -p0` and `git apply -p0` accept
     #[arg(short = 'n', long, help_heading = "How to run")]
@@ -109,4 +122,32 @@ pub(crate) struct ReplaceArgs {
     /// Colour the diff
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = "What to print")]
     pub(crate) color: When,
+}
+
+/// `4096`, `64K`, `10M` or `1G`; a K is 1024.
+fn bytes(word: &str) -> Result<u64, String> {
+    let (digits, unit) = match word.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (&word[..at], 1 << 10),
+        Some((at, 'm' | 'M')) => (&word[..at], 1 << 20),
+        Some((at, 'g' | 'G')) => (&word[..at], 1 << 30),
+        _ => (word, 1),
+    };
+    let number: u64 = digits.parse().map_err(|error| format!("{error}"))?;
+    number.checked_mul(unit).ok_or_else(|| "too large".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        let claims = [("0", 0), ("4096", 4096), ("2k", 2048), ("3M", 3 << 20), ("1G", 1 << 30)];
+        for (word, want) in claims {
+            assert_eq!(bytes(word), Ok(want), "{word}");
+        }
+        for word in ["", "K", "-1", "1T", "1 K", "1KB", "99999999999999G"] {
+            assert!(bytes(word).is_err(), "{word}");
+        }
+    }
 }

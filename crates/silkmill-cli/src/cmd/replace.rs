@@ -3,12 +3,17 @@
 mod json;
 mod text;
 
+use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::os::unix::ffi::OsStringExt;
+use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use signal_hook::consts::SIGXFSZ;
 use silkmill::CancelToken;
-use silkmill_replace::{Case, ErrorKind, Event, Mode, Options, Outcome, Summary, run as replace};
+use silkmill_replace::{
+    Case, Error, ErrorKind, Event, Mode, Options, Outcome, Summary, run as replace,
+};
 
 use crate::args::{ReplaceArgs, When};
 use crate::cmd::replace::json::Json;
@@ -16,6 +21,7 @@ use crate::cmd::replace::text::{Text, Verbosity, count};
 use crate::exit::Exit;
 use crate::interrupt::{self, Second};
 use crate::progress::Meter;
+use crate::to_stderr;
 
 pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
     let (format, meter) = (Format::new(&args), meter(&args));
@@ -23,9 +29,10 @@ pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
     let options = options(args)?;
     let cancel = CancelToken::new();
     interrupt::cancels(&cancel, Second::IsIgnored)?;
+    outlive_file_size_limit()?;
 
     let mut output = Output { format, out: Stdout::new(), meter };
-    let summary = replace(&options, &cancel, &mut |event| {
+    let ended = replace(&options, &cancel, &mut |event| {
         output.tell(event);
         // What nobody reads need not be worked out; but files are changed for their own sake.
         if dry_run && output.out.error.is_some() {
@@ -33,30 +40,30 @@ pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
         }
     });
     output.meter.clear();
-    let exit = match summary {
+    let exit = match ended {
         Ok(summary) => {
-            if options.changes_nothing() {
-                eprintln!("silkmill: OLD and NEW are the same: nothing to do");
-            } else {
-                output.finish(&summary, dry_run, stats);
-            }
+            output.finish(&summary, options.changes_nothing(), dry_run, stats);
             exit_of(&summary)
         }
-        Err(error) if error.kind() == ErrorKind::Interrupted => {
-            if dry_run && output.out.error.is_some() {
-                Exit::Success
-            } else {
-                eprintln!("silkmill: {error}");
-                Exit::Interrupted
+        Err(_) if dry_run && output.out.error.is_some() => Exit::Success,
+        Err(error) => {
+            output.give_up(&error);
+            match error.kind() {
+                ErrorKind::Interrupted => Exit::Interrupted,
+                _ => Exit::Error,
             }
         }
-        Err(error) => {
-            output.out.flush();
-            return Err(error.into());
-        }
     };
-    output.out.close().context("failed to write to stdout")?;
+    output.out.close()?;
     Ok(exit)
+}
+
+/// Makes a file that outgrows the limit of `ulimit -f` an error like any other; left alone, its signal
+/// ends the process and leaves what was staged.
+fn outlive_file_size_limit() -> anyhow::Result<()> {
+    // Nobody reads the flag: that the signal is caught is enough.
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).context("failed to listen for SIGXFSZ")?;
+    Ok(())
 }
 
 fn options(args: ReplaceArgs) -> anyhow::Result<Options> {
@@ -89,6 +96,9 @@ fn options(args: ReplaceArgs) -> anyhow::Result<Options> {
     }
     if let Some(count) = args.max_count {
         builder = builder.file_replacements_max(count.get());
+    }
+    if let Some(bytes) = args.max_file_size {
+        builder = builder.file_size_max(bytes);
     }
     if let Some(workers) = args.workers {
         builder = builder.workers(workers.get());
@@ -126,7 +136,7 @@ enum Format {
 impl Format {
     fn new(args: &ReplaceArgs) -> Format {
         if args.json {
-            return Format::Json(Json);
+            return Format::Json(Json::new());
         }
         let verbosity = match (args.quiet, args.verbose) {
             (true, _) => Verbosity::Quiet,
@@ -139,6 +149,9 @@ impl Format {
 
 impl Output {
     fn tell(&mut self, event: Event<'_>) {
+        if let (Format::Json(json), Event::Progress(now)) = (&mut self.format, &event) {
+            json.progress(now);
+        }
         match event {
             Event::Outcome(outcome) => self.outcome(outcome),
             Event::Progress(now) if now.files_committed > 0 => self.meter.show(|| {
@@ -159,16 +172,26 @@ impl Output {
         });
     }
 
-    fn finish(&mut self, summary: &Summary, dry_run: bool, stats: bool) {
-        match &mut self.format {
-            Format::Text(text) => text.summary(summary, dry_run),
-            Format::Json(json) => json.summary(summary, &mut self.out),
+    fn finish(&mut self, summary: &Summary, nothing_to_do: bool, dry_run: bool, stats: bool) {
+        match &self.format {
+            Format::Text(text) if nothing_to_do => text.nothing_to_do(&mut self.out),
+            Format::Text(text) => text.summary(summary, dry_run, &mut self.out),
+            Format::Json(json) => json.summary(&mut self.out),
         }
         if stats && let Some(stats) = summary.stats {
             let (tasks, workers) =
                 (count(stats.completed, "task"), count(stats.workers as u64, "worker"));
-            eprintln!("silkmill: {tasks} on {workers}; {}", stats.advice());
+            let advice = stats.advice();
+            self.out.aside(format_args!("silkmill: {tasks} on {workers}; {advice}"));
         }
+    }
+
+    /// Tells why the run did not come to its end.
+    fn give_up(&mut self, error: &Error) {
+        if let Format::Json(json) = &self.format {
+            json.summary(&mut self.out);
+        }
+        self.out.aside(format_args!("silkmill: {error}"));
     }
 }
 
@@ -197,6 +220,12 @@ impl Stdout {
         self.error = written.err();
     }
 
+    /// Writes a line to standard error; after what was written here, for both may be one terminal or file.
+    fn aside(&mut self, line: impl Display) {
+        self.flush();
+        to_stderr(line);
+    }
+
     fn flush(&mut self) {
         if self.error.is_none() {
             self.error = self.out.flush().err();
@@ -204,13 +233,23 @@ impl Stdout {
     }
 
     /// A reader that went away is no error of ours.
-    fn close(mut self) -> io::Result<()> {
+    fn close(mut self) -> anyhow::Result<()> {
         self.flush();
         match self.error {
-            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(anyhow!("failed to write to stdout: {}", reason(&error)))
+            }
             _ => Ok(()),
         }
     }
+}
+
+/// The operating system's words as the library gives them: without their capital letter and number.
+fn reason(error: &io::Error) -> String {
+    let words = error.to_string();
+    let words = words.split(" (os error ").next().unwrap_or(&words);
+    let mut chars = words.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
 fn is_coloured(color: When) -> bool {

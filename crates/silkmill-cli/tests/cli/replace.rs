@@ -48,6 +48,10 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+fn records(output: &Output) -> Vec<Value> {
+    stdout(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 fn read(root: &TempDir, name: &str) -> String {
     fs::read_to_string(root.path().join(name)).unwrap()
 }
@@ -146,6 +150,9 @@ fn options_reach_the_search() {
         (&["-S", "Old", "new"], "old Old", "old new"),
         (&["-w", "old", "new"], "old older", "new older"),
         (&["-e", "^", "> "], "a\r\nb\r\n", "> a\r\n> b\r\n"),
+        (&["-e", "-U", "^", "> "], "a\nb\n", "> a\n> b\n"),
+        (&["-e", "-U", "$", "!"], "a\nb\n", "a!\nb!\n"),
+        (&["-e", "-U", "^$", "-"], "a\n\nb\n", "a\n-\nb\n"),
         (&["-e", "-U", r"\r\n", r"\n"], "a\r\nb\r\n", "a\nb\n"),
         (&["-e", r"(\w)(\w*)", r"\U$1\E$2"], "old é", "Old É"),
         (&["--max-count", "1", "o", "0"], "oo", "0o"),
@@ -173,6 +180,9 @@ fn options_choose_the_files() {
     let claims: &[(&[&str], &[&str])] = &[
         (&[], &["a.rs", "b.py", "gen/c.rs"]),
         (&["-g", "*.rs", "-g", "!gen/*"], &["a.rs"]),
+        (&["-g", "!gen/*", "-g", "*.rs"], &["a.rs"]),
+        (&["-g", "*"], &["a.rs", "b.py", "gen/c.rs"]),
+        (&["-g", "*", "-t", "py"], &["b.py"]),
         (&["-t", "py"], &["b.py"]),
         (&["--hidden"], &[".hidden", "a.rs", "b.py", "gen/c.rs"]),
         (&["--no-ignore"], &["a.rs", "b.py", "gen/c.rs", "out.log"]),
@@ -190,6 +200,47 @@ fn options_choose_the_files() {
 }
 
 #[test]
+fn globs_and_types_count_for_files_that_are_named() {
+    let root = tree(&[("a.rs", b"old"), ("b.py", b"old"), (".c.py", b"old")]);
+
+    let output =
+        replace(&root, &["-n", "--json", "-t", "py", "old", "new", "a.rs", "b.py", ".c.py"]);
+
+    let paths: Vec<Value> = records(&output).iter().map(|record| record["path"].clone()).collect();
+    assert_eq!(paths[..2], [json!("b.py"), json!(".c.py")]);
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_named_once_and_as_every_path_is() {
+    let root = tree(&[("a", b"old")]);
+    // Even for whoever may read everything: a name below it would be too long for any system call.
+    let mut deep = root.path().to_path_buf();
+    let name = "d".repeat(200);
+    let mut depth = 0;
+    while deep.as_os_str().len() + name.len() < 4000 {
+        deep.push(&name);
+        depth += 1;
+    }
+    fs::create_dir_all(&deep).unwrap();
+    let made = Command::new("sh")
+        .args(["-c", &format!("cd -P . && mkdir -p {name}/{name}")])
+        .current_dir(&deep)
+        .status();
+    assert!(made.unwrap().success());
+
+    let output = replace(&root, &["--json", "old", "new", ".", root.path().to_str().unwrap()]);
+
+    assert_eq!(output.status.code(), Some(2));
+    let errors = stderr(&output);
+    let failure = errors.lines().next().unwrap();
+    assert!(failure.starts_with("silkmill: failed to read \""), "{failure}");
+    assert!(failure.ends_with("\": file name too long"), "{failure}");
+    assert!(failure.matches(&name).count() <= depth + 2, "{failure}");
+    let failed = records(&output).into_iter().find(|record| record["action"] == "failed").unwrap();
+    assert!(!failed["path"].as_str().unwrap().starts_with("./"));
+}
+
+#[test]
 fn json_gives_a_record_for_every_file_worth_one_and_a_summary() {
     let root = tree(&[("a", b"old old"), ("b", b"none"), ("c", b"old\0")]);
     fs::write(root.path().join(OsStr::from_bytes(b"d\xFF")), "old!").unwrap();
@@ -197,8 +248,7 @@ fn json_gives_a_record_for_every_file_worth_one_and_a_summary() {
     let output = replace(&root, &["--json", "old", "longer", ".", "no"]);
 
     assert_eq!(output.status.code(), Some(2));
-    let mut records: Vec<Value> =
-        stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut records = records(&output);
     let summary = records.pop().unwrap();
     records.sort_by_key(|record| record["path"].to_string());
     let file = |path: Value, action, replacements, before, after, reason: Value| {
@@ -277,6 +327,11 @@ const TRICKY: &[(&str, &[u8])] = &[
     ("tab\there", b"old\n"),
     ("new\nline", b"old\n"),
     ("\u{e9}t\u{e9} \u{fc}", b"old\n"),
+    (" before", b"old\n"),
+    ("after ", b"old\n"),
+    (" both  ", b"old\n"),
+    (" ", b"old\n"),
+    (" in /a name", b"old\n"),
 ];
 
 /// Makes the same change by a run, and by a program that is given the dry run's diff.
@@ -317,6 +372,21 @@ fn patch_makes_of_a_dry_run_what_the_run_makes() {
     for words in CHANGES {
         applied_by("patch", &["-p0", "--no-backup-if-mismatch", "-i"], words);
     }
+}
+
+#[test]
+fn large_diffs_keep_their_place_among_the_others() {
+    let large = b"old\n".repeat(100_000);
+    let root =
+        tree(&[("a", b"old\n"), ("b", &large), ("c", b"old\n"), ("d", &large), ("e", b"old\n")]);
+
+    let output = replace(&root, &["-n", "old", "new"]);
+
+    let said = stdout(&output);
+    let names: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("+++ ")).collect();
+    assert_eq!(names, ["a", "b", "c", "d", "e"]);
+    assert_eq!(said.matches("\n+new").count(), 200_003);
+    assert_eq!(stderr(&output), "would make 200003 replacements in 5 files of 5\n");
 }
 
 #[test]
@@ -378,8 +448,178 @@ fn output_that_cannot_be_written_is_an_error() {
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(
         stderr(&output).lines().last(),
-        Some("silkmill: failed to write to stdout: No space left on device (os error 28)")
+        Some("silkmill: failed to write to stdout: no space left on device")
     );
+}
+
+/// Runs a shell's command line, in which `$0` is the program.
+fn shell(root: &TempDir, line: &str) -> Output {
+    let program = env!("CARGO_BIN_EXE_silkmill");
+    Command::new("sh").args(["-c", line, program]).current_dir(root).output().unwrap()
+}
+
+#[test]
+fn errors_that_nobody_can_read_change_nothing_else() {
+    let claims = [
+        ("replace old new . no 2>/dev/full", 2),
+        ("replace -v old new 2>/dev/full", 0),
+        ("replace --stats old new 2>&-", 0),
+        ("replace --json old new . no 2>/dev/full", 2),
+        ("replace none new 2>/dev/full", 1),
+        ("replace old old 2>/dev/full", 1),
+        ("replace --expect 7 old new 2>/dev/full", 2),
+        ("replace -e '(' new 2>/dev/full", 2),
+    ];
+    for (words, code) in claims {
+        let root = tree(&[("a", b"old"), ("b", b"\0")]);
+        let output = shell(&root, &format!("\"$0\" {words}"));
+        assert_eq!(output.status.code(), Some(code), "{words}");
+    }
+    let root = tree(&[("a", b"old")]);
+    let output = shell(&root, "{ \"$0\" replace -v old new . no; echo $? >code; } 2>&1 | true");
+    assert_eq!((output.status.code(), read(&root, "code")), (Some(0), "2\n".into()));
+    assert_eq!(read(&root, "a"), "new");
+}
+
+#[test]
+fn what_changed_comes_before_its_summary() {
+    let root = tree(&[("a", b"old"), ("b", b"old")]);
+
+    let output = shell(&root, "\"$0\" replace old new a no b 2>&1");
+
+    let said = stdout(&output);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[1..3], ["a: 1 replacement", "b: 1 replacement"], "{said}");
+    assert_eq!(lines[3], "2 replacements in 2 files of 3, 1 failed");
+}
+
+#[test]
+fn a_name_cannot_break_its_row() {
+    let root = tree(&[("a\nb\u{1b}[31m", b"old")]);
+
+    assert_eq!(stdout(&replace(&root, &["old", "new"])), "a\\nb\\u{1b}[31m: 1 replacement\n");
+}
+
+#[test]
+fn json_ends_with_a_summary_however_the_run_ends() {
+    let claims: &[(&[&str], i32, u64, u64)] = &[
+        (&["--expect", "9", "old", "new"], 2, 2, 0),
+        (&["--strict", "old", "new", ".", "no"], 2, 3, 1),
+        (&["old", "old"], 1, 0, 0),
+        (&["old", "old", "no"], 2, 1, 1),
+        (&["--expect", "1", "old", "old"], 2, 0, 0),
+    ];
+    for (words, code, seen, failed) in claims {
+        let root = tree(&[("a", b"old"), ("b", b"old")]);
+
+        let output = replace(&root, &[&["--json"], *words].concat());
+
+        assert_eq!(output.status.code(), Some(*code), "{words:?}");
+        let records = records(&output);
+        let last = records.last().unwrap();
+        assert_eq!(last["type"], "summary", "{words:?}");
+        assert_eq!((&last["files_seen"], &last["files_failed"]), (&json!(seen), &json!(failed)));
+        assert_eq!((&last["files_changed"], &last["replacements"]), (&json!(0), &json!(0)));
+        assert_eq!(records.len() as u64, failed + 1);
+        assert_eq!((read(&root, "a"), read(&root, "b")), ("old".into(), "old".into()));
+    }
+}
+
+#[test]
+fn the_same_old_and_new_still_report_what_is_missing_or_unexpected() {
+    let root = tree(&[("a", b"old")]);
+
+    let output = replace(&root, &["old", "old", "a", "no"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).starts_with("silkmill: failed to find \"no\": "),
+        "{}",
+        stderr(&output)
+    );
+    let output = replace(&root, &["--expect", "1", "old", "old"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        stderr(&output),
+        "silkmill: expected replacements, and OLD and NEW are the same: nothing was changed\n"
+    );
+    assert_eq!(replace(&root, &["--expect", "0", "old", "old"]).status.code(), Some(1));
+}
+
+#[test]
+fn a_link_to_itself_and_a_directory_that_is_gone_are_errors() {
+    let root = tree(&[]);
+    std::os::unix::fs::symlink("self", root.path().join("self")).unwrap();
+
+    let output = replace(&root, &["old", "new", "self"]);
+    assert_eq!(output.status.code(), Some(2));
+    let want = "silkmill: failed to find \"self\": too many levels of symbolic links\n";
+    assert!(stderr(&output).starts_with(want), "{}", stderr(&output));
+    let output = shell(&root, "mkdir gone && cd gone && rmdir ../gone && \"$0\" replace old new");
+    assert_eq!(output.status.code(), Some(2));
+    let want = "silkmill: failed to find \".\": no such file or directory\n";
+    assert!(stderr(&output).starts_with(want), "{}", stderr(&output));
+}
+
+#[test]
+fn a_file_beyond_the_size_asked_for_is_reported_and_left() {
+    let root = tree(&[("large", &[b'x'; 2049]), ("small", &[b'x'; 2048])]);
+
+    let output = replace(&root, &["--max-file-size", "2K", "x", "y"]);
+
+    assert_eq!(output.status.code(), Some(2));
+    let want = "silkmill: failed to edit \"large\": 2049 bytes, and at most 2048 fit\n";
+    assert!(stderr(&output).starts_with(want), "{}", stderr(&output));
+    assert!(read(&root, "large").starts_with('x') && read(&root, "small").starts_with('y'));
+    assert_eq!(replace(&root, &["--max-file-size", "2X", "x", "y"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_file_that_outgrows_its_limit_is_a_failure_that_leaves_nothing_behind() {
+    let root = tree(&[("large", &[b'x'; 9000]), ("small", b"x")]);
+
+    let output = shell(&root, "ulimit -f 8; \"$0\" replace x y");
+
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let want = "silkmill: failed to stage new text for \"large\": file too large\n";
+    assert!(stderr(&output).starts_with(want), "{}", stderr(&output));
+    assert_eq!(
+        (names(&root), read(&root, "small")),
+        (vec!["large".into(), "small".into()], "y".into())
+    );
+}
+
+/// A program that makes the first write of every thread fail as on a full disk. The thread that prints
+/// is the one that does not stage.
+const FULL_DISK: &[&str] = &[
+    "-f",
+    "-qq",
+    "-o",
+    "/dev/null",
+    "-e",
+    "trace=write",
+    "-e",
+    "inject=write:error=ENOSPC:when=1",
+];
+
+#[test]
+fn a_full_disk_refuses_the_whole_run() {
+    if !is_installed("strace") {
+        return;
+    }
+    let root = tree(&[("a", b"old"), ("b", b"old"), ("c", b"old")]);
+
+    let output = Command::new("strace")
+        .args(FULL_DISK)
+        .args([env!("CARGO_BIN_EXE_silkmill"), "replace", "-j", "2", "old", "new"])
+        .current_dir(&root)
+        .output()
+        .unwrap();
+
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    // The line that names the file was the first that the other thread wrote.
+    assert_eq!(stderr(&output), "silkmill: the disk is full: nothing was changed\n");
+    assert_eq!(names(&root), ["a", "b", "c"]);
+    assert!(["a", "b", "c"].iter().all(|name| read(&root, name) == "old"));
 }
 
 #[test]
@@ -387,7 +627,7 @@ fn an_interrupt_before_the_commit_changes_nothing() {
     // `a` is staged at once. `b` keeps its worker busy for long enough to interrupt the run: every
     // character of it is a match that is found only after looking at all that follow.
     let root = tree(&[("a", b"x\n"), ("b", &[b'A'; 50_000])]);
-    let mut child = command(&root, &["-e", ".*[^A-Z]|[A-Z]", "_"])
+    let mut child = command(&root, &["--json", "-e", ".*[^A-Z]|[A-Z]", "_"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -404,7 +644,9 @@ fn an_interrupt_before_the_commit_changes_nothing() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
     assert_eq!(stderr(&output), "silkmill: interrupted: nothing was changed\n");
-    assert_eq!(stdout(&output), "");
+    let records = records(&output);
+    assert_eq!((records.len(), &records[0]["type"]), (1, &json!("summary")));
+    assert_eq!((&records[0]["files_changed"], &records[0]["replacements"]), (&json!(0), &json!(0)));
     assert_eq!((read(&root, "a"), names(&root)), ("x\n".into(), vec!["a".into(), "b".into()]));
 }
 

@@ -2,11 +2,12 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use silkmill_replace::{Action, Outcome, Summary};
+use silkmill_replace::{Action, Outcome, Progress};
 
 use crate::cmd::replace::Stdout;
 
@@ -49,10 +50,34 @@ impl JsonPath<'_> {
     }
 }
 
-pub(crate) struct Json;
+/// Counts what it told of, so that a run that was refused or interrupted has a summary, too.
+pub(crate) struct Json {
+    started: Instant,
+    files_seen: u64,
+    files_changed: u64,
+    files_skipped: u64,
+    files_failed: u64,
+    replacements: u64,
+}
 
 impl Json {
-    pub(crate) fn outcome(&self, outcome: &Outcome, out: &mut Stdout) {
+    pub(crate) fn new() -> Json {
+        Json {
+            started: Instant::now(),
+            files_seen: 0,
+            files_changed: 0,
+            files_skipped: 0,
+            files_failed: 0,
+            replacements: 0,
+        }
+    }
+
+    pub(crate) fn progress(&mut self, now: &Progress) {
+        self.files_seen = now.files_seen;
+    }
+
+    pub(crate) fn outcome(&mut self, outcome: &Outcome, out: &mut Stdout) {
+        self.count(outcome);
         let (action, reason) = match &outcome.action {
             Action::Changed => ("changed", None),
             Action::WouldChange { .. } => ("would-change", None),
@@ -61,7 +86,7 @@ impl Json {
             _ => return,
         };
         if let Action::Failed(error) = &outcome.action {
-            eprintln!("silkmill: {error}");
+            out.aside(format_args!("silkmill: {error}"));
         }
         let record = Record::File {
             path: JsonPath::new(&outcome.path),
@@ -74,15 +99,27 @@ impl Json {
         write(&record, out);
     }
 
-    pub(crate) fn summary(&self, summary: &Summary, out: &mut Stdout) {
+    fn count(&mut self, outcome: &Outcome) {
+        match outcome.action {
+            Action::Changed | Action::WouldChange { .. } => {
+                self.files_changed += 1;
+                self.replacements += outcome.replacements;
+            }
+            Action::Skipped(_) => self.files_skipped += 1,
+            Action::Failed(_) => self.files_failed += 1,
+            _ => {}
+        }
+    }
+
+    pub(crate) fn summary(&self, out: &mut Stdout) {
         let record = Record::Summary {
             run: None,
-            files_seen: summary.files_seen,
-            files_changed: summary.files_changed,
-            files_skipped: summary.files_skipped,
-            files_failed: summary.files_failed,
-            replacements: summary.replacements,
-            elapsed_seconds: summary.elapsed.as_secs_f64(),
+            files_seen: self.files_seen,
+            files_changed: self.files_changed,
+            files_skipped: self.files_skipped,
+            files_failed: self.files_failed,
+            replacements: self.replacements,
+            elapsed_seconds: self.started.elapsed().as_secs_f64(),
         };
         write(&record, out);
     }

@@ -1,6 +1,7 @@
 //! What `silkmill replace` tells a person: changes on standard output, the rest on standard error.
 
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use silkmill_replace::{Action, Outcome, Summary};
 
@@ -35,14 +36,13 @@ impl Text {
 
     pub(crate) fn outcome(&self, outcome: &Outcome, out: &mut Stdout) {
         match &outcome.action {
-            Action::Failed(error) => eprintln!("silkmill: {error}"),
+            Action::Failed(error) => out.aside(format_args!("silkmill: {error}")),
             Action::Skipped(reason) if self.verbosity == Verbosity::Verbose => {
-                eprintln!("silkmill: passed over {:?}: {reason}", outcome.path);
+                out.aside(format_args!("silkmill: passed over {:?}: {reason}", outcome.path));
             }
             Action::Changed if self.verbosity >= Verbosity::Normal => {
                 let count = count(outcome.replacements, "replacement");
-                let path = outcome.path.as_os_str().as_bytes();
-                out.write(&[path, b": ", count.as_bytes(), b"\n"].concat());
+                out.write(format!("{}: {count}\n", in_one_line(&outcome.path)).as_bytes());
             }
             Action::WouldChange { diff } if self.coloured => out.write(&coloured(diff)),
             Action::WouldChange { diff } => out.write(diff),
@@ -50,11 +50,34 @@ impl Text {
         }
     }
 
-    pub(crate) fn summary(&self, summary: &Summary, dry_run: bool) {
+    pub(crate) fn summary(&self, summary: &Summary, dry_run: bool, out: &mut Stdout) {
         if self.verbosity > Verbosity::Quiet {
-            eprintln!("{}", words(summary, dry_run));
+            out.aside(words(summary, dry_run));
         }
     }
+
+    pub(crate) fn nothing_to_do(&self, out: &mut Stdout) {
+        if self.verbosity > Verbosity::Quiet {
+            out.aside("silkmill: OLD and NEW are the same: nothing to do");
+        }
+    }
+}
+
+/// A path that cannot break its row or steer the terminal: control characters, and bytes that are no
+/// UTF-8 and may be such to a terminal, are written as `\n`, `\u{1b}` and `\xff`.
+fn in_one_line(path: &Path) -> String {
+    let mut line = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        for char in chunk.valid().chars() {
+            if char.is_control() || matches!(char, '\u{2028}' | '\u{2029}') {
+                line.extend(char.escape_default());
+            } else {
+                line.push(char);
+            }
+        }
+        line.push_str(&chunk.invalid().escape_ascii().to_string());
+    }
+    line
 }
 
 fn words(summary: &Summary, dry_run: bool) -> String {
@@ -106,6 +129,22 @@ fn coloured(diff: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn no_path_breaks_a_row_or_steers_the_terminal() {
+        let claims: &[(&[u8], &str)] = &[
+            (b"plain name", "plain name"),
+            ("\u{e9}t\u{e9}".as_bytes(), "\u{e9}t\u{e9}"),
+            (b"a\nb\tc\r", r"a\nb\tc\r"),
+            (b"\x1b[31m\x07\x7f", r"\u{1b}[31m\u{7}\u{7f}"),
+            ("\u{9b}31m\u{2028}".as_bytes(), r"\u{9b}31m\u{2028}"),
+            (b"\x9b31m\xff", r"\x9b31m\xff"),
+        ];
+        for (path, want) in claims {
+            assert_eq!(&in_one_line(Path::new(OsStr::from_bytes(path))), want);
+        }
+    }
 
     #[test]
     fn a_removed_line_of_dashes_is_no_header() {
