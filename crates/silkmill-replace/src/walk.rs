@@ -158,10 +158,13 @@ fn plain(path: &Path) -> PathBuf {
 /// whoever is in it, and holds nothing: it, too, is lost.
 pub(crate) fn reach(root: &Path) -> Result<Metadata, Outcome> {
     let metadata = fs::metadata(root).map_err(|error| lost(root, error))?;
-    match fs::canonicalize(root) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(lost(root, error)),
-        _ => Ok(metadata),
+    if metadata.is_dir()
+        && let Err(error) = fs::canonicalize(root)
+        && error.kind() == io::ErrorKind::NotFound
+    {
+        return Err(lost(root, error));
     }
+    Ok(metadata)
 }
 
 fn lost(path: &Path, error: io::Error) -> Outcome {
@@ -334,6 +337,19 @@ mod tests {
         assert_eq!(outcome.path, Path::new("sec"));
         let Action::Failed(error) = outcome.action else { panic!("{:?}", outcome.action) };
         assert_eq!(error.to_string(), r#"failed to read "sec": permission denied"#);
+    }
+
+    #[test]
+    fn a_pipe_that_has_no_name_is_passed_over() {
+        use std::os::fd::AsRawFd;
+
+        let (reader, _writer) = io::pipe().unwrap();
+        let name = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
+
+        let found: Vec<_> = Walk::new(vec![name], filter(&[], &[]).unwrap()).collect();
+
+        let [Err(outcome)] = &found[..] else { panic!("{found:?}") };
+        assert!(matches!(outcome.action, Action::Skipped(Skip::NotRegular)), "{outcome:?}");
     }
 
     #[test]

@@ -82,7 +82,8 @@ fn in_one_line(path: &Path) -> String {
 
 fn words(summary: &Summary, dry_run: bool) -> String {
     if summary.files_seen == 0 {
-        return "no file to look at (see --hidden and --no-ignore for those left out)".to_owned();
+        return "no file to look at (see -g, -t, --hidden and --no-ignore for those left out)"
+            .to_owned();
     }
     let seen = count(summary.files_seen, "file");
     let mut words = if summary.replacements == 0 {
