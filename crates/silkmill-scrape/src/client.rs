@@ -19,7 +19,7 @@ use crate::charset;
 use crate::connection::Shared;
 use crate::fault::Fault;
 use crate::options::Options;
-use crate::outcome::{FailureKind, Phase, Row, Timing};
+use crate::outcome::{Failure, FailureKind, Phase, Row, Timing};
 use crate::retry;
 use crate::run;
 use crate::source::{Input, URL_BYTES_MAX};
@@ -218,6 +218,7 @@ impl Client {
                 row.fields = extracted.fields;
                 row.charset = Some(extracted.charset.to_owned());
                 row.truncated |= extracted.truncated;
+                row.error = too_costly(&extracted.unfinished);
             }
             None => {
                 let named = page.content_type.as_deref().and_then(charset::named);
@@ -351,6 +352,16 @@ impl Client {
     fn fault(&self, error: ureq::Error) -> Fault {
         Fault::new(error, self.trace.phase(), &self.options)
     }
+}
+
+/// The failure of a page on which some fields cost too much.
+fn too_costly(fields: &[String]) -> Option<Failure> {
+    let name = fields.first()?;
+    let message = match fields.len() {
+        1 => format!("field {name:?} costs too much on this page"),
+        count => format!("{count} fields cost too much on this page, the first of them {name:?}"),
+    };
+    Some(Failure::new(FailureKind::Body, Phase::Extract, message))
 }
 
 /// Does `work`; a panic is a message. What it worked on may be half changed then.

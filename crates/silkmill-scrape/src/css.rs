@@ -25,7 +25,7 @@ use selectors::parser::{
 };
 use selectors::{Element, OpaqueElement};
 
-use crate::budget::{Looks, Values};
+use crate::budget::{LOOKS_MAX, Looks, Values};
 use crate::document::{Document, Kind, NodeId};
 use crate::problem::Problem;
 
@@ -62,7 +62,7 @@ impl Css {
 
     /// The text, or the attribute where there is one, of every match in document order.
     pub(crate) fn evaluate(&self, document: &Document) -> Values {
-        let looks = Looks::new();
+        let looks = Looks::new(LOOKS_MAX);
         let mut caches = SelectorCaches::default();
         let mut context = MatchingContext::new(
             MatchingMode::Normal,

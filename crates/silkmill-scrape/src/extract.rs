@@ -34,9 +34,11 @@ pub struct Extracted {
     pub fields: Vec<(String, Vec<String>)>,
     /// The character encoding in which the page was read: its WHATWG name in lower case.
     pub charset: &'static str,
-    /// Whether a bound cut something: the tree of a page that is too large or too deep, the values
-    /// of a field that are too many, or a field that costs too much and has none then.
+    /// Whether a bound cut something: the tree of a page that is too large or too deep, or the
+    /// values of a field that are too many.
     pub truncated: bool,
+    /// The names of the fields that cost too much on this page. They have no values then.
+    pub unfinished: Vec<String>,
 }
 
 impl Extractor {
@@ -61,13 +63,23 @@ impl Extractor {
         let until = if self.fields.is_empty() { Until::Title } else { Until::End };
         let document = parse(&decoded.text, until);
         let mut truncated = document.truncated;
+        let mut unfinished = Vec::new();
         let mut fields = Vec::with_capacity(self.fields.len());
         for field in &self.fields {
             let values = field.evaluate(&document);
             truncated |= values.truncated;
+            if values.unfinished {
+                unfinished.push(field.name().to_owned());
+            }
             fields.push((field.name().to_owned(), values.list));
         }
-        Extracted { title: title(&document), fields, charset: decoded.charset, truncated }
+        Extracted {
+            title: title(&document),
+            fields,
+            charset: decoded.charset,
+            truncated,
+            unfinished,
+        }
     }
 }
 

@@ -60,7 +60,9 @@ fn timed_out(phase: Phase, limit: Duration) -> Fault {
         Phase::Tls => "agreeing on TLS",
         Phase::Request => "sending the request",
         Phase::Body => "reading the body",
-        Phase::Response | Phase::Input | Phase::Internal => "waiting for the response",
+        Phase::Response | Phase::Input | Phase::Extract | Phase::Internal => {
+            "waiting for the response"
+        }
     };
     let message = format!("still {doing} when its time of {limit:?} was up");
     let may_pass = matches!(phase, Phase::Resolve | Phase::Connect);

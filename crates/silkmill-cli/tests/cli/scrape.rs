@@ -87,6 +87,28 @@ fn scrape_prints_a_column_for_every_field() {
 }
 
 #[test]
+fn a_field_that_costs_too_much_is_an_error_and_the_rest_is_kept() {
+    let rows = "<tr><td>x</td></tr>".repeat(4000);
+    let page = format!("<title>T</title><table>{rows}</table><p>one</p>");
+    let server = Server::start(move |_| Reply::html(page.clone())).unwrap();
+    let url = server.url("/");
+    let scrape = |format: &str| {
+        let fields = ["--xpath", "n=//tr/preceding::tr", "--css", "p=p"];
+        silkmill().args(["scrape", "--format", format, &url]).args(fields).output().unwrap()
+    };
+
+    let output = scrape("jsonl");
+    let record: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!((&record["status"], &record["title"]), (&200.into(), &"T".into()));
+    assert_eq!(record["fields"], serde_json::json!({"n": [], "p": ["one"]}));
+    let message = "field \"n\" costs too much on this page";
+    let error = serde_json::json!({"kind": "body", "phase": "extract", "message": message});
+    assert_eq!(record["error"], error);
+    assert_eq!(stdout(&scrape("text")), format!("{url}\tERR body: {message}\n"));
+}
+
+#[test]
 fn a_line_that_is_no_url_is_a_row_and_exits_1() {
     let server = server();
 
