@@ -26,7 +26,7 @@ impl Fault {
     pub(crate) fn new(error: ureq::Error, phase: Phase, options: &Options) -> Fault {
         use FailureKind as Kind;
         let message = match &error {
-            ureq::Error::Io(error) => in_words(error),
+            ureq::Error::Io(error) => io_error_in_words(error),
             error => error.to_string(),
         };
         let lasting = |kind| Fault::lasting(kind, phase, message.clone());
@@ -88,7 +88,12 @@ fn from_io(error: &io::Error, phase: Phase, message: String) -> Fault {
 }
 
 /// An I/O error as our errors are worded: no capital, no number of the operating system.
-pub(crate) fn in_words(error: &io::Error) -> String {
+///
+/// ```
+/// let error = std::io::Error::from_raw_os_error(2);
+/// assert_eq!(silkmill_scrape::io_error_in_words(&error), "no such file or directory");
+/// ```
+pub fn io_error_in_words(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut rest = text.chars();
@@ -149,7 +154,7 @@ mod tests {
 
     #[test]
     fn an_io_error_is_put_in_our_words() {
-        assert_eq!(in_words(&io::Error::from_raw_os_error(111)), "connection refused");
-        assert_eq!(in_words(&io::Error::other("TLS is off")), "TLS is off");
+        assert_eq!(io_error_in_words(&io::Error::from_raw_os_error(111)), "connection refused");
+        assert_eq!(io_error_in_words(&io::Error::other("TLS is off")), "TLS is off");
     }
 }

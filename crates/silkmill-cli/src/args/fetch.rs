@@ -100,7 +100,7 @@ pub(crate) struct ListArgs {
     #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET", ignore_case = true)]
     pub(crate) method: Method,
 
-    /// Write the rows to FILE, which must not exist
+    /// Write the rows to FILE, which must not exist; "-" is stdout
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
