@@ -101,10 +101,9 @@ fn create(
         bail!("failed to create {path:?}: it is the input");
     }
     // A device or a pipe has nothing to lose, and cannot be cut.
-    if force && file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        if let Err(error) = file.set_len(0) {
-            bail!("failed to empty {path:?}: {}", io_error_in_words(&error));
-        }
+    let has_length = force && file.metadata().is_ok_and(|metadata| metadata.is_file());
+    if has_length && let Err(error) = file.set_len(0) {
+        bail!("failed to empty {path:?}: {}", io_error_in_words(&error));
     }
     Ok(Box::new(file))
 }

@@ -27,6 +27,8 @@ impl Fault {
         use FailureKind as Kind;
         let message = match &error {
             ureq::Error::Io(error) => io_error_in_words(error),
+            // The kind of the failure says that it is the protocol's.
+            ureq::Error::Protocol(error) => error.to_string(),
             error => error.to_string(),
         };
         let lasting = |kind| Fault::lasting(kind, phase, message.clone());

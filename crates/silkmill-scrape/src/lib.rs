@@ -31,6 +31,7 @@ mod connection;
 mod css;
 mod document;
 mod draft;
+mod encoding;
 mod error;
 mod extract;
 mod fault;
