@@ -252,6 +252,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_cut_behind_the_title_does_not_matter_to_it() {
+        let divs = "<div>".repeat(200_000);
+        for (page, title, truncated) in [
+            (format!("<title>T</title>{divs}"), Some("T"), false),
+            (format!("{}<title>T</title>", &divs[..5_000]), Some("T"), true),
+            (divs.clone(), None, true),
+        ] {
+            let found = Extractor::new(Vec::new()).unwrap().extract(page.as_bytes(), UTF_8);
+            assert_eq!((found.title.as_deref(), found.truncated), (title, truncated));
+        }
+        let extractor = Extractor::new(vec![Field::xpath("//p").unwrap()]).unwrap();
+        assert!(extractor.extract(format!("<title>T</title>{divs}").as_bytes(), UTF_8).truncated);
+    }
+
+    #[test]
     fn what_is_no_markup_is_not_read() {
         let extractor = Extractor::new(vec![Field::xpath("n=count(//*)").unwrap()]).unwrap();
         let read = |header| extractor.extract(b"<title>T</title>", header);
