@@ -1,16 +1,18 @@
 //! Runs a list of URLs into a sink: what `fetch` and `scrape` have in common.
 
 use std::cell::RefCell;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, IsTerminal, Read, Write};
 use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use silkmill::{CancelToken, Thread};
-use silkmill_scrape::{self as scrape, Input, Options, Row, Summary, UrlList};
+use silkmill_scrape::{self as scrape, Input, Options, Row, Summary, UrlList, io_error_in_words};
 
 use crate::args::{ListArgs, Method, When};
 use crate::exit::Exit;
@@ -27,7 +29,9 @@ const LINE_PATIENCE: Duration = Duration::from_millis(10);
 pub(crate) fn run(options: Options, kind: Kind, args: ListArgs) -> Result<Exit> {
     let options = options_of(options, &args)?;
     let lines = args.input.as_deref().map(Lines::open).transpose()?;
-    let mut sink = Sink::open(kind, args.format, args.output.as_deref(), args.force)?;
+    let is_input = |output: &File| lines.as_ref().is_some_and(|lines| lines.are_from(output));
+    let output = args.output.as_deref();
+    let mut sink = Sink::open(kind, args.format, output, args.force, is_input)?;
     let cancel = CancelToken::new();
     interrupt::cancels(&cancel, Second::EndsTheProcess)?;
     let mut meter = Meter::new(progress(&args));
@@ -58,7 +62,8 @@ pub(crate) fn run(options: Options, kind: Kind, args: ListArgs) -> Result<Exit> 
 
 /// Rows that scroll by on the terminal are progress enough.
 fn progress(args: &ListArgs) -> When {
-    let rows_on_terminal = args.output.is_none() && io::stdout().is_terminal();
+    let on_stdout = args.output.as_deref().is_none_or(|path| path == Path::new("-"));
+    let rows_on_terminal = on_stdout && io::stdout().is_terminal();
     match args.progress {
         When::Auto if args.quiet || rows_on_terminal => When::Never,
         when => when,
@@ -154,7 +159,7 @@ fn exit(
         // The reader has seen enough, which is not a failure.
         Some(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Success),
         Some(error) => {
-            return Err(error).with_context(|| format!("failed to write {}", sink.name()));
+            bail!("failed to write {}: {}", sink.name(), io_error_in_words(&error));
         }
         None => {}
     }
@@ -172,6 +177,8 @@ fn exit(
 /// neither the rows nor ^C.
 struct Lines {
     name: String,
+    /// The device and number of the file, where it is one.
+    file: Option<(u64, u64)>,
     lines: Receiver<io::Result<Input>>,
     /// A daemon, for nothing can wake it from a read that never returns.
     _reader: Thread<()>,
@@ -180,24 +187,45 @@ struct Lines {
 impl Lines {
     fn open(path: &Path) -> Result<Lines> {
         if path == Path::new("-") {
-            return Lines::read("standard input".to_owned(), io::stdin());
+            let identity = io::stdin().as_fd().try_clone_to_owned().map(File::from);
+            let identity = identity.ok().and_then(|file| identity_of(&file));
+            return Lines::read("standard input".to_owned(), identity, io::stdin());
         }
         let name = format!("{path:?}");
-        let file = File::open(path).with_context(|| format!("failed to read {name}"))?;
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) => bail!("failed to read {name}: {}", io_error_in_words(&error)),
+        };
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             bail!("failed to read {name}: it is a directory");
         }
-        Lines::read(name, file)
+        Lines::read(name, identity_of(&file), file)
     }
 
-    fn read(name: String, from: impl Read + Send + 'static) -> Result<Lines> {
+    fn read(
+        name: String,
+        file: Option<(u64, u64)>,
+        from: impl Read + Send + 'static,
+    ) -> Result<Lines> {
         let (sender, lines) = mpsc::sync_channel(LINES_AHEAD_MAX);
         let reader = Thread::<()>::builder()
             .name("read-list")
             .daemon(true)
             .spawn(move || send_lines(from, &sender))?;
-        Ok(Lines { name, lines, _reader: reader })
+        Ok(Lines { name, file, lines, _reader: reader })
     }
+
+    /// Whether `file` is the one that the lines are read from, by whatever name.
+    fn are_from(&self, file: &File) -> bool {
+        self.file.is_some() && self.file == identity_of(file)
+    }
+}
+
+/// The device and number of a file whose content could be lost; a device or a pipe may well be
+/// both read and written.
+fn identity_of(file: &File) -> Option<(u64, u64)> {
+    let metadata = file.metadata().ok().filter(Metadata::is_file)?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 fn send_lines(from: impl Read, to: &SyncSender<io::Result<Input>>) {
@@ -214,7 +242,9 @@ impl Iterator for Lines {
 
     fn next(&mut self) -> Option<Result<Input>> {
         match self.lines.recv_timeout(LINE_PATIENCE) {
-            Ok(line) => Some(line.with_context(|| format!("failed to read {}", self.name))),
+            Ok(line) => Some(line.map_err(|error| {
+                anyhow!("failed to read {}: {}", self.name, io_error_in_words(&error))
+            })),
             Err(RecvTimeoutError::Timeout) => Some(Ok(Input::waiting())),
             Err(RecvTimeoutError::Disconnected) => None,
         }

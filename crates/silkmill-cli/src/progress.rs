@@ -108,11 +108,19 @@ fn draw_bar(bar: &ProgressBar, words: &Mutex<String>, over: &Receiver<()>) {
     bar.finish_and_clear();
 }
 
+/// Prints a line now and then, and one at the end: whoever asked for progress sees some, however
+/// short the run.
 fn print_lines(words: &Mutex<String>, over: &Receiver<()>) {
+    let print = || {
+        let words = words.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !words.is_empty() {
+            let _ = writeln!(io::stderr(), "silkmill: {words}");
+        }
+    };
     let mut wait = SHOWN_AFTER;
     while over.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-        let words = words.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let _ = writeln!(io::stderr(), "silkmill: {words}");
+        print();
         wait = LINE_INTERVAL;
     }
+    print();
 }

@@ -3,12 +3,12 @@
 mod jsonl;
 mod text;
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use silkmill_scrape::Row;
+use anyhow::{Result, bail};
+use silkmill_scrape::{Row, io_error_in_words};
 
 use crate::args::Format;
 
@@ -30,13 +30,16 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// Opens the output. A file that exists is left alone unless `force` is set.
+    /// Opens the output; `-` is stdout. A file that exists is left alone unless `force` is set, and
+    /// one that is also the input is left alone in any case.
     pub(crate) fn open(
         kind: Kind,
         format: Option<Format>,
         output: Option<&Path>,
         force: bool,
+        is_input: impl FnOnce(&File) -> bool,
     ) -> Result<Sink> {
+        let output = output.filter(|path| *path != Path::new("-"));
         let format = match (format, output) {
             (Some(format), _) => format,
             (None, None) => Format::Text,
@@ -44,7 +47,7 @@ impl Sink {
         };
         let (to, name): (Box<dyn Write>, _) = match output {
             None => (Box::new(io::stdout()), "standard output".to_owned()),
-            Some(path) => (create(path, force)?, format!("{path:?}")),
+            Some(path) => (create(path, force, is_input)?, format!("{path:?}")),
         };
         Ok(Sink { kind, format, to, name, line: Vec::new() })
     }
@@ -75,20 +78,34 @@ fn format_of(path: &Path) -> Result<Format> {
     }
 }
 
-fn create(path: &Path, force: bool) -> Result<Box<dyn Write>> {
+fn create(
+    path: &Path,
+    force: bool,
+    is_input: impl FnOnce(&File) -> bool,
+) -> Result<Box<dyn Write>> {
     let mut options = OpenOptions::new();
     options.write(true);
     match force {
-        true => options.create(true).truncate(true),
+        // Not truncated before it is known not to be the input.
+        true => options.create(true).truncate(false),
         false => options.create_new(true),
     };
-    match options.open(path) {
-        Ok(file) => Ok(Box::new(file)),
+    let file = match options.open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             bail!("failed to create {path:?}: it exists (--force overwrites it)")
         }
-        Err(error) => Err(error).with_context(|| format!("failed to create {path:?}")),
+        Err(error) => bail!("failed to create {path:?}: {}", io_error_in_words(&error)),
+    };
+    if is_input(&file) {
+        bail!("failed to create {path:?}: it is the input");
     }
+    // A device or a pipe has nothing to lose, and cannot be cut.
+    let has_length = force && file.metadata().is_ok_and(|metadata| metadata.is_file());
+    if has_length && let Err(error) = file.set_len(0) {
+        bail!("failed to empty {path:?}: {}", io_error_in_words(&error));
+    }
+    Ok(Box::new(file))
 }
 
 #[cfg(test)]

@@ -5,9 +5,13 @@
 
 use std::cell::Cell;
 
-/// Most looks at a node, an attribute or 64 bytes of text for one field. The evaluator may keep 16
-/// bytes for each before it drops what it saw twice, and needs about 30 ns.
-pub(crate) const LOOKS_MAX: u64 = 1 << 23;
+/// Most looks at a node, an attribute or 64 bytes of text for one field. One takes 2 to
+/// 25 ns, so that this is less than two seconds.
+pub(crate) const LOOKS_MAX: u64 = 1 << 26;
+
+/// The same for an expression that may find a node from many others. The evaluator keeps 16 bytes
+/// for each before it drops what it found twice: here memory is the bound.
+pub(crate) const LOOKS_GATHERED_MAX: u64 = 1 << 23;
 
 /// Most bytes of the values of one field. Elements within elements repeat their text.
 pub(crate) const VALUES_BYTES_MAX: usize = 8 << 20;
@@ -20,8 +24,8 @@ const TEXT_LOOK_BYTES: usize = 64;
 pub(crate) struct Looks(Cell<u64>);
 
 impl Looks {
-    pub(crate) fn new() -> Looks {
-        Looks(Cell::new(LOOKS_MAX))
+    pub(crate) fn new(looks: u64) -> Looks {
+        Looks(Cell::new(looks))
     }
 
     /// Takes one look; false when none are left.
@@ -51,13 +55,15 @@ pub(crate) struct Values {
     pub(crate) list: Vec<String>,
     /// Whether a bound left something out.
     pub(crate) truncated: bool,
+    /// Whether the work was not finished. There are no values then: a part could mislead.
+    pub(crate) unfinished: bool,
     bytes: usize,
 }
 
 impl Values {
-    /// What a field has when its work was not finished: a part of the answer could mislead.
+    /// What a field has when its work was not finished.
     pub(crate) fn unfinished() -> Values {
-        Values { truncated: true, ..Values::default() }
+        Values { unfinished: true, ..Values::default() }
     }
 
     /// Adds a value; false when there is no room for more.

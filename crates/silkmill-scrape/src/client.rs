@@ -9,17 +9,19 @@ use std::time::{Duration, Instant};
 
 use silkmill::CancelToken;
 use ureq::http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION, PROXY_AUTHORIZATION,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION,
+    PROXY_AUTHORIZATION,
 };
-use ureq::http::{Request, Response};
+use ureq::http::{Method, Request, Response};
 use ureq::{Agent, Body};
 use url::Url;
 
 use crate::charset;
 use crate::connection::Shared;
+use crate::encoding::Encoding;
 use crate::fault::Fault;
 use crate::options::Options;
-use crate::outcome::{FailureKind, Phase, Row, Timing};
+use crate::outcome::{Failure, FailureKind, Phase, Row, Timing};
 use crate::retry;
 use crate::run;
 use crate::source::{Input, URL_BYTES_MAX};
@@ -216,8 +218,9 @@ impl Client {
                 let extracted = extractor.extract(&self.body, page.content_type.as_deref());
                 row.title = extracted.title;
                 row.fields = extracted.fields;
-                row.charset = Some(extracted.charset.to_owned());
+                row.charset = extracted.charset.map(str::to_owned);
                 row.truncated |= extracted.truncated;
+                row.error = too_costly(&extracted.unfinished);
             }
             None => {
                 let named = page.content_type.as_deref().and_then(charset::named);
@@ -287,8 +290,8 @@ impl Client {
             Request::builder().method(self.options.method.clone()).uri(without_fragment(url));
         let same_origin = given.origin() == url.origin();
         for (name, value) in &self.options.headers {
-            let secret = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(name);
-            if same_origin || !secret {
+            let only_there = [AUTHORIZATION, COOKIE, HOST, PROXY_AUTHORIZATION].contains(name);
+            if same_origin || !only_there {
                 request = request.header(name, value);
             }
         }
@@ -329,7 +332,12 @@ impl Client {
         let content_type =
             content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let mut page = Page { content_type, ..Page::default() };
-        let mut reader = response.body_mut().as_reader();
+        let encoding = match self.options.method == Method::HEAD || is_empty(response) {
+            true => Encoding::Identity,
+            false => encoding_of(response)?,
+        };
+        let body = response.body_mut().as_reader();
+        let mut reader = encoding.decode(body).map_err(|error| self.fault(error.into()))?;
         let mut piece = [0; PIECE_BYTES];
         while !page.truncated {
             let length = match reader.read(&mut piece) {
@@ -353,12 +361,37 @@ impl Client {
     }
 }
 
+/// The failure of a page on which some fields cost too much.
+fn too_costly(fields: &[String]) -> Option<Failure> {
+    let name = fields.first()?;
+    let message = match fields.len() {
+        1 => format!("field {name:?} costs too much on this page"),
+        count => format!("{count} fields cost too much on this page, the first of them {name:?}"),
+    };
+    Some(Failure::new(FailureKind::Body, Phase::Extract, message))
+}
+
 /// Does `work`; a panic is a message. What it worked on may be half changed then.
 fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     panic::catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         format!("a mistake in silkmill: {}", text.unwrap_or("a panic without words"))
+    })
+}
+
+/// Whether there is no body, whatever the head says of one.
+fn is_empty(response: &Response<Body>) -> bool {
+    matches!(response.status().as_u16(), 204 | 304) || response.body().content_length() == Some(0)
+}
+
+/// The encoding of a body that is still encoded.
+fn encoding_of(response: &Response<Body>) -> Result<Encoding, Fault> {
+    let header = response.headers().get(CONTENT_ENCODING);
+    let name = header.map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default();
+    Encoding::named(&name).ok_or_else(|| {
+        let why = format!("the body is encoded as {name:?}, which cannot be decoded");
+        Fault::lasting(FailureKind::Body, Phase::Body, why)
     })
 }
 

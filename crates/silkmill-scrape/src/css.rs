@@ -25,7 +25,7 @@ use selectors::parser::{
 };
 use selectors::{Element, OpaqueElement};
 
-use crate::budget::{Looks, Values};
+use crate::budget::{LOOKS_MAX, Looks, Values};
 use crate::document::{Document, Kind, NodeId};
 use crate::problem::Problem;
 
@@ -56,13 +56,16 @@ impl Css {
         let mut input = CssParser::new(selector);
         let selectors = input
             .parse_entirely(|input| SelectorList::parse(&Grammar, input, ParseRelative::No))
-            .map_err(|error| problem(&error.kind, input.position().byte_index()))?;
+            .map_err(|error| {
+                let stopped_at = input.position().byte_index();
+                problem(&error.kind, place(&error.kind, selector).unwrap_or(stopped_at))
+            })?;
         Ok(Css { selectors, attribute })
     }
 
     /// The text, or the attribute where there is one, of every match in document order.
     pub(crate) fn evaluate(&self, document: &Document) -> Values {
-        let looks = Looks::new();
+        let looks = Looks::new(LOOKS_MAX);
         let mut caches = SelectorCaches::default();
         let mut context = MatchingContext::new(
             MatchingMode::Normal,
@@ -98,6 +101,70 @@ fn is_attribute_name(name: &str) -> bool {
     let is_start = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':');
     name.bytes().next().is_some_and(is_start)
         && name.bytes().all(|byte| is_start(byte) || byte.is_ascii_digit() || b"-.".contains(&byte))
+}
+
+/// Where the culprit of an error starts. The parser only says where it stopped, which is after it.
+fn place(kind: &ParseErrorKind<SelectorParseErrorKind>, text: &str) -> Option<usize> {
+    let unquoted = unquoted(text);
+    let bytes = text.as_bytes();
+    let is_name_end = |c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_'));
+    let mut starts = unquoted.iter().copied();
+    match kind {
+        ParseErrorKind::Custom(SelectorParseErrorKind::UnsupportedPseudoClassOrElement) => starts
+            .find(|&at| {
+                let name = text[at..].trim_start_matches(':');
+                let name = &name[..name.find(is_name_end).unwrap_or(name.len())];
+                let is_known = PSEUDO_CLASSES.contains(&name.to_ascii_lowercase().as_str())
+                    && !text[at..].starts_with("::");
+                bytes[at] == b':' && !is_known
+            }),
+        ParseErrorKind::Custom(SelectorParseErrorKind::ExpectedNamespace) => {
+            let bar = starts.find(|&at| bytes[at] == b'|' && bytes.get(at + 1) != Some(&b'='))?;
+            let before = text[..bar].char_indices().rev();
+            Some(before.take_while(|&(_, c)| !is_name_end(c)).last().map_or(bar, |(at, _)| at))
+        }
+        _ => None,
+    }
+}
+
+/// The pseudo-classes that are supported.
+const PSEUDO_CLASSES: &[&str] = &[
+    "empty",
+    "first-child",
+    "first-of-type",
+    "has",
+    "is",
+    "last-child",
+    "last-of-type",
+    "not",
+    "nth-child",
+    "nth-last-child",
+    "nth-last-of-type",
+    "nth-of-type",
+    "only-child",
+    "only-of-type",
+    "root",
+    "scope",
+    "where",
+];
+
+/// The places of the bytes of a selector that are ASCII and not in a string.
+fn unquoted(text: &str) -> Vec<usize> {
+    let mut quote = None;
+    let mut escaped = false;
+    let mut places = Vec::new();
+    for (at, byte) in text.bytes().enumerate() {
+        match (quote, byte) {
+            _ if escaped => escaped = false,
+            (_, b'\\') => escaped = true,
+            (Some(open), _) if open == byte => quote = None,
+            (Some(_), _) => {}
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (None, _) if byte.is_ascii() => places.push(at),
+            (None, _) => {}
+        }
+    }
+    places
 }
 
 fn problem(kind: &ParseErrorKind<SelectorParseErrorKind>, position: usize) -> Problem {
@@ -357,5 +424,35 @@ impl Element for CssElement<'_> {
 
     fn is_part(&self, _: &Word) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_points_at_its_culprit() {
+        for (text, culprit) in [
+            ("p:hover", ":hover"),
+            ("p:contains(\"x\")", ":contains"),
+            ("a[title=':b']:first-child:checked > b", ":checked"),
+            ("p::before", "::before"),
+            ("li:not(p:focus) a", ":focus"),
+            ("ns|p", "ns|p"),
+            ("div > größe|p", "größe"),
+            ("a[x|='1'] > ns|p", "ns|p"),
+        ] {
+            let problem = Css::compile(text).unwrap_err();
+            assert_eq!(Some(problem.position), text.find(culprit), "{text}: {problem:?}");
+        }
+    }
+
+    #[test]
+    fn every_pseudo_class_we_call_known_is() {
+        for name in PSEUDO_CLASSES {
+            let tries = ["", "(a)", "(1)"].map(|arguments| format!(":{name}{arguments}"));
+            assert!(tries.iter().any(|text| Css::compile(text).is_ok()), "{name}");
+        }
     }
 }

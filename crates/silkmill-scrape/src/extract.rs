@@ -32,11 +32,14 @@ pub struct Extracted {
     pub title: Option<String>,
     /// The name and the values of every field, in the order of the fields.
     pub fields: Vec<(String, Vec<String>)>,
-    /// The character encoding in which the page was read: its WHATWG name in lower case.
-    pub charset: &'static str,
-    /// Whether a bound cut something: the tree of a page that is too large or too deep, the values
-    /// of a field that are too many, or a field that costs too much and has none then.
+    /// The character encoding in which the page was read, or, when it was not read, the one that
+    /// the header names: its WHATWG name in lower case.
+    pub charset: Option<&'static str>,
+    /// Whether a bound cut something: the tree of a page that is too large or too deep, or the
+    /// values of a field that are too many.
     pub truncated: bool,
+    /// The names of the fields that cost too much on this page. They have no values then.
+    pub unfinished: Vec<String>,
 }
 
 impl Extractor {
@@ -56,18 +59,55 @@ impl Extractor {
     ///
     /// Any bytes will do, at a bounded cost: see [`Extracted::truncated`]. Where only the title is
     /// asked for, nothing is parsed past what decides it, and nothing past it can be truncated.
+    ///
+    /// A header that names a type other than HTML, XHTML and XML means that there is no title and
+    /// no value to be read. One that is missing, or is no type, means nothing.
     pub fn extract(&self, body: &[u8], content_type: Option<&str>) -> Extracted {
+        if !content_type.is_none_or(may_be_markup) {
+            let no_values = |field: &Field| (field.name().to_owned(), Vec::new());
+            return Extracted {
+                fields: self.fields.iter().map(no_values).collect(),
+                charset: content_type.and_then(charset::named),
+                ..Extracted::default()
+            };
+        }
         let decoded = charset::decode(body, content_type);
         let until = if self.fields.is_empty() { Until::Title } else { Until::End };
         let document = parse(&decoded.text, until);
         let mut truncated = document.truncated;
+        let mut unfinished = Vec::new();
         let mut fields = Vec::with_capacity(self.fields.len());
         for field in &self.fields {
             let values = field.evaluate(&document);
             truncated |= values.truncated;
+            if values.unfinished {
+                unfinished.push(field.name().to_owned());
+            }
             fields.push((field.name().to_owned(), values.list));
         }
-        Extracted { title: title(&document), fields, charset: decoded.charset, truncated }
+        Extracted {
+            title: title(&document),
+            fields,
+            charset: Some(decoded.charset),
+            truncated,
+            unfinished,
+        }
+    }
+}
+
+/// Whether the value of a `Content-Type` header may stand before a page: HTML, XML, or no type.
+fn may_be_markup(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_token = |text: &str| {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'+-.^_`|~".contains(&byte);
+        !text.is_empty() && text.bytes().all(is_part)
+    };
+    match essence.split_once('/') {
+        Some((family, name)) if is_token(family) && is_token(name) => {
+            let is_xml = matches!((family, name), ("text" | "application", "xml"));
+            essence == "text/html" || is_xml || name.ends_with("+xml")
+        }
+        _ => true,
     }
 }
 
@@ -212,6 +252,46 @@ mod tests {
     }
 
     #[test]
+    fn what_is_cut_behind_the_title_does_not_matter_to_it() {
+        let divs = "<div>".repeat(200_000);
+        for (page, title, truncated) in [
+            (format!("<title>T</title>{divs}"), Some("T"), false),
+            (format!("{}<title>T</title>", &divs[..5_000]), Some("T"), true),
+            (divs.clone(), None, true),
+        ] {
+            let found = Extractor::new(Vec::new()).unwrap().extract(page.as_bytes(), UTF_8);
+            assert_eq!((found.title.as_deref(), found.truncated), (title, truncated));
+        }
+        let extractor = Extractor::new(vec![Field::xpath("//p").unwrap()]).unwrap();
+        assert!(extractor.extract(format!("<title>T</title>{divs}").as_bytes(), UTF_8).truncated);
+    }
+
+    #[test]
+    fn what_is_no_markup_is_not_read() {
+        let extractor = Extractor::new(vec![Field::xpath("n=count(//*)").unwrap()]).unwrap();
+        let read = |header| extractor.extract(b"<title>T</title>", header);
+        for header in [
+            None,
+            Some(""),
+            Some("nonsense"),
+            Some("*/*"),
+            Some("text/"),
+            Some("Text/HTML; charset=utf-8"),
+            Some("application/xhtml+xml"),
+            Some("text/xml"),
+            Some("application/rss+xml ;x=y"),
+        ] {
+            assert_eq!(read(header).title.as_deref(), Some("T"), "{header:?}");
+        }
+        for header in ["application/pdf", "application/json", "text/plain", "image/png; x=html"] {
+            let found = read(Some(header));
+            assert_eq!((found.title, found.charset, found.truncated), (None, None, false));
+            assert_eq!(found.fields, [("n".to_owned(), Vec::new())]);
+        }
+        assert_eq!(read(Some("text/plain; charset=latin1")).charset, Some("windows-1252"));
+    }
+
+    #[test]
     fn two_fields_of_one_name_are_refused() {
         let fields = vec![Field::xpath("x=//a").unwrap(), Field::css("x=a").unwrap()];
         let error = Extractor::new(fields).unwrap_err();
@@ -222,7 +302,7 @@ mod tests {
     fn the_header_decides_the_charset_of_a_field() {
         let extractor = Extractor::new(vec![Field::xpath("//p").unwrap()]).unwrap();
         let found = extractor.extract(b"<p>\xd6\xd0", Some("text/html;charset=GB2312"));
-        assert_eq!((found.charset, found.fields[0].1[0].as_str()), ("gbk", "中"));
+        assert_eq!((found.charset, found.fields[0].1[0].as_str()), (Some("gbk"), "中"));
     }
 
     /// Pieces of markup which, put together at random, exercise what moves nodes about: tables,

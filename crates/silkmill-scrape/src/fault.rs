@@ -26,7 +26,9 @@ impl Fault {
     pub(crate) fn new(error: ureq::Error, phase: Phase, options: &Options) -> Fault {
         use FailureKind as Kind;
         let message = match &error {
-            ureq::Error::Io(error) => in_words(error),
+            ureq::Error::Io(error) => io_error_in_words(error),
+            // The kind of the failure says that it is the protocol's.
+            ureq::Error::Protocol(error) => error.to_string(),
             error => error.to_string(),
         };
         let lasting = |kind| Fault::lasting(kind, phase, message.clone());
@@ -60,7 +62,9 @@ fn timed_out(phase: Phase, limit: Duration) -> Fault {
         Phase::Tls => "agreeing on TLS",
         Phase::Request => "sending the request",
         Phase::Body => "reading the body",
-        Phase::Response | Phase::Input | Phase::Internal => "waiting for the response",
+        Phase::Response | Phase::Input | Phase::Extract | Phase::Internal => {
+            "waiting for the response"
+        }
     };
     let message = format!("still {doing} when its time of {limit:?} was up");
     let may_pass = matches!(phase, Phase::Resolve | Phase::Connect);
@@ -86,7 +90,12 @@ fn from_io(error: &io::Error, phase: Phase, message: String) -> Fault {
 }
 
 /// An I/O error as our errors are worded: no capital, no number of the operating system.
-pub(crate) fn in_words(error: &io::Error) -> String {
+///
+/// ```
+/// let error = std::io::Error::from_raw_os_error(2);
+/// assert_eq!(silkmill_scrape::io_error_in_words(&error), "no such file or directory");
+/// ```
+pub fn io_error_in_words(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut rest = text.chars();
@@ -147,7 +156,7 @@ mod tests {
 
     #[test]
     fn an_io_error_is_put_in_our_words() {
-        assert_eq!(in_words(&io::Error::from_raw_os_error(111)), "connection refused");
-        assert_eq!(in_words(&io::Error::other("TLS is off")), "TLS is off");
+        assert_eq!(io_error_in_words(&io::Error::from_raw_os_error(111)), "connection refused");
+        assert_eq!(io_error_in_words(&io::Error::other("TLS is off")), "TLS is off");
     }
 }

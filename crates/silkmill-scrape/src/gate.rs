@@ -13,7 +13,7 @@ use html5ever::{LocalName, local_name};
 
 use crate::document::{Document, NodeId};
 use crate::draft::{ATTRIBUTES_MAX, Draft, Handle};
-use crate::parse::PIECE_BYTES_MAX;
+use crate::parse::{PIECE_BYTES_MAX, Until};
 
 /// Most elements open at once. A deeper one is closed where it opens, so that it keeps its place
 /// and its attributes but what follows becomes its sibling. Blink has the same limit.
@@ -52,8 +52,10 @@ pub(crate) struct Gate {
     count_due: Cell<u32>,
     /// The budget is spent, and the rest of the page is dropped.
     cut: Cell<bool>,
-    /// An element was closed where it opened.
-    flattened: Cell<bool>,
+    /// Something was left out: the rest, attributes, or that an element holds what comes after it.
+    lossy: Cell<bool>,
+    /// The same, and the title was not decided by then.
+    lossy_for_title: Cell<bool>,
 }
 
 impl Gate {
@@ -68,7 +70,8 @@ impl Gate {
             counted_at: Cell::default(),
             count_due: Cell::new(COUNT_EVERY),
             cut: Cell::default(),
-            flattened: Cell::default(),
+            lossy: Cell::default(),
+            lossy_for_title: Cell::default(),
         }
     }
 
@@ -82,8 +85,20 @@ impl Gate {
         self.cut.get()
     }
 
-    pub(crate) fn into_document(self) -> Document {
-        self.builder.sink.freeze(self.cut.get() || self.flattened.get())
+    /// The tree. It counts as truncated when what is needed of it was affected.
+    pub(crate) fn into_document(self, until: Until) -> Document {
+        let lossy = match until {
+            Until::End => self.lossy.get(),
+            Until::Title => self.lossy_for_title.get(),
+        };
+        self.builder.sink.freeze(lossy)
+    }
+
+    fn note_loss(&self) {
+        self.lossy.set(true);
+        if !self.builder.sink.title_is_decided() {
+            self.lossy_for_title.set(true);
+        }
     }
 
     fn nodes(&self) -> u32 {
@@ -101,6 +116,7 @@ impl Gate {
         let stored = self.builder.sink.stored_bytes();
         if self.work.get() > WORK_MAX || self.nodes() > NODES_MAX || stored > self.stored_max {
             self.cut.set(true);
+            self.note_loss();
         }
     }
 
@@ -132,7 +148,7 @@ impl Gate {
             .min(FORMATTING_ELEMENTS_MAX.saturating_sub(formatting));
         self.count_due.set(self.nodes() + room.clamp(1, COUNT_EVERY));
         if open > OPEN_ELEMENTS_MAX || formatting > FORMATTING_ELEMENTS_MAX {
-            self.flattened.set(true);
+            self.note_loss();
             self.close(name, line);
         }
     }
@@ -183,7 +199,7 @@ impl TokenSink for Gate {
             self.charge_attributes(tag);
             if tag.attrs.len() > ATTRIBUTES_MAX {
                 tag.attrs.truncate(ATTRIBUTES_MAX);
-                self.flattened.set(true);
+                self.note_loss();
             }
         }
         if self.cut.get() {

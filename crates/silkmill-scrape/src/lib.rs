@@ -31,6 +31,7 @@ mod connection;
 mod css;
 mod document;
 mod draft;
+mod encoding;
 mod error;
 mod extract;
 mod fault;
@@ -50,6 +51,7 @@ mod xpath;
 
 pub use error::Error;
 pub use extract::{Extracted, Extractor};
+pub use fault::io_error_in_words;
 pub use field::{Field, FieldError};
 pub use options::{Method, Options};
 pub use outcome::{Failure, FailureKind, Phase, Row, Timing};

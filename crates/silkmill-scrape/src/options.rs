@@ -152,8 +152,8 @@ impl Options {
         self
     }
 
-    /// A header to send, as `Name: value`. `Authorization`, `Cookie` and `Proxy-Authorization` go
-    /// to the address that was given and are not sent on to another host.
+    /// A header to send, as `Name: value`. `Authorization`, `Cookie`, `Host` and
+    /// `Proxy-Authorization` go to the address that was given and are not sent on to another host.
     ///
     /// # Errors
     /// When it is no header, or one that says how the connection is to be used.

@@ -35,7 +35,7 @@ pub struct Row {
     pub timing: Timing,
     /// The name of the thread that made the row.
     pub worker: String,
-    /// Why there is no response, or no whole one.
+    /// Why there is no response, or no whole one, or not every field of it.
     pub error: Option<Failure>,
 }
 
@@ -98,7 +98,7 @@ pub enum FailureKind {
     Blocked,
     /// The line is no address that can be asked.
     Url,
-    /// The response came, its body did not.
+    /// The response came, its body did not, or could not be read.
     Body,
 }
 
@@ -144,6 +144,8 @@ pub enum Phase {
     Response,
     /// To read the body.
     Body,
+    /// To find the fields in the page.
+    Extract,
     /// Our own work; a failure here is a mistake in this program.
     Internal,
 }
@@ -159,6 +161,7 @@ impl Phase {
             Phase::Request => "request",
             Phase::Response => "response",
             Phase::Body => "body",
+            Phase::Extract => "extract",
             Phase::Internal => "internal",
         }
     }

@@ -52,7 +52,7 @@ pub(crate) fn parse(html: &str, until: Until) -> Document {
     if !stopped {
         tokenizer.end();
     }
-    tokenizer.sink.into_document()
+    tokenizer.sink.into_document(until)
 }
 
 /// Feeds the page piece by piece until it ends, the title is known or the budget is spent. Says

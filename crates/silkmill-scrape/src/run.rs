@@ -46,7 +46,8 @@ pub struct Summary {
 /// The source is read as workers come free, on this thread, too; it should not block for long,
 /// but say [`Input::waiting`], since rows are handed on between inputs. When `cancel` is set, or
 /// when `sink` breaks, no further input is taken, requests are broken off, and rows that are not
-/// ready are not made up. That takes half a second at the most; a worker that is just connecting
+/// ready are not made up. What is ready is still handed on after a cancel, in order where that is
+/// asked for, though with gaps. That takes half a second at the most; a worker that is just connecting
 /// is left to end on its own.
 ///
 /// # Errors
@@ -68,7 +69,7 @@ pub fn run(
     let flow = run.go(&mut source.into_iter(), sink);
     let interrupted = flow.is_break();
     if interrupted {
-        run.stop();
+        run.end(sink);
     }
     let (rows, errors) = (run.rows, run.errors);
     Ok(Summary { rows, errors, interrupted, elapsed: started.elapsed(), stats: run.pool.stats() })
@@ -87,6 +88,8 @@ struct Run<'a> {
     in_flight_max: usize,
     /// Rows that wait for an earlier one. Empty unless the run is ordered.
     ahead: Option<BTreeMap<u64, Row>>,
+    /// Whether the sink broke.
+    sink_is_full: bool,
     taken: u64,
     rows: u64,
     errors: u64,
@@ -111,6 +114,7 @@ impl<'a> Run<'a> {
             in_flight: 0,
             in_flight_max: options.workers.saturating_mul(per_worker),
             ahead: options.ordered.then(BTreeMap::new),
+            sink_is_full: false,
             taken: 0,
             rows: 0,
             errors: 0,
@@ -181,10 +185,35 @@ impl<'a> Run<'a> {
         self.in_flight -= 1;
         self.rows += 1;
         self.errors += u64::from(row.error.is_some());
-        sink(row)
+        let flow = sink(row);
+        self.sink_is_full = flow.is_break();
+        flow
     }
 
-    /// Ends what is under way. Rows that are not here yet are lost, as they should be.
+    /// Ends the run early. Rows that are here are handed on, unless the sink has had enough; others
+    /// are lost, as they should be.
+    fn end(&mut self, sink: &mut dyn FnMut(Row) -> ControlFlow<()>) {
+        let mut last = self.ready();
+        self.stop();
+        // Past this point an error may only say that we broke the request off.
+        last.extend(
+            self.ready()
+                .into_iter()
+                .filter(|done| done.as_ref().is_some_and(|row| row.error.is_none())),
+        );
+        if self.sink_is_full {
+            return;
+        }
+        let mut rows = self.ahead.take().unwrap_or_default();
+        rows.extend(last.into_iter().flatten().map(|row| (row.index, row)));
+        for row in rows.into_values() {
+            if self.give(row, sink).is_break() {
+                return;
+            }
+        }
+    }
+
+    /// Ends what is under way.
     fn stop(&self) {
         self.over.cancel();
         self.clients.stop();

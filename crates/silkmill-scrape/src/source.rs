@@ -10,8 +10,8 @@ use crate::outcome::{Failure, FailureKind, Phase};
 
 /// A longer line is no address: servers rarely take more than 8 KiB.
 pub(crate) const URL_BYTES_MAX: usize = 16 * 1024;
-/// So much of a line that is too long is shown in its row.
-const SHOWN_BYTES_MAX: usize = 200;
+/// So much of a line that is no address is shown in its row.
+pub(crate) const SHOWN_BYTES_MAX: usize = 64 * 1024;
 const TOO_LONG: &str = "the line is too long to be an address";
 
 /// One address to ask, as it was given; or the news that there is none yet.
@@ -155,9 +155,12 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_shown_in_part() {
-        let input = Input::line(&"é".repeat(URL_BYTES_MAX).into_bytes()).unwrap();
+    fn a_long_line_is_shown_whole_and_an_endless_one_in_part() {
+        let whole = "é".repeat(SHOWN_BYTES_MAX / 2);
 
-        assert_eq!(input.shown(), format!("{}…", "é".repeat(SHOWN_BYTES_MAX / 2)));
+        let long = Input::line(whole.as_bytes()).unwrap();
+        assert_eq!((long.shown(), why(&long).as_str()), (whole.as_str(), TOO_LONG));
+        let endless = Input::line(&whole.repeat(2).into_bytes()).unwrap();
+        assert_eq!(endless.shown(), format!("{whole}…"));
     }
 }

@@ -8,11 +8,11 @@
 //! ones have no exponent), and extension functions and namespace prefixes are refused.
 
 use xpath_eval::{
-    EvaluationContext, Expr, FilterExpr, FunctionCall, LocationPath, NodeTest, PathExpr,
+    Axis, EvaluationContext, Expr, FilterExpr, FunctionCall, LocationPath, NodeTest, PathExpr,
     PrimaryExpr, QName, Step, Value, evaluate,
 };
 
-use crate::budget::{Looks, Values};
+use crate::budget::{LOOKS_GATHERED_MAX, LOOKS_MAX, Looks, Values};
 use crate::document::Document;
 use crate::problem::Problem;
 use crate::view::View;
@@ -36,6 +36,7 @@ const COMPARED_NODES_MAX: usize = 1 << 16;
 pub(crate) struct XPath {
     expression: Expr,
     compares_sets: bool,
+    gathers: bool,
 }
 
 impl XPath {
@@ -43,19 +44,25 @@ impl XPath {
         check_nesting(text)?;
         let expression = xpath_eval::parse(text)
             .map_err(|error| Problem::syntax(plain(&error.message), error.position))?;
-        let mut check = Check { text, compares_sets: false };
+        let mut check = Check { text, compares_sets: false, gathers: false };
         check.kind_of(&expression, 0)?;
-        Ok(XPath { expression, compares_sets: check.compares_sets })
+        let Check { compares_sets, gathers, .. } = check;
+        Ok(XPath { expression, compares_sets, gathers })
     }
 
     /// The result as strings: every node of a node-set in document order by its string-value, and
     /// any other result as `string()` would give it.
     pub(crate) fn evaluate(&self, document: &Document) -> Values {
+        let looks = if self.gathers { LOOKS_GATHERED_MAX } else { LOOKS_MAX };
+        self.evaluate_within(looks, document)
+    }
+
+    fn evaluate_within(&self, looks: u64, document: &Document) -> Values {
         let size = document.nodes.len() + document.attributes.len();
         if self.compares_sets && size > COMPARED_NODES_MAX {
             return Values::unfinished();
         }
-        let view = View { document, looks: Looks::new() };
+        let view = View { document, looks: Looks::new(looks) };
         let value = evaluate(&self.expression, &EvaluationContext::new(view.root()))
             .expect("Check::kind_of refused every expression that could fail");
         if view.looks.are_spent() {
@@ -119,6 +126,8 @@ enum Kind {
 struct Check<'a> {
     text: &'a str,
     compares_sets: bool,
+    /// Whether a step may find one node from many others.
+    gathers: bool,
 }
 
 impl Check<'_> {
@@ -146,12 +155,17 @@ impl Check<'_> {
                 self.set(left, "|", depth)?;
                 self.set(right, "|", depth)
             }
-            Expr::Path(PathExpr::Location(path)) => self.path(path, depth),
+            Expr::Path(PathExpr::Location(path)) => {
+                // A path starts from one node; its later steps from many.
+                self.gathers |= path.steps.iter().skip(1).any(|step| multiplies(step.axis));
+                self.path(path, depth)
+            }
             Expr::Path(PathExpr::Filter(filter)) => self.filter(filter, depth),
             Expr::Path(PathExpr::FilterLocation(filter, path)) => {
                 if self.filter(filter, depth)? != Kind::Set {
                     return Err(self.problem("only nodes can be followed by a path", "/"));
                 }
+                self.gathers |= path.steps.iter().any(|step| multiplies(step.axis));
                 self.path(path, depth)
             }
         }
@@ -224,6 +238,11 @@ impl Check<'_> {
         let culprit = culprit.trim_end_matches("()");
         Problem::meaning(message.to_owned(), self.text.find(culprit).unwrap_or(0))
     }
+}
+
+/// Whether the nodes on the axes of several nodes may be the same many, over and over.
+fn multiplies(axis: Axis) -> bool {
+    !matches!(axis, Axis::SelfAxis | Axis::Child | Axis::Attribute | Axis::Parent | Axis::Namespace)
 }
 
 /// The functions of XPath 1.0, how many arguments they take, and whether these must be node-sets.
@@ -355,9 +374,25 @@ mod tests {
 
     #[test]
     fn an_expression_that_costs_too_much_has_no_value() {
-        let page = "<i>x</i>".repeat(8000);
-        let values = evaluate("//i[preceding::i[. = 'y']]", &page);
-        assert_eq!(values, Values::unfinished());
+        let page = parse(&"<i>x</i>".repeat(500), Until::End);
+        let xpath = XPath::compile("count(//i[preceding::i[. = 'y']])").unwrap();
+        assert_eq!(xpath.evaluate_within(1 << 16, &page), Values::unfinished());
+        assert_eq!(xpath.evaluate_within(1 << 20, &page).list, ["0"]);
+    }
+
+    #[test]
+    fn looks_that_take_memory_are_bounded_more_tightly() {
+        for (text, gathers) in [
+            ("//tr[count(preceding-sibling::tr) > 3]", false),
+            ("//a/@href | //a/../b[1]", false),
+            ("count(ancestor::div/p)", false),
+            ("//div//p", true),
+            ("//tr/preceding-sibling::tr", true),
+            ("//td[../following::td/ancestor::*]", true),
+            ("(//td)[1]/following::td", true),
+        ] {
+            assert_eq!(XPath::compile(text).unwrap().gathers, gathers, "{text}");
+        }
     }
 
     #[test]

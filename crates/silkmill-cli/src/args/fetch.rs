@@ -35,6 +35,9 @@ pub(crate) struct FetchArgs {
 /// Every line of the input gives exactly one row: URL<TAB>TITLE and one more column for each field, in
 /// the order given, or URL<TAB>ERR kind: message. Several values of a field are separated by " | ",
 /// and white space in them is collapsed; --format jsonl keeps it.
+///
+/// Only HTML, XHTML and XML are read for a title and fields, and what comes without a Content-Type;
+/// a PDF or JSON has neither.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -88,7 +91,8 @@ pub(crate) struct ListArgs {
     #[arg(long, value_name = "BYTES", default_value = "10M", value_parser = bytes)]
     pub(crate) max_body: u64,
 
-    /// A header to send, as "Name: value" [repeatable]
+    /// A header to send, as "Name: value"; Authorization, Cookie, Host and Proxy-Authorization are
+    /// not sent on to another host [repeatable]
     #[arg(short = 'H', long, value_name = "HEADER")]
     pub(crate) header: Vec<String>,
 
@@ -100,7 +104,7 @@ pub(crate) struct ListArgs {
     #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET", ignore_case = true)]
     pub(crate) method: Method,
 
-    /// Write the rows to FILE, which must not exist
+    /// Write the rows to FILE, which must not exist; "-" is stdout
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 

@@ -87,6 +87,28 @@ fn scrape_prints_a_column_for_every_field() {
 }
 
 #[test]
+fn a_field_that_costs_too_much_is_an_error_and_the_rest_is_kept() {
+    let rows = "<tr><td>x</td></tr>".repeat(4000);
+    let page = format!("<title>T</title><table>{rows}</table><p>one</p>");
+    let server = Server::start(move |_| Reply::html(page.clone())).unwrap();
+    let url = server.url("/");
+    let scrape = |format: &str| {
+        let fields = ["--xpath", "n=//tr/preceding::tr", "--css", "p=p"];
+        silkmill().args(["scrape", "--format", format, &url]).args(fields).output().unwrap()
+    };
+
+    let output = scrape("jsonl");
+    let record: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!((&record["status"], &record["title"]), (&200.into(), &"T".into()));
+    assert_eq!(record["fields"], serde_json::json!({"n": [], "p": ["one"]}));
+    let message = "field \"n\" costs too much on this page";
+    let error = serde_json::json!({"kind": "body", "phase": "extract", "message": message});
+    assert_eq!(record["error"], error);
+    assert_eq!(stdout(&scrape("text")), format!("{url}\tERR body: {message}\n"));
+}
+
+#[test]
 fn a_line_that_is_no_url_is_a_row_and_exits_1() {
     let server = server();
 
@@ -263,6 +285,58 @@ fn an_output_that_exists_is_not_touched_without_force() {
 }
 
 #[test]
+fn the_list_is_never_overwritten_with_its_rows() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    let (list, link) = (folder.path().join("list"), folder.path().join("link"));
+    let lines = server.url("/page\n");
+    fs::write(&list, &lines).unwrap();
+    fs::hard_link(&list, &link).unwrap();
+
+    for (stdin, output) in [(false, &list), (false, &link), (true, &list)] {
+        let mut command = silkmill();
+        command.args(["fetch", "--force", "-o"]).arg(output).arg("-i");
+        match stdin {
+            true => command.arg("-").stdin(fs::File::open(&list).unwrap()),
+            false => command.arg(&list),
+        };
+        let refused = command.output().unwrap();
+
+        assert_eq!((refused.status.code(), server.requests()), (Some(2), 0));
+        assert!(stderr(&refused).ends_with(": it is the input\n"), "{}", stderr(&refused));
+        assert_eq!(fs::read_to_string(&list).unwrap(), lines);
+    }
+}
+
+#[test]
+fn a_dash_for_the_output_is_stdout() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    let url = server.url("/page");
+
+    let output = silkmill().args(["fetch", "-o", "-", &url]).current_dir(&folder).output().unwrap();
+
+    assert_eq!((output.status.code(), stdout(&output)), (Some(0), format!("200\t{url}\n")));
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[test]
+fn errors_of_the_system_are_worded_like_ours() {
+    for (words, says) in [
+        (&["-i", "no/list"][..], "failed to read \"no/list\": no such file or directory"),
+        (&["-o", "no/rows", "x"], "failed to create \"no/rows\": no such file or directory"),
+        (
+            &["--force", "-o", "/dev/full", "x"],
+            "failed to write \"/dev/full\": no space left on device",
+        ),
+    ] {
+        let output = silkmill().arg("fetch").args(words).output().unwrap();
+
+        assert_eq!(stderr(&output), format!("silkmill: {says}\n"));
+    }
+}
+
+#[test]
 fn rows_that_cannot_be_written_are_an_error_that_names_the_file() {
     let server = server();
     let words = ["--force", "--format", "jsonl", "-o", "/dev/full"];
@@ -380,6 +454,10 @@ fn stats_and_progress_go_to_stderr() {
     let output = silkmill().args(["fetch", "--stats", "-j", "2", &url]).output().unwrap();
     assert_eq!(stdout(&output), format!("200\t{url}\n"));
     assert!(stderr(&output).contains("1 rows, 0 errors"), "{}", stderr(&output));
+
+    let output = silkmill().args(["fetch", "--progress", "always", &url]).output().unwrap();
+    assert!(stderr(&output).ends_with(" rows/s\n"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("silkmill: 1 rows, 0 errors"), "{}", stderr(&output));
 
     let slow = ["fetch", "--progress", "always", "--timeout", "1", &server.url("/silence")];
     let output = silkmill().args(slow).output().unwrap();

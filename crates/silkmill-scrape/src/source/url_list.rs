@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 
-use super::{Input, URL_BYTES_MAX};
+use super::{Input, SHOWN_BYTES_MAX};
 
 /// The marks some editors put before UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -47,7 +47,7 @@ impl<R: BufRead> UrlList<R> {
             let end = bytes.iter().position(|&byte| byte == b'\n');
             let part = &bytes[..end.unwrap_or(bytes.len())];
             // One byte past the bound is what tells a line that is too long.
-            let room = (URL_BYTES_MAX + 1).saturating_sub(self.line.len());
+            let room = (SHOWN_BYTES_MAX + 1).saturating_sub(self.line.len());
             self.line.extend_from_slice(&part[..part.len().min(room)]);
             let used = end.map_or(part.len(), |end| end + 1);
             self.from.consume(used);
@@ -102,11 +102,11 @@ mod tests {
 
     #[test]
     fn an_endless_line_is_one_input_and_is_not_kept() {
-        let line = io::repeat(b'x').take(50 * URL_BYTES_MAX as u64);
+        let line = io::repeat(b'x').take(50 * SHOWN_BYTES_MAX as u64);
         let mut list = UrlList::new(BufReader::new(line.chain(&b"\nhttp://a/\n"[..])));
 
         assert!(list.next().unwrap().unwrap().parse().unwrap_err().message.contains("too long"));
-        assert!(list.line.capacity() < 4 * URL_BYTES_MAX);
+        assert!(list.line.capacity() < 4 * SHOWN_BYTES_MAX);
         assert_eq!(list.next().unwrap().unwrap().shown(), "http://a/");
         assert!(list.next().is_none());
     }

@@ -84,6 +84,21 @@ fn the_time_of_an_attempt_is_shared_by_its_redirects() {
 }
 
 #[test]
+fn a_host_header_is_for_the_address_that_was_given() {
+    let seen = |request: &Request| Reply::html(request.header("Host").unwrap_or("none").to_owned());
+    let there = Server::start(seen).unwrap();
+    let target = there.url("/");
+    let here = Server::start(move |_| Reply::redirect(&target)).unwrap();
+    let options = once().header("Host: of-my-own.example").unwrap();
+
+    let at_home = row(&options, &there.url("/"));
+    let abroad = row(&options, &here.url("/"));
+
+    assert_eq!(at_home.bytes, "of-my-own.example".len() as u64);
+    assert_eq!(abroad.bytes, format!("127.0.0.1:{}", there.port()).len() as u64);
+}
+
+#[test]
 fn secrets_are_not_sent_on_to_another_server() {
     let seen = |request: &Request| {
         let header = |name| request.header(name).unwrap_or("none").to_owned();

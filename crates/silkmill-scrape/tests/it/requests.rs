@@ -1,13 +1,16 @@
 //! What is sent, how often, and over how many connections.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use silkmill_scrape::Method;
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use silkmill_scrape::{FailureKind, Method, Phase};
 use silkmill_testkit::{Reply, Server};
 
-use crate::{FAR_TOO_LONG, once, row, rows};
+use crate::{FAR_TOO_LONG, fault, once, row, rows};
 
 #[test]
 fn what_may_pass_is_asked_for_again() {
@@ -149,4 +152,49 @@ fn the_header_says_the_charset_of_a_page_that_is_not_read() {
             .unwrap();
 
     assert_eq!(row(&once(), &server.url("/")).charset.as_deref(), Some("windows-1252"));
+}
+
+#[test]
+fn a_body_that_is_deflated_is_decoded_to_the_bound() {
+    let page = b"<p>hello".repeat(1000);
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+    zlib.write_all(&page).unwrap();
+    let zlib = zlib.finish().unwrap();
+    // Without its header of two bytes and its checksum of four, it is the bare stream.
+    let raw = zlib[2..zlib.len() - 4].to_vec();
+    for body in [zlib, raw] {
+        let reply = Reply::html(body).header("Content-Encoding", "deflate");
+        let server = Server::start(move |_| reply.clone()).unwrap();
+
+        let whole = row(&once(), &server.url("/"));
+        let cut = row(&once().body_bytes_max(100), &server.url("/"));
+
+        assert_eq!((whole.error, whole.bytes, whole.truncated), (None, 8000, false));
+        assert_eq!((cut.error, cut.bytes, cut.truncated), (None, 100, true));
+    }
+}
+
+#[test]
+fn gzip_by_its_old_name_is_decoded() {
+    let server = Server::start(|_| {
+        Reply::gzip("<p>hello".repeat(1000).as_bytes()).header("Content-Encoding", "x-gzip")
+    })
+    .unwrap();
+
+    assert_eq!(row(&once(), &server.url("/")).bytes, 8000);
+}
+
+#[test]
+fn an_encoding_nobody_asked_for_is_a_body_error_that_names_it() {
+    for name in ["br", "zstd"] {
+        let server =
+            Server::start(move |_| Reply::html("\x0b").header("Content-Encoding", name)).unwrap();
+
+        let asked = row(&once(), &server.url("/"));
+        let head = row(&once().method(Method::Head), &server.url("/"));
+
+        assert_eq!((asked.status, fault(&asked)), (Some(200), (FailureKind::Body, Phase::Body)));
+        assert!(asked.error.unwrap().message.contains(name));
+        assert_eq!((head.status, head.error), (Some(200), None));
+    }
 }

@@ -186,6 +186,42 @@ fn a_cancelled_run_ends_and_makes_no_rows_up() {
 }
 
 #[test]
+fn a_cancelled_run_hands_on_what_waits_for_an_earlier_row() {
+    let server = Server::start(|request| match request.path() {
+        "/0" | "/5" => Reply::silence(),
+        _ => Reply::html("x"),
+    })
+    .unwrap();
+    let urls: Vec<String> = (0..10).map(|page| server.url(&format!("/{page}"))).collect();
+    let options = Options::fetch().workers(4).timeout(3 * FAR_TOO_LONG).ordered(true);
+    let cancel = CancelToken::new();
+    let mut indices = Vec::new();
+    let mut inputs = urls.iter().map(Input::url);
+    // When all but two have been answered, the rows of all but the last are ready.
+    let source = std::iter::from_fn(|| {
+        let next = inputs.next();
+        if next.is_none() {
+            let since = Instant::now();
+            while server.requests() < 10 && since.elapsed() < FAR_TOO_LONG {
+                thread::sleep(Duration::from_millis(5));
+            }
+            thread::sleep(Duration::from_millis(200));
+            cancel.cancel();
+        }
+        next
+    });
+
+    let summary = run(source, &options, &cancel, &mut |row| {
+        indices.push(row.index);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+
+    assert_eq!(indices, [1, 2, 3, 4, 6, 7, 8, 9]);
+    assert_eq!((summary.rows, summary.errors, summary.interrupted), (8, 0, true));
+}
+
+#[test]
 fn a_sink_that_has_enough_ends_the_run() {
     assert_eq!(stopped_run(&CancelToken::new(), true), (1, true));
 }
