@@ -31,12 +31,18 @@ pub(crate) const EXPRESSION_DEPTH_MAX: usize = 48;
 /// pair, so that the cost is the square of this.
 const COMPARED_NODES_MAX: usize = 1 << 16;
 
+/// A predicate of so few operations takes no more time than the look at the node does. One takes
+/// about 10 ns.
+const PREDICATE_SIZE_FREE: u64 = 4;
+
 /// A checked expression.
 #[derive(Debug)]
 pub(crate) struct XPath {
     expression: Expr,
     compares_sets: bool,
     gathers: bool,
+    /// The operations of its longest predicate.
+    predicate_size: u64,
 }
 
 impl XPath {
@@ -44,17 +50,20 @@ impl XPath {
         check_nesting(text)?;
         let expression = xpath_eval::parse(text)
             .map_err(|error| Problem::syntax(plain(&error.message), error.position))?;
-        let mut check = Check { text, compares_sets: false, gathers: false };
+        let mut check =
+            Check { text, compares_sets: false, gathers: false, size: 0, predicate_size: 0 };
         check.kind_of(&expression, 0)?;
-        let Check { compares_sets, gathers, .. } = check;
-        Ok(XPath { expression, compares_sets, gathers })
+        let Check { compares_sets, gathers, predicate_size, .. } = check;
+        Ok(XPath { expression, compares_sets, gathers, predicate_size })
     }
 
     /// The result as strings: every node of a node-set in document order by its string-value, and
     /// any other result as `string()` would give it.
     pub(crate) fn evaluate(&self, document: &Document) -> Values {
-        let looks = if self.gathers { LOOKS_GATHERED_MAX } else { LOOKS_MAX };
-        self.evaluate_within(looks, document)
+        // A predicate is worked out for every node that is looked at.
+        let looks = LOOKS_MAX * PREDICATE_SIZE_FREE / self.predicate_size.max(PREDICATE_SIZE_FREE);
+        let most = if self.gathers { LOOKS_GATHERED_MAX } else { LOOKS_MAX };
+        self.evaluate_within(looks.min(most), document)
     }
 
     fn evaluate_within(&self, looks: u64, document: &Document) -> Values {
@@ -128,6 +137,9 @@ struct Check<'a> {
     compares_sets: bool,
     /// Whether a step may find one node from many others.
     gathers: bool,
+    /// The operations seen so far, and those of the longest predicate.
+    size: u64,
+    predicate_size: u64,
 }
 
 impl Check<'_> {
@@ -136,6 +148,7 @@ impl Check<'_> {
             return Err(Problem::too_deep(0));
         }
         let depth = depth + 1;
+        self.size += 1;
         match expression {
             Expr::Equality(left, _, right) | Expr::Relational(left, _, right) => {
                 let kinds = (self.kind_of(left, depth)?, self.kind_of(right, depth)?);
@@ -193,7 +206,12 @@ impl Check<'_> {
     }
 
     fn predicates(&mut self, predicates: &[Expr], depth: usize) -> Result<(), Problem> {
-        predicates.iter().try_for_each(|predicate| self.kind_of(predicate, depth).map(drop))
+        for predicate in predicates {
+            let before = self.size;
+            self.kind_of(predicate, depth)?;
+            self.predicate_size = self.predicate_size.max(self.size - before);
+        }
+        Ok(())
     }
 
     fn filter(&mut self, filter: &FilterExpr, depth: usize) -> Result<Kind, Problem> {
@@ -378,6 +396,18 @@ mod tests {
         let xpath = XPath::compile("count(//i[preceding::i[. = 'y']])").unwrap();
         assert_eq!(xpath.evaluate_within(1 << 16, &page), Values::unfinished());
         assert_eq!(xpath.evaluate_within(1 << 20, &page).list, ["0"]);
+    }
+
+    #[test]
+    fn the_size_of_an_expression_is_that_of_its_longest_predicate() {
+        for (text, size) in [
+            ("//a | //b | //c", 0),
+            ("//tr[count(preceding-sibling::tr) > 3]", 4),
+            ("//a[1]/b[@c = 'd']", 3),
+            ("//a[b[1 + 2]]", 4),
+        ] {
+            assert_eq!(XPath::compile(text).unwrap().predicate_size, size, "{text}");
+        }
     }
 
     #[test]

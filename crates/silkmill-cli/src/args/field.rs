@@ -20,7 +20,8 @@ impl Args for FieldArgs {
             .value_name("[NAME=]EXPR")
             .action(ArgAction::Append)
             .help(
-                "A field: an XPath 1.0 expression, named by what stands before \"=\" [repeatable]",
+                "A field: an XPath 1.0 expression. NAME starts with a letter or \"_\" and has only \
+                 letters, digits, \"_\", \"-\" and \".\"; else a \"=\" compares [repeatable]",
             );
         let css = Arg::new("css")
             .long("css")
