@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use silkmill::{CancelToken, Thread};
-use silkmill_scrape::{self as scrape, Input, Options, Row, Summary, UrlList, io_error_in_words};
+use silkmill_scrape::{self as scrape, Input, Options, Row, Summary, UrlList};
 
 use crate::args::{ListArgs, Method, When};
 use crate::exit::Exit;
 use crate::interrupt::{self, Second};
 use crate::progress::Meter;
 use crate::sink::{Kind, Sink};
+use crate::words::reason;
 
 /// Lines read ahead of the requests.
 const LINES_AHEAD_MAX: usize = 64;
@@ -159,7 +160,7 @@ fn exit(
         // The reader has seen enough, which is not a failure.
         Some(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Success),
         Some(error) => {
-            bail!("failed to write {}: {}", sink.name(), io_error_in_words(&error));
+            bail!("failed to write {}: {}", sink.name(), reason(&error));
         }
         None => {}
     }
@@ -194,7 +195,7 @@ impl Lines {
         let name = format!("{path:?}");
         let file = match File::open(path) {
             Ok(file) => file,
-            Err(error) => bail!("failed to read {name}: {}", io_error_in_words(&error)),
+            Err(error) => bail!("failed to read {name}: {}", reason(&error)),
         };
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             bail!("failed to read {name}: it is a directory");
@@ -242,9 +243,9 @@ impl Iterator for Lines {
 
     fn next(&mut self) -> Option<Result<Input>> {
         match self.lines.recv_timeout(LINE_PATIENCE) {
-            Ok(line) => Some(line.map_err(|error| {
-                anyhow!("failed to read {}: {}", self.name, io_error_in_words(&error))
-            })),
+            Ok(line) => Some(
+                line.map_err(|error| anyhow!("failed to read {}: {}", self.name, reason(&error))),
+            ),
             Err(RecvTimeoutError::Timeout) => Some(Ok(Input::waiting())),
             Err(RecvTimeoutError::Disconnected) => None,
         }

@@ -9,15 +9,15 @@ mod interrupt;
 mod list;
 mod progress;
 mod sink;
+mod words;
 
-use std::fmt::Display;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
+use crate::words::to_stderr;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -28,12 +28,6 @@ fn main() -> ExitCode {
             Exit::Error.into()
         }
     }
-}
-
-/// Writes a line to standard error, in one piece. Whoever closed that, or let it fill up, is not told of it; `eprintln!`
-/// would panic.
-pub(crate) fn to_stderr(line: impl Display) {
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 fn run(command: Command) -> anyhow::Result<Exit> {

@@ -8,9 +8,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use silkmill_scrape::{Row, io_error_in_words};
+use silkmill_scrape::Row;
 
 use crate::args::Format;
+use crate::words::reason;
 
 /// Whose rows they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +96,7 @@ fn create(
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             bail!("failed to create {path:?}: it exists (--force overwrites it)")
         }
-        Err(error) => bail!("failed to create {path:?}: {}", io_error_in_words(&error)),
+        Err(error) => bail!("failed to create {path:?}: {}", reason(&error)),
     };
     if is_input(&file) {
         bail!("failed to create {path:?}: it is the input");
@@ -103,7 +104,7 @@ fn create(
     // A device or a pipe has nothing to lose, and cannot be cut.
     let has_length = force && file.metadata().is_ok_and(|metadata| metadata.is_file());
     if has_length && let Err(error) = file.set_len(0) {
-        bail!("failed to empty {path:?}: {}", io_error_in_words(&error));
+        bail!("failed to empty {path:?}: {}", reason(&error));
     }
     Ok(Box::new(file))
 }

@@ -90,12 +90,7 @@ fn from_io(error: &io::Error, phase: Phase, message: String) -> Fault {
 }
 
 /// An I/O error as our errors are worded: no capital, no number of the operating system.
-///
-/// ```
-/// let error = std::io::Error::from_raw_os_error(2);
-/// assert_eq!(silkmill_scrape::io_error_in_words(&error), "no such file or directory");
-/// ```
-pub fn io_error_in_words(error: &io::Error) -> String {
+pub(crate) fn io_error_in_words(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut rest = text.chars();

@@ -51,7 +51,6 @@ mod xpath;
 
 pub use error::Error;
 pub use extract::{Extracted, Extractor};
-pub use fault::io_error_in_words;
 pub use field::{Field, FieldError};
 pub use options::{Method, Options};
 pub use outcome::{Failure, FailureKind, Phase, Row, Timing};

@@ -21,7 +21,7 @@ use crate::cmd::replace::text::{Text, Verbosity, count};
 use crate::exit::Exit;
 use crate::interrupt::{self, Second};
 use crate::progress::Meter;
-use crate::to_stderr;
+use crate::words::{reason, to_stderr};
 
 pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
     let (format, meter) = (Format::new(&args), meter(&args));
@@ -242,14 +242,6 @@ impl Stdout {
             _ => Ok(()),
         }
     }
-}
-
-/// The operating system's words as the library gives them: without their capital letter and number.
-fn reason(error: &io::Error) -> String {
-    let words = error.to_string();
-    let words = words.split(" (os error ").next().unwrap_or(&words);
-    let mut chars = words.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
 fn is_coloured(color: When) -> bool {
