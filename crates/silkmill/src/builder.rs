@@ -1,10 +1,15 @@
 //! Describes an executor before it is built.
 
+use std::fmt;
+use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::crew::Crew;
-use crate::error::BuildError;
+use crate::error::{BuildError, TaskError};
 use crate::executor::ThreadPoolExecutor;
+use crate::job::Carrier;
+use crate::location;
 
 /// The default number of workers is this at most, however many processors there are.
 const WORKERS_DEFAULT_MAX: usize = 32;
@@ -12,8 +17,18 @@ const WORKERS_DEFAULT_MAX: usize = 32;
 /// The default number of workers is that of the processors plus this, for the work waits.
 const WORKERS_DEFAULT_EXTRA: usize = 4;
 
+/// How long a worker sleeps before it leaves, unless told otherwise. Long enough for bursts that follow each other, short
+/// enough that a program which has stopped using a pool soon has none of its threads.
+const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// What is done with a panic that nobody has read.
+pub(crate) type UnreadPanicHook = Arc<dyn Fn(&TaskError) + Send + Sync>;
+
+/// Makes what carries the submitter's context into a task.
+pub(crate) type ContextHook = Arc<dyn Fn() -> Carrier + Send + Sync>;
+
 /// Describes an executor before it is built.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a builder makes no executor until `build`"]
 pub struct ThreadPoolExecutorBuilder {
     max_workers: Option<usize>,
@@ -21,6 +36,11 @@ pub struct ThreadPoolExecutorBuilder {
     pub(crate) queue_capacity: Option<usize>,
     pub(crate) stack_size: Option<usize>,
     pub(crate) measure_cpu: bool,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) daemon: bool,
+    pub(crate) initializer: Option<Arc<dyn Fn() + Send + Sync>>,
+    pub(crate) context: Option<ContextHook>,
+    pub(crate) unread_panic: UnreadPanicHook,
 }
 
 impl Default for ThreadPoolExecutorBuilder {
@@ -31,6 +51,11 @@ impl Default for ThreadPoolExecutorBuilder {
             queue_capacity: None,
             stack_size: None,
             measure_cpu: false,
+            idle_timeout: IDLE_TIMEOUT_DEFAULT,
+            daemon: false,
+            initializer: None,
+            context: None,
+            unread_panic: Arc::new(print_unread_panic),
         }
     }
 }
@@ -70,6 +95,104 @@ impl ThreadPoolExecutorBuilder {
         self
     }
 
+    /// How long a worker that has nothing to do stays, 10 seconds by default. When all have left the pool has no threads; the
+    /// next task starts one. `Duration::MAX` keeps them until the shutdown.
+    ///
+    /// Of several idle workers the one that worked last is called first, so the others come to leave.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// Whether the end of the process cuts the pool off. If not (the default), a process whose `main` returns, or which calls
+    /// [`std::process::exit`], first runs what is queued in every such pool and waits for it: one that is kept in a static,
+    /// say, or that another thread owns.
+    ///
+    /// Dropping the executor waits for its tasks in either case.
+    pub fn daemon(mut self, daemon: bool) -> Self {
+        self.daemon = daemon;
+        self
+    }
+
+    /// Runs `f` on every worker before its first task: to set a thread-local, a processor affinity, a name elsewhere.
+    ///
+    /// When it panics the pool is of no use: what is queued and what is submitted from then on ends with
+    /// [`NotInitialized`](crate::TaskErrorKind::NotInitialized). Tasks that already run go on.
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// thread_local!(static READY: Cell<bool> = const { Cell::new(false) });
+    ///
+    /// let pool = ThreadPoolExecutor::builder().initializer(|| READY.set(true)).build()?;
+    /// assert!(pool.submit(|| READY.get()).result()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn initializer(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
+        self.initializer = Some(Arc::new(f));
+        self
+    }
+
+    /// Carries something of the submitter into each task: a tracing span, a request's number, a locale.
+    ///
+    /// `capture` runs on the thread that submits, and what it returns runs on the worker, where it is given the task
+    /// to call. If it does not call it the task ends with a panic that says so.
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// thread_local!(static REQUEST: Cell<u32> = const { Cell::new(0) });
+    ///
+    /// let pool = ThreadPoolExecutor::builder()
+    ///     .context(|| {
+    ///         let request = REQUEST.get();
+    ///         move |task: &mut dyn FnMut()| {
+    ///             REQUEST.set(request);
+    ///             task();
+    ///             REQUEST.set(0);
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// REQUEST.set(25);
+    /// assert_eq!(pool.submit(|| REQUEST.get()).result()?, 25);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// With `tracing` it is
+    /// `context(|| { let span = Span::current(); move |task: &mut dyn FnMut()| span.in_scope(task) })`.
+    pub fn context<C>(mut self, capture: impl Fn() -> C + Send + Sync + 'static) -> Self
+    where
+        C: FnOnce(&mut dyn FnMut()) + Send + 'static,
+    {
+        self.context = Some(Arc::new(move || Box::new(capture())));
+        self
+    }
+
+    /// Calls `hook` with each panic that nobody reads, because its future was dropped and had no callback. By default a
+    /// line on stderr tells of it.
+    ///
+    /// The hook runs on the thread that drops the future, or on the worker when it was dropped before. Its own panics are
+    /// caught.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// let (sender, receiver) = mpsc::channel();
+    /// let pool = ThreadPoolExecutor::builder()
+    ///     .on_unread_panic(move |error| sender.send(error.message().to_owned()).unwrap())
+    ///     .build()?;
+    /// drop(pool.submit(|| panic!("nobody looks")));
+    /// assert_eq!(receiver.recv()?, "nobody looks");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_unread_panic(mut self, hook: impl Fn(&TaskError) + Send + Sync + 'static) -> Self {
+        self.unread_panic = Arc::new(hook);
+        self
+    }
+
     /// Builds the executor. No thread is started before there is a task.
     ///
     /// # Errors
@@ -85,6 +208,7 @@ impl ThreadPoolExecutorBuilder {
         if self.thread_name_prefix.contains('\0') {
             return Err(BuildError::new("thread_name_prefix holds a NUL"));
         }
+        location::note_panics();
         let crew = Crew::new(max_workers, self);
         Ok(ThreadPoolExecutor { crew: Arc::new(crew) })
     }
@@ -93,4 +217,26 @@ impl ThreadPoolExecutorBuilder {
 fn max_workers_default() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     WORKERS_DEFAULT_MAX.min(processors + WORKERS_DEFAULT_EXTRA)
+}
+
+fn print_unread_panic(error: &TaskError) {
+    // In one write, so that lines of several threads do not mix. A closed stderr is no reason to panic.
+    let line = format!("silkmill: {error} (and nobody has read that)\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+impl fmt::Debug for ThreadPoolExecutorBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPoolExecutorBuilder")
+            .field("max_workers", &self.max_workers)
+            .field("thread_name_prefix", &self.thread_name_prefix)
+            .field("queue_capacity", &self.queue_capacity)
+            .field("stack_size", &self.stack_size)
+            .field("measure_cpu", &self.measure_cpu)
+            .field("idle_timeout", &self.idle_timeout)
+            .field("daemon", &self.daemon)
+            .field("initializer", &self.initializer.is_some())
+            .field("context", &self.context.is_some())
+            .finish_non_exhaustive()
+    }
 }

@@ -1,32 +1,56 @@
 //! A flag that says "please stop", shared by whoever asks and whoever works.
 
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use crate::job;
+use crate::sleep::Parker;
+use crate::sync::{Deadline, Mutex};
+use crate::worker;
 
 /// Asks running work to stop, cooperatively: the work looks, and ends when it suits it.
 ///
-/// Clones share one flag. Once set it stays set.
+/// Clones share one flag. Once set it stays set. A token may have a parent and a deadline: it is cancelled when its own flag
+/// is set, when its parent is cancelled, or when its time is up.
+///
+/// Inside a task [`CancelToken::current`] is the task's own token. [`shutdown_now`] cancels it, [`shutdown_timeout`] does
+/// when it gives up waiting, and so does the end of the task's [timeout].
+///
+/// [`shutdown_now`]: crate::ThreadPoolExecutor::shutdown_now
+/// [`shutdown_timeout`]: crate::ThreadPoolExecutor::shutdown_timeout
+/// [timeout]: crate::TaskOptions::timeout
 ///
 /// ```
-/// use silkmill::{CancelToken, Thread};
+/// use std::time::Duration;
+/// use silkmill::{CancelToken, ThreadPoolExecutor};
 ///
-/// let token = CancelToken::new();
-/// let seen = token.clone();
-/// let thread = Thread::spawn(move || {
-///     while !seen.is_cancelled() {
-///         std::thread::yield_now();
-///     }
+/// let pool = ThreadPoolExecutor::builder().max_workers(1).build()?;
+/// let polling = pool.submit(|| {
+///     let token = CancelToken::current();
+///     while token.sleep(Duration::from_millis(1)) {}
 ///     "stopped"
 /// });
-/// token.cancel();
-/// assert_eq!(thread.join()?, "stopped");
-/// # Ok::<(), silkmill::TaskError>(())
+/// while !polling.running() {}
+/// pool.shutdown_now();
+/// assert_eq!(polling.result()?, "stopped");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct CancelToken {
+    inner: Arc<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
     /// Written once by whoever cancels, read by everyone. Release and acquire, so that what the canceller wrote
     /// before (a reason, say) is seen by the one who stops because of it.
-    cancelled: Arc<AtomicBool>,
+    cancelled: AtomicBool,
+    parents: [Option<CancelToken>; 2],
+    deadline: Option<Instant>,
+    /// Who sleeps and wants to be woken. Pruned when somebody new comes.
+    sleepers: Mutex<Vec<Weak<Parker>>>,
 }
 
 impl CancelToken {
@@ -35,13 +59,93 @@ impl CancelToken {
         CancelToken::default()
     }
 
-    /// Asks everyone who looks at this token, or at a clone of it, to stop.
+    /// The token of the task that the calling thread runs. Outside of tasks, a new one that nobody cancels.
+    pub fn current() -> Self {
+        job::own_token().or_else(worker::pool_token).unwrap_or_default()
+    }
+
+    /// A token that is cancelled with this one, and can be cancelled without it.
+    pub fn child(&self) -> Self {
+        CancelToken::with([Some(self.clone()), None], None)
+    }
+
+    /// A child of this token whose time is up after `timeout`. `Duration::MAX` and everything else the clock cannot express
+    /// mean never.
+    pub fn child_with_timeout(&self, timeout: Duration) -> Self {
+        CancelToken::with([Some(self.clone()), None], Instant::now().checked_add(timeout))
+    }
+
+    pub(crate) fn with(parents: [Option<CancelToken>; 2], deadline: Option<Instant>) -> Self {
+        let inner = Inner { parents, deadline, ..Inner::default() };
+        CancelToken { inner: Arc::new(inner) }
+    }
+
+    /// Asks everyone who looks at this token, at a clone of it or at a child, to stop.
     pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Release);
+        self.inner.cancelled.store(true, Ordering::Release);
+        let sleepers = std::mem::take(&mut *self.inner.sleepers.lock());
+        sleepers.iter().filter_map(Weak::upgrade).for_each(|parker| parker.call());
+    }
+
+    /// Whether somebody asked to stop, or the time is up.
+    pub fn is_cancelled(&self) -> bool {
+        self.was_cancelled() || self.is_overdue()
     }
 
     /// Whether somebody asked to stop.
-    pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire)
+    pub(crate) fn was_cancelled(&self) -> bool {
+        let inner = &*self.inner;
+        inner.cancelled.load(Ordering::Acquire)
+            || inner.parents.iter().flatten().any(CancelToken::was_cancelled)
+    }
+
+    /// Whether the time is up, of this token or of one above it.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.deadline().is_some_and(|at| at <= Instant::now())
+    }
+
+    /// When the time is up, of this token or of one above it; `None` for never.
+    pub fn deadline(&self) -> Option<Instant> {
+        let above = self.inner.parents.iter().flatten().filter_map(CancelToken::deadline);
+        above.chain(self.inner.deadline).min()
+    }
+
+    /// Sleeps for `duration`, or until the token is cancelled. True when it may go on: the token is not cancelled.
+    ///
+    /// `Duration::MAX` and everything else the clock cannot express mean until then.
+    pub fn sleep(&self, duration: Duration) -> bool {
+        let parker = Arc::new(Parker::new());
+        self.register(&parker);
+        let own = Deadline::after(duration);
+        let until = match (own.at(), self.deadline()) {
+            (Some(own), Some(theirs)) => Deadline::at_instant(own.min(theirs)),
+            (None, Some(theirs)) => Deadline::at_instant(theirs),
+            (_, None) => own,
+        };
+        while !self.is_cancelled() && !until.has_passed() {
+            parker.park_until(until);
+        }
+        !self.is_cancelled()
+    }
+
+    /// Has `parker` called when this token or one above it is cancelled. Whoever registers looks at the tokens afterwards,
+    /// so none is missed: a canceller sets the flag first and then calls those registered.
+    fn register(&self, parker: &Arc<Parker>) {
+        let mut sleepers = self.inner.sleepers.lock();
+        sleepers.retain(|other| other.strong_count() > 0);
+        sleepers.push(Arc::downgrade(parker));
+        drop(sleepers);
+        for parent in self.inner.parents.iter().flatten() {
+            parent.register(parker);
+        }
+    }
+}
+
+impl fmt::Debug for CancelToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelToken")
+            .field("cancelled", &self.is_cancelled())
+            .field("deadline", &self.deadline())
+            .finish()
     }
 }

@@ -1,70 +1,127 @@
 //! The workers of one pool, with the queue they work from: starting them, seating them, running their tasks, ending them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::Duration;
 
-use crate::builder::ThreadPoolExecutorBuilder;
-use crate::error::{SpawnError, TaskError, TrySubmitError};
+use crate::builder::{ContextHook, ThreadPoolExecutorBuilder, UnreadPanicHook};
+use crate::cancel::CancelToken;
+use crate::clock::{Clock, thread_cpu_now};
+use crate::error::{SpawnError, TaskError};
 use crate::executor::RunningTask;
+use crate::exit;
 use crate::future::Future;
-use crate::queue::{Pushed, Queue, Refused};
-use crate::stats::{Clock, Counters, Stats};
-use crate::sync::Mutex;
-use crate::task::{Host, Run, Task};
+use crate::job::{Carrier, Job};
+use crate::queue::{Patience, Priority, Queue, Refused};
+use crate::seat::{Counts, Seat, Stretch};
+use crate::spin::AdaptiveSpin;
+use crate::stats::{Stats, Totals};
+use crate::sync::{Deadline, Mutex};
+use crate::task::{Anyone, Claim, Claimed, Host, Latch, NewTask, QueuedTask, TaskHandle};
 use crate::thread::Builder;
+use crate::unwind::caught;
 use crate::worker;
+
+/// Tasks shorter than this are not all stamped with the time they were queued at...
+const SHORT_NS: u64 = 10_000;
+
+/// ...but every 16th is, and stands for the rest.
+const STAMP_MASK: u64 = 15;
+
+/// Fewer tasks than this say nothing of how long tasks take.
+const STRETCH_TASKS_MIN: u64 = 16;
 
 /// What the executor, its workers and its futures share.
 pub(crate) struct Crew {
     pub(crate) queue: Queue,
-    counters: Counters,
-    max_workers: usize,
-    prefix: String,
-    stack_size: Option<usize>,
-    /// The living workers. Written when one starts or ends, read by the shutdown report.
-    seats: Mutex<Vec<Arc<Seat>>>,
+    /// For those who wait for a result.
+    pub(crate) spin: AdaptiveSpin,
+    clock: Clock,
+    described: Described,
+    measure_cpu: bool,
+    /// What [`Queue::set_stamp_mask`] was last told. Written by any worker, and a stale look costs precision only.
+    stamp_mask: AtomicU64,
+    cancelled: AtomicU64,
+    /// The living workers, and what those that left had counted. Written when one starts or ends.
+    seats: Mutex<Seats>,
     /// Of workers that were started and not joined. Finished ones are let go when the next is started.
     handles: Mutex<Vec<JoinHandle<()>>>,
     /// How many workers were ever started, for their names. Nothing is ordered by it.
     started: AtomicUsize,
     /// Set once a shutdown gave up waiting. Read by `drop`, which the same owner calls later, so it orders nothing.
     abandoned: AtomicBool,
+    /// What the initializer said when it failed. Written once, before the queue is closed because of it.
+    broken: OnceLock<Arc<String>>,
+    /// Cancelled when the pool is shut down for good.
+    token: CancelToken,
+    /// Where this crew stands among those that the end of the process waits for.
+    known_at_exit: OnceLock<()>,
 }
 
-/// Where a worker sits: its name, and since when it runs its task.
-pub(crate) struct Seat {
-    name: String,
-    busy_since: Mutex<Option<Instant>>,
+/// How the executor was described, less what others keep.
+struct Described {
+    prefix: String,
+    stack_size: Option<usize>,
+    idle_timeout: Duration,
+    daemon: bool,
+    initializer: Option<Arc<dyn Fn() + Send + Sync>>,
+    context: Option<ContextHook>,
+    unread_panic: UnreadPanicHook,
+}
+
+struct Seats {
+    living: Vec<Arc<Seat>>,
+    departed: Counts,
 }
 
 impl Crew {
     pub(crate) fn new(max_workers: usize, described: ThreadPoolExecutorBuilder) -> Self {
         Crew {
             queue: Queue::new(described.queue_capacity, max_workers),
-            counters: Counters::new(described.measure_cpu),
-            max_workers,
-            prefix: described.thread_name_prefix,
-            stack_size: described.stack_size,
-            seats: Mutex::new(Vec::new()),
+            spin: AdaptiveSpin::new(),
+            clock: Clock::new(),
+            measure_cpu: described.measure_cpu && thread_cpu_now().is_some(),
+            stamp_mask: AtomicU64::new(0),
+            cancelled: AtomicU64::new(0),
+            seats: Mutex::new(Seats { living: Vec::new(), departed: Counts::default() }),
             handles: Mutex::new(Vec::new()),
             started: AtomicUsize::new(0),
             abandoned: AtomicBool::new(false),
+            broken: OnceLock::new(),
+            token: CancelToken::new(),
+            known_at_exit: OnceLock::new(),
+            described: Described {
+                prefix: described.thread_name_prefix,
+                stack_size: described.stack_size,
+                idle_timeout: described.idle_timeout,
+                daemon: described.daemon,
+                initializer: described.initializer,
+                context: described.context,
+                unread_panic: described.unread_panic,
+            },
         }
-    }
-
-    pub(crate) fn max_workers(&self) -> usize {
-        self.max_workers
     }
 
     /// What the names of the workers begin with.
     pub(crate) fn name(&self) -> &str {
-        &self.prefix
+        &self.described.prefix
     }
 
-    pub(crate) fn stats(&self) -> Stats {
-        self.counters.stats(self.queue.census())
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        self.described.idle_timeout
+    }
+
+    /// What the calling thread gives to a task that it submits, if the pool was asked for that.
+    pub(crate) fn carrier(&self) -> Option<Carrier> {
+        self.described.context.as_ref().map(|capture| capture())
+    }
+
+    /// What shutdowns cancel.
+    pub(crate) fn token(&self) -> &CancelToken {
+        &self.token
     }
 
     /// Says that nobody waits for what still runs.
@@ -76,67 +133,112 @@ impl Crew {
         self.abandoned.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn push<F, T>(
+    /// Queues `job`, or gives it back with the reason.
+    pub(crate) fn push<J, T>(
         self: &Arc<Self>,
-        f: F,
-        push: impl FnOnce(&Queue, &mut dyn FnMut() -> Arc<dyn Run>) -> Result<Pushed, Refused>,
-    ) -> Result<Future<T>, TrySubmitError<F>>
+        job: J,
+        priority: Priority,
+        patience: Patience,
+    ) -> Result<Future<T>, (J, Refused)>
     where
-        F: FnOnce() -> T + Send + 'static,
+        J: Job<T> + 'static,
         T: Send + 'static,
     {
-        let mut f = Some(f);
-        let mut task = None;
-        let pushed = push(&self.queue, &mut || {
-            let f = f.take().expect("a task is made once");
-            let made = Arc::new(Task::new(Box::new(f)));
-            task = Some(Arc::clone(&made));
-            made
+        let mut new = Some(NewTask::new(job));
+        let mut handle = None;
+        let pushed = self.push_made(priority, patience, || {
+            let new = new.take().expect("a task is queued once");
+            let (queued, theirs) = new.into_owners();
+            handle = Some(theirs);
+            queued
         });
         match pushed {
-            Ok(pushed) => {
-                self.counters.count_submitted();
-                if pushed == Pushed::StartWorker {
-                    self.start_worker();
-                }
-                let task = task.expect("a push that succeeds has made its task");
-                Ok(Future::new(task, Arc::clone(self)))
+            Ok(()) => {
+                let handle = handle.expect("a push that succeeds has made its task");
+                Ok(Future::new(handle, Arc::clone(self)))
             }
             Err(refused) => {
-                let f = f.take().expect("a push that is refused makes no task");
-                Err(match refused {
-                    Refused::Full => TrySubmitError::Full(f),
-                    Refused::Shutdown => TrySubmitError::Shutdown(f),
-                })
+                let new = new.expect("a push that is refused makes no task");
+                Err((new.into_job(), refused))
             }
         }
     }
 
-    /// Starts the worker that the queue has counted in. When that fails and nobody else is left to run what is queued,
-    /// the queued tasks end with that error.
-    pub(crate) fn start_worker(self: &Arc<Self>) {
-        if let Err(error) = self.spawn_worker() {
-            self.queue.worker_failed();
-            while let Some(task) = self.queue.take_stranded() {
-                self.counters.count_cancelled();
-                task.fail_claimed(TaskError::no_thread(error.io_error()));
+    /// Queues a task that may borrow for as long as `latch` allows. After a shutdown it ends with that error.
+    pub(crate) fn push_scoped<'scope, J, T>(
+        self: &Arc<Self>,
+        job: J,
+        latch: &Latch<'scope, '_>,
+        patience: Patience,
+    ) -> Future<T>
+    where
+        J: Job<T> + 'scope,
+        T: Send + 'scope,
+    {
+        let mut handle = None;
+        let pushed = self.push_made(Priority::Normal, patience, || {
+            let (queued, theirs) = NewTask::new(job).into_scoped(latch);
+            handle = Some(theirs);
+            queued
+        });
+        let refused = || TaskHandle::failed(self.refusal());
+        let handle = match pushed {
+            Ok(()) => handle.unwrap_or_else(refused),
+            Err(_) => refused(),
+        };
+        Future::new(handle, Arc::clone(self))
+    }
+
+    fn push_made(
+        self: &Arc<Self>,
+        priority: Priority,
+        patience: Patience,
+        make: impl FnOnce() -> QueuedTask,
+    ) -> Result<(), Refused> {
+        let start = self.queue.push(priority, patience, || self.clock.now(), make)?;
+        self.start_workers(start);
+        Ok(())
+    }
+
+    /// Why a task that was refused for good has no value.
+    pub(crate) fn refusal(&self) -> TaskError {
+        match self.broken.get() {
+            Some(message) => TaskError::not_initialized(Arc::clone(message)),
+            None => TaskError::shutdown(),
+        }
+    }
+
+    /// Starts as many workers as the queue has ordered, which are on its roll. When that fails and nobody else is left to
+    /// run what is queued, the queued tasks end with that error.
+    pub(crate) fn start_workers(self: &Arc<Self>, count: usize) {
+        for _ in 0..count {
+            if let Err(error) = self.spawn_worker() {
+                self.queue.not_started();
+                while let Some(task) = self.queue.take_stranded() {
+                    self.fail(task, TaskError::no_thread(error.io_error()));
+                }
             }
         }
     }
 
     fn spawn_worker(self: &Arc<Self>) -> Result<(), SpawnError> {
+        if !self.described.daemon {
+            self.known_at_exit.get_or_init(|| exit::shut_down_at_exit(Arc::downgrade(self)));
+        }
         let number = self.started.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}-{number}", self.prefix);
-        let seat = Arc::new(Seat { name: name.clone(), busy_since: Mutex::new(None) });
-        let mut builder = Builder::new().name(name).daemon(true);
-        if let Some(bytes) = self.stack_size {
+        let name = format!("{}-{number}", self.described.prefix);
+        // The end of the process waits for pools as such, not for their threads: an idle one would never end.
+        let mut builder = Builder::new().name(name.clone()).daemon(true);
+        if let Some(bytes) = self.described.stack_size {
             builder = builder.stack_size(bytes);
         }
         let crew = Arc::clone(self);
         let started = builder.start(move || {
-            crew.seats.lock().push(Arc::clone(&seat));
-            worker::work(Arc::clone(&crew), Arc::clone(&seat));
-            crew.seats.lock().retain(|other| !Arc::ptr_eq(other, &seat));
+            let seat = Arc::new(Seat::new(name, crew.clock.now()));
+            crew.seats.lock().living.push(Arc::clone(&seat));
+            // The last thing that a worker does for the queue is to say goodbye, after which a shutdown returns.
+            worker::work(&crew, &seat);
+            crew.vacate(&seat);
         })?;
         let mut handles = self.handles.lock();
         handles.retain(|handle| !handle.is_finished());
@@ -144,56 +246,127 @@ impl Crew {
         Ok(())
     }
 
-    /// Runs a task that the calling worker has claimed out of the queue with [`Queue::pop`].
-    pub(crate) fn run_popped(self: &Arc<Self>, task: &dyn Run, seat: &Seat) {
-        self.run(task, seat, true);
+    fn vacate(&self, seat: &Arc<Seat>) {
+        let alive_ns = self.clock.now().saturating_sub(seat.since);
+        seat.counts.alive_ns.store(alive_ns, Ordering::Relaxed);
+        let mut seats = self.seats.lock();
+        seats.living.retain(|other| !Arc::ptr_eq(other, seat));
+        seats.departed.add(&seat.counts);
+    }
+
+    /// Runs the initializer on the calling worker. When it panics the pool is of no use: everything that is queued, or
+    /// submitted from now on, ends with that error, and the worker leaves.
+    pub(crate) fn initialize(self: &Arc<Self>) -> bool {
+        let Some(initializer) = &self.described.initializer else { return true };
+        let Err(payload) = catch_unwind(AssertUnwindSafe(|| initializer())) else { return true };
+        let error = TaskError::panicked(payload);
+        self.broken.get_or_init(|| Arc::new(error.message().to_owned()));
+        caught(|| drop(error));
+        self.queue.close();
+        while let Some(task) = self.queue.take_to_cancel() {
+            self.fail(task, self.refusal());
+        }
+        self.queue.not_started();
+        false
+    }
+
+    /// Runs a task that the calling worker has taken out of the queue. Returns the next one, if it was taken in the same
+    /// breath.
+    pub(crate) fn run_popped(self: &Arc<Self>, task: QueuedTask, seat: &Seat) -> Option<QueuedTask> {
+        let Some(claimed) = task.claim(Claim::ToRun) else {
+            self.queue.count_husk_gone();
+            return self.queue.finish(true);
+        };
+        let working = Working { crew: self, seat, next: Cell::new(None) };
+        working.begin(&claimed);
+        claimed.run(&working);
+        working.next.take()
     }
 
     /// Runs a task that the calling worker waits for and has claimed in the queue.
-    pub(crate) fn run_on_the_spot(self: &Arc<Self>, task: &dyn Run, seat: &Seat) {
+    pub(crate) fn run_on_the_spot(self: &Arc<Self>, task: Claimed<'_>, seat: &Seat) {
         self.queue.count_husk();
-        self.run(task, seat, false);
+        let waiting = Waiting { crew: self, seat };
+        self.begin(&task, seat);
+        task.run(&waiting);
     }
 
-    fn run(self: &Arc<Self>, task: &dyn Run, seat: &Seat, frees_worker: bool) {
-        let outer = seat.busy_since.lock().replace(Instant::now());
-        let clock = self.counters.start(task.submitted());
-        task.run_claimed(&Working { crew: self, seat, outer, clock, frees_worker });
+    fn begin(&self, task: &Claimed<'_>, seat: &Seat) {
+        let weight = self.stamp_mask.load(Ordering::Relaxed) + 1;
+        let stretch = seat.begin(&self.clock, self.measure_cpu, task.queued_at(), weight);
+        self.learn(stretch);
     }
 
-    /// See [`Queue::block`].
-    pub(crate) fn block(self: &Arc<Self>) {
-        if self.queue.block() {
-            self.start_worker();
+    /// Chooses how many tasks are stamped from how long they take.
+    fn learn(&self, stretch: Option<Stretch>) {
+        let Some(stretch) = stretch.filter(|stretch| stretch.tasks > 0) else { return };
+        let long = stretch.wall_ns / stretch.tasks >= SHORT_NS;
+        if !long && stretch.tasks < STRETCH_TASKS_MIN {
+            return;
+        }
+        let mask = if long { 0 } else { STAMP_MASK };
+        if self.stamp_mask.swap(mask, Ordering::Relaxed) != mask {
+            self.queue.set_stamp_mask(mask);
         }
     }
 
-    /// Cancels a task that the caller has claimed out of the queue.
-    pub(crate) fn cancel_claimed(&self, task: &dyn Run) {
+    /// Ends a task that was taken out of the queue with `error`, unless it is a husk.
+    fn fail(&self, task: QueuedTask, error: TaskError) {
+        match task.claim(Claim::ToCancel) {
+            Some(claimed) => {
+                self.cancelled.fetch_add(1, Ordering::Relaxed);
+                claimed.fail(error, &Anyone);
+            }
+            None => self.queue.count_husk_gone(),
+        }
+    }
+
+    /// Cancels a task that the caller has claimed in the queue.
+    pub(crate) fn cancel_claimed(&self, task: Claimed<'_>) {
         self.queue.count_husk();
-        self.counters.count_cancelled();
-        task.fail_claimed(TaskError::cancelled());
+        self.cancelled.fetch_add(1, Ordering::Relaxed);
+        task.fail(TaskError::cancelled(), &Anyone);
     }
 
     /// Cancels everything that is queued, one after the other, and says how much that was.
     pub(crate) fn cancel_queued(&self) -> usize {
         let mut cancelled = 0;
         while let Some(task) = self.queue.take_to_cancel() {
-            self.counters.count_cancelled();
-            task.fail_claimed(TaskError::cancelled());
-            cancelled += 1;
+            let pending = task.is_pending();
+            self.fail(task, TaskError::cancelled());
+            cancelled += usize::from(pending);
         }
         cancelled
     }
 
+    /// Tells whoever wants to know of a panic that nobody has read.
+    pub(crate) fn report_unread(&self, error: &TaskError) {
+        (self.described.unread_panic)(error);
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let mut totals = Totals::default();
+        let seats = self.seats.lock();
+        totals.add(&seats.departed);
+        let now = self.clock.now();
+        for seat in &seats.living {
+            totals.add(&seat.counts);
+            totals.alive_ns += now.saturating_sub(seat.since);
+            totals.running += seat.running();
+        }
+        drop(seats);
+        let cancelled = self.cancelled.load(Ordering::Relaxed);
+        totals.into_stats(self.queue.census(), cancelled, self.measure_cpu)
+    }
+
     pub(crate) fn running_tasks(&self) -> Vec<RunningTask> {
-        let now = Instant::now();
+        let now = self.clock.now();
         let seats = self.seats.lock();
         let mut running: Vec<RunningTask> = seats
+            .living
             .iter()
             .filter_map(|seat| {
-                let since = (*seat.busy_since.lock())?;
-                let running_for = now.saturating_duration_since(since);
+                let running_for = Duration::from_nanos(now.saturating_sub(seat.busy_since()?));
                 Some(RunningTask { worker: seat.name.clone(), running_for })
             })
             .collect();
@@ -209,36 +382,79 @@ impl Crew {
             let _ = handle.join();
         }
     }
+
+    /// The end of the process: runs what is queued and waits for it.
+    pub(crate) fn shut_down_at_exit(&self) {
+        self.queue.close();
+        if !self.is_abandoned() {
+            self.queue.wait_for_workers(Deadline::NEVER);
+        }
+    }
 }
 
-/// A worker at a task.
+/// A worker at a task that it took out of the queue.
 struct Working<'a> {
     crew: &'a Arc<Crew>,
     seat: &'a Seat,
-    /// Since when the worker runs the task that waits for this one, if one does.
-    outer: Option<Instant>,
-    clock: Clock,
-    /// Whether the worker looks for work next. One that runs a task on the spot goes on with another.
-    frees_worker: bool,
+    /// The task after this one, if it was taken in the same breath as this one ended.
+    next: Cell<Option<QueuedTask>>,
+}
+
+impl Working<'_> {
+    fn begin(&self, task: &Claimed<'_>) {
+        self.crew.begin(task, self.seat);
+    }
 }
 
 impl Host for Working<'_> {
     fn ended(&self, panicked: bool) {
-        self.crew.counters.finish(&self.clock, panicked);
-        *self.seat.busy_since.lock() = self.outer;
-        if self.frees_worker {
-            self.crew.queue.mark_free();
-        }
+        self.seat.end(panicked);
     }
 
-    fn interlude(&self, f: &mut dyn FnMut()) {
-        if !self.frees_worker {
-            return f();
+    fn free(&self, briefly: bool) {
+        let next = self.crew.queue.finish(briefly);
+        if next.is_none() {
+            self.crew.learn(self.seat.rest(&self.crew.clock, self.crew.measure_cpu));
         }
-        if self.crew.queue.mark_busy() {
-            self.crew.start_worker();
-        }
-        f();
-        self.crew.queue.mark_free();
+        self.next.set(next);
+    }
+
+    fn busy(&self) {
+        let start = match self.next.take() {
+            None => self.crew.queue.busy_again(),
+            Some(next) => match self.crew.queue.put_back(next) {
+                Ok(start) => start,
+                Err(next) => {
+                    self.crew.fail(next, TaskError::cancelled());
+                    0
+                }
+            },
+        };
+        self.crew.start_workers(start);
+        self.seat.resume(&self.crew.clock, self.crew.measure_cpu);
+    }
+
+    fn unread(&self, error: &TaskError) {
+        self.crew.report_unread(error);
+    }
+}
+
+/// A worker at a task that it runs on the spot: it goes on with another, so it is never free.
+struct Waiting<'a> {
+    crew: &'a Crew,
+    seat: &'a Seat,
+}
+
+impl Host for Waiting<'_> {
+    fn ended(&self, panicked: bool) {
+        self.seat.end(panicked);
+    }
+
+    fn free(&self, _briefly: bool) {}
+
+    fn busy(&self) {}
+
+    fn unread(&self, error: &TaskError) {
+        self.crew.report_unread(error);
     }
 }

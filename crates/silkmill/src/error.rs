@@ -4,20 +4,23 @@ use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
+use crate::location;
 use crate::sync::Mutex;
 
 /// Why a task or a thread has no value.
 ///
 /// It says which of the few reasons it was ([`kind`](TaskError::kind)) and, for a panic, everything the panic
-/// said: its message, its payload, and the name of the thread it happened on.
+/// said: its message, its payload, where it happened, and the name of the thread it happened on.
 ///
 /// ```
 /// let thread = silkmill::Thread::builder().name("counter").spawn(|| -> u32 { panic!("lost count") })?;
 /// let error = thread.join().unwrap_err();
 /// assert!(error.is_panic());
 /// assert_eq!(error.message(), "lost count");
-/// assert_eq!(error.to_string(), "the task panicked on thread \"counter\": lost count");
+/// assert!(error.location().unwrap().contains(".rs:"));
+/// assert!(error.to_string().starts_with("the task panicked on thread \"counter\" at "));
 /// # Ok::<(), silkmill::SpawnError>(())
 /// ```
 pub struct TaskError {
@@ -36,6 +39,10 @@ pub enum TaskErrorKind {
     Shutdown,
     /// No thread could be started to run the task.
     NoThread,
+    /// The task's time was up before its turn came.
+    TimedOut,
+    /// The pool's initializer panicked, so the pool runs nothing.
+    NotInitialized,
     /// The thread tried to join itself, which would never end.
     JoinedItself,
 }
@@ -45,11 +52,21 @@ enum Reason {
     Cancelled,
     Shutdown,
     NoThread(io::Error),
+    TimedOut,
+    NotInitialized(Arc<String>),
     JoinedItself,
+}
+
+/// The payload of a task that unwinds before it begins. It is no panic, and does not stay one.
+pub(crate) enum NotStarted {
+    Cancelled,
+    TimedOut,
 }
 
 struct Panic {
     message: String,
+    /// As `file:line:column`.
+    location: Option<String>,
     thread_name: Option<String>,
     /// In a mutex because a payload is `Send` but not `Sync`, and an error wants to be both.
     payload: Mutex<Box<dyn Any + Send>>,
@@ -57,11 +74,20 @@ struct Panic {
 
 impl TaskError {
     pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Self {
+        if let Some(not_started) = payload.downcast_ref::<NotStarted>() {
+            let reason = match not_started {
+                NotStarted::Cancelled => Reason::Cancelled,
+                NotStarted::TimedOut => Reason::TimedOut,
+            };
+            return TaskError { reason };
+        }
         let message = message_of(&*payload);
+        let location = location::take();
         let thread_name = std::thread::current().name().map(str::to_owned);
         TaskError {
             reason: Reason::Panicked(Box::new(Panic {
                 message,
+                location,
                 thread_name,
                 payload: Mutex::new(payload),
             })),
@@ -85,6 +111,10 @@ impl TaskError {
         TaskError { reason: Reason::NoThread(copy) }
     }
 
+    pub(crate) fn not_initialized(message: Arc<String>) -> Self {
+        TaskError { reason: Reason::NotInitialized(message) }
+    }
+
     pub(crate) fn joined_itself() -> Self {
         TaskError { reason: Reason::JoinedItself }
     }
@@ -96,6 +126,8 @@ impl TaskError {
             Reason::Cancelled => TaskErrorKind::Cancelled,
             Reason::Shutdown => TaskErrorKind::Shutdown,
             Reason::NoThread(_) => TaskErrorKind::NoThread,
+            Reason::TimedOut => TaskErrorKind::TimedOut,
+            Reason::NotInitialized(_) => TaskErrorKind::NotInitialized,
             Reason::JoinedItself => TaskErrorKind::JoinedItself,
         }
     }
@@ -110,9 +142,20 @@ impl TaskError {
         self.kind() == TaskErrorKind::Cancelled
     }
 
-    /// The panic's message; empty when the payload was no string, or when there was no panic.
+    /// The message of the task's panic, or of the initializer's; empty when the payload was no string, or when there
+    /// was no panic.
     pub fn message(&self) -> &str {
-        self.panic().map_or("", |panic| &panic.message)
+        match &self.reason {
+            Reason::Panicked(panic) => &panic.message,
+            Reason::NotInitialized(message) => message,
+            _ => "",
+        }
+    }
+
+    /// Where the task panicked, as `file:line:column`. `None` when there was no panic, and when the program has set
+    /// a panic hook of its own after its first thread or pool was made: only a hook is told.
+    pub fn location(&self) -> Option<&str> {
+        self.panic()?.location.as_deref()
     }
 
     /// The name of the thread that panicked, if it had one.
@@ -147,12 +190,21 @@ impl fmt::Display for TaskError {
                 if let Some(name) = &panic.thread_name {
                     write!(f, " on thread {name:?}")?;
                 }
+                if let Some(location) = &panic.location {
+                    write!(f, " at {location}")?;
+                }
                 let no_words = panic.message.is_empty();
                 if no_words { Ok(()) } else { write!(f, ": {}", panic.message) }
             }
             Reason::Cancelled => f.write_str("the task was cancelled before it started"),
             Reason::Shutdown => f.write_str("the task was submitted after the executor's shutdown"),
             Reason::NoThread(_) => f.write_str("failed to start a thread for the task"),
+            Reason::TimedOut => f.write_str("the task's time was up before it started"),
+            Reason::NotInitialized(message) => {
+                f.write_str("the initializer of the task's pool panicked")?;
+                let no_words = message.is_empty();
+                if no_words { Ok(()) } else { write!(f, ": {message}") }
+            }
             Reason::JoinedItself => f.write_str("a thread cannot join itself"),
         }
     }

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use crate::builder::ThreadPoolExecutorBuilder;
 use crate::crew::Crew;
-use crate::error::{TaskError, TrySubmitError};
+use crate::cancel::CancelToken;
+use crate::error::TrySubmitError;
 use crate::future::Future;
+use crate::job::Wrapped;
 use crate::map::{Map, MapUnordered};
-use crate::queue::Patience;
+use crate::queue::{Patience, Priority, Refused};
 use crate::stats::Stats;
 use crate::sync::Deadline;
-use crate::task::Task;
+use crate::task::TaskHandle;
+use crate::task_options::TaskOptions;
 use crate::worker;
 
 /// Runs closures on a bounded number of threads and hands out [`Future`]s for their results.
@@ -51,10 +54,28 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        match self.push(self.patience(Deadline::NEVER), f) {
+        self.submit_as(Priority::Normal, None, f)
+    }
+
+    /// Describes a task before it is submitted: its priority, how long it may take, a token to cancel it with.
+    pub fn task(&self) -> TaskOptions<'_> {
+        TaskOptions::new(self)
+    }
+
+    pub(crate) fn submit_as<F, T>(
+        &self,
+        priority: Priority,
+        token: Option<CancelToken>,
+        f: F,
+    ) -> Future<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        match self.push(priority, token, self.patience(Deadline::NEVER), f) {
             Ok(future) => future,
             Err(_) => {
-                let task = Arc::new(Task::failed(TaskError::shutdown()));
+                let task = TaskHandle::failed(self.crew.refusal());
                 Future::new(task, Arc::clone(&self.crew))
             }
         }
@@ -83,7 +104,7 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.crew.push(f, |queue, make| queue.try_push(make))
+        self.push(Priority::Normal, None, Patience::None, f)
     }
 
     /// Queues `f`, waiting for room for at most `timeout`.
@@ -99,18 +120,36 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.push(self.patience(Deadline::after(timeout)), f)
+        self.push(Priority::Normal, None, self.patience(Deadline::after(timeout)), f)
     }
 
-    fn push<F, T>(&self, patience: Patience, f: F) -> Result<Future<T>, TrySubmitError<F>>
+    pub(crate) fn push<F, T>(
+        &self,
+        priority: Priority,
+        token: Option<CancelToken>,
+        patience: Patience,
+        f: F,
+    ) -> Result<Future<T>, TrySubmitError<F>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.crew.push(f, |queue, make| queue.push(patience, make))
+        let carrier = self.crew.carrier();
+        let pushed = match (&token, &carrier) {
+            (None, None) => self.crew.push(f, priority, patience),
+            _ => {
+                let wrapped = Wrapped { f, token, carrier };
+                let pushed = self.crew.push(wrapped, priority, patience);
+                pushed.map_err(|(wrapped, refused)| (wrapped.f, refused))
+            }
+        };
+        pushed.map_err(|(f, refused)| match refused {
+            Refused::Full => TrySubmitError::Full(f),
+            Refused::Shutdown => TrySubmitError::Shutdown(f),
+        })
     }
 
-    fn patience(&self, deadline: Deadline) -> Patience {
+    pub(crate) fn patience(&self, deadline: Deadline) -> Patience {
         let own = worker::is_of(&self.crew);
         if own { Patience::Unbounded } else { Patience::Until(deadline) }
     }
@@ -201,7 +240,17 @@ impl ThreadPoolExecutor {
 
     /// How many workers there may be. A worker that waits for a task of its own pool is not counted.
     pub fn max_workers(&self) -> usize {
-        self.crew.max_workers()
+        self.crew.queue.workers_max()
+    }
+
+    /// Changes how many workers there may be. Workers that are too many leave as soon as they have ended their tasks;
+    /// new ones are started for what is queued.
+    ///
+    /// # Panics
+    /// When `max_workers` is 0.
+    pub fn set_max_workers(&self, max_workers: usize) {
+        assert!(max_workers > 0, "max_workers must be greater than 0");
+        self.crew.start_workers(self.crew.queue.resize(max_workers));
     }
 
     /// What the executor has counted and measured so far.
@@ -217,15 +266,16 @@ impl ThreadPoolExecutor {
         self.wait_for_workers(Deadline::NEVER);
     }
 
-    /// Takes no more tasks, cancels what is queued, and waits for what runs.
+    /// Takes no more tasks, cancels what is queued, asks what runs to stop (see [`CancelToken::current`]), and waits for it.
     pub fn shutdown_now(&self) {
         self.crew.queue.close();
+        self.crew.token().cancel();
         self.crew.cancel_queued();
         self.wait_for_workers(Deadline::NEVER);
     }
 
-    /// Takes no more tasks, runs what is queued for as long as `timeout` allows, then cancels the rest and tells what
-    /// still runs. Nothing waits for that any more: neither dropping the executor nor the end of the process.
+    /// Takes no more tasks, runs what is queued for as long as `timeout` allows, then cancels the rest, asks what
+    /// runs to stop (see [`CancelToken::current`]), and tells what still runs. Nothing waits for that any more: neither dropping the executor nor the end of the process.
     ///
     /// Called by a task of the pool it does not wait and cancels nothing: it would be waiting for itself.
     ///
@@ -251,6 +301,7 @@ impl ThreadPoolExecutor {
             true => 0,
             false => {
                 self.crew.abandon();
+                self.crew.token().cancel();
                 self.crew.cancel_queued()
             }
         };
@@ -283,7 +334,7 @@ impl fmt::Debug for ThreadPoolExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ThreadPoolExecutor")
             .field("thread_name_prefix", &self.crew.name())
-            .field("max_workers", &self.crew.max_workers())
+            .field("max_workers", &self.max_workers())
             .field("census", &self.crew.queue.census())
             .finish()
     }

@@ -5,9 +5,14 @@
 //! a thread of ours calls `exit` itself is told at `Builder::daemon`.
 
 use std::process;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError, Weak};
 
+use crate::crew::Crew;
 use crate::thread;
+
+/// The pools whose tasks the process waits for, some of which may be gone. Process-wide, because a process has one end.
+/// Written by every pool that starts its first worker, read at exit.
+static POOLS: Mutex<Vec<Weak<Crew>>> = Mutex::new(Vec::new());
 
 /// The process that is to wait. A forked child has another number, this memory, and none of the threads in it.
 static WAITING_PROCESS: OnceLock<u32> = OnceLock::new();
@@ -26,8 +31,25 @@ pub(crate) fn join_threads_at_exit() {
     });
 }
 
+/// Makes the end of the process run what is queued in this pool, and wait for it.
+pub(crate) fn shut_down_at_exit(crew: Weak<Crew>) {
+    join_threads_at_exit();
+    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    pools.retain(|pool| pool.strong_count() > 0);
+    pools.push(crew);
+}
+
 extern "C" fn at_exit() {
-    if WAITING_PROCESS.get() == Some(&process::id()) {
+    if WAITING_PROCESS.get() != Some(&process::id()) || thread::is_ours() {
+        return;
+    }
+    // Threads may use pools, and what pools run may start threads and pools.
+    loop {
         thread::join_non_daemons();
+        let pools = std::mem::take(&mut *POOLS.lock().unwrap_or_else(PoisonError::into_inner));
+        if pools.is_empty() {
+            return;
+        }
+        pools.iter().filter_map(Weak::upgrade).for_each(|crew| crew.shut_down_at_exit());
     }
 }

@@ -9,14 +9,15 @@ use std::time::Duration;
 use crate::crew::Crew;
 use crate::error::TaskError;
 use crate::sync::Deadline;
-use crate::task::{Claim, Run, Task};
+use crate::task::{Claim, TaskHandle};
 use crate::worker;
 
 /// A result that is on its way.
 ///
 /// It can be read by blocking ([`result`](Future::result)), by waiting for a while
 /// ([`result_timeout`](Future::result_timeout)), or by `.await` on any async runtime, for it implements
-/// [`std::future::Future`]. Dropping it lets the task run on; [`cancel`](Future::cancel) does not.
+/// [`std::future::Future`]. Dropping it lets the task run on; [`cancel`](Future::cancel) does not. A panic that is dropped
+/// unread is reported: see [`on_unread_panic`](crate::ThreadPoolExecutorBuilder::on_unread_panic).
 ///
 /// ```
 /// use silkmill::ThreadPoolExecutor;
@@ -28,13 +29,16 @@ use crate::worker;
 /// ```
 #[must_use = "a future's result, and its panic, are lost when nobody reads them"]
 pub struct Future<T> {
-    task: Arc<Task<T>>,
+    /// `None` only while it is dropped.
+    task: Option<TaskHandle<T>>,
     crew: Arc<Crew>,
 }
 
-impl<T: Send + 'static> Future<T> {
-    pub(crate) fn new(task: Arc<Task<T>>, crew: Arc<Crew>) -> Self {
-        Future { task, crew }
+const NOT_DROPPED: &str = "a future has its task until it is dropped";
+
+impl<T: Send> Future<T> {
+    pub(crate) fn new(task: TaskHandle<T>, crew: Arc<Crew>) -> Self {
+        Future { task: Some(task), crew }
     }
 
     /// Waits for the task and returns its value.
@@ -66,44 +70,49 @@ impl<T: Send + 'static> Future<T> {
         self.result_until(Deadline::after(timeout))
     }
 
-    fn result_until(self, deadline: Deadline) -> Result<Result<T, TaskError>, Future<T>> {
-        // A timed wait cannot promise to return in time once it runs the task itself, so it does not.
-        let ran = deadline.is_never() && self.runs_on_the_spot();
-        if !ran && !self.task.is_done() {
-            let waited = !deadline.has_passed()
-                && worker::while_blocked_on([&self], || self.task.wait_until(deadline));
-            if !waited {
-                return Err(self);
-            }
+    fn result_until(mut self, deadline: Deadline) -> Result<Result<T, TaskError>, Future<T>> {
+        if !self.task().is_done() && !self.is_done_by(deadline) {
+            return Err(self);
         }
-        Ok(self
-            .task
-            .take_result()
-            .expect("reading consumes the only handle, so the result is there"))
+        let task = self.task.as_mut().expect(NOT_DROPPED);
+        Ok(task.take_result().expect("reading consumes the only handle, so the result is there"))
+    }
+
+    fn is_done_by(&self, deadline: Deadline) -> bool {
+        // A timed wait cannot promise to return in time once it runs the task itself, so it does not.
+        if deadline.is_never() && self.runs_on_the_spot() {
+            return true;
+        }
+        let task = self.task();
+        !deadline.has_passed()
+            && (self.crew.spin.until(|| task.is_done())
+                || worker::while_blocked_on([self], || task.wait_until(deadline)))
     }
 
     /// Cancels the task if it has not started. True when it will never run, which every reader of the result then sees
     /// as a cancelled error; false when it runs or is done. Callbacks run on the calling thread.
+    ///
+    /// What runs can only be asked to stop: give the task a [token](crate::TaskOptions::token) for that.
     pub fn cancel(&self) -> bool {
-        if self.task.claim(Claim::ToCancel) {
-            self.crew.cancel_claimed(&*self.task);
+        if let Some(claimed) = self.task().claim(Claim::ToCancel) {
+            self.crew.cancel_claimed(claimed);
         }
-        self.task.is_cancelled()
+        self.task().is_cancelled()
     }
 
     /// Whether there is a result: a value, a panic or a cancellation.
     pub fn done(&self) -> bool {
-        self.task.is_done()
+        self.task().is_done()
     }
 
     /// Whether the task has started and is not done.
     pub fn running(&self) -> bool {
-        self.task.is_running()
+        self.task().is_running()
     }
 
     /// Whether the task was cancelled.
     pub fn cancelled(&self) -> bool {
-        self.task.is_cancelled()
+        self.task().is_cancelled()
     }
 
     /// Has `callback` called with the result when there is one.
@@ -133,16 +142,16 @@ impl<T: Send + 'static> Future<T> {
     where
         F: FnOnce(Result<&T, &TaskError>) + Send + 'static,
     {
-        self.task.add_callback(Box::new(callback));
+        self.task().add_callback(Box::new(callback));
     }
 
     /// See [`worker::runs_on_the_spot`].
     pub(crate) fn runs_on_the_spot(&self) -> bool {
-        worker::runs_on_the_spot(&self.crew, &*self.task)
+        worker::runs_on_the_spot(&self.crew, self.task())
     }
 
-    pub(crate) fn task(&self) -> &Task<T> {
-        &self.task
+    pub(crate) fn task(&self) -> &TaskHandle<T> {
+        self.task.as_ref().expect(NOT_DROPPED)
     }
 
     pub(crate) fn crew(&self) -> &Arc<Crew> {
@@ -150,24 +159,29 @@ impl<T: Send + 'static> Future<T> {
     }
 }
 
-impl<T: Send + 'static> std::future::Future for Future<T> {
+impl<T: Send> std::future::Future for Future<T> {
     type Output = Result<T, TaskError>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // A task that awaits a task of its own pool must not starve it.
         self.runs_on_the_spot();
-        self.task.poll(context)
+        self.task.as_mut().expect(NOT_DROPPED).poll(context)
     }
 }
 
 impl<T> Drop for Future<T> {
     fn drop(&mut self) {
-        self.task.disown();
+        if let Some(error) = self.task.take().and_then(TaskHandle::dispose) {
+            self.crew.report_unread(&error);
+        }
     }
 }
 
 impl<T> fmt::Debug for Future<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Future({:?})", self.task)
+        match &self.task {
+            Some(task) => write!(f, "Future({task:?})"),
+            None => f.write_str("Future"),
+        }
     }
 }

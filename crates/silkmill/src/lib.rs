@@ -50,18 +50,26 @@
 
 mod builder;
 mod cancel;
+mod clock;
 mod crew;
 mod error;
 mod executor;
 mod exit;
 mod future;
+mod job;
+mod location;
 mod map;
 #[cfg(all(test, loom))]
 mod models;
 mod queue;
+mod scope;
+mod seat;
+mod sleep;
+mod spin;
 mod stats;
 mod sync;
 mod task;
+mod task_options;
 mod thread;
 mod unwind;
 mod wait;
@@ -73,6 +81,9 @@ pub use crate::error::{BuildError, SpawnError, TaskError, TaskErrorKind, TrySubm
 pub use crate::executor::{RunningTask, ShutdownReport, ThreadPoolExecutor};
 pub use crate::future::Future;
 pub use crate::map::{Map, MapUnordered};
+pub use crate::queue::Priority;
+pub use crate::scope::Scope;
 pub use crate::stats::{Advice, Measured, Stats};
+pub use crate::task_options::TaskOptions;
 pub use crate::thread::{Builder, Thread, ThreadInfo, active_count, current, threads};
 pub use crate::wait::{AsCompleted, ReturnWhen, Waited, as_completed, wait};

@@ -13,14 +13,11 @@ use crate::wait::AsCompleted;
 /// How many items a map takes for each worker, unless told otherwise: one to work on, one to go on with at once.
 const IN_FLIGHT_PER_WORKER: usize = 2;
 
-/// The function of a map with its state found, ready for an item.
-type Step<A, T> = Arc<dyn Fn(A) -> T + Send + Sync>;
-
 /// The iterator behind [`ThreadPoolExecutor::map`].
 #[must_use = "a map is lazy: it does nothing until its results are read"]
 pub struct Map<'pool, I, A, T>
 where
-    T: Send + 'static,
+    T: Send,
 {
     source: Source<'pool, I, A, T>,
     window: VecDeque<Future<T>>,
@@ -29,16 +26,21 @@ where
 impl<'pool, I, A, T> Map<'pool, I, A, T>
 where
     I: Iterator<Item = A>,
-    A: Send + 'static,
-    T: Send + 'static,
+    T: Send,
 {
     pub(crate) fn new<S, N, F>(pool: &'pool ThreadPoolExecutor, items: I, init: N, f: F) -> Self
     where
+        A: Send + 'static,
+        T: 'static,
         S: Send + 'static,
         N: Fn() -> S + Send + Sync + 'static,
         F: Fn(&mut S, A) -> T + Send + Sync + 'static,
     {
-        Map { source: Source::new(pool, items, init, f), window: VecDeque::new() }
+        Map::over(with_state(pool, init, f), items, pool.max_workers())
+    }
+
+    pub(crate) fn over(submit: Submit<'pool, A, T>, items: I, max_workers: usize) -> Self {
+        Map { source: Source::new(submit, items, max_workers), window: VecDeque::new() }
     }
 
     /// How many items may be taken and not yielded, at least 1. By default two for each worker.
@@ -54,8 +56,7 @@ where
 impl<I, A, T> Iterator for Map<'_, I, A, T>
 where
     I: Iterator<Item = A>,
-    A: Send + 'static,
-    T: Send + 'static,
+    T: Send,
 {
     type Item = Result<T, TaskError>;
 
@@ -72,7 +73,7 @@ where
     }
 }
 
-impl<I, A, T: Send + 'static> Drop for Map<'_, I, A, T> {
+impl<I, A, T: Send> Drop for Map<'_, I, A, T> {
     fn drop(&mut self) {
         for future in &self.window {
             future.cancel();
@@ -80,7 +81,7 @@ impl<I, A, T: Send + 'static> Drop for Map<'_, I, A, T> {
     }
 }
 
-impl<I, A, T: Send + 'static> fmt::Debug for Map<'_, I, A, T> {
+impl<I, A, T: Send> fmt::Debug for Map<'_, I, A, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Map").field("window", &self.window).finish()
     }
@@ -90,7 +91,7 @@ impl<I, A, T: Send + 'static> fmt::Debug for Map<'_, I, A, T> {
 #[must_use = "a map is lazy: it does nothing until its results are read"]
 pub struct MapUnordered<'pool, I, A, T>
 where
-    T: Send + 'static,
+    T: Send,
 {
     source: Source<'pool, I, A, T>,
     window: AsCompleted<T>,
@@ -99,16 +100,21 @@ where
 impl<'pool, I, A, T> MapUnordered<'pool, I, A, T>
 where
     I: Iterator<Item = A>,
-    A: Send + 'static,
-    T: Send + 'static,
+    T: Send,
 {
     pub(crate) fn new<S, N, F>(pool: &'pool ThreadPoolExecutor, items: I, init: N, f: F) -> Self
     where
+        A: Send + 'static,
+        T: 'static,
         S: Send + 'static,
         N: Fn() -> S + Send + Sync + 'static,
         F: Fn(&mut S, A) -> T + Send + Sync + 'static,
     {
-        MapUnordered { source: Source::new(pool, items, init, f), window: AsCompleted::new() }
+        MapUnordered::over(with_state(pool, init, f), items, pool.max_workers())
+    }
+
+    pub(crate) fn over(submit: Submit<'pool, A, T>, items: I, max_workers: usize) -> Self {
+        MapUnordered { source: Source::new(submit, items, max_workers), window: AsCompleted::new() }
     }
 
     /// How many items may be taken and not yielded, at least 1. By default two for each worker.
@@ -121,8 +127,7 @@ where
 impl<I, A, T> Iterator for MapUnordered<'_, I, A, T>
 where
     I: Iterator<Item = A>,
-    A: Send + 'static,
-    T: Send + 'static,
+    T: Send,
 {
     type Item = Result<T, TaskError>;
 
@@ -139,50 +144,66 @@ where
     }
 }
 
-impl<I, A, T: Send + 'static> Drop for MapUnordered<'_, I, A, T> {
+impl<I, A, T: Send> Drop for MapUnordered<'_, I, A, T> {
     fn drop(&mut self) {
         self.window.cancel_all();
     }
 }
 
-impl<I, A, T: Send + 'static> fmt::Debug for MapUnordered<'_, I, A, T> {
+impl<I, A, T: Send> fmt::Debug for MapUnordered<'_, I, A, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MapUnordered").field("window", &self.window).finish()
     }
 }
 
+/// Hands one item to the pool.
+pub(crate) type Submit<'pool, A, T> = Box<dyn FnMut(A) -> Future<T> + Send + 'pool>;
+
 /// Items on their way into the pool.
 struct Source<'pool, I, A, T> {
-    pool: &'pool ThreadPoolExecutor,
     /// `None` once it has ended, for an iterator need not say so twice.
     items: Option<I>,
-    step: Step<A, T>,
+    submit: Submit<'pool, A, T>,
     in_flight: usize,
+}
+
+/// Submits items to be given to `f`, with a state that `init` makes when a worker needs one and none is at hand.
+fn with_state<'pool, A, T, S, N, F>(
+    pool: &'pool ThreadPoolExecutor,
+    init: N,
+    f: F,
+) -> Submit<'pool, A, T>
+where
+    A: Send + 'static,
+    T: Send + 'static,
+    S: Send + 'static,
+    N: Fn() -> S + Send + Sync + 'static,
+    F: Fn(&mut S, A) -> T + Send + Sync + 'static,
+{
+    let states = Mutex::new(Vec::new());
+    let step = move |item: A| {
+        let spare = states.lock().pop();
+        let mut state = spare.unwrap_or_else(&init);
+        let result = f(&mut state, item);
+        // Not reached when `f` panics: a state left half changed is not used again.
+        states.lock().push(state);
+        result
+    };
+    let step = Arc::new(step);
+    Box::new(move |item| {
+        let step = Arc::clone(&step);
+        pool.submit(move || step(item))
+    })
 }
 
 impl<'pool, I, A, T> Source<'pool, I, A, T>
 where
     I: Iterator<Item = A>,
-    A: Send + 'static,
-    T: Send + 'static,
+    T: Send,
 {
-    fn new<S, N, F>(pool: &'pool ThreadPoolExecutor, items: I, init: N, f: F) -> Self
-    where
-        S: Send + 'static,
-        N: Fn() -> S + Send + Sync + 'static,
-        F: Fn(&mut S, A) -> T + Send + Sync + 'static,
-    {
-        let states = Mutex::new(Vec::new());
-        let step = move |item: A| {
-            let spare = states.lock().pop();
-            let mut state = spare.unwrap_or_else(&init);
-            let result = f(&mut state, item);
-            // Not reached when `f` panics: a state left half changed is not used again.
-            states.lock().push(state);
-            result
-        };
-        let in_flight = pool.max_workers().saturating_mul(IN_FLIGHT_PER_WORKER);
-        Source { pool, items: Some(items), step: Arc::new(step), in_flight }
+    fn new(submit: Submit<'pool, A, T>, items: I, max_workers: usize) -> Self {
+        let in_flight = max_workers.saturating_mul(IN_FLIGHT_PER_WORKER);
+        Source { items: Some(items), submit, in_flight }
     }
 
     fn submit_next(&mut self) -> Option<Future<T>> {
@@ -190,8 +211,7 @@ where
             self.items = None;
             return None;
         };
-        let step = Arc::clone(&self.step);
-        Some(self.pool.submit(move || step(item)))
+        Some((self.submit)(item))
     }
 
     fn size_hint(&self, in_window: usize) -> (usize, Option<usize>) {

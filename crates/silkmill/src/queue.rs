@@ -1,135 +1,167 @@
-//! Where tasks wait, and where workers and submitters wait for each other.
+//! Where tasks wait for workers, and submitters for room.
 //!
-//! One mutex guards everything, two condition variables say that something changed: `work` to workers, `turn` to
-//! submitters that wait for room. The rules, each of which a model or a test holds to:
+//! One lock guards the tasks, the submitters in line, and the [`Roll`] of the workers, whose rules stand in `sleep`. The
+//! queue's own rules, each of which a model or a test holds to:
 //!
-//! 1. *No stranded task.* A push either finds a worker that is free (idle, or about to look: see
-//!    [`Queue::mark_free`]) or asks its caller to start one, as long as fewer than the allowed number run. If the
-//!    start fails and nobody is left to run what is queued, every queued task ends with that error.
-//! 2. *A worker is free before its result is seen.* So whoever reads a result and submits again meets a free worker
-//!    instead of growing the pool.
-//! 3. *Submitters are served in the order in which they began to wait.* Nobody overtakes, not even [`Queue::try_push`].
-//! 4. *A worker that waits for its own pool does not count.* While it is blocked another may be started in its place, up
-//!    to [`SUBSTITUTES_MAX`]; when it comes back there is one too many, and the next that would look for a task leaves.
-//! 5. *Wakes do not storm.* Whenever the lock is let go, if a task is queued and a worker sleeps, then one worker has
-//!    been called and has not come yet. It will find the task or find that another took it, and call the next if more
-//!    are queued. So one call is under way at a time, however fast tasks come, and none is owed.
-//! 6. *A cancelled task gives its room back at once.* Its husk stays in the list until a worker passes it, or until
+//! 1. *Submitters are served in the order in which they began to wait.* Nobody overtakes, not even [`Queue::try_push`].
+//! 2. *A cancelled task gives its room back at once.* Its husk stays in the list until a worker passes it, or until
 //!    husks outnumber the living.
+//! 3. *First come, first served*, within a priority. A class that has been passed over [`PASSED_OVER_MAX`] times in
+//!    favour of a higher one is served next, so none starves.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::sync::{Condvar, Deadline, Mutex, MutexGuard};
-use crate::task::{Claim, Run};
-
-/// How many workers may be started in the place of blocked ones. Past that, workers wait without being replaced: what
-/// they wait for runs already, on a worker that is not blocked.
-pub(crate) const SUBSTITUTES_MAX: usize = 64;
+use crate::sleep::{Orders, Parker, Roll, SPINS_MAX, TimedOut};
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Condvar, Deadline, Mutex, MutexGuard, spin_loop};
+use crate::task::QueuedTask;
 
 /// Husks are swept once there are this many more of them than living tasks.
 const HUSKS_MIN: usize = 64;
 
+/// How often a class of tasks is passed over in favour of a higher one before it is served.
+const PASSED_OVER_MAX: u8 = 8;
+
+/// Which tasks are taken first.
+///
+/// Within a class, first come is first served. A class is not starved by those above it: once it was passed over eight
+/// times, it is served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// After all others, except that it is not passed over more than eight times in a row.
+    Low,
+    /// What [`submit`](crate::ThreadPoolExecutor::submit) gives.
+    #[default]
+    Normal,
+    /// Before all others.
+    High,
+}
+
+const LANES: usize = 3;
+
+impl Priority {
+    /// The highest comes first.
+    fn lane(self) -> usize {
+        match self {
+            Priority::High => 0,
+            Priority::Normal => 1,
+            Priority::Low => 2,
+        }
+    }
+}
+
+/// Tasks in order of service, husks included.
+#[derive(Default)]
+struct Lanes {
+    tasks: [VecDeque<QueuedTask>; LANES],
+    passed_over: [u8; LANES],
+    len: usize,
+}
+
+impl Lanes {
+    fn push(&mut self, task: QueuedTask, priority: Priority) {
+        self.tasks[priority.lane()].push_back(task);
+        self.len += 1;
+    }
+
+    /// Puts a task back that was popped and would be next.
+    fn put_back(&mut self, task: QueuedTask) {
+        self.tasks[Priority::High.lane()].push_front(task);
+        self.len += 1;
+    }
+
+    fn pop(&mut self) -> Option<QueuedTask> {
+        let lane = self.next_lane()?;
+        self.len -= 1;
+        self.tasks[lane].pop_front()
+    }
+
+    /// The lane to serve: the highest that is not empty, unless a lower one has been passed over too often.
+    fn next_lane(&mut self) -> Option<usize> {
+        let highest = self.tasks.iter().position(|lane| !lane.is_empty())?;
+        if self.tasks[highest].len() == self.len {
+            return Some(highest);
+        }
+        let mut chosen = highest;
+        for lane in highest + 1..LANES {
+            if !self.tasks[lane].is_empty() {
+                self.passed_over[lane] += 1;
+                if self.passed_over[lane] > PASSED_OVER_MAX {
+                    chosen = lane;
+                }
+            }
+        }
+        self.passed_over[chosen] = 0;
+        Some(chosen)
+    }
+
+    fn retain_pending(&mut self) {
+        for lane in &mut self.tasks {
+            lane.retain(QueuedTask::is_pending);
+        }
+        self.len = self.tasks.iter().map(VecDeque::len).sum();
+    }
+}
+
 pub(crate) struct Queue {
     inner: Mutex<Inner>,
-    /// There may be a task, or the end. Workers wait here.
-    work: Condvar,
-    /// There may be room for the first in line, or the end. Submitters wait here.
-    turn: Condvar,
+    /// How many tasks are queued, for spinners, who look without the lock. Written under the lock; it orders nothing, for
+    /// whoever sees it takes the lock to act on it.
+    queued_hint: AtomicUsize,
     /// The last worker left. Whoever shuts down waits here.
     left: Condvar,
     capacity: usize,
-    workers_max: usize,
 }
 
 struct Inner {
-    tasks: VecDeque<Arc<dyn Run>>,
+    tasks: Lanes,
     /// How many of `tasks` are husks. Signed, because a worker may pass a husk just before its canceller counts it.
     husks: isize,
     open: bool,
     /// Whether what is queued is being cancelled, and no longer given to workers.
     cancelling: bool,
-    /// Workers that exist.
-    workers: usize,
-    /// Workers that wait for work, or are about to look for it.
-    free: usize,
-    /// Workers that wait for a task of this very pool.
-    blocked: usize,
-    /// Workers that sleep and have not been called.
-    asleep: usize,
-    /// Calls that no worker has answered yet.
-    calls: usize,
-    /// Submitters that wait for room, by ticket, first come first served.
-    line: VecDeque<u64>,
-    ticket_next: u64,
+    roll: Roll,
+    /// Submitters that wait for room, first come first served.
+    line: VecDeque<Arc<Parker>>,
+    /// Whether the first in line was called, and has not looked yet.
+    first_is_called: bool,
+    submitted: u64,
+    /// Every so-many-th task is stamped with the time: a power of two less one.
+    stamp_mask: u64,
 }
 
 impl Inner {
+    /// How many tasks are queued, husks not counted.
     fn living(&self) -> usize {
-        debug_assert!(self.husks <= self.tasks.len() as isize, "a husk that left is uncounted");
-        self.tasks.len().saturating_add_signed(-self.husks)
+        self.tasks.len.saturating_add_signed(-self.husks)
     }
 
-    /// How many workers there may be, substitutes included.
-    fn workers_allowed(&self, workers_max: usize) -> usize {
-        workers_max.saturating_add(self.blocked.min(SUBSTITUTES_MAX))
+    fn has_room(&self, capacity: usize) -> bool {
+        self.living() < capacity
     }
 
-    /// Counts a new worker in, if one is needed and allowed. The caller must start it.
-    fn wants_worker(&mut self, workers_max: usize) -> bool {
-        let allowed = self.workers < self.workers_allowed(workers_max);
-        let wanted = allowed && self.living() > self.free;
-        if wanted {
-            self.workers += 1;
-            // It will look for work first thing.
-            self.free += 1;
+    /// Who stands first in line, if there is room now and nobody has told so yet. The caller calls.
+    fn next_in_line(&mut self, capacity: usize) -> Option<Arc<Parker>> {
+        if self.first_is_called || !self.has_room(capacity) {
+            return None;
         }
-        wanted
-    }
-
-    /// Keeps rule 5. True when the caller must notify `work` once it has let the lock go.
-    #[must_use]
-    fn calls_worker(&mut self) -> bool {
-        let owed = !self.tasks.is_empty() && self.asleep > 0 && self.calls == 0;
-        if owed {
-            self.asleep -= 1;
-            self.calls += 1;
-        }
-        owed
-    }
-
-    /// The first living task, claimed. Claiming under the lock keeps the count of husks true: a task leaves the list
-    /// either claimed here, or as a husk that its canceller has counted or is about to count.
-    fn take(&mut self, what_for: Claim) -> Option<Arc<dyn Run>> {
-        while let Some(task) = self.tasks.pop_front() {
-            if task.claim(what_for) {
-                return Some(task);
-            }
-            self.husks -= 1;
-        }
-        None
+        let first = Arc::clone(self.line.front()?);
+        self.first_is_called = true;
+        Some(first)
     }
 
     fn sweep(&mut self) {
         if self.husks > 0 && self.husks.unsigned_abs() > self.living() + HUSKS_MIN {
-            let before = self.tasks.len();
-            self.tasks.retain(|task| task.is_pending());
-            self.husks -= (before - self.tasks.len()) as isize;
+            let before = self.tasks.len;
+            self.tasks.retain_pending();
+            self.husks -= (before - self.tasks.len) as isize;
         }
     }
 }
 
-/// What became of a push.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Pushed {
-    /// A free worker will take it.
-    Queued,
-    /// The caller must start a worker, which is counted already.
-    StartWorker,
-}
-
 /// Why a push was refused.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     Full,
     Shutdown,
@@ -138,6 +170,8 @@ pub(crate) enum Refused {
 /// Whether a push may wait for room.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Patience {
+    /// Do not wait: room now, or none.
+    None,
     /// Wait in line until the deadline.
     Until(Deadline),
     /// Do not wait, and do not refuse either: the submitter is a worker of this pool, and waiting would be waiting
@@ -152,242 +186,283 @@ pub(crate) struct Census {
     pub(crate) workers: usize,
     pub(crate) free: usize,
     pub(crate) in_line: usize,
+    pub(crate) submitted: u64,
 }
 
 impl Queue {
     /// A `capacity` of `None` means no limit.
     pub(crate) fn new(capacity: Option<usize>, workers_max: usize) -> Self {
         let inner = Inner {
-            tasks: VecDeque::new(),
+            tasks: Lanes::default(),
             husks: 0,
             open: true,
             cancelling: false,
-            workers: 0,
-            free: 0,
-            blocked: 0,
-            asleep: 0,
-            calls: 0,
+            roll: Roll::new(workers_max),
             line: VecDeque::new(),
-            ticket_next: 0,
+            first_is_called: false,
+            submitted: 0,
+            stamp_mask: 0,
         };
         Queue {
             inner: Mutex::new(inner),
-            work: Condvar::new(),
-            turn: Condvar::new(),
+            queued_hint: AtomicUsize::new(0),
             left: Condvar::new(),
             capacity: capacity.unwrap_or(usize::MAX),
-            workers_max,
         }
     }
 
-    /// Queues what `make` makes, as soon as there is room. `make` runs under the lock and only when the task is
-    /// taken, so a refused submitter still has what the task is made of.
+    /// Lets the lock go and wakes whoever was waiting for what changed under it. The starts are the caller's.
+    fn let_go(&self, mut inner: MutexGuard<'_, Inner>, orders: Orders) -> usize {
+        self.queued_hint.store(inner.tasks.len, Ordering::Relaxed);
+        let in_line = inner.next_in_line(self.capacity);
+        drop(inner);
+        for parker in orders.call.into_iter().chain(in_line) {
+            parker.call();
+        }
+        orders.start
+    }
+
+    /// Queues what `make` makes, as soon as there is room. How many workers the caller must start.
+    ///
+    /// `make` runs under the lock and only when the task is taken, so a refused submitter still has what the task is made
+    /// of. `now` is asked for the time if this is a task to be stamped.
     pub(crate) fn push(
         &self,
+        priority: Priority,
         patience: Patience,
-        make: impl FnOnce() -> Arc<dyn Run>,
-    ) -> Result<Pushed, Refused> {
+        now: impl FnOnce() -> u64,
+        make: impl FnOnce() -> QueuedTask,
+    ) -> Result<usize, Refused> {
         let mut inner = self.inner.lock();
-        let mut stood_in_line = false;
-        if let Patience::Until(deadline) = patience {
-            (inner, stood_in_line) = self.wait_for_turn(inner, deadline)?;
-        }
-        let pushed = match inner.open {
-            true => Ok(self.push_locked(inner, make())),
-            false => Err(Refused::Shutdown),
+        let refused = match patience {
+            _ if !inner.open => Some(Refused::Shutdown),
+            Patience::Unbounded => None,
+            _ if inner.line.is_empty() && inner.has_room(self.capacity) => None,
+            Patience::None => Some(Refused::Full),
+            Patience::Until(deadline) => {
+                let refused;
+                (inner, refused) = self.wait_in_line(inner, deadline);
+                refused
+            }
         };
-        if stood_in_line {
-            // Whoever stands first now may have room too, and is told by nobody else.
-            self.turn.notify_all();
+        if let Some(refused) = refused {
+            self.let_go(inner, Orders::default());
+            return Err(refused);
         }
-        pushed
+        let mut task = make();
+        if inner.submitted & inner.stamp_mask == 0 {
+            task.set_queued_at(now());
+        }
+        inner.submitted += 1;
+        inner.tasks.push(task, priority);
+        let queued = inner.tasks.len;
+        let orders = inner.roll.call_or_start(queued);
+        Ok(self.let_go(inner, orders))
     }
 
-    /// Queues what `make` makes if there is room now and nobody waits for it.
-    pub(crate) fn try_push(&self, make: impl FnOnce() -> Arc<dyn Run>) -> Result<Pushed, Refused> {
-        let inner = self.inner.lock();
-        if !inner.open {
-            return Err(Refused::Shutdown);
-        }
-        if !inner.line.is_empty() || inner.living() >= self.capacity {
-            return Err(Refused::Full);
-        }
-        Ok(self.push_locked(inner, make()))
-    }
-
-    fn push_locked(&self, mut inner: MutexGuard<'_, Inner>, task: Arc<dyn Run>) -> Pushed {
-        inner.tasks.push_back(task);
-        let start = inner.wants_worker(self.workers_max);
-        let call = inner.calls_worker();
-        drop(inner);
-        if call {
-            self.work.notify_one();
-        }
-        if start { Pushed::StartWorker } else { Pushed::Queued }
-    }
-
-    /// Stands in line until it is our turn and there is room, or the queue is closed. Says whether it had to stand.
-    fn wait_for_turn<'a>(
+    /// Stands in line until it is our turn and there is room, the queue is closed, or it took too long.
+    fn wait_in_line<'a>(
         &'a self,
         mut inner: MutexGuard<'a, Inner>,
         deadline: Deadline,
-    ) -> Result<(MutexGuard<'a, Inner>, bool), Refused> {
-        if !inner.open || (inner.line.is_empty() && inner.living() < self.capacity) {
-            return Ok((inner, false));
-        }
-        let ticket = inner.ticket_next;
-        inner.ticket_next += 1;
-        inner.line.push_back(ticket);
-        let served = loop {
-            let first = inner.line.front() == Some(&ticket);
-            if !inner.open || (first && inner.living() < self.capacity) {
-                break true;
+    ) -> (MutexGuard<'a, Inner>, Option<Refused>) {
+        let me = Arc::new(Parker::new());
+        inner.line.push_back(Arc::clone(&me));
+        loop {
+            drop(inner);
+            let in_time = me.park_until(deadline);
+            inner = self.inner.lock();
+            let first = inner.line.front().is_some_and(|first| Arc::ptr_eq(first, &me));
+            if first {
+                inner.first_is_called = false;
             }
-            if deadline.has_passed() {
-                break false;
-            }
-            inner = self.turn.wait_until(inner, deadline);
-        };
-        inner.line.retain(|other| *other != ticket);
-        if served {
-            return Ok((inner, true));
+            let refused = match (inner.open, first && inner.has_room(self.capacity)) {
+                (false, _) => Some(Refused::Shutdown),
+                (true, true) => None,
+                (true, false) if !in_time => Some(Refused::Full),
+                // There was room, and a worker that submitted to its own pool has taken it.
+                (true, false) => continue,
+            };
+            inner.line.retain(|other| !Arc::ptr_eq(other, &me));
+            return (inner, refused);
         }
-        drop(inner);
-        self.turn.notify_all();
-        Err(Refused::Full)
     }
 
-    /// The next task, claimed; blocks until there is one. `None` tells the worker, which is counted out already, to
-    /// leave: the queue is closed and empty, or the worker is one too many.
-    pub(crate) fn pop(&self) -> Option<Arc<dyn Run>> {
+    /// Says that the calling worker, which was started, looks for work from now on.
+    pub(crate) fn started(&self) {
+        self.inner.lock().roll.started();
+    }
+
+    /// The next task; blocks until there is one. To be called by a searching worker, which is busy afterwards. `None` tells
+    /// it, taken off the roll already, to leave: the queue is closed and empty, or it is one too many, or it has slept
+    /// for `idle_timeout`.
+    pub(crate) fn pop(
+        &self,
+        parker: &Arc<Parker>,
+        idle_timeout: impl Fn() -> Deadline,
+    ) -> Option<QueuedTask> {
         let mut inner = self.inner.lock();
+        let mut has_spun = false;
         loop {
-            let surplus = inner.workers > inner.workers_allowed(self.workers_max);
-            if surplus {
-                // It may have been called for a task that is still there.
-                let call = inner.calls_worker();
-                self.count_out(inner);
-                if call {
-                    self.work.notify_one();
-                }
-                return None;
+            let at_the_end = inner.cancelling || (!inner.open && inner.tasks.len == 0);
+            if at_the_end || inner.roll.is_surplus() {
+                return self.leave(inner);
             }
-            if !inner.cancelling
-                && let Some(task) = inner.take(Claim::ToRun)
-            {
-                inner.free -= 1;
-                let call = inner.calls_worker();
-                self.tell_submitters(inner);
-                if call {
-                    self.work.notify_one();
-                }
+            if let Some(task) = inner.tasks.pop() {
+                let queued = inner.tasks.len;
+                let orders = inner.roll.took(queued);
+                self.let_go(inner, orders);
                 return Some(task);
             }
-            if !inner.open {
-                self.count_out(inner);
-                return None;
+            if !has_spun && inner.roll.spinning().begin() {
+                drop(inner);
+                let found = self.spin();
+                inner = self.inner.lock();
+                inner.roll.spinning().end(found);
+                has_spun = true;
+                continue;
             }
-            inner = self.sleep(inner);
+            has_spun = false;
+            inner.roll.sleep(parker);
+            drop(inner);
+            let called = parker.park_until(idle_timeout());
+            inner = self.inner.lock();
+            if !called {
+                let queued = inner.tasks.len;
+                match inner.roll.timed_out(parker, queued) {
+                    TimedOut::Searching => {}
+                    TimedOut::Called => {
+                        drop(inner);
+                        parker.park_until(Deadline::NEVER);
+                        inner = self.inner.lock();
+                    }
+                    TimedOut::Left => {
+                        self.say_goodbye(inner, Orders::default());
+                        return None;
+                    }
+                }
+            }
         }
     }
 
-    /// Sleeps until called. The caller of a sleeper counts it awake; here only the call is answered, so that a condition
-    /// variable that wakes without cause changes nothing.
-    fn sleep<'a>(&self, mut inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
-        inner.asleep += 1;
-        while inner.calls == 0 {
-            inner = self.work.wait(inner);
+    /// Looks for a task without the lock, for a while. Whether there was one.
+    fn spin(&self) -> bool {
+        for _ in 0..SPINS_MAX {
+            if self.queued_hint.load(Ordering::Relaxed) > 0 {
+                return true;
+            }
+            spin_loop();
         }
-        inner.calls -= 1;
-        inner
+        false
     }
 
-    fn tell_submitters(&self, inner: MutexGuard<'_, Inner>) {
-        let somebody_waits = !inner.line.is_empty();
-        drop(inner);
-        if somebody_waits {
-            // All of them, because a condition variable cannot wake the one whose turn it is.
-            self.turn.notify_all();
-        }
+    fn leave(&self, mut inner: MutexGuard<'_, Inner>) -> Option<QueuedTask> {
+        let queued = inner.tasks.len;
+        let orders = inner.roll.left(queued);
+        self.say_goodbye(inner, orders);
+        None
     }
 
-    fn count_out(&self, mut inner: MutexGuard<'_, Inner>) {
-        inner.workers -= 1;
-        inner.free -= 1;
-        let last = inner.workers == 0;
-        drop(inner);
+    fn say_goodbye(&self, inner: MutexGuard<'_, Inner>, orders: Orders) {
+        let last = inner.roll.workers() == 0;
+        self.let_go(inner, orders);
         if last {
             self.left.notify_all();
         }
     }
 
-    /// Says that the calling worker will look for work again very soon.
-    pub(crate) fn mark_free(&self) {
-        self.inner.lock().free += 1;
-    }
-
-    /// Says that the calling worker has something else to do before it looks for work. True when the caller must start
-    /// another worker in its place.
-    #[must_use]
-    pub(crate) fn mark_busy(&self) -> bool {
+    /// Says that the calling worker has ended its task. With `and_next` it gets the next one in the same breath, if there is
+    /// one, and stays busy; else it is searching.
+    pub(crate) fn finish(&self, and_next: bool) -> Option<QueuedTask> {
         let mut inner = self.inner.lock();
-        inner.free -= 1;
-        inner.wants_worker(self.workers_max)
+        let take = and_next && !inner.cancelling && !inner.roll.is_surplus();
+        let Some(task) = take.then(|| inner.tasks.pop()).flatten() else {
+            inner.roll.search();
+            return None;
+        };
+        let queued = inner.tasks.len;
+        let orders = inner.roll.took_next(queued);
+        self.let_go(inner, orders);
+        Some(task)
     }
 
-    /// Says that a queued task was taken out of *pending* without [`Queue::pop`].
+    /// Says that the calling worker, which is searching, has something else to do first. How many workers the caller must
+    /// start.
+    #[must_use]
+    pub(crate) fn busy_again(&self) -> usize {
+        let mut inner = self.inner.lock();
+        let queued = inner.tasks.len;
+        let orders = inner.roll.busy_again(queued);
+        self.let_go(inner, orders)
+    }
+
+    /// Puts a task back that [`Queue::finish`] gave out, because the worker has something else to do first, and stays
+    /// busy. How many workers the caller must start.
+    ///
+    /// # Errors
+    /// Gives the task back when what is queued is being cancelled.
+    pub(crate) fn put_back(&self, task: QueuedTask) -> Result<usize, QueuedTask> {
+        let mut inner = self.inner.lock();
+        if inner.cancelling {
+            return Err(task);
+        }
+        inner.tasks.put_back(task);
+        let queued = inner.tasks.len;
+        let orders = inner.roll.call_or_start(queued);
+        Ok(self.let_go(inner, orders))
+    }
+
+    /// Says that a task that was taken out turned out to be a husk.
+    pub(crate) fn count_husk_gone(&self) {
+        let mut inner = self.inner.lock();
+        inner.husks -= 1;
+    }
+
+    /// Says that a queued task was claimed by somebody who did not take it out.
     pub(crate) fn count_husk(&self) {
         let mut inner = self.inner.lock();
         inner.husks += 1;
         inner.sweep();
-        self.tell_submitters(inner);
+        self.let_go(inner, Orders::default());
     }
 
-    /// Says that the calling worker begins to wait for a task of this pool. True when the caller must start another
-    /// worker in its place.
+    /// Says that the calling worker begins to wait for a task of this pool. How many workers the caller must start.
     #[must_use]
-    pub(crate) fn block(&self) -> bool {
+    pub(crate) fn block(&self) -> usize {
         let mut inner = self.inner.lock();
-        inner.blocked += 1;
-        inner.wants_worker(self.workers_max)
+        let queued = inner.tasks.len;
+        let orders = inner.roll.block(queued);
+        self.let_go(inner, orders)
     }
 
     /// Says that the calling worker waits no more.
     pub(crate) fn unblock(&self) {
         let mut inner = self.inner.lock();
-        inner.blocked -= 1;
-        let surplus = inner.workers > inner.workers_allowed(self.workers_max);
-        let call = surplus && inner.asleep > 0;
-        if call {
-            // One that sleeps may leave now.
-            inner.asleep -= 1;
-            inner.calls += 1;
-        }
-        drop(inner);
-        if call {
-            self.work.notify_one();
-        }
+        let orders = inner.roll.unblock();
+        self.let_go(inner, orders);
     }
 
     /// Whether a worker that blocks now would not be replaced.
     pub(crate) fn substitutes_are_spent(&self) -> bool {
-        self.inner.lock().blocked >= SUBSTITUTES_MAX
+        self.inner.lock().roll.blocked() >= crate::sleep::SUBSTITUTES_MAX
     }
 
-    /// Takes back the worker that [`Pushed::StartWorker`] counted in, because it could not be started. What is queued is
-    /// stranded if it was the only one: see [`Queue::take_stranded`].
-    pub(crate) fn worker_failed(&self) {
-        self.count_out(self.inner.lock());
-    }
-
-    /// Takes out a task that nobody is left to run, claimed.
-    pub(crate) fn take_stranded(&self) -> Option<Arc<dyn Run>> {
+    /// Takes a worker back that was to be started and could not be. Whether nobody is left to run what is queued: see
+    /// [`Queue::take_stranded`].
+    pub(crate) fn not_started(&self) {
         let mut inner = self.inner.lock();
-        if inner.workers > 0 {
+        inner.roll.not_started();
+        self.say_goodbye(inner, Orders::default());
+    }
+
+    /// Takes out a task that nobody is left to run.
+    pub(crate) fn take_stranded(&self) -> Option<QueuedTask> {
+        let mut inner = self.inner.lock();
+        if inner.roll.workers() > 0 {
             return None;
         }
-        let task = inner.take(Claim::ToRun);
-        self.tell_submitters(inner);
+        let task = inner.tasks.pop();
+        self.let_go(inner, Orders::default());
         task
     }
 
@@ -395,24 +470,46 @@ impl Queue {
     pub(crate) fn close(&self) {
         let mut inner = self.inner.lock();
         inner.open = false;
-        inner.calls += std::mem::take(&mut inner.asleep);
+        let sleepers = inner.roll.call_all();
+        let line: Vec<_> = inner.line.iter().cloned().collect();
         drop(inner);
-        self.work.notify_all();
-        self.turn.notify_all();
+        for parker in sleepers.into_iter().chain(line) {
+            parker.call();
+        }
     }
 
-    /// Takes out a task to be cancelled, claimed. From the first call on no task is given to workers. To be called once
-    /// the queue is closed, until there are no more.
-    pub(crate) fn take_to_cancel(&self) -> Option<Arc<dyn Run>> {
+    /// Takes out a task to be cancelled. From the first call on no task is given to workers. To be called once the queue is
+    /// closed, until there are no more.
+    pub(crate) fn take_to_cancel(&self) -> Option<QueuedTask> {
         let mut inner = self.inner.lock();
         inner.cancelling = true;
-        inner.take(Claim::ToCancel)
+        inner.tasks.pop()
+    }
+
+    /// Sets how many workers there may be. How many the caller must start.
+    #[must_use]
+    pub(crate) fn resize(&self, workers_max: usize) -> usize {
+        let mut inner = self.inner.lock();
+        let queued = inner.tasks.len;
+        let (orders, surplus) = inner.roll.resize(workers_max, queued);
+        let start = self.let_go(inner, orders);
+        surplus.iter().for_each(|parker| parker.call());
+        start
+    }
+
+    pub(crate) fn workers_max(&self) -> usize {
+        self.inner.lock().roll.workers_max()
+    }
+
+    /// Says whether tasks are so short that only some are to be stamped.
+    pub(crate) fn set_stamp_mask(&self, mask: u64) {
+        self.inner.lock().stamp_mask = mask;
     }
 
     /// Waits until no worker exists. False when the deadline came first.
     pub(crate) fn wait_for_workers(&self, deadline: Deadline) -> bool {
         let mut inner = self.inner.lock();
-        while inner.workers > 0 {
+        while inner.roll.workers() > 0 {
             if deadline.has_passed() {
                 return false;
             }
@@ -425,9 +522,10 @@ impl Queue {
         let inner = self.inner.lock();
         Census {
             queued: inner.living(),
-            workers: inner.workers,
-            free: inner.free,
+            workers: inner.roll.workers(),
+            free: inner.roll.free(),
             in_line: inner.line.len(),
+            submitted: inner.submitted,
         }
     }
 }

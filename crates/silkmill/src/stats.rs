@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::queue::Census;
+use crate::seat::Counts;
 
 /// Fewer finished tasks than this are too few to advise on.
 const TASKS_MIN: u64 = 10;
@@ -34,18 +35,39 @@ pub struct Stats {
     pub panicked: u64,
     /// Tasks that were cancelled before they started, or that no thread could be had for.
     pub cancelled: u64,
-    /// The time from submission to start, summed over all tasks that started.
+    /// The time from submission to start, summed over all tasks that started. While tasks take less than 10 µs, one in
+    /// sixteen is measured and stands for the others.
     pub queue_delay_total: Duration,
-    /// The longest time from submission to start.
+    /// The longest time from submission to start, of those that were measured.
     pub queue_delay_max: Duration,
-    /// The time from start to end, summed over all tasks that ended.
+    /// The time for which workers were at tasks, summed over the workers. What a worker is at now is added when it finds
+    /// nothing more to do, or begins a task some milliseconds later.
     pub wall_total: Duration,
-    /// The processor time of all tasks that ended; `None` unless
+    /// The processor time of that; `None` unless
     /// [`measure_cpu`](crate::ThreadPoolExecutorBuilder::measure_cpu) was asked for and the system has such a clock.
     pub cpu_total: Option<Duration>,
+    /// How long workers have existed, summed over them.
+    pub workers_total: Duration,
 }
 
 impl Stats {
+    /// The mean time from submission to start; `None` before the first task.
+    pub fn queue_delay_mean(&self) -> Option<Duration> {
+        let started = self.completed + self.running;
+        (started > 0).then(|| self.queue_delay_total.div_f64(started as f64))
+    }
+
+    /// The mean time from start to end; `None` before the first task has ended.
+    pub fn wall_mean(&self) -> Option<Duration> {
+        (self.completed > 0).then(|| self.wall_total.div_f64(self.completed as f64))
+    }
+
+    /// The share of their time for which workers were at tasks, from 0 to 1; `None` before there was a worker.
+    pub fn utilisation(&self) -> Option<f64> {
+        let alive = self.workers_total.as_secs_f64();
+        (alive > 0.0).then(|| (self.wall_total.as_secs_f64() / alive).clamp(0.0, 1.0))
+    }
+
     /// The share of their time that tasks spent waiting, from 0 to 1. `None` when it was not measured.
     pub fn waiting_share(&self) -> Option<f64> {
         let cpu = self.cpu_total?.as_secs_f64();
@@ -71,7 +93,7 @@ impl Stats {
                 waiting_share: share,
                 workers_busy_processors: workers_for(processors, share),
                 processors,
-                queue_delay_mean: self.queue_delay_total.div_f64(self.completed as f64),
+                queue_delay_mean: self.queue_delay_mean().unwrap_or_default(),
             }),
             _ => Advice::TooLittle,
         }
@@ -133,99 +155,43 @@ impl fmt::Display for Measured {
     }
 }
 
-/// The running totals. Every number is written by workers and read by `stats`, and orders nothing.
-pub(crate) struct Counters {
-    measure_cpu: bool,
-    submitted: AtomicU64,
-    started: AtomicU64,
-    completed: AtomicU64,
-    panicked: AtomicU64,
-    cancelled: AtomicU64,
-    queue_delay_ns: AtomicU64,
-    queue_delay_ns_max: AtomicU64,
-    wall_ns: AtomicU64,
-    cpu_ns: AtomicU64,
+/// The sums over all workers.
+#[derive(Default)]
+pub(crate) struct Totals {
+    pub(crate) running: u64,
+    /// How long the workers have existed, together.
+    pub(crate) alive_ns: u64,
+    counts: Counts,
 }
 
-/// When a task started, by both clocks.
-pub(crate) struct Clock {
-    wall: Instant,
-    cpu: Option<Duration>,
-}
-
-impl Counters {
-    pub(crate) fn new(measure_cpu: bool) -> Self {
-        Counters {
-            measure_cpu: measure_cpu && cpu_now().is_some(),
-            submitted: AtomicU64::new(0),
-            started: AtomicU64::new(0),
-            completed: AtomicU64::new(0),
-            panicked: AtomicU64::new(0),
-            cancelled: AtomicU64::new(0),
-            queue_delay_ns: AtomicU64::new(0),
-            queue_delay_ns_max: AtomicU64::new(0),
-            wall_ns: AtomicU64::new(0),
-            cpu_ns: AtomicU64::new(0),
-        }
+impl Totals {
+    pub(crate) fn add(&mut self, counts: &Counts) {
+        self.counts.add(counts);
+        self.alive_ns += counts.alive_ns.load(Ordering::Relaxed);
     }
 
-    pub(crate) fn count_submitted(&self) {
-        self.submitted.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn count_cancelled(&self) {
-        self.cancelled.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn start(&self, submitted: Instant) -> Clock {
-        let wall = Instant::now();
-        let delay = nanos(wall.saturating_duration_since(submitted));
-        self.started.fetch_add(1, Ordering::Relaxed);
-        self.queue_delay_ns.fetch_add(delay, Ordering::Relaxed);
-        self.queue_delay_ns_max.fetch_max(delay, Ordering::Relaxed);
-        Clock { wall, cpu: if self.measure_cpu { cpu_now() } else { None } }
-    }
-
-    pub(crate) fn finish(&self, clock: &Clock, panicked: bool) {
-        self.wall_ns.fetch_add(nanos(clock.wall.elapsed()), Ordering::Relaxed);
-        if let (Some(start), Some(end)) = (clock.cpu, clock.cpu.and_then(|_| cpu_now())) {
-            self.cpu_ns.fetch_add(nanos(end.saturating_sub(start)), Ordering::Relaxed);
-        }
-        if panicked {
-            self.panicked.fetch_add(1, Ordering::Relaxed);
-        }
-        self.completed.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn stats(&self, census: Census) -> Stats {
-        let completed = self.completed.load(Ordering::Relaxed);
-        let started = self.started.load(Ordering::Relaxed);
-        let nanos_of = |counter: &AtomicU64| Duration::from_nanos(counter.load(Ordering::Relaxed));
+    pub(crate) fn into_stats(self, census: Census, cancelled: u64, measure_cpu: bool) -> Stats {
+        let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let counts = &self.counts;
+        let delayed = count(&counts.delayed);
+        // The delay of the tasks that were stamped stands for all that started.
+        let scale = count(&counts.started) as f64 / delayed.max(1) as f64;
+        let delay_ns = count(&counts.delay_ns) as f64 * scale;
         Stats {
             queued: census.queued,
             submitters_waiting: census.in_line,
             workers: census.workers,
             workers_idle: census.free,
-            running: started.saturating_sub(completed),
-            submitted: self.submitted.load(Ordering::Relaxed),
-            completed,
-            panicked: self.panicked.load(Ordering::Relaxed),
-            cancelled: self.cancelled.load(Ordering::Relaxed),
-            queue_delay_total: nanos_of(&self.queue_delay_ns),
-            queue_delay_max: nanos_of(&self.queue_delay_ns_max),
-            wall_total: nanos_of(&self.wall_ns),
-            cpu_total: self.measure_cpu.then(|| nanos_of(&self.cpu_ns)),
+            running: self.running,
+            submitted: census.submitted,
+            completed: count(&counts.completed),
+            panicked: count(&counts.panicked),
+            cancelled,
+            queue_delay_total: Duration::from_nanos(delay_ns as u64),
+            queue_delay_max: Duration::from_nanos(count(&counts.delay_ns_max)),
+            wall_total: Duration::from_nanos(count(&counts.wall_ns)),
+            cpu_total: measure_cpu.then(|| Duration::from_nanos(count(&counts.cpu_ns))),
+            workers_total: Duration::from_nanos(self.alive_ns),
         }
     }
-}
-
-/// Saturates after 584 years.
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// The processor time of the calling thread (`CLOCK_THREAD_CPUTIME_ID`).
-fn cpu_now() -> Option<Duration> {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
 }

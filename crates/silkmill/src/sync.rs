@@ -4,12 +4,38 @@
 //! user runs, so a lock can only be poisoned by a bug of ours, and its data is whole even then.
 
 #[cfg(loom)]
+pub(crate) use loom::cell::UnsafeCell;
+#[cfg(loom)]
+pub(crate) use loom::hint::spin_loop;
+#[cfg(loom)]
 use loom::sync as imp;
+#[cfg(not(loom))]
+pub(crate) use std::hint::spin_loop;
 #[cfg(not(loom))]
 use std::sync as imp;
 use std::time::{Duration, Instant};
 
-pub(crate) use imp::MutexGuard;
+pub(crate) use imp::{MutexGuard, atomic};
+
+/// std's cell with loom's face, so that loom sees who reads and who writes.
+#[cfg(not(loom))]
+#[derive(Debug)]
+pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+#[cfg(not(loom))]
+impl<T> UnsafeCell<T> {
+    pub(crate) fn new(value: T) -> Self {
+        UnsafeCell(std::cell::UnsafeCell::new(value))
+    }
+
+    pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        f(self.0.get())
+    }
+
+    pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        f(self.0.get())
+    }
+}
 
 /// A mutex whose guard needs no `unwrap`.
 #[derive(Debug)]
@@ -26,6 +52,12 @@ impl<T> Mutex<T> {
 
     pub(crate) fn into_inner(self) -> T {
         self.0.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Mutex::new(T::default())
     }
 }
 
@@ -75,6 +107,10 @@ impl Deadline {
 
     pub(crate) fn after(timeout: Duration) -> Self {
         Deadline(Instant::now().checked_add(timeout))
+    }
+
+    pub(crate) fn at_instant(at: Instant) -> Self {
+        Deadline(Some(at))
     }
 
     /// How long is left; `None` for ever.

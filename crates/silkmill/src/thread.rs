@@ -7,7 +7,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,7 +14,8 @@ use std::time::{Duration, Instant};
 use crate::error::{SpawnError, TaskError};
 use crate::exit;
 use crate::sync::Deadline;
-use crate::task::{Host, Task};
+use crate::location;
+use crate::task::{Claim, Host, NewTask, TaskHandle};
 
 /// A running thread that will return a `T`.
 ///
@@ -30,7 +30,7 @@ use crate::task::{Host, Task};
 /// # Ok::<(), silkmill::TaskError>(())
 /// ```
 pub struct Thread<T> {
-    task: Arc<Task<T>>,
+    task: TaskHandle<T>,
     info: ThreadInfo,
 }
 
@@ -93,7 +93,7 @@ impl<T: Send + 'static> Thread<T> {
         self.join_until(Deadline::after(timeout))
     }
 
-    fn join_until(self, deadline: Deadline) -> Result<Result<T, TaskError>, Thread<T>> {
+    fn join_until(mut self, deadline: Deadline) -> Result<Result<T, TaskError>, Thread<T>> {
         if self.info.ident() == ident() {
             return Ok(Err(TaskError::joined_itself()));
         }
@@ -178,13 +178,13 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let task = Arc::new(Task::running());
-        let theirs = Arc::clone(&task);
+        location::note_panics();
+        let (theirs, task) = NewTask::new(f).into_owners();
+        // The value is dropped on the thread when nobody wants it, and the process waits for that too.
         let started = self.start(move || {
-            let result = catch_unwind(AssertUnwindSafe(f)).map_err(TaskError::panicked);
-            theirs.complete(result, &Leaving);
-            // The value is dropped here when nobody wants it, and the process waits for that too.
-            drop(theirs);
+            if let Some(claimed) = theirs.claim(Claim::ToRun) {
+                claimed.run(&Leaving);
+            }
         })?;
         Ok(Thread { task, info: started.info })
     }
@@ -307,13 +307,14 @@ pub fn active_count() -> usize {
     registry().values().filter(|living| living.alive).count()
 }
 
-/// Waits until no thread is left that is not a daemon. Does not wait when the calling thread is one of ours: another may
-/// be waiting for it.
+/// Whether this crate started the calling thread. Holds to the thread's very end, when the registry does not say so any
+/// more: the C library has dropped the thread's locals, its entry among them.
+pub(crate) fn is_ours() -> bool {
+    IS_OURS.get()
+}
+
+/// Waits until no thread is left that is not a daemon. Not to be called by a thread of ours: another may be waiting for it.
 pub(crate) fn join_non_daemons() {
-    // The registry does not say: the C library has dropped this thread's locals, its entry among them.
-    if IS_OURS.get() {
-        return;
-    }
     let mut registry = registry();
     while registry.values().any(|living| !living.info.is_daemon()) {
         registry = GONE.wait(registry).unwrap_or_else(PoisonError::into_inner);
@@ -416,13 +417,16 @@ impl Drop for Entry {
 struct Leaving;
 
 impl Host for Leaving {
-    fn ended(&self, _panicked: bool) {
+    fn ended(&self, _panicked: bool) {}
+
+    fn free(&self, _briefly: bool) {
         if let Some(living) = registry().get_mut(&ident()) {
             living.alive = false;
         }
     }
 
-    fn interlude(&self, f: &mut dyn FnMut()) {
-        f();
-    }
+    fn busy(&self) {}
+
+    /// std's panic hook has told of it, with the thread's name.
+    fn unread(&self, _error: &TaskError) {}
 }

@@ -44,7 +44,7 @@ pub struct Waited<'a, T> {
 /// assert!(waited.not_done.is_empty());
 /// # Ok::<(), silkmill::BuildError>(())
 /// ```
-pub fn wait<'a, T: Send + 'static>(
+pub fn wait<'a, T: Send>(
     futures: impl IntoIterator<Item = &'a Future<T>>,
     return_when: ReturnWhen,
     timeout: impl Into<Option<Duration>>,
@@ -103,7 +103,7 @@ pub fn wait<'a, T: Send + 'static>(
 /// assert_eq!(sum, 14);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn as_completed<T: Send + 'static>(
+pub fn as_completed<T: Send>(
     futures: impl IntoIterator<Item = Future<T>>,
 ) -> AsCompleted<T> {
     let mut all = AsCompleted::new();
@@ -125,7 +125,7 @@ pub struct AsCompleted<T> {
     tried: usize,
 }
 
-impl<T: Send + 'static> AsCompleted<T> {
+impl<T: Send> AsCompleted<T> {
     pub(crate) fn new() -> Self {
         let waiter = Arc::new(Waiter::new());
         AsCompleted { waiter, futures: Vec::new(), vacant: Vec::new(), tried: 0 }
@@ -165,7 +165,7 @@ impl<T: Send + 'static> AsCompleted<T> {
     }
 }
 
-impl<T: Send + 'static> Iterator for AsCompleted<T> {
+impl<T: Send> Iterator for AsCompleted<T> {
     type Item = Future<T>;
 
     fn next(&mut self) -> Option<Future<T>> {

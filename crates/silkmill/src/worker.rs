@@ -3,9 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use crate::crew::{Crew, Seat};
+use crate::cancel::CancelToken;
+use crate::crew::Crew;
 use crate::future::Future;
-use crate::task::{Claim, Run};
+use crate::job::OwnToken;
+use crate::seat::Seat;
+use crate::sleep::Parker;
+use crate::sync::Deadline;
+use crate::task::{Claim, TaskHandle};
 
 /// How many tasks a worker may be in the middle of, each waiting for the next, before it lets another worker run the
 /// next one. Each takes a piece of the worker's stack.
@@ -19,10 +24,18 @@ thread_local! {
 }
 
 /// Works for `crew` until there is nothing left to do and nothing more to come.
-pub(crate) fn work(crew: Arc<Crew>, seat: Arc<Seat>) {
-    POOL.set(Some((Arc::clone(&crew), Arc::clone(&seat))));
-    while let Some(task) = crew.queue.pop() {
-        crew.run_popped(&*task, &seat);
+pub(crate) fn work(crew: &Arc<Crew>, seat: &Arc<Seat>) {
+    POOL.set(Some((Arc::clone(crew), Arc::clone(seat))));
+    if crew.initialize() {
+        crew.queue.started();
+        let parker = Arc::new(Parker::new());
+        let idle_deadline = || Deadline::after(crew.idle_timeout());
+        while let Some(task) = crew.queue.pop(&parker, idle_deadline) {
+            let mut next = Some(task);
+            while let Some(task) = next {
+                next = crew.run_popped(task, seat);
+            }
+        }
     }
     // The next thing this thread drops may be the pool's last handle; it must not wait for itself.
     POOL.set(None);
@@ -33,29 +46,40 @@ pub(crate) fn is_of(crew: &Arc<Crew>) -> bool {
     with_pool(|own, _| Arc::ptr_eq(own, crew)).unwrap_or(false)
 }
 
+/// The token that the pool of the calling thread cancels, if it is a worker.
+pub(crate) fn pool_token() -> Option<CancelToken> {
+    with_pool(|own, _| own.token().clone())
+}
+
 fn with_pool<R>(f: impl FnOnce(&Arc<Crew>, &Arc<Seat>) -> R) -> Option<R> {
     POOL.try_with(|pool| pool.borrow().as_ref().map(|(crew, seat)| f(crew, seat))).ok().flatten()
 }
 
-/// Runs `task` here and now, if the calling thread works for `crew`, nobody has started the task, and the stack is not
+/// Runs the task here and now, if the calling thread works for `crew`, nobody has started the task, and the stack is not
 /// too deep. Whoever is about to wait for the task does well to try this first.
-pub(crate) fn runs_on_the_spot(crew: &Arc<Crew>, task: &dyn Run) -> bool {
+pub(crate) fn runs_on_the_spot<T: Send>(crew: &Arc<Crew>, task: &TaskHandle<T>) -> bool {
+    if !task.is_pending() {
+        return false;
+    }
     let own = with_pool(|own, seat| Arc::ptr_eq(own, crew).then(|| Arc::clone(seat))).flatten();
     let Some(seat) = own else { return false };
     // When no substitute may be had any more, depth is the lesser evil.
-    let deep = ON_THE_SPOT.get() >= ON_THE_SPOT_MAX && !crew.queue.substitutes_are_spent();
-    if deep || !task.claim(Claim::ToRun) {
+    if ON_THE_SPOT.get() >= ON_THE_SPOT_MAX && !crew.queue.substitutes_are_spent() {
         return false;
     }
+    let Some(claimed) = task.claim(Claim::ToRun) else { return false };
     ON_THE_SPOT.set(ON_THE_SPOT.get() + 1);
-    crew.run_on_the_spot(task, &seat);
+    // The task has a token of its own or the pool's, not that of the one which waits for it.
+    let outer = OwnToken::replace(None);
+    crew.run_on_the_spot(claimed, &seat);
+    drop(outer);
     ON_THE_SPOT.set(ON_THE_SPOT.get() - 1);
     true
 }
 
 /// Runs `wait`, which blocks until one of `futures` is done. If the calling thread works for the pool of one of them,
 /// the pool may start another worker meanwhile: else its workers could all end up waiting for what none is left to run.
-pub(crate) fn while_blocked_on<'a, T: Send + 'static, R>(
+pub(crate) fn while_blocked_on<'a, T: Send + 'a, R>(
     futures: impl IntoIterator<Item = &'a Future<T>>,
     wait: impl FnOnce() -> R,
 ) -> R {
@@ -64,7 +88,16 @@ pub(crate) fn while_blocked_on<'a, T: Send + 'static, R>(
     if !futures.into_iter().any(|future| Arc::ptr_eq(future.crew(), &own)) {
         return wait();
     }
-    own.block();
+    blocked(&own, wait)
+}
+
+/// Runs `wait`, which blocks until tasks of `crew` are done.
+pub(crate) fn while_blocked_in<R>(crew: &Arc<Crew>, wait: impl FnOnce() -> R) -> R {
+    if is_of(crew) { blocked(crew, wait) } else { wait() }
+}
+
+fn blocked<R>(own: &Arc<Crew>, wait: impl FnOnce() -> R) -> R {
+    own.start_workers(own.queue.block());
     let waited = wait();
     own.queue.unblock();
     waited

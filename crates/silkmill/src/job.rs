@@ -1,0 +1,82 @@
+//! What a task runs: a closure, or one that carries a token or its submitter's context.
+
+use std::cell::RefCell;
+use std::panic::resume_unwind;
+
+use crate::cancel::CancelToken;
+use crate::error::NotStarted;
+
+/// What a task runs to get its result.
+pub(crate) trait Job<T>: Send {
+    fn run(self) -> T;
+}
+
+impl<F: FnOnce() -> T + Send, T> Job<T> for F {
+    fn run(self) -> T {
+        self()
+    }
+}
+
+/// Calls the closure it is given with something of the submitter's in place.
+pub(crate) type Carrier = Box<dyn FnOnce(&mut dyn FnMut()) + Send>;
+
+/// A closure with what is to be around it. A type of its own so that a refused submitter gets the closure back.
+pub(crate) struct Wrapped<F> {
+    pub(crate) f: F,
+    pub(crate) token: Option<CancelToken>,
+    pub(crate) carrier: Option<Carrier>,
+}
+
+impl<F: FnOnce() -> T + Send, T> Job<T> for Wrapped<F> {
+    fn run(self) -> T {
+        let Wrapped { f, token, carrier } = self;
+        if let Some(token) = &token {
+            // Not a panic: the hook is not called, and the payload becomes the task's error.
+            if token.was_cancelled() {
+                resume_unwind(Box::new(NotStarted::Cancelled));
+            }
+            if token.is_overdue() {
+                resume_unwind(Box::new(NotStarted::TimedOut));
+            }
+        }
+        let _outer = OwnToken::replace(token);
+        let Some(carrier) = carrier else { return f() };
+        let mut f = Some(f);
+        let mut result = None;
+        carrier(&mut || {
+            if let Some(f) = f.take() {
+                result = Some(f());
+            }
+        });
+        result.expect("a context hook calls the closure that it is given")
+    }
+}
+
+thread_local! {
+    /// The token of the task that runs on this thread, if it has one of its own.
+    static OWN_TOKEN: RefCell<Option<CancelToken>> = const { RefCell::new(None) };
+}
+
+/// See [`CancelToken::current`].
+pub(crate) fn own_token() -> Option<CancelToken> {
+    OWN_TOKEN.try_with(|token| token.borrow().clone()).ok().flatten()
+}
+
+/// Sets the calling thread's token until it is dropped.
+pub(crate) struct OwnToken {
+    outer: Option<CancelToken>,
+}
+
+impl OwnToken {
+    pub(crate) fn replace(token: Option<CancelToken>) -> Self {
+        let outer = OWN_TOKEN.try_with(|own| own.replace(token)).ok().flatten();
+        OwnToken { outer }
+    }
+}
+
+impl Drop for OwnToken {
+    fn drop(&mut self) {
+        let outer = self.outer.take();
+        let _ = OWN_TOKEN.try_with(|own| own.replace(outer));
+    }
+}

@@ -1,0 +1,36 @@
+//! Where a panic happened.
+//!
+//! A caught panic does not say; only the panic hook is told. So the first thread or pool puts a hook in front of the one
+//! there is, which notes the place for the panicking thread and then calls that one. A program that sets its own hook
+//! later loses nothing but the location.
+
+use std::cell::RefCell;
+use std::sync::Once;
+
+thread_local! {
+    /// Of the last panic on this thread that nobody has asked for. Written by the hook, taken by whoever catches.
+    static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Puts the hook in place. Cheap to call again.
+pub(crate) fn note_panics() {
+    static ONCE: Once = Once::new();
+    // A panicking thread may not change the hook. The next thread or pool will.
+    if std::thread::panicking() {
+        return;
+    }
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let place = info.location().map(ToString::to_string);
+            // A panic while the thread's locals are dropped has nowhere to be noted.
+            let _ = LAST.try_with(|last| *last.borrow_mut() = place);
+            before(info);
+        }));
+    });
+}
+
+/// Where the calling thread has just panicked, as `file:line:column`.
+pub(crate) fn take() -> Option<String> {
+    LAST.try_with(|last| last.borrow_mut().take()).ok().flatten()
+}

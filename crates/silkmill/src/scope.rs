@@ -1,0 +1,140 @@
+//! Tasks that borrow from the one who submits them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::executor::ThreadPoolExecutor;
+use crate::future::Future;
+use crate::job::Wrapped;
+use crate::map::{Map, MapUnordered, Submit};
+use crate::queue::Patience;
+use crate::sync::Deadline;
+use crate::task::{Latch, scoped};
+use crate::worker;
+
+/// Submits tasks that may borrow what was there before the scope began; [`ThreadPoolExecutor::scope`] makes it.
+///
+/// A clone may be moved into a task, which can then submit further tasks of the scope.
+pub struct Scope<'scope, 'env: 'scope> {
+    pool: &'env ThreadPoolExecutor,
+    latch: Latch<'scope, 'env>,
+}
+
+impl ThreadPoolExecutor {
+    /// Runs `f` with a scope, whose tasks may borrow what outlives the call, and waits until all of them have ended.
+    ///
+    /// A task that panics harms no other; its future says so. If nobody reads that, it is reported like any other.
+    ///
+    /// ```
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+    /// let words = vec!["one".to_owned(), "three".to_owned()];
+    /// let mut lengths = [0; 2];
+    /// pool.scope(|scope| {
+    ///     for (word, length) in words.iter().zip(&mut lengths) {
+    ///         drop(scope.submit(move || *length = word.len()));
+    ///     }
+    /// });
+    /// assert_eq!(lengths, [3, 5]);
+    /// # Ok::<(), silkmill::BuildError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// When `f` does, once all tasks have ended.
+    pub fn scope<'env, F, R>(&'env self, f: F) -> R
+    where
+        F: for<'scope> FnOnce(&Scope<'scope, 'env>) -> R,
+    {
+        scoped(
+            |latch| f(&Scope { pool: self, latch }),
+            |left| {
+                if !left.is_none() {
+                    worker::while_blocked_in(&self.crew, || left.wait());
+                }
+            },
+        )
+    }
+}
+
+impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
+    /// Like [`ThreadPoolExecutor::submit`], for a task that may borrow. The scope does not end before the task.
+    pub fn submit<F, T>(&self, f: F) -> Future<T>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        let own = worker::is_of(&self.pool.crew);
+        let patience = if own { Patience::Unbounded } else { Patience::Until(Deadline::NEVER) };
+        let crew = &self.pool.crew;
+        match crew.carrier() {
+            None => crew.push_scoped(f, &self.latch, patience),
+            carrier => crew.push_scoped(Wrapped { f, token: None, carrier }, &self.latch, patience),
+        }
+    }
+
+    /// Like [`ThreadPoolExecutor::map`], for items and a function that may borrow.
+    ///
+    /// ```
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+    /// let words = ["one", "three"].map(str::to_owned);
+    /// let suffix = "s".to_owned();
+    /// let longest = pool.scope(|scope| {
+    ///     scope.map(&words, |word| word.len() + suffix.len()).map(Result::unwrap).max()
+    /// });
+    /// assert_eq!(longest, Some(6));
+    /// # Ok::<(), silkmill::BuildError>(())
+    /// ```
+    pub fn map<I, F, T>(&self, items: I, f: F) -> Map<'scope, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'scope,
+        F: Fn(I::Item) -> T + Send + Sync + 'scope,
+        T: Send + 'scope,
+    {
+        Map::over(self.submitter(f), items.into_iter(), self.pool.max_workers())
+    }
+
+    /// Like [`ThreadPoolExecutor::map_unordered`], for items and a function that may borrow.
+    pub fn map_unordered<I, F, T>(
+        &self,
+        items: I,
+        f: F,
+    ) -> MapUnordered<'scope, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'scope,
+        F: Fn(I::Item) -> T + Send + Sync + 'scope,
+        T: Send + 'scope,
+    {
+        MapUnordered::over(self.submitter(f), items.into_iter(), self.pool.max_workers())
+    }
+
+    fn submitter<A, F, T>(&self, f: F) -> Submit<'scope, A, T>
+    where
+        A: Send + 'scope,
+        F: Fn(A) -> T + Send + Sync + 'scope,
+        T: Send + 'scope,
+    {
+        let scope = self.clone();
+        let f = Arc::new(f);
+        Box::new(move |item| {
+            let f = Arc::clone(&f);
+            scope.submit(move || f(item))
+        })
+    }
+}
+
+impl Clone for Scope<'_, '_> {
+    fn clone(&self) -> Self {
+        Scope { pool: self.pool, latch: self.latch.clone() }
+    }
+}
+
+impl fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").field("pool", self.pool).finish()
+    }
+}

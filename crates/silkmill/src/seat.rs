@@ -1,0 +1,164 @@
+//! Where a worker sits: its name, what it counts, and how it measures time without looking at a clock for every task.
+//!
+//! Tasks that take microseconds must not be slowed by the clock. So a worker measures *stretches*: the time from when it
+//! becomes busy until it finds nothing to do, or until the system's timer has ticked, whatever comes first. The wall and
+//! processor times of all tasks are the sum of the stretches. For a task that takes longer than a tick (some
+//! milliseconds) a stretch is that task.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::clock::{Clock, coarse_tick, thread_cpu_now};
+
+/// What a worker counts. Written by that worker alone, read by whoever asks for statistics; it orders nothing, save that a
+/// task is counted before its result is published.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) started: AtomicU64,
+    pub(crate) completed: AtomicU64,
+    pub(crate) panicked: AtomicU64,
+    pub(crate) wall_ns: AtomicU64,
+    pub(crate) cpu_ns: AtomicU64,
+    /// How many tasks the queue delay stands for, and their sum.
+    pub(crate) delayed: AtomicU64,
+    pub(crate) delay_ns: AtomicU64,
+    pub(crate) delay_ns_max: AtomicU64,
+    /// How long the worker has existed; set when it leaves.
+    pub(crate) alive_ns: AtomicU64,
+}
+
+/// Adds to a number that nobody else writes.
+fn add(number: &AtomicU64, more: u64) {
+    number.store(number.load(Ordering::Relaxed).saturating_add(more), Ordering::Relaxed);
+}
+
+impl Counts {
+    /// Adds another's counts. The caller sees to it that nobody else writes these.
+    pub(crate) fn add(&self, other: &Counts) {
+        let pairs = [
+            (&self.started, &other.started),
+            (&self.completed, &other.completed),
+            (&self.panicked, &other.panicked),
+            (&self.wall_ns, &other.wall_ns),
+            (&self.cpu_ns, &other.cpu_ns),
+            (&self.delayed, &other.delayed),
+            (&self.delay_ns, &other.delay_ns),
+            (&self.alive_ns, &other.alive_ns),
+        ];
+        for (sum, more) in pairs {
+            add(sum, more.load(Ordering::Relaxed));
+        }
+        self.delay_ns_max.fetch_max(other.delay_ns_max.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+pub(crate) struct Seat {
+    pub(crate) name: String,
+    pub(crate) counts: Counts,
+    /// When the worker came, by the executor's clock.
+    pub(crate) since: u64,
+    /// When the stretch began; 0 while the worker has nothing to do. As good as when its task began. The rest of the
+    /// fields are the worker's own.
+    stretch_since: AtomicU64,
+    stretch_cpu_since: AtomicU64,
+    stretch_tick: AtomicU64,
+    stretch_tasks: AtomicU64,
+}
+
+/// What a stretch says of the tasks: how many there were, and how long they took together.
+pub(crate) struct Stretch {
+    pub(crate) tasks: u64,
+    pub(crate) wall_ns: u64,
+}
+
+impl Seat {
+    pub(crate) fn new(name: String, since: u64) -> Self {
+        Seat {
+            name,
+            counts: Counts::default(),
+            since,
+            stretch_since: AtomicU64::new(0),
+            stretch_cpu_since: AtomicU64::new(0),
+            stretch_tick: AtomicU64::new(0),
+            stretch_tasks: AtomicU64::new(0),
+        }
+    }
+
+    /// Since when the worker has been at what it is doing; `None` when that is nothing.
+    pub(crate) fn busy_since(&self) -> Option<u64> {
+        let since = self.stretch_since.load(Ordering::Relaxed);
+        (since > 0).then_some(since)
+    }
+
+    /// How many tasks the worker is in the middle of.
+    pub(crate) fn running(&self) -> u64 {
+        let started = self.counts.started.load(Ordering::Relaxed);
+        started.saturating_sub(self.counts.completed.load(Ordering::Relaxed))
+    }
+
+    /// A task begins that was queued at `queued_at` (0: nobody knows) and stands for `weight` tasks in that respect.
+    /// Returns the stretch that ends here, if one does.
+    pub(crate) fn begin(
+        &self,
+        clock: &Clock,
+        measure_cpu: bool,
+        queued_at: u64,
+        weight: u64,
+    ) -> Option<Stretch> {
+        add(&self.counts.started, 1);
+        add(&self.stretch_tasks, 1);
+        let tick = coarse_tick();
+        let same = tick == self.stretch_tick.load(Ordering::Relaxed);
+        if same && queued_at == 0 && self.busy_since().is_some() {
+            return None;
+        }
+        self.stretch_tick.store(tick, Ordering::Relaxed);
+        let now = clock.now();
+        if queued_at > 0 {
+            let delay = now.saturating_sub(queued_at);
+            add(&self.counts.delayed, weight);
+            add(&self.counts.delay_ns, delay.saturating_mul(weight));
+            self.counts.delay_ns_max.fetch_max(delay, Ordering::Relaxed);
+        }
+        let stretch = self.close(now, measure_cpu);
+        self.open(now, measure_cpu);
+        stretch
+    }
+
+    /// A task has ended.
+    pub(crate) fn end(&self, panicked: bool) {
+        add(&self.counts.panicked, u64::from(panicked));
+        add(&self.counts.completed, 1);
+    }
+
+    /// The worker has nothing to do, for now.
+    pub(crate) fn rest(&self, clock: &Clock, measure_cpu: bool) -> Option<Stretch> {
+        self.close(clock.now(), measure_cpu)
+    }
+
+    /// The worker has something to do that is no task of its own.
+    pub(crate) fn resume(&self, clock: &Clock, measure_cpu: bool) {
+        if self.busy_since().is_none() {
+            self.open(clock.now(), measure_cpu);
+        }
+    }
+
+    fn open(&self, now: u64, measure_cpu: bool) {
+        self.stretch_since.store(now, Ordering::Relaxed);
+        if measure_cpu {
+            self.stretch_cpu_since.store(thread_cpu_now().unwrap_or(0), Ordering::Relaxed);
+        }
+    }
+
+    fn close(&self, now: u64, measure_cpu: bool) -> Option<Stretch> {
+        let since = self.busy_since()?;
+        self.stretch_since.store(0, Ordering::Relaxed);
+        let wall_ns = now.saturating_sub(since);
+        add(&self.counts.wall_ns, wall_ns);
+        if measure_cpu && let Some(cpu_now) = thread_cpu_now() {
+            let cpu_since = self.stretch_cpu_since.load(Ordering::Relaxed);
+            add(&self.counts.cpu_ns, cpu_now.saturating_sub(cpu_since));
+        }
+        let tasks = self.stretch_tasks.swap(0, Ordering::Relaxed);
+        Some(Stretch { tasks, wall_ns })
+    }
+}

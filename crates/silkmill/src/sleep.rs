@@ -1,0 +1,326 @@
+//! Who sleeps, who is woken, and why: the one wake protocol.
+//!
+//! A worker that exists is in one of five states:
+//!
+//! * *starting*: its thread was asked for and has not looked for work yet; an initializer may be running on it;
+//! * *searching*: awake, and about to look whether a task is queued. Nothing of the user's runs on it before it has;
+//! * *busy*: it has a task;
+//! * *blocked*: busy, and waiting for a task of its own pool;
+//! * *asleep*: parked, in a stack, so that the one that slept last is called first and the coldest can time out.
+//!
+//! The first two and the last are called *free*. [`Roll`] counts them; it is plain data under the queue's lock, so that every
+//! change below is atomic together with the change of the queue that caused it. It wakes and starts nobody itself: it
+//! returns [`Orders`], which are carried out once the lock is let go.
+//!
+//! # The rules
+//!
+//! **1. No task waits while a worker sleeps.** Whenever the lock is let go,
+//!
+//! > a task is queued and a worker is asleep ⟹ a worker is searching.
+//!
+//! A push with nobody searching calls a sleeper, which counts as searching from that moment on. A searching worker ends
+//! its search in one of two ways. It takes a task: then, if more are queued and nobody else is searching, it calls the next
+//! sleeper. Or it goes to sleep or leaves, for which nothing may be queued. (One that leaves as surplus calls, too.) So
+//! one call is under way at a time, however fast tasks come, and none is owed: calls do not storm. A searching worker
+//! runs no code of the user's, so it comes soon, whatever the tasks do.
+//!
+//! **2. No task waits while a worker may be started.** Whenever the lock is let go and the orders are carried out,
+//!
+//! > more tasks are queued than workers are free ⟹ as many workers exist as are allowed.
+//!
+//! A push that finds fewer free workers than queued tasks starts one. Taking a task takes one of each. A free worker
+//! becomes busy otherwise (see [`Roll::busy_again`]), or is blocked, only together with the same check; and one that is asleep
+//! leaves only when nothing is queued. A start that the system refuses takes the worker off the roll; if it was the
+//! last, what is queued ends with that error, and if not, the next push tries again.
+//!
+//! **3. A worker is free before its result is seen.** It says so before it publishes (or takes its next task in the same
+//! breath), so whoever reads a result and submits again meets a free worker instead of growing the pool.
+//!
+//! **4. A worker that waits for its own pool does not count.** Another may be started in its place, up to
+//! [`SUBSTITUTES_MAX`]; when it goes on there is one too many, and one that would search next leaves.
+//!
+//! **5. Nobody sleeps through the end.** Closing the queue calls every sleeper; a searching worker that finds the queue
+//! closed and empty leaves.
+//!
+//! # Spinning
+//!
+//! Waking a thread costs microseconds, so a searching worker may look again for a while before it sleeps: one at a time, for
+//! [`SPINS_MAX`] looks, and only while that pays (see [`Spinning`]). It counts as searching, so rule 1 holds; and since
+//! pushes call nobody while somebody searches, a spinner saves both sides the system call.
+
+use std::sync::Arc;
+
+use crate::spin;
+use crate::sync::{Condvar, Deadline, Mutex};
+
+/// How many workers may be started in the place of blocked ones. Past that, workers wait without being replaced: what
+/// they wait for runs already, on a worker that is not blocked.
+pub(crate) const SUBSTITUTES_MAX: usize = 64;
+
+/// How often a spinner looks; a few microseconds in all.
+#[cfg(not(loom))]
+pub(crate) const SPINS_MAX: u32 = 150;
+#[cfg(loom)]
+pub(crate) const SPINS_MAX: u32 = 0;
+
+/// Where one thread sleeps until it is called.
+pub(crate) struct Parker {
+    state: Mutex<Parked>,
+    call: Condvar,
+}
+
+#[derive(Default)]
+struct Parked {
+    sleeps: bool,
+    called: bool,
+}
+
+impl Parker {
+    pub(crate) fn new() -> Self {
+        Parker { state: Mutex::new(Parked::default()), call: Condvar::new() }
+    }
+
+    /// Sleeps until called; false when the deadline came first. A call that came before is answered at once.
+    pub(crate) fn park_until(&self, deadline: Deadline) -> bool {
+        let mut state = self.state.lock();
+        while !state.called && !deadline.has_passed() {
+            state.sleeps = true;
+            state = self.call.wait_until(state, deadline);
+            state.sleeps = false;
+        }
+        std::mem::take(&mut state.called)
+    }
+
+    pub(crate) fn call(&self) {
+        let mut state = self.state.lock();
+        state.called = true;
+        let sleeps = state.sleeps;
+        drop(state);
+        if sleeps {
+            self.call.notify_one();
+        }
+    }
+}
+
+/// What is to be done once the lock is let go.
+#[must_use = "an order that is not carried out strands a task"]
+#[derive(Default)]
+pub(crate) struct Orders {
+    /// Whom to wake.
+    pub(crate) call: Option<Arc<Parker>>,
+    /// How many workers to start. They are on the roll already.
+    pub(crate) start: usize,
+}
+
+/// Who exists, and what they are doing.
+pub(crate) struct Roll {
+    workers_max: usize,
+    workers: usize,
+    starting: usize,
+    searching: usize,
+    blocked: usize,
+    asleep: Vec<Arc<Parker>>,
+    spinning: Spinning,
+}
+
+impl Roll {
+    pub(crate) fn new(workers_max: usize) -> Self {
+        Roll {
+            workers_max,
+            workers: 0,
+            starting: 0,
+            searching: 0,
+            blocked: 0,
+            asleep: Vec::new(),
+            spinning: Spinning::default(),
+        }
+    }
+
+    pub(crate) fn workers(&self) -> usize {
+        self.workers
+    }
+
+    pub(crate) fn workers_max(&self) -> usize {
+        self.workers_max
+    }
+
+    pub(crate) fn blocked(&self) -> usize {
+        self.blocked
+    }
+
+    pub(crate) fn free(&self) -> usize {
+        self.starting + self.searching + self.asleep.len()
+    }
+
+    /// How many workers there may be, substitutes included.
+    fn allowed(&self) -> usize {
+        self.workers_max.saturating_add(self.blocked.min(SUBSTITUTES_MAX))
+    }
+
+    pub(crate) fn is_surplus(&self) -> bool {
+        self.workers > self.allowed()
+    }
+
+    /// Keeps rule 1.
+    fn call(&mut self, queued: usize) -> Orders {
+        if queued == 0 || self.searching > 0 {
+            return Orders::default();
+        }
+        let call = self.asleep.pop();
+        self.searching += usize::from(call.is_some());
+        Orders { call, start: 0 }
+    }
+
+    /// Keeps rules 1 and 2.
+    pub(crate) fn call_or_start(&mut self, queued: usize) -> Orders {
+        let mut orders = self.call(queued);
+        while queued > self.free() && self.workers < self.allowed() {
+            self.workers += 1;
+            self.starting += 1;
+            orders.start += 1;
+        }
+        orders
+    }
+
+    /// A worker that was to be started looks for work now.
+    pub(crate) fn started(&mut self) {
+        self.starting -= 1;
+        self.searching += 1;
+    }
+
+    /// A worker could not be started, or not be initialized.
+    pub(crate) fn not_started(&mut self) {
+        self.starting -= 1;
+        self.workers -= 1;
+    }
+
+    /// A searching worker took a task, after which `queued` are left.
+    pub(crate) fn took(&mut self, queued: usize) -> Orders {
+        self.searching -= 1;
+        self.call(queued)
+    }
+
+    /// A busy worker took its next task, after which `queued` are left.
+    pub(crate) fn took_next(&mut self, queued: usize) -> Orders {
+        self.call(queued)
+    }
+
+    /// A busy worker has ended its task.
+    pub(crate) fn search(&mut self) {
+        self.searching += 1;
+    }
+
+    /// A searching worker has something else to do first.
+    pub(crate) fn busy_again(&mut self, queued: usize) -> Orders {
+        self.searching -= 1;
+        self.call_or_start(queued)
+    }
+
+    /// A searching worker leaves.
+    pub(crate) fn left(&mut self, queued: usize) -> Orders {
+        self.searching -= 1;
+        self.workers -= 1;
+        self.call(queued)
+    }
+
+    /// A searching worker, which has found nothing, is about to park.
+    pub(crate) fn sleep(&mut self, parker: &Arc<Parker>) {
+        self.searching -= 1;
+        self.asleep.push(Arc::clone(parker));
+    }
+
+    /// A worker has slept long enough. Whether it may leave, and has left; if not it is searching, or was called just now.
+    pub(crate) fn timed_out(&mut self, parker: &Arc<Parker>, queued: usize) -> TimedOut {
+        let Some(place) = self.asleep.iter().position(|other| Arc::ptr_eq(other, parker)) else {
+            return TimedOut::Called;
+        };
+        self.asleep.remove(place);
+        if queued > 0 {
+            self.searching += 1;
+            return TimedOut::Searching;
+        }
+        self.workers -= 1;
+        TimedOut::Left
+    }
+
+    pub(crate) fn block(&mut self, queued: usize) -> Orders {
+        self.blocked += 1;
+        self.call_or_start(queued)
+    }
+
+    /// If there is one too many now, one that sleeps is called, to leave.
+    pub(crate) fn unblock(&mut self) -> Orders {
+        self.blocked -= 1;
+        let mut orders = Orders::default();
+        if self.is_surplus() && !self.asleep.is_empty() {
+            self.searching += 1;
+            orders.call = Some(self.asleep.remove(0));
+        }
+        orders
+    }
+
+    /// Sets how many workers there may be. Returns who must be called because they are too many now.
+    pub(crate) fn resize(&mut self, workers_max: usize, queued: usize) -> (Orders, Vec<Arc<Parker>>) {
+        self.workers_max = workers_max;
+        let orders = self.call_or_start(queued);
+        let surplus = self.workers.saturating_sub(self.allowed()).min(self.asleep.len());
+        self.searching += surplus;
+        (orders, self.asleep.drain(..surplus).collect())
+    }
+
+    /// Everyone who sleeps, to be called because of the end.
+    pub(crate) fn call_all(&mut self) -> Vec<Arc<Parker>> {
+        self.searching += self.asleep.len();
+        std::mem::take(&mut self.asleep)
+    }
+
+    pub(crate) fn spinning(&mut self) -> &mut Spinning {
+        &mut self.spinning
+    }
+}
+
+/// What became of a worker whose sleep has timed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TimedOut {
+    /// It was called in the same moment, and the call is on its way.
+    Called,
+    /// A task is queued: it looks for it.
+    Searching,
+    Left,
+}
+
+/// Whether it pays to spin. A success buys [`CREDIT_MAX`] more tries, a failure costs one, and without credit only one sleep
+/// in [`PROBE_EVERY`] is preceded by a try. So tasks that come in a row are picked up without a system call, and a pool
+/// that gets one task a millisecond spends next to nothing on spinning.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spinning {
+    somebody_spins: bool,
+    credit: u32,
+    declined: u32,
+}
+
+const CREDIT_MAX: u32 = 4;
+const PROBE_EVERY: u32 = 32;
+
+impl Spinning {
+    /// Whether the caller may spin. It must [`end`](Spinning::end) what it has begun.
+    pub(crate) fn begin(&mut self) -> bool {
+        if SPINS_MAX == 0 || self.somebody_spins || !spin::is_of_use() {
+            return false;
+        }
+        if self.credit == 0 {
+            self.declined += 1;
+            if self.declined < PROBE_EVERY {
+                return false;
+            }
+            self.declined = 0;
+        }
+        self.somebody_spins = true;
+        true
+    }
+
+    pub(crate) fn end(&mut self, found: bool) {
+        self.somebody_spins = false;
+        self.credit = if found { CREDIT_MAX } else { self.credit.saturating_sub(1) };
+    }
+}
