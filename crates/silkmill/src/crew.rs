@@ -16,7 +16,7 @@ use crate::exit;
 use crate::future::Future;
 use crate::job::{Carrier, Job};
 use crate::queue::{Patience, Priority, Queue, Refused};
-use crate::seat::{Counts, Seat, Stretch};
+use crate::seat::{Counts, Seat};
 use crate::spin::AdaptiveSpin;
 use crate::stats::{Stats, Totals};
 use crate::sync::{Deadline, Mutex};
@@ -24,15 +24,6 @@ use crate::task::{Anyone, Claim, Claimed, Host, Latch, NewTask, QueuedTask, Task
 use crate::thread::Builder;
 use crate::unwind::caught;
 use crate::worker;
-
-/// Tasks shorter than this are not all stamped with the time they were queued at...
-const SHORT_NS: u64 = 10_000;
-
-/// ...but every 16th is, and stands for the rest.
-const STAMP_MASK: u64 = 15;
-
-/// Fewer tasks than this say nothing of how long tasks take.
-const STRETCH_TASKS_MIN: u64 = 16;
 
 /// What the executor, its workers and its futures share.
 pub(crate) struct Crew {
@@ -42,8 +33,6 @@ pub(crate) struct Crew {
     clock: Clock,
     described: Described,
     measure_cpu: bool,
-    /// What [`Queue::set_stamp_mask`] was last told. Written by any worker, and a stale look costs precision only.
-    stamp_mask: AtomicU64,
     cancelled: AtomicU64,
     /// The living workers, and what those that left had counted. Written when one starts or ends.
     seats: Mutex<Seats>,
@@ -84,7 +73,6 @@ impl Crew {
             spin: AdaptiveSpin::new(),
             clock: Clock::new(),
             measure_cpu: described.measure_cpu && thread_cpu_now().is_some(),
-            stamp_mask: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
             seats: Mutex::new(Seats { living: Vec::new(), departed: Counts::default() }),
             handles: Mutex::new(Vec::new()),
@@ -272,13 +260,17 @@ impl Crew {
 
     /// Runs a task that the calling worker has taken out of the queue. Returns the next one, if it was taken in the same
     /// breath.
-    pub(crate) fn run_popped(self: &Arc<Self>, task: QueuedTask, seat: &Seat) -> Option<QueuedTask> {
+    pub(crate) fn run_popped(
+        self: &Arc<Self>,
+        task: QueuedTask,
+        seat: &Seat,
+    ) -> Option<QueuedTask> {
         let Some(claimed) = task.claim(Claim::ToRun) else {
             self.queue.count_husk_gone();
             return self.queue.finish(true);
         };
         let working = Working { crew: self, seat, next: Cell::new(None) };
-        working.begin(&claimed);
+        self.begin(&claimed, seat);
         claimed.run(&working);
         working.next.take()
     }
@@ -292,22 +284,7 @@ impl Crew {
     }
 
     fn begin(&self, task: &Claimed<'_>, seat: &Seat) {
-        let weight = self.stamp_mask.load(Ordering::Relaxed) + 1;
-        let stretch = seat.begin(&self.clock, self.measure_cpu, task.queued_at(), weight);
-        self.learn(stretch);
-    }
-
-    /// Chooses how many tasks are stamped from how long they take.
-    fn learn(&self, stretch: Option<Stretch>) {
-        let Some(stretch) = stretch.filter(|stretch| stretch.tasks > 0) else { return };
-        let long = stretch.wall_ns / stretch.tasks >= SHORT_NS;
-        if !long && stretch.tasks < STRETCH_TASKS_MIN {
-            return;
-        }
-        let mask = if long { 0 } else { STAMP_MASK };
-        if self.stamp_mask.swap(mask, Ordering::Relaxed) != mask {
-            self.queue.set_stamp_mask(mask);
-        }
+        seat.begin(&self.clock, self.measure_cpu, task.queued_at());
     }
 
     /// Ends a task that was taken out of the queue with `error`, unless it is a husk.
@@ -400,12 +377,6 @@ struct Working<'a> {
     next: Cell<Option<QueuedTask>>,
 }
 
-impl Working<'_> {
-    fn begin(&self, task: &Claimed<'_>) {
-        self.crew.begin(task, self.seat);
-    }
-}
-
 impl Host for Working<'_> {
     fn ended(&self, panicked: bool) {
         self.seat.end(panicked);
@@ -414,7 +385,7 @@ impl Host for Working<'_> {
     fn free(&self, briefly: bool) {
         let next = self.crew.queue.finish(briefly);
         if next.is_none() {
-            self.crew.learn(self.seat.rest(&self.crew.clock, self.crew.measure_cpu));
+            self.seat.rest(&self.crew.clock, self.crew.measure_cpu);
         }
         self.next.set(next);
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::builder::ThreadPoolExecutorBuilder;
-use crate::crew::Crew;
 use crate::cancel::CancelToken;
+use crate::crew::Crew;
 use crate::error::TrySubmitError;
 use crate::future::Future;
 use crate::job::Wrapped;

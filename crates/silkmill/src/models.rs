@@ -1,8 +1,10 @@
-//! Models of the queue and of a task, checked by loom in every interleaving (`cargo xtask test` runs them).
+//! Models of the queue with its wake protocol, and of a task, checked by loom in every interleaving (`cargo xtask test`
+//! runs them).
 //!
 //! One model for each change of state that two threads can race for. A worker is modelled by what `worker::work` does
 //! with the queue, without its thread-locals and clocks. Each model says what it would catch.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -10,9 +12,10 @@ use loom::sync::{Condvar, Mutex};
 use loom::thread::{JoinHandle, spawn};
 
 use crate::error::TaskError;
-use crate::queue::{Patience, Pushed, Queue};
+use crate::queue::{Patience, Priority, Queue, Refused};
+use crate::sleep::Parker;
 use crate::sync::Deadline;
-use crate::task::{Anyone, Claim, Host, Run, Task};
+use crate::task::{Anyone, Claim, Host, NewTask, QueuedTask, TaskHandle};
 use crate::wait::Waiter;
 
 type Counted = Arc<AtomicUsize>;
@@ -21,47 +24,102 @@ fn counter() -> Counted {
     Arc::new(AtomicUsize::new(0))
 }
 
-fn task(runs: &Counted) -> Arc<Task<()>> {
+fn task(runs: &Counted) -> (QueuedTask, TaskHandle<()>) {
     let runs = Arc::clone(runs);
-    Arc::new(Task::new(Box::new(move || {
+    let job = move || {
         runs.fetch_add(1, Ordering::SeqCst);
-    })))
+    };
+    NewTask::new(job).into_owners()
 }
 
-/// What a worker does: see `worker::work`.
-fn work(queue: &Queue) {
-    while let Some(task) = queue.pop() {
-        task.run_claimed(&Worker(queue));
+/// What a worker that was ordered does: see `worker::work`.
+fn work(queue: &Arc<Queue>) {
+    work_until(queue, || Deadline::NEVER);
+}
+
+fn work_until(queue: &Arc<Queue>, idle_deadline: impl Fn() -> Deadline) {
+    queue.started();
+    let parker = Arc::new(Parker::new());
+    while let Some(task) = queue.pop(&parker, &idle_deadline) {
+        let mut next = Some(task);
+        while let Some(task) = next {
+            next = run(queue, task);
+        }
     }
 }
 
-struct Worker<'a>(&'a Queue);
+fn run(queue: &Arc<Queue>, task: QueuedTask) -> Option<QueuedTask> {
+    let Some(claimed) = task.claim(Claim::ToRun) else {
+        queue.count_husk_gone();
+        return queue.finish(true);
+    };
+    let worker = Worker { queue, next: Cell::new(None) };
+    claimed.run(&worker);
+    worker.next.take()
+}
+
+struct Worker<'a> {
+    queue: &'a Arc<Queue>,
+    next: Cell<Option<QueuedTask>>,
+}
 
 impl Host for Worker<'_> {
-    fn ended(&self, _panicked: bool) {
-        self.0.mark_free();
+    fn ended(&self, _panicked: bool) {}
+
+    fn free(&self, briefly: bool) {
+        self.next.set(self.queue.finish(briefly));
     }
 
-    fn interlude(&self, f: &mut dyn FnMut()) {
-        f();
+    fn busy(&self) {
+        let start = match self.next.take() {
+            None => self.queue.busy_again(),
+            Some(next) => {
+                self.queue.put_back(next).unwrap_or_else(|_| unreachable!("nobody cancels"))
+            }
+        };
+        drop(start_workers(self.queue, start));
     }
+
+    fn unread(&self, _error: &TaskError) {}
 }
 
-/// Pushes `task` and starts a worker when the queue asks for one, as `Crew::push` does.
-fn submit(queue: &Arc<Queue>, task: &Arc<Task<()>>) -> Option<JoinHandle<()>> {
-    let task: Arc<dyn Run> = Arc::clone(task) as _;
-    match queue.push(Patience::Until(Deadline::NEVER), || task) {
-        Ok(Pushed::StartWorker) => {
+fn push(queue: &Queue, task: QueuedTask, patience: Patience) -> Result<usize, Refused> {
+    queue.push(Priority::Normal, patience, || 0, || task)
+}
+
+/// Pushes `task` and starts the workers that the queue orders, as `Crew::push` does.
+fn submit(queue: &Arc<Queue>, task: QueuedTask) -> Vec<JoinHandle<()>> {
+    let start = push(queue, task, Patience::Until(Deadline::NEVER)).unwrap_or(0);
+    start_workers(queue, start)
+}
+
+fn start_workers(queue: &Arc<Queue>, count: usize) -> Vec<JoinHandle<()>> {
+    (0..count)
+        .map(|_| {
             let queue = Arc::clone(queue);
-            Some(spawn(move || work(&queue)))
-        }
-        _ => None,
-    }
+            spawn(move || work(&queue))
+        })
+        .collect()
+}
+
+fn end(queue: &Queue, workers: Vec<JoinHandle<()>>) {
+    queue.close();
+    queue.wait_for_workers(Deadline::NEVER);
+    workers.into_iter().for_each(|worker| worker.join().unwrap());
 }
 
 fn model(f: impl Fn() + Send + Sync + 'static) {
+    check(3, f);
+}
+
+/// For models that would take minutes with one preemption more.
+fn big_model(f: impl Fn() + Send + Sync + 'static) {
+    check(2, f);
+}
+
+fn check(preemptions: usize, f: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(preemptions);
     builder.check(f);
 }
 
@@ -71,15 +129,14 @@ fn two_pushes_and_a_worker_strand_no_task() {
     model(|| {
         let queue = Arc::new(Queue::new(None, 1));
         let runs = counter();
-        let (first, second) = (task(&runs), task(&runs));
-        let worker = submit(&queue, &first);
-        assert!(submit(&queue, &second).is_none(), "one worker is allowed");
+        let ((first, first_done), (second, second_done)) = (task(&runs), task(&runs));
+        let worker = submit(&queue, first);
+        assert!(submit(&queue, second).is_empty(), "one worker is allowed");
 
-        first.wait_until(Deadline::NEVER);
-        second.wait_until(Deadline::NEVER);
+        first_done.wait_until(Deadline::NEVER);
+        second_done.wait_until(Deadline::NEVER);
 
-        queue.close();
-        worker.into_iter().for_each(|worker| worker.join().unwrap());
+        end(&queue, worker);
         assert_eq!(runs.load(Ordering::SeqCst), 2);
     });
 }
@@ -87,30 +144,30 @@ fn two_pushes_and_a_worker_strand_no_task() {
 /// Catches a call that is not passed on: two workers sleep, and two tasks need them both.
 #[test]
 fn two_sleeping_workers_are_both_called() {
-    model(|| {
+    big_model(|| {
         let queue = Arc::new(Queue::new(None, 2));
         let met = Arc::new((Mutex::new(0), Condvar::new()));
         // Ends when `guests` have come.
         let meet = |guests| {
             let met = Arc::clone(&met);
-            Arc::new(Task::new(Box::new(move || {
+            let job = move || {
                 let mut here = met.0.lock().unwrap();
                 *here += 1;
                 met.1.notify_all();
                 while *here < guests {
                     here = met.1.wait(here).unwrap();
                 }
-            })))
+            };
+            NewTask::new(job).into_owners()
         };
         let mut workers = Vec::new();
         for guests in [2, 4] {
-            let tasks = [meet(guests), meet(guests)];
-            workers.extend(tasks.iter().flat_map(|task| submit(&queue, task)));
-            tasks.iter().for_each(|task| assert!(task.wait_until(Deadline::NEVER)));
+            let (tasks, done): (Vec<_>, Vec<_>) = [meet(guests), meet(guests)].into_iter().unzip();
+            workers.extend(tasks.into_iter().flat_map(|task| submit(&queue, task)));
+            done.iter().for_each(|task| assert!(task.wait_until(Deadline::NEVER)));
         }
 
-        queue.close();
-        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        end(&queue, workers);
     });
 }
 
@@ -120,15 +177,14 @@ fn who_has_seen_a_result_meets_a_free_worker() {
     model(|| {
         let queue = Arc::new(Queue::new(None, 2));
         let runs = counter();
-        let (first, second) = (task(&runs), task(&runs));
-        let worker = submit(&queue, &first);
-        first.wait_until(Deadline::NEVER);
+        let ((first, first_done), (second, second_done)) = (task(&runs), task(&runs));
+        let worker = submit(&queue, first);
+        first_done.wait_until(Deadline::NEVER);
 
-        assert!(submit(&queue, &second).is_none(), "the worker is free");
+        assert!(submit(&queue, second).is_empty(), "the worker is free");
 
-        second.wait_until(Deadline::NEVER);
-        queue.close();
-        worker.into_iter().for_each(|worker| worker.join().unwrap());
+        second_done.wait_until(Deadline::NEVER);
+        end(&queue, worker);
     });
 }
 
@@ -138,22 +194,21 @@ fn a_push_that_races_a_close_is_refused_or_run() {
     model(|| {
         let queue = Arc::new(Queue::new(None, 1));
         let runs = counter();
-        let theirs = (Arc::clone(&queue), task(&runs));
+        let (queued, done) = task(&runs);
+        let theirs = Arc::clone(&queue);
         let submitter = spawn(move || {
-            let (queue, task) = theirs;
-            let pushed: Arc<dyn Run> = Arc::clone(&task) as _;
-            let pushed = queue.push(Patience::Until(Deadline::NEVER), || pushed);
-            if pushed == Ok(Pushed::StartWorker) {
-                work(&queue);
+            let pushed = push(&theirs, queued, Patience::Until(Deadline::NEVER));
+            if pushed == Ok(1) {
+                work(&theirs);
             }
-            (pushed.is_ok(), task.is_done())
+            (pushed.is_ok(), done.is_done() && !done.is_cancelled())
         });
 
         queue.close();
         queue.wait_for_workers(Deadline::NEVER);
 
-        let (taken, done) = submitter.join().unwrap();
-        assert_eq!(taken, done);
+        let (taken, ran) = submitter.join().unwrap();
+        assert_eq!(taken, ran);
         assert_eq!(runs.load(Ordering::SeqCst), usize::from(taken));
     });
 }
@@ -164,15 +219,35 @@ fn a_submitter_that_waits_for_room_gets_it() {
     model(|| {
         let queue = Arc::new(Queue::new(Some(1), 1));
         let runs = counter();
-        let tasks = [task(&runs), task(&runs), task(&runs)];
-        let worker = submit(&queue, &tasks[0]);
-        for task in &tasks[1..] {
-            assert!(submit(&queue, task).is_none());
+        let [first, second, third] = [(); 3].map(|()| task(&runs).0);
+        let worker = submit(&queue, first);
+        for task in [second, third] {
+            assert!(submit(&queue, task).is_empty());
         }
 
-        queue.close();
-        worker.into_iter().for_each(|worker| worker.join().unwrap());
+        end(&queue, worker);
 
+        assert_eq!(runs.load(Ordering::SeqCst), 3);
+    });
+}
+
+/// Catches a second submitter in line that nobody tells, and one that a shutdown leaves in line.
+#[test]
+fn submitters_in_line_are_served_or_refused() {
+    big_model(|| {
+        let queue = Arc::new(Queue::new(Some(1), 1));
+        let runs = counter();
+        let worker = submit(&queue, task(&runs).0);
+        let submitters = [(); 2].map(|()| {
+            let queue = Arc::clone(&queue);
+            let (queued, _done) = task(&runs);
+            spawn(move || push(&queue, queued, Patience::Until(Deadline::NEVER)).is_ok())
+        });
+
+        let taken = submitters.map(|submitter| usize::from(submitter.join().unwrap()));
+
+        end(&queue, worker);
+        assert_eq!(taken, [1, 1]);
         assert_eq!(runs.load(Ordering::SeqCst), 3);
     });
 }
@@ -180,30 +255,29 @@ fn a_submitter_that_waits_for_room_gets_it() {
 /// Catches room that is lost when a queued task is cancelled just as a worker passes it.
 #[test]
 fn a_cancellation_gives_room_and_races_a_worker_for_the_task() {
-    model(|| {
+    big_model(|| {
         let queue = Arc::new(Queue::new(Some(1), 1));
         let runs = counter();
-        let first = task(&runs);
-        let worker = submit(&queue, &first);
-        let theirs = (Arc::clone(&queue), Arc::clone(&first));
+        let (first, first_done) = task(&runs);
+        let worker = submit(&queue, first);
+        let theirs = Arc::clone(&queue);
         let canceller = spawn(move || {
-            let (queue, first) = theirs;
-            let won = first.claim(Claim::ToCancel);
-            if won {
-                queue.count_husk();
-                first.fail_claimed(TaskError::cancelled());
+            let claimed = first_done.claim(Claim::ToCancel);
+            let won = claimed.is_some();
+            if let Some(claimed) = claimed {
+                theirs.count_husk();
+                claimed.fail(TaskError::cancelled(), &Anyone);
             }
-            won
+            (won, first_done.is_cancelled())
         });
 
-        let second = task(&runs);
-        assert!(submit(&queue, &second).is_none());
-        second.wait_until(Deadline::NEVER);
+        let (second, second_done) = task(&runs);
+        assert!(submit(&queue, second).is_empty());
+        second_done.wait_until(Deadline::NEVER);
 
-        let won = canceller.join().unwrap();
-        queue.close();
-        worker.into_iter().for_each(|worker| worker.join().unwrap());
-        assert_eq!(first.is_cancelled(), won);
+        let (won, cancelled) = canceller.join().unwrap();
+        end(&queue, worker);
+        assert_eq!(cancelled, won);
         assert_eq!(runs.load(Ordering::SeqCst), if won { 1 } else { 2 });
         assert_eq!(queue.census().queued, 0);
     });
@@ -215,22 +289,20 @@ fn a_worker_that_waits_for_its_own_pool_is_replaced() {
     model(|| {
         let queue = Arc::new(Queue::new(None, 1));
         let runs = counter();
-        let inner = task(&runs);
-        let nested = (Arc::clone(&queue), Arc::clone(&inner));
-        let outer = Arc::new(Task::new(Box::new(move || {
-            let (queue, inner) = nested;
-            assert!(submit(&queue, &inner).is_none(), "the only worker is busy");
-            let substitute = queue.block().then(|| {
-                let queue = Arc::clone(&queue);
-                spawn(move || work(&queue))
-            });
-            inner.wait_until(Deadline::NEVER);
+        let (inner, inner_done) = task(&runs);
+        let theirs = Arc::clone(&queue);
+        let (outer, outer_done) = NewTask::new(move || {
+            let queue = theirs;
+            assert!(submit(&queue, inner).is_empty(), "the only worker is busy");
+            let start = queue.block();
+            drop(start_workers(&queue, start));
+            inner_done.wait_until(Deadline::NEVER);
             queue.unblock();
-            drop(substitute);
-        })));
-        let worker = submit(&queue, &outer);
+        })
+        .into_owners();
+        let worker = submit(&queue, outer);
 
-        outer.wait_until(Deadline::NEVER);
+        outer_done.wait_until(Deadline::NEVER);
 
         queue.close();
         queue.wait_for_workers(Deadline::NEVER);
@@ -239,28 +311,185 @@ fn a_worker_that_waits_for_its_own_pool_is_replaced() {
     });
 }
 
+/// Catches a worker that leaves because it was idle while a push counts on it.
+#[test]
+fn a_push_that_races_an_idle_worker_which_leaves_strands_no_task() {
+    model(|| {
+        let queue = Arc::new(Queue::new(None, 1));
+        let runs = counter();
+        let ((first, first_done), (second, second_done)) = (task(&runs), task(&runs));
+        assert_eq!(push(&queue, first, Patience::Unbounded), Ok(1));
+        let theirs = Arc::clone(&queue);
+        // Sleeps for no time at all, so it leaves as soon as it finds nothing.
+        let leaver = spawn(move || work_until(&theirs, Deadline::passed));
+        first_done.wait_until(Deadline::NEVER);
+
+        let workers = submit(&queue, second);
+        second_done.wait_until(Deadline::NEVER);
+
+        leaver.join().unwrap();
+        end(&queue, workers);
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
+    });
+}
+
+/// Catches a call that is lost when the sleeper times out in the same moment.
+#[test]
+fn a_call_that_races_a_timeout_is_answered() {
+    big_model(|| {
+        let queue = Arc::new(Queue::new(None, 2));
+        let runs = counter();
+        let (first, first_done) = task(&runs);
+        let (second, second_done) = task(&runs);
+        assert_eq!(push(&queue, first, Patience::Unbounded), Ok(1));
+        let theirs = Arc::clone(&queue);
+        let leaver = spawn(move || work_until(&theirs, Deadline::passed));
+        let theirs = Arc::clone(&queue);
+        let pusher = spawn(move || submit(&theirs, second));
+
+        first_done.wait_until(Deadline::NEVER);
+        second_done.wait_until(Deadline::NEVER);
+
+        let workers = pusher.join().unwrap();
+        leaver.join().unwrap();
+        end(&queue, workers);
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
+    });
+}
+
+/// Catches a start, refused by the system, after which nobody runs what is queued although a worker could.
+#[test]
+fn a_start_that_fails_strands_no_task() {
+    model(|| {
+        let queue = Arc::new(Queue::new(None, 1));
+        let runs = counter();
+        let ((first, first_done), (second, second_done)) = (task(&runs), task(&runs));
+        let theirs = Arc::clone(&queue);
+        let unlucky = spawn(move || {
+            let start = push(&theirs, first, Patience::Unbounded).unwrap();
+            if start == 1 {
+                theirs.not_started();
+                while let Some(task) = theirs.take_stranded() {
+                    let claimed = task.claim(Claim::ToCancel).unwrap();
+                    claimed.fail(TaskError::shutdown(), &Anyone);
+                }
+            }
+        });
+        let workers = submit(&queue, second);
+
+        first_done.wait_until(Deadline::NEVER);
+        second_done.wait_until(Deadline::NEVER);
+
+        unlucky.join().unwrap();
+        end(&queue, workers);
+    });
+}
+
+/// Catches a worker that sleeps although more are allowed to work now, or stays although it is one too many.
+#[test]
+fn a_resize_races_a_push() {
+    big_model(|| {
+        let queue = Arc::new(Queue::new(None, 2));
+        let runs = counter();
+        let ((first, first_done), (second, second_done)) = (task(&runs), task(&runs));
+        let mut workers = submit(&queue, first);
+        let theirs = Arc::clone(&queue);
+        let resizer = spawn(move || assert_eq!(theirs.resize(1), 0, "fewer start nobody"));
+        workers.extend(submit(&queue, second));
+
+        first_done.wait_until(Deadline::NEVER);
+        second_done.wait_until(Deadline::NEVER);
+
+        resizer.join().unwrap();
+        end(&queue, workers);
+        assert_eq!(queue.census().workers, 0);
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
+    });
+}
+
 /// Catches a waiter that sleeps through the publication, and a result that is seen before its callback has run.
 #[test]
 fn a_result_is_seen_by_whoever_waits_and_after_its_callback() {
     model(|| {
         let called = counter();
-        let task = Arc::new(Task::new(Box::new(|| 25)));
-        let theirs = Arc::clone(&task);
-        let worker = spawn(move || {
-            assert!(theirs.claim(Claim::ToRun));
-            theirs.run_claimed(&Anyone);
-        });
+        let (queued, mut handle) = NewTask::new(|| 25).into_owners();
+        let worker = spawn(move || queued.claim(Claim::ToRun).unwrap().run(&Anyone));
         let calling = Arc::clone(&called);
-        task.add_callback(Box::new(move |result| {
+        handle.add_callback(Box::new(move |result| {
             assert_eq!(result.ok(), Some(&25));
             calling.fetch_add(1, Ordering::SeqCst);
         }));
 
-        assert!(task.wait_until(Deadline::NEVER));
+        assert!(handle.wait_until(Deadline::NEVER));
 
         assert_eq!(called.load(Ordering::SeqCst), 1);
-        assert_eq!(task.take_result().unwrap().unwrap(), 25);
+        assert_eq!(handle.take_result().unwrap().unwrap(), 25);
         worker.join().unwrap();
+    });
+}
+
+/// Catches a result that is freed twice, never, or while the other side reads it.
+#[test]
+fn a_handle_that_is_dropped_races_the_publication() {
+    model(|| {
+        let drops = counter();
+        let value = DropCounter(Arc::clone(&drops));
+        let (queued, handle) = NewTask::new(move || value).into_owners();
+        let worker = spawn(move || queued.claim(Claim::ToRun).unwrap().run(&Anyone));
+
+        drop(handle);
+
+        worker.join().unwrap();
+        assert_eq!(drops.load(Ordering::SeqCst), 1);
+    });
+}
+
+/// Catches a callback that is lost, or called twice, when the handle goes at the same moment.
+#[test]
+fn a_callback_of_a_dropped_handle_is_called() {
+    model(|| {
+        let called = counter();
+        let (queued, handle) = NewTask::new(|| 25).into_owners();
+        let worker = spawn(move || queued.claim(Claim::ToRun).unwrap().run(&Anyone));
+        let calling = Arc::clone(&called);
+        handle.add_callback(Box::new(move |_| {
+            calling.fetch_add(1, Ordering::SeqCst);
+        }));
+        drop(handle);
+
+        worker.join().unwrap();
+        assert_eq!(called.load(Ordering::SeqCst), 1);
+    });
+}
+
+struct DropCounter(Counted);
+
+impl Drop for DropCounter {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Catches a husk that is freed while its canceller still uses it.
+#[test]
+fn a_husk_that_is_passed_races_its_canceller() {
+    model(|| {
+        let drops = counter();
+        let value = DropCounter(Arc::clone(&drops));
+        let (queued, handle) = NewTask::new(move || drop(value)).into_owners();
+        let worker = spawn(move || {
+            if let Some(claimed) = queued.claim(Claim::ToRun) {
+                claimed.run(&Anyone);
+            }
+        });
+
+        if let Some(claimed) = handle.claim(Claim::ToCancel) {
+            claimed.fail(TaskError::cancelled(), &Anyone);
+        }
+        drop(handle);
+
+        worker.join().unwrap();
+        assert_eq!(drops.load(Ordering::SeqCst), 1);
     });
 }
 
@@ -269,27 +498,22 @@ fn a_result_is_seen_by_whoever_waits_and_after_its_callback() {
 fn a_task_is_run_or_cancelled_and_its_waiters_are_told() {
     model(|| {
         let runs = counter();
-        let task = task(&runs);
+        let (queued, mut handle) = task(&runs);
         let waiter = Arc::new(Waiter::new());
-        let theirs = Arc::clone(&task);
         let worker = spawn(move || {
-            if theirs.claim(Claim::ToRun) {
-                theirs.run_claimed(&Anyone);
+            if let Some(claimed) = queued.claim(Claim::ToRun) {
+                claimed.run(&Anyone);
             }
         });
-        let theirs = Arc::clone(&task);
-        let canceller = spawn(move || {
-            if theirs.claim(Claim::ToCancel) {
-                theirs.fail_claimed(TaskError::cancelled());
-            }
-        });
+        handle.add_waiter(&waiter, 7);
+        if let Some(claimed) = handle.claim(Claim::ToCancel) {
+            claimed.fail(TaskError::cancelled(), &Anyone);
+        }
 
-        task.add_waiter(&waiter, 7);
         assert_eq!(waiter.next(Deadline::NEVER), Some(7));
 
-        let cancelled = task.take_result().unwrap().is_err();
+        let cancelled = handle.take_result().unwrap().is_err();
         assert_eq!(runs.load(Ordering::SeqCst), usize::from(!cancelled));
         worker.join().unwrap();
-        canceller.join().unwrap();
     });
 }

@@ -15,10 +15,13 @@ use std::sync::Arc;
 use crate::sleep::{Orders, Parker, Roll, SPINS_MAX, TimedOut};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Deadline, Mutex, MutexGuard, spin_loop};
-use crate::task::QueuedTask;
+use crate::task::{QueuedAt, QueuedTask};
 
 /// Husks are swept once there are this many more of them than living tasks.
 const HUSKS_MIN: usize = 64;
+
+/// How many times in a row a spinner sees a task before it takes it, when a busy worker may come for it. Half a microsecond.
+const SPINS_BESIDE_BUSY: u32 = 20;
 
 /// How often a class of tasks is passed over in favour of a higher one before it is served.
 const PASSED_OVER_MAX: u8 = 8;
@@ -104,11 +107,15 @@ impl Lanes {
     }
 }
 
+/// Something that is written often, on cache lines of its own. Two, for processors fetch them in pairs.
+#[repr(align(128))]
+struct OwnLines<T>(T);
+
 pub(crate) struct Queue {
-    inner: Mutex<Inner>,
+    inner: OwnLines<Mutex<Inner>>,
     /// How many tasks are queued, for spinners, who look without the lock. Written under the lock; it orders nothing, for
     /// whoever sees it takes the lock to act on it.
-    queued_hint: AtomicUsize,
+    queued_hint: OwnLines<AtomicUsize>,
     /// The last worker left. Whoever shuts down waits here.
     left: Condvar,
     capacity: usize,
@@ -127,8 +134,35 @@ struct Inner {
     /// Whether the first in line was called, and has not looked yet.
     first_is_called: bool,
     submitted: u64,
-    /// Every so-many-th task is stamped with the time: a power of two less one.
-    stamp_mask: u64,
+    stamps: Stamps,
+}
+
+/// Which tasks are stamped with the time at which they were queued. Reading a clock takes as long as the rest of a push, so
+/// when tasks come faster than one a microsecond, only every 16th is stamped, and stands for the rest.
+#[derive(Default)]
+struct Stamps {
+    last: u64,
+    /// How many tasks came since.
+    since: u64,
+    every: u64,
+}
+
+const STAMP_EVERY_MAX: u64 = 16;
+
+impl Stamps {
+    /// The time and how many tasks it stands for, if this one is to be stamped.
+    fn stamp(&mut self, now: impl FnOnce() -> u64) -> Option<QueuedAt> {
+        self.since += 1;
+        if self.since < self.every {
+            return None;
+        }
+        let now = now();
+        let fast = now.saturating_sub(self.last) < self.since * 1_000;
+        let stands_for = std::mem::take(&mut self.since);
+        self.every = if fast { (self.every.max(1) * 2).min(STAMP_EVERY_MAX) } else { 1 };
+        self.last = now;
+        QueuedAt::new(now, stands_for)
+    }
 }
 
 impl Inner {
@@ -201,11 +235,11 @@ impl Queue {
             line: VecDeque::new(),
             first_is_called: false,
             submitted: 0,
-            stamp_mask: 0,
+            stamps: Stamps::default(),
         };
         Queue {
-            inner: Mutex::new(inner),
-            queued_hint: AtomicUsize::new(0),
+            inner: OwnLines(Mutex::new(inner)),
+            queued_hint: OwnLines(AtomicUsize::new(0)),
             left: Condvar::new(),
             capacity: capacity.unwrap_or(usize::MAX),
         }
@@ -213,7 +247,7 @@ impl Queue {
 
     /// Lets the lock go and wakes whoever was waiting for what changed under it. The starts are the caller's.
     fn let_go(&self, mut inner: MutexGuard<'_, Inner>, orders: Orders) -> usize {
-        self.queued_hint.store(inner.tasks.len, Ordering::Relaxed);
+        self.queued_hint.0.store(inner.tasks.len, Ordering::Relaxed);
         let in_line = inner.next_in_line(self.capacity);
         drop(inner);
         for parker in orders.call.into_iter().chain(in_line) {
@@ -233,7 +267,7 @@ impl Queue {
         now: impl FnOnce() -> u64,
         make: impl FnOnce() -> QueuedTask,
     ) -> Result<usize, Refused> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.inner.0.lock();
         let refused = match patience {
             _ if !inner.open => Some(Refused::Shutdown),
             Patience::Unbounded => None,
@@ -250,8 +284,8 @@ impl Queue {
             return Err(refused);
         }
         let mut task = make();
-        if inner.submitted & inner.stamp_mask == 0 {
-            task.set_queued_at(now());
+        if let Some(queued_at) = inner.stamps.stamp(now) {
+            task.set_queued_at(queued_at);
         }
         inner.submitted += 1;
         inner.tasks.push(task, priority);
@@ -271,7 +305,7 @@ impl Queue {
         loop {
             drop(inner);
             let in_time = me.park_until(deadline);
-            inner = self.inner.lock();
+            inner = self.inner.0.lock();
             let first = inner.line.front().is_some_and(|first| Arc::ptr_eq(first, &me));
             if first {
                 inner.first_is_called = false;
@@ -290,7 +324,7 @@ impl Queue {
 
     /// Says that the calling worker, which was started, looks for work from now on.
     pub(crate) fn started(&self) {
-        self.inner.lock().roll.started();
+        self.inner.0.lock().roll.started();
     }
 
     /// The next task; blocks until there is one. To be called by a searching worker, which is busy afterwards. `None` tells
@@ -301,7 +335,7 @@ impl Queue {
         parker: &Arc<Parker>,
         idle_timeout: impl Fn() -> Deadline,
     ) -> Option<QueuedTask> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.inner.0.lock();
         let mut has_spun = false;
         loop {
             let at_the_end = inner.cancelling || (!inner.open && inner.tasks.len == 0);
@@ -315,9 +349,10 @@ impl Queue {
                 return Some(task);
             }
             if !has_spun && inner.roll.spinning().begin() {
+                let somebody_is_busy = inner.roll.busy() > 0;
                 drop(inner);
-                let found = self.spin();
-                inner = self.inner.lock();
+                let found = self.spin(somebody_is_busy);
+                inner = self.inner.0.lock();
                 inner.roll.spinning().end(found);
                 has_spun = true;
                 continue;
@@ -326,7 +361,7 @@ impl Queue {
             inner.roll.sleep(parker);
             drop(inner);
             let called = parker.park_until(idle_timeout());
-            inner = self.inner.lock();
+            inner = self.inner.0.lock();
             if !called {
                 let queued = inner.tasks.len;
                 match inner.roll.timed_out(parker, queued) {
@@ -334,7 +369,7 @@ impl Queue {
                     TimedOut::Called => {
                         drop(inner);
                         parker.park_until(Deadline::NEVER);
-                        inner = self.inner.lock();
+                        inner = self.inner.0.lock();
                     }
                     TimedOut::Left => {
                         self.say_goodbye(inner, Orders::default());
@@ -345,10 +380,15 @@ impl Queue {
         }
     }
 
-    /// Looks for a task without the lock, for a while. Whether there was one.
-    fn spin(&self) -> bool {
+    /// Looks for a task without the lock, for a while. Whether there was one. While `somebody_is_busy` a task is left to
+    /// them for the first looks: if their tasks are short they take it sooner than we could.
+    fn spin(&self, somebody_is_busy: bool) -> bool {
+        let looks_enough = if somebody_is_busy { SPINS_BESIDE_BUSY } else { 1 };
+        let mut looks = 0;
         for _ in 0..SPINS_MAX {
-            if self.queued_hint.load(Ordering::Relaxed) > 0 {
+            let queued = self.queued_hint.0.load(Ordering::Relaxed) > 0;
+            looks = if queued { looks + 1 } else { 0 };
+            if looks >= looks_enough {
                 return true;
             }
             spin_loop();
@@ -374,7 +414,7 @@ impl Queue {
     /// Says that the calling worker has ended its task. With `and_next` it gets the next one in the same breath, if there is
     /// one, and stays busy; else it is searching.
     pub(crate) fn finish(&self, and_next: bool) -> Option<QueuedTask> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.inner.0.lock();
         let take = and_next && !inner.cancelling && !inner.roll.is_surplus();
         let Some(task) = take.then(|| inner.tasks.pop()).flatten() else {
             inner.roll.search();
@@ -390,7 +430,7 @@ impl Queue {
     /// start.
     #[must_use]
     pub(crate) fn busy_again(&self) -> usize {
-        let mut inner = self.inner.lock();
+        let mut inner = self.inner.0.lock();
         let queued = inner.tasks.len;
         let orders = inner.roll.busy_again(queued);
         self.let_go(inner, orders)
@@ -402,7 +442,7 @@ impl Queue {
     /// # Errors
     /// Gives the task back when what is queued is being cancelled.
     pub(crate) fn put_back(&self, task: QueuedTask) -> Result<usize, QueuedTask> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.inner.0.lock();
         if inner.cancelling {
             return Err(task);
         }
@@ -414,13 +454,13 @@ impl Queue {
 
     /// Says that a task that was taken out turned out to be a husk.
     pub(crate) fn count_husk_gone(&self) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.inner.0.lock();
         inner.husks -= 1;
     }
 
     /// Says that a queued task was claimed by somebody who did not take it out.
     pub(crate) fn count_husk(&self) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.inner.0.lock();
         inner.husks += 1;
         inner.sweep();
         self.let_go(inner, Orders::default());
@@ -429,7 +469,7 @@ impl Queue {
     /// Says that the calling worker begins to wait for a task of this pool. How many workers the caller must start.
     #[must_use]
     pub(crate) fn block(&self) -> usize {
-        let mut inner = self.inner.lock();
+        let mut inner = self.inner.0.lock();
         let queued = inner.tasks.len;
         let orders = inner.roll.block(queued);
         self.let_go(inner, orders)
@@ -437,27 +477,27 @@ impl Queue {
 
     /// Says that the calling worker waits no more.
     pub(crate) fn unblock(&self) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.inner.0.lock();
         let orders = inner.roll.unblock();
         self.let_go(inner, orders);
     }
 
     /// Whether a worker that blocks now would not be replaced.
     pub(crate) fn substitutes_are_spent(&self) -> bool {
-        self.inner.lock().roll.blocked() >= crate::sleep::SUBSTITUTES_MAX
+        self.inner.0.lock().roll.blocked() >= crate::sleep::SUBSTITUTES_MAX
     }
 
     /// Takes a worker back that was to be started and could not be. Whether nobody is left to run what is queued: see
     /// [`Queue::take_stranded`].
     pub(crate) fn not_started(&self) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.inner.0.lock();
         inner.roll.not_started();
         self.say_goodbye(inner, Orders::default());
     }
 
     /// Takes out a task that nobody is left to run.
     pub(crate) fn take_stranded(&self) -> Option<QueuedTask> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.inner.0.lock();
         if inner.roll.workers() > 0 {
             return None;
         }
@@ -468,7 +508,7 @@ impl Queue {
 
     /// Takes no more tasks. What is queued is still given to workers.
     pub(crate) fn close(&self) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.inner.0.lock();
         inner.open = false;
         let sleepers = inner.roll.call_all();
         let line: Vec<_> = inner.line.iter().cloned().collect();
@@ -481,7 +521,7 @@ impl Queue {
     /// Takes out a task to be cancelled. From the first call on no task is given to workers. To be called once the queue is
     /// closed, until there are no more.
     pub(crate) fn take_to_cancel(&self) -> Option<QueuedTask> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.inner.0.lock();
         inner.cancelling = true;
         inner.tasks.pop()
     }
@@ -489,7 +529,7 @@ impl Queue {
     /// Sets how many workers there may be. How many the caller must start.
     #[must_use]
     pub(crate) fn resize(&self, workers_max: usize) -> usize {
-        let mut inner = self.inner.lock();
+        let mut inner = self.inner.0.lock();
         let queued = inner.tasks.len;
         let (orders, surplus) = inner.roll.resize(workers_max, queued);
         let start = self.let_go(inner, orders);
@@ -498,17 +538,12 @@ impl Queue {
     }
 
     pub(crate) fn workers_max(&self) -> usize {
-        self.inner.lock().roll.workers_max()
-    }
-
-    /// Says whether tasks are so short that only some are to be stamped.
-    pub(crate) fn set_stamp_mask(&self, mask: u64) {
-        self.inner.lock().stamp_mask = mask;
+        self.inner.0.lock().roll.workers_max()
     }
 
     /// Waits until no worker exists. False when the deadline came first.
     pub(crate) fn wait_for_workers(&self, deadline: Deadline) -> bool {
-        let mut inner = self.inner.lock();
+        let mut inner = self.inner.0.lock();
         while inner.roll.workers() > 0 {
             if deadline.has_passed() {
                 return false;
@@ -519,7 +554,7 @@ impl Queue {
     }
 
     pub(crate) fn census(&self) -> Census {
-        let inner = self.inner.lock();
+        let inner = self.inner.0.lock();
         Census {
             queued: inner.living(),
             workers: inner.roll.workers(),

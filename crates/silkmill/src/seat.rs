@@ -8,6 +8,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::{Clock, coarse_tick, thread_cpu_now};
+use crate::task::QueuedAt;
+
+/// A look at the timer's tick is worth its price at least for every so-many-th task.
+const LOOKS_EVERY_MAX: u64 = 16;
 
 /// What a worker counts. Written by that worker alone, read by whoever asks for statistics; it orders nothing, save that a
 /// task is counted before its result is published.
@@ -60,14 +64,10 @@ pub(crate) struct Seat {
     /// fields are the worker's own.
     stretch_since: AtomicU64,
     stretch_cpu_since: AtomicU64,
-    stretch_tick: AtomicU64,
-    stretch_tasks: AtomicU64,
-}
-
-/// What a stretch says of the tasks: how many there were, and how long they took together.
-pub(crate) struct Stretch {
-    pub(crate) tasks: u64,
-    pub(crate) wall_ns: u64,
+    tick: AtomicU64,
+    /// How many tasks may begin before the next look at the timer's tick, and how many have since the last.
+    looks_every: AtomicU64,
+    since_look: AtomicU64,
 }
 
 impl Seat {
@@ -78,8 +78,9 @@ impl Seat {
             since,
             stretch_since: AtomicU64::new(0),
             stretch_cpu_since: AtomicU64::new(0),
-            stretch_tick: AtomicU64::new(0),
-            stretch_tasks: AtomicU64::new(0),
+            tick: AtomicU64::new(0),
+            looks_every: AtomicU64::new(1),
+            since_look: AtomicU64::new(0),
         }
     }
 
@@ -95,33 +96,44 @@ impl Seat {
         started.saturating_sub(self.counts.completed.load(Ordering::Relaxed))
     }
 
-    /// A task begins that was queued at `queued_at` (0: nobody knows) and stands for `weight` tasks in that respect.
-    /// Returns the stretch that ends here, if one does.
-    pub(crate) fn begin(
-        &self,
-        clock: &Clock,
-        measure_cpu: bool,
-        queued_at: u64,
-        weight: u64,
-    ) -> Option<Stretch> {
+    /// A task begins.
+    pub(crate) fn begin(&self, clock: &Clock, measure_cpu: bool, queued_at: Option<QueuedAt>) {
         add(&self.counts.started, 1);
-        add(&self.stretch_tasks, 1);
-        let tick = coarse_tick();
-        let same = tick == self.stretch_tick.load(Ordering::Relaxed);
-        if same && queued_at == 0 && self.busy_since().is_some() {
-            return None;
+        let goes_on = self.busy_since().is_some() && !self.has_ticked();
+        if goes_on && queued_at.is_none() {
+            return;
         }
-        self.stretch_tick.store(tick, Ordering::Relaxed);
         let now = clock.now();
-        if queued_at > 0 {
-            let delay = now.saturating_sub(queued_at);
-            add(&self.counts.delayed, weight);
-            add(&self.counts.delay_ns, delay.saturating_mul(weight));
-            self.counts.delay_ns_max.fetch_max(delay, Ordering::Relaxed);
+        if let Some(at) = queued_at {
+            let delay = now.saturating_sub(at.ticks());
+            add(&self.counts.delayed, at.stands_for());
+            add(&self.counts.delay_ns, delay.saturating_mul(at.stands_for()));
+            if delay > self.counts.delay_ns_max.load(Ordering::Relaxed) {
+                self.counts.delay_ns_max.store(delay, Ordering::Relaxed);
+            }
         }
-        let stretch = self.close(now, measure_cpu);
-        self.open(now, measure_cpu);
-        stretch
+        if !goes_on {
+            self.close(now, measure_cpu);
+            self.open(now, measure_cpu);
+        }
+    }
+
+    /// Whether the system's timer has ticked since the last look. Even that clock is looked at for some tasks only, as
+    /// long as [`LOOKS_EVERY_MAX`] of them fit between two ticks.
+    fn has_ticked(&self) -> bool {
+        let own = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let since = own(&self.since_look) + 1;
+        if since < own(&self.looks_every) {
+            self.since_look.store(since, Ordering::Relaxed);
+            return false;
+        }
+        self.since_look.store(0, Ordering::Relaxed);
+        let tick = coarse_tick();
+        let ticked = tick != own(&self.tick);
+        self.tick.store(tick, Ordering::Relaxed);
+        let every = if ticked { 1 } else { (own(&self.looks_every) * 2).min(LOOKS_EVERY_MAX) };
+        self.looks_every.store(every, Ordering::Relaxed);
+        ticked
     }
 
     /// A task has ended.
@@ -131,8 +143,8 @@ impl Seat {
     }
 
     /// The worker has nothing to do, for now.
-    pub(crate) fn rest(&self, clock: &Clock, measure_cpu: bool) -> Option<Stretch> {
-        self.close(clock.now(), measure_cpu)
+    pub(crate) fn rest(&self, clock: &Clock, measure_cpu: bool) {
+        self.close(clock.now(), measure_cpu);
     }
 
     /// The worker has something to do that is no task of its own.
@@ -149,8 +161,8 @@ impl Seat {
         }
     }
 
-    fn close(&self, now: u64, measure_cpu: bool) -> Option<Stretch> {
-        let since = self.busy_since()?;
+    fn close(&self, now: u64, measure_cpu: bool) {
+        let Some(since) = self.busy_since() else { return };
         self.stretch_since.store(0, Ordering::Relaxed);
         let wall_ns = now.saturating_sub(since);
         add(&self.counts.wall_ns, wall_ns);
@@ -158,7 +170,5 @@ impl Seat {
             let cpu_since = self.stretch_cpu_since.load(Ordering::Relaxed);
             add(&self.counts.cpu_ns, cpu_now.saturating_sub(cpu_since));
         }
-        let tasks = self.stretch_tasks.swap(0, Ordering::Relaxed);
-        Some(Stretch { tasks, wall_ns })
     }
 }

@@ -59,7 +59,7 @@ pub(crate) const SUBSTITUTES_MAX: usize = 64;
 
 /// How often a spinner looks; a few microseconds in all.
 #[cfg(not(loom))]
-pub(crate) const SPINS_MAX: u32 = 150;
+pub(crate) const SPINS_MAX: u32 = 1_000;
 #[cfg(loom)]
 pub(crate) const SPINS_MAX: u32 = 0;
 
@@ -150,6 +150,10 @@ impl Roll {
 
     pub(crate) fn free(&self) -> usize {
         self.starting + self.searching + self.asleep.len()
+    }
+
+    pub(crate) fn busy(&self) -> usize {
+        self.workers - self.free()
     }
 
     /// How many workers there may be, substitutes included.
@@ -260,7 +264,11 @@ impl Roll {
     }
 
     /// Sets how many workers there may be. Returns who must be called because they are too many now.
-    pub(crate) fn resize(&mut self, workers_max: usize, queued: usize) -> (Orders, Vec<Arc<Parker>>) {
+    pub(crate) fn resize(
+        &mut self,
+        workers_max: usize,
+        queued: usize,
+    ) -> (Orders, Vec<Arc<Parker>>) {
         self.workers_max = workers_max;
         let orders = self.call_or_start(queued);
         let surplus = self.workers.saturating_sub(self.allowed()).min(self.asleep.len());

@@ -35,8 +35,8 @@ pub struct Stats {
     pub panicked: u64,
     /// Tasks that were cancelled before they started, or that no thread could be had for.
     pub cancelled: u64,
-    /// The time from submission to start, summed over all tasks that started. While tasks take less than 10 µs, one in
-    /// sixteen is measured and stands for the others.
+    /// The time from submission to start, summed over all tasks that started. While tasks come faster than
+    /// one a microsecond, one in sixteen is measured and stands for the others.
     pub queue_delay_total: Duration,
     /// The longest time from submission to start, of those that were measured.
     pub queue_delay_max: Duration,

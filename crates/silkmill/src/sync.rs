@@ -105,6 +105,12 @@ pub(crate) struct Deadline(Option<Instant>);
 impl Deadline {
     pub(crate) const NEVER: Deadline = Deadline(None);
 
+    /// One that has passed already, as soon as anybody looks.
+    #[cfg(all(test, loom))]
+    pub(crate) fn passed() -> Self {
+        Deadline(Some(Instant::now()))
+    }
+
     pub(crate) fn after(timeout: Duration) -> Self {
         Deadline(Instant::now().checked_add(timeout))
     }

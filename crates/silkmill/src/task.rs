@@ -24,6 +24,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
+use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -74,6 +75,28 @@ impl Host for Anyone {
     fn unread(&self, _error: &TaskError) {}
 }
 
+/// When a task was queued, in one word: there is one in every task.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueuedAt(NonZeroU64);
+
+const STANDS_FOR_BITS: u32 = 5;
+
+impl QueuedAt {
+    /// At `ticks`, in nanoseconds up to 18 years. The same is true, more or less, of `stands_for` tasks, at most 31.
+    pub(crate) fn new(ticks: u64, stands_for: u64) -> Option<Self> {
+        debug_assert!(stands_for >> STANDS_FOR_BITS == 0, "it fits");
+        NonZeroU64::new(ticks << STANDS_FOR_BITS | stands_for).map(QueuedAt)
+    }
+
+    pub(crate) fn ticks(self) -> u64 {
+        self.0.get() >> STANDS_FOR_BITS
+    }
+
+    pub(crate) fn stands_for(self) -> u64 {
+        self.0.get() & ((1 << STANDS_FOR_BITS) - 1)
+    }
+}
+
 /// Somebody has the right to the payload.
 const CLAIMED: usize = 1;
 /// The result is published.
@@ -97,9 +120,9 @@ struct Header {
     state: AtomicUsize,
     /// An `Arc<Extras<T>>`, or null. Set once, by the handle; read by whoever saw `EXTRAS`.
     extras: AtomicPtr<()>,
-    /// When it was queued, in ticks of whoever asks; 0 when nobody noted it. Written before the task is queued and read
+    /// When it was queued, if anybody noted it. Written before the task is queued and read
     /// by the one who took it out: the queue's lock orders that.
-    queued_at: UnsafeCell<u64>,
+    queued_at: UnsafeCell<Option<QueuedAt>>,
 }
 
 /// What can be done with a cell whose types are forgotten.
@@ -162,7 +185,7 @@ impl<F: Job<T>, T: Send> NewTask<F, T> {
             vtable: &VTableOf::<F, T>::VTABLE,
             state: AtomicUsize::new(state),
             extras: AtomicPtr::new(ptr::null_mut()),
-            queued_at: UnsafeCell::new(0),
+            queued_at: UnsafeCell::new(None),
         };
         NewTask { cell: Box::new(Cell { header, payload: UnsafeCell::new(payload) }) }
     }
@@ -250,9 +273,9 @@ impl QueuedTask {
     }
 
     /// Notes when the task was queued.
-    pub(crate) fn set_queued_at(&mut self, ticks: u64) {
+    pub(crate) fn set_queued_at(&mut self, at: QueuedAt) {
         // SAFETY: only this owner reads and writes the field until the task is claimed, and it is borrowed mutably.
-        self.header().queued_at.with_mut(|at| unsafe { *at = ticks });
+        self.header().queued_at.with_mut(|queued_at| unsafe { *queued_at = Some(at) });
     }
 }
 
@@ -274,12 +297,8 @@ impl Header {
         let mut state = self.state.load(Ordering::Relaxed);
         while state & CLAIMED == 0 {
             let claimed = state | flags;
-            match self.state.compare_exchange(
-                state,
-                claimed,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
+            match self.state.compare_exchange(state, claimed, Ordering::Acquire, Ordering::Relaxed)
+            {
                 Ok(_) => return true,
                 Err(now) => state = now,
             }
@@ -313,7 +332,7 @@ impl Claimed<'_> {
     }
 
     /// What [`QueuedTask::set_queued_at`] noted.
-    pub(crate) fn queued_at(&self) -> u64 {
+    pub(crate) fn queued_at(&self) -> Option<QueuedAt> {
         // SAFETY: the field is written before the task can be claimed, and the cell lives until the task is ended.
         unsafe { self.cell.as_ref().queued_at.with(|at| *at) }
     }
@@ -387,7 +406,8 @@ unsafe fn complete<F, T>(cell: NonNull<Cell<F, T>>, host: &dyn Host, side: Side)
                 caught(|| host.unread(error));
             }
             // SAFETY: the handle is gone, so the payload stays ours, and what was lent has come back.
-            let result = payload.with_mut(|payload| unsafe { ptr::replace(payload, Payload::Empty) });
+            let result =
+                payload.with_mut(|payload| unsafe { ptr::replace(payload, Payload::Empty) });
             caught(|| drop(result));
         }
         host.free(extras.is_none());
@@ -418,8 +438,9 @@ unsafe fn complete<F, T>(cell: NonNull<Cell<F, T>>, host: &dyn Host, side: Side)
 /// The cell is of these types, the payload is the caller's, and `out` points to an `Option<Result<T, TaskError>>`.
 unsafe fn take<F, T>(cell: NonNull<Header>, out: *mut ()) {
     // SAFETY: promised by the caller.
-    let (cell, out) =
-        unsafe { (cell.cast::<Cell<F, T>>().as_ref(), &mut *out.cast::<Option<Result<T, TaskError>>>()) };
+    let (cell, out) = unsafe {
+        (cell.cast::<Cell<F, T>>().as_ref(), &mut *out.cast::<Option<Result<T, TaskError>>>())
+    };
     // SAFETY: the payload is the caller's.
     let payload = cell.payload.with_mut(|payload| unsafe { ptr::replace(payload, Payload::Empty) });
     if let Payload::Result(result) = payload {
@@ -626,13 +647,16 @@ impl<T> TaskHandle<T> {
         drop(inner);
         // SAFETY: the result is published; it is taken only through a mutable handle, so not while this one is
         // borrowed; and `lent` keeps every other reader out.
-        let result = unsafe { (self.header().vtable.lend)(self.cell).cast::<Result<T, TaskError>>().as_ref() };
+        let result = unsafe {
+            (self.header().vtable.lend)(self.cell).cast::<Result<T, TaskError>>().as_ref()
+        };
         if result.is_none() {
             let mut inner = extras.inner.lock();
             inner.lent = false;
             inner.callbacks.clear();
         }
-        extras.run_callbacks(result.expect("a future that was awaited to its end is not used again"));
+        extras
+            .run_callbacks(result.expect("a future that was awaited to its end is not used again"));
     }
 
     /// Tells `waiter` about `index` when the result is published, or at once.

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::{SpawnError, TaskError};
 use crate::exit;
-use crate::sync::Deadline;
 use crate::location;
+use crate::sync::Deadline;
 use crate::task::{Claim, Host, NewTask, TaskHandle};
 
 /// A running thread that will return a `T`.

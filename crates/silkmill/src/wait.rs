@@ -103,9 +103,7 @@ pub fn wait<'a, T: Send>(
 /// assert_eq!(sum, 14);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn as_completed<T: Send>(
-    futures: impl IntoIterator<Item = Future<T>>,
-) -> AsCompleted<T> {
+pub fn as_completed<T: Send>(futures: impl IntoIterator<Item = Future<T>>) -> AsCompleted<T> {
     let mut all = AsCompleted::new();
     for future in futures {
         all.push(future);
