@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod event;
 mod executor;
 mod future;
 mod map;
 mod nested;
 mod property;
+mod semaphore;
 mod shutdown;
 mod thread;
 mod wait;
