@@ -2,6 +2,7 @@
 
 mod bench;
 mod corpus;
+mod soak;
 mod test;
 
 use std::process::{Command, ExitCode};
@@ -13,6 +14,7 @@ usage: cargo xtask test                          run every test there is
        cargo xtask test STEP...                  run some of them: fmt clippy test examples doc loom fuzz
        cargo xtask bench [executor|replace|scrape]...
                                                  time us beside the peers that are installed
+       cargo xtask soak [SECONDS]                a storm of random tasks over whole pools, 60 s by default
        cargo xtask corpus DIR                    make a tree of text files to replace in";
 
 fn main() -> ExitCode {
@@ -21,6 +23,8 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["test", steps @ ..] => test::run(steps),
         ["bench", which @ ..] => bench::run(which),
+        ["soak"] => soak::run(soak::SECONDS_DEFAULT),
+        ["soak", seconds] => soak::run(seconds),
         ["corpus", folder] => corpus::make(folder.as_ref()),
         _ => {
             eprintln!("{USAGE}");

@@ -264,8 +264,11 @@ impl<'a> Run<'a> {
 }
 
 fn pool(options: &Options) -> Result<ThreadPoolExecutor, Error> {
-    let builder =
-        ThreadPoolExecutor::builder().thread_name_prefix("replace").measure_cpu(options.measure);
+    // A daemon: whoever ends the process in the middle of a run does not want to wait for the rest of it.
+    let builder = ThreadPoolExecutor::builder()
+        .thread_name_prefix("replace")
+        .measure_cpu(options.measure)
+        .daemon(true);
     let builder = match options.workers {
         Some(workers) => builder.max_workers(workers),
         None => builder,

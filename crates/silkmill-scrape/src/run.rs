@@ -63,6 +63,8 @@ pub fn run(
         .max_workers(options.workers)
         .thread_name_prefix(options.worker_name())
         .measure_cpu(options.measure_cpu)
+        // Whoever ends the process in the middle of a run does not want to wait for servers.
+        .daemon(true)
         .build()
         .map_err(ErrorKind::Workers)?;
     let mut run = Run::new(pool, options, cancel);

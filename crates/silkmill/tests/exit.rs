@@ -27,6 +27,12 @@ fn main() -> ExitCode {
     println!("test the_exit_code_is_kept ... ok");
     assert_eq!(run("daemon").stdout, b"");
     println!("test a_daemon_ends_with_the_process ... ok");
+    for case in ["pool-returns", "pool-exits"] {
+        assert_eq!(run(case).stdout, b"joined\njoined\n", "{case}");
+        println!("test what_a_pool_runs_and_has_queued_is_done_when_{case} ... ok");
+    }
+    assert_eq!(run("pool-is-daemon").stdout, b"");
+    println!("test a_daemon_pool_ends_with_the_process ... ok");
     assert_eq!(run("daemon-pool").stdout, b"");
     println!("test a_pool_that_gave_up_waiting_does_not_hold_the_process ... ok");
     assert_eq!(run("thread-local").stdout, b"flushed\n");
@@ -83,6 +89,18 @@ fn child(case: &str) -> ExitCode {
             drop(Builder::new().daemon(true).spawn(speak_late));
             ExitCode::SUCCESS
         }
+        "pool-returns" => {
+            leave_a_pool_working(false);
+            ExitCode::SUCCESS
+        }
+        "pool-exits" => {
+            leave_a_pool_working(false);
+            exit(4)
+        }
+        "pool-is-daemon" => {
+            leave_a_pool_working(true);
+            ExitCode::SUCCESS
+        }
         "daemon-pool" => {
             let pool = ThreadPoolExecutor::builder().max_workers(1).build().unwrap();
             let (started, has_started) = channel();
@@ -96,6 +114,13 @@ fn child(case: &str) -> ExitCode {
         }
         other => panic!("no such case: {other}"),
     }
+}
+
+/// Leaves one task running and one queued, in a pool that nobody drops.
+fn leave_a_pool_working(daemon: bool) {
+    let pool = ThreadPoolExecutor::builder().max_workers(1).daemon(daemon).build().unwrap();
+    drop([pool.submit(speak_late), pool.submit(speak_late)]);
+    std::mem::forget(pool);
 }
 
 /// Speaks so late that `main` is over, if nothing holds it.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod event;
 mod executor;
 mod future;
 mod map;
@@ -9,6 +10,7 @@ mod nested;
 mod options;
 mod property;
 mod scope;
+mod semaphore;
 mod shutdown;
 mod thread;
 mod wait;

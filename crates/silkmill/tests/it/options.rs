@@ -25,7 +25,7 @@ fn the_initializer_runs_once_on_every_worker_before_its_first_task() {
     let seen: Vec<u32> = pool.map(0..50, |_| READY.get()).map(Result::unwrap).collect();
 
     assert_eq!(seen, [1; 50]);
-    assert_eq!(runs.load(Ordering::SeqCst), pool.stats().workers);
+    patiently("every worker has come", || runs.load(Ordering::SeqCst) == pool.stats().workers);
 }
 
 #[test]

@@ -1,0 +1,254 @@
+//! A counting semaphore, which std does not have: at most so many at a time.
+//!
+//! Fair by handing over. Whoever gives a permit back gives it to the first in line, under the lock, and wakes exactly that
+//! one when the lock is let go. So whenever the lock is free the first in line cannot be served, a newcomer who finds a
+//! line joins it, and one whose time is up either is still in line, and leaves it, or has been served already.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::sleep::Parker;
+use crate::sync::{Deadline, Mutex, MutexGuard};
+
+/// Lets at most so many threads or tasks do something at once: requests to one host, files open, megabytes in memory.
+///
+/// [`acquire`](Semaphore::acquire) takes a permit, waiting for one if need be, and dropping the [`Permit`] gives it back.
+/// First come, first served: nobody is overtaken, not even by those who do not wait.
+///
+/// A task of a pool that waits for a permit keeps its worker meanwhile. Where that is a waste, take the permit before the
+/// task is submitted, and move it in: [`acquire_owned`](Semaphore::acquire_owned).
+///
+/// ```
+/// use std::sync::Arc;
+/// use silkmill::{Semaphore, ThreadPoolExecutor};
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(8).build()?;
+/// let requests = Arc::new(Semaphore::new(2));
+/// let fetched = pool.map(0..10, {
+///     let requests = Arc::clone(&requests);
+///     move |page| {
+///         let _permit = requests.acquire();
+///         page * 2 // Two workers at most are here at once.
+///     }
+/// });
+/// assert_eq!(fetched.map(Result::unwrap).sum::<i32>(), 90);
+/// assert_eq!(requests.available(), 2);
+/// # Ok::<(), silkmill::BuildError>(())
+/// ```
+pub struct Semaphore {
+    /// Written by whoever takes, gives back or waits. What was done before a permit was given back is seen by the one who
+    /// takes it next, because both hold this lock.
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    available: usize,
+    /// Who waits, first come first served. Whoever is served is taken out by the one who serves.
+    line: VecDeque<Waiting>,
+}
+
+struct Waiting {
+    wanted: usize,
+    parker: Arc<Parker>,
+}
+
+impl Semaphore {
+    /// A semaphore with so many permits. It may have none at first: see [`add_permits`](Semaphore::add_permits).
+    pub fn new(permits: usize) -> Self {
+        let inner = Inner { available: permits, line: VecDeque::new() };
+        Semaphore { inner: Mutex::new(inner) }
+    }
+
+    /// Takes a permit, and waits until there is one and everyone who came before has got theirs.
+    pub fn acquire(&self) -> Permit<'_> {
+        self.acquire_many(1)
+    }
+
+    /// Takes `permits` at once, as a single [`Permit`]; none are taken before all can be. Who waits for many holds up those
+    /// behind, even if there is enough for them. Zero are had without waiting.
+    ///
+    /// Waits for ever when there never are so many.
+    pub fn acquire_many(&self, permits: usize) -> Permit<'_> {
+        let acquired = self.take(permits, Deadline::NEVER);
+        debug_assert!(acquired, "a deadline that is never does not pass");
+        Permit { semaphore: self, permits }
+    }
+
+    /// Takes a permit if there is one now and nobody waits for it.
+    pub fn try_acquire(&self) -> Option<Permit<'_>> {
+        self.acquire_timeout(Duration::ZERO)
+    }
+
+    /// Takes a permit, waiting for at most `timeout`. `Duration::ZERO` only looks; `Duration::MAX` and everything else the
+    /// clock cannot express mean for ever.
+    pub fn acquire_timeout(&self, timeout: Duration) -> Option<Permit<'_>> {
+        let acquired = self.take(1, Deadline::after(timeout));
+        // Made only if it was acquired, for dropping one gives it back.
+        acquired.then(|| Permit { semaphore: self, permits: 1 })
+    }
+
+    /// Like [`acquire`](Semaphore::acquire), for a permit that is moved to another thread or into a task.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use silkmill::{Semaphore, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(8).build()?;
+    /// let open_files = Arc::new(Semaphore::new(2));
+    /// for _ in 0..10 {
+    ///     let permit = open_files.acquire_owned(); // Waits here, not on a worker.
+    ///     drop(pool.submit(move || drop(permit)));
+    /// }
+    /// # Ok::<(), silkmill::BuildError>(())
+    /// ```
+    pub fn acquire_owned(self: &Arc<Self>) -> OwnedPermit {
+        let permit = self.acquire();
+        permit.into_owned(self)
+    }
+
+    /// Like [`try_acquire`](Semaphore::try_acquire), for a permit that is moved to another thread or into a task.
+    pub fn try_acquire_owned(self: &Arc<Self>) -> Option<OwnedPermit> {
+        self.acquire_owned_timeout(Duration::ZERO)
+    }
+
+    /// Like [`acquire_timeout`](Semaphore::acquire_timeout), for a permit that is moved to another thread or into a task.
+    pub fn acquire_owned_timeout(self: &Arc<Self>, timeout: Duration) -> Option<OwnedPermit> {
+        Some(self.acquire_timeout(timeout)?.into_owned(self))
+    }
+
+    /// How many permits are there to be taken now.
+    pub fn available(&self) -> usize {
+        self.inner.lock().available
+    }
+
+    /// Adds permits, for whoever waits first. There are never more than `usize::MAX`.
+    pub fn add_permits(&self, permits: usize) {
+        let mut inner = self.inner.lock();
+        inner.available = inner.available.saturating_add(permits);
+        let_go(inner);
+    }
+
+    /// Whether `wanted` permits were taken before the deadline.
+    fn take(&self, wanted: usize, deadline: Deadline) -> bool {
+        match self.take_or_line_up(wanted, deadline.has_passed()) {
+            Ok(taken) => taken,
+            Err(parker) => self.wait_in_line(&parker, deadline),
+        }
+    }
+
+    /// Takes at once if it is possible, and tells so. If not, and there is time, the caller is now in line.
+    pub(crate) fn take_or_line_up(
+        &self,
+        wanted: usize,
+        only_look: bool,
+    ) -> Result<bool, Arc<Parker>> {
+        let mut inner = self.inner.lock();
+        if wanted == 0 || (inner.line.is_empty() && inner.available >= wanted) {
+            inner.available -= wanted;
+            return Ok(true);
+        }
+        if only_look {
+            return Ok(false);
+        }
+        let parker = Arc::new(Parker::new());
+        inner.line.push_back(Waiting { wanted, parker: Arc::clone(&parker) });
+        Err(parker)
+    }
+
+    /// Waits to be served. Whether that was in time.
+    pub(crate) fn wait_in_line(&self, parker: &Arc<Parker>, deadline: Deadline) -> bool {
+        if parker.park_until(deadline) {
+            return true;
+        }
+        let mut inner = self.inner.lock();
+        let place = inner.line.iter().position(|waiting| Arc::ptr_eq(&waiting.parker, parker));
+        let Some(place) = place else { return true };
+        inner.line.remove(place);
+        // Those behind may want less, and be served now.
+        let_go(inner);
+        false
+    }
+}
+
+/// Serves whoever can be, lets the lock go, and only then wakes them.
+fn let_go(mut inner: MutexGuard<'_, Inner>) {
+    let mut served = Vec::new();
+    while let Some(first) = inner.line.front()
+        && first.wanted <= inner.available
+    {
+        inner.available -= first.wanted;
+        served.extend(inner.line.pop_front());
+    }
+    drop(inner);
+    for waiting in served {
+        waiting.parker.call();
+    }
+}
+
+impl fmt::Debug for Semaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = self.inner.lock();
+        let (available, waiting) = (inner.available, inner.line.len());
+        drop(inner);
+        f.debug_struct("Semaphore")
+            .field("available", &available)
+            .field("waiting", &waiting)
+            .finish()
+    }
+}
+
+/// What was taken from a [`Semaphore`]; dropping it gives it back.
+#[derive(Debug)]
+#[must_use = "a permit that is not kept is given back at once"]
+pub struct Permit<'a> {
+    semaphore: &'a Semaphore,
+    permits: usize,
+}
+
+impl Permit<'_> {
+    /// Does not give the permit back: the semaphore has one less from now on, until
+    /// [`add_permits`](Semaphore::add_permits).
+    pub fn forget(mut self) {
+        self.permits = 0;
+    }
+
+    fn into_owned(mut self, semaphore: &Arc<Semaphore>) -> OwnedPermit {
+        OwnedPermit { semaphore: Arc::clone(semaphore), permits: mem::take(&mut self.permits) }
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        give_back(self.semaphore, self.permits);
+    }
+}
+
+/// What was taken from a [`Semaphore`] by [`acquire_owned`](Semaphore::acquire_owned); dropping it gives it back.
+#[derive(Debug)]
+#[must_use = "a permit that is not kept is given back at once"]
+pub struct OwnedPermit {
+    semaphore: Arc<Semaphore>,
+    permits: usize,
+}
+
+impl OwnedPermit {
+    /// Does not give the permit back, like [`Permit::forget`].
+    pub fn forget(mut self) {
+        self.permits = 0;
+    }
+}
+
+impl Drop for OwnedPermit {
+    fn drop(&mut self) {
+        give_back(&self.semaphore, self.permits);
+    }
+}
+
+fn give_back(semaphore: &Semaphore, permits: usize) {
+    if permits > 0 {
+        semaphore.add_permits(permits);
+    }
+}
