@@ -222,3 +222,23 @@ fn two_threads_may_add_callbacks_to_a_finished_future() {
     first.join().unwrap();
     assert_eq!(Arc::into_inner(future).unwrap().result().unwrap(), 25);
 }
+
+#[test]
+fn tokio_awaits_futures_while_it_does_other_things() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let pool = pool(2);
+    let (gate, running) = crate::occupy(&pool);
+    let sum = runtime.block_on(async {
+        let other = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            gate.open();
+        });
+        let value = pool.submit(|| 25);
+        running.await.unwrap();
+        other.await.unwrap();
+        let mut failing = pool.submit(|| panic!("asked for"));
+        assert!((&mut failing).await.is_err_and(|error| error.is_panic()));
+        value.await.unwrap()
+    });
+    assert_eq!(sum, 25);
+}

@@ -1,0 +1,27 @@
+//! A panic that nobody reads is told to somebody all the same.
+//!
+//! Run it with `cargo run -p silkmill --example errors_never_vanish`.
+
+use std::sync::mpsc::channel;
+
+use silkmill::ThreadPoolExecutor;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (sender, receiver) = channel();
+    let pool = ThreadPoolExecutor::builder()
+        .max_workers(1)
+        .thread_name_prefix("cleaner")
+        .on_unread_panic(move |error| {
+            let place = error.location().unwrap_or("somewhere").to_owned();
+            let _ = sender.send(format!("nobody read that {error} ({place})"));
+        })
+        .build()?;
+
+    // Nobody looks at what becomes of it.
+    drop(pool.submit(|| panic!("the disk is full")));
+
+    let told = receiver.recv()?;
+    println!("{told}");
+    assert!(told.contains("the disk is full"));
+    Ok(())
+}
