@@ -283,19 +283,33 @@ impl Crew {
         task.run(&waiting);
     }
 
+    /// Runs any task that is queued, inside of the one that the calling worker runs. False when there is none.
+    pub(crate) fn helps(self: &Arc<Self>, seat: &Seat) -> bool {
+        let Some(task) = self.queue.take_any() else { return false };
+        match task.claim(Claim::ToRun) {
+            None => self.queue.count_husk_gone(),
+            Some(claimed) => {
+                self.begin(&claimed, seat);
+                claimed.run(&Waiting { crew: self, seat });
+            }
+        }
+        true
+    }
+
     fn begin(&self, task: &Claimed<'_>, seat: &Seat) {
         seat.begin(&self.clock, self.measure_cpu, task.queued_at());
     }
 
     /// Ends a task that was taken out of the queue with `error`, unless it is a husk.
-    fn fail(&self, task: QueuedTask, error: TaskError) {
-        match task.claim(Claim::ToCancel) {
-            Some(claimed) => {
-                self.cancelled.fetch_add(1, Ordering::Relaxed);
-                claimed.fail(error, &Anyone);
-            }
-            None => self.queue.count_husk_gone(),
-        }
+    /// Says whether it was none.
+    fn fail(&self, task: QueuedTask, error: TaskError) -> bool {
+        let Some(claimed) = task.claim(Claim::ToCancel) else {
+            self.queue.count_husk_gone();
+            return false;
+        };
+        self.cancelled.fetch_add(1, Ordering::Relaxed);
+        claimed.fail(error, &Anyone);
+        true
     }
 
     /// Cancels a task that the caller has claimed in the queue.
@@ -309,9 +323,7 @@ impl Crew {
     pub(crate) fn cancel_queued(&self) -> usize {
         let mut cancelled = 0;
         while let Some(task) = self.queue.take_to_cancel() {
-            let pending = task.is_pending();
-            self.fail(task, TaskError::cancelled());
-            cancelled += usize::from(pending);
+            cancelled += usize::from(self.fail(task, TaskError::cancelled()));
         }
         cancelled
     }

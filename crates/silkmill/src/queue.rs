@@ -506,6 +506,14 @@ impl Queue {
         task
     }
 
+    /// Takes a task out for a worker that is busy with another, and stays so.
+    pub(crate) fn take_any(&self) -> Option<QueuedTask> {
+        let mut inner = self.inner.0.lock();
+        let task = if inner.cancelling { None } else { inner.tasks.pop() };
+        self.let_go(inner, Orders::default());
+        task
+    }
+
     /// Takes no more tasks. What is queued is still given to workers.
     pub(crate) fn close(&self) {
         let mut inner = self.inner.0.lock();

@@ -50,7 +50,7 @@ impl ThreadPoolExecutor {
             |latch| f(&Scope { pool: self, latch }),
             |left| {
                 if !left.is_none() {
-                    worker::while_blocked_in(&self.crew, || left.wait());
+                    worker::wait_in(&self.crew, || left.is_none(), || left.wait());
                 }
             },
         )

@@ -91,9 +91,21 @@ pub(crate) fn while_blocked_on<'a, T: Send + 'a, R>(
     blocked(&own, wait)
 }
 
-/// Runs `wait`, which blocks until tasks of `crew` are done.
-pub(crate) fn while_blocked_in<R>(crew: &Arc<Crew>, wait: impl FnOnce() -> R) -> R {
-    if is_of(crew) { blocked(crew, wait) } else { wait() }
+/// Blocks with `wait` until tasks of `crew` `are_done`. A worker of that pool may be replaced meanwhile, as in
+/// [`while_blocked_on`]; once no substitute may be had any more, it first runs whatever is queued, for that may be what it
+/// waits for.
+pub(crate) fn wait_in(crew: &Arc<Crew>, are_done: impl Fn() -> bool, wait: impl FnOnce()) {
+    let own = with_pool(|own, seat| Arc::ptr_eq(own, crew).then(|| Arc::clone(seat))).flatten();
+    let Some(seat) = own else { return wait() };
+    while crew.queue.substitutes_are_spent() && !are_done() {
+        let outer = OwnToken::replace(None);
+        let helped = crew.helps(&seat);
+        drop(outer);
+        if !helped {
+            break;
+        }
+    }
+    blocked(crew, wait);
 }
 
 fn blocked<R>(own: &Arc<Crew>, wait: impl FnOnce() -> R) -> R {

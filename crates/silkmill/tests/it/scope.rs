@@ -122,3 +122,19 @@ fn a_scope_on_a_pool_that_was_shut_down_refuses_its_tasks() {
     let kind = pool.scope(|scope| scope.submit(|| ()).result().unwrap_err().kind());
     assert_eq!(kind, TaskErrorKind::Shutdown);
 }
+
+#[test]
+fn scopes_nest_deeper_than_there_may_be_substitutes() {
+    fn nest(pool: &ThreadPoolExecutor, depth: usize) -> usize {
+        if depth == 0 {
+            return 0;
+        }
+        let mut below = 0;
+        pool.scope(|scope| drop(scope.submit(|| below = nest(pool, depth - 1))));
+        below + 1
+    }
+    let pool = pool(1);
+    let deep = std::sync::Arc::new(pool);
+    let theirs = std::sync::Arc::clone(&deep);
+    assert_eq!(deep.submit(move || nest(&theirs, 150)).result().unwrap(), 150);
+}
