@@ -14,6 +14,7 @@ usage: cargo xtask test                          run every test there is
        cargo xtask test STEP...                  run some of them: fmt clippy test examples doc loom fuzz
        cargo xtask bench [executor|replace|scrape]...
                                                  time us beside the peers that are installed
+       cargo xtask bench executor CASE...        time some cases of it, and keep nothing
        cargo xtask soak [SECONDS]                a storm of random tasks over whole pools, 60 s by default
        cargo xtask corpus DIR                    make a tree of text files to replace in";
 

@@ -1,73 +1,254 @@
-//! The executor beside other pools, in one process (see `benches/`), and Python's for scale.
+//! The executor beside other pools (see `benches/`), and Python's for scale.
+//!
+//! Here is the table: what is measured, in which unit, with whom, and how often. Each case and contender runs in a
+//! process of its own, the contenders of a case in turn.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
 
-use super::{Case, Contender, ROUNDS, is_installed};
+use super::{Case, Contender, IDEAL, ROUNDS, is_installed};
 use crate::{cargo, check, root};
+
+/// How often the cases run that take seconds.
+const ROUNDS_OF_LONG: usize = 3;
+
+/// What the programs of `benches/` call the contenders: the name of the crate, wherever there is one.
+const POOLS: &[&str] = &[
+    "silkmill",
+    "rayon-core",
+    "threadpool",
+    "rusty_pool",
+    "tokio",
+    "blocking",
+    "crossbeam-channel",
+];
+
+/// Something to run. One run may print several figures.
+struct Run {
+    /// What to ask for on the command line, and the program for.
+    name: &'static str,
+    rounds: usize,
+    /// Ours first.
+    contenders: Vec<&'static str>,
+    figures: Vec<Figure>,
+}
+
+struct Figure {
+    /// What the program prints before it.
+    key: &'static str,
+    what: &'static str,
+    unit: &'static str,
+}
+
+#[rustfmt::skip]
+fn table() -> Vec<Run> {
+    let run = |name, what, unit| Run {
+        name,
+        rounds: ROUNDS,
+        contenders: POOLS.to_vec(),
+        figures: vec![Figure { key: name, what, unit }],
+    };
+    let with = |more: &[&'static str], run: Run| Run {
+        contenders: run.contenders.iter().chain(more).copied().collect(),
+        ..run
+    };
+    let long = |run| Run { rounds: ROUNDS_OF_LONG, ..run };
+    vec![
+        run("batch-2", "200,000 no-op tasks on 2 workers: submit all, then read all", "ns a task"),
+        with(&["CPython"],
+        run("batch-8", "200,000 no-op tasks on 8 workers: submit all, then read all", "ns a task")),
+        run("batch-32", "200,000 no-op tasks on 32 workers: submit all, then read all", "ns a task"),
+        run("producers-4", "200,000 no-op tasks on 8 workers, from 4 threads", "ns a task"),
+        run("producers-16", "200,000 no-op tasks on 8 workers, from 16 threads", "ns a task"),
+        with(&["CPython"],
+        run("round-trip", "submit one no-op task to 8 idle workers, read it, repeat", "ns a task")),
+        Run {
+            contenders: vec!["silkmill", "rayon", "CPython"],
+            ..run("map", "map 200,000 numbers on 8 workers, in order", "ns an item")
+        },
+        with(&[IDEAL],
+        run("sleepers-warm", "20,000 tasks that sleep 10 ms, on 1,000 workers", "ms")),
+        with(&["CPython", IDEAL],
+        run("sleepers-cold", "the same, with the start of the workers", "ms")),
+        run("burst", "1,000 tasks of 1 ms on 32 workers asleep: until the last one starts", "µs"),
+        long(Run {
+            figures: vec![
+                Figure { key: "trickle-p50", what: "a task every ms on 32 workers: submit to start, median", unit: "µs" },
+                Figure { key: "trickle-p999", what: "the same, 99.9th percentile", unit: "µs" },
+                Figure { key: "trickle-cpu", what: "the same, processor time beyond that of the loop", unit: "ms a second" },
+            ],
+            ..run("trickle", "", "")
+        }),
+        long(Run {
+            figures: vec![
+                Figure { key: "queued-bytes", what: "1,000,000 tasks queued: memory with their handles", unit: "bytes a task" },
+                Figure { key: "queued-allocations", what: "the same, allocations", unit: "a task" },
+                Figure { key: "queued-cancel", what: "the same: cancel all and shut down, where that is possible", unit: "ms" },
+            ],
+            ..run("queued", "", "")
+        }),
+        run("parked", "resident memory of a worker that has nothing to do", "KiB"),
+        long(run("idle-cpu", "32 workers that have nothing to do for 5 s: processor time", "ms")),
+    ]
+}
 
 /// What `benches/` does, in Python. Fewer tasks, for it takes longer; the figures are per task.
 const PYTHON: &str = "
-import time
+import sys, time
 from concurrent.futures import ThreadPoolExecutor
 def task(n): return n + 1
+case = sys.argv[1]
+if case == 'sleepers-cold':
+    t = time.perf_counter_ns()
+    with ThreadPoolExecutor(1000) as pool:
+        for f in [pool.submit(time.sleep, 0.01) for _ in range(20000)]: f.result()
+        print(case, (time.perf_counter_ns() - t) / 1e6, sep='\\t')
+    sys.exit()
 with ThreadPoolExecutor(8) as pool:
     [f.result() for f in [pool.submit(task, n) for n in range(1000)]]
-    N = 20000
+    N = 5000 if case == 'round-trip' else 20000
     t = time.perf_counter_ns()
-    assert sum(f.result() for f in [pool.submit(task, n) for n in range(N)]) == N * (N + 1) // 2
-    print('batch', 'CPython', (time.perf_counter_ns() - t) // N, sep='\\t')
-    N = 5000
-    t = time.perf_counter_ns()
-    for n in range(N): assert pool.submit(task, n).result() == n + 1
-    print('round-trip', 'CPython', (time.perf_counter_ns() - t) // N, sep='\\t')
+    if case == 'batch-8':
+        assert sum(f.result() for f in [pool.submit(task, n) for n in range(N)]) == N * (N + 1) // 2
+    elif case == 'map':
+        assert len(list(pool.map(task, range(N)))) == N
+    elif case == 'round-trip':
+        for n in range(N): assert pool.submit(task, n).result() == n + 1
+    else:
+        sys.exit('there is no case ' + case)
+    print(case, (time.perf_counter_ns() - t) // N, sep='\\t')
 ";
 
+/// Every case.
 pub(super) fn run() -> anyhow::Result<Vec<Case>> {
-    check(cargo().args([
-        "build",
-        "--quiet",
-        "--release",
-        "--manifest-path",
-        "benches/Cargo.toml",
-    ]))?;
+    run_some(&[])
+}
+
+/// The cases named, or all.
+pub(super) fn run_some(names: &[&str]) -> anyhow::Result<Vec<Case>> {
+    let table = table();
+    if let Some(unknown) = names.iter().find(|name| table.iter().all(|run| run.name != **name)) {
+        let known: Vec<_> = table.iter().map(|run| run.name).collect();
+        anyhow::bail!("there is no case {unknown:?}; there are: {}", known.join(", "));
+    }
+    build()?;
     let python = is_installed("python3", "apt install python3");
-    let mut cases = vec![
-        case("200,000 no-op tasks on 8 workers: submit all, then read all", "batch"),
-        case("submit one no-op task, read it, repeat", "round-trip"),
-    ];
-    for _ in 0..ROUNDS {
-        take(&mut cases, Command::new(root().join("benches/target/release/silkmill-benches")))?;
-        if python {
-            let mut command = Command::new("python3");
-            command.args(["-c", PYTHON]);
-            take(&mut cases, command)?;
+    let labels = Labels::read()?;
+    let mut cases = Vec::new();
+    for mut run in table.into_iter().filter(|run| names.is_empty() || names.contains(&run.name)) {
+        eprintln!("    {}", run.name);
+        run.contenders.retain(|name| python || *name != "CPython");
+        cases.extend(take_rounds(&run, &labels)?);
+    }
+    Ok(cases)
+}
+
+/// Into the folder of its own that the programs are run from, wherever our own build goes.
+fn build() -> anyhow::Result<()> {
+    check(
+        cargo()
+            .args(["build", "--quiet", "--release", "--manifest-path", "benches/Cargo.toml"])
+            .arg("--target-dir")
+            .arg(root().join("benches/target")),
+    )
+}
+
+/// All rounds of one run; what nobody printed is left out.
+fn take_rounds(run: &Run, labels: &Labels) -> anyhow::Result<Vec<Case>> {
+    let mut cases: Vec<_> = run.figures.iter().map(case).collect();
+    for _ in 0..run.rounds {
+        for contender in &run.contenders {
+            let mut command = command(run.name, contender);
+            let output =
+                command.output().with_context(|| format!("failed to start {command:?}"))?;
+            let text = String::from_utf8_lossy(&output.stderr);
+            anyhow::ensure!(
+                output.status.success(),
+                "{command:?} failed: {} {text}",
+                output.status
+            );
+            for line in String::from_utf8(output.stdout)?.lines() {
+                file(&mut cases, &labels.of(contender), line)
+                    .with_context(|| format!("{command:?} printed {line:?}"))?;
+            }
         }
     }
     Ok(cases.into_iter().map(|(_, case)| case).collect())
 }
 
-fn case(what: &str, key: &'static str) -> (&'static str, Case) {
-    (key, Case { what: what.to_owned(), unit: "ns a task", contenders: Vec::new() })
+fn case(figure: &Figure) -> (&'static str, Case) {
+    let what = figure.what.to_owned();
+    (figure.key, Case { what, unit: figure.unit, contenders: Vec::new() })
 }
 
-/// Runs one round and files its lines: case, contender, nanoseconds.
-fn take(cases: &mut [(&'static str, Case)], mut command: Command) -> anyhow::Result<()> {
-    let output = command.output().with_context(|| format!("failed to start {command:?}"))?;
-    anyhow::ensure!(output.status.success(), "{command:?} failed: {}", output.status);
-    for line in String::from_utf8(output.stdout)?.lines() {
-        let mut words = line.split('\t');
-        let (Some(key), Some(name), Some(ns)) = (words.next(), words.next(), words.next()) else {
-            anyhow::bail!("{command:?} printed {line:?}");
-        };
-        let Some((_, case)) = cases.iter_mut().find(|(known, _)| *known == key) else { continue };
-        let place = case.contenders.iter().position(|contender| contender.name == name);
-        let place = place.unwrap_or_else(|| {
-            case.contenders.push(Contender::new(name));
-            case.contenders.len() - 1
-        });
-        case.contenders[place].samples.push(ns.parse()?);
+fn command(name: &str, contender: &str) -> Command {
+    if contender == "CPython" {
+        let mut command = Command::new("python3");
+        command.args(["-c", PYTHON, name]);
+        return command;
+    }
+    let program = if name == "queued" { "queued" } else { "silkmill-benches" };
+    let mut command = Command::new(program_path(program));
+    command.args([name, contender]);
+    command
+}
+
+fn program_path(name: &str) -> PathBuf {
+    root().join("benches/target/release").join(name)
+}
+
+/// Files one line: key and figure.
+fn file(cases: &mut [(&'static str, Case)], name: &str, line: &str) -> anyhow::Result<()> {
+    let (key, figure) = line.split_once('\t').context("there is no tab")?;
+    let case = cases.iter_mut().find(|(known, _)| *known == key);
+    let (_, case) = case.context("the key is not in the table")?;
+    let figure = figure.parse()?;
+    match case.contenders.iter_mut().find(|contender| contender.name == name) {
+        Some(contender) => contender.samples.push(figure),
+        None => {
+            case.contenders.push(Contender { name: name.to_owned(), samples: vec![figure] });
+        }
     }
     Ok(())
+}
+
+/// How the contenders are shown: with the versions that were built.
+struct Labels {
+    lock: String,
+    python: String,
+}
+
+impl Labels {
+    fn read() -> anyhow::Result<Self> {
+        let path: &Path = &root().join("benches/Cargo.lock");
+        let lock = fs::read_to_string(path).with_context(|| format!("failed to read {path:?}"))?;
+        let output = Command::new("python3").arg("--version").output();
+        let python = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        Ok(Labels { lock, python: python.unwrap_or_default().replace("Python", "CPython") })
+    }
+
+    fn of(&self, contender: &str) -> String {
+        let how = match contender {
+            "silkmill" | IDEAL => return contender.to_owned(),
+            "CPython" => return self.python.clone(),
+            "rayon" => " par_iter",
+            "rayon-core" => " spawn, oneshot",
+            "threadpool" => ", mpsc",
+            "tokio" => " spawn_blocking",
+            "blocking" => " unblock",
+            "crossbeam-channel" => ", oneshot",
+            _ => "",
+        };
+        format!("{contender} {}{how}", self.version(contender).unwrap_or("?"))
+    }
+
+    /// From the lock file, where a package's version is the line after its name.
+    fn version(&self, package: &str) -> Option<&str> {
+        let name = format!("name = \"{package}\"");
+        let mut lines = self.lock.lines().skip_while(|line| *line != name).skip(1);
+        lines.next()?.strip_prefix("version = \"")?.strip_suffix('"')
+    }
 }

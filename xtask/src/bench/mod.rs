@@ -18,6 +18,9 @@ use crate::{cargo, check, root};
 /// How often each side runs. Medians need an odd number.
 const ROUNDS: usize = 5;
 
+/// The contender that is no program but a bound that none can pass.
+const IDEAL: &str = "ideal";
+
 /// One thing that was measured, for us and for the peers. Less is better.
 pub(crate) struct Case {
     what: String,
@@ -43,8 +46,23 @@ impl Contender {
     }
 }
 
-/// Runs the parts named, or all.
+impl Case {
+    /// The fastest of those that are not us.
+    fn best_peer(&self) -> Option<&Contender> {
+        let peers = self.contenders.iter().skip(1).filter(|contender| contender.name != IDEAL);
+        peers.min_by(|a, b| a.median().total_cmp(&b.median()))
+    }
+}
+
+/// Runs the parts named, or all. After `executor` there may be cases of it instead; these are printed and not kept.
 pub(crate) fn run(which: &[&str]) -> anyhow::Result<()> {
+    let is_part = |name: &&str| ["executor", "replace", "scrape"].contains(name);
+    if let ["executor", names @ ..] = which
+        && !names.iter().all(is_part)
+    {
+        report::print(&executor::run_some(names)?);
+        return Ok(());
+    }
     type Part = (&'static str, fn() -> anyhow::Result<Vec<Case>>);
     let parts: [Part; 3] =
         [("executor", executor::run), ("replace", replace::run), ("scrape", scrape::run)];

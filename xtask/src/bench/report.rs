@@ -18,7 +18,10 @@ pub(super) fn print(cases: &[Case]) {
     for case in cases {
         println!("\n{}", case.what);
         for line in rows(case) {
-            println!("  {:<36}{:>12}  {}", line.name, line.figure, line.ratio);
+            println!("  {:<36}{:>16}  {}", line.name, line.figure, line.ratio);
+        }
+        if let Some(best) = beside_best(case) {
+            println!("  {best}");
         }
     }
     println!();
@@ -54,8 +57,19 @@ fn section(name: &str, cases: &[Case]) -> String {
         for row in rows(case) {
             let _ = writeln!(text, "| {} | {} | {} |", row.name, row.number, row.ratio);
         }
+        if let Some(best) = beside_best(case) {
+            let _ = writeln!(text, "\n{best}");
+        }
     }
     text
+}
+
+/// Ours over that of the best peer: the other way round than the column of ratios, so below 1 we are ahead.
+fn beside_best(case: &Case) -> Option<String> {
+    let ours = case.contenders.first()?.median();
+    let best = case.best_peer()?;
+    let share = ours / best.median();
+    Some(format!("Best peer: {}; ours is {} times its figure.", best.name, rounded(share)))
 }
 
 struct Row {

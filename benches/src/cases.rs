@@ -1,0 +1,223 @@
+//! What the contenders are made to do. Each function makes its pool, runs one case once and returns the figure.
+
+use std::hint::black_box;
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::pools::{Pool, Rayon, Silkmill};
+
+/// Tasks of a batch, from however many producers, and items of a map.
+const TASKS: u32 = 200_000;
+
+const ROUND_TRIPS: u32 = 20_000;
+
+const SLEEPERS: u32 = 20_000;
+const SLEEPER_WORKERS: usize = 1_000;
+const SLEEPER_TIME: Duration = Duration::from_millis(10);
+
+const BURST: usize = 1_000;
+const BURST_TIME: Duration = Duration::from_millis(1);
+
+/// One submit every so often, for so many times.
+const TRICKLE_PERIOD: Duration = Duration::from_millis(1);
+const TRICKLE_SUBMITS: u32 = 5_000;
+/// How often the loop that submits nothing goes round, to be taken off.
+const TRICKLE_BARE: u32 = 1_000;
+
+const PARKED: usize = 256;
+const IDLE_TIME: Duration = Duration::from_secs(5);
+
+/// How long workers get to fall asleep.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// Nanoseconds a task: all are submitted, then all are read.
+pub fn batch<P: Pool>(workers: usize) -> f64 {
+    producers::<P>(workers, 1)
+}
+
+/// Nanoseconds a task, when several threads submit their share and read it.
+pub fn producers<P: Pool>(workers: usize, producers: u32) -> f64 {
+    let pool = P::new(workers);
+    warm_up(&pool, workers);
+    let share = TASKS / producers;
+    let started = Instant::now();
+    match producers {
+        1 => submit_and_read(&pool, share),
+        _ => std::thread::scope(|scope| {
+            (0..producers).for_each(|_| drop(scope.spawn(|| submit_and_read(&pool, share))));
+        }),
+    }
+    nanos_each(started, TASKS)
+}
+
+fn submit_and_read<P: Pool>(pool: &P, tasks: u32) {
+    let handles: Vec<_> = (0..tasks).map(|n| pool.submit(move || n + 1)).collect();
+    let sum: u64 = handles.into_iter().map(|handle| u64::from(pool.read(handle))).sum();
+    assert_eq!(sum, (1..=u64::from(tasks)).sum());
+}
+
+/// Nanoseconds to submit one task and read it.
+pub fn round_trip<P: Pool>(workers: usize) -> f64 {
+    let pool = P::new(workers);
+    warm_up(&pool, workers);
+    std::thread::sleep(SETTLE);
+    let started = Instant::now();
+    for n in 0..ROUND_TRIPS {
+        assert_eq!(pool.read(pool.submit(move || n + 1)), n + 1);
+    }
+    nanos_each(started, ROUND_TRIPS)
+}
+
+/// Nanoseconds an item of `ThreadPoolExecutor::map`, in order.
+pub fn map_of_silkmill(workers: usize) -> f64 {
+    let pool = Silkmill::new(workers);
+    warm_up(&pool, workers);
+    let started = Instant::now();
+    let mapped: Result<Vec<u32>, _> = pool.0.map(0..TASKS, |n| n + 1).collect();
+    let nanos = nanos_each(started, TASKS);
+    assert_eq!(mapped.expect("no task fails").len(), TASKS as usize);
+    nanos
+}
+
+/// Nanoseconds an item of rayon's parallel iterator, in order.
+pub fn map_of_rayon(workers: usize) -> f64 {
+    let pool = Rayon::new(workers);
+    warm_up(&pool, workers);
+    let started = Instant::now();
+    let mapped: Vec<u32> =
+        pool.0.install(|| (0..TASKS).into_par_iter().map(|n| black_box(n + 1)).collect());
+    let nanos = nanos_each(started, TASKS);
+    assert_eq!(mapped.len(), TASKS as usize);
+    nanos
+}
+
+/// Milliseconds until all sleepers have slept, on workers that run already.
+pub fn sleepers_warm<P: Pool>() -> f64 {
+    let pool = P::new(SLEEPER_WORKERS);
+    warm_up(&pool, SLEEPER_WORKERS);
+    sleep_all(&pool, Instant::now())
+}
+
+/// The same with the start of the pool and of its workers.
+pub fn sleepers_cold<P: Pool>() -> f64 {
+    let started = Instant::now();
+    sleep_all(&P::new(SLEEPER_WORKERS), started)
+}
+
+/// What nobody can beat: every worker sleeps all the time.
+pub fn sleepers_ideal() -> f64 {
+    f64::from(SLEEPERS) / SLEEPER_WORKERS as f64 * SLEEPER_TIME.as_secs_f64() * 1e3
+}
+
+fn sleep_all<P: Pool>(pool: &P, started: Instant) -> f64 {
+    let sleep = || std::thread::sleep(SLEEPER_TIME);
+    let handles: Vec<_> = (0..SLEEPERS).map(|_| pool.submit(sleep)).collect();
+    handles.into_iter().for_each(|handle| pool.read(handle));
+    started.elapsed().as_secs_f64() * 1e3
+}
+
+/// Microseconds from the first submit until the last task starts, when all workers sleep.
+pub fn burst<P: Pool>(workers: usize) -> f64 {
+    let pool = P::new(workers);
+    warm_up(&pool, workers);
+    std::thread::sleep(SETTLE);
+    let started = Instant::now();
+    let task = || {
+        let at = Instant::now();
+        std::thread::sleep(BURST_TIME);
+        at
+    };
+    let handles: Vec<_> = (0..BURST).map(|_| pool.submit(task)).collect();
+    let last = handles.into_iter().map(|handle| pool.read(handle)).max();
+    micros(last.expect("there are tasks") - started)
+}
+
+/// What came of submitting at a steady pace, whether or not the tasks keep up.
+pub struct Trickle {
+    /// From submit to start, in microseconds.
+    pub p50: f64,
+    pub p999: f64,
+    /// Milliseconds of processor a second, without those of the loop that submits.
+    pub cpu: f64,
+}
+
+pub fn trickle<P: Pool>(workers: usize) -> Trickle {
+    let bare = cpu_a_second(TRICKLE_BARE, |_| ());
+    let pool = P::new(workers);
+    warm_up(&pool, workers);
+    std::thread::sleep(SETTLE);
+    let mut handles = Vec::with_capacity(TRICKLE_SUBMITS as usize);
+    let busy = cpu_a_second(TRICKLE_SUBMITS, |submitted| {
+        handles.push(pool.submit(move || submitted.elapsed()));
+    });
+    let mut delays: Vec<_> = handles.into_iter().map(|handle| pool.read(handle)).collect();
+    delays.sort();
+    let quantile = |share: f64| micros(delays[(delays.len() as f64 * share) as usize]);
+    Trickle { p50: quantile(0.5), p999: quantile(0.999), cpu: (busy - bare).max(0.0) }
+}
+
+/// Calls `submit` at a steady pace, and says what processor time the process took meanwhile.
+fn cpu_a_second(submits: u32, mut submit: impl FnMut(Instant)) -> f64 {
+    let before = cpu_time();
+    let started = Instant::now();
+    for n in 0..submits {
+        let due = started + TRICKLE_PERIOD * n;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        submit(Instant::now());
+    }
+    (cpu_time() - before).as_secs_f64() * 1e3 / started.elapsed().as_secs_f64()
+}
+
+/// KiB of resident memory that a worker takes which has nothing to do.
+pub fn parked<P: Pool>() -> f64 {
+    let before = resident_kib();
+    let pool = P::new(PARKED);
+    warm_up(&pool, PARKED);
+    std::thread::sleep(SETTLE);
+    (resident_kib() - before) / PARKED as f64
+}
+
+/// Milliseconds of processor that workers take which have nothing to do.
+pub fn idle_cpu<P: Pool>(workers: usize) -> f64 {
+    let pool = P::new(workers);
+    warm_up(&pool, workers);
+    std::thread::sleep(SETTLE);
+    let before = cpu_time();
+    std::thread::sleep(IDLE_TIME);
+    (cpu_time() - before).as_secs_f64() * 1e3
+}
+
+/// Has every worker run a task, all at once: the first tasks start the threads.
+fn warm_up<P: Pool>(pool: &P, workers: usize) {
+    let barrier = Arc::new(Barrier::new(workers));
+    let meet = |_| {
+        let barrier = Arc::clone(&barrier);
+        pool.submit(move || drop(barrier.wait()))
+    };
+    let handles: Vec<_> = (0..workers).map(meet).collect();
+    handles.into_iter().for_each(|handle| pool.read(handle));
+}
+
+fn nanos_each(started: Instant, tasks: u32) -> f64 {
+    started.elapsed().as_secs_f64() * 1e9 / f64::from(tasks)
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+/// What the process has had of the processors.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(time).expect("a processor's time is not negative")
+}
+
+fn resident_kib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.and_then(|kib| kib.parse().ok()).expect("Linux tells in kB")
+}
