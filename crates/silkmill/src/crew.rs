@@ -15,7 +15,7 @@ use crate::executor::RunningTask;
 use crate::exit;
 use crate::future::Future;
 use crate::job::{Carrier, Job};
-use crate::queue::{Patience, Priority, Queue, Refused};
+use crate::queue::{Patience, Priority, Queue, Queued, QueuedAt, Refused};
 use crate::seat::{Counts, Seat};
 use crate::spin::AdaptiveSpin;
 use crate::stats::{Stats, Totals};
@@ -262,15 +262,15 @@ impl Crew {
     /// breath.
     pub(crate) fn run_popped(
         self: &Arc<Self>,
-        task: QueuedTask,
+        queued: Queued,
         seat: &Seat,
-    ) -> Option<QueuedTask> {
-        let Some(claimed) = task.claim(Claim::ToRun) else {
+    ) -> Option<Queued> {
+        let Some(claimed) = queued.task.claim(Claim::ToRun) else {
             self.queue.count_husk_gone();
             return self.queue.finish(true);
         };
         let working = Working { crew: self, seat, next: Cell::new(None) };
-        self.begin(&claimed, seat);
+        self.begin(queued.at, seat);
         claimed.run(&working);
         working.next.take()
     }
@@ -279,31 +279,31 @@ impl Crew {
     pub(crate) fn run_on_the_spot(self: &Arc<Self>, task: Claimed<'_>, seat: &Seat) {
         self.queue.count_husk();
         let waiting = Waiting { crew: self, seat };
-        self.begin(&task, seat);
+        self.begin(None, seat);
         task.run(&waiting);
     }
 
     /// Runs any task that is queued, inside of the one that the calling worker runs. False when there is none.
     pub(crate) fn helps(self: &Arc<Self>, seat: &Seat) -> bool {
-        let Some(task) = self.queue.take_any() else { return false };
-        match task.claim(Claim::ToRun) {
+        let Some(queued) = self.queue.take_any() else { return false };
+        match queued.task.claim(Claim::ToRun) {
             None => self.queue.count_husk_gone(),
             Some(claimed) => {
-                self.begin(&claimed, seat);
+                self.begin(queued.at, seat);
                 claimed.run(&Waiting { crew: self, seat });
             }
         }
         true
     }
 
-    fn begin(&self, task: &Claimed<'_>, seat: &Seat) {
-        seat.begin(&self.clock, self.measure_cpu, task.queued_at());
+    fn begin(&self, queued_at: Option<QueuedAt>, seat: &Seat) {
+        seat.begin(&self.clock, self.measure_cpu, queued_at);
     }
 
     /// Ends a task that was taken out of the queue with `error`, unless it is a husk.
     /// Says whether it was none.
-    fn fail(&self, task: QueuedTask, error: TaskError) -> bool {
-        let Some(claimed) = task.claim(Claim::ToCancel) else {
+    fn fail(&self, queued: Queued, error: TaskError) -> bool {
+        let Some(claimed) = queued.task.claim(Claim::ToCancel) else {
             self.queue.count_husk_gone();
             return false;
         };
@@ -386,7 +386,7 @@ struct Working<'a> {
     crew: &'a Arc<Crew>,
     seat: &'a Seat,
     /// The task after this one, if it was taken in the same breath as this one ended.
-    next: Cell<Option<QueuedTask>>,
+    next: Cell<Option<Queued>>,
 }
 
 impl Host for Working<'_> {

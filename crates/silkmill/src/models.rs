@@ -12,7 +12,7 @@ use loom::sync::{Condvar, Mutex};
 use loom::thread::{JoinHandle, spawn};
 
 use crate::error::TaskError;
-use crate::queue::{Patience, Priority, Queue, Refused};
+use crate::queue::{Patience, Priority, Queue, Queued, Refused};
 use crate::sleep::Parker;
 use crate::sync::Deadline;
 use crate::task::{Anyone, Claim, Host, NewTask, QueuedTask, TaskHandle};
@@ -48,8 +48,8 @@ fn work_until(queue: &Arc<Queue>, idle_deadline: impl Fn() -> Deadline) {
     }
 }
 
-fn run(queue: &Arc<Queue>, task: QueuedTask) -> Option<QueuedTask> {
-    let Some(claimed) = task.claim(Claim::ToRun) else {
+fn run(queue: &Arc<Queue>, queued: Queued) -> Option<Queued> {
+    let Some(claimed) = queued.task.claim(Claim::ToRun) else {
         queue.count_husk_gone();
         return queue.finish(true);
     };
@@ -60,7 +60,7 @@ fn run(queue: &Arc<Queue>, task: QueuedTask) -> Option<QueuedTask> {
 
 struct Worker<'a> {
     queue: &'a Arc<Queue>,
-    next: Cell<Option<QueuedTask>>,
+    next: Cell<Option<Queued>>,
 }
 
 impl Host for Worker<'_> {
@@ -370,7 +370,7 @@ fn a_start_that_fails_strands_no_task() {
             if start == 1 {
                 theirs.not_started();
                 while let Some(task) = theirs.take_stranded() {
-                    let claimed = task.claim(Claim::ToCancel).unwrap();
+                    let claimed = task.task.claim(Claim::ToCancel).unwrap();
                     claimed.fail(TaskError::shutdown(), &Anyone);
                 }
             }

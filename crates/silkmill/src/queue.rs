@@ -3,19 +3,20 @@
 //! One lock guards the tasks, the submitters in line, and the [`Roll`] of the workers, whose rules stand in `sleep`. The
 //! queue's own rules, each of which a model or a test holds to:
 //!
-//! 1. *Submitters are served in the order in which they began to wait.* Nobody overtakes, not even [`Queue::try_push`].
+//! 1. *Submitters are served in the order in which they began to wait.* Nobody overtakes, not even one who would not wait.
 //! 2. *A cancelled task gives its room back at once.* Its husk stays in the list until a worker passes it, or until
 //!    husks outnumber the living.
 //! 3. *First come, first served*, within a priority. A class that has been passed over [`PASSED_OVER_MAX`] times in
 //!    favour of a higher one is served next, so none starves.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crate::sleep::{Orders, Parker, Roll, SPINS_MAX, TimedOut};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Deadline, Mutex, MutexGuard, spin_loop};
-use crate::task::{QueuedAt, QueuedTask};
+use crate::task::QueuedTask;
 
 /// Husks are swept once there are this many more of them than living tasks.
 const HUSKS_MIN: usize = 64;
@@ -28,11 +29,11 @@ const PASSED_OVER_MAX: u8 = 8;
 
 /// Which tasks are taken first.
 ///
-/// Within a class, first come is first served. A class is not starved by those above it: once it was passed over eight
-/// times, it is served.
+/// Within a class, first come is first served. Of two classes the higher is served, but a class that has been passed over
+/// eight times in a row is served next: so of nine tasks taken, one at least is of each class that waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
-    /// After all others, except that it is not passed over more than eight times in a row.
+    /// After all others.
     Low,
     /// What [`submit`](crate::ThreadPoolExecutor::submit) gives.
     #[default]
@@ -54,27 +55,55 @@ impl Priority {
     }
 }
 
+/// A task in the queue.
+pub(crate) struct Queued {
+    pub(crate) task: QueuedTask,
+    pub(crate) at: Option<QueuedAt>,
+}
+
+/// When a task was queued, in one word, for there are as many as tasks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueuedAt(NonZeroU64);
+
+const STANDS_FOR_BITS: u32 = 5;
+
+impl QueuedAt {
+    /// At `ticks`, in nanoseconds up to 18 years. The same is true, more or less, of `stands_for` tasks, at most 31.
+    pub(crate) fn new(ticks: u64, stands_for: u64) -> Option<Self> {
+        debug_assert!(stands_for >> STANDS_FOR_BITS == 0, "it fits");
+        NonZeroU64::new(ticks << STANDS_FOR_BITS | stands_for).map(QueuedAt)
+    }
+
+    pub(crate) fn ticks(self) -> u64 {
+        self.0.get() >> STANDS_FOR_BITS
+    }
+
+    pub(crate) fn stands_for(self) -> u64 {
+        self.0.get() & ((1 << STANDS_FOR_BITS) - 1)
+    }
+}
+
 /// Tasks in order of service, husks included.
 #[derive(Default)]
 struct Lanes {
-    tasks: [VecDeque<QueuedTask>; LANES],
+    tasks: [VecDeque<Queued>; LANES],
     passed_over: [u8; LANES],
     len: usize,
 }
 
 impl Lanes {
-    fn push(&mut self, task: QueuedTask, priority: Priority) {
+    fn push(&mut self, task: Queued, priority: Priority) {
         self.tasks[priority.lane()].push_back(task);
         self.len += 1;
     }
 
     /// Puts a task back that was popped and would be next.
-    fn put_back(&mut self, task: QueuedTask) {
+    fn put_back(&mut self, task: Queued) {
         self.tasks[Priority::High.lane()].push_front(task);
         self.len += 1;
     }
 
-    fn pop(&mut self) -> Option<QueuedTask> {
+    fn pop(&mut self) -> Option<Queued> {
         let lane = self.next_lane()?;
         self.len -= 1;
         self.tasks[lane].pop_front()
@@ -84,6 +113,7 @@ impl Lanes {
     fn next_lane(&mut self) -> Option<usize> {
         let highest = self.tasks.iter().position(|lane| !lane.is_empty())?;
         if self.tasks[highest].len() == self.len {
+            self.passed_over = [0; LANES];
             return Some(highest);
         }
         let mut chosen = highest;
@@ -101,7 +131,7 @@ impl Lanes {
 
     fn retain_pending(&mut self) {
         for lane in &mut self.tasks {
-            lane.retain(QueuedTask::is_pending);
+            lane.retain(|queued| queued.task.is_pending());
         }
         self.len = self.tasks.iter().map(VecDeque::len).sum();
     }
@@ -283,12 +313,9 @@ impl Queue {
             self.let_go(inner, Orders::default());
             return Err(refused);
         }
-        let mut task = make();
-        if let Some(queued_at) = inner.stamps.stamp(now) {
-            task.set_queued_at(queued_at);
-        }
+        let at = inner.stamps.stamp(now);
         inner.submitted += 1;
-        inner.tasks.push(task, priority);
+        inner.tasks.push(Queued { task: make(), at }, priority);
         let queued = inner.tasks.len;
         let orders = inner.roll.call_or_start(queued);
         Ok(self.let_go(inner, orders))
@@ -334,7 +361,7 @@ impl Queue {
         &self,
         parker: &Arc<Parker>,
         idle_timeout: impl Fn() -> Deadline,
-    ) -> Option<QueuedTask> {
+    ) -> Option<Queued> {
         let mut inner = self.inner.0.lock();
         let mut has_spun = false;
         loop {
@@ -396,7 +423,7 @@ impl Queue {
         false
     }
 
-    fn leave(&self, mut inner: MutexGuard<'_, Inner>) -> Option<QueuedTask> {
+    fn leave(&self, mut inner: MutexGuard<'_, Inner>) -> Option<Queued> {
         let queued = inner.tasks.len;
         let orders = inner.roll.left(queued);
         self.say_goodbye(inner, orders);
@@ -413,7 +440,7 @@ impl Queue {
 
     /// Says that the calling worker has ended its task. With `and_next` it gets the next one in the same breath, if there is
     /// one, and stays busy; else it is searching.
-    pub(crate) fn finish(&self, and_next: bool) -> Option<QueuedTask> {
+    pub(crate) fn finish(&self, and_next: bool) -> Option<Queued> {
         let mut inner = self.inner.0.lock();
         let take = and_next && !inner.cancelling && !inner.roll.is_surplus();
         let Some(task) = take.then(|| inner.tasks.pop()).flatten() else {
@@ -441,7 +468,7 @@ impl Queue {
     ///
     /// # Errors
     /// Gives the task back when what is queued is being cancelled.
-    pub(crate) fn put_back(&self, task: QueuedTask) -> Result<usize, QueuedTask> {
+    pub(crate) fn put_back(&self, task: Queued) -> Result<usize, Queued> {
         let mut inner = self.inner.0.lock();
         if inner.cancelling {
             return Err(task);
@@ -496,7 +523,7 @@ impl Queue {
     }
 
     /// Takes out a task that nobody is left to run.
-    pub(crate) fn take_stranded(&self) -> Option<QueuedTask> {
+    pub(crate) fn take_stranded(&self) -> Option<Queued> {
         let mut inner = self.inner.0.lock();
         if inner.roll.workers() > 0 {
             return None;
@@ -507,7 +534,7 @@ impl Queue {
     }
 
     /// Takes a task out for a worker that is busy with another, and stays so.
-    pub(crate) fn take_any(&self) -> Option<QueuedTask> {
+    pub(crate) fn take_any(&self) -> Option<Queued> {
         let mut inner = self.inner.0.lock();
         let task = if inner.cancelling { None } else { inner.tasks.pop() };
         self.let_go(inner, Orders::default());
@@ -528,7 +555,7 @@ impl Queue {
 
     /// Takes out a task to be cancelled. From the first call on no task is given to workers. To be called once the queue is
     /// closed, until there are no more.
-    pub(crate) fn take_to_cancel(&self) -> Option<QueuedTask> {
+    pub(crate) fn take_to_cancel(&self) -> Option<Queued> {
         let mut inner = self.inner.0.lock();
         inner.cancelling = true;
         inner.tasks.pop()

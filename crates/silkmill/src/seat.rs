@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::{Clock, coarse_tick, thread_cpu_now};
-use crate::task::QueuedAt;
+use crate::queue::QueuedAt;
 
 /// A look at the timer's tick is worth its price at least for every so-many-th task.
 const LOOKS_EVERY_MAX: u64 = 16;

@@ -24,7 +24,6 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -75,28 +74,6 @@ impl Host for Anyone {
     fn unread(&self, _error: &TaskError) {}
 }
 
-/// When a task was queued, in one word: there is one in every task.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct QueuedAt(NonZeroU64);
-
-const STANDS_FOR_BITS: u32 = 5;
-
-impl QueuedAt {
-    /// At `ticks`, in nanoseconds up to 18 years. The same is true, more or less, of `stands_for` tasks, at most 31.
-    pub(crate) fn new(ticks: u64, stands_for: u64) -> Option<Self> {
-        debug_assert!(stands_for >> STANDS_FOR_BITS == 0, "it fits");
-        NonZeroU64::new(ticks << STANDS_FOR_BITS | stands_for).map(QueuedAt)
-    }
-
-    pub(crate) fn ticks(self) -> u64 {
-        self.0.get() >> STANDS_FOR_BITS
-    }
-
-    pub(crate) fn stands_for(self) -> u64 {
-        self.0.get() & ((1 << STANDS_FOR_BITS) - 1)
-    }
-}
-
 /// Somebody has the right to the payload.
 const CLAIMED: usize = 1;
 /// The result is published.
@@ -120,9 +97,6 @@ struct Header {
     state: AtomicUsize,
     /// An `Arc<Extras<T>>`, or null. Set once, by the handle; read by whoever saw `EXTRAS`.
     extras: AtomicPtr<()>,
-    /// When it was queued, if anybody noted it. Written before the task is queued and read
-    /// by the one who took it out: the queue's lock orders that.
-    queued_at: UnsafeCell<Option<QueuedAt>>,
 }
 
 /// What can be done with a cell whose types are forgotten.
@@ -185,7 +159,6 @@ impl<F: Job<T>, T: Send> NewTask<F, T> {
             vtable: &VTableOf::<F, T>::VTABLE,
             state: AtomicUsize::new(state),
             extras: AtomicPtr::new(ptr::null_mut()),
-            queued_at: UnsafeCell::new(None),
         };
         NewTask { cell: Box::new(Cell { header, payload: UnsafeCell::new(payload) }) }
     }
@@ -271,12 +244,6 @@ impl QueuedTask {
     pub(crate) fn is_pending(&self) -> bool {
         self.header().state.load(Ordering::Relaxed) & CLAIMED == 0
     }
-
-    /// Notes when the task was queued.
-    pub(crate) fn set_queued_at(&mut self, at: QueuedAt) {
-        // SAFETY: only this owner reads and writes the field until the task is claimed, and it is borrowed mutably.
-        self.header().queued_at.with_mut(|queued_at| unsafe { *queued_at = Some(at) });
-    }
 }
 
 impl Drop for QueuedTask {
@@ -329,12 +296,6 @@ impl Claimed<'_> {
     pub(crate) fn fail(self, error: TaskError, host: &dyn Host) {
         // SAFETY: as in `run`.
         unsafe { (self.cell.as_ref().vtable.fail)(self.cell, error, host, self.side) };
-    }
-
-    /// What [`QueuedTask::set_queued_at`] noted.
-    pub(crate) fn queued_at(&self) -> Option<QueuedAt> {
-        // SAFETY: the field is written before the task can be claimed, and the cell lives until the task is ended.
-        unsafe { self.cell.as_ref().queued_at.with(|at| *at) }
     }
 }
 
