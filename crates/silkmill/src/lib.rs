@@ -62,6 +62,8 @@ mod location;
 mod map;
 #[cfg(all(test, loom))]
 mod models;
+#[cfg(all(test, loom))]
+mod models_sync;
 mod queue;
 mod scope;
 mod seat;

@@ -9,6 +9,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use std::io::Write;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -68,7 +69,10 @@ fn watch(is_over: &std::sync::mpsc::Receiver<()>) {
             (last, since) = (now, Instant::now());
         } else if since.elapsed() > FAR_TOO_LONG {
             let seed = SEED.load(SeqCst);
-            eprintln!("round SILKMILL_SEED={seed}: nothing has ended for {FAR_TOO_LONG:?}");
+            // Not `eprintln!`, which the test harness keeps to itself until the test has ended.
+            let line =
+                format!("round SILKMILL_SEED={seed}: nothing has ended for {FAR_TOO_LONG:?}\n");
+            let _ = std::io::stderr().write_all(line.as_bytes());
             std::process::abort();
         }
     }
@@ -150,10 +154,10 @@ fn build(rng: &mut Rng, round: &Arc<Round>) -> ThreadPoolExecutor {
     if rng.one_in(2) {
         builder = builder.queue_capacity(rng.from(1, 16) as usize);
     }
-    if rng.one_in(2) {
-        builder =
-            builder.idle_timeout(Duration::from_micros([0, 100, 3000][rng.below(3) as usize]));
-    }
+    // Mostly for ever: a worker that leaves and comes again would hide that nobody had called it.
+    let brief = [0, 100, 3000].map(Duration::from_micros);
+    let idle_timeout = brief.get(rng.below(6) as usize).copied().unwrap_or(Duration::MAX);
+    builder = builder.idle_timeout(idle_timeout);
     if rng.one_in(4) {
         builder = builder.initializer(std::thread::yield_now);
     }

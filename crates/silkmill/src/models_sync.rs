@@ -1,0 +1,167 @@
+//! Models of [`Semaphore`] and [`Event`], checked by loom in every interleaving.
+//!
+//! One model for each change of state that two threads can race for; each says what it would catch. loom has no clock, so
+//! a wait that takes too long is one whose deadline has passed when it begins to wait.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread::spawn;
+
+use crate::event::Event;
+use crate::semaphore::Semaphore;
+use crate::sync::Deadline;
+
+fn model(f: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(f);
+}
+
+fn too_late() -> Deadline {
+    Deadline::at_instant(Instant::now() - Duration::from_secs(1))
+}
+
+/// Catches a permit given back that wakes nobody, two who are inside at once, and a permit that does not order what was
+/// done under it: a relaxed load may see an old value then.
+#[test]
+fn who_has_the_permit_is_alone_and_sees_what_was_done_before() {
+    model(|| {
+        let semaphore = Arc::new(Semaphore::new(1));
+        let visits = Arc::new(AtomicUsize::new(0));
+        let visit = {
+            let (semaphore, visits) = (Arc::clone(&semaphore), Arc::clone(&visits));
+            move || {
+                let _permit = semaphore.acquire();
+                let before = visits.load(Ordering::Relaxed);
+                visits.store(before + 1, Ordering::Relaxed);
+            }
+        };
+        let other = spawn(visit.clone());
+        visit();
+        other.join().unwrap();
+        let _permit = semaphore.try_acquire().unwrap();
+        assert_eq!(visits.load(Ordering::Relaxed), 2);
+    });
+}
+
+/// Catches permits added together that wake only the first in line.
+#[test]
+fn two_permits_wake_two() {
+    model(|| {
+        let semaphore = Arc::new(Semaphore::new(0));
+        let threads = [(); 2].map(|()| {
+            let semaphore = Arc::clone(&semaphore);
+            spawn(move || semaphore.acquire().forget())
+        });
+        semaphore.add_permits(2);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(semaphore.available(), 0);
+    });
+}
+
+/// Catches a permit that is lost when it is handed to one who gives up just then, and one that is there twice.
+#[test]
+fn a_permit_handed_to_one_who_gives_up_is_not_lost() {
+    model(|| {
+        let semaphore = Arc::new(Semaphore::new(0));
+        let gives_up = {
+            let semaphore = Arc::clone(&semaphore);
+            spawn(move || match semaphore.take_or_line_up(1, false) {
+                Ok(taken) => taken,
+                Err(parker) => semaphore.wait_in_line(&parker, too_late()),
+            })
+        };
+        semaphore.add_permits(1);
+        let taken = gives_up.join().unwrap();
+        assert_eq!(semaphore.available(), usize::from(!taken));
+    });
+}
+
+/// Catches one who wants more than there is, gives up, and leaves those behind waiting for what is there.
+#[test]
+fn who_gives_up_lets_those_behind_go() {
+    model(|| {
+        let semaphore = Arc::new(Semaphore::new(1));
+        let Err(greedy) = semaphore.take_or_line_up(2, false) else { unreachable!("one is there") };
+        let behind = {
+            let semaphore = Arc::clone(&semaphore);
+            spawn(move || semaphore.acquire().forget())
+        };
+        assert!(!semaphore.wait_in_line(&greedy, too_late()));
+        behind.join().unwrap();
+        assert_eq!(semaphore.available(), 0);
+    });
+}
+
+/// Catches a newcomer who takes what the first in line has not enough of yet, or was just handed.
+#[test]
+fn who_only_looks_does_not_overtake() {
+    model(|| {
+        let semaphore = Arc::new(Semaphore::new(1));
+        let Err(first) = semaphore.take_or_line_up(2, false) else { unreachable!("one is there") };
+        let newcomer = {
+            let semaphore = Arc::clone(&semaphore);
+            spawn(move || semaphore.try_acquire().is_some())
+        };
+        semaphore.add_permits(1);
+        assert!(semaphore.wait_in_line(&first, Deadline::NEVER));
+        assert!(!newcomer.join().unwrap());
+    });
+}
+
+/// Catches a set that wakes nobody, or only one, and a flag that does not order what was done before.
+#[test]
+fn a_set_wakes_everyone_who_waits() {
+    model(|| {
+        let event = Arc::new(Event::new());
+        let done_before = Arc::new(AtomicUsize::new(0));
+        let threads = [(); 2].map(|()| {
+            let (event, done_before) = (Arc::clone(&event), Arc::clone(&done_before));
+            spawn(move || {
+                event.wait();
+                assert_eq!(done_before.load(Ordering::Relaxed), 1);
+            })
+        });
+        done_before.store(1, Ordering::Relaxed);
+        event.set();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+/// Catches a wait that looks at the flag alone: the flag is cleared before it wakes, and it would sleep again.
+#[test]
+fn a_wait_that_began_before_a_set_ends_though_the_flag_is_cleared() {
+    model(|| {
+        let event = Arc::new(Event::new());
+        let times_set = event.look().unwrap();
+        let waits = {
+            let event = Arc::clone(&event);
+            spawn(move || event.wait_for_change(times_set, Deadline::NEVER))
+        };
+        event.set();
+        event.clear();
+        assert!(waits.join().unwrap());
+        assert!(!event.is_set());
+    });
+}
+
+/// Catches two who set the event at once, each leaving it to the other to wake who waits.
+#[test]
+fn one_of_two_sets_wakes() {
+    model(|| {
+        let event = Arc::new(Event::new());
+        let sets = {
+            let event = Arc::clone(&event);
+            spawn(move || event.set())
+        };
+        let waits = {
+            let event = Arc::clone(&event);
+            spawn(move || event.wait())
+        };
+        event.set();
+        sets.join().unwrap();
+        waits.join().unwrap();
+    });
+}
