@@ -195,7 +195,9 @@ fn warm_up<P: Pool>(pool: &P, workers: usize) {
     let barrier = Arc::new(Barrier::new(workers));
     let meet = |_| {
         let barrier = Arc::clone(&barrier);
-        pool.submit(move || drop(barrier.wait()))
+        pool.submit(move || {
+            barrier.wait();
+        })
     };
     let handles: Vec<_> = (0..workers).map(meet).collect();
     handles.into_iter().for_each(|handle| pool.read(handle));

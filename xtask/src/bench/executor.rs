@@ -70,23 +70,23 @@ fn table() -> Vec<Run> {
             ..run("map", "map 200,000 numbers on 8 workers, in order", "ns an item")
         },
         with(&[IDEAL],
-        run("sleepers-warm", "20,000 tasks that sleep 10 ms, on 1,000 workers", "ms")),
+        run("sleepers-warm", "20,000 tasks that sleep 10 ms, on 1,000 workers that have started", "ms")),
         with(&["CPython", IDEAL],
-        run("sleepers-cold", "the same, with the start of the workers", "ms")),
+        run("sleepers-cold", "20,000 tasks that sleep 10 ms, on 1,000 workers that have yet to start", "ms")),
         run("burst", "1,000 tasks of 1 ms on 32 workers asleep: until the last one starts", "µs"),
         long(Run {
             figures: vec![
-                Figure { key: "trickle-p50", what: "a task every ms on 32 workers: submit to start, median", unit: "µs" },
-                Figure { key: "trickle-p999", what: "the same, 99.9th percentile", unit: "µs" },
-                Figure { key: "trickle-cpu", what: "the same, processor time beyond that of the loop", unit: "ms a second" },
+                Figure { key: "trickle-p50", what: "a task every ms on 32 workers: from submit to start, median", unit: "µs" },
+                Figure { key: "trickle-p999", what: "a task every ms on 32 workers: from submit to start, 99.9th percentile", unit: "µs" },
+                Figure { key: "trickle-cpu", what: "a task every ms on 32 workers: processor time beyond that of the submitting loop", unit: "ms a second" },
             ],
             ..run("trickle", "", "")
         }),
         long(Run {
             figures: vec![
                 Figure { key: "queued-bytes", what: "1,000,000 tasks queued: memory with their handles", unit: "bytes a task" },
-                Figure { key: "queued-allocations", what: "the same, allocations", unit: "a task" },
-                Figure { key: "queued-cancel", what: "the same: cancel all and shut down, where that is possible", unit: "ms" },
+                Figure { key: "queued-allocations", what: "1,000,000 tasks queued: allocations", unit: "a task" },
+                Figure { key: "queued-cancel", what: "1,000,000 tasks queued: cancel all and shut down (no other pool can)", unit: "ms" },
             ],
             ..run("queued", "", "")
         }),

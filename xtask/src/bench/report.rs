@@ -84,7 +84,7 @@ fn rows(case: &Case) -> Vec<Row> {
     let row = |(place, contender): (usize, &super::Contender)| {
         let median = contender.median();
         let number = rounded(median);
-        let ratio = if place == 0 { String::new() } else { format!("{:.2}", median / ours) };
+        let ratio = if place == 0 { String::new() } else { rounded(median / ours) };
         Row {
             name: contender.name.clone(),
             figure: format!("{number} {}", case.unit),
@@ -95,14 +95,16 @@ fn rows(case: &Case) -> Vec<Row> {
     case.contenders.iter().enumerate().map(row).collect()
 }
 
-/// Three figures; more would be noise.
+/// Three figures at most; more would be noise.
 fn rounded(value: f64) -> String {
     if value >= 100.0 {
         format!("{value:.0}")
     } else if value >= 10.0 {
         format!("{value:.1}")
-    } else {
+    } else if value >= 0.1 {
         format!("{value:.2}")
+    } else {
+        format!("{value:.3}")
     }
 }
 
