@@ -260,11 +260,7 @@ impl Crew {
 
     /// Runs a task that the calling worker has taken out of the queue. Returns the next one, if it was taken in the same
     /// breath.
-    pub(crate) fn run_popped(
-        self: &Arc<Self>,
-        queued: Queued,
-        seat: &Seat,
-    ) -> Option<Queued> {
+    pub(crate) fn run_popped(self: &Arc<Self>, queued: Queued, seat: &Seat) -> Option<Queued> {
         let Some(claimed) = queued.task.claim(Claim::ToRun) else {
             self.queue.count_husk_gone();
             return self.queue.finish(true);

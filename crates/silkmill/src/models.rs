@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Condvar, Mutex};
@@ -83,6 +84,26 @@ impl Host for Worker<'_> {
     fn unread(&self, _error: &TaskError) {}
 }
 
+#[derive(Default)]
+struct Meeting {
+    here: Mutex<usize>,
+    came: Condvar,
+}
+
+/// A task that ends when `guests` of its kind have come.
+fn meet(met: &Arc<Meeting>, guests: usize) -> (QueuedTask, TaskHandle<()>) {
+    let met = Arc::clone(met);
+    let job = move || {
+        let mut here = met.here.lock().unwrap();
+        *here += 1;
+        met.came.notify_all();
+        while *here < guests {
+            here = met.came.wait(here).unwrap();
+        }
+    };
+    NewTask::new(job).into_owners()
+}
+
 fn push(queue: &Queue, task: QueuedTask, patience: Patience) -> Result<usize, Refused> {
     queue.push(Priority::Normal, patience, || 0, || task)
 }
@@ -146,28 +167,67 @@ fn two_pushes_and_a_worker_strand_no_task() {
 fn two_sleeping_workers_are_both_called() {
     big_model(|| {
         let queue = Arc::new(Queue::new(None, 2));
-        let met = Arc::new((Mutex::new(0), Condvar::new()));
-        // Ends when `guests` have come.
-        let meet = |guests| {
-            let met = Arc::clone(&met);
-            let job = move || {
-                let mut here = met.0.lock().unwrap();
-                *here += 1;
-                met.1.notify_all();
-                while *here < guests {
-                    here = met.1.wait(here).unwrap();
-                }
-            };
-            NewTask::new(job).into_owners()
-        };
+        let met = Arc::new(Meeting::default());
         let mut workers = Vec::new();
         for guests in [2, 4] {
-            let (tasks, done): (Vec<_>, Vec<_>) = [meet(guests), meet(guests)].into_iter().unzip();
+            let (tasks, done): (Vec<_>, Vec<_>) =
+                [meet(&met, guests), meet(&met, guests)].into_iter().unzip();
             workers.extend(tasks.into_iter().flat_map(|task| submit(&queue, task)));
             done.iter().for_each(|task| assert!(task.wait_until(Deadline::NEVER)));
         }
 
         end(&queue, workers);
+    });
+}
+
+/// Catches a worker that leaves because it slept too long, although of two tasks one is counted on it.
+#[test]
+fn two_tasks_get_two_workers_although_one_times_out() {
+    big_model(|| {
+        let queue = Arc::new(Queue::new(None, 2));
+        let met = Arc::new(Meeting::default());
+        let (first, first_done) = meet(&met, 1);
+        assert_eq!(push(&queue, first, Patience::Unbounded), Ok(1));
+        let theirs = Arc::clone(&queue);
+        let leaver = spawn(move || work_until(&theirs, Deadline::passed));
+        first_done.wait_until(Deadline::NEVER);
+
+        let ((second, second_done), (third, third_done)) = (meet(&met, 3), meet(&met, 3));
+        let mut workers = submit(&queue, second);
+        workers.extend(submit(&queue, third));
+
+        second_done.wait_until(Deadline::NEVER);
+        third_done.wait_until(Deadline::NEVER);
+        leaver.join().unwrap();
+        end(&queue, workers);
+    });
+}
+
+/// Catches a worker that is trusted to look for work, and runs a waker of the user's instead.
+#[test]
+fn a_worker_that_wakes_somebody_is_not_counted_on() {
+    struct WaitsFor(Mutex<Option<TaskHandle<()>>>);
+    impl Wake for WaitsFor {
+        fn wake(self: Arc<Self>) {
+            let second = self.0.lock().unwrap().take();
+            second.into_iter().for_each(|second| assert!(second.wait_until(Deadline::NEVER)));
+        }
+    }
+    big_model(|| {
+        let queue = Arc::new(Queue::new(None, 2));
+        let runs = counter();
+        let ((first, mut first_done), (second, second_done)) = (task(&runs), task(&runs));
+        let waker = Waker::from(Arc::new(WaitsFor(Mutex::new(Some(second_done)))));
+        assert!(first_done.poll(&mut Context::from_waker(&waker)).is_pending());
+        let mut workers = submit(&queue, first);
+
+        workers.extend(submit(&queue, second));
+
+        first_done.wait_until(Deadline::NEVER);
+        queue.close();
+        queue.wait_for_workers(Deadline::NEVER);
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
     });
 }
 

@@ -227,7 +227,7 @@ fn two_threads_may_add_callbacks_to_a_finished_future() {
 fn tokio_awaits_futures_while_it_does_other_things() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let pool = pool(2);
-    let (gate, running) = crate::occupy(&pool);
+    let (gate, running) = occupy(&pool);
     let sum = runtime.block_on(async {
         let other = tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(5)).await;
