@@ -312,6 +312,50 @@ fn submitters_in_line_are_served_or_refused() {
     });
 }
 
+/// Catches a submitter that stays in line although the queue was closed, with nobody left to make room.
+#[test]
+fn closing_refuses_who_stands_in_line() {
+    model(|| {
+        let queue = Arc::new(Queue::new(Some(1), 1));
+        let runs = counter();
+        assert_eq!(push(&queue, task(&runs).0, Patience::Unbounded), Ok(1));
+        let theirs = Arc::clone(&queue);
+        let second = task(&runs).0;
+        let submitter = spawn(move || push(&theirs, second, Patience::Until(Deadline::NEVER)));
+
+        queue.close();
+
+        assert_eq!(submitter.join().unwrap(), Err(Refused::Shutdown));
+    });
+}
+
+/// Catches a push that counts on a worker whose initializer takes long, while another sleeps.
+#[test]
+fn a_worker_that_is_only_starting_is_not_waited_for() {
+    check(1, || {
+        let queue = Arc::new(Queue::new(None, 2));
+        let runs = counter();
+        let [first, second, third] = [(); 3].map(|()| task(&runs));
+        let mut workers = submit(&queue, first.0);
+        let third_done = Arc::new(third.1);
+        let start = push(&queue, second.0, Patience::Unbounded).unwrap();
+        workers.extend((0..start).map(|_| {
+            let (queue, third_done) = (Arc::clone(&queue), Arc::clone(&third_done));
+            spawn(move || {
+                third_done.wait_until(Deadline::NEVER);
+                work(&queue);
+            })
+        }));
+        first.1.wait_until(Deadline::NEVER);
+        second.1.wait_until(Deadline::NEVER);
+
+        workers.extend(submit(&queue, third.0));
+
+        third_done.wait_until(Deadline::NEVER);
+        end(&queue, workers);
+    });
+}
+
 /// Catches room that is lost when a queued task is cancelled just as a worker passes it.
 #[test]
 fn a_cancellation_gives_room_and_races_a_worker_for_the_task() {
@@ -441,6 +485,27 @@ fn a_start_that_fails_strands_no_task() {
         second_done.wait_until(Deadline::NEVER);
 
         unlucky.join().unwrap();
+        end(&queue, workers);
+    });
+}
+
+/// Catches a push that counts on a worker which leaves because it is one too many, while another sleeps.
+#[test]
+fn a_push_that_races_a_shrinking_pool_strands_no_task() {
+    big_model(|| {
+        let queue = Arc::new(Queue::new(None, 2));
+        let met = Arc::new(Meeting::default());
+        let ((first, first_done), (second, second_done)) = (meet(&met, 2), meet(&met, 2));
+        let mut workers = submit(&queue, first);
+        workers.extend(submit(&queue, second));
+        first_done.wait_until(Deadline::NEVER);
+        second_done.wait_until(Deadline::NEVER);
+        let (third, third_done) = meet(&met, 3);
+
+        assert_eq!(queue.resize(1), 0, "fewer start nobody");
+        workers.extend(submit(&queue, third));
+
+        third_done.wait_until(Deadline::NEVER);
         end(&queue, workers);
     });
 }

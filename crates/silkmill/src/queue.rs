@@ -447,9 +447,7 @@ impl Queue {
             inner.roll.search();
             return None;
         };
-        let queued = inner.tasks.len;
-        let orders = inner.roll.took_next(queued);
-        self.let_go(inner, orders);
+        self.let_go(inner, Orders::default());
         Some(task)
     }
 

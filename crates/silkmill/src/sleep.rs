@@ -20,8 +20,8 @@
 //!
 //! A push with nobody searching calls a sleeper, which counts as searching from that moment on. A searching worker ends
 //! its search in one of two ways. It takes a task: then, if more are queued and nobody else is searching, it calls the next
-//! sleeper. Or it goes to sleep or leaves, for which nothing may be queued. (One that leaves as surplus calls, too.) So
-//! one call is under way at a time, however fast tasks come, and none is owed: calls do not storm. A searching worker
+//! sleeper. Or it goes to sleep, for which nothing may be queued; or it leaves, and calls in the same way, for a push may have
+//! counted on it. A busy worker that takes its next task calls nobody: that changes nothing in the rule. So one call is under way at a time, however fast tasks come, and none is owed: calls do not storm. A searching worker
 //! runs no code of the user's, so it comes soon, whatever the tasks do.
 //!
 //! **2. No task waits while a worker may be started.** Whenever the lock is let go and the orders are carried out,
@@ -204,11 +204,6 @@ impl Roll {
         self.call(queued)
     }
 
-    /// A busy worker took its next task, after which `queued` are left.
-    pub(crate) fn took_next(&mut self, queued: usize) -> Orders {
-        self.call(queued)
-    }
-
     /// A busy worker has ended its task.
     pub(crate) fn search(&mut self) {
         self.searching += 1;
@@ -220,7 +215,7 @@ impl Roll {
         self.call_or_start(queued)
     }
 
-    /// A searching worker leaves.
+    /// A searching worker leaves, at the end or because it is one too many.
     pub(crate) fn left(&mut self, queued: usize) -> Orders {
         self.searching -= 1;
         self.workers -= 1;
