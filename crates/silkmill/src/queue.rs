@@ -586,6 +586,12 @@ impl Queue {
         true
     }
 
+    /// How many husks are counted; none when nothing is queued and nobody is about to count.
+    #[cfg(all(test, loom))]
+    pub(crate) fn husks(&self) -> isize {
+        self.inner.0.lock().husks
+    }
+
     pub(crate) fn census(&self) -> Census {
         let inner = self.inner.0.lock();
         Census {
