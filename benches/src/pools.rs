@@ -36,7 +36,7 @@ pub trait Pool: Sync {
 /// A pool that can drop what is queued.
 pub trait Cancel: Pool {
     /// Cancels every task, has the worker behind `gate` end, and waits until it has.
-    fn cancel(self, handles: Vec<Self::Handle<()>>, gate: mpsc::Sender<()>);
+    fn cancel(self, handles: Vec<Self::Handle<usize>>, gate: mpsc::Sender<()>);
 }
 
 pub struct Silkmill(pub ThreadPoolExecutor);
@@ -72,7 +72,7 @@ impl Pool for Silkmill {
 }
 
 impl Cancel for Silkmill {
-    fn cancel(self, handles: Vec<Self::Handle<()>>, _gate: mpsc::Sender<()>) {
+    fn cancel(self, handles: Vec<Self::Handle<usize>>, _gate: mpsc::Sender<()>) {
         self.0.shutdown_now();
         drop(handles);
     }
@@ -181,7 +181,7 @@ impl Pool for Tokio {
 }
 
 impl Cancel for Tokio {
-    fn cancel(self, handles: Vec<Self::Handle<()>>, gate: mpsc::Sender<()>) {
+    fn cancel(self, handles: Vec<Self::Handle<usize>>, gate: mpsc::Sender<()>) {
         handles.iter().for_each(|handle| handle.abort());
         drop(gate);
         drop(self.0);
