@@ -64,7 +64,7 @@ impl ThreadPoolExecutorBuilder {
     /// How many tasks may run at once. By default the number of processors plus 4, at most 32.
     ///
     /// A task that waits for another of the same pool is not counted while it waits; when it goes on there may be one more
-    /// than this, until the next of them ends.
+    /// than this for each that does, until as many tasks have ended.
     pub fn max_workers(mut self, max_workers: usize) -> Self {
         self.max_workers = Some(max_workers);
         self

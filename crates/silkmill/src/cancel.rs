@@ -64,7 +64,8 @@ impl CancelToken {
         job::own_token().or_else(worker::pool_token).unwrap_or_default()
     }
 
-    /// A token that is cancelled with this one, and can be cancelled without it.
+    /// A token that is cancelled with this one, and can be cancelled without it. Looking at it looks at all above it, so
+    /// chains of thousands are not for stacks of ordinary size.
     pub fn child(&self) -> Self {
         CancelToken::with([Some(self.clone()), None], None)
     }

@@ -20,7 +20,7 @@ use crate::seat::{Counts, Seat};
 use crate::spin::AdaptiveSpin;
 use crate::stats::{Stats, Totals};
 use crate::sync::{Deadline, Mutex};
-use crate::task::{Anyone, Claim, Claimed, Host, Latch, NewTask, QueuedTask, TaskHandle};
+use crate::task::{Anyone, Claim, Claimed, Ended, Host, Latch, NewTask, QueuedTask, TaskHandle};
 use crate::thread::Builder;
 use crate::unwind::caught;
 use crate::worker;
@@ -196,6 +196,14 @@ impl Crew {
         }
     }
 
+    /// Why a task that was queued will not be run.
+    fn end(&self) -> TaskError {
+        let broken = self.broken.get();
+        broken.map_or_else(TaskError::cancelled, |message| {
+            TaskError::not_initialized(Arc::clone(message))
+        })
+    }
+
     /// Starts as many workers as the queue has ordered, which are on its roll. When that fails and nobody else is left to
     /// run what is queued, the queued tasks end with that error.
     pub(crate) fn start_workers(self: &Arc<Self>, count: usize) {
@@ -235,9 +243,9 @@ impl Crew {
     }
 
     fn vacate(&self, seat: &Arc<Seat>) {
+        let mut seats = self.seats.lock();
         let alive_ns = self.clock.now().saturating_sub(seat.since);
         seat.counts.alive_ns.store(alive_ns, Ordering::Relaxed);
-        let mut seats = self.seats.lock();
         seats.living.retain(|other| !Arc::ptr_eq(other, seat));
         seats.departed.add(&seat.counts);
     }
@@ -275,7 +283,7 @@ impl Crew {
     pub(crate) fn run_on_the_spot(self: &Arc<Self>, task: Claimed<'_>, seat: &Seat) {
         self.queue.count_husk();
         let waiting = Waiting { crew: self, seat };
-        self.begin(None, seat);
+        seat.begin_inside();
         task.run(&waiting);
     }
 
@@ -285,7 +293,7 @@ impl Crew {
         match queued.task.claim(Claim::ToRun) {
             None => self.queue.count_husk_gone(),
             Some(claimed) => {
-                self.begin(queued.at, seat);
+                seat.begin_inside();
                 claimed.run(&Waiting { crew: self, seat });
             }
         }
@@ -326,7 +334,7 @@ impl Crew {
 
     /// Tells whoever wants to know of a panic that nobody has read.
     pub(crate) fn report_unread(&self, error: &TaskError) {
-        (self.described.unread_panic)(error);
+        caught(|| (self.described.unread_panic)(error));
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -361,8 +369,10 @@ impl Crew {
 
     /// Joins workers that have said goodbye to the queue and have only their thread-locals left to drop.
     pub(crate) fn join_handles(&self) {
+        let own = std::thread::current().id();
         let handles = std::mem::take(&mut *self.handles.lock());
-        for handle in handles {
+        // A thread-local of a worker may own the pool; then this is that worker, at its very end.
+        for handle in handles.into_iter().filter(|handle| handle.thread().id() != own) {
             // A worker does not panic: tasks, callbacks and drops are all caught.
             let _ = handle.join();
         }
@@ -386,8 +396,8 @@ struct Working<'a> {
 }
 
 impl Host for Working<'_> {
-    fn ended(&self, panicked: bool) {
-        self.seat.end(panicked);
+    fn ended(&self, how: Ended) {
+        self.seat.end(how);
     }
 
     fn free(&self, briefly: bool) {
@@ -404,7 +414,7 @@ impl Host for Working<'_> {
             Some(next) => match self.crew.queue.put_back(next) {
                 Ok(start) => start,
                 Err(next) => {
-                    self.crew.fail(next, TaskError::cancelled());
+                    self.crew.fail(next, self.crew.end());
                     0
                 }
             },
@@ -425,8 +435,8 @@ struct Waiting<'a> {
 }
 
 impl Host for Waiting<'_> {
-    fn ended(&self, panicked: bool) {
-        self.seat.end(panicked);
+    fn ended(&self, how: Ended) {
+        self.seat.end(how);
     }
 
     fn free(&self, _briefly: bool) {}

@@ -44,7 +44,8 @@ impl<T: Send> Future<T> {
     /// Waits for the task and returns its value.
     ///
     /// Called by a worker on a task of its own pool that nobody has started, it runs that task on the spot, to a depth
-    /// of 16; on one that somebody runs, it lets the pool start another worker meanwhile, up to 64. So tasks may wait for
+    /// of 16; on one that somebody runs, it lets the pool start another worker meanwhile, up to 64, and more only when
+    /// all are blocked. So tasks may wait for
     /// tasks of their own pool with one worker, as deep as the workers' stacks allow. Two pools that wait for each other
     /// are not helped, nor is a task that waits for itself.
     ///

@@ -30,6 +30,11 @@ pub(crate) fn note_panics() {
     });
 }
 
+/// Forgets a panic that somebody has caught.
+pub(crate) fn forget() {
+    take();
+}
+
 /// Where the calling thread has just panicked, as `file:line:column`.
 pub(crate) fn take() -> Option<String> {
     LAST.try_with(|last| last.borrow_mut().take()).ok().flatten()

@@ -16,7 +16,7 @@ use crate::error::TaskError;
 use crate::queue::{Patience, Priority, Queue, Queued, Refused};
 use crate::sleep::Parker;
 use crate::sync::Deadline;
-use crate::task::{Anyone, Claim, Host, NewTask, QueuedTask, TaskHandle};
+use crate::task::{Anyone, Claim, Ended, Host, NewTask, QueuedTask, TaskHandle};
 use crate::wait::Waiter;
 
 type Counted = Arc<AtomicUsize>;
@@ -65,7 +65,7 @@ struct Worker<'a> {
 }
 
 impl Host for Worker<'_> {
-    fn ended(&self, _panicked: bool) {}
+    fn ended(&self, _how: Ended) {}
 
     fn free(&self, briefly: bool) {
         self.next.set(self.queue.finish(briefly));
@@ -186,18 +186,21 @@ fn two_tasks_get_two_workers_although_one_times_out() {
     big_model(|| {
         let queue = Arc::new(Queue::new(None, 2));
         let met = Arc::new(Meeting::default());
-        let (first, first_done) = meet(&met, 1);
+        let ((first, first_done), (second, second_done)) = (meet(&met, 2), meet(&met, 2));
         assert_eq!(push(&queue, first, Patience::Unbounded), Ok(1));
+        assert_eq!(push(&queue, second, Patience::Unbounded), Ok(1));
         let theirs = Arc::clone(&queue);
         let leaver = spawn(move || work_until(&theirs, Deadline::passed));
+        let mut workers = start_workers(&queue, 1);
         first_done.wait_until(Deadline::NEVER);
-
-        let ((second, second_done), (third, third_done)) = (meet(&met, 3), meet(&met, 3));
-        let mut workers = submit(&queue, second);
-        workers.extend(submit(&queue, third));
-
         second_done.wait_until(Deadline::NEVER);
+
+        let ((third, third_done), (fourth, fourth_done)) = (meet(&met, 4), meet(&met, 4));
+        workers.extend(submit(&queue, third));
+        workers.extend(submit(&queue, fourth));
+
         third_done.wait_until(Deadline::NEVER);
+        fourth_done.wait_until(Deadline::NEVER);
         leaver.join().unwrap();
         end(&queue, workers);
     });

@@ -523,7 +523,7 @@ impl Queue {
     /// Takes out a task that nobody is left to run.
     pub(crate) fn take_stranded(&self) -> Option<Queued> {
         let mut inner = self.inner.0.lock();
-        if inner.roll.workers() > 0 {
+        if inner.roll.workers() > inner.roll.blocked() {
             return None;
         }
         let task = inner.tasks.pop();

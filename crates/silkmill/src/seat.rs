@@ -9,9 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::{Clock, coarse_tick, thread_cpu_now};
 use crate::queue::QueuedAt;
-
-/// A look at the timer's tick is worth its price at least for every so-many-th task.
-const LOOKS_EVERY_MAX: u64 = 16;
+use crate::task::Ended;
 
 /// What a worker counts. Written by that worker alone, read by whoever asks for statistics; it orders nothing, save that a
 /// task is counted before its result is published.
@@ -20,6 +18,8 @@ pub(crate) struct Counts {
     pub(crate) started: AtomicU64,
     pub(crate) completed: AtomicU64,
     pub(crate) panicked: AtomicU64,
+    /// Those that were cancelled or overdue when their turn came.
+    pub(crate) not_started: AtomicU64,
     pub(crate) wall_ns: AtomicU64,
     pub(crate) cpu_ns: AtomicU64,
     /// How many tasks the queue delay stands for, and their sum.
@@ -42,6 +42,7 @@ impl Counts {
             (&self.started, &other.started),
             (&self.completed, &other.completed),
             (&self.panicked, &other.panicked),
+            (&self.not_started, &other.not_started),
             (&self.wall_ns, &other.wall_ns),
             (&self.cpu_ns, &other.cpu_ns),
             (&self.delayed, &other.delayed),
@@ -65,9 +66,6 @@ pub(crate) struct Seat {
     stretch_since: AtomicU64,
     stretch_cpu_since: AtomicU64,
     tick: AtomicU64,
-    /// How many tasks may begin before the next look at the timer's tick, and how many have since the last.
-    looks_every: AtomicU64,
-    since_look: AtomicU64,
 }
 
 impl Seat {
@@ -79,8 +77,6 @@ impl Seat {
             stretch_since: AtomicU64::new(0),
             stretch_cpu_since: AtomicU64::new(0),
             tick: AtomicU64::new(0),
-            looks_every: AtomicU64::new(1),
-            since_look: AtomicU64::new(0),
         }
     }
 
@@ -92,8 +88,9 @@ impl Seat {
 
     /// How many tasks the worker is in the middle of.
     pub(crate) fn running(&self) -> u64 {
-        let started = self.counts.started.load(Ordering::Relaxed);
-        started.saturating_sub(self.counts.completed.load(Ordering::Relaxed))
+        let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let ended = count(&self.counts.completed) + count(&self.counts.not_started);
+        count(&self.counts.started).saturating_sub(ended)
     }
 
     /// A task begins.
@@ -118,27 +115,26 @@ impl Seat {
         }
     }
 
-    /// Whether the system's timer has ticked since the last look. Even that clock is looked at for some tasks only, as
-    /// long as [`LOOKS_EVERY_MAX`] of them fit between two ticks.
+    /// Whether the system's timer has ticked since the last look.
     fn has_ticked(&self) -> bool {
-        let own = |number: &AtomicU64| number.load(Ordering::Relaxed);
-        let since = own(&self.since_look) + 1;
-        if since < own(&self.looks_every) {
-            self.since_look.store(since, Ordering::Relaxed);
-            return false;
-        }
-        self.since_look.store(0, Ordering::Relaxed);
         let tick = coarse_tick();
-        let ticked = tick != own(&self.tick);
+        let ticked = tick != self.tick.load(Ordering::Relaxed);
         self.tick.store(tick, Ordering::Relaxed);
-        let every = if ticked { 1 } else { (own(&self.looks_every) * 2).min(LOOKS_EVERY_MAX) };
-        self.looks_every.store(every, Ordering::Relaxed);
         ticked
     }
 
+    /// A task begins inside of another, whose stretch goes on.
+    pub(crate) fn begin_inside(&self) {
+        add(&self.counts.started, 1);
+    }
+
     /// A task has ended.
-    pub(crate) fn end(&self, panicked: bool) {
-        add(&self.counts.panicked, u64::from(panicked));
+    pub(crate) fn end(&self, how: Ended) {
+        match how {
+            Ended::Returned => {}
+            Ended::Panicked => add(&self.counts.panicked, 1),
+            Ended::NotStarted => return add(&self.counts.not_started, 1),
+        }
         add(&self.counts.completed, 1);
     }
 

@@ -37,7 +37,8 @@
 //! breath), so whoever reads a result and submits again meets a free worker instead of growing the pool.
 //!
 //! **4. A worker that waits for its own pool does not count.** Another may be started in its place, up to
-//! [`SUBSTITUTES_MAX`]; when it goes on there is one too many, and one that would search next leaves.
+//! [`SUBSTITUTES_MAX`], and past that only if all are blocked: one that is not may always exist, so the blocked ones cannot
+//! all wait for what nobody runs. When it goes on there is one too many, and one that would search next leaves.
 //!
 //! **5. Nobody sleeps through the end.** Closing the queue calls every sleeper; a searching worker that finds the queue
 //! closed and empty leaves.
@@ -53,8 +54,8 @@ use std::sync::Arc;
 use crate::spin;
 use crate::sync::{Condvar, Deadline, Mutex};
 
-/// How many workers may be started in the place of blocked ones. Past that, workers wait without being replaced: what
-/// they wait for runs already, on a worker that is not blocked.
+/// How many workers may be started in the place of blocked ones. Past that, workers wait without being replaced, save that
+/// there may always be one that is not blocked.
 pub(crate) const SUBSTITUTES_MAX: usize = 64;
 
 /// How often a spinner looks; a few microseconds in all.
@@ -158,7 +159,8 @@ impl Roll {
 
     /// How many workers there may be, substitutes included.
     fn allowed(&self) -> usize {
-        self.workers_max.saturating_add(self.blocked.min(SUBSTITUTES_MAX))
+        let substituted = self.workers_max.saturating_add(self.blocked.min(SUBSTITUTES_MAX));
+        substituted.max(self.blocked + 1)
     }
 
     pub(crate) fn is_surplus(&self) -> bool {

@@ -33,7 +33,7 @@ pub struct Stats {
     pub completed: u64,
     /// Tasks that panicked.
     pub panicked: u64,
-    /// Tasks that were cancelled before they started, or that no thread could be had for.
+    /// Tasks that never ran: cancelled or overdue before they started, or no thread could be had for them.
     pub cancelled: u64,
     /// The time from submission to start, summed over all tasks that started. While tasks come faster than
     /// one a microsecond, one in sixteen is measured and stands for the others.
@@ -186,7 +186,7 @@ impl Totals {
             submitted: census.submitted,
             completed: count(&counts.completed),
             panicked: count(&counts.panicked),
-            cancelled,
+            cancelled: cancelled + count(&counts.not_started),
             queue_delay_total: Duration::from_nanos(delay_ns as u64),
             queue_delay_max: Duration::from_nanos(count(&counts.delay_ns_max)),
             wall_total: Duration::from_nanos(count(&counts.wall_ns)),

@@ -12,7 +12,7 @@
 //! [`TaskHandle`], which belongs to a future. The state says when each is gone, and the one that goes last frees the cell.
 //!
 //! The payload belongs to nobody while the task is pending; to whoever claimed it from the claim to the publication; and to
-//! the handle afterwards. Both steps are a release by the one and an acquire by the other. If the handle goes before the
+//! the handle afterwards, for which the one releases and the other acquires. If the handle goes before the
 //! publication, the payload stays with the one who claimed.
 //!
 //! What few tasks need (callbacks, wakers, sleeping waiters) lies in [`Extras`], which the handle makes when it is needed and
@@ -31,6 +31,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::error::TaskError;
 use crate::job::Job;
+use crate::location;
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Condvar, Deadline, Mutex, UnsafeCell};
 use crate::unwind::caught;
@@ -47,8 +48,8 @@ pub(crate) enum Claim {
 
 /// Whoever runs a task, and wants to know how far it is.
 pub(crate) trait Host {
-    /// The closure has returned.
-    fn ended(&self, panicked: bool);
+    /// The task has ended, so much is known.
+    fn ended(&self, how: Ended);
 
     /// Nothing of the user's is left to do, and the result is published next. `briefly` says that nothing else follows
     /// either: no one to wake, nothing to drop.
@@ -61,11 +62,20 @@ pub(crate) trait Host {
     fn unread(&self, error: &TaskError);
 }
 
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Returned,
+    Panicked,
+    /// It was its turn, but it was cancelled or overdue.
+    NotStarted,
+}
+
 /// A host that does not care.
 pub(crate) struct Anyone;
 
 impl Host for Anyone {
-    fn ended(&self, _panicked: bool) {}
+    fn ended(&self, _how: Ended) {}
 
     fn free(&self, _briefly: bool) {}
 
@@ -92,8 +102,8 @@ const QUEUED_GONE: usize = 1 << 6;
 /// What every cell begins with, whatever its types.
 struct Header {
     vtable: &'static VTable,
-    /// The flags above. A successful claim acquires the closure, the publication releases the result, and whoever sees
-    /// `DONE` acquires it.
+    /// The flags above. The publication releases the result, and whoever sees `DONE` acquires it. A claim orders nothing:
+    /// the closure was there before the owners were.
     state: AtomicUsize,
     /// An `Arc<Extras<T>>`, or null. Set once, by the handle; read by whoever saw `EXTRAS`.
     extras: AtomicPtr<()>,
@@ -264,7 +274,7 @@ impl Header {
         let mut state = self.state.load(Ordering::Relaxed);
         while state & CLAIMED == 0 {
             let claimed = state | flags;
-            match self.state.compare_exchange(state, claimed, Ordering::Acquire, Ordering::Relaxed)
+            match self.state.compare_exchange(state, claimed, Ordering::Relaxed, Ordering::Relaxed)
             {
                 Ok(_) => return true,
                 Err(now) => state = now,
@@ -308,6 +318,7 @@ unsafe fn run<F: Job<T>, T>(cell: NonNull<Header>, host: &dyn Host, side: Side) 
     // SAFETY: as above.
     let job = payload.with_mut(|payload| unsafe { ptr::replace(payload, Payload::Empty) });
     let Payload::Job(job) = job else { unreachable!("a task is run once") };
+    location::forget();
     let result = catch_unwind(AssertUnwindSafe(|| job.run())).map_err(TaskError::panicked);
     // SAFETY: as above. What is overwritten is `Empty`.
     payload.with_mut(|payload| unsafe { *payload = Payload::Result(result) });
@@ -339,15 +350,18 @@ unsafe fn complete<F, T>(cell: NonNull<Cell<F, T>>, host: &dyn Host, side: Side)
     let Cell { header, payload } = unsafe { cell.as_ref() };
     // SAFETY: the payload is the claimer's until it is published, and nobody writes it while this is borrowed.
     let lent = || payload.with(|payload| unsafe { &*payload });
-    let (mut flags, panicked) = match lent() {
-        Payload::Result(Err(error)) if error.is_cancelled() => (DONE | FAILED | CANCELLED, false),
-        Payload::Result(Err(error)) => (DONE | FAILED, error.is_panic()),
-        _ => (DONE, false),
+    let (mut flags, ended) = match lent() {
+        Payload::Result(Err(error)) if error.is_panic() => (DONE | FAILED, Ended::Panicked),
+        Payload::Result(Err(error)) if error.is_cancelled() => {
+            (DONE | FAILED | CANCELLED, Ended::NotStarted)
+        }
+        Payload::Result(Err(_)) => (DONE | FAILED, Ended::NotStarted),
+        _ => (DONE, Ended::Returned),
     };
     if side == Side::Queued {
         flags |= QUEUED_GONE;
     }
-    host.ended(panicked);
+    host.ended(ended);
     let (news, handle_gone) = loop {
         let state = header.state.load(Ordering::Acquire);
         let extras = (state & EXTRAS != 0).then(|| {
@@ -614,7 +628,9 @@ impl<T> TaskHandle<T> {
         if result.is_none() {
             let mut inner = extras.inner.lock();
             inner.lent = false;
-            inner.callbacks.clear();
+            let callbacks = std::mem::take(&mut inner.callbacks);
+            drop(inner);
+            drop(callbacks);
         }
         extras
             .run_callbacks(result.expect("a future that was awaited to its end is not used again"));
@@ -641,10 +657,9 @@ impl<T> TaskHandle<T> {
     /// Drops the handle. Returns a panic that nobody has been told of, nor will be.
     pub(crate) fn dispose(self) -> Option<TaskError> {
         let mut this = ManuallyDrop::new(self);
-        let told = this.state() & EXTRAS != 0 && this.extras().inner.lock().told;
         // SAFETY: the handle is not dropped, nor used again.
         match unsafe { this.disown() } {
-            Some(Err(error)) if error.is_panic() && !told => Some(error),
+            Some((Err(error), Told(false))) if error.is_panic() => Some(error),
             // Dropped here, so that a panic of its drop is the caller's.
             _ => None,
         }
@@ -655,7 +670,7 @@ impl<T> TaskHandle<T> {
     ///
     /// # Safety
     /// The handle is not used afterwards.
-    unsafe fn disown(&mut self) -> Option<Result<T, TaskError>> {
+    unsafe fn disown(&mut self) -> Option<(Result<T, TaskError>, Told)> {
         if self.state() & EXTRAS != 0 {
             // The runtime's code, which is not to be run by a worker.
             let waker = self.extras().inner.lock().waker.take();
@@ -677,11 +692,16 @@ impl<T> TaskHandle<T> {
             }
         }
         let result = self.take_result();
+        // Only now: the callbacks that were told had run when the result was published.
+        let told = Told(self.state() & EXTRAS != 0 && self.extras().inner.lock().told);
         // SAFETY: this owner is going, as the caller promises, and the payload is empty.
         unsafe { give_up(self.cell, HANDLE_GONE) };
-        result
+        result.map(|result| (result, told))
     }
 }
+
+/// Whether a callback was given the result.
+struct Told(bool);
 
 impl<T> Drop for TaskHandle<T> {
     fn drop(&mut self) {

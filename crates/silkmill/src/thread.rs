@@ -15,7 +15,7 @@ use crate::error::{SpawnError, TaskError};
 use crate::exit;
 use crate::location;
 use crate::sync::Deadline;
-use crate::task::{Claim, Host, NewTask, TaskHandle};
+use crate::task::{Claim, Ended, Host, NewTask, TaskHandle};
 
 /// A running thread that will return a `T`.
 ///
@@ -417,7 +417,7 @@ impl Drop for Entry {
 struct Leaving;
 
 impl Host for Leaving {
-    fn ended(&self, _panicked: bool) {}
+    fn ended(&self, _how: Ended) {}
 
     fn free(&self, _briefly: bool) {
         if let Some(living) = registry().get_mut(&ident()) {

@@ -3,9 +3,12 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::location;
+
 /// Runs `f`, and makes nothing of a panic: std has printed its message.
 pub(crate) fn caught(f: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        location::forget();
         dispose(payload);
     }
 }

@@ -200,3 +200,27 @@ fn a_sleeping_worker_is_called_for_each_of_two_tasks() {
     gate.open();
     running.result().unwrap();
 }
+
+#[test]
+fn uneven_trees_of_tasks_that_wait_for_each_other_end_with_one_worker() {
+    fn tree(pool: &Arc<ThreadPoolExecutor>, depth: usize, seed: u64) -> u64 {
+        if depth == 0 {
+            return 1;
+        }
+        let seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        // Mostly one child, so that it is deep; sometimes two, so that one of them runs elsewhere.
+        let children = if seed >> 60 == 0 { 2 } else { 1 };
+        let futures: Vec<_> = (0..children)
+            .map(|child| {
+                let theirs = Arc::clone(pool);
+                pool.submit(move || tree(&theirs, depth - 1, seed + child))
+            })
+            .collect();
+        futures.into_iter().map(|future| future.result().unwrap()).sum()
+    }
+    let pool = Arc::new(pool(1));
+    for seed in 0..20 {
+        let theirs = Arc::clone(&pool);
+        assert!(pool.submit(move || tree(&theirs, 40, seed)).result().unwrap() >= 1);
+    }
+}

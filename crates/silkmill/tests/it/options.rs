@@ -265,7 +265,7 @@ fn only_a_panic_that_nobody_read_is_reported() {
     drop(cancelled);
     let after = fail("dropped after");
     patiently("it is done", || after.done());
-    let _hook_panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(after)));
+    drop(after);
     pool.shutdown();
 
     assert_eq!(*reported.lock().unwrap(), ["dropped before", "dropped after"]);
@@ -312,4 +312,44 @@ fn utilisation_and_means_follow_from_the_counts() {
     assert!(stats.queue_delay_mean().is_some());
     let utilisation = stats.utilisation().unwrap();
     assert!(utilisation > 0.0 && utilisation <= 1.0, "{stats:?}");
+}
+
+#[test]
+fn a_panic_that_somebody_caught_is_not_the_place_of_the_next() {
+    let pool = pool(1);
+    let caught = || std::panic::catch_unwind(|| panic!("caught")).is_err();
+    assert!(pool.submit(caught).result().unwrap());
+    let rethrown = pool.submit(|| std::panic::resume_unwind(Box::new("elsewhere")));
+    let error = rethrown.result().map(|()| ()).unwrap_err();
+    assert_eq!((error.message(), error.location()), ("elsewhere", None));
+}
+
+#[test]
+fn what_was_overdue_or_cancelled_at_its_turn_counts_as_cancelled() {
+    let pool = pool(1);
+    let overdue = pool.task().timeout(Duration::ZERO).submit(|| ());
+    let token = CancelToken::new();
+    token.cancel();
+    let cancelled = pool.task().token(&token).submit(|| ());
+    assert!(overdue.result().is_err());
+    assert!(cancelled.cancelled() || cancelled.result().is_err());
+    pool.shutdown();
+    let stats = pool.stats();
+    assert_eq!((stats.completed, stats.cancelled, stats.running), (0, 2, 0));
+}
+
+#[test]
+fn a_worker_whose_thread_local_owns_the_pool_does_not_join_itself() {
+    thread_local!(static OWNED: Cell<Option<Arc<ThreadPoolExecutor>>> = const { Cell::new(None) });
+    let pool = ThreadPoolExecutor::builder()
+        .max_workers(1)
+        .idle_timeout(Duration::from_millis(1))
+        .build()
+        .unwrap();
+    let pool = Arc::new(pool);
+    let theirs = Arc::clone(&pool);
+    pool.submit(move || OWNED.set(Some(theirs))).result().unwrap();
+    let weak = Arc::downgrade(&pool);
+    drop(pool);
+    patiently("the worker has left and dropped the pool", || weak.strong_count() == 0);
 }

@@ -138,3 +138,22 @@ fn scopes_nest_deeper_than_there_may_be_substitutes() {
     let theirs = std::sync::Arc::clone(&deep);
     assert_eq!(deep.submit(move || nest(&theirs, 150)).result().unwrap(), 150);
 }
+
+#[test]
+fn a_tree_of_scopes_ends_with_one_worker() {
+    fn tree(pool: &ThreadPoolExecutor, depth: usize, leaves: &AtomicUsize) {
+        if depth == 0 {
+            leaves.fetch_add(1, Ordering::SeqCst);
+            return;
+        }
+        pool.scope(|scope| {
+            for _ in 0..2 {
+                drop(scope.submit(move || tree(pool, depth - 1, leaves)));
+            }
+        });
+    }
+    let pool = pool(1);
+    let leaves = AtomicUsize::new(0);
+    tree(&pool, 8, &leaves);
+    assert_eq!(leaves.load(Ordering::SeqCst), 256);
+}
