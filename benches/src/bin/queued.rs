@@ -49,7 +49,8 @@ fn and_run<P: Pool>() {
     let handles = queue(&pool);
     drop(gate);
     pool.read(held);
-    handles.into_iter().for_each(|handle| drop(pool.read(handle)));
+    let sum: usize = handles.into_iter().map(|handle| pool.read(handle)).sum();
+    assert_eq!(sum, TASKS * (TASKS + 1) / 2);
 }
 
 /// Keeps the one worker busy, and returns once it is.

@@ -10,6 +10,9 @@
 //!   can hold submitters back, cancellation of what has not started, and a [shutdown](ThreadPoolExecutor::shutdown)
 //!   that says what is left. [`map`](ThreadPoolExecutor::map) runs one function over many items, lazily.
 //! * [`wait()`] and [`as_completed`], for many futures at once. A future can also be `.await`ed, on any runtime.
+//! * [`ThreadPoolExecutor::scope`]: tasks that borrow. [`ThreadPoolExecutor::task`]: a priority, a time limit, a token to
+//!   stop it with ([`CancelToken`]) for a single task.
+//! * [`Semaphore`] and [`Event`], which std lacks.
 //! * [`Stats::advice`]: whether the tasks waited or computed, measured, and so whether more workers would help.
 //!
 //! ```
