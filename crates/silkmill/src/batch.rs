@@ -1,0 +1,150 @@
+//! Trivial items, many to a task, for [`Map`](crate::Map).
+//!
+//! Handing an item to a worker and its result back costs hundreds of nanoseconds. While items take less than
+//! [`ITEM_SHORT`] each, a map puts several into one task, more and more of them up to [`BATCH_MAX`]. Whether they do is tried
+//! out now and then with a batch of two, and measured for every batch; items that wait are handed over one by one.
+//!
+//! Items of a batch may even wait for each other: if the batch that is to be read next takes longer than [`STUCK`], the reader
+//! takes the items out of it that have not begun, and hands them over one by one.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::crew::Crew;
+use crate::error::TaskError;
+use crate::sync::Mutex;
+use crate::unwind::caught;
+
+/// Items that take longer are not worth batching.
+const ITEM_SHORT: Duration = Duration::from_micros(1);
+
+/// The most items of a batch.
+pub(crate) const BATCH_MAX: usize = 256;
+
+/// How many batches are in flight at once, at their largest.
+pub(crate) const BATCHES_IN_FLIGHT: usize = 4;
+
+/// How long a batch may take before its items are taken out of it.
+pub(crate) const STUCK: Duration = Duration::from_millis(1);
+
+/// How many items are handed over one by one before it is first tried whether they are short.
+const TRY_AFTER: usize = 64;
+
+/// The longest such time: every failed try doubles it.
+const TRY_AFTER_MAX: usize = 1 << 16;
+
+/// How many items go into the next task.
+#[derive(Debug)]
+pub(crate) struct BatchSize {
+    size: usize,
+    max: usize,
+    one_by_one: usize,
+    try_after: usize,
+}
+
+impl BatchSize {
+    /// With a `max` of 1 there are no batches.
+    pub(crate) fn new(max: usize) -> Self {
+        BatchSize { size: 1, max: max.min(BATCH_MAX), one_by_one: 0, try_after: TRY_AFTER }
+    }
+
+    /// How many items the next task may have.
+    pub(crate) fn next(&mut self) -> usize {
+        if self.size > 1 || self.max == 1 {
+            return self.size;
+        }
+        self.one_by_one += 1;
+        if self.one_by_one <= self.try_after {
+            return 1;
+        }
+        self.one_by_one = 0;
+        2
+    }
+
+    /// Learns from a batch that was run to its end.
+    pub(crate) fn learn(&mut self, items: usize, took: Duration) {
+        if items < 2 {
+            return;
+        }
+        if took <= ITEM_SHORT * items as u32 {
+            self.size = (items * 2).clamp(self.size, self.max);
+        } else {
+            self.size = 1;
+            self.try_after = (self.try_after * 2).min(TRY_AFTER_MAX);
+        }
+    }
+
+    /// The batch that was to be read next was stuck.
+    pub(crate) fn was_stuck(&mut self) {
+        self.learn(2, STUCK);
+    }
+}
+
+/// The items of a batch that have not begun.
+pub(crate) type Left<A> = Arc<Mutex<VecDeque<A>>>;
+
+/// The results of the items that a task ran. Panics among them that nobody reads are reported.
+pub(crate) struct Ran<T> {
+    results: VecDeque<Result<T, TaskError>>,
+    took: Duration,
+    crew: Option<Arc<Crew>>,
+}
+
+impl<T> Ran<T> {
+    pub(crate) fn nothing() -> Self {
+        Ran { results: VecDeque::new(), took: Duration::ZERO, crew: None }
+    }
+
+    /// Takes items out of `left` and runs them, until there are none.
+    pub(crate) fn all<A, S>(
+        left: &Left<A>,
+        crew: Arc<Crew>,
+        state: &mut Option<S>,
+        init: impl Fn() -> S,
+        f: impl Fn(&mut S, A) -> T,
+    ) -> Self {
+        let started = Instant::now();
+        let mut results = VecDeque::new();
+        loop {
+            let mut items = left.lock();
+            let item = items.pop_front();
+            results.reserve(items.len() + 1);
+            drop(items);
+            let Some(item) = item else { break };
+            let run = || f(state.get_or_insert_with(&init), item);
+            let result = catch_unwind(AssertUnwindSafe(run)).map_err(TaskError::panicked);
+            if result.is_err() {
+                // It may be half changed.
+                caught(|| *state = None);
+            }
+            results.push_back(result);
+        }
+        Ran { results, took: started.elapsed(), crew: Some(crew) }
+    }
+
+    pub(crate) fn took(&self) -> Duration {
+        self.took
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.results.len()
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Result<T, TaskError>> {
+        self.results.pop_front()
+    }
+}
+
+impl<T> Drop for Ran<T> {
+    fn drop(&mut self) {
+        for result in self.results.drain(..) {
+            if let (Err(error), Some(crew)) = (&result, &self.crew)
+                && error.is_panic()
+            {
+                crew.report_unread(error);
+            }
+        }
+    }
+}
