@@ -51,16 +51,16 @@ impl BatchSize {
     }
 
     /// How many items the next task may have.
+    pub(crate) fn peek(&self) -> usize {
+        let try_now = self.max > 1 && self.one_by_one >= self.try_after;
+        if self.size == 1 && try_now { 2 } else { self.size }
+    }
+
+    /// The same, for a task that is made now.
     pub(crate) fn next(&mut self) -> usize {
-        if self.size > 1 || self.max == 1 {
-            return self.size;
-        }
-        self.one_by_one += 1;
-        if self.one_by_one <= self.try_after {
-            return 1;
-        }
-        self.one_by_one = 0;
-        2
+        let size = self.peek();
+        self.one_by_one = if size == 1 { self.one_by_one + 1 } else { 0 };
+        size
     }
 
     /// Learns from a batch that was run to its end.
@@ -97,6 +97,16 @@ impl<T> Ran<T> {
         Ran { results: VecDeque::new(), took: Duration::ZERO, crew: None }
     }
 
+    /// What becomes of items that were never run.
+    pub(crate) fn failed(items: usize, error: TaskError) -> Self {
+        let copies = (1..items).map(|_| error.copy());
+        let mut results: VecDeque<_> = copies.map(Err).collect();
+        if items > 0 {
+            results.push_back(Err(error));
+        }
+        Ran { results, took: Duration::ZERO, crew: None }
+    }
+
     /// Takes items out of `left` and runs them, until there are none.
     pub(crate) fn all<A, S>(
         left: &Left<A>,
@@ -106,13 +116,9 @@ impl<T> Ran<T> {
         f: impl Fn(&mut S, A) -> T,
     ) -> Self {
         let started = Instant::now();
-        let mut results = VecDeque::new();
-        loop {
-            let mut items = left.lock();
-            let item = items.pop_front();
-            results.reserve(items.len() + 1);
-            drop(items);
-            let Some(item) = item else { break };
+        let mut results = VecDeque::with_capacity(left.lock().len());
+        let next = || left.lock().pop_front();
+        while let Some(item) = next() {
             let run = || f(state.get_or_insert_with(&init), item);
             let result = catch_unwind(AssertUnwindSafe(run)).map_err(TaskError::panicked);
             if result.is_err() {
@@ -146,5 +152,48 @@ impl<T> Drop for Ran<T> {
                 crew.report_unread(error);
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::executor::ThreadPoolExecutor;
+
+    #[test]
+    fn a_panic_among_results_that_nobody_reads_is_reported() {
+        let (sender, receiver) = channel();
+        let pool = ThreadPoolExecutor::builder()
+            .on_unread_panic(move |error| drop(sender.send(error.message().to_owned())))
+            .build()
+            .expect("one worker is some");
+        let left = Arc::new(Mutex::new((1..=4).collect()));
+        let crew = Arc::clone(&pool.crew);
+        let fail = |(): &mut (), n: u32| if n.is_multiple_of(2) { panic!("{n}") } else { n };
+
+        let mut ran = Ran::all(&left, crew, &mut None, || (), fail);
+
+        assert_eq!(ran.pop().and_then(Result::ok), Some(1));
+        assert!(ran.pop().is_some_and(|result| result.is_err()), "the second is read");
+        drop(ran);
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), ["4"]);
+    }
+
+    #[test]
+    fn batches_grow_while_items_are_short_and_end_when_they_are_not() {
+        let mut size = BatchSize::new(BATCH_MAX);
+        let first = (0..).position(|_| size.next() == 2);
+        assert_eq!(first, Some(TRY_AFTER));
+        for expected in [4, 8, 16, 32, 64, 128, 256, 256] {
+            let items = size.next().max(2);
+            size.learn(items, Duration::ZERO);
+            assert_eq!(size.next(), expected);
+        }
+        size.learn(256, Duration::from_secs(1));
+        let again = (0..).position(|_| size.next() == 2);
+        assert_eq!(again, Some(2 * TRY_AFTER), "it is tried again, later");
+        assert_eq!(BatchSize::new(1).next(), 1);
     }
 }

@@ -115,6 +115,18 @@ impl TaskError {
         TaskError { reason: Reason::NotInitialized(message) }
     }
 
+    /// The same again, for another task that was not run for the same reason. A panic has no copy.
+    pub(crate) fn copy(&self) -> Self {
+        match &self.reason {
+            Reason::Panicked(_) | Reason::Cancelled => TaskError::cancelled(),
+            Reason::Shutdown => TaskError::shutdown(),
+            Reason::NoThread(source) => TaskError::no_thread(source),
+            Reason::TimedOut => TaskError { reason: Reason::TimedOut },
+            Reason::NotInitialized(message) => TaskError::not_initialized(Arc::clone(message)),
+            Reason::JoinedItself => TaskError::joined_itself(),
+        }
+    }
+
     pub(crate) fn joined_itself() -> Self {
         TaskError { reason: Reason::JoinedItself }
     }

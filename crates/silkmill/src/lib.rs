@@ -51,6 +51,7 @@
 #![deny(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod batch;
 mod builder;
 mod cancel;
 mod clock;

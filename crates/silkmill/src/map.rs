@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::batch::{BATCH_MAX, BATCHES_IN_FLIGHT, BatchSize, Left, Ran, STUCK};
 use crate::error::TaskError;
 use crate::executor::ThreadPoolExecutor;
 use crate::future::Future;
@@ -20,7 +21,23 @@ where
     T: Send,
 {
     source: Source<'pool, I, A, T>,
-    window: VecDeque<Future<T>>,
+    /// Hands several items over at once; a map that borrows has no such thing.
+    submit_many: Option<SubmitMany<'pool, A, T>>,
+    size: BatchSize,
+    /// What was handed over, in order.
+    window: VecDeque<Place<A, T>>,
+    /// Results that are ready to be yielded, before those of the window.
+    ready: Ran<T>,
+    /// Items that were taken and not yielded.
+    pending: usize,
+    max_workers: usize,
+    in_flight_is_default: bool,
+}
+
+/// One item in a pool, or several.
+enum Place<A, T> {
+    One(Future<T>),
+    Many(Future<Ran<T>>, Left<A>),
 }
 
 impl<'pool, I, A, T> Map<'pool, I, A, T>
@@ -36,20 +53,96 @@ where
         N: Fn() -> S + Send + Sync + 'static,
         F: Fn(&mut S, A) -> T + Send + Sync + 'static,
     {
-        Map::over(with_state(pool, init, f), items, pool.max_workers())
+        let mapper = Arc::new(Mapper { states: Mutex::new(Vec::new()), init, f });
+        let submit_many = Arc::clone(&mapper).submitting_many(pool);
+        let mut map = Map::over(mapper.submitting(pool), items, pool.max_workers());
+        map.submit_many = Some(submit_many);
+        map.size = BatchSize::new(BATCH_MAX);
+        map
     }
 
     pub(crate) fn over(submit: Submit<'pool, A, T>, items: I, max_workers: usize) -> Self {
-        Map { source: Source::new(submit, items, max_workers), window: VecDeque::new() }
+        Map {
+            source: Source::new(submit, items, max_workers),
+            submit_many: None,
+            size: BatchSize::new(1),
+            window: VecDeque::new(),
+            ready: Ran::nothing(),
+            pending: 0,
+            max_workers,
+            in_flight_is_default: true,
+        }
     }
 
-    /// How many items may be taken and not yielded, at least 1. By default two for each worker.
+    /// How many items may be taken and not yielded, at least 1. By default two for each worker, or 1,024 while items take
+    /// less than a microsecond.
     ///
     /// A slow item holds up the results behind it, and once so many have piled up, the items too: the more in flight,
     /// the less that matters, and the more results are held in memory.
     pub fn in_flight(mut self, items: usize) -> Self {
         self.source.in_flight = items.max(1);
+        self.in_flight_is_default = false;
+        let all_workers = self.max_workers.saturating_mul(IN_FLIGHT_PER_WORKER).max(1);
+        let batch_max = if self.submit_many.is_some() { items / all_workers } else { 1 };
+        self.size = BatchSize::new(batch_max.max(1));
         self
+    }
+
+    /// Takes items while there is room.
+    fn fill(&mut self) {
+        loop {
+            let size = self.size.peek();
+            let in_flight = match self.in_flight_is_default && size > 1 {
+                true => self.source.in_flight.max(size * BATCHES_IN_FLIGHT),
+                false => self.source.in_flight,
+            };
+            if in_flight < self.pending + size || !self.submit_next() {
+                return;
+            }
+        }
+    }
+
+    /// False when there are no more items.
+    fn submit_next(&mut self) -> bool {
+        let size = self.size.next();
+        let Some(submit_many) = self.submit_many.as_mut().filter(|_| size > 1) else {
+            let future = self.source.submit_next();
+            self.pending += usize::from(future.is_some());
+            let more = future.is_some();
+            self.window.extend(future.map(Place::One));
+            return more;
+        };
+        let items: VecDeque<A> = (0..size).map_while(|_| self.source.take()).collect();
+        if items.is_empty() {
+            return false;
+        }
+        self.pending += items.len();
+        let left = Arc::new(Mutex::new(items));
+        let future = submit_many(Arc::clone(&left));
+        self.window.push_back(Place::Many(future, left));
+        true
+    }
+
+    /// The results of a batch. If it is stuck, the items that have not begun are handed over one by one.
+    fn read_many(
+        &mut self,
+        mut future: Future<Ran<T>>,
+        left: &Left<A>,
+    ) -> Result<Ran<T>, TaskError> {
+        if !future.done() && !future.runs_on_the_spot() {
+            match future.result_timeout(STUCK) {
+                Ok(result) => return result,
+                Err(not_done) => future = not_done,
+            }
+            self.size.was_stuck();
+            let items = std::mem::take(&mut *left.lock());
+            let futures: Vec<_> =
+                items.into_iter().map(|item| (self.source.submit)(item)).collect();
+            for future in futures.into_iter().rev() {
+                self.window.push_front(Place::One(future));
+            }
+        }
+        future.result()
     }
 }
 
@@ -61,29 +154,60 @@ where
     type Item = Result<T, TaskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.window.len() < self.source.in_flight {
-            let Some(future) = self.source.submit_next() else { break };
-            self.window.push_back(future);
+        self.fill();
+        loop {
+            if let Some(result) = self.ready.pop() {
+                self.pending -= 1;
+                return Some(result);
+            }
+            match self.window.pop_front()? {
+                Place::One(future) => {
+                    self.pending -= 1;
+                    return Some(future.result());
+                }
+                Place::Many(future, left) => match self.read_many(future, &left) {
+                    Ok(ran) => {
+                        self.size.learn(ran.len(), ran.took());
+                        self.ready = ran;
+                    }
+                    Err(error) => {
+                        // None of them began: the pool was shut down, or no thread could be had.
+                        let items = std::mem::take(&mut *left.lock());
+                        self.pending -= items.len();
+                        self.ready = Ran::failed(items.len(), error);
+                        self.pending += self.ready.len();
+                    }
+                },
+            }
         }
-        self.window.pop_front().map(Future::result)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.source.size_hint(self.window.len())
+        self.source.size_hint(self.pending)
     }
 }
 
 impl<I, A, T: Send> Drop for Map<'_, I, A, T> {
     fn drop(&mut self) {
-        for future in &self.window {
-            future.cancel();
+        for place in &self.window {
+            match place {
+                Place::One(future) => {
+                    future.cancel();
+                }
+                Place::Many(future, left) => {
+                    // What runs finds nothing more to do.
+                    let items = std::mem::take(&mut *left.lock());
+                    drop(items);
+                    future.cancel();
+                }
+            }
         }
     }
 }
 
 impl<I, A, T: Send> fmt::Debug for Map<'_, I, A, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Map").field("window", &self.window).finish()
+        f.debug_struct("Map").field("pending", &self.pending).finish_non_exhaustive()
     }
 }
 
@@ -110,7 +234,8 @@ where
         N: Fn() -> S + Send + Sync + 'static,
         F: Fn(&mut S, A) -> T + Send + Sync + 'static,
     {
-        MapUnordered::over(with_state(pool, init, f), items, pool.max_workers())
+        let mapper = Arc::new(Mapper { states: Mutex::new(Vec::new()), init, f });
+        MapUnordered::over(mapper.submitting(pool), items, pool.max_workers())
     }
 
     pub(crate) fn over(submit: Submit<'pool, A, T>, items: I, max_workers: usize) -> Self {
@@ -167,33 +292,57 @@ struct Source<'pool, I, A, T> {
     in_flight: usize,
 }
 
-/// Submits items to be given to `f`, with a state that `init` makes when a worker needs one and none is at hand.
-fn with_state<'pool, A, T, S, N, F>(
-    pool: &'pool ThreadPoolExecutor,
+/// Hands several items to the pool, which may be taken back as long as they have not begun.
+type SubmitMany<'pool, A, T> = Box<dyn FnMut(Left<A>) -> Future<Ran<T>> + Send + 'pool>;
+
+/// A function with the states it works on, of which `init` makes one when a worker needs it and none is at hand.
+struct Mapper<S, N, F> {
+    states: Mutex<Vec<S>>,
     init: N,
     f: F,
-) -> Submit<'pool, A, T>
+}
+
+impl<S, N, F> Mapper<S, N, F>
 where
-    A: Send + 'static,
-    T: Send + 'static,
     S: Send + 'static,
     N: Fn() -> S + Send + Sync + 'static,
-    F: Fn(&mut S, A) -> T + Send + Sync + 'static,
+    F: Send + Sync + 'static,
 {
-    let states = Mutex::new(Vec::new());
-    let step = move |item: A| {
-        let spare = states.lock().pop();
-        let mut state = spare.unwrap_or_else(&init);
-        let result = f(&mut state, item);
-        // Not reached when `f` panics: a state left half changed is not used again.
-        states.lock().push(state);
-        result
-    };
-    let step = Arc::new(step);
-    Box::new(move |item| {
-        let step = Arc::clone(&step);
-        pool.submit(move || step(item))
-    })
+    fn submitting<A, T>(self: Arc<Self>, pool: &ThreadPoolExecutor) -> Submit<'_, A, T>
+    where
+        A: Send + 'static,
+        T: Send + 'static,
+        F: Fn(&mut S, A) -> T,
+    {
+        Box::new(move |item| {
+            let mapper = Arc::clone(&self);
+            pool.submit(move || {
+                let spare = mapper.states.lock().pop();
+                let mut state = spare.unwrap_or_else(&mapper.init);
+                let result = (mapper.f)(&mut state, item);
+                // Not reached when `f` panics: a state left half changed is not used again.
+                mapper.states.lock().push(state);
+                result
+            })
+        })
+    }
+
+    fn submitting_many<A, T>(self: Arc<Self>, pool: &ThreadPoolExecutor) -> SubmitMany<'_, A, T>
+    where
+        A: Send + 'static,
+        T: Send + 'static,
+        F: Fn(&mut S, A) -> T,
+    {
+        Box::new(move |left| {
+            let (mapper, crew) = (Arc::clone(&self), Arc::clone(&pool.crew));
+            pool.submit(move || {
+                let mut state = mapper.states.lock().pop();
+                let ran = Ran::all(&left, crew, &mut state, &mapper.init, &mapper.f);
+                mapper.states.lock().extend(state);
+                ran
+            })
+        })
+    }
 }
 
 impl<'pool, I, A, T> Source<'pool, I, A, T>
@@ -207,11 +356,16 @@ where
     }
 
     fn submit_next(&mut self) -> Option<Future<T>> {
-        let Some(item) = self.items.as_mut()?.next() else {
-            self.items = None;
-            return None;
-        };
+        let item = self.take()?;
         Some((self.submit)(item))
+    }
+
+    fn take(&mut self) -> Option<A> {
+        let item = self.items.as_mut()?.next();
+        if item.is_none() {
+            self.items = None;
+        }
+        item
     }
 
     fn size_hint(&self, in_window: usize) -> (usize, Option<usize>) {

@@ -1,6 +1,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 
 use crate::{occupy, pool};
 
@@ -133,4 +133,56 @@ fn a_map_over_nothing_yields_nothing_and_starts_no_worker() {
 
     assert!(pool.map(std::iter::empty::<u8>(), |n| n).next().is_none());
     assert_eq!(pool.stats().workers, 0);
+}
+
+#[test]
+fn thousands_of_trivial_items_come_in_order_with_their_panics() {
+    let pool = pool(4);
+    let all = pool.map(0..20_000u32, |n| if n % 1_000 == 999 { panic!("asked for") } else { n });
+    for (n, result) in (0..20_000).zip(all) {
+        match result {
+            Ok(value) => assert_eq!(value, n),
+            Err(error) => assert_eq!((n % 1_000, error.is_panic()), (999, true)),
+        }
+    }
+    let states = Arc::new(AtomicUsize::new(0));
+    let made = Arc::clone(&states);
+    let init = move || made.fetch_add(1, Ordering::SeqCst);
+    assert_eq!(pool.map_with(init, 0..20_000u32, |_, n| n).map(Result::unwrap).count(), 20_000);
+    assert!(states.load(Ordering::SeqCst) <= 4, "there are never more states than workers");
+}
+
+#[test]
+fn trivial_items_may_be_followed_by_some_that_wait_for_each_other() {
+    let pool = pool(4);
+    let barrier = Arc::new(Barrier::new(4));
+    // The first thousands are so short that many go into a task; the last four only end together.
+    let step = move |n: u32| {
+        if n >= 9_996 {
+            barrier.wait();
+        }
+        n
+    };
+    let all: Vec<u32> = pool.map(0..10_000, step).map(Result::unwrap).collect();
+    assert_eq!(all, Vec::from_iter(0..10_000));
+}
+
+#[test]
+fn a_map_of_trivial_items_takes_no_more_than_it_was_told() {
+    let pool = pool(2);
+    for in_flight in [1, 7, 64, 500] {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&taken);
+        let items = (0..5_000).inspect(move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
+        let mut yielded = 0;
+        for result in pool.map(items, |n: usize| n).in_flight(in_flight) {
+            assert_eq!(result.unwrap(), yielded);
+            let ahead = taken.load(Ordering::SeqCst) - yielded;
+            assert!(ahead <= in_flight, "{ahead} of {in_flight}");
+            yielded += 1;
+        }
+        assert_eq!(yielded, 5_000);
+    }
 }

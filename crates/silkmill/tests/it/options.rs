@@ -273,7 +273,7 @@ fn only_a_panic_that_nobody_read_is_reported() {
 
 #[test]
 fn a_panic_says_where_it_happened() {
-    let error = pool(1).submit(|| panic!("here")).result().map(|()| ()).unwrap_err();
+    let error = pool(1).submit(|| panic!("here")).result().unwrap_err();
     assert!(error.location().unwrap().contains("options.rs:"), "{error}");
     assert_eq!(error.message(), "here");
 }
@@ -320,7 +320,7 @@ fn a_panic_that_somebody_caught_is_not_the_place_of_the_next() {
     let caught = || std::panic::catch_unwind(|| panic!("caught")).is_err();
     assert!(pool.submit(caught).result().unwrap());
     let rethrown = pool.submit(|| std::panic::resume_unwind(Box::new("elsewhere")));
-    let error = rethrown.result().map(|()| ()).unwrap_err();
+    let error = rethrown.result().unwrap_err();
     assert_eq!((error.message(), error.location()), ("elsewhere", None));
 }
 

@@ -47,7 +47,7 @@ fn a_panic_in_a_task_is_its_result_and_one_in_the_scope_comes_after_the_tasks() 
     let unwound = catch_unwind(AssertUnwindSafe(|| {
         pool.scope(|scope| {
             let failing = scope.submit(|| panic!("in the task"));
-            assert_eq!(failing.result().map(|()| ()).unwrap_err().message(), "in the task");
+            assert_eq!(failing.result().unwrap_err().message(), "in the task");
             drop(scope.submit(|| {
                 std::thread::sleep(Duration::from_millis(20));
                 ended.fetch_add(1, Ordering::SeqCst);
