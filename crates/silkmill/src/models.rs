@@ -2,7 +2,8 @@
 //! runs them).
 //!
 //! One model for each change of state that two threads can race for. A worker is modelled by what `worker::work` does
-//! with the queue, without its thread-locals and clocks. Each model says what it would catch.
+//! with the queue, without its thread-locals and clocks. Each model says what it would catch. They are one
+//! long list, in the order of the rules in `sleep`, `queue` and `task`.
 
 use std::cell::Cell;
 use std::sync::Arc;

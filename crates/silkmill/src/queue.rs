@@ -8,6 +8,8 @@
 //!    husks outnumber the living.
 //! 3. *First come, first served*, within a priority. A class that has been passed over [`PASSED_OVER_MAX`] times in
 //!    favour of a higher one is served next, so none starves.
+//!
+//! All of it is what one lock guards, and so one file.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;

@@ -18,6 +18,8 @@
 //! What few tasks need (callbacks, wakers, sleeping waiters) lies in [`Extras`], which the handle makes when it is needed and
 //! announces in the state. Publishing happens under the lock of the extras, or fails because somebody has just announced
 //! some, and is tried again.
+//!
+//! It is one long file so that everything `unsafe` can be read in one go.
 
 #![expect(unsafe_code, reason = "a task's type is erased while it is queued")]
 
