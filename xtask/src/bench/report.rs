@@ -11,7 +11,8 @@ use crate::root;
 const HEADING: &str = "# Benchmarks
 
 Written by `cargo xtask bench`, which runs both sides in turn on one machine and takes medians. The ratio is the peer's
-figure divided by ours, from that one run: above 1 we are ahead. Absolute figures are that machine's, and no result.
+figure divided by ours, from that one run: above 1 we are ahead. The line on the best peer says it the other way round:
+ours divided by theirs, so below 1 we are ahead. Absolute figures are that machine's, and no result.
 ";
 
 pub(super) fn print(cases: &[Case]) {
