@@ -190,18 +190,15 @@ impl Crew {
 
     /// Why a task that was refused for good has no value.
     pub(crate) fn refusal(&self) -> TaskError {
-        match self.broken.get() {
-            Some(message) => TaskError::not_initialized(Arc::clone(message)),
-            None => TaskError::shutdown(),
-        }
+        self.broken_or(TaskError::shutdown)
     }
 
-    /// Why a task that was queued will not be run.
-    fn end(&self) -> TaskError {
-        let broken = self.broken.get();
-        broken.map_or_else(TaskError::cancelled, |message| {
-            TaskError::not_initialized(Arc::clone(message))
-        })
+    /// The initializer's failure, if that is why no task is run; else what `otherwise` says.
+    fn broken_or(&self, otherwise: impl FnOnce() -> TaskError) -> TaskError {
+        match self.broken.get() {
+            Some(message) => TaskError::not_initialized(Arc::clone(message)),
+            None => otherwise(),
+        }
     }
 
     /// Starts as many workers as the queue has ordered, which are on its roll. When that fails and nobody else is left to
@@ -414,7 +411,7 @@ impl Host for Working<'_> {
             Some(next) => match self.crew.queue.put_back(next) {
                 Ok(start) => start,
                 Err(next) => {
-                    self.crew.fail(next, self.crew.end());
+                    self.crew.fail(next, self.crew.broken_or(TaskError::cancelled));
                     0
                 }
             },

@@ -7,7 +7,6 @@ use crate::executor::ThreadPoolExecutor;
 use crate::future::Future;
 use crate::job::Wrapped;
 use crate::map::{Map, MapUnordered, Submit};
-use crate::queue::Patience;
 use crate::sync::Deadline;
 use crate::task::{Latch, scoped};
 use crate::worker;
@@ -64,8 +63,7 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let own = worker::is_of(&self.pool.crew);
-        let patience = if own { Patience::Unbounded } else { Patience::Until(Deadline::NEVER) };
+        let patience = self.pool.patience(Deadline::NEVER);
         let crew = &self.pool.crew;
         match crew.carrier() {
             None => crew.push_scoped(f, &self.latch, patience),

@@ -353,3 +353,27 @@ fn a_worker_whose_thread_local_owns_the_pool_does_not_join_itself() {
     drop(pool);
     patiently("the worker has left and dropped the pool", || weak.strong_count() == 0);
 }
+
+#[test]
+fn who_was_passed_over_once_is_not_owed_it_the_next_time() {
+    let pool = pool(1);
+    for _ in 0..4 {
+        let (gate, running) = occupy(&pool);
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let note = |priority: Priority| {
+            let order = Arc::clone(&order);
+            pool.task().priority(priority).submit(move || order.lock().unwrap().push(priority))
+        };
+        let normal = note(Priority::Normal);
+        let high: Vec<_> = (0..5).map(|_| note(Priority::High)).collect();
+
+        gate.open();
+        running.result().unwrap();
+        normal.result().unwrap();
+        high.into_iter().for_each(|future| future.result().unwrap());
+
+        let mut expected = vec![Priority::High; 5];
+        expected.push(Priority::Normal);
+        assert_eq!(*order.lock().unwrap(), expected);
+    }
+}
