@@ -1,5 +1,5 @@
 //! Puts workers to a list of inputs and hands on their rows. One thread decides: the source, the
-//! sink and the counting are the caller's; a worker gets an input and gives back a row.
+//! [`Sink`] and the counting are the caller's; a worker gets an input and gives back a row.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -12,13 +12,14 @@ use crate::client::Clients;
 use crate::error::{Error, ErrorKind};
 use crate::options::Options;
 use crate::outcome::{Failure, FailureKind, Phase, Row};
+use crate::sink::{Progress, Sink};
 use crate::source::Input;
 
 /// Inputs taken and not handed on, for each worker: one to work on, one to go on with at once.
 const IN_FLIGHT_PER_WORKER: usize = 2;
 /// The same when rows come in order: those behind a slow one wait for it.
 const IN_FLIGHT_PER_WORKER_ORDERED: usize = 16;
-/// How often a run that waits for rows looks whether it was cancelled.
+/// How often a run that waits for rows looks whether it was cancelled, and lets the sink breathe.
 const TICK: Duration = Duration::from_millis(50);
 /// How long a run that ends early waits for its workers. One that is connecting, or looking up a
 /// host, cannot be interrupted; its thread ends by itself within the connect timeout.
@@ -41,7 +42,8 @@ pub struct Summary {
 }
 
 /// Asks for every input's address on `options`' workers and gives each row to `sink`, on this
-/// thread: exactly one row for every input, whatever happens to it.
+/// thread: exactly one row for every input, whatever happens to it. [`run_into`] does the same for
+/// a sink that is more than a closure.
 ///
 /// The source is read as workers come free, on this thread, too; it should not block for long,
 /// but say [`Input::waiting`], since rows are handed on between inputs. When `cancel` is set, or
@@ -57,6 +59,28 @@ pub fn run(
     options: &Options,
     cancel: &CancelToken,
     sink: &mut dyn FnMut(Row) -> ControlFlow<()>,
+) -> Result<Summary, Error> {
+    run_into(source, options, cancel, &mut Closure(sink))
+}
+
+/// A sink that only wants rows.
+struct Closure<'a>(&'a mut dyn FnMut(Row) -> ControlFlow<()>);
+
+impl Sink for Closure<'_> {
+    fn row(&mut self, row: Row) -> ControlFlow<()> {
+        (self.0)(row)
+    }
+}
+
+/// What [`run()`] does, for a sink that also wants to know when to write down what it has.
+///
+/// # Errors
+/// As for [`run()`].
+pub fn run_into(
+    source: impl IntoIterator<Item = Input>,
+    options: &Options,
+    cancel: &CancelToken,
+    sink: &mut dyn Sink,
 ) -> Result<Summary, Error> {
     let started = Instant::now();
     let pool = ThreadPoolExecutor::builder()
@@ -88,8 +112,13 @@ struct Run<'a> {
     receiver: Receiver<Done>,
     in_flight: usize,
     in_flight_max: usize,
-    /// Rows that wait for an earlier one. Empty unless the run is ordered.
-    ahead: Option<BTreeMap<u64, Row>>,
+    /// Rows that wait for an earlier one, if the run is ordered; `None` stands for one that is passed
+    /// over. Each counts as in flight, so that they are no more than the window has room for.
+    ahead: Option<BTreeMap<u64, Option<Row>>>,
+    /// The index whose turn it is, if the run is ordered.
+    turn: u64,
+    /// When the sink was last told how far the run is.
+    paused: Instant,
     /// Whether the sink broke.
     sink_is_full: bool,
     taken: u64,
@@ -116,6 +145,8 @@ impl<'a> Run<'a> {
             in_flight: 0,
             in_flight_max: options.workers.saturating_mul(per_worker),
             ahead: options.ordered.then(BTreeMap::new),
+            turn: 0,
+            paused: Instant::now(),
             sink_is_full: false,
             taken: 0,
             rows: 0,
@@ -127,7 +158,7 @@ impl<'a> Run<'a> {
     fn go(
         &mut self,
         source: &mut dyn Iterator<Item = Input>,
-        sink: &mut dyn FnMut(Row) -> ControlFlow<()>,
+        sink: &mut dyn Sink,
     ) -> ControlFlow<()> {
         let mut more = true;
         while more || self.in_flight > 0 {
@@ -140,13 +171,18 @@ impl<'a> Run<'a> {
                 patience = Duration::ZERO;
                 match source.next() {
                     Some(input) if input.is_waiting() => {}
+                    Some(input) if input.is_answered() => self.pass_over(sink)?,
                     Some(input) => self.submit(input),
                     None => more = false,
                 }
             }
+            let rows = self.rows;
             let first = self.receiver.recv_timeout(patience).ok();
             for done in first.into_iter().chain(self.ready()) {
                 self.hand_on(done, sink)?;
+            }
+            if self.rows > rows || self.paused.elapsed() >= TICK {
+                self.pause(sink)?;
             }
         }
         ControlFlow::Continue(())
@@ -168,33 +204,57 @@ impl<'a> Run<'a> {
         }));
     }
 
+    /// Counts an input whose row exists already.
+    fn pass_over(&mut self, sink: &mut dyn Sink) -> ControlFlow<()> {
+        let index = self.taken;
+        self.taken += 1;
+        let Some(ahead) = &mut self.ahead else { return ControlFlow::Continue(()) };
+        ahead.insert(index, None);
+        self.in_flight += 1;
+        self.hand_on_turns(sink)
+    }
+
     /// Gives a row to the sink, or keeps it until its turn. A row that waits counts as in flight.
-    fn hand_on(
-        &mut self,
-        done: Done,
-        sink: &mut dyn FnMut(Row) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
+    fn hand_on(&mut self, done: Done, sink: &mut dyn Sink) -> ControlFlow<()> {
         let Some(row) = done else { return ControlFlow::Continue(()) };
         let Some(ahead) = &mut self.ahead else { return self.give(row, sink) };
-        ahead.insert(row.index, row);
-        while let Some(row) = self.ahead.as_mut().and_then(|ahead| ahead.remove(&self.rows)) {
-            self.give(row, sink)?;
+        ahead.insert(row.index, Some(row));
+        self.hand_on_turns(sink)
+    }
+
+    /// Gives the sink every row whose turn has come.
+    fn hand_on_turns(&mut self, sink: &mut dyn Sink) -> ControlFlow<()> {
+        while let Some(next) = self.ahead.as_mut().and_then(|ahead| ahead.remove(&self.turn)) {
+            self.turn += 1;
+            match next {
+                Some(row) => self.give(row, sink)?,
+                None => self.in_flight -= 1,
+            }
         }
         ControlFlow::Continue(())
     }
 
-    fn give(&mut self, row: Row, sink: &mut dyn FnMut(Row) -> ControlFlow<()>) -> ControlFlow<()> {
+    fn give(&mut self, row: Row, sink: &mut dyn Sink) -> ControlFlow<()> {
         self.in_flight -= 1;
         self.rows += 1;
         self.errors += u64::from(row.error.is_some());
-        let flow = sink(row);
+        let flow = sink.row(row);
+        self.sink_is_full = flow.is_break();
+        flow
+    }
+
+    /// Tells the sink that no row is ready just now, and how far the run is.
+    fn pause(&mut self, sink: &mut dyn Sink) -> ControlFlow<()> {
+        self.paused = Instant::now();
+        let progress = Progress { rows: self.rows, errors: self.errors, in_flight: self.in_flight };
+        let flow = sink.pause(&progress);
         self.sink_is_full = flow.is_break();
         flow
     }
 
     /// Ends the run early. Rows that are here are handed on, unless the sink has had enough; others
     /// are lost, as they should be.
-    fn end(&mut self, sink: &mut dyn FnMut(Row) -> ControlFlow<()>) {
+    fn end(&mut self, sink: &mut dyn Sink) {
         let mut last = self.ready();
         self.stop();
         // Past this point an error may only say that we broke the request off.
@@ -207,8 +267,8 @@ impl<'a> Run<'a> {
             return;
         }
         let mut rows = self.ahead.take().unwrap_or_default();
-        rows.extend(last.into_iter().flatten().map(|row| (row.index, row)));
-        for row in rows.into_values() {
+        rows.extend(last.into_iter().flatten().map(|row| (row.index, Some(row))));
+        for row in rows.into_values().flatten() {
             if self.give(row, sink).is_break() {
                 return;
             }

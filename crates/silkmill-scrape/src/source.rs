@@ -30,6 +30,7 @@ enum Kind {
     Url(String),
     Unusable { shown: String, why: &'static str },
     Waiting,
+    Answered,
 }
 
 impl Input {
@@ -51,8 +52,18 @@ impl Input {
         Input(Kind::Waiting)
     }
 
+    /// One that has its row already, from an earlier run: it takes its place among the others, and
+    /// gives no row.
+    pub fn answered() -> Input {
+        Input(Kind::Answered)
+    }
+
     pub(crate) fn is_waiting(&self) -> bool {
         self.0 == Kind::Waiting
+    }
+
+    pub(crate) fn is_answered(&self) -> bool {
+        self.0 == Kind::Answered
     }
 
     fn from_bytes(bytes: &[u8]) -> Input {
@@ -65,11 +76,12 @@ impl Input {
         Input(Kind::Unusable { shown: shown(bytes), why })
     }
 
-    /// What the row shows as its address.
-    pub(crate) fn shown(&self) -> &str {
+    /// What the row shows as its address: the line, or the start of one that is endless. Empty for
+    /// an input that gives no row.
+    pub fn shown(&self) -> &str {
         match &self.0 {
             Kind::Url(shown) | Kind::Unusable { shown, .. } => shown,
-            Kind::Waiting => "",
+            Kind::Waiting | Kind::Answered => "",
         }
     }
 
@@ -90,7 +102,7 @@ impl Input {
                 Err(error) => Err(refuse(error.to_string())),
             },
             Kind::Unusable { why, .. } => Err(refuse((*why).to_owned())),
-            Kind::Waiting => Err(refuse("there is no line".to_owned())),
+            Kind::Waiting | Kind::Answered => Err(refuse("there is no line".to_owned())),
         }
     }
 }

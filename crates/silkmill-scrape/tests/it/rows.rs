@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use silkmill::CancelToken;
-use silkmill_scrape::{FailureKind, Input, Options, UrlList, run};
+use silkmill_scrape::{FailureKind, Input, Options, Progress, Row, Sink, UrlList, run, run_into};
 use silkmill_testkit::{Reply, Server};
 
 use crate::{FAR_TOO_LONG, once, rows};
@@ -90,6 +90,55 @@ fn rows_in_order_come_in_order() {
     .unwrap();
 
     assert!(indices.into_iter().eq(0..40));
+}
+
+#[test]
+fn an_input_that_has_its_row_takes_its_place_and_gives_none() {
+    let server = Server::start(|_| Reply::html("x")).unwrap();
+    for ordered in [false, true] {
+        let inputs = (0..400).map(|index| match index % 4 {
+            1 => Input::url(server.url(&format!("/{index}"))),
+            _ => Input::answered(),
+        });
+        let mut indices = Vec::new();
+
+        let options = once().workers(2).ordered(ordered);
+        let summary = run(inputs, &options, &CancelToken::new(), &mut |row| {
+            assert!(row.url.ends_with(&format!("/{}", row.index)));
+            indices.push(row.index);
+            ControlFlow::Continue(())
+        });
+
+        assert_eq!(summary.unwrap().rows, 100);
+        if !ordered {
+            indices.sort_unstable();
+        }
+        assert!(indices.into_iter().eq((1..400).step_by(4)));
+    }
+}
+
+#[test]
+fn a_sink_is_told_of_pauses_while_no_rows_come() {
+    struct Patient(u64, usize);
+    impl Sink for Patient {
+        fn row(&mut self, _: Row) -> ControlFlow<()> {
+            self.0 += 1;
+            ControlFlow::Continue(())
+        }
+        fn pause(&mut self, progress: &Progress) -> ControlFlow<()> {
+            assert_eq!(progress.rows, self.0);
+            self.1 += progress.in_flight;
+            if self.1 >= 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+    }
+    let server = Server::start(|_| Reply::silence()).unwrap();
+    let mut sink = Patient(0, 0);
+
+    let options = Options::fetch().timeout(3 * FAR_TOO_LONG);
+    let inputs = [Input::url(server.url("/"))];
+    let summary = run_into(inputs, &options, &CancelToken::new(), &mut sink).unwrap();
+
+    assert_eq!((sink.1, summary.rows, summary.interrupted), (5, 0, true));
 }
 
 #[test]

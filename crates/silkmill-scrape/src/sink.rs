@@ -1,0 +1,59 @@
+//! Who takes the rows of a run, on the run's own thread. What becomes of them is not known here.
+
+use std::ops::ControlFlow;
+
+use crate::outcome::Row;
+
+/// Takes the rows of a run.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use silkmill::CancelToken;
+/// use silkmill_scrape::{Input, Options, Progress, Row, Sink, run_into};
+///
+/// /// Keeps rows together and writes them when no more are ready.
+/// #[derive(Default)]
+/// struct Batches(Vec<Row>, Vec<usize>);
+///
+/// impl Sink for Batches {
+///     fn row(&mut self, row: Row) -> ControlFlow<()> {
+///         self.0.push(row);
+///         ControlFlow::Continue(())
+///     }
+///
+///     fn pause(&mut self, _: &Progress) -> ControlFlow<()> {
+///         self.1.push(self.0.drain(..).len());
+///         ControlFlow::Continue(())
+///     }
+/// }
+///
+/// let mut batches = Batches::default();
+/// let inputs = ["no address", "nor this"].map(Input::url);
+/// run_into(inputs, &Options::fetch(), &CancelToken::new(), &mut batches)?;
+/// assert_eq!(batches.1.iter().sum::<usize>(), 2);
+/// # Ok::<(), silkmill_scrape::Error>(())
+/// ```
+pub trait Sink {
+    /// Takes a row. To break ends the run.
+    fn row(&mut self, row: Row) -> ControlFlow<()>;
+
+    /// No row is ready just now. Called after every batch of rows, and several times a second while none
+    /// come, until the run ends: the moment to write down what was kept, and to say how far it is.
+    /// To break ends the run.
+    fn pause(&mut self, progress: &Progress) -> ControlFlow<()> {
+        let _ = progress;
+        ControlFlow::Continue(())
+    }
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Rows handed on.
+    pub rows: u64,
+    /// Those of them with an error.
+    pub errors: u64,
+    /// Inputs that were taken and have no row yet.
+    pub in_flight: usize,
+}
