@@ -152,8 +152,7 @@ mod tests {
 
     fn staged(target: &Path, new: &[u8]) -> Staged {
         let original = Original::open(target).unwrap();
-        let old = fs::read(target).unwrap();
-        Stage::new().stage(target, &original, &old, new).unwrap()
+        Stage::new().stage(target, &original, new).unwrap()
     }
 
     #[test]

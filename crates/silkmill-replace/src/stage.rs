@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +14,9 @@ use crate::original::{Identity, Original};
 
 /// Opens every staged name. Short, so that a file with the longest name allowed can be staged too.
 const PREFIX: &str = ".silkmill-";
+
+/// What is tried, in the words of an error.
+const STAGE: &str = "stage new text for";
 
 /// How many names are tried before another's leftovers are given up on.
 const NAMES_TRIED_MAX: u32 = 1000;
@@ -39,39 +42,27 @@ impl Stage {
         Stage { pid: std::process::id(), next: AtomicU64::new(0) }
     }
 
-    /// Stages `new` for the file that `original` was read from as `old`.
+    /// Stages `new`, whole, for the file that `original` was read from.
     pub(crate) fn stage(
         &self,
         target: &Path,
         original: &Original,
-        old: &[u8],
         new: &[u8],
     ) -> Result<Staged, Error> {
-        self.try_stage(target, original, old, new)
-            .map_err(|error| Error::io("stage new text for", target, error))
+        let mut writer = self.begin(target, original)?;
+        writer.write_all(new).map_err(|error| Error::io(STAGE, target, error))?;
+        writer.finish()
     }
 
-    fn try_stage(
-        &self,
-        target: &Path,
-        original: &Original,
-        old: &[u8],
-        new: &[u8],
-    ) -> io::Result<Staged> {
-        let directory = directory_of(target);
-        let (temporary, mut file) = self.create(directory)?;
-        file.write_all(new)?;
-        let replaceable = original.metadata.nlink() == 1
-            && attributes::copy(&original.file, &original.metadata, &file).is_ok();
-        let backup = if replaceable {
-            None
-        } else {
-            let (backup, mut file) = self.create(directory)?;
-            file.write_all(old)?;
-            Some(backup)
-        };
-        let way = backup.map_or(Way::Rename, |backup| Way::InPlace { backup });
-        Ok(Staged { target: target.to_path_buf(), identity: original.identity(), temporary, way })
+    /// Begins to stage new text for the file that `original` was read from, piece by piece.
+    pub(crate) fn begin<'a>(
+        &'a self,
+        target: &'a Path,
+        original: &'a Original,
+    ) -> Result<Writer<'a>, Error> {
+        let created = self.create(directory_of(target));
+        let (temporary, file) = created.map_err(|error| Error::io(STAGE, target, error))?;
+        Ok(Writer { stage: self, target, original, temporary, file })
     }
 
     /// A new file that only its owner may read, as the bytes may be a secret file's.
@@ -87,6 +78,56 @@ impl Stage {
         }
         Err(io::ErrorKind::AlreadyExists.into())
     }
+}
+
+/// Takes the new bytes of one file. Dropped before it is finished, it leaves nothing behind.
+///
+/// It does not buffer: whoever writes small pieces wraps it.
+#[derive(Debug)]
+pub(crate) struct Writer<'a> {
+    stage: &'a Stage,
+    target: &'a Path,
+    original: &'a Original,
+    temporary: Temporary,
+    file: File,
+}
+
+impl Writer<'_> {
+    /// Gives the new file what else the original has. The text is whole now.
+    pub(crate) fn finish(self) -> Result<Staged, Error> {
+        let target = self.target;
+        self.try_finish().map_err(|error| Error::io(STAGE, target, error))
+    }
+
+    fn try_finish(self) -> io::Result<Staged> {
+        let Writer { stage, target, original, temporary, file } = self;
+        let replaceable = original.metadata.nlink() == 1
+            && attributes::copy(&original.file, &original.metadata, &file).is_ok();
+        let way = if replaceable {
+            Way::Rename
+        } else {
+            let (backup, mut file) = stage.create(directory_of(target))?;
+            copy_from_start(&original.file, &mut file)?;
+            Way::InPlace { backup }
+        };
+        Ok(Staged { target: target.to_path_buf(), identity: original.identity(), temporary, way })
+    }
+}
+
+impl Write for Writer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Copies all bytes, wherever `from` has been read to.
+fn copy_from_start(mut from: &File, to: &mut File) -> io::Result<u64> {
+    from.rewind()?;
+    io::copy(&mut from, to)
 }
 
 /// The new bytes of one file, on disk and not yet visible. Dropping it removes them.
@@ -162,10 +203,30 @@ mod tests {
         fs::write(&target, "old").unwrap();
         let original = Original::open(&target).unwrap();
 
-        let staged = Stage::new().stage(&target, &original, b"old", b"new").unwrap();
+        let staged = Stage::new().stage(&target, &original, b"new").unwrap();
         assert_eq!(fs::read(staged.temporary.path()).unwrap(), b"new");
         assert_eq!(names(root.path()).len(), 2);
         drop(staged);
+        assert_eq!(names(root.path()), ["a"]);
+    }
+
+    #[test]
+    fn text_is_staged_in_pieces_and_unfinished_text_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("a");
+        fs::write(&target, "old").unwrap();
+        let (original, stage) = (Original::open(&target).unwrap(), Stage::new());
+
+        let mut writer = stage.begin(&target, &original).unwrap();
+        writer.write_all(b"one ").unwrap();
+        writer.write_all(b"two").unwrap();
+        let staged = writer.finish().unwrap();
+        assert_eq!(fs::read(staged.temporary.path()).unwrap(), b"one two");
+        drop(staged);
+
+        let mut writer = stage.begin(&target, &original).unwrap();
+        writer.write_all(b"half").unwrap();
+        drop(writer);
         assert_eq!(names(root.path()), ["a"]);
     }
 
@@ -191,13 +252,13 @@ mod tests {
         let stage = Stage::new();
 
         let original = Original::open(&target).unwrap();
-        let staged = stage.stage(&target, &original, b"old", b"new").unwrap();
+        let staged = stage.stage(&target, &original, b"new").unwrap();
         assert_eq!(fs::metadata(staged.temporary.path()).unwrap().mode() & 0o7777, 0o4751);
         assert!(matches!(staged.way, Way::Rename));
 
         fs::hard_link(&target, root.path().join("b")).unwrap();
         let original = Original::open(&target).unwrap();
-        let staged = stage.stage(&target, &original, b"old", b"new").unwrap();
+        let staged = stage.stage(&target, &original, b"new").unwrap();
         let Way::InPlace { backup } = &staged.way else { panic!("{:?}", staged.way) };
         assert_eq!(fs::read(backup.path()).unwrap(), b"old");
     }

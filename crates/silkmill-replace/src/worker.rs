@@ -175,7 +175,7 @@ impl Shared {
         let file = Some(original.identity().file);
         Ok(match self.mode {
             Mode::Write => Finding::Staged {
-                staged: Box::new(self.stage.stage(found.target(), &original, text, edited)?),
+                staged: Box::new(self.stage.stage(found.target(), &original, edited)?),
                 outcome: outcome(Action::Changed),
             },
             Mode::Diff if text.len() + edited.len() > scratch.diffed_size_max => {
