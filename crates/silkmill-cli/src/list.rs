@@ -97,6 +97,8 @@ impl Tally {
 fn options_of(options: Options, args: &ListArgs) -> Result<Options> {
     let mut options = options
         .workers(args.workers as usize)
+        .per_host(args.per_host)
+        .delay(args.delay)
         .timeout(args.timeout)
         .connect_timeout(args.connect_timeout)
         .retries(args.retries)

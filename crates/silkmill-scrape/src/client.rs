@@ -3,26 +3,29 @@
 
 use std::io::{self, Read};
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use silkmill::CancelToken;
 use ureq::http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION,
-    PROXY_AUTHORIZATION,
+    PROXY_AUTHORIZATION, RETRY_AFTER,
 };
 use ureq::http::{Method, Request, Response};
 use ureq::{Agent, Body};
 use url::Url;
 
+use crate::board::{Done, Ended, Item, Manner};
 use crate::charset;
 use crate::connection::Shared;
 use crate::encoding::Encoding;
 use crate::fault::Fault;
+use crate::host::Turn;
 use crate::options::Options;
 use crate::outcome::{Failure, FailureKind, Phase, Row, Timing};
-use crate::retry;
+use crate::retry::{self, Dice};
 use crate::run;
 use crate::source::{Input, URL_BYTES_MAX};
 use crate::trace::Trace;
@@ -43,8 +46,6 @@ const REDIRECT_BODY_BYTES_MAX: u64 = 16 * 1024;
 const PIECE_BYTES: usize = 16 * 1024;
 /// Memory that a client keeps for the next body.
 const BODY_KEPT_BYTES_MAX: usize = 1024 * 1024;
-/// A pause between attempts looks this often whether the run is over.
-const TICK: Duration = Duration::from_millis(20);
 
 /// What the clients of one run share, and the handle to stop them all.
 #[derive(Clone, Debug)]
@@ -56,6 +57,8 @@ pub(crate) struct Clients {
     spare: Arc<Mutex<Vec<Client>>>,
     /// Written by every worker when it starts, emptied by the run when it ends early.
     agents: Arc<Mutex<Vec<Agent>>>,
+    /// How many clients there have been.
+    made: Arc<AtomicU32>,
 }
 
 impl Clients {
@@ -66,28 +69,37 @@ impl Clients {
             shared: Shared::default(),
             spare: Arc::default(),
             agents: Arc::default(),
+            made: Arc::default(),
         }
     }
 
-    /// The row of one input, whatever happens; none when the run is over and there is nothing
+    /// One attempt at an item, whatever happens. Gives no row when the run is over and there is nothing
     /// true to say.
-    pub(crate) fn read(&self, index: u64, input: &Input) -> Option<Row> {
-        if self.cancel.is_cancelled() {
-            return None;
-        }
+    pub(crate) fn work(&self, turn: Turn<Box<Job>>) -> Done<Job> {
+        let Turn { host, item: mut job } = turn;
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut client = spare.unwrap_or_else(|| self.client());
-        let row = match guarded(|| client.read(index, input)) {
-            Ok(row) => {
-                self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(client);
-                row
+        let (manner, ended) = match guarded(|| client.read(&mut job)) {
+            Ok(Attempt { manner, again: Some(wait), .. }) if !self.cancel.is_cancelled() => {
+                self.keep(client);
+                (manner, Ended::Again(job, wait))
+            }
+            Ok(Attempt { manner, row, .. }) => {
+                self.keep(client);
+                // An error may only say that we broke the request off.
+                let broken_off = self.cancel.is_cancelled() && row.error.is_some();
+                (manner, Ended::Row((!broken_off).then_some(row)))
             }
             // The client may be half changed, and is not used again.
-            Err(why) => run::failed(index, input, why),
+            Err(why) => {
+                (Manner::Unknown, Ended::Row(Some(run::failed(job.index, &job.input, why))))
+            }
         };
-        // An error may only say that we broke the request off.
-        let broken_off = self.cancel.is_cancelled() && row.error.is_some();
-        (!broken_off).then_some(row)
+        Done { host, manner, ended }
+    }
+
+    fn keep(&self, client: Client) {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(client);
     }
 
     /// A new client. `stop` reaches it, too.
@@ -99,8 +111,9 @@ impl Clients {
             self.shared.resolver(&trace),
         );
         self.agents.lock().unwrap_or_else(PoisonError::into_inner).push(agent.clone());
-        let (options, cancel) = (Arc::clone(&self.options), self.cancel.clone());
-        Client { options, cancel, agent, trace, body: Vec::new() }
+        let options = Arc::clone(&self.options);
+        let seed = 0x5eed + u64::from(self.made.fetch_add(1, Ordering::Relaxed));
+        Client { options, agent, trace, body: Vec::new(), dice: Dice::new(seed) }
     }
 
     /// Ends every request there is, at once where bytes are awaited. A connection that is being
@@ -132,14 +145,54 @@ impl Clients {
     }
 }
 
+/// One input on its way to its row.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) index: u64,
+    pub(crate) input: Input,
+    url: Url,
+    attempts: u32,
+    /// When the first attempt began.
+    started: Option<Instant>,
+}
+
+impl Job {
+    pub(crate) fn new(index: u64, input: Input, url: Url) -> Job {
+        Job { index, input, url, attempts: 0, started: None }
+    }
+}
+
+impl Item for Job {
+    fn place(&self) -> u64 {
+        self.index
+    }
+
+    fn host(&self) -> String {
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        format!("{}:{port}", self.url.host_str().unwrap_or_default())
+    }
+
+    fn bytes(&self) -> usize {
+        self.input.shown().len() + self.url.as_str().len()
+    }
+}
+
+/// What an attempt came to.
+struct Attempt {
+    row: Row,
+    manner: Manner,
+    /// Whether there is to be another attempt, and when.
+    again: Option<Duration>,
+}
+
 /// Asks one address at a time.
 #[derive(Debug)]
 struct Client {
     options: Arc<Options>,
-    cancel: CancelToken,
     agent: Agent,
     trace: Trace,
     body: Vec<u8>,
+    dice: Dice,
 }
 
 /// What one attempt came to.
@@ -150,7 +203,21 @@ struct Visit {
     redirects: Vec<String>,
     status: Option<u16>,
     timing: Timing,
+    /// What the server asks for with a status that passes.
+    retry_after: Option<Duration>,
     result: Result<Page, Fault>,
+}
+
+impl Visit {
+    /// What it teaches about the host that was asked first: where redirects led does not count.
+    fn manner(&self) -> Manner {
+        match self.status {
+            Some(_) if !self.redirects.is_empty() => Manner::Well,
+            Some(status) if retry::is_refusal(status) => Manner::Refuses(self.retry_after),
+            Some(_) => Manner::Well,
+            None => Manner::Unknown,
+        }
+    }
 }
 
 /// What is known of a body that was read. Its bytes are in the client.
@@ -162,51 +229,37 @@ struct Page {
 }
 
 impl Client {
-    fn read(&mut self, index: u64, input: &Input) -> Row {
-        let started = Instant::now();
-        let mut row = Row { index, url: input.shown().to_owned(), ..Row::default() };
-        match input.parse() {
-            Ok(url) => self.visit(&url, &mut row),
-            Err(failure) => row.error = Some(failure),
-        }
-        row.worker = thread::current().name().unwrap_or_default().to_owned();
-        row.elapsed = started.elapsed();
-        row
-    }
-
-    fn visit(&mut self, url: &Url, row: &mut Row) {
-        let visit = loop {
-            row.attempts += 1;
-            let visit = self.attempt(url);
-            let passing = match &visit.result {
-                Ok(_) => visit.status.is_some_and(retry::is_passing),
-                Err(fault) => fault.may_pass,
-            };
-            if !passing || row.attempts > self.options.retries || !self.pause(row.attempts) {
-                break visit;
-            }
+    /// One attempt.
+    fn read(&mut self, job: &mut Job) -> Attempt {
+        let started = *job.started.get_or_insert_with(Instant::now);
+        job.attempts += 1;
+        let visit = self.attempt(&job.url);
+        let manner = visit.manner();
+        let passing = match &visit.result {
+            Ok(_) => visit.status.is_some_and(retry::is_passing),
+            Err(fault) => fault.may_pass,
         };
-        row.final_url = Some(visit.url.into());
-        row.status = visit.status;
-        row.redirects = visit.redirects;
-        row.timing = visit.timing;
+        let again = (passing && job.attempts <= self.options.retries).then(|| {
+            visit.retry_after.unwrap_or_else(|| retry::pause(job.attempts, self.dice.roll()))
+        });
+        let mut row = Row {
+            index: job.index,
+            url: job.input.shown().to_owned(),
+            final_url: Some(visit.url.into()),
+            status: visit.status,
+            redirects: visit.redirects,
+            timing: visit.timing,
+            attempts: job.attempts,
+            worker: thread::current().name().unwrap_or_default().to_owned(),
+            ..Row::default()
+        };
         match visit.result {
-            Ok(page) => self.fill(row, page),
+            Ok(page) if again.is_none() => self.fill(&mut row, page),
+            Ok(_) => {}
             Err(fault) => row.error = Some(fault.failure),
         }
-    }
-
-    /// Waits before the next attempt; false when there is to be none.
-    fn pause(&self, attempts: u32) -> bool {
-        let until = Instant::now() + retry::pause(attempts);
-        while !self.cancel.is_cancelled() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return true;
-            }
-            thread::sleep(left.min(TICK));
-        }
-        false
+        row.elapsed = started.elapsed();
+        Attempt { row, manner, again }
     }
 
     /// Reads what the page says into the row.
@@ -239,12 +292,14 @@ impl Client {
             redirects: Vec::new(),
             status: None,
             timing: Timing::default(),
+            retry_after: None,
             result: Ok(Page::default()),
         };
         visit.result = loop {
             match self.ask(url, &visit, deadline) {
                 Ok(mut response) => {
                     visit.status = Some(response.status().as_u16());
+                    visit.retry_after = retry_after(&response);
                     match self.redirect(&response, &visit) {
                         Ok(None) => break self.read_body(&mut response),
                         Ok(Some(next)) => {
@@ -393,6 +448,13 @@ fn encoding_of(response: &Response<Body>) -> Result<Encoding, Fault> {
         let why = format!("the body is encoded as {name:?}, which cannot be decoded");
         Fault::lasting(FailureKind::Body, Phase::Body, why)
     })
+}
+
+/// The wait that a server asks for, with a status that passes.
+fn retry_after(response: &Response<Body>) -> Option<Duration> {
+    let header = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    retry::is_passing(response.status().as_u16())
+        .then(|| retry::retry_after(header, SystemTime::now()))?
 }
 
 /// Whether the other side closed the connection.

@@ -24,6 +24,7 @@
 //! workers to it. What a page says is found by the pure middle: [`Extractor`].
 
 mod address;
+mod board;
 mod budget;
 pub mod charset;
 mod client;
@@ -37,6 +38,7 @@ mod extract;
 mod fault;
 mod field;
 mod gate;
+mod host;
 mod options;
 mod outcome;
 mod parse;

@@ -8,10 +8,13 @@ use ureq::http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TR
 
 use crate::Extractor;
 use crate::error::{Error, ErrorKind};
+use crate::host::Limits;
 use crate::source::URL_BYTES_MAX;
 
 /// Threads, when nothing else is said. Each waits for one server at a time.
 const WORKERS: usize = 64;
+/// Requests to one host at once.
+const PER_HOST: usize = 8;
 /// For one attempt, redirects and body included.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// To find the host's address, and again to connect to it.
@@ -46,6 +49,9 @@ pub enum Method {
 pub struct Options {
     pub(crate) extractor: Option<Arc<Extractor>>,
     pub(crate) workers: usize,
+    /// 0 for no limit.
+    pub(crate) per_host: usize,
+    pub(crate) delay: Duration,
     pub(crate) timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) retries: u32,
@@ -64,6 +70,8 @@ impl Options {
         Options {
             extractor: None,
             workers: WORKERS,
+            per_host: PER_HOST,
+            delay: Duration::ZERO,
             timeout: TIMEOUT,
             connect_timeout: CONNECT_TIMEOUT,
             retries: RETRIES,
@@ -89,6 +97,22 @@ impl Options {
         self
     }
 
+    /// How many requests to one host there may be at once; 0 is no limit. 8 at first. A host is a name, or an
+    /// address, with a port. Where a host must wait, the run goes on with others, as far as it looks ahead:
+    /// 8,192 inputs, or as many as have 8 MiB of addresses.
+    #[must_use]
+    pub fn per_host(mut self, requests: usize) -> Options {
+        self.per_host = requests;
+        self
+    }
+
+    /// The least time between the starts of two requests to one host. None at first.
+    #[must_use]
+    pub fn delay(mut self, delay: Duration) -> Options {
+        self.delay = delay;
+        self
+    }
+
     /// For one attempt, redirects and body included. 30 seconds at first.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Options {
@@ -104,7 +128,9 @@ impl Options {
     }
 
     /// How often to try again what may pass: no connection, no answer on one, and the statuses
-    /// 429, 502, 503 and 504. Twice at first.
+    /// 429, 502, 503 and 504. Twice at first. Before each there is a pause, twice as long every time, of five
+    /// seconds at the most; or as long as `Retry-After` says, but no longer than a minute. After 429
+    /// and 503 the whole host is left alone for so long. No thread waits meanwhile.
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Options {
         self.retries = retries;
@@ -180,6 +206,11 @@ impl Options {
         HeaderValue::from_str(name).map_err(|_| ErrorKind::UserAgent(name.to_owned()))?;
         self.user_agent = name.to_owned();
         Ok(self)
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        let per_host = if self.per_host == 0 { usize::MAX } else { self.per_host };
+        Limits { per_host, delay: self.delay, first_alone: false }
     }
 
     /// What the threads are called, before their number.

@@ -1,21 +1,62 @@
 //! When to try again, and how long to wait before. Decides; never waits itself.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-/// Before the second attempt. Short, since most of what passes has passed by then.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-/// Between two attempts at the most: a worker waits meanwhile.
-const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Before the second attempt, and for a host that asks to be left alone without saying for how long.
+/// Short, since most of what passes has passed by then.
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+/// The longest pause that we choose.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// The longest pause that a server may choose with `Retry-After`; a longer one is cut to this.
+pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// The statuses that ask for patience: too many requests, and a server whose own is not there.
 pub(crate) fn is_passing(status: u16) -> bool {
     matches!(status, 429 | 502 | 503 | 504)
 }
 
-/// How long to wait after so many attempts: twice as long each time, to a bound.
-pub(crate) fn pause(attempts: u32) -> Duration {
-    let doublings = attempts.saturating_sub(1).min(16);
-    PAUSE_MIN.saturating_mul(1 << doublings).min(PAUSE_MAX)
+/// Those of them by which a server asks to be left alone.
+pub(crate) fn is_refusal(status: u16) -> bool {
+    matches!(status, 429 | 503)
+}
+
+/// How long to wait after so many attempts or refusals: twice as long each time, to a bound. `roll`
+/// is a random number; by it the pause is shortened by up to a half, so that those who met the same
+/// trouble at the same time do not all come back at the same time.
+pub(crate) fn pause(times: u32, roll: u32) -> Duration {
+    let doublings = times.saturating_sub(1).min(16);
+    let pause = PAUSE_MIN.saturating_mul(1 << doublings).min(PAUSE_MAX);
+    pause - (pause / 2).mul_f64(f64::from(roll) / f64::from(u32::MAX))
+}
+
+/// What a `Retry-After` header asks for (RFC 9110, section 10.2.3): a number of seconds, or a date.
+/// Cut to the bound; `None` when it is neither.
+pub(crate) fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
+    let header = header.trim();
+    let wait = match header.bytes().all(|byte| byte.is_ascii_digit()) && !header.is_empty() {
+        // A number too large for us is longer than the bound.
+        true => Duration::from_secs(header.parse().unwrap_or(u64::MAX)),
+        // A date that has passed asks for nothing.
+        false => httpdate::parse_http_date(header).ok()?.duration_since(now).unwrap_or_default(),
+    };
+    Some(wait.min(RETRY_AFTER_MAX))
+}
+
+/// Pseudo-random numbers for pauses (Marsaglia's xorshift). Nobody gains by guessing them.
+#[derive(Clone, Debug)]
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Dice {
+        Dice(seed | 1)
+    }
+
+    pub(crate) fn roll(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 32) as u32
+    }
 }
 
 #[cfg(test)]
@@ -24,8 +65,41 @@ mod tests {
 
     #[test]
     fn the_pause_doubles_to_its_bound() {
-        let pauses = [1, 2, 3, 9, u32::MAX].map(|attempts| pause(attempts).as_millis());
+        let pauses = [1, 2, 3, 9, u32::MAX].map(|times| pause(times, 0).as_millis());
 
-        assert_eq!(pauses, [100, 200, 400, 2000, 2000]);
+        assert_eq!(pauses, [200, 400, 800, 5000, 5000]);
+    }
+
+    #[test]
+    fn chance_shortens_a_pause_by_half_at_the_most() {
+        assert_eq!(pause(2, u32::MAX), PAUSE_MIN);
+        let mut dice = Dice::new(7);
+        let rolls: Vec<Duration> = (0..100).map(|_| pause(1, dice.roll())).collect();
+        assert!(rolls.iter().all(|pause| (PAUSE_MIN / 2..=PAUSE_MIN).contains(pause)));
+        assert!(rolls.iter().any(|pause| *pause != rolls[0]));
+    }
+
+    #[test]
+    fn retry_after_is_a_number_of_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Fri, 31 Dec 1999 23:59:40 GMT").unwrap();
+        for (header, seconds) in [
+            ("0", Some(0)),
+            (" 17 ", Some(17)),
+            ("3600", Some(60)),
+            ("99999999999999999999999", Some(60)),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", Some(19)),
+            ("Friday, 31-Dec-99 23:59:59 GMT", Some(19)),
+            ("Fri Dec 31 23:59:59 1999", Some(19)),
+            ("Fri, 31 Dec 1999 23:59:00 GMT", Some(0)),
+            ("Sat, 01 Jan 2000 23:59:59 GMT", Some(60)),
+            ("", None),
+            ("-5", None),
+            ("1.5", None),
+            ("soon", None),
+            ("١٢", None),
+        ] {
+            let expected = seconds.map(Duration::from_secs);
+            assert_eq!(retry_after(header, now), expected, "{header:?}");
+        }
     }
 }

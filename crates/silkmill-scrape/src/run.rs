@@ -3,22 +3,27 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use silkmill::{CancelToken, Stats, ThreadPoolExecutor};
 
-use crate::client::Clients;
+use crate::board::{Board, LOOK_AHEAD_MAX};
+use crate::client::{Clients, Job};
 use crate::error::{Error, ErrorKind};
 use crate::options::Options;
 use crate::outcome::{Failure, FailureKind, Phase, Row};
 use crate::sink::{Progress, Sink};
 use crate::source::Input;
 
-/// Inputs taken and not handed on, for each worker: one to work on, one to go on with at once.
-const IN_FLIGHT_PER_WORKER: usize = 2;
-/// The same when rows come in order: those behind a slow one wait for it.
+/// Inputs taken and not handed on, for each worker, when rows come in order: those behind a slow one
+/// wait for it. Else the board's look-ahead is the bound.
 const IN_FLIGHT_PER_WORKER_ORDERED: usize = 16;
+/// Inputs put on the board before rows are looked for again.
+const BATCH: usize = 64;
+/// For so long a worker takes item after item as one task of the executor. Then it makes room for
+/// another, so that the executor's numbers stay fresh.
+const SHIFT: Duration = Duration::from_millis(200);
 /// How often a run that waits for rows looks whether it was cancelled, and lets the sink breathe.
 const TICK: Duration = Duration::from_millis(50);
 /// How long a run that ends early waits for its workers. One that is connecting, or looking up a
@@ -45,8 +50,9 @@ pub struct Summary {
 /// thread: exactly one row for every input, whatever happens to it. [`run_into`] does the same for
 /// a sink that is more than a closure.
 ///
-/// The source is read as workers come free, on this thread, too; it should not block for long,
-/// but say [`Input::waiting`], since rows are handed on between inputs. When `cancel` is set, or
+/// The source is read ahead, by a bounded number of inputs, so that workers find a host that is ready
+/// while others must wait. It is read on this thread, too; it should not block for long, but say
+/// [`Input::waiting`], since rows are handed on between inputs. When `cancel` is set, or
 /// when `sink` breaks, no further input is taken, requests are broken off, and rows that are not
 /// ready are not made up. What is ready is still handed on after a cancel, in order where that is
 /// asked for, though with gaps. That takes half a second at the most; a worker that is just connecting
@@ -104,12 +110,12 @@ pub fn run_into(
 /// A run on its way.
 struct Run<'a> {
     pool: ThreadPoolExecutor,
+    board: Arc<Board<Job>>,
     clients: Clients,
     cancel: &'a CancelToken,
     /// Set for the workers, when the caller cancels or the sink breaks.
     over: CancelToken,
-    sender: Sender<Done>,
-    receiver: Receiver<Done>,
+    /// Inputs taken and not handed on.
     in_flight: usize,
     in_flight_max: usize,
     /// Rows that wait for an earlier one, if the run is ordered; `None` stands for one that is passed
@@ -126,24 +132,31 @@ struct Run<'a> {
     errors: u64,
 }
 
-/// What a worker gives back: a row, or none when the run was over first.
-type Done = Option<Row>;
+/// Whether the source may have more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SourceState {
+    HasMore,
+    Ended,
+}
 
 impl<'a> Run<'a> {
     fn new(pool: ThreadPoolExecutor, options: &Options, cancel: &'a CancelToken) -> Run<'a> {
         let over = CancelToken::new();
-        let (sender, receiver) = mpsc::channel();
-        let per_worker =
-            if options.ordered { IN_FLIGHT_PER_WORKER_ORDERED } else { IN_FLIGHT_PER_WORKER };
+        let in_flight_max = match options.ordered {
+            true => options.workers.saturating_mul(IN_FLIGHT_PER_WORKER_ORDERED),
+            false => LOOK_AHEAD_MAX + options.workers,
+        };
+        // Only pauses depend on it.
+        let seed = u64::from(std::process::id()) << 32
+            | u64::from(Instant::now().elapsed().subsec_nanos());
         Run {
             pool,
+            board: Arc::new(Board::new(options.limits(), options.workers, seed)),
             clients: Clients::new(options, &over),
             cancel,
             over,
-            sender,
-            receiver,
             in_flight: 0,
-            in_flight_max: options.workers.saturating_mul(per_worker),
+            in_flight_max,
             ahead: options.ordered.then(BTreeMap::new),
             turn: 0,
             paused: Instant::now(),
@@ -160,48 +173,77 @@ impl<'a> Run<'a> {
         source: &mut dyn Iterator<Item = Input>,
         sink: &mut dyn Sink,
     ) -> ControlFlow<()> {
-        let mut more = true;
-        while more || self.in_flight > 0 {
+        let mut state = SourceState::HasMore;
+        loop {
             if self.cancel.is_cancelled() {
                 return ControlFlow::Break(());
             }
-            let mut patience = TICK;
-            if more && self.in_flight < self.in_flight_max {
-                // The source may have waited; rows that are ready wait no longer.
-                patience = Duration::ZERO;
-                match source.next() {
-                    Some(input) if input.is_waiting() => {}
-                    Some(input) if input.is_answered() => self.pass_over(sink)?,
-                    Some(input) => self.submit(input),
-                    None => more = false,
-                }
-            }
             let rows = self.rows;
-            let first = self.receiver.recv_timeout(patience).ok();
-            for done in first.into_iter().chain(self.ready()) {
-                self.hand_on(done, sink)?;
+            let found = self.board.look();
+            if found.wants_worker {
+                self.hire();
+            }
+            for row in found.rows {
+                self.hand_on(row, sink)?;
+            }
+            for job in self.board.stranded() {
+                let why = "no thread was to be had for it".to_owned();
+                self.hand_on(failed(job.index, &job.input, why), sink)?;
+            }
+            let room = found.room.min(self.in_flight_max.saturating_sub(self.in_flight));
+            if state != SourceState::Ended && room > 0 {
+                state = self.take(source, room.min(BATCH), sink)?;
+            } else if state == SourceState::Ended && self.in_flight == 0 {
+                return ControlFlow::Continue(());
+            } else {
+                self.board.wait(TICK, state != SourceState::Ended && found.room == 0);
             }
             if self.rows > rows || self.paused.elapsed() >= TICK {
                 self.pause(sink)?;
             }
         }
-        ControlFlow::Continue(())
     }
 
-    /// What the workers have given back by now.
-    fn ready(&self) -> Vec<Done> {
-        self.receiver.try_iter().collect()
+    /// Puts up to `many` inputs on the board, fewer when the source has no more just now. Each at once,
+    /// for the source may let us wait for the next.
+    fn take(
+        &mut self,
+        source: &mut dyn Iterator<Item = Input>,
+        many: usize,
+        sink: &mut dyn Sink,
+    ) -> ControlFlow<(), SourceState> {
+        for _ in 0..many {
+            let input = match source.next() {
+                Some(input) if input.is_waiting() => {
+                    return ControlFlow::Continue(SourceState::HasMore);
+                }
+                Some(input) if input.is_answered() => {
+                    self.pass_over(sink)?;
+                    continue;
+                }
+                Some(input) => input,
+                None => return ControlFlow::Continue(SourceState::Ended),
+            };
+            let index = self.taken;
+            self.taken += 1;
+            self.in_flight += 1;
+            match input.parse() {
+                Ok(url) => {
+                    if self.board.put(Box::new(Job::new(index, input, url))) {
+                        self.hire();
+                    }
+                }
+                Err(error) => self.hand_on(refused(index, &input, error), sink)?,
+            }
+        }
+        ControlFlow::Continue(SourceState::HasMore)
     }
 
-    fn submit(&mut self, input: Input) {
+    /// Asks for one more worker, who goes when there is nothing to do.
+    fn hire(&self) {
+        let mut worker = Worker { board: Arc::clone(&self.board), came: false };
         let clients = self.clients.clone();
-        let ticket = Ticket { index: self.taken, input, sender: Some(self.sender.clone()) };
-        self.taken += 1;
-        self.in_flight += 1;
-        drop(self.pool.submit(move || {
-            let row = clients.read(ticket.index, &ticket.input);
-            ticket.redeem(row);
-        }));
+        drop(self.pool.submit(move || worker.work(&clients)));
     }
 
     /// Counts an input whose row exists already.
@@ -215,8 +257,7 @@ impl<'a> Run<'a> {
     }
 
     /// Gives a row to the sink, or keeps it until its turn. A row that waits counts as in flight.
-    fn hand_on(&mut self, done: Done, sink: &mut dyn Sink) -> ControlFlow<()> {
-        let Some(row) = done else { return ControlFlow::Continue(()) };
+    fn hand_on(&mut self, row: Row, sink: &mut dyn Sink) -> ControlFlow<()> {
         let Some(ahead) = &mut self.ahead else { return self.give(row, sink) };
         ahead.insert(row.index, Some(row));
         self.hand_on_turns(sink)
@@ -255,19 +296,15 @@ impl<'a> Run<'a> {
     /// Ends the run early. Rows that are here are handed on, unless the sink has had enough; others
     /// are lost, as they should be.
     fn end(&mut self, sink: &mut dyn Sink) {
-        let mut last = self.ready();
+        let mut last = self.board.look().rows;
         self.stop();
         // Past this point an error may only say that we broke the request off.
-        last.extend(
-            self.ready()
-                .into_iter()
-                .filter(|done| done.as_ref().is_some_and(|row| row.error.is_none())),
-        );
+        last.extend(self.board.look().rows.into_iter().filter(|row| row.error.is_none()));
         if self.sink_is_full {
             return;
         }
         let mut rows = self.ahead.take().unwrap_or_default();
-        rows.extend(last.into_iter().flatten().map(|row| (row.index, Some(row))));
+        rows.extend(last.into_iter().map(|row| (row.index, Some(row))));
         for row in rows.into_values().flatten() {
             if self.give(row, sink).is_break() {
                 return;
@@ -277,74 +314,47 @@ impl<'a> Run<'a> {
 
     /// Ends what is under way.
     fn stop(&self) {
+        self.board.end();
         self.over.cancel();
         self.clients.stop();
         self.pool.shutdown_timeout(GRACE);
     }
 }
 
-/// One input on its way through the pool. It gives back one row whatever becomes of the task.
-struct Ticket {
-    index: u64,
-    input: Input,
-    /// `None` once it has been used.
-    sender: Option<Sender<Done>>,
+/// One worker, from when it is asked for to when it has nothing to do.
+struct Worker {
+    board: Arc<Board<Job>>,
+    came: bool,
 }
 
-impl Ticket {
-    fn redeem(mut self, done: Done) {
-        self.send(done);
-    }
-
-    fn send(&mut self, done: Done) {
-        if let Some(sender) = self.sender.take() {
-            // When nobody receives any more the run is over.
-            let _ = sender.send(done);
+impl Worker {
+    fn work(&mut self, clients: &Clients) {
+        self.came = true;
+        let started = Instant::now();
+        let mut done = None;
+        while let Some(turn) = self.board.next(done.take()) {
+            let after = clients.work(turn);
+            if started.elapsed() > SHIFT {
+                self.board.hand_in(after);
+                return;
+            }
+            done = Some(after);
         }
     }
 }
 
-impl Drop for Ticket {
+impl Drop for Worker {
     fn drop(&mut self) {
-        let why = "the request was lost; this is a mistake in silkmill";
-        let row = failed(self.index, &self.input, why.to_owned());
-        self.send(Some(row));
+        self.board.worker_left(self.came);
     }
+}
+
+/// The row of an input that is no address.
+fn refused(index: u64, input: &Input, error: Failure) -> Row {
+    Row { index, url: input.shown().to_owned(), error: Some(error), ..Row::default() }
 }
 
 /// The row of an input that met a mistake of ours.
 pub(crate) fn failed(index: u64, input: &Input, why: String) -> Row {
-    let error = Some(Failure::new(FailureKind::Protocol, Phase::Internal, why));
-    Row { index, url: input.shown().to_owned(), error, ..Row::default() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ticket() -> (Ticket, Receiver<Done>) {
-        let (sender, receiver) = mpsc::channel();
-        (Ticket { index: 3, input: Input::url("http://a/"), sender: Some(sender) }, receiver)
-    }
-
-    #[test]
-    fn a_lost_task_still_gives_its_row() {
-        let (ticket, receiver) = ticket();
-
-        drop(ticket);
-
-        let row = receiver.recv().unwrap().unwrap();
-        assert_eq!((row.index, row.url.as_str()), (3, "http://a/"));
-        let error = row.error.unwrap();
-        assert_eq!((error.kind, error.phase), (FailureKind::Protocol, Phase::Internal));
-    }
-
-    #[test]
-    fn a_redeemed_ticket_gives_one_row() {
-        let (ticket, receiver) = ticket();
-
-        ticket.redeem(Some(Row::default()));
-
-        assert_eq!(receiver.iter().count(), 1);
-    }
+    refused(index, input, Failure::new(FailureKind::Protocol, Phase::Internal, why))
 }

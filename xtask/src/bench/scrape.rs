@@ -59,7 +59,7 @@ pub(super) fn run() -> anyhow::Result<Vec<Case>> {
 fn fetch(nginx: &Nginx, silkmill: &Path, urls: &Path) -> anyhow::Result<Case> {
     let ours = || {
         let mut command = Command::new(silkmill);
-        command.args(["fetch", "-j", WORKERS, "-i"]).arg(urls);
+        command.args(["fetch", "-j", WORKERS, "--per-host", "0", "-i"]).arg(urls);
         command
     };
     let config = urls.with_file_name("curl.txt");
@@ -88,7 +88,7 @@ fn titles(nginx: &Nginx, silkmill: &Path, urls: &Path) -> anyhow::Result<Case> {
     let ours = || {
         let mut command = Command::new(silkmill);
         command.args(["scrape", "--force", "--ordered", "-o"]).arg(&rows);
-        command.args(["--format", "text", "-j", WORKERS, "-i"]).arg(urls);
+        command.args(["--format", "text", "-j", WORKERS, "--per-host", "0", "-i"]).arg(urls);
         command
     };
     let theirs = || {

@@ -70,6 +70,14 @@ pub(crate) struct ListArgs {
           value_parser = clap::value_parser!(u32).range(1..=WORKERS_MAX))]
     pub(crate) workers: u32,
 
+    /// Requests to one host at once; 0 is no limit. A host is a name or an address, with a port
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) per_host: usize,
+
+    /// Seconds between the starts of two requests to one host
+    #[arg(long, value_name = "SECS", default_value = "0", value_parser = delay)]
+    pub(crate) delay: Duration,
+
     /// Seconds for one attempt, redirects and body included
     #[arg(long, value_name = "SECS", default_value = "30", value_parser = seconds)]
     pub(crate) timeout: Duration,
@@ -79,7 +87,8 @@ pub(crate) struct ListArgs {
     pub(crate) connect_timeout: Duration,
 
     /// Attempts after the first, when there was no connection, no answer on it, or the status was
-    /// 429, 502, 503 or 504
+    /// 429, 502, 503 or 504; each after a pause, in which the thread does other work: that of
+    /// Retry-After, up to a minute, or one that doubles
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(crate) retries: u32,
 
@@ -161,6 +170,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(seconds))
 }
 
+fn delay(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(0.0) => Ok(Duration::ZERO),
+        _ => seconds(text),
+    }
+}
+
 fn bytes(text: &str) -> Result<u64, String> {
     let (number, shift) = match text.char_indices().next_back() {
         Some((end, 'k' | 'K')) => (&text[..end], 10),
@@ -186,6 +202,13 @@ mod tests {
         for text in ["", "K", "-1", "1.5M", "10 M", "10MB", "99999999999999G"] {
             assert!(bytes(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_delay_may_be_none() {
+        assert_eq!(delay("0"), Ok(Duration::ZERO));
+        assert_eq!(delay("0.5"), Ok(Duration::from_millis(500)));
+        assert!(delay("-0.5").is_err());
     }
 
     #[test]

@@ -155,7 +155,7 @@ fn scrape_job(server: &Server, cancel: &CancelToken) -> Result<Option<Job>> {
 
 fn scrape_all(server: &Server, workers: usize, cancel: &CancelToken) -> Result<Option<Timed>> {
     let options = scrape::Options::scrape(Extractor::new(Vec::new())?);
-    let options = options.workers(workers).measure_cpu(true);
+    let options = options.workers(workers).per_host(0).measure_cpu(true);
     let urls = (1..=PAGES).map(|number| Input::url(server.url(&format!("/page/{number}"))));
     let mut meter = Meter::new(When::Auto);
     let mut titles = 0;

@@ -81,7 +81,7 @@ fn all_workers_ask_at_once() {
     .unwrap();
     let urls: Vec<String> = (0..WORKERS).map(|page| server.url(&format!("/{page}"))).collect();
 
-    let (rows, _) = rows(&once().workers(WORKERS as usize), &urls);
+    let (rows, _) = rows(&once().workers(WORKERS as usize).per_host(0), &urls);
 
     assert!(rows.iter().all(|row| row.status == Some(200)), "{rows:?}");
 }

@@ -1,0 +1,360 @@
+//! Whose turn it is: keeps the items that wait, by host, and says which may start now.
+//!
+//! An item may start when its own time has come, when its host has fewer than so many under way, and
+//! when the host's time has come: not within the delay of the start before, nor in a pause the host
+//! asked for. Of the items that may start the first of the input goes first, so that nothing starves.
+//! A host that is not ready holds up nobody else.
+//!
+//! It is told the time and asks nobody: no clock, no lock, no I/O. Every call costs at most the
+//! logarithm of what waits.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::time::{Duration, Instant};
+
+/// Hosts of which nothing waits are remembered while their delay or pause lasts, so many of them.
+/// Beyond that the one whose time comes soonest is forgotten.
+const HOSTS_REMEMBERED_MAX: usize = 16 * 1024;
+
+/// What every host may bear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Items of one host under way at once, at least 1.
+    pub(crate) per_host: usize,
+    /// Between two starts at one host.
+    pub(crate) delay: Duration,
+    /// Whether the first item of a host goes alone, until [`Schedule::open`] is called for the host:
+    /// it finds out what the host allows.
+    pub(crate) first_alone: bool,
+}
+
+/// A host of a schedule. It is good while an item of the host is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct HostId(usize);
+
+/// An item that may start.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Turn<T> {
+    pub(crate) host: HostId,
+    pub(crate) item: T,
+}
+
+/// Items that wait for their turn.
+#[derive(Debug)]
+pub(crate) struct Schedule<T> {
+    limits: Limits,
+    names: HashMap<Box<str>, HostId>,
+    /// By id; those without a host are free.
+    hosts: Vec<Option<Host<T>>>,
+    free: Vec<HostId>,
+    /// The hosts of which an item may start, by the place of that item in the input.
+    ready: BTreeSet<(u64, HostId)>,
+    /// The hosts for which time alone will change something, by that time.
+    timers: BTreeSet<(Instant, HostId)>,
+    /// The hosts of which nothing waits and nothing runs, by the time they need to be remembered for.
+    remembered: BTreeSet<(Instant, HostId)>,
+    waiting: usize,
+    running: usize,
+}
+
+#[derive(Debug)]
+struct Host<T> {
+    name: Box<str>,
+    /// Items whose own time has come, by their place in the input.
+    due: BTreeMap<u64, T>,
+    later: BinaryHeap<Reverse<Later<T>>>,
+    running: usize,
+    running_max: usize,
+    delay: Duration,
+    /// No start before this.
+    not_before: Option<Instant>,
+    /// Refusals since the host last answered, those at the same time counted once.
+    refusals: u32,
+    pause_ends: Option<Instant>,
+    /// Where it stands in the sets of the schedule.
+    entries: Entries,
+}
+
+/// A host's entries in `ready`, `timers` and `remembered`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Entries {
+    ready: Option<u64>,
+    timer: Option<Instant>,
+    remembered: Option<Instant>,
+}
+
+/// An item that must not start yet. Compared by its time, then by its place in the input.
+#[derive(Debug)]
+struct Later<T> {
+    not_before: Instant,
+    place: u64,
+    item: T,
+}
+
+impl<T> Schedule<T> {
+    pub(crate) fn new(limits: Limits) -> Schedule<T> {
+        assert!(limits.per_host > 0, "nothing would ever start");
+        Schedule {
+            limits,
+            names: HashMap::new(),
+            hosts: Vec::new(),
+            free: Vec::new(),
+            ready: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            waiting: 0,
+            remembered: BTreeSet::new(),
+            running: 0,
+        }
+    }
+
+    /// Adds an item, not to be started before a time if one is given. `place` is its place in the
+    /// input, which no other item has.
+    pub(crate) fn put(
+        &mut self,
+        now: Instant,
+        name: &str,
+        place: u64,
+        item: T,
+        not_before: Option<Instant>,
+    ) {
+        let id = self.id_of(name);
+        let host = self.host_mut(id);
+        match not_before.filter(|&time| time > now) {
+            Some(not_before) => host.later.push(Reverse(Later { not_before, place, item })),
+            None => drop(host.due.insert(place, item)),
+        }
+        self.waiting += 1;
+        self.settle(id, now);
+    }
+
+    /// The item whose turn it is, if any may start at `now`. The host is told with
+    /// [`Schedule::done`] when it has ended.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<Turn<T>> {
+        self.advance(now);
+        let &(_, id) = self.ready.first()?;
+        let host = self.host_mut(id);
+        let (_, item) = host.due.pop_first().expect("a host is ready when an item of it is due");
+        host.running += 1;
+        if !host.delay.is_zero() {
+            host.not_before = host.not_before.max(Some(now + host.delay));
+        }
+        self.waiting -= 1;
+        self.running += 1;
+        self.settle(id, now);
+        Some(Turn { host: id, item })
+    }
+
+    /// An item of the host has ended.
+    pub(crate) fn done(&mut self, now: Instant, id: HostId) {
+        let host = self.host_mut(id);
+        host.running -= 1;
+        self.running -= 1;
+        self.settle(id, now);
+        if self.remembered.len() > HOSTS_REMEMBERED_MAX {
+            let soonest = self.remembered.first().copied();
+            soonest.into_iter().for_each(|(_, id)| self.forget(id));
+        }
+    }
+
+    /// The host has answered as one that is well.
+    pub(crate) fn is_well(&mut self, id: HostId) {
+        self.host_mut(id).refusals = 0;
+    }
+
+    /// The host asks to be left alone. How often it has done so since it was last well, counting
+    /// what was under way at the same time once, goes to `pause`, which says for how long.
+    pub(crate) fn refuses(
+        &mut self,
+        now: Instant,
+        id: HostId,
+        pause: impl FnOnce(u32) -> Duration,
+    ) {
+        let host = self.host_mut(id);
+        if host.pause_ends.is_none_or(|end| end <= now) {
+            host.refusals = host.refusals.saturating_add(1);
+        }
+        host.pause_ends = host.pause_ends.max(Some(now + pause(host.refusals)));
+        host.not_before = host.not_before.max(host.pause_ends);
+        self.settle(id, now);
+    }
+
+    /// It is known what the host allows: as much as any, but with at least `delay` between starts.
+    #[cfg_attr(not(test), expect(dead_code, reason = "robots.txt comes next"))]
+    pub(crate) fn open(&mut self, now: Instant, id: HostId, delay: Duration) {
+        let limits = self.limits;
+        let host = self.host_mut(id);
+        host.running_max = limits.per_host;
+        host.delay = limits.delay.max(delay);
+        if !host.delay.is_zero() {
+            // The item that found out has started just now.
+            host.not_before = host.not_before.max(Some(now + host.delay));
+        }
+        self.settle(id, now);
+    }
+
+    /// Whether an item may start at `now`.
+    pub(crate) fn is_ready(&mut self, now: Instant) -> bool {
+        self.advance(now);
+        !self.ready.is_empty()
+    }
+
+    /// When to look again if nothing is put or done before: the next time an item may start that
+    /// may not yet. `None` when time alone changes nothing.
+    pub(crate) fn next_time(&self) -> Option<Instant> {
+        self.timers.first().map(|&(time, _)| time)
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.running
+    }
+
+    /// Gives up on everything that waits.
+    pub(crate) fn drain(&mut self) -> Vec<T> {
+        let mut items = Vec::with_capacity(self.waiting);
+        for host in self.hosts.iter_mut().flatten() {
+            items.extend(std::mem::take(&mut host.due).into_values());
+            items.extend(host.later.drain().map(|Reverse(later)| later.item));
+            host.entries.ready = None;
+        }
+        self.ready.clear();
+        self.waiting = 0;
+        items
+    }
+
+    /// Lets the time come for which hosts wait.
+    fn advance(&mut self, now: Instant) {
+        while let Some(&(_, id)) = self.timers.first().filter(|(time, _)| *time <= now) {
+            self.settle(id, now);
+        }
+        while let Some(&(_, id)) = self.remembered.first().filter(|(time, _)| *time <= now) {
+            self.forget(id);
+        }
+    }
+
+    /// Puts a host where it belongs: among the ready, among those that wait for a time, among those
+    /// that are only remembered, or nowhere.
+    fn settle(&mut self, id: HostId, now: Instant) {
+        let host = self.host_mut(id);
+        host.advance(now);
+        let (old, new) = (host.entries, host.entries_now());
+        host.entries = new;
+        let is_over = host.is_idle() && new.remembered.is_none();
+        change(&mut self.ready, id, old.ready, new.ready);
+        change(&mut self.timers, id, old.timer, new.timer);
+        change(&mut self.remembered, id, old.remembered, new.remembered);
+        if is_over {
+            self.forget(id);
+        }
+    }
+
+    /// Forgets a host of which nothing waits and nothing runs.
+    fn forget(&mut self, id: HostId) {
+        let Some(host) = self.hosts[id.0].take() else { return };
+        change(&mut self.remembered, id, host.entries.remembered, None);
+        self.names.remove(&host.name);
+        self.free.push(id);
+    }
+
+    fn id_of(&mut self, name: &str) -> HostId {
+        if let Some(&id) = self.names.get(name) {
+            return id;
+        }
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.hosts.push(None);
+            HostId(self.hosts.len() - 1)
+        });
+        self.hosts[id.0] = Some(Host::new(name, self.limits));
+        self.names.insert(name.into(), id);
+        id
+    }
+
+    fn host_mut(&mut self, id: HostId) -> &mut Host<T> {
+        self.hosts[id.0].as_mut().expect("an id is good while its host has items")
+    }
+}
+
+impl<T> Host<T> {
+    fn new(name: &str, limits: Limits) -> Host<T> {
+        Host {
+            name: name.into(),
+            due: BTreeMap::new(),
+            later: BinaryHeap::new(),
+            running: 0,
+            running_max: if limits.first_alone { 1 } else { limits.per_host },
+            delay: limits.delay,
+            not_before: None,
+            refusals: 0,
+            pause_ends: None,
+            entries: Entries::default(),
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.running == 0 && self.due.is_empty() && self.later.is_empty()
+    }
+
+    /// Lets the time come for which the host, and items of it, wait.
+    fn advance(&mut self, now: Instant) {
+        self.not_before = self.not_before.filter(|&time| time > now);
+        while self.later.peek().is_some_and(|Reverse(later)| later.not_before <= now) {
+            let Some(Reverse(later)) = self.later.pop() else { return };
+            self.due.insert(later.place, later.item);
+        }
+    }
+
+    fn entries_now(&self) -> Entries {
+        if self.is_idle() {
+            return Entries { remembered: self.not_before, ..Entries::default() };
+        }
+        if self.running >= self.running_max {
+            return Entries::default();
+        }
+        let item = self.later.peek().map(|Reverse(later)| later.not_before);
+        let due = self.due.keys().next().copied();
+        match self.not_before {
+            None => Entries { ready: due, timer: item, remembered: None },
+            Some(time) if due.is_some() => Entries { timer: Some(time), ..Entries::default() },
+            Some(time) => Entries { timer: item.map(|item| item.max(time)), ..Entries::default() },
+        }
+    }
+}
+
+/// Moves a host from one place in a set to another.
+fn change<K: Ord>(set: &mut BTreeSet<(K, HostId)>, id: HostId, old: Option<K>, new: Option<K>) {
+    if old == new {
+        return;
+    }
+    if let Some(old) = old {
+        set.remove(&(old, id));
+    }
+    if let Some(new) = new {
+        set.insert((new, id));
+    }
+}
+
+impl<T> PartialEq for Later<T> {
+    fn eq(&self, other: &Later<T>) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<T> Eq for Later<T> {}
+
+impl<T> PartialOrd for Later<T> {
+    fn partial_cmp(&self, other: &Later<T>) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Later<T> {
+    fn cmp(&self, other: &Later<T>) -> std::cmp::Ordering {
+        (self.not_before, self.place).cmp(&(other.not_before, other.place))
+    }
+}
+
+#[cfg(test)]
+mod tests;
