@@ -45,6 +45,11 @@ impl Meter {
         Meter { shown: wanted.then(|| Shown::start(terminal)) }
     }
 
+    /// Whether anybody is to see it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.shown.is_some()
+    }
+
     /// Has `words` shown. They are taken every time, for the next may be long in coming.
     pub(crate) fn show(&mut self, words: impl FnOnce() -> String) {
         if let Some(shown) = &self.shown {

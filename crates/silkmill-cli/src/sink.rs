@@ -1,17 +1,29 @@
-//! Where rows go: a file or stdout, as text or JSON lines.
+//! Where rows go: a file or stdout, as text, JSON lines, CSV or an SQLite database.
+//!
+//! A file is also the state of the run: [`Output::open`] can go on where an earlier run ended, however it
+//! ended, and tells which rows are there.
 
+mod csv;
+mod done;
+mod file;
 mod jsonl;
+mod record;
+mod sqlite;
 mod text;
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use silkmill_scrape::Row;
+use silkmill_scrape::{Row, ValueType};
 
 use crate::args::Format;
-use crate::words::reason;
+
+pub(crate) use done::{Done, Line};
+
+use file::LineFile;
+use sqlite::Database;
 
 /// Whose rows they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,48 +32,113 @@ pub(crate) enum Kind {
     Scrape,
 }
 
-/// Writes rows, each whole and at once, so that whoever reads along sees it and whatever ends the
-/// process leaves whole rows behind.
-pub(crate) struct Sink {
-    kind: Kind,
-    format: Format,
-    to: Box<dyn Write>,
-    name: String,
-    line: Vec<u8>,
+/// What every row has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Schema {
+    pub(crate) kind: Kind,
+    /// The fields' names, and of what sort their values are.
+    pub(crate) fields: Vec<(String, ValueType)>,
 }
 
-impl Sink {
-    /// Opens the output; `-` is stdout. A file that exists is left alone unless `force` is set, and
-    /// one that is also the input is left alone in any case.
+/// What becomes of an output file that exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Existing {
+    Refuse,
+    Overwrite,
+    Resume,
+}
+
+/// Where to write rows, and how.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    /// `-` and `None` are stdout.
+    pub(crate) path: Option<&'a Path>,
+    pub(crate) format: Option<Format>,
+    pub(crate) existing: Existing,
+}
+
+/// Writes rows. What was written is whole rows at every [`pause`](Output::pause), and stays so whatever
+/// ends the process.
+pub(crate) struct Output {
+    schema: Schema,
+    to: To,
+    name: String,
+}
+
+enum To {
+    Text(LineFile),
+    Jsonl(LineFile),
+    Csv(LineFile),
+    Sqlite(Database),
+}
+
+impl Output {
+    /// Opens the output, and finds the rows that are there already. A file that exists is left alone
+    /// unless it is to be overwritten or gone on with, and one that is also the input is left
+    /// alone in any case.
     pub(crate) fn open(
-        kind: Kind,
-        format: Option<Format>,
-        output: Option<&Path>,
-        force: bool,
+        schema: Schema,
+        place: &Place<'_>,
         is_input: impl FnOnce(&File) -> bool,
-    ) -> Result<Sink> {
-        let output = output.filter(|path| *path != Path::new("-"));
-        let format = match (format, output) {
+    ) -> Result<(Output, Done)> {
+        let path = place.path.filter(|path| *path != Path::new("-"));
+        let format = match (place.format, path) {
             (Some(format), _) => format,
             (None, None) => Format::Text,
             (None, Some(path)) => format_of(path)?,
         };
-        let (to, name): (Box<dyn Write>, _) = match output {
-            None => (Box::new(io::stdout()), "standard output".to_owned()),
-            Some(path) => (create(path, force, is_input)?, format!("{path:?}")),
+        if matches!(format, Format::Csv | Format::Sqlite) {
+            record::check_names(&schema)?;
+        }
+        let mut done = Done::default();
+        let to = match (format, path) {
+            (Format::Sqlite, None) => {
+                bail!("failed to write a database to standard output: give -o FILE")
+            }
+            (Format::Sqlite, Some(path)) => {
+                To::Sqlite(Database::open(path, place.existing, &schema, is_input, &mut done)?)
+            }
+            (_, None) => lines(format, LineFile::stdout(), &schema, 0),
+            (_, Some(path)) if place.existing == Existing::Resume => {
+                let (file, length) = resume(path, format, &schema, is_input, &mut done)?;
+                lines(format, file, &schema, length)
+            }
+            (_, Some(path)) => {
+                lines(format, LineFile::create(path, place.existing, is_input)?, &schema, 0)
+            }
         };
-        Ok(Sink { kind, format, to, name, line: Vec::new() })
+        let name = path.map_or("standard output".to_owned(), |path| format!("{path:?}"));
+        Ok((Output { schema, to, name }, done))
     }
 
+    /// Takes a row. It is written at the next pause, or before.
     pub(crate) fn write(&mut self, row: &Row) -> io::Result<()> {
-        self.line.clear();
-        match (self.format, self.kind) {
-            (Format::Text, Kind::Fetch) => text::fetched(row, &mut self.line),
-            (Format::Text, Kind::Scrape) => text::scraped(row, &mut self.line),
-            (Format::Jsonl, kind) => jsonl::record(row, kind, &mut self.line),
+        let kind = self.schema.kind;
+        match &mut self.to {
+            To::Text(file) => file.row(|line| match kind {
+                Kind::Fetch => text::fetched(row, line),
+                Kind::Scrape => text::scraped(row, line),
+            }),
+            To::Jsonl(file) => file.row(|line| jsonl::record(row, kind, line)),
+            To::Csv(file) => file.row(|line| csv::record(row, &self.schema, line)),
+            To::Sqlite(database) => database.insert(row, &self.schema),
         }
-        self.to.write_all(&self.line)?;
-        self.to.flush()
+    }
+
+    /// Writes what was taken. To be called when no row is ready, at least several times a second.
+    pub(crate) fn pause(&mut self) -> io::Result<()> {
+        match &mut self.to {
+            To::Text(file) | To::Jsonl(file) | To::Csv(file) => file.flush(),
+            To::Sqlite(database) => database.commit_in_time(),
+        }
+    }
+
+    /// Writes what was taken, and has it forced to disk.
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        match &mut self.to {
+            To::Text(file) | To::Jsonl(file) | To::Csv(file) => file.finish(),
+            To::Sqlite(database) => database.commit(),
+        }
     }
 
     /// What errors call it.
@@ -70,43 +147,48 @@ impl Sink {
     }
 }
 
+/// A file of lines, of which so many bytes are there.
+fn lines(format: Format, mut file: LineFile, schema: &Schema, length: u64) -> To {
+    match format {
+        Format::Jsonl => To::Jsonl(file),
+        Format::Csv => {
+            if length == 0 {
+                file.start_with(csv::header(schema));
+            }
+            To::Csv(file)
+        }
+        _ => To::Text(file),
+    }
+}
+
+/// Opens a file of lines to go on with, cut after its last whole row. Also says how long it is.
+fn resume(
+    path: &Path,
+    format: Format,
+    schema: &Schema,
+    is_input: impl FnOnce(&File) -> bool,
+    done: &mut Done,
+) -> Result<(LineFile, u64)> {
+    let scan = match format {
+        Format::Jsonl => jsonl::scan,
+        Format::Csv => csv::scan,
+        _ => bail!(
+            "failed to resume {path:?}: rows as text do not say which line they are of \
+             (--format jsonl, csv and sqlite do)"
+        ),
+    };
+    LineFile::resume(path, is_input, |file| scan(file, schema, done))
+}
+
 fn format_of(path: &Path) -> Result<Format> {
     let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
     match extension.as_ref().map(|extension| extension.to_str()) {
         None | Some(Some("txt" | "tsv" | "text")) => Ok(Format::Text),
         Some(Some("jsonl" | "ndjson")) => Ok(Format::Jsonl),
+        Some(Some("csv")) => Ok(Format::Csv),
+        Some(Some("sqlite" | "sqlite3" | "db")) => Ok(Format::Sqlite),
         Some(_) => bail!("failed to tell the format of {path:?} by its name: give --format"),
     }
-}
-
-fn create(
-    path: &Path,
-    force: bool,
-    is_input: impl FnOnce(&File) -> bool,
-) -> Result<Box<dyn Write>> {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    match force {
-        // Not truncated before it is known not to be the input.
-        true => options.create(true).truncate(false),
-        false => options.create_new(true),
-    };
-    let file = match options.open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            bail!("failed to create {path:?}: it exists (--force overwrites it)")
-        }
-        Err(error) => bail!("failed to create {path:?}: {}", reason(&error)),
-    };
-    if is_input(&file) {
-        bail!("failed to create {path:?}: it is the input");
-    }
-    // A device or a pipe has nothing to lose, and cannot be cut.
-    let has_length = force && file.metadata().is_ok_and(|metadata| metadata.is_file());
-    if has_length && let Err(error) = file.set_len(0) {
-        bail!("failed to empty {path:?}: {}", reason(&error));
-    }
-    Ok(Box::new(file))
 }
 
 #[cfg(test)]
@@ -121,6 +203,9 @@ mod tests {
             ("a.txt", Format::Text),
             ("a", Format::Text),
             ("/dev/stdout", Format::Text),
+            ("a.csv", Format::Csv),
+            ("a.db", Format::Sqlite),
+            ("a.SQLite", Format::Sqlite),
         ] {
             assert_eq!(format_of(Path::new(name)).unwrap(), format, "{name}");
         }
@@ -128,7 +213,7 @@ mod tests {
 
     #[test]
     fn an_extension_we_do_not_know_is_not_guessed() {
-        for name in ["a.csv", "a.db", "a.json"] {
+        for name in ["a.xlsx", "a.json", "a.parquet"] {
             let error = format_of(Path::new(name)).unwrap_err();
             assert!(error.to_string().contains("--format"), "{error}");
         }

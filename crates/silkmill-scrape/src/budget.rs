@@ -5,6 +5,8 @@
 
 use std::cell::Cell;
 
+use crate::value::Value;
+
 /// Most looks at a node, an attribute or 64 bytes of text for one field. One takes 2 to
 /// 25 ns, so that this is about two seconds; `xpath` allows fewer where it does more with each.
 pub(crate) const LOOKS_MAX: u64 = 1 << 26;
@@ -50,9 +52,9 @@ impl Looks {
 }
 
 /// The values of one field.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Values {
-    pub(crate) list: Vec<String>,
+    pub(crate) list: Vec<Value>,
     /// Whether a bound left something out.
     pub(crate) truncated: bool,
     /// Whether the work was not finished. There are no values then: a part could mislead.
@@ -71,7 +73,7 @@ impl Values {
         self.bytes += value.len();
         self.truncated |= self.bytes > VALUES_BYTES_MAX;
         if !self.truncated {
-            self.list.push(value.to_owned());
+            self.list.push(value.into());
         }
         !self.truncated
     }

@@ -6,6 +6,7 @@ use crate::charset;
 use crate::document::{Document, Kind};
 use crate::field::{Field, FieldError};
 use crate::parse::{Until, parse};
+use crate::value::Value;
 
 /// The fields to read from every page. One extractor serves all threads.
 ///
@@ -16,7 +17,7 @@ use crate::parse::{Until, parse};
 /// let page = b"<title> Mills\n </title><a href=silk>silk</a>";
 /// let found = extractor.extract(page, Some("text/html; charset=utf-8"));
 /// assert_eq!(found.title.as_deref(), Some("Mills"));
-/// assert_eq!(found.fields, [("link".to_owned(), vec!["silk".to_owned()])]);
+/// assert_eq!(found.fields, [("link".to_owned(), vec!["silk".into()])]);
 /// # Ok::<(), silkmill_scrape::FieldError>(())
 /// ```
 #[derive(Debug)]
@@ -25,13 +26,13 @@ pub struct Extractor {
 }
 
 /// What a page says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Extracted {
     /// What a browser's `document.title` would be; `None` where the page has no title element,
     /// `Some("")` where it has an empty one.
     pub title: Option<String>,
     /// The name and the values of every field, in the order of the fields.
-    pub fields: Vec<(String, Vec<String>)>,
+    pub fields: Vec<(String, Vec<Value>)>,
     /// The character encoding in which the page was read, or, when it was not read, the one that
     /// the header names: its WHATWG name in lower case.
     pub charset: Option<&'static str>,
@@ -138,17 +139,17 @@ mod tests {
         Extractor::new(Vec::new()).unwrap().extract(html.as_bytes(), UTF_8).title
     }
 
-    fn field_of(field: Field, html: &str) -> Vec<String> {
+    fn field_of(field: Field, html: &str) -> Vec<Value> {
         let found = Extractor::new(vec![field]).unwrap().extract(html.as_bytes(), UTF_8);
         assert!(!found.truncated, "{html}");
         found.fields.into_iter().next().unwrap().1
     }
 
-    fn xpath(expression: &str, html: &str) -> Vec<String> {
+    fn xpath(expression: &str, html: &str) -> Vec<Value> {
         field_of(Field::xpath(expression).unwrap(), html)
     }
 
-    fn css(selector: &str, html: &str) -> Vec<String> {
+    fn css(selector: &str, html: &str) -> Vec<Value> {
         field_of(Field::css(selector).unwrap(), html)
     }
 
@@ -224,17 +225,17 @@ mod tests {
     }
 
     #[test]
-    fn nodes_numbers_and_truths_become_strings() {
+    fn nodes_give_their_text_and_what_is_computed_comes_as_such() {
         let page = "<a href=x>one <b>two</b></a><a>three</a><!-- note -->";
         assert_eq!(xpath("//a", page), ["one two", "three"]);
         assert_eq!(xpath("//a/@href", page), ["x"]);
         assert_eq!(xpath("//a/text()", page), ["one ", "three"]);
         assert_eq!(xpath("//comment()", page), [" note "]);
-        assert_eq!(xpath("count(//a) + 1", page), ["3"]);
-        assert_eq!(xpath("1 div 4", page), ["0.25"]);
-        assert_eq!(xpath("boolean(//i)", page), ["false"]);
+        assert_eq!(xpath("count(//a) + 1", page), [Value::Number(3.0)]);
+        assert_eq!(xpath("1 div 4", page), [Value::Number(0.25)]);
+        assert_eq!(xpath("boolean(//i)", page), [Value::Boolean(false)]);
         assert_eq!(xpath("string(//b)", page), ["two"]);
-        assert_eq!(xpath("//i", page), [""; 0]);
+        assert_eq!(xpath("//i", page), [] as [Value; 0]);
     }
 
     #[test]
@@ -302,7 +303,7 @@ mod tests {
     fn the_header_decides_the_charset_of_a_field() {
         let extractor = Extractor::new(vec![Field::xpath("//p").unwrap()]).unwrap();
         let found = extractor.extract(b"<p>\xd6\xd0", Some("text/html;charset=GB2312"));
-        assert_eq!((found.charset, found.fields[0].1[0].as_str()), (Some("gbk"), "中"));
+        assert_eq!((found.charset, found.fields[0].1[0].clone()), (Some("gbk"), "中".into()));
     }
 
     /// Pieces of markup which, put together at random, exercise what moves nodes about: tables,

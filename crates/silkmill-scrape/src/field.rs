@@ -6,6 +6,7 @@ use crate::budget::Values;
 use crate::css::Css;
 use crate::document::Document;
 use crate::problem::Problem;
+use crate::value::ValueType;
 use crate::xpath::XPath;
 
 /// A name and a compiled query, to be evaluated on every page.
@@ -37,8 +38,7 @@ enum Query {
 
 impl Field {
     /// A field that XPath 1.0 finds: `[NAME=]EXPR`. A node becomes its string-value, that is its
-    /// text with that of all elements in it; a string, number or boolean becomes what `string()`
-    /// makes of it (`3`, not `3.0`).
+    /// text with that of all elements in it; a string, number or boolean is one value of that type.
     ///
     /// # Errors
     ///
@@ -68,6 +68,14 @@ impl Field {
     /// The name under which the values are reported.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Of what sort its values are.
+    pub fn value_type(&self) -> ValueType {
+        match &self.query {
+            Query::XPath(xpath) => xpath.value_type(),
+            Query::Css(_) => ValueType::Text,
+        }
     }
 
     pub(crate) fn evaluate(&self, document: &Document) -> Values {

@@ -49,6 +49,7 @@ mod sink;
 mod source;
 mod tag_scan;
 mod trace;
+mod value;
 mod view;
 mod xpath;
 
@@ -60,3 +61,4 @@ pub use outcome::{Failure, FailureKind, Phase, Row, Timing};
 pub use run::{Summary, run, run_into};
 pub use sink::{Progress, Sink};
 pub use source::{Input, UrlList};
+pub use value::{Value, ValueType};

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::value::Value;
+
 /// What became of one line of the input, whatever happened: a response, or why there is none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
@@ -17,7 +19,7 @@ pub struct Row {
     /// The title of the page, if titles were asked for and it has one.
     pub title: Option<String>,
     /// Every field that was asked for, in that order, with all its values.
-    pub fields: Vec<(String, Vec<String>)>,
+    pub fields: Vec<(String, Vec<Value>)>,
     /// The name of the page's encoding, in lower case: as the page was read, or, when it was not
     /// read, as the `Content-Type` header has it.
     pub charset: Option<String>,

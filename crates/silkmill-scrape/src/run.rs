@@ -194,7 +194,7 @@ impl<'a> Run<'a> {
             if state != SourceState::Ended && room > 0 {
                 state = self.take(source, room.min(BATCH), sink)?;
             } else if state == SourceState::Ended && self.in_flight == 0 {
-                return ControlFlow::Continue(());
+                return self.pause(sink);
             } else {
                 self.board.wait(TICK, state != SourceState::Ended && found.room == 0);
             }

@@ -38,7 +38,7 @@ pub trait Sink {
     fn row(&mut self, row: Row) -> ControlFlow<()>;
 
     /// No row is ready just now. Called after every batch of rows, and several times a second while none
-    /// come, until the run ends: the moment to write down what was kept, and to say how far it is.
+    /// come, and when the last one has come: the moment to write down what was kept, and to say how far it is.
     /// To break ends the run.
     fn pause(&mut self, progress: &Progress) -> ControlFlow<()> {
         let _ = progress;

@@ -15,6 +15,7 @@ use xpath_eval::{
 use crate::budget::{LOOKS_GATHERED_MAX, LOOKS_MAX, Looks, Values};
 use crate::document::Document;
 use crate::problem::Problem;
+use crate::value::ValueType;
 use crate::view::View;
 
 /// Longest expression, in bytes.
@@ -39,6 +40,7 @@ const PREDICATE_SIZE_FREE: u64 = 4;
 #[derive(Debug)]
 pub(crate) struct XPath {
     expression: Expr,
+    gives: Kind,
     compares_sets: bool,
     gathers: bool,
     /// The operations of its longest predicate.
@@ -52,13 +54,22 @@ impl XPath {
             .map_err(|error| Problem::syntax(plain(&error.message), error.position))?;
         let mut check =
             Check { text, compares_sets: false, gathers: false, size: 0, predicate_size: 0 };
-        check.kind_of(&expression, 0)?;
+        let gives = check.kind_of(&expression, 0)?;
         let Check { compares_sets, gathers, predicate_size, .. } = check;
-        Ok(XPath { expression, compares_sets, gathers, predicate_size })
+        Ok(XPath { expression, gives, compares_sets, gathers, predicate_size })
     }
 
-    /// The result as strings: every node of a node-set in document order by its string-value, and
-    /// any other result as `string()` would give it.
+    /// What its values are.
+    pub(crate) fn value_type(&self) -> ValueType {
+        match self.gives {
+            Kind::Set | Kind::Text => ValueType::Text,
+            Kind::Number => ValueType::Number,
+            Kind::Boolean => ValueType::Boolean,
+        }
+    }
+
+    /// The result: every node of a node-set in document order by its string-value, or the one string,
+    /// number or truth.
     pub(crate) fn evaluate(&self, document: &Document) -> Values {
         // A predicate is worked out for every node that is looked at.
         let looks = LOOKS_MAX * PREDICATE_SIZE_FREE / self.predicate_size.max(PREDICATE_SIZE_FREE);
@@ -82,9 +93,11 @@ impl XPath {
             Value::NodeSet(nodes) => {
                 nodes.into_iter().all(|node| values.push(node.text()));
             }
-            other => {
-                values.push(&other.to_xpath_string());
+            Value::String(text) => {
+                values.push(&text);
             }
+            Value::Number(number) => values.list.push(crate::Value::Number(number)),
+            Value::Boolean(truth) => values.list.push(crate::Value::Boolean(truth)),
         }
         values
     }
@@ -124,11 +137,12 @@ fn check_nesting(text: &str) -> Result<(), Problem> {
 }
 
 /// What an expression gives.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Set,
-    /// A string, a number or a boolean.
-    Single,
+    Text,
+    Number,
+    Boolean,
 }
 
 /// Looks for what the evaluator would only find when it gets there.
@@ -153,17 +167,19 @@ impl Check<'_> {
             Expr::Equality(left, _, right) | Expr::Relational(left, _, right) => {
                 let kinds = (self.kind_of(left, depth)?, self.kind_of(right, depth)?);
                 self.compares_sets |= kinds == (Kind::Set, Kind::Set);
-                Ok(Kind::Single)
+                Ok(Kind::Boolean)
             }
-            Expr::Or(left, right)
-            | Expr::And(left, right)
-            | Expr::Additive(left, _, right)
-            | Expr::Multiplicative(left, _, right) => {
+            Expr::Or(left, right) | Expr::And(left, right) => {
                 self.kind_of(left, depth)?;
                 self.kind_of(right, depth)?;
-                Ok(Kind::Single)
+                Ok(Kind::Boolean)
             }
-            Expr::Negate(operand) => self.kind_of(operand, depth).map(|_| Kind::Single),
+            Expr::Additive(left, _, right) | Expr::Multiplicative(left, _, right) => {
+                self.kind_of(left, depth)?;
+                self.kind_of(right, depth)?;
+                Ok(Kind::Number)
+            }
+            Expr::Negate(operand) => self.kind_of(operand, depth).map(|_| Kind::Number),
             Expr::Union(left, right) => {
                 self.set(left, "|", depth)?;
                 self.set(right, "|", depth)
@@ -187,7 +203,7 @@ impl Check<'_> {
     fn set(&mut self, expression: &Expr, user: &str, depth: usize) -> Result<Kind, Problem> {
         match self.kind_of(expression, depth)? {
             Kind::Set => Ok(Kind::Set),
-            Kind::Single => Err(self.problem(&format!("{user} takes nodes"), user)),
+            _ => Err(self.problem(&format!("{user} takes nodes"), user)),
         }
     }
 
@@ -217,7 +233,8 @@ impl Check<'_> {
     fn filter(&mut self, filter: &FilterExpr, depth: usize) -> Result<Kind, Problem> {
         let kind = match &filter.primary {
             PrimaryExpr::Parenthesized(inner) => self.kind_of(inner, depth)?,
-            PrimaryExpr::Literal(_) | PrimaryExpr::Number(_) => Kind::Single,
+            PrimaryExpr::Literal(_) => Kind::Text,
+            PrimaryExpr::Number(_) => Kind::Number,
             PrimaryExpr::Function(call) => self.function(call, depth)?,
             PrimaryExpr::Variable(name) => {
                 return Err(self.problem("there are no variables", &format!("${}", name.local)));
@@ -233,7 +250,7 @@ impl Check<'_> {
     fn function(&mut self, call: &FunctionCall, depth: usize) -> Result<Kind, Problem> {
         let name = call.name.local.as_str();
         let known = FUNCTIONS.iter().find(|known| known.0 == name && call.name.prefix.is_none());
-        let Some(&(_, least, most, takes)) = known else {
+        let Some(&(_, least, most, takes, gives)) = known else {
             let prefix = call.name.prefix.as_ref().map(|prefix| format!("{prefix}:"));
             let name = prefix.unwrap_or_default() + name;
             return Err(self.problem(&format!("there is no function {name}()"), &name));
@@ -244,11 +261,11 @@ impl Check<'_> {
         }
         for argument in &call.args {
             match takes {
-                Kind::Set => self.set(argument, &format!("{name}()"), depth)?,
-                Kind::Single => self.kind_of(argument, depth)?,
+                Takes::Nodes => self.set(argument, &format!("{name}()"), depth)?,
+                Takes::Anything => self.kind_of(argument, depth)?,
             };
         }
-        Ok(if name == "id" { Kind::Set } else { Kind::Single })
+        Ok(gives)
     }
 
     /// A problem at the first place where `culprit` is written.
@@ -263,35 +280,43 @@ fn multiplies(axis: Axis) -> bool {
     !matches!(axis, Axis::SelfAxis | Axis::Child | Axis::Attribute | Axis::Parent | Axis::Namespace)
 }
 
-/// The functions of XPath 1.0, how many arguments they take, and whether these must be node-sets.
-const FUNCTIONS: &[(&str, usize, usize, Kind)] = &[
-    ("last", 0, 0, Kind::Single),
-    ("position", 0, 0, Kind::Single),
-    ("count", 1, 1, Kind::Set),
-    ("id", 1, 1, Kind::Single),
-    ("local-name", 0, 1, Kind::Set),
-    ("namespace-uri", 0, 1, Kind::Set),
-    ("name", 0, 1, Kind::Set),
-    ("string", 0, 1, Kind::Single),
-    ("concat", 2, usize::MAX, Kind::Single),
-    ("starts-with", 2, 2, Kind::Single),
-    ("contains", 2, 2, Kind::Single),
-    ("substring-before", 2, 2, Kind::Single),
-    ("substring-after", 2, 2, Kind::Single),
-    ("substring", 2, 3, Kind::Single),
-    ("string-length", 0, 1, Kind::Single),
-    ("normalize-space", 0, 1, Kind::Single),
-    ("translate", 3, 3, Kind::Single),
-    ("boolean", 1, 1, Kind::Single),
-    ("not", 1, 1, Kind::Single),
-    ("true", 0, 0, Kind::Single),
-    ("false", 0, 0, Kind::Single),
-    ("lang", 1, 1, Kind::Single),
-    ("number", 0, 1, Kind::Single),
-    ("sum", 1, 1, Kind::Set),
-    ("floor", 1, 1, Kind::Single),
-    ("ceiling", 1, 1, Kind::Single),
-    ("round", 1, 1, Kind::Single),
+/// What a function makes of its arguments.
+#[derive(Clone, Copy)]
+enum Takes {
+    Nodes,
+    /// Each is converted.
+    Anything,
+}
+
+/// The functions of XPath 1.0, how many arguments they take and of what sort, and what they give.
+const FUNCTIONS: &[(&str, usize, usize, Takes, Kind)] = &[
+    ("last", 0, 0, Takes::Anything, Kind::Number),
+    ("position", 0, 0, Takes::Anything, Kind::Number),
+    ("count", 1, 1, Takes::Nodes, Kind::Number),
+    ("id", 1, 1, Takes::Anything, Kind::Set),
+    ("local-name", 0, 1, Takes::Nodes, Kind::Text),
+    ("namespace-uri", 0, 1, Takes::Nodes, Kind::Text),
+    ("name", 0, 1, Takes::Nodes, Kind::Text),
+    ("string", 0, 1, Takes::Anything, Kind::Text),
+    ("concat", 2, usize::MAX, Takes::Anything, Kind::Text),
+    ("starts-with", 2, 2, Takes::Anything, Kind::Boolean),
+    ("contains", 2, 2, Takes::Anything, Kind::Boolean),
+    ("substring-before", 2, 2, Takes::Anything, Kind::Text),
+    ("substring-after", 2, 2, Takes::Anything, Kind::Text),
+    ("substring", 2, 3, Takes::Anything, Kind::Text),
+    ("string-length", 0, 1, Takes::Anything, Kind::Number),
+    ("normalize-space", 0, 1, Takes::Anything, Kind::Text),
+    ("translate", 3, 3, Takes::Anything, Kind::Text),
+    ("boolean", 1, 1, Takes::Anything, Kind::Boolean),
+    ("not", 1, 1, Takes::Anything, Kind::Boolean),
+    ("true", 0, 0, Takes::Anything, Kind::Boolean),
+    ("false", 0, 0, Takes::Anything, Kind::Boolean),
+    ("lang", 1, 1, Takes::Anything, Kind::Boolean),
+    ("number", 0, 1, Takes::Anything, Kind::Number),
+    ("sum", 1, 1, Takes::Nodes, Kind::Number),
+    ("floor", 1, 1, Takes::Anything, Kind::Number),
+    ("ceiling", 1, 1, Takes::Anything, Kind::Number),
+    ("round", 1, 1, Takes::Anything, Kind::Number),
 ];
 
 #[cfg(test)]
@@ -330,6 +355,38 @@ mod tests {
         ];
         for (text, is_syntax, message, position) in cases {
             assert_eq!(refusal(text), (is_syntax, message.to_owned(), position), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_an_expression_gives_is_known_before_there_is_a_page() {
+        let page = parse("<a href=1>2</a>", Until::End);
+        for (text, expected) in [
+            ("//a", ValueType::Text),
+            ("string(//a)", ValueType::Text),
+            ("'x'", ValueType::Text),
+            ("(//a)[1]/@href", ValueType::Text),
+            ("id('x')", ValueType::Text),
+            ("count(//a)", ValueType::Number),
+            ("//a + 1", ValueType::Number),
+            ("-//a", ValueType::Number),
+            ("(2)", ValueType::Number),
+            ("//a = 2", ValueType::Boolean),
+            ("//a < 2 or //b", ValueType::Boolean),
+            ("not(//a)", ValueType::Boolean),
+        ] {
+            let xpath = XPath::compile(text).unwrap();
+            assert_eq!(xpath.value_type(), expected, "{text}");
+            let values = xpath.evaluate(&page).list;
+            assert!(values.iter().all(|value| value.value_type() == expected), "{text}");
+        }
+        for (name, least, _, takes, gives) in FUNCTIONS {
+            let argument = if matches!(takes, Takes::Nodes) { "//a" } else { "'1'" };
+            let call = format!("{name}({})", vec![argument; *least].join(","));
+            let xpath = XPath::compile(&call).unwrap();
+            assert_eq!(xpath.gives, *gives);
+            let values = xpath.evaluate(&page).list;
+            assert!(values.iter().all(|value| value.value_type() == xpath.value_type()), "{call}");
         }
     }
 
@@ -384,7 +441,7 @@ mod tests {
 
     #[test]
     fn the_tree_is_that_of_the_standard() {
-        assert_eq!(evaluate("//table/tr", "<table><tr><td>x</table>").list, [""; 0]);
+        assert_eq!(evaluate("//table/tr", "<table><tr><td>x</table>").list, [] as [&str; 0]);
         assert_eq!(evaluate("//table/tbody/tr", "<table><tr><td>x</table>").list, ["x"]);
         assert_eq!(evaluate("/html/body/p[2]", "<p>a<p>b").list, ["b"]);
         assert_eq!(evaluate("id('x')", "<p id=x>a<p>b").list, ["a"]);
@@ -437,7 +494,7 @@ mod tests {
         let page = "<div>".repeat(500) + &"text ".repeat(100_000);
         let values = evaluate("//div", &page);
         assert!(values.truncated);
-        let bytes: usize = values.list.iter().map(String::len).sum();
+        let bytes: usize = values.list.iter().map(|value| value.to_string().len()).sum();
         assert!(!values.list.is_empty() && bytes <= VALUES_BYTES_MAX);
     }
 }

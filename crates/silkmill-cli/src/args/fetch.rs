@@ -21,6 +21,7 @@ const SECONDS_MAX: f64 = 86_400.0;
 Examples:
   silkmill fetch https://example.com/ https://example.org/
   silkmill fetch -i urls.txt -o rows.jsonl
+  silkmill fetch -i urls.txt -o rows.db --resume
   grep -o 'https://[^\"]*' page.html | silkmill fetch -i - --ordered
 
 Exit: 0 every row has a response, 1 some rows are errors, 2 usage or set-up error, 130 interrupted.
@@ -117,11 +118,16 @@ pub(crate) struct ListArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
+    /// Go on with the output file, if it exists: rows that are there are not asked for again, and one
+    /// that was torn when the run was killed is repaired. The list and the fields must be the same
+    #[arg(long, requires = "output", conflicts_with = "force")]
+    pub(crate) resume: bool,
+
     /// Overwrite the output file
     #[arg(long, requires = "output")]
     pub(crate) force: bool,
 
-    /// How to write rows [default: by the output's extension, else text]
+    /// How to write rows [default: by the output's extension (.jsonl, .csv, .db, .sqlite), else text]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
 
@@ -141,7 +147,8 @@ pub(crate) struct ListArgs {
     #[arg(short, long)]
     pub(crate) verbose: bool,
 
-    /// Say on stderr what the threads did with their time, and whether more would help
+    /// Say on stderr how long each phase took, what the threads did with their time, and whether more
+    /// of them would help
     #[arg(long)]
     pub(crate) stats: bool,
 }
@@ -160,6 +167,10 @@ pub(crate) enum Format {
     Text,
     /// One JSON object a line
     Jsonl,
+    /// Every column from the first row on; several values of a field are a JSON array
+    Csv,
+    /// A database with a table "rows" and an index on its url
+    Sqlite,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -6,8 +6,9 @@ use silkmill_scrape::Options;
 use crate::args::FetchArgs;
 use crate::exit::Exit;
 use crate::list;
-use crate::sink::Kind;
+use crate::sink::{Kind, Schema};
 
 pub(crate) fn run(args: FetchArgs) -> Result<Exit> {
-    list::run(Options::fetch(), Kind::Fetch, args.list)
+    let schema = Schema { kind: Kind::Fetch, fields: Vec::new() };
+    list::run(Options::fetch(), schema, args.list)
 }

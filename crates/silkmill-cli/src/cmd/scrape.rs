@@ -6,7 +6,7 @@ use silkmill_scrape::{Extractor, Field, Options};
 use crate::args::{FieldSpec, ScrapeArgs};
 use crate::exit::Exit;
 use crate::list;
-use crate::sink::Kind;
+use crate::sink::{Kind, Schema};
 
 pub(crate) fn run(args: ScrapeArgs) -> Result<Exit> {
     let compile = |spec: &FieldSpec| match spec {
@@ -14,5 +14,7 @@ pub(crate) fn run(args: ScrapeArgs) -> Result<Exit> {
         FieldSpec::Css(spec) => Field::css(spec),
     };
     let fields = args.fields.0.iter().map(compile).collect::<Result<Vec<Field>, _>>()?;
-    list::run(Options::scrape(Extractor::new(fields)?), Kind::Scrape, args.list)
+    let columns = fields.iter().map(|field| (field.name().to_owned(), field.value_type()));
+    let schema = Schema { kind: Kind::Scrape, fields: columns.collect() };
+    list::run(Options::scrape(Extractor::new(fields)?), schema, args.list)
 }

@@ -1,17 +1,86 @@
-//! Rows as JSON, one object a line. The keys and their order are a contract.
+//! Rows as JSON, one object a line: writing and reading. The keys and their order are a contract.
 
-use std::time::Duration;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 
-use serde::{Serialize, Serializer};
-use silkmill_scrape::{Row, Timing};
+use anyhow::{Result, bail};
+use serde::de::IgnoredAny;
+use serde::ser::SerializeSeq;
+use serde::{Deserialize, Serialize, Serializer};
+use silkmill_scrape::{Row, Timing, Value};
 
-use super::Kind;
+use super::record::millis;
+use super::{Done, Kind, Schema};
+use crate::words::reason;
+
+/// How every row starts.
+const START: &[u8] = b"{\"index\":";
 
 /// Appends the row as one line.
 pub(crate) fn record(row: &Row, kind: Kind, to: &mut Vec<u8>) {
     let record = Record::new(row, kind);
     serde_json::to_writer(&mut *to, &record).expect("a record has string keys and goes to memory");
     to.push(b'\n');
+}
+
+/// Finds the rows of a file, and how many of its bytes are whole rows.
+pub(super) fn scan(file: &File, schema: &Schema, done: &mut Done) -> Result<u64> {
+    let mut from = BufReader::new(file);
+    let (mut length, mut line) = (0, Vec::new());
+    for number in 1u64.. {
+        line.clear();
+        // A file of another kind may have no line ends at all.
+        let mut start = from.by_ref().take(START.len() as u64);
+        let read = start.read_until(b'\n', &mut line).and_then(|_| match line.as_slice() {
+            START => from.read_until(b'\n', &mut line),
+            _ => Ok(0),
+        });
+        if let Err(error) = read {
+            bail!("{}", reason(&error));
+        }
+        let is_start = line.starts_with(START) || START.starts_with(&line);
+        if is_start && !line.ends_with(b"\n") {
+            // The end, or a row that was torn off.
+            break;
+        }
+        let row: Option<Known<'_>> = serde_json::from_slice(&line).ok();
+        let Some(row) = row.filter(|row| row.is_of(schema)) else {
+            bail!("line {number} is no row of this run");
+        };
+        if !done.insert(row.index, &row.url, row.error.is_some()) {
+            bail!("line {number} is a second row of index {}", row.index);
+        }
+        length += line.len() as u64;
+    }
+    Ok(length)
+}
+
+/// What must be known of a row that is there.
+#[derive(Deserialize)]
+struct Known<'a> {
+    index: u64,
+    #[serde(borrow)]
+    url: Cow<'a, str>,
+    fields: Option<HashMap<String, IgnoredAny>>,
+    error: Option<IgnoredAny>,
+}
+
+impl Known<'_> {
+    /// Whether a run with this schema could have written it.
+    fn is_of(&self, schema: &Schema) -> bool {
+        let names = &schema.fields;
+        match (&self.fields, schema.kind) {
+            (None, Kind::Fetch) => true,
+            (None, Kind::Scrape) | (Some(_), Kind::Fetch) => false,
+            (Some(fields), Kind::Scrape) => {
+                // A row without a page has no fields.
+                let all = names.iter().all(|(name, _)| fields.contains_key(name));
+                fields.is_empty() || (all && fields.len() == names.len())
+            }
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -36,7 +105,11 @@ struct Record<'a> {
 }
 
 /// An object that keeps the order of its fields.
-struct Fields<'a>(&'a [(String, Vec<String>)]);
+struct Fields<'a>(&'a [(String, Vec<Value>)]);
+
+struct Values<'a>(&'a [Value]);
+
+struct One<'a>(&'a Value);
 
 #[derive(Serialize)]
 struct Millis {
@@ -96,18 +169,44 @@ impl Millis {
 
 impl Serialize for Fields<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, values)| (name, values)))
+        serializer.collect_map(self.0.iter().map(|(name, values)| (name, Values(values))))
     }
 }
 
-/// Milliseconds, to the microsecond.
-fn millis(time: Duration) -> f64 {
-    time.as_micros() as f64 / 1000.0
+impl Serialize for Values<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
+        for value in self.0 {
+            list.serialize_element(&One(value))?;
+        }
+        list.end()
+    }
+}
+
+/// Up to here a number of JSON is a whole number exactly.
+const WHOLE_MAX: f64 = (1u64 << 53) as f64;
+
+impl Serialize for One<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Boolean(truth) => serializer.serialize_bool(*truth),
+            // JSON has no word for it, XPath has.
+            Value::Number(number) if !number.is_finite() => serializer.collect_str(self.0),
+            Value::Number(number) if number.fract() == 0.0 && number.abs() < WHOLE_MAX => {
+                serializer.serialize_i64(*number as i64)
+            }
+            Value::Number(number) => serializer.serialize_f64(*number),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use silkmill_scrape::{Failure, FailureKind, Phase};
+    use std::io::Write;
+    use std::time::Duration;
+
+    use silkmill_scrape::{Failure, FailureKind, Phase, ValueType};
 
     use super::*;
 
@@ -125,7 +224,7 @@ mod tests {
             final_url: Some("http://b/".to_owned()),
             status: Some(200),
             title: Some("A \"title\"".to_owned()),
-            fields: vec![("z".to_owned(), vec!["1".to_owned()]), ("a".to_owned(), Vec::new())],
+            fields: vec![("z".to_owned(), vec!["1".into()]), ("a".to_owned(), Vec::new())],
             charset: Some("utf-8".to_owned()),
             bytes: 9,
             attempts: 1,
@@ -159,5 +258,70 @@ mod tests {
         assert!(!line.contains("title") && !line.contains("fields"), "{line}");
         let error = r#""error":{"kind":"timeout","phase":"body","message":"too slow"}"#;
         assert!(line.contains(error), "{line}");
+    }
+
+    #[test]
+    fn numbers_and_truths_come_as_such() {
+        let numbers = [2.0, 0.25, -0.0, 1e300, f64::NAN, f64::NEG_INFINITY].map(Value::Number);
+        let values = numbers.into_iter().chain([Value::Boolean(true), "x".into()]).collect();
+        let row = Row { fields: vec![("n".to_owned(), values)], ..Row::default() };
+
+        let expected = r#""n":[2,0.25,0,1e+300,"NaN","-Infinity",true,"x"]"#;
+        let line = line(&row, Kind::Scrape);
+        assert!(line.contains(expected), "{line}");
+    }
+
+    fn schema() -> Schema {
+        Schema { kind: Kind::Scrape, fields: vec![("price".to_owned(), ValueType::Text)] }
+    }
+
+    fn scanned(bytes: &[u8]) -> (Result<u64>, Done) {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        let mut done = Done::default();
+        (scan(&file.reopen().unwrap(), &schema(), &mut done), done)
+    }
+
+    fn lines() -> String {
+        let row = |index| Row {
+            index,
+            url: "é \"".to_owned(),
+            fields: vec![("price".to_owned(), Vec::new())],
+            ..Row::default()
+        };
+        let error =
+            Some(Failure { kind: FailureKind::Url, phase: Phase::Input, message: String::new() });
+        let failed = Row { index: 7, error, ..Row::default() };
+        [row(1), failed, row(0)].map(|row| line(&row, Kind::Scrape)).concat()
+    }
+
+    #[test]
+    fn a_file_that_ends_anywhere_is_cut_after_its_last_whole_row() {
+        let whole = lines();
+        for length in 0..=whole.len() {
+            let (scanned, done) = scanned(&whole.as_bytes()[..length]);
+
+            let expected = whole.as_bytes()[..length].iter().rposition(|&byte| byte == b'\n');
+            assert_eq!(scanned.unwrap(), expected.map_or(0, |end| end as u64 + 1), "{length}");
+            let rows = whole.as_bytes()[..length].iter().filter(|&&byte| byte == b'\n').count();
+            assert_eq!((done.rows(), done.errors()), (rows as u64, u64::from(rows > 1)));
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_left_alone() {
+        let first = lines();
+        for (text, says) in [
+            ("precious".to_owned(), "line 1 is no row"),
+            ("200\thttp://a/\n".to_owned(), "line 1 is no row"),
+            ("\n".to_owned(), "line 1 is no row"),
+            (first.replace("price", "size"), "line 1 is no row"),
+            (line(&Row::default(), Kind::Fetch), "line 1 is no row"),
+            (format!("{first}{{\"index\":1 }}\n"), "line 4 is no row"),
+            (format!("{first}{first}"), "line 4 is a second row of index 1"),
+        ] {
+            let error = scanned(text.as_bytes()).0.unwrap_err().to_string();
+            assert!(error.starts_with(says), "{text}: {error}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Rows as columns of text. Nothing in a value can break a row or steer the terminal.
 
-use silkmill_scrape::Row;
+use silkmill_scrape::{Row, Value};
 
 /// Between several values of one field.
 const BETWEEN_VALUES: &str = " | ";
@@ -27,8 +27,9 @@ pub(crate) fn scraped(row: &Row, to: &mut Vec<u8>) {
 }
 
 /// Values for the eye: white space, of which pages have plenty between their tags, is collapsed as in a browser.
-fn in_one_line(values: &[String]) -> String {
-    let collapse = |value: &String| value.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+fn in_one_line(values: &[Value]) -> String {
+    let collapse =
+        |value: &Value| value.to_string().split_ascii_whitespace().collect::<Vec<_>>().join(" ");
     values.iter().map(collapse).collect::<Vec<_>>().join(BETWEEN_VALUES)
 }
 
@@ -67,7 +68,7 @@ mod tests {
             status: Some(404),
             title: Some("Not here".to_owned()),
             fields: vec![
-                ("price".to_owned(), vec!["1".to_owned(), "\n  2 and\t3 ".to_owned()]),
+                ("price".to_owned(), vec!["1".into(), "\n  2 and\t3 ".into()]),
                 ("none".to_owned(), Vec::new()),
             ],
             ..Row::default()

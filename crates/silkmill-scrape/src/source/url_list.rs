@@ -23,12 +23,18 @@ pub struct UrlList<R> {
     from: R,
     line: Vec<u8>,
     at_start: bool,
+    number: u64,
 }
 
 impl<R: BufRead> UrlList<R> {
     /// A list that is read as it is asked for.
     pub fn new(from: R) -> UrlList<R> {
-        UrlList { from, line: Vec::new(), at_start: true }
+        UrlList { from, line: Vec::new(), at_start: true, number: 0 }
+    }
+
+    /// The number of the line that was read last, from 1; comments and blank lines count.
+    pub fn line_number(&self) -> u64 {
+        self.number
     }
 
     /// Reads one line into `self.line`, cut just past the bound. False at the end.
@@ -64,7 +70,7 @@ impl<R: BufRead> Iterator for UrlList<R> {
     fn next(&mut self) -> Option<io::Result<Input>> {
         loop {
             match self.read_line() {
-                Ok(true) => {}
+                Ok(true) => self.number += 1,
                 Ok(false) => return None,
                 Err(error) => return Some(Err(error)),
             }
@@ -109,5 +115,15 @@ mod tests {
         assert!(list.line.capacity() < 4 * SHOWN_BYTES_MAX);
         assert_eq!(list.next().unwrap().unwrap().shown(), "http://a/");
         assert!(list.next().is_none());
+    }
+
+    #[test]
+    fn lines_are_numbered_as_editors_number_them() {
+        let mut list = UrlList::new(&b"# comment\n\nhttp://a/\nhttp://b/"[..]);
+        let mut numbers = Vec::new();
+        while list.next().is_some() {
+            numbers.push(list.line_number());
+        }
+        assert_eq!(numbers, [3, 4]);
     }
 }

@@ -9,16 +9,14 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use silkmill_scrape::{Extractor, Field};
 
-/// Evaluates every expression on every page; a string, number or truth as `string()` gives it.
+/// Evaluates every expression on every page.
 const SCRIPT: &str = r#"
 import json, sys
 import lxml.html
 given = json.load(sys.stdin)
 def text(result):
-    if isinstance(result, bool):
-        return ["true" if result else "false"]
-    if isinstance(result, float):
-        return ["%d" % result if result == int(result) else repr(result)]
+    if isinstance(result, (bool, float)):
+        return [result]
     if isinstance(result, list):
         return [str(r) if isinstance(r, str) else r.xpath("string()") for r in result]
     return [str(result)]
@@ -96,12 +94,26 @@ fn titles_and_xpath_results_are_those_of_lxml() {
     for (page, expected) in pages.iter().zip(expected.as_array().unwrap()) {
         let found = extractor.extract(page.as_bytes(), Some("text/html; charset=utf-8"));
         for (index, (name, values)) in found.fields.iter().enumerate() {
-            assert_eq!(json!(values), expected[index], "{name}\n{page}");
+            let expected = expected[index].as_array().unwrap();
+            let same = values.len() == expected.len()
+                && values.iter().zip(expected).all(|(value, expected)| is_same(value, expected));
+            assert!(same, "{name}: {values:?} and not {expected:?}\n{page}");
         }
         let titles = expected[0].as_array().unwrap();
         let first = titles[0].as_str().unwrap().split_ascii_whitespace().collect::<Vec<_>>();
         assert_eq!(found.title, Some(first.join(" ")), "{page}");
         assert!(!found.truncated);
+    }
+}
+
+fn is_same(value: &silkmill_scrape::Value, expected: &Value) -> bool {
+    match value {
+        silkmill_scrape::Value::Text(text) => expected.as_str() == Some(text),
+        // Reading JSON may take a number for its neighbour.
+        silkmill_scrape::Value::Number(number) => expected
+            .as_f64()
+            .is_some_and(|expected| (number - expected).abs() <= number.abs() * f64::EPSILON),
+        silkmill_scrape::Value::Boolean(truth) => expected.as_bool() == Some(*truth),
     }
 }
 

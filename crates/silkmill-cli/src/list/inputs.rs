@@ -1,0 +1,78 @@
+//! What a run is to ask for: the URLs of the command line, then those of the list, less those that have
+//! their row already.
+
+use std::cell::RefCell;
+use std::vec;
+
+use anyhow::{Error, anyhow};
+use silkmill_scrape::Input;
+
+use super::lines::Lines;
+use crate::sink::{Done, Line};
+
+/// The inputs of a run. What goes wrong with the list ends it, and is left in `failure`.
+pub(super) fn inputs(
+    urls: Vec<String>,
+    lines: Option<Lines>,
+    done: Done,
+    failure: &RefCell<Option<Error>>,
+) -> impl Iterator<Item = Input> {
+    let mut inputs = Inputs { urls: urls.into_iter(), lines, done, taken: 0, passed: 0 };
+    std::iter::from_fn(move || match inputs.next() {
+        Ok(input) => input,
+        Err(error) => {
+            failure.replace(Some(error));
+            None
+        }
+    })
+    .fuse()
+}
+
+struct Inputs {
+    urls: vec::IntoIter<String>,
+    lines: Option<Lines>,
+    done: Done,
+    taken: u64,
+    /// Those of them that have their row.
+    passed: u64,
+}
+
+impl Inputs {
+    fn next(&mut self) -> Result<Option<Input>, Error> {
+        if let Some(url) = self.urls.next() {
+            return self.look_up(Input::url(url), || "of the command line".to_owned()).map(Some);
+        }
+        match self.lines.as_mut().and_then(Lines::next).transpose()? {
+            Some(line) if line.input == Input::waiting() => Ok(Some(line.input)),
+            Some(line) => {
+                let list = self.lines.as_ref().map_or("", Lines::name).to_owned();
+                self.look_up(line.input, || format!("in line {} of {list}", line.number)).map(Some)
+            }
+            None if self.passed < self.done.rows() => Err(anyhow!(
+                "failed to resume: the list ends after {} addresses, and {} rows are of later ones; \
+                 it has changed",
+                self.taken,
+                self.done.rows() - self.passed,
+            )),
+            None => Ok(None),
+        }
+    }
+
+    /// The input, unless it has its row.
+    fn look_up(&mut self, input: Input, place: impl FnOnce() -> String) -> Result<Input, Error> {
+        let index = self.taken;
+        self.taken += 1;
+        match self.done.line(index, input.shown()) {
+            Line::Open => Ok(input),
+            Line::Done => {
+                self.passed += 1;
+                Ok(Input::answered())
+            }
+            Line::Other => Err(anyhow!(
+                "failed to resume: the row of index {index} is not of {:?}, {}; the list has changed",
+                input.shown(),
+                place(),
+            )),
+        }
+    }
+}

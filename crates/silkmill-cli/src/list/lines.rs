@@ -1,0 +1,112 @@
+//! The lines of a list, read by a thread of their own: a pipe that says nothing for hours holds up
+//! neither the rows nor ^C.
+
+use std::fs::{File, Metadata};
+use std::io::{self, BufReader, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use silkmill::Thread;
+use silkmill_scrape::{Input, UrlList};
+
+use crate::words::reason;
+
+/// Lines read ahead of the requests.
+const LINES_AHEAD_MAX: usize = 64;
+/// How long the source waits for a line before it lets rows through.
+const LINE_PATIENCE: Duration = Duration::from_millis(10);
+
+/// The inputs of a list.
+pub(super) struct Lines {
+    name: String,
+    /// The device and number of the file, where it is one.
+    file: Option<(u64, u64)>,
+    lines: Receiver<io::Result<Line>>,
+    /// A daemon, for nothing can wake it from a read that never returns.
+    _reader: Thread<()>,
+}
+
+/// An input, and the number of its line.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) input: Input,
+    pub(super) number: u64,
+}
+
+impl Lines {
+    pub(super) fn open(path: &Path) -> Result<Lines> {
+        if path == Path::new("-") {
+            let identity = io::stdin().as_fd().try_clone_to_owned().map(File::from);
+            let identity = identity.ok().and_then(|file| identity_of(&file));
+            return Lines::read("standard input".to_owned(), identity, io::stdin());
+        }
+        let name = format!("{path:?}");
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) => bail!("failed to read {name}: {}", reason(&error)),
+        };
+        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            bail!("failed to read {name}: it is a directory");
+        }
+        Lines::read(name, identity_of(&file), file)
+    }
+
+    fn read(
+        name: String,
+        file: Option<(u64, u64)>,
+        from: impl Read + Send + 'static,
+    ) -> Result<Lines> {
+        let (sender, lines) = mpsc::sync_channel(LINES_AHEAD_MAX);
+        let reader = Thread::<()>::builder()
+            .name("read-list")
+            .daemon(true)
+            .spawn(move || send_lines(from, &sender))?;
+        Ok(Lines { name, file, lines, _reader: reader })
+    }
+
+    /// What errors call it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether `file` is the one that the lines are read from, by whatever name.
+    pub(super) fn are_from(&self, file: &File) -> bool {
+        self.file.is_some() && self.file == identity_of(file)
+    }
+}
+
+/// The device and number of a file whose content could be lost; a device or a pipe may well be
+/// both read and written.
+fn identity_of(file: &File) -> Option<(u64, u64)> {
+    let metadata = file.metadata().ok().filter(Metadata::is_file)?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+fn send_lines(from: impl Read, to: &SyncSender<io::Result<Line>>) {
+    let mut list = UrlList::new(BufReader::new(from));
+    while let Some(input) = list.next() {
+        let last = input.is_err();
+        let number = list.line_number();
+        if to.send(input.map(|input| Line { input, number })).is_err() || last {
+            return;
+        }
+    }
+}
+
+impl Iterator for Lines {
+    type Item = Result<Line>;
+
+    fn next(&mut self) -> Option<Result<Line>> {
+        match self.lines.recv_timeout(LINE_PATIENCE) {
+            Ok(line) => Some(
+                line.map_err(|error| anyhow!("failed to read {}: {}", self.name, reason(&error))),
+            ),
+            Err(RecvTimeoutError::Timeout) => Some(Ok(Line { input: Input::waiting(), number: 0 })),
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Counts the rows of a run, and puts the counts into words: while it goes on, and when it is over.
+
+use std::time::{Duration, Instant};
+
+use silkmill_scrape::{Progress, Row, Summary, Timing};
+
+use super::histogram::Histogram;
+use super::hosts::Hosts;
+
+/// Hosts that the progress names.
+const SLOWEST: usize = 3;
+/// A host that takes less is not slow.
+const SLOW_SECONDS: f64 = 0.5;
+
+/// What a phase is called, and where its time stands in a row.
+type Phase = (&'static str, fn(&Timing) -> Option<Duration>);
+const PHASES: [Phase; 5] = [
+    ("dns", |timing| timing.dns),
+    ("connect", |timing| timing.connect),
+    ("tls", |timing| timing.tls),
+    ("first byte", |timing| timing.first_byte),
+    ("total", |timing| timing.total),
+];
+
+/// What the rows of a run came to so far.
+pub(super) struct Tally {
+    started: Instant,
+    /// Rows that were there before the run.
+    earlier: u64,
+    /// What only matters to whoever asked to be told.
+    details: Option<Details>,
+}
+
+struct Details {
+    hosts: Hosts,
+    phases: [Histogram; PHASES.len()],
+}
+
+impl Tally {
+    /// With `details` times are kept, too.
+    pub(super) fn start(earlier: u64, details: bool) -> Tally {
+        let new = || Details {
+            hosts: Hosts::default(),
+            phases: std::array::from_fn(|_| Histogram::new()),
+        };
+        Tally { started: Instant::now(), earlier, details: details.then(new) }
+    }
+
+    pub(super) fn count(&mut self, row: &Row) {
+        let Some(details) = &mut self.details else { return };
+        details.hosts.add(row.final_url.as_deref().unwrap_or(&row.url), row.elapsed);
+        for (histogram, (_, time)) in details.phases.iter_mut().zip(PHASES) {
+            if let Some(time) = time(&row.timing) {
+                histogram.add(time);
+            }
+        }
+    }
+
+    /// How far the run is, in one line.
+    pub(super) fn words(&self, progress: &Progress) -> String {
+        let (rows, errors) = (progress.rows, progress.errors);
+        let rate = rows as f64 / self.started.elapsed().as_secs_f64().max(f64::EPSILON);
+        let mut words = format!(
+            "{rows} rows, {errors} errors, {} in flight, {rate:.0} rows/s",
+            progress.in_flight
+        );
+        if self.earlier > 0 {
+            words = format!("{} rows before, {words}", self.earlier);
+        }
+        let hosts = self.details.iter().flat_map(|details| details.hosts.slowest(SLOWEST));
+        let slow: Vec<String> = hosts
+            .filter(|(_, seconds)| *seconds >= SLOW_SECONDS)
+            .map(|(host, seconds)| format!("{host} {seconds:.1} s"))
+            .collect();
+        if !slow.is_empty() {
+            words += &format!(", slowest: {}", slow.join(", "));
+        }
+        words
+    }
+
+    /// What the run came to, in one line.
+    pub(super) fn summary(&self, summary: &Summary) -> String {
+        let seconds = summary.elapsed.as_secs_f64();
+        let (rows, errors) = (summary.rows, summary.errors);
+        let rate = rows as f64 / seconds.max(f64::EPSILON);
+        let before = match self.earlier {
+            0 => String::new(),
+            earlier => format!(", {earlier} rows were there before"),
+        };
+        format!(
+            "silkmill: {rows} rows, {errors} errors in {seconds:.2} s ({rate:.0} rows/s){before}"
+        )
+    }
+
+    /// How long the phases of a request took, as a table.
+    pub(super) fn phases(&self) -> String {
+        let mut table = format!(
+            "silkmill: {:<10}{:>9}{:>9}{:>9}{:>9}{:>9}",
+            "ms", "p50", "p90", "p99", "max", "requests"
+        );
+        for (histogram, (name, _)) in self.details.iter().flat_map(|d| d.phases.iter().zip(PHASES))
+        {
+            let millis = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1000.0);
+            let figures = match histogram.count() {
+                0 => ["-"; 4].map(str::to_owned),
+                _ => [
+                    millis(histogram.percentile(50)),
+                    millis(histogram.percentile(90)),
+                    millis(histogram.percentile(99)),
+                    millis(histogram.max()),
+                ],
+            };
+            table += &format!("\nsilkmill: {name:<10}");
+            figures.iter().for_each(|figure| table += &format!("{figure:>9}"));
+            table += &format!("{:>9}", histogram.count());
+        }
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(url: &str, millis: u64) -> Row {
+        let took = Duration::from_millis(millis);
+        let timing = Timing { total: Some(took), ..Timing::default() };
+        Row { url: url.to_owned(), elapsed: took, timing, ..Row::default() }
+    }
+
+    #[test]
+    fn the_progress_names_slow_hosts() {
+        let mut tally = Tally::start(0, true);
+        let progress = Progress::default();
+        tally.count(&row("http://quick/", 20));
+        let words = tally.words(&progress);
+        assert!(words.starts_with("0 rows, 0 errors, 0 in flight, ") && !words.contains("slowest"));
+
+        tally.count(&row("http://slow/", 1500));
+        tally.count(&row("http://slower/", 2500));
+        assert!(tally.words(&progress).ends_with(", slowest: slower 2.5 s, slow 1.5 s"));
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_every_phase() {
+        let mut tally = Tally::start(0, true);
+        tally.count(&row("http://a/", 100));
+
+        let table = tally.phases();
+
+        let lines: Vec<Vec<&str>> = table.lines().map(|l| l.split_whitespace().collect()).collect();
+        assert_eq!(lines[1], ["silkmill:", "dns", "-", "-", "-", "-", "0"]);
+        assert_eq!(lines[5], ["silkmill:", "total", "100.0", "100.0", "100.0", "100.0", "1"]);
+    }
+}

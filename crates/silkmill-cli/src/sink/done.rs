@@ -1,0 +1,97 @@
+//! Which lines of the list have their row: what a run that goes on with a file needs to know of it.
+//!
+//! Two million rows take 8 MB: an address is kept as 32 bits of a hash, which is enough to notice that a
+//! list has changed (one changed line in four thousand million goes unnoticed).
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+
+/// Rows whose marks lie together.
+const PAGE_ROWS: u64 = 1024;
+
+/// The rows that are there.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    hasher: RandomState,
+    /// A mark for every index; 0 means that there is no row. Only pages with rows exist, so that a file
+    /// with an absurd index costs no more than one with a good one.
+    pages: BTreeMap<u64, Box<[u32]>>,
+    rows: u64,
+    errors: u64,
+}
+
+/// What is known of a line of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// It has no row.
+    Open,
+    /// It has its row.
+    Done,
+    /// There is a row of its index, and it is of another address.
+    Other,
+}
+
+impl Done {
+    /// Notes a row; false when there was one of this index.
+    pub(crate) fn insert(&mut self, index: u64, url: &str, is_error: bool) -> bool {
+        let mark = self.mark(url);
+        let page = self
+            .pages
+            .entry(index / PAGE_ROWS)
+            .or_insert_with(|| vec![0; PAGE_ROWS as usize].into());
+        let slot = &mut page[(index % PAGE_ROWS) as usize];
+        let is_new = *slot == 0;
+        *slot = mark;
+        self.rows += u64::from(is_new);
+        self.errors += u64::from(is_error);
+        is_new
+    }
+
+    /// Whether the line of this index has its row.
+    pub(crate) fn line(&self, index: u64, url: &str) -> Line {
+        let slot =
+            self.pages.get(&(index / PAGE_ROWS)).map(|page| page[(index % PAGE_ROWS) as usize]);
+        match slot.unwrap_or(0) {
+            0 => Line::Open,
+            mark if mark == self.mark(url) => Line::Done,
+            _ => Line::Other,
+        }
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Rows that are errors.
+    pub(crate) fn errors(&self) -> u64 {
+        self.errors
+    }
+
+    fn mark(&self, url: &str) -> u32 {
+        (self.hasher.hash_one(url) as u32).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_known_by_its_index_and_address() {
+        let mut done = Done::default();
+
+        assert!(done.insert(0, "a", false) && done.insert(5000, "b", true));
+        assert!(!done.insert(5000, "b", false));
+
+        assert_eq!((done.rows(), done.errors()), (2, 1));
+        for (index, url, expected) in [
+            (0, "a", Line::Done),
+            (0, "b", Line::Other),
+            (1, "a", Line::Open),
+            (5000, "b", Line::Done),
+            (u64::MAX, "a", Line::Open),
+        ] {
+            assert_eq!(done.line(index, url), expected, "{index} {url}");
+        }
+    }
+}

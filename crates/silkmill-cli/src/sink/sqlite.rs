@@ -1,0 +1,321 @@
+//! Rows in an SQLite database: one table, `rows`, with an index on `url`.
+//!
+//! Rows go into a transaction that is committed several times a second. The database is in WAL mode, so
+//! that a commit is one write and others may read meanwhile; SQLite itself keeps it whole when the
+//! process is killed. That no two rows have one index is the table's own rule, also between two runs.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
+use silkmill_scrape::Row;
+
+use super::record::{Cell, cells, columns};
+use super::{Done, Existing, Schema};
+use crate::words::reason;
+
+/// Rows are committed once this long after the first of them came.
+const COMMIT_EVERY: Duration = Duration::from_millis(250);
+
+/// How long a commit waits for somebody else who writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What SQLite puts beside a database while it is open, and leaves there when the process is killed.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// A database that takes rows.
+pub(super) struct Database {
+    connection: Connection,
+    insert: String,
+    /// When the first row that is not committed came.
+    since: Option<Instant>,
+}
+
+impl Database {
+    /// Opens a database, and finds the rows in it.
+    pub(super) fn open(
+        path: &Path,
+        existing: Existing,
+        schema: &Schema,
+        is_input: impl FnOnce(&File) -> bool,
+        done: &mut Done,
+    ) -> Result<Database> {
+        let what = if existing == Existing::Resume { "resume" } else { "create" };
+        let fail = |why: String| anyhow!("failed to {what} {path:?}: {why}");
+        prepare(path, existing, is_input).map_err(fail)?;
+        let database = Database::connect(path, schema).map_err(|error| fail(told(&error)))?;
+        let found = database.read(schema, done).map_err(|error| fail(told(&error)))?;
+        match found {
+            Found::Rows => Ok(database),
+            Found::Nothing => {
+                database.make(schema).map_err(|error| fail(told(&error)))?;
+                Ok(database)
+            }
+            Found::Other(why) => Err(fail(why.to_owned())),
+        }
+    }
+
+    fn connect(path: &Path, schema: &Schema) -> rusqlite::Result<Database> {
+        // A path that looks like a URI is a path.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        let count = columns(schema).len();
+        let insert = format!("INSERT INTO rows VALUES (?{})", ", ?".repeat(count - 1));
+        Ok(Database { connection, insert, since: None })
+    }
+
+    /// What is in the database.
+    fn read(&self, schema: &Schema, done: &mut Done) -> rusqlite::Result<Found> {
+        let tables: i64 =
+            self.connection
+                .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if tables == 0 {
+            return Ok(Found::Nothing);
+        }
+        let mut info = self.connection.prepare("SELECT name FROM pragma_table_info('rows')")?;
+        let names = info.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+        if !names.iter().map(String::as_str).eq(columns(schema).iter().map(|column| column.name)) {
+            return Ok(Found::Other("its table \"rows\" does not have the columns of this run"));
+        }
+        let mut query =
+            self.connection.prepare("SELECT \"index\", url, error_kind IS NOT NULL FROM rows")?;
+        let mut rows = query.query([])?;
+        while let Some(row) = rows.next()? {
+            let url = row.get_ref(1)?.as_str().unwrap_or_default();
+            let Ok(index) = u64::try_from(row.get::<_, i64>(0)?) else {
+                return Ok(Found::Other("it has a row with a negative index"));
+            };
+            done.insert(index, url, row.get(2)?);
+        }
+        // A run of this kind may have been killed before it came to the mode.
+        self.set_mode()?;
+        Ok(Found::Rows)
+    }
+
+    fn make(&self, schema: &Schema) -> rusqlite::Result<()> {
+        self.set_mode()?;
+        let columns: Vec<String> = columns(schema)
+            .iter()
+            .map(|column| format!("{} {}", quoted(column.name), column.declared))
+            .collect();
+        self.connection.execute_batch(&format!(
+            "BEGIN; CREATE TABLE rows ({}); CREATE INDEX rows_url ON rows (url); COMMIT;",
+            columns.join(", ")
+        ))
+    }
+
+    fn set_mode(&self) -> rusqlite::Result<()> {
+        self.connection.pragma_update(None, "journal_mode", "WAL")?;
+        // A commit survives the process; what survives a loss of power is whole, and a little older.
+        self.connection.pragma_update(None, "synchronous", "NORMAL")
+    }
+
+    pub(super) fn insert(&mut self, row: &Row, schema: &Schema) -> io::Result<()> {
+        self.try_insert(row, schema).map_err(|error| self.failed(&error))
+    }
+
+    fn try_insert(&mut self, row: &Row, schema: &Schema) -> rusqlite::Result<()> {
+        if self.since.is_none() {
+            self.connection.execute_batch("BEGIN")?;
+            self.since = Some(Instant::now());
+        }
+        let mut insert = self.connection.prepare_cached(&self.insert)?;
+        insert.execute(params_from_iter(cells(row, schema)))?;
+        Ok(())
+    }
+
+    /// Commits if it has been a while.
+    pub(super) fn commit_in_time(&mut self) -> io::Result<()> {
+        match self.since {
+            Some(since) if since.elapsed() >= COMMIT_EVERY => self.commit(),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn commit(&mut self) -> io::Result<()> {
+        if self.since.take().is_none() {
+            return Ok(());
+        }
+        self.connection.execute_batch("COMMIT").map_err(|error| self.failed(&error))
+    }
+
+    /// An error of SQLite as one of ours. On a full disk, what was inserted may still fit: a rollback
+    /// would lose it, and is what closing the database does.
+    fn failed(&self, error: &rusqlite::Error) -> io::Error {
+        let kind = match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => io::ErrorKind::StorageFull,
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, told(error))
+    }
+}
+
+/// What was in a database.
+enum Found {
+    Nothing,
+    Rows,
+    Other(&'static str),
+}
+
+/// Makes or empties the file, as it is to be.
+fn prepare(
+    path: &Path,
+    existing: Existing,
+    is_input: impl FnOnce(&File) -> bool,
+) -> Result<(), String> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    match existing {
+        Existing::Refuse => options.create_new(true),
+        Existing::Overwrite | Existing::Resume => options.create(true).truncate(false),
+    };
+    let file = options.open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            "it exists (--resume goes on with it, --force overwrites it)".to_owned()
+        }
+        _ => reason(&error),
+    })?;
+    if is_input(&file) {
+        return Err("it is the input".to_owned());
+    }
+    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Err("a database must be a file".to_owned());
+    }
+    if existing == Existing::Overwrite {
+        empty(&file, path).map_err(|error| reason(&error))?;
+    }
+    Ok(())
+}
+
+/// Empties a database. What lies beside it belongs to the old one, and would spoil the new one.
+fn empty(file: &File, path: &Path) -> io::Result<()> {
+    let path = path.canonicalize()?;
+    for companion in COMPANIONS {
+        let mut name = path.clone().into_os_string();
+        name.push(companion);
+        match fs::remove_file(PathBuf::from(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    file.set_len(0)
+}
+
+/// SQLite's reason in our words.
+fn told(error: &rusqlite::Error) -> String {
+    let text = match error {
+        rusqlite::Error::SqliteFailure(_, Some(text)) => text.clone(),
+        other => other.to_string(),
+    };
+    reason(&io::Error::other(text))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+impl ToSql for Cell<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Cell::Null => ToSqlOutput::Borrowed(ValueRef::Null),
+            // A body of eight million terabytes would not fit.
+            Cell::Integer(number) => {
+                ToSqlOutput::Owned(i64::try_from(*number).unwrap_or(i64::MAX).into())
+            }
+            // SQLite takes NaN for nothing, which it is.
+            Cell::Real(number) => ToSqlOutput::Owned((*number).into()),
+            Cell::Boolean(truth) => ToSqlOutput::Owned((*truth).into()),
+            Cell::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use silkmill_scrape::{Value, ValueType};
+
+    use super::*;
+    use crate::sink::Kind;
+
+    fn schema() -> Schema {
+        let fields =
+            [("pri\"ce", ValueType::Text), ("n", ValueType::Number), ("b", ValueType::Boolean)];
+        let fields = fields.map(|(name, value_type)| (name.to_owned(), value_type)).to_vec();
+        Schema { kind: Kind::Scrape, fields }
+    }
+
+    fn open(path: &Path, existing: Existing) -> Result<(Database, Done)> {
+        let mut done = Done::default();
+        Database::open(path, existing, &schema(), |_| false, &mut done).map(|opened| (opened, done))
+    }
+
+    fn row(index: u64) -> Row {
+        let values = ["007".into(), Value::Number(3.0), Value::Boolean(true)];
+        let names = ["pri\"ce", "n", "b"].map(str::to_owned);
+        let fields =
+            names.into_iter().zip(values).map(|(name, value)| (name, vec![value])).collect();
+        Row { index, url: format!("http://a/{index}"), fields, ..Row::default() }
+    }
+
+    #[test]
+    fn columns_have_types_and_url_has_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.db");
+        let (mut database, _) = open(&path, Existing::Refuse).unwrap();
+        database.insert(&row(5), &schema()).unwrap();
+        database.commit().unwrap();
+        drop(database);
+
+        let reader = Connection::open(&path).unwrap();
+        let ask =
+            |query: &str| -> String { reader.query_row(query, [], |row| row.get(0)).unwrap() };
+        let types = "typeof(\"index\") || typeof(url) || typeof(status) || typeof(\"pri\"\"ce\") || \
+                     typeof(n) || typeof(b) || typeof(elapsed_ms) || typeof(truncated)";
+        assert_eq!(
+            ask(&format!("SELECT {types} FROM rows")),
+            "integertextnulltextintegerintegerrealinteger"
+        );
+        let plan = "SELECT group_concat(name) FROM pragma_index_info('rows_url')";
+        assert_eq!(ask(plan), "url");
+        assert_eq!(ask("PRAGMA journal_mode"), "wal");
+        assert_eq!(ask("PRAGMA integrity_check"), "ok");
+    }
+
+    #[test]
+    fn rows_that_are_there_are_found_again_and_no_index_comes_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.db");
+        let (mut database, _) = open(&path, Existing::Refuse).unwrap();
+        database.insert(&row(5), &schema()).unwrap();
+        database.commit().unwrap();
+        drop(database);
+
+        let (mut database, done) = open(&path, Existing::Resume).unwrap();
+
+        assert_eq!((done.rows(), done.line(5, "http://a/5")), (1, crate::sink::done::Line::Done));
+        assert!(database.insert(&row(5), &schema()).is_err());
+        drop(database);
+        assert!(open(&path, Existing::Refuse).err().unwrap().to_string().contains("--resume"));
+        assert_eq!(open(&path, Existing::Overwrite).unwrap().1.rows(), 0);
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.db");
+        fs::write(&path, "precious\n".repeat(200)).unwrap();
+        let error = open(&path, Existing::Resume).err().unwrap().to_string();
+        assert!(error.ends_with(": file is not a database"), "{error}");
+        assert_eq!(fs::read(&path).unwrap().len(), 1800);
+
+        fs::remove_file(&path).unwrap();
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE rows (a)").unwrap();
+        let error = open(&path, Existing::Resume).err().unwrap().to_string();
+        assert!(error.ends_with("does not have the columns of this run"), "{error}");
+    }
+}

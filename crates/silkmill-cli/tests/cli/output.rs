@@ -1,0 +1,465 @@
+//! The output files of `fetch` and `scrape`: their formats, and going on with them after whatever ended
+//! the run before.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use rusqlite::types::Value as Cell;
+use serde_json::{Value, json};
+use silkmill_testkit::{Reply, Request, Server};
+use tempfile::TempDir;
+
+use crate::{FAR_TOO_LONG, silkmill, wait};
+
+/// The output files, one of each format that says which line a row is of.
+const FILES: [&str; 3] = ["rows.jsonl", "rows.csv", "rows.db"];
+
+const FIELDS: [&str; 6] =
+    ["--xpath", "n=count(//p)", "--xpath", "has=boolean(//p)", "--css", "p=p"];
+
+fn site(request: &Request) -> Reply {
+    match request.path() {
+        "/page" => Reply::html("<title>A, \"page\"</title><p>one\n1<p>two"),
+        "/one" => Reply::html("<title></title><p>007"),
+        "/silence" => Reply::silence(),
+        path => {
+            Reply::html(format!("<title>T{path}</title><p>{path}")).after(Duration::from_millis(2))
+        }
+    }
+}
+
+/// A server, a folder for files, and a list in it.
+struct Setting {
+    server: Server,
+    folder: TempDir,
+}
+
+impl Setting {
+    fn new() -> Setting {
+        Setting { server: Server::start(site).unwrap(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a list of these pages.
+    fn list(&self, pages: &[&str]) {
+        let lines: String = pages.iter().map(|page| self.line(page) + "\n").collect();
+        fs::write(self.path("list"), lines).unwrap();
+    }
+
+    fn line(&self, page: &str) -> String {
+        if page.starts_with('/') { self.server.url(page) } else { page.to_owned() }
+    }
+
+    fn scrape(&self, file: &str, words: &[&str]) -> Command {
+        let mut command = silkmill();
+        command.args(["scrape", "-j", "4", "--retries", "0", "-i", "list", "-o", file]);
+        command.args(FIELDS).args(words).current_dir(&self.folder);
+        command
+    }
+
+    fn run(&self, file: &str, words: &[&str]) -> Output {
+        self.scrape(file, words).output().unwrap()
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The rows of a file, each with its cells by their names; what is nothing is left out.
+type Rows = Vec<BTreeMap<String, String>>;
+
+fn rows(path: &Path) -> Rows {
+    match path.extension().unwrap().to_str().unwrap() {
+        "jsonl" => fs::read_to_string(path).unwrap().lines().map(json_row).collect(),
+        "csv" => csv_rows(path),
+        _ => sqlite_rows(path),
+    }
+}
+
+/// A record laid flat, as the other formats lay it.
+fn json_row(line: &str) -> BTreeMap<String, String> {
+    let mut flat = BTreeMap::new();
+    let record: Value = serde_json::from_str(line).unwrap();
+    for (key, value) in record.as_object().unwrap() {
+        match (key.as_str(), value) {
+            ("fields" | "timing", Value::Object(inner)) => {
+                flat.extend(inner.iter().map(|(key, value)| (key.clone(), one_or_array(value))));
+            }
+            ("error", Value::Object(inner)) => {
+                flat.extend(
+                    inner.iter().map(|(key, value)| (format!("error_{key}"), plain(value))),
+                );
+            }
+            _ => drop(flat.insert(key.clone(), plain(value))),
+        }
+    }
+    flat.retain(|_, value| !value.is_empty());
+    flat
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string().trim_end_matches(".0").to_owned(),
+    }
+}
+
+fn one_or_array(value: &Value) -> String {
+    match value.as_array().map(Vec::as_slice) {
+        Some([one]) => plain(one),
+        Some([]) => String::new(),
+        _ => plain(value),
+    }
+}
+
+fn csv_rows(path: &Path) -> Rows {
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    let names = reader.headers().unwrap().clone();
+    let row = |record: Result<csv::StringRecord, csv::Error>| {
+        let record = record.unwrap();
+        let cells = names.iter().zip(record.iter()).filter(|(_, cell)| !cell.is_empty());
+        cells.map(|(name, cell)| (name.to_owned(), cell.to_owned())).collect()
+    };
+    reader.records().map(row).collect()
+}
+
+fn sqlite_rows(path: &Path) -> Rows {
+    let connection = Connection::open(path).unwrap();
+    // A run that has just begun has no table yet.
+    let Ok(mut query) = connection.prepare("SELECT * FROM rows ORDER BY rowid") else {
+        return Rows::new();
+    };
+    let names: Vec<String> = query.column_names().map(str::to_owned).collect();
+    let row = |row: &rusqlite::Row<'_>| {
+        let mut cells = BTreeMap::new();
+        for (at, name) in names.iter().enumerate() {
+            let cell = match row.get(at)? {
+                Cell::Null => continue,
+                Cell::Integer(truth) if ["truncated", "has"].contains(&name.as_str()) => {
+                    (truth == 1).to_string()
+                }
+                Cell::Integer(number) => number.to_string(),
+                Cell::Real(number) => number.to_string(),
+                Cell::Text(text) => text,
+                Cell::Blob(_) => panic!("{name} is a blob"),
+            };
+            cells.insert(name.clone(), cell);
+        }
+        cells.retain(|_, cell| !cell.is_empty());
+        Ok(cells)
+    };
+    query.query_map([], row).unwrap().map(Result::unwrap).collect()
+}
+
+/// The rows by their index, without what differs from run to run.
+fn lasting(path: &Path) -> BTreeMap<u64, BTreeMap<String, String>> {
+    let mut all = BTreeMap::new();
+    for mut row in rows(path) {
+        row.retain(|name, _| !name.ends_with("_ms") && name != "worker");
+        let index = row["index"].parse().unwrap();
+        assert!(all.insert(index, row).is_none(), "{index} comes twice");
+    }
+    all
+}
+
+#[test]
+fn every_format_has_the_same_rows() {
+    let setting = Setting::new();
+    setting.list(&["/page", "/one", "nowhere", "/none"]);
+
+    for file in FILES {
+        let output = setting.run(file, &["--ordered"]);
+        assert_eq!((output.status.code(), stderr(&output)), (Some(1), String::new()), "{file}");
+    }
+
+    let [jsonl, csv, sqlite] = FILES.map(|file| lasting(&setting.path(file)));
+    assert_eq!(jsonl, csv);
+    assert_eq!(jsonl, sqlite);
+    let first = &jsonl[&0];
+    assert_eq!((first["n"].as_str(), first["has"].as_str()), ("2", "true"));
+    assert_eq!(
+        (first["p"].as_str(), first["title"].as_str()),
+        (r#"["one\n1","two"]"#, "A, \"page\"")
+    );
+    assert_eq!((jsonl[&1]["p"].as_str(), jsonl[&2]["error_kind"].as_str()), ("007", "url"));
+    let text = fs::read_to_string(setting.path("rows.jsonl")).unwrap();
+    let fields: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!(fields["fields"], json!({"n": [2], "has": [true], "p": ["one\n1", "two"]}));
+}
+
+#[test]
+fn csv_on_stdout_starts_with_its_columns() {
+    let setting = Setting::new();
+    let url = setting.server.url("/page");
+
+    let output = silkmill().args(["fetch", "--format", "csv", &url]).output().unwrap();
+
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("index,url,final_url,status,charset,"), "{text}");
+    assert!(text.lines().nth(1).unwrap().starts_with(&format!("0,{url},{url},200,")), "{text}");
+}
+
+#[test]
+fn rows_are_there_for_others_while_the_run_goes_on() {
+    let setting = Setting::new();
+    setting.list(&["/page", "/silence"]);
+    for file in FILES {
+        let mut child = setting.scrape(file, &[]).spawn().unwrap();
+        let since = Instant::now();
+        while !setting.path(file).exists() || rows(&setting.path(file)).is_empty() {
+            assert!(since.elapsed() < FAR_TOO_LONG, "{file}");
+            thread::sleep(Duration::from_millis(20));
+        }
+
+        assert_eq!(child.try_wait().unwrap(), None);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_resumed_run_asks_only_for_what_has_no_row() {
+    let setting = Setting::new();
+    setting.list(&["/a", "/b", "/a", "junk", "/c"]);
+    for file in FILES {
+        assert_eq!(setting.run(file, &["--resume"]).status.code(), Some(1), "{file}");
+        let (before, asked) = (lasting(&setting.path(file)), setting.server.requests());
+        assert_eq!(before.len(), 5);
+
+        let again = setting.run(file, &["--resume", "-v"]);
+
+        assert_eq!(setting.server.requests(), asked, "{file}");
+        // The rows of before count: one of them is an error.
+        assert_eq!(again.status.code(), Some(1));
+        let said = stderr(&again);
+        assert!(
+            said.contains("0 rows, 0 errors") && said.contains("5 rows were there before"),
+            "{said}"
+        );
+        assert_eq!(lasting(&setting.path(file)), before);
+    }
+}
+
+#[test]
+fn a_torn_row_is_repaired_and_asked_for_again() {
+    let setting = Setting::new();
+    setting.list(&["/a", "/b", "/page"]);
+    for file in &FILES[..2] {
+        assert_eq!(setting.run(file, &["--ordered"]).status.code(), Some(0));
+        let whole = lasting(&setting.path(file));
+        let bytes = fs::read(setting.path(file)).unwrap();
+        let asked = setting.server.requests();
+        fs::write(setting.path(file), &bytes[..bytes.len() - 20]).unwrap();
+
+        assert_eq!(setting.run(file, &["--resume"]).status.code(), Some(0));
+
+        assert_eq!(setting.server.requests(), asked + 1);
+        assert_eq!(lasting(&setting.path(file)), whole);
+    }
+}
+
+#[test]
+fn a_list_that_has_changed_is_refused_with_its_line() {
+    let setting = Setting::new();
+    for file in FILES {
+        setting.list(&["# pages", "/a", "/b", "/c"]);
+        assert_eq!(setting.run(file, &[]).status.code(), Some(0));
+        let before = lasting(&setting.path(file));
+
+        setting.list(&["# pages", "/a", "/x", "/c", "/d"]);
+        let changed = setting.run(file, &["--resume"]);
+        let url = setting.server.url("/x");
+        let says = format!(
+            "the row of index 1 is not of {url:?}, in line 3 of \"list\"; the list has changed"
+        );
+        assert_eq!(changed.status.code(), Some(2), "{file}");
+        assert!(stderr(&changed).contains(&says), "{}", stderr(&changed));
+
+        setting.list(&["# pages", "/a"]);
+        let shorter = setting.run(file, &["--resume"]);
+        assert_eq!(shorter.status.code(), Some(2));
+        assert!(
+            stderr(&shorter)
+                .contains("the list ends after 1 addresses, and 2 rows are of later ones")
+        );
+        assert_eq!(lasting(&setting.path(file)), before);
+    }
+}
+
+#[test]
+fn an_output_of_another_kind_is_refused_and_left_alone() {
+    let setting = Setting::new();
+    setting.list(&["/a"]);
+    for file in FILES {
+        assert_eq!(setting.run(file, &[]).status.code(), Some(0));
+    }
+    let refused = |file: &str, words: &[&str], says: &str| {
+        let before = fs::read(setting.path(file)).unwrap();
+        let asked = setting.server.requests();
+        let output = setting.run(file, &[&["--resume"], words].concat());
+        assert_eq!((output.status.code(), setting.server.requests()), (Some(2), asked), "{file}");
+        let said = stderr(&output);
+        assert!(said.starts_with(&format!("silkmill: failed to resume \"{file}\": ")), "{said}");
+        assert!(said.contains(says), "{said}");
+        assert_eq!(fs::read(setting.path(file)).unwrap(), before);
+    };
+    for file in FILES {
+        let says = if file == "rows.db" { "columns of this run" } else { "" };
+        refused(file, &["--css", "more=a"], says);
+        for format in ["jsonl", "csv", "sqlite"] {
+            if !file.replace("db", "sqlite").ends_with(format) {
+                refused(file, &["--format", format], "");
+            }
+        }
+        refused(file, &["--format", "text"], "rows as text do not say");
+    }
+    fs::write(setting.path("rows.jsonl"), "precious").unwrap();
+    refused("rows.jsonl", &[], "line 1 is no row of this run");
+}
+
+#[test]
+fn two_runs_do_not_write_to_one_file() {
+    let setting = Setting::new();
+    setting.list(&["/silence"]);
+    for file in &FILES[..2] {
+        let mut first = setting.scrape(file, &[]).spawn().unwrap();
+        let since = Instant::now();
+        while setting.server.requests_to("/silence") == 0 {
+            assert!(since.elapsed() < FAR_TOO_LONG);
+            thread::sleep(Duration::from_millis(10));
+        }
+
+        for word in ["--resume", "--force"] {
+            let second = setting.run(file, &[word]);
+            assert_eq!(second.status.code(), Some(2));
+            assert!(
+                stderr(&second).ends_with(": another run is writing to it\n"),
+                "{}",
+                stderr(&second)
+            );
+        }
+        first.kill().unwrap();
+        first.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_database_is_overwritten_whole_or_refused() {
+    let setting = Setting::new();
+    setting.list(&["/a", "/b"]);
+    assert_eq!(setting.run("rows.db", &[]).status.code(), Some(0));
+    assert_eq!(setting.run("rows.db", &[]).status.code(), Some(2));
+    setting.list(&["/c"]);
+
+    assert_eq!(setting.run("rows.db", &["--force", "--css", "more=p"]).status.code(), Some(0));
+
+    let rows = rows(&setting.path("rows.db"));
+    assert_eq!((rows.len(), rows[0]["more"].as_str()), (1, "/c"));
+    setting.list(&["/a"]);
+    fs::copy(setting.path("list"), setting.path("list.db")).unwrap();
+    let same = silkmill()
+        .args(["fetch", "--force", "-i", "list.db", "-o", "list.db"])
+        .current_dir(&setting.folder)
+        .output()
+        .unwrap();
+    assert_eq!(same.status.code(), Some(2));
+    assert!(stderr(&same).ends_with(": it is the input\n"), "{}", stderr(&same));
+    assert_eq!(fs::read(setting.path("list.db")).unwrap(), fs::read(setting.path("list")).unwrap());
+}
+
+#[test]
+fn a_full_disk_exits_2_and_what_was_written_can_be_read_and_gone_on_with() {
+    let setting = Setting::new();
+    let pages: Vec<String> = (0..1500).map(|page| format!("/{page}")).collect();
+    setting.list(&pages.iter().map(String::as_str).collect::<Vec<_>>());
+    for file in FILES {
+        // No file may grow past so many blocks of 512 or 1,024 bytes, and the signal about it is ignored.
+        let limited = "ulimit -f 200; trap '' XFSZ; exec \"$0\" \"$@\"";
+        let command = setting.scrape(file, &["--ordered"]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", limited]).arg(command.get_program()).args(command.get_args());
+
+        let full = shell.current_dir(&setting.folder).output().unwrap();
+
+        assert_eq!(full.status.code(), Some(2), "{file}");
+        let says = format!("silkmill: failed to write \"{file}\": ");
+        assert!(stderr(&full).starts_with(&says), "{file}: {}", stderr(&full));
+        let written = lasting(&setting.path(file)).len() as u64;
+        assert!((1..1500).contains(&written), "{file}: {written}");
+        let asked = setting.server.requests();
+        assert_eq!(setting.run(file, &["--resume"]).status.code(), Some(0));
+        assert_eq!(
+            (setting.server.requests() - asked, lasting(&setting.path(file)).len()),
+            (1500 - written, 1500)
+        );
+    }
+}
+
+/// Pseudo-random numbers that are the same on every machine (Marsaglia's xorshift).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+}
+
+#[test]
+fn after_any_number_of_kills_every_line_has_one_row_as_in_an_undisturbed_run() {
+    const KILLS: u32 = 50;
+    let setting = Setting::new();
+    let pages: Vec<String> = (0..900)
+        .map(|page| match page % 9 {
+            8 => format!("junk {page}"),
+            // Lines that are alike have a row each.
+            page if page < 3 => "/page".to_owned(),
+            _ => format!("/{page}"),
+        })
+        .collect();
+    setting.list(&pages.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut dice = Dice(0x51_1c);
+    for file in FILES {
+        let path = setting.path(file);
+        assert_eq!(setting.run(file, &[]).status.code(), Some(1));
+        let undisturbed = lasting(&path);
+        assert_eq!(undisturbed.len(), pages.len());
+        fs::remove_file(&path).unwrap();
+        let mut kills = 0;
+        while kills < KILLS {
+            let words = ["--resume", "--ordered"];
+            let mut run = setting.scrape(file, &words[..1 + dice.roll(2) as usize]);
+            let mut child = run.stderr(Stdio::null()).spawn().unwrap();
+            thread::sleep(Duration::from_micros(dice.roll(80_000)));
+            match child.try_wait().unwrap() {
+                None => {
+                    child.kill().unwrap();
+                    child.wait().unwrap();
+                    kills += 1;
+                }
+                // It was faster, and a new one begins.
+                Some(status) => {
+                    assert_eq!((status.code(), lasting(&path)), (Some(1), undisturbed.clone()));
+                    fs::remove_file(&path).unwrap();
+                }
+            }
+        }
+
+        let mut last = setting.scrape(file, &["--resume"]).spawn().unwrap();
+        assert_eq!(wait(&mut last).code(), Some(1), "{file}");
+        assert_eq!(lasting(&path), undisturbed, "{file}");
+        fs::remove_file(&path).unwrap();
+    }
+}
