@@ -3,18 +3,21 @@
 mod fetch;
 mod field;
 mod replace;
+mod undo;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use crate::args::fetch::{FetchArgs, Format, ListArgs, Method, ScrapeArgs};
 pub(crate) use crate::args::field::FieldSpec;
-pub(crate) use crate::args::replace::ReplaceArgs;
+pub(crate) use crate::args::replace::{HardLinkPolicy, ReplaceArgs};
+pub(crate) use crate::args::undo::UndoArgs;
 
 const EXAMPLES: &str = "\
 Examples:
   silkmill demo                             see it all on a sandbox, without a network
   silkmill replace -n colour color docs     show what would change, as a diff
   silkmill replace colour color docs        change it
+  silkmill undo                             change it back
   silkmill fetch -i urls.txt                the status of every URL of a list
   silkmill scrape -i urls.txt -o rows.jsonl the title of every page, with all that is known of it
 
@@ -32,6 +35,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Replace(Box<ReplaceArgs>),
+    Undo(UndoArgs),
     Fetch(FetchArgs),
     Scrape(ScrapeArgs),
     /// See both jobs at work, on a sandbox of its own

@@ -5,6 +5,7 @@ pub(crate) mod fetch;
 pub(crate) mod manual;
 pub(crate) mod replace;
 pub(crate) mod scrape;
+pub(crate) mod undo;
 
 use std::io::{self, Write};
 

@@ -9,6 +9,7 @@ mod interrupt;
 mod list;
 mod progress;
 mod sink;
+mod state;
 mod words;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Replace(args) => cmd::replace::run(*args),
+        Command::Undo(args) => cmd::undo::run(args),
         Command::Fetch(args) => cmd::fetch::run(args),
         Command::Scrape(args) => cmd::scrape::run(args),
         Command::Demo => cmd::demo::run(),

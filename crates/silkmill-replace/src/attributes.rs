@@ -18,13 +18,23 @@ const TRIES_MAX: usize = 8;
 
 /// Makes `to` look like `from`, or says what the operating system does not allow.
 pub(crate) fn copy(from: &File, metadata: &Metadata, to: &File) -> io::Result<()> {
-    // The owner first: a change of owner takes the set-id bits away.
-    fchown(to, Some(metadata.uid()), Some(metadata.gid()))?;
-    to.set_permissions(Permissions::from_mode(metadata.mode() & MODE_BITS))?;
-    copy_xattrs(from, to)
+    let has = to.metadata()?;
+    let (owner, mode) = ((metadata.uid(), metadata.gid()), metadata.mode() & MODE_BITS);
+    let is_owned = (has.uid(), has.gid()) == owner;
+    // The owner first: a change of owner takes the set-id bits and file capabilities away.
+    if !is_owned {
+        fchown(to, Some(owner.0), Some(owner.1))?;
+    }
+    let has_xattrs = copy_xattrs(from, to)?;
+    // An ACL shows in the mode, too.
+    if !is_owned || has_xattrs || has.mode() & MODE_BITS != mode {
+        to.set_permissions(Permissions::from_mode(mode))?;
+    }
+    Ok(())
 }
 
-fn copy_xattrs(from: &File, to: &File) -> io::Result<()> {
+/// Whether either file has any.
+fn copy_xattrs(from: &File, to: &File) -> io::Result<bool> {
     let (wanted, inherited) = (xattr_names(from)?, xattr_names(to)?);
     // A directory's default ACL reaches every new file in it, asked for or not.
     for name in names(&inherited).filter(|name| !names(&wanted).any(|other| other == *name)) {
@@ -38,7 +48,7 @@ fn copy_xattrs(from: &File, to: &File) -> io::Result<()> {
         }
         fsetxattr(to, name, &value, XattrFlags::empty())?;
     }
-    Ok(())
+    Ok(!(wanted.is_empty() && inherited.is_empty()))
 }
 
 /// The names one after the other, each with its NUL.

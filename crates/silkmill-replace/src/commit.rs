@@ -1,209 +1,210 @@
-//! Makes staged files visible, each with one rename, and forces them to disk.
-//!
-//! Until [`flush`] has returned, a power cut may leave staged files empty; so nothing is renamed
-//! before. A reader sees a file's old bytes or its new ones, never a part, except where a file has
-//! to be written in place: see [`Way`].
+//! Makes all staged files visible, or none: journal, flush, commit mark, swaps, flush, done mark. What is
+//! cut off in the middle is taken up by `recovery`, with the same steps.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::OFlags;
+use std::os::unix::ffi::OsStrExt;
 
 use crate::error::Error;
-use crate::original::Identity;
-use crate::stage::{Staged, Temporary, Way, directory_of};
+use crate::journal::{Entry, Journal, Mark, Title, Way};
+use crate::outcome::Notice;
+use crate::stage::{Lane, Staged, directory_of};
+use crate::store::{self, Run};
+use crate::swap::{Swapper, Trouble};
 
-/// Up to so many files are forced to disk one by one; beyond, their filesystem is, once.
-///
-/// One by one costs a wait for each file; the whole, waiting for what other programs wrote, too. The
-/// number is a guess; that one flush is the faster for many files was measured (decision 002).
-const FLUSHED_SINGLY_MAX: usize = 8;
+/// How the swaps of a committed run ended.
+#[derive(Debug)]
+pub(crate) enum Finished {
+    /// Every file has its new text; perhaps not yet on disk, for a reason.
+    Done(Option<Error>),
+    /// Every file has its old text, because of an error with one of them.
+    PutBack(PutBack),
+}
 
-/// Forces every staged file, and every backup, to disk.
-pub(crate) fn flush<'a>(staged: impl ExactSizeIterator<Item = &'a Staged>) -> Result<(), Error> {
-    if staged.len() > FLUSHED_SINGLY_MAX && filesystems_can_be_flushed() {
-        return flush_filesystems(staged.map(|staged| (staged.identity, &*staged.target)));
-    }
+#[derive(Debug)]
+pub(crate) struct PutBack {
+    /// The file that could not be swapped, and why.
+    pub(crate) path: PathBuf,
+    pub(crate) why: Error,
+    /// What else a person should know.
+    pub(crate) notices: Vec<Notice>,
+}
+
+/// The journal of all that is staged.
+pub(crate) fn journal<'a>(
+    title: Title,
+    replacements: u64,
+    staged: impl Iterator<Item = &'a Staged>,
+) -> Journal {
+    let mut journal = Journal { title, replacements, ..Journal::default() };
+    let (mut areas, mut directories) = (HashMap::new(), HashMap::new());
     for staged in staged {
-        sync(staged.temporary.path())?;
-        if let Way::InPlace { backup } = &staged.way {
-            sync(backup.path())?;
+        let (lane, directory) = (&staged.temporary.lane, directory_of(&staged.target));
+        let area = *areas
+            .entry(Arc::as_ptr(lane))
+            .or_insert_with(|| index(&mut journal.areas, &lane.path));
+        let known = directories.get(directory).copied();
+        let directory = known.unwrap_or_else(|| {
+            let new = index(&mut journal.directories, directory);
+            directories.insert(directory, new);
+            new
+        });
+        journal.entries.push(Entry {
+            directory,
+            name: staged.target.file_name().unwrap_or_default().as_bytes().to_vec(),
+            area,
+            number: staged.temporary.number,
+            way: staged.way,
+            old: staged.identity,
+            new: staged.new,
+        });
+    }
+    let _: HashMap<*const Lane, u32> = areas;
+    journal
+}
+
+fn index(paths: &mut Vec<PathBuf>, path: &Path) -> u32 {
+    paths.push(path.to_path_buf());
+    u32::try_from(paths.len() - 1).expect("there are fewer than 4 billion directories")
+}
+
+/// Swaps every file of a run whose commit mark is set, from wherever that was left. `swapped` is called
+/// for each. On an error the run is unfinished, and the next one takes it up.
+pub(crate) fn finish(
+    run: &mut Run,
+    journal: &Journal,
+    again: bool,
+    sync: bool,
+    swapped: &mut dyn FnMut(),
+) -> Result<Finished, Error> {
+    let swapper = Swapper::new(journal, again, sync)?;
+    let Err((path, why)) = swap_all(&swapper, journal, again, swapped) else {
+        let late = if sync { flush(journal).err() } else { None };
+        let late = late.or_else(|| run.mark(Mark::Done, false).err());
+        return Ok(Finished::Done(late));
+    };
+    drop(swapper);
+    let notices = put_back(run, journal, sync)?;
+    Ok(Finished::PutBack(PutBack { path, why, notices }))
+}
+
+fn swap_all(
+    swapper: &Swapper<'_>,
+    journal: &Journal,
+    again: bool,
+    swapped: &mut dyn FnMut(),
+) -> Result<(), (PathBuf, Error)> {
+    for entry in &journal.entries {
+        swapper.forward(entry).map_err(|trouble| failed(journal, entry, trouble))?;
+        swapped();
+    }
+    if again {
+        return Ok(());
+    }
+    // A program that had a file open when it was swapped may have written to it after that was looked at.
+    match journal.entries.iter().find(|entry| {
+        entry.way == Way::Exchange && !swapper.is_in_place(entry) && !swapper.is_untouched(entry)
+    }) {
+        Some(entry) => Err(failed(journal, entry, Trouble::Changed)),
+        None => Ok(()),
+    }
+}
+
+fn failed(journal: &Journal, entry: &Entry, trouble: Trouble) -> (PathBuf, Error) {
+    let path = journal.target(entry);
+    let error = match trouble {
+        Trouble::Changed => Error::changed(&path),
+        Trouble::Lost => Error::store(format!("failed to replace {path:?}: its new text is gone")),
+        Trouble::Io(error) => Error::io("replace", &path, error),
+    };
+    (path, error)
+}
+
+/// Puts every file back, from wherever the swaps were left. On an error the run is unfinished.
+pub(crate) fn put_back(run: &mut Run, journal: &Journal, sync: bool) -> Result<Vec<Notice>, Error> {
+    // Were this mark lost, the swaps would be tried again, and end here again, or well.
+    let _ = run.mark(Mark::GivenUp, sync);
+    let swapper = Swapper::new(journal, true, sync)?;
+    let mut notices = Vec::new();
+    let mut first = None;
+    for entry in &journal.entries {
+        match swapper.back(entry) {
+            Ok(()) => {}
+            Err(Trouble::Changed) => notices.push(Notice::Left { path: journal.target(entry) }),
+            Err(Trouble::Lost) => {}
+            Err(Trouble::Io(error)) => {
+                first.get_or_insert((journal.target(entry), error));
+            }
+        }
+    }
+    for kept in swapper.take_kept() {
+        notices.push(Notice::Kept { path: kept.target, kept: kept.kept });
+    }
+    if let Some((path, error)) = first {
+        let error = Error::io("put back the old text of", &path, error);
+        let id = run.id();
+        return Err(Error::store(format!(
+            "{error}; run {id} is unfinished: `silkmill undo --list` tries again"
+        )));
+    }
+    if sync {
+        flush(journal)?;
+    }
+    Ok(notices)
+}
+
+/// Removes all files of a run, on whatever filesystems: its originals are not to be kept, or are back.
+pub(crate) fn remove(run: Run, journal: &Journal) -> Result<(), Error> {
+    let folders: BTreeSet<_> = journal.areas.iter().filter_map(|area| area.parent()).collect();
+    let own = run.path().to_path_buf();
+    run.remove()?;
+    for folder in folders.into_iter().filter(|folder| *folder != own && is_area_of(folder, &own)) {
+        store::remove(folder).map_err(|error| Error::io("remove", folder, error))?;
+    }
+    Ok(())
+}
+
+/// Whether it is a directory of that run on another filesystem, and not one of a run that it undoes.
+fn is_area_of(folder: &Path, run: &Path) -> bool {
+    folder.file_name() == run.file_name()
+}
+
+/// Forces every file and name to disk that the journal is about.
+#[cfg(target_os = "linux")]
+pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
+    use std::os::unix::fs::MetadataExt;
+    let in_place = journal.entries.iter().filter(|entry| entry.way != Way::Exchange);
+    let elsewhere = in_place.map(|entry| &journal.directories[entry.directory as usize]);
+    let elsewhere: BTreeSet<&PathBuf> = elsewhere.collect();
+    let mut flushed = BTreeSet::new();
+    for path in journal.areas.iter().chain(elsewhere) {
+        let failed = |error| Error::io("force the filesystem to disk that holds", path, error);
+        let directory = File::open(path).map_err(failed)?;
+        if flushed.insert(directory.metadata().map_err(failed)?.dev()) {
+            rustix::fs::syncfs(directory).map_err(|error| failed(error.into()))?;
         }
     }
     Ok(())
 }
 
-/// Fails if the file is no longer what was read.
-pub(crate) fn check(staged: &Staged) -> Result<(), Error> {
-    let target = &staged.target;
-    let metadata =
-        fs::symlink_metadata(target).map_err(|error| Error::io("replace", target, error))?;
-    if Identity::of(&metadata) == staged.identity { Ok(()) } else { Err(Error::changed(target)) }
-}
-
-/// Puts the new bytes in the file's place. On an error the file is as it was.
-pub(crate) fn commit(staged: Staged, sync: bool) -> Result<(), Error> {
-    check(&staged)?;
-    let Staged { target, identity, temporary, way } = staged;
-    match way {
-        Way::Rename => {
-            fs::rename(temporary.path(), &target)
-                .map_err(|error| Error::io("replace", &target, error))?;
-            temporary.keep();
-            Ok(())
-        }
-        Way::InPlace { backup } => write_in_place(&target, identity, &temporary, backup, sync),
-    }
-}
-
-/// The directories whose names changed, to be forced to disk when the last rename is done.
-#[derive(Debug, Default)]
-pub(crate) struct Directories {
-    changed: BTreeMap<PathBuf, Identity>,
-}
-
-impl Directories {
-    pub(crate) fn add(&mut self, target: &Path, identity: Identity) {
-        let directory = directory_of(target);
-        if !self.changed.contains_key(directory) {
-            self.changed.insert(directory.to_path_buf(), identity);
-        }
-    }
-
-    pub(crate) fn flush(&self) -> Result<(), Error> {
-        if self.changed.len() > FLUSHED_SINGLY_MAX && filesystems_can_be_flushed() {
-            return flush_filesystems(self.changed.iter().map(|(path, id)| (*id, &**path)));
-        }
-        self.changed.keys().try_for_each(|directory| sync(directory))
-    }
-}
-
-/// The link count, owner and attributes stay, as it stays the same file. A crash half-way leaves
-/// it torn, with the flushed backup beside it.
-fn write_in_place(
-    target: &Path,
-    identity: Identity,
-    new: &Temporary,
-    backup: Temporary,
-    sync: bool,
-) -> Result<(), Error> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = OpenOptions::new()
-        .write(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(target)
-        .map_err(|error| Error::io("replace", target, error))?;
-    let metadata = file.metadata().map_err(|error| Error::io("replace", target, error))?;
-    if Identity::of(&metadata) != identity {
-        return Err(Error::changed(target));
-    }
-    let Err(error) = overwrite(&file, new.path(), sync) else { return Ok(()) };
-    if overwrite(&file, backup.path(), sync).is_err() {
-        let kept = backup.keep();
-        return Err(Error::io("put back the text of a half-written file, kept as", &kept, error));
-    }
-    Err(Error::io("replace", target, error))
-}
-
-fn overwrite(mut file: &File, with: &Path, sync: bool) -> io::Result<()> {
-    let mut with = File::open(with)?;
-    io::Seek::rewind(&mut file)?;
-    let len = io::copy(&mut with, &mut file)?;
-    file.set_len(len)?;
-    if sync { file.sync_all() } else { Ok(()) }
-}
-
-fn sync(path: &Path) -> Result<(), Error> {
-    let synced = File::open(path).and_then(|file| file.sync_all());
-    synced.map_err(|error| Error::io("force to disk", path, error))
-}
-
-fn filesystems_can_be_flushed() -> bool {
-    cfg!(target_os = "linux")
-}
-
-/// Flushes the filesystem of each path once.
-fn flush_filesystems<'a>(paths: impl Iterator<Item = (Identity, &'a Path)>) -> Result<(), Error> {
-    let one_of_each: BTreeMap<u64, &Path> =
-        paths.map(|(identity, path)| (identity.file.dev(), path)).collect();
-    one_of_each.into_values().try_for_each(|path| flush_filesystem(directory_of(path)))
-}
-
-#[cfg(target_os = "linux")]
-fn flush_filesystem(directory: &Path) -> Result<(), Error> {
-    let flushed = File::open(directory).and_then(|file| Ok(rustix::fs::syncfs(file)?));
-    flushed.map_err(|error| Error::io("force the filesystem to disk that holds", directory, error))
-}
-
+/// Forces every file and name to disk that the journal is about, one by one.
 #[cfg(not(target_os = "linux"))]
-fn flush_filesystem(directory: &Path) -> Result<(), Error> {
-    sync(directory)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::original::Original;
-    use crate::stage::Stage;
-    use std::os::unix::fs::MetadataExt;
-
-    fn staged(target: &Path, new: &[u8]) -> Staged {
-        let original = Original::open(target).unwrap();
-        Stage::new().stage(target, &original, new).unwrap()
+pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
+    let sync = |path: &Path| {
+        let synced = File::open(path).and_then(|file| file.sync_all());
+        synced.map_err(|error| Error::io("force to disk", path, error))
+    };
+    for entry in &journal.entries {
+        sync(&journal.target(entry))?;
+        sync(&journal.areas[entry.area as usize].join(entry.number.to_string()))?;
     }
-
-    #[test]
-    fn a_file_that_changed_meanwhile_is_left_alone() {
-        let root = tempfile::tempdir().unwrap();
-        let target = root.path().join("a");
-        fs::write(&target, "old").unwrap();
-        let staged = staged(&target, b"new");
-        fs::write(&target, "from another program").unwrap();
-
-        let error = commit(staged, true).unwrap_err();
-        assert!(error.to_string().contains("changed while"), "{error}");
-        assert_eq!(fs::read(&target).unwrap(), b"from another program");
-        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    let mut folders: BTreeSet<&Path> = BTreeSet::new();
+    for area in &journal.areas {
+        folders.extend(area.ancestors().take(3));
     }
-
-    #[test]
-    fn a_file_that_went_away_does_not_come_back() {
-        let root = tempfile::tempdir().unwrap();
-        let target = root.path().join("a");
-        fs::write(&target, "old").unwrap();
-        let staged = staged(&target, b"new");
-        fs::remove_file(&target).unwrap();
-
-        assert!(commit(staged, true).is_err());
-        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_hard_link_keeps_its_other_name() {
-        let root = tempfile::tempdir().unwrap();
-        let (target, other) = (root.path().join("a"), root.path().join("b"));
-        fs::write(&target, "a long old text").unwrap();
-        fs::hard_link(&target, &other).unwrap();
-
-        commit(staged(&target, b"new"), true).unwrap();
-        assert_eq!(fs::read(&other).unwrap(), b"new");
-        assert_eq!(fs::metadata(&other).unwrap().nlink(), 2);
-        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
-    }
-
-    #[test]
-    fn a_write_in_place_that_fails_puts_the_old_bytes_back() {
-        let root = tempfile::tempdir().unwrap();
-        let (target, other) = (root.path().join("a"), root.path().join("b"));
-        fs::write(&target, "old").unwrap();
-        fs::hard_link(&target, &other).unwrap();
-        let staged = staged(&target, b"new");
-        fs::remove_file(staged.temporary.path()).unwrap();
-
-        assert!(commit(staged, true).is_err());
-        assert_eq!(fs::read(&other).unwrap(), b"old");
-    }
+    folders.extend(journal.directories.iter().map(PathBuf::as_path));
+    folders.into_iter().try_for_each(sync)
 }

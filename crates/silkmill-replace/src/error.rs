@@ -7,6 +7,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::journal::Refused;
+
 /// Why a run or one of its files failed.
 pub struct Error {
     repr: Repr,
@@ -32,6 +34,9 @@ pub enum ErrorKind {
     Refused,
     /// The run was cancelled before its first change: nothing was changed.
     Interrupted,
+    /// Nothing could be stored for the run, or what an earlier run has stored cannot be trusted. Nothing
+    /// was changed.
+    Store,
     /// The executor could not be built, or lost a task; the latter is a bug. Nothing was changed.
     Executor,
 }
@@ -64,6 +69,16 @@ impl Error {
 
     pub(crate) fn executor(words: impl fmt::Display) -> Error {
         Error::words(ErrorKind::Executor, format!("{words}: nothing was changed"))
+    }
+
+    pub(crate) fn store(words: impl Into<String>) -> Error {
+        Error::words(ErrorKind::Store, words)
+    }
+
+    pub(crate) fn journal(path: &Path, refused: Refused) -> Error {
+        Error::store(format!(
+            "failed to read the journal {path:?}: {refused}; its run is left as it is"
+        ))
     }
 
     pub(crate) fn interrupted() -> Error {

@@ -2,8 +2,10 @@
 //!
 //! A run walks the files, and lets the threads of a [`silkmill::ThreadPoolExecutor`] read each one,
 //! find its matches and *stage* its new text: write it where no reader looks. Only when everything
-//! is staged and on disk is it *committed*: every staged file takes its target's name. Until then
-//! nothing has changed, whatever happens; a reader sees a file's old text or its new one, never half.
+//! is staged and on disk is it *committed*: every staged file changes places with its original. A run
+//! that is killed before changes nothing; one that is killed within is finished by the next run, or taken
+//! back where another program wrote to a file in between. A reader sees a file's old text or its new one,
+//! never half. The originals are kept, and [`undo`] swaps them in again.
 //!
 //! ```
 //! use silkmill::CancelToken;
@@ -31,13 +33,20 @@
 //! Bytes outside the matches: invalid UTF-8, CRLF, a byte order mark and a missing last line end
 //! stay. Files without a match: they are not opened for writing. The mode, owner, extended
 //! attributes and ACL of a file that changes, read-only ones included; a symbolic link that is
-//! named, and the names of a file with several: such a file is written in place, with a flushed copy
-//! beside it until that is done.
+//! named, and the names of a file with several: such a file is written in place, and a copy of it kept in
+//! the store. A file that another program changes during the run: then the run changes nothing at all.
+//!
+//! # Where things are
+//!
+//! `options` says what to do; `walk` and `filter` find files; `worker` reads (`original`), edits
+//! (`pattern`, `edit`) and stages (`stage`, `attributes`) each one; `run` leads. The transaction: `store`
+//! knows where runs keep their files, and their locks; `journal` is the bytes of what a run is about to do;
+//! `swap` swaps one file; `commit` all of them, or none; `recovery` ends what a crash left; `undo` is for
+//! people.
 //!
 //! # What it does not do
 //!
-//! A kill between the first rename and the last leaves some files changed and others not, and what
-//! was staged beside them (`.silkmill-PID-N`, passed over by every walk). UTF-16 and binary files
+//! UTF-16 and binary files
 //! are passed over, files beyond [`FILE_SIZE_MAX`], or what was asked for, are reported.
 
 #![deny(missing_docs)]
@@ -50,20 +59,30 @@ mod diff;
 mod edit;
 mod error;
 mod filter;
+mod journal;
 mod line;
 mod options;
 mod original;
 mod outcome;
 mod pattern;
+mod recovery;
 mod replacement;
 mod run;
 mod stage;
+mod store;
+mod swap;
+mod undo;
 mod walk;
 mod worker;
 
 pub use crate::error::{Error, ErrorKind};
 pub use crate::options::{Mode, Options, OptionsBuilder};
 pub use crate::original::FILE_SIZE_MAX;
-pub use crate::outcome::{Action, Event, Outcome, Progress, Skip, Summary};
+pub use crate::outcome::{Action, Event, Notice, Outcome, Progress, Skip, Summary};
 pub use crate::pattern::Case;
 pub use crate::run::run;
+pub use crate::stage::HardLinks;
+pub use crate::undo::{PRUNED_IN_MAX, StoredRun, UndoOptions, Undone, prune, runs, undo};
+
+#[cfg(fuzzing)]
+pub use crate::journal::check_journal;

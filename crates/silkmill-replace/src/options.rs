@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::filter::Filter;
 use crate::original::FILE_SIZE_MAX;
 use crate::pattern::{Case, Pattern, Syntax};
+use crate::stage::HardLinks;
 
 /// What a run is to do. Whoever holds one holds a pattern that compiled.
 ///
@@ -35,6 +36,11 @@ pub struct Options {
     pub(crate) workers: Option<usize>,
     pub(crate) measure: bool,
     pub(crate) sync: bool,
+    /// For people: what is replaced by what.
+    pub(crate) what: String,
+    pub(crate) hard_links: HardLinks,
+    pub(crate) undo: bool,
+    pub(crate) state_directory: Option<PathBuf>,
 }
 
 /// What a run does with the new text.
@@ -107,6 +113,9 @@ pub struct OptionsBuilder {
     workers: Option<usize>,
     measure: bool,
     no_sync: bool,
+    hard_links: HardLinks,
+    no_undo: bool,
+    state_directory: Option<PathBuf>,
 }
 
 impl OptionsBuilder {
@@ -215,6 +224,26 @@ impl OptionsBuilder {
         self
     }
 
+    /// What becomes of files that have several names.
+    pub fn hard_links(mut self, policy: HardLinks) -> Self {
+        self.hard_links = policy;
+        self
+    }
+
+    /// Whether the originals are kept, so that the run can be undone. On unless turned off.
+    pub fn undo(mut self, yes: bool) -> Self {
+        self.no_undo = !yes;
+        self
+    }
+
+    /// Where runs keep their files, if that is on the filesystem of the files they change; by default, and
+    /// otherwise, it is `.silkmill` in the directory that holds all paths, or the next one above that has
+    /// such a directory.
+    pub fn state_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.state_directory = Some(path.into());
+        self
+    }
+
     /// Checks everything that can be checked without looking at files.
     ///
     /// # Errors
@@ -226,7 +255,12 @@ impl OptionsBuilder {
         let changes_nothing = exact && self.old == self.new;
         let filter = Filter::new(&self.globs, &self.types, self.hidden, self.ignored)?;
         let here = || vec![PathBuf::from(".")];
+        let what = what(&self.old, &self.new);
         Ok(Options {
+            what,
+            hard_links: self.hard_links,
+            undo: !self.no_undo,
+            state_directory: self.state_directory,
             pattern: Arc::new(Pattern::new(self.old, self.new, self.syntax)?),
             changes_nothing,
             paths: if self.paths.is_empty() { here() } else { self.paths },
@@ -241,4 +275,17 @@ impl OptionsBuilder {
             sync: !self.no_sync,
         })
     }
+}
+
+/// The longest OLD or NEW that is remembered of a run, in characters.
+const WHAT_LEN_MAX: usize = 40;
+
+/// `colour → color`, on one line.
+fn what(old: &[u8], new: &[u8]) -> String {
+    let shown = |text: &[u8]| {
+        let text = String::from_utf8_lossy(text);
+        let short: String = text.chars().take(WHAT_LEN_MAX).flat_map(char::escape_debug).collect();
+        if text.chars().nth(WHAT_LEN_MAX).is_some() { format!("{short}…") } else { short }
+    };
+    format!("{} → {}", shown(old), shown(new))
 }

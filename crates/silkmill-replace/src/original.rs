@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, Stat};
 
 use crate::outcome::Skip;
 
@@ -22,18 +22,13 @@ const BUFFER_KEPT_MAX: usize = 1 << 20;
 /// Which file it is: the same for all its paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FileId {
-    dev: u64,
-    ino: u64,
+    pub(crate) dev: u64,
+    pub(crate) ino: u64,
 }
 
 impl FileId {
     pub(crate) fn of(metadata: &Metadata) -> FileId {
         FileId { dev: metadata.dev(), ino: metadata.ino() }
-    }
-
-    /// The number of its filesystem.
-    pub(crate) fn dev(&self) -> u64 {
-        self.dev
     }
 }
 
@@ -41,9 +36,9 @@ impl FileId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) file: FileId,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
+    pub(crate) size: u64,
+    pub(crate) modified: (i64, i64),
+    pub(crate) changed: (i64, i64),
 }
 
 impl Identity {
@@ -54,6 +49,22 @@ impl Identity {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    #[allow(clippy::unnecessary_cast, reason = "the types of these fields differ between systems")]
+    pub(crate) fn of_stat(stat: &Stat) -> Identity {
+        Identity {
+            file: FileId { dev: stat.st_dev as u64, ino: stat.st_ino as u64 },
+            size: stat.st_size.cast_unsigned(),
+            modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+            changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+        }
+    }
+
+    /// Whether it is the same file, and nobody wrote to it since. A rename gives a file another time of
+    /// change, so that is not looked at.
+    pub(crate) fn is_same_text(&self, other: &Identity) -> bool {
+        (self.file, self.size, self.modified) == (other.file, other.size, other.modified)
     }
 }
 

@@ -92,6 +92,99 @@ pub enum Event<'a> {
     /// A file changed, would change, failed, or was passed over. Files without a match are not told
     /// of.
     Outcome(&'a Outcome),
+    /// Something happened that a person should know, beside what was asked for.
+    Notice(&'a Notice),
+}
+
+/// What a person should know, as a sentence: see its `Display`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Notice {
+    /// Another run is at work in the same directories; this one waits for it.
+    Waiting {
+        /// The other one's name.
+        run: String,
+        /// Where it works.
+        roots: Vec<PathBuf>,
+    },
+    /// An earlier run was cut off before it changed anything, and its files are removed.
+    Discarded {
+        /// Its name.
+        run: String,
+    },
+    /// An earlier run was cut off while it changed files, and is finished now.
+    Finished {
+        /// Its name.
+        run: String,
+        /// How many files have their new text.
+        files: u64,
+    },
+    /// An earlier run was cut off while it changed files, and all of them have their old text again.
+    PutBack {
+        /// Its name.
+        run: String,
+        /// How many files it was about.
+        files: u64,
+        /// Why it could not be finished; `None` where it had begun to put them back already.
+        why: Option<Error>,
+    },
+    /// An earlier run can neither be finished nor put back. The next run tries again.
+    Unfinished {
+        /// Its name.
+        run: String,
+        /// Why.
+        error: Error,
+    },
+    /// A file was not put back, because another program wrote to it since it was swapped.
+    Left {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of a run that is to be undone was edited since, or is gone.
+    Edited {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A version of a file that would have been lost lies elsewhere now.
+    Kept {
+        /// The file.
+        path: PathBuf,
+        /// Where the version is.
+        kept: PathBuf,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files =
+            |count: u64| if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
+        match self {
+            Notice::Waiting { run, roots } => match &roots[..] {
+                [root] => write!(f, "waiting for run {run}, which works in {root:?}"),
+                _ => write!(f, "waiting for run {run}, which works in the same directories"),
+            },
+            Notice::Discarded { run } => {
+                write!(f, "run {run} was cut off before it changed anything; its files are removed")
+            }
+            Notice::Finished { run, files: count } => {
+                write!(f, "run {run} was cut off; it is finished now, in {}", files(*count))
+            }
+            Notice::PutBack { run, files: count, why } => {
+                write!(f, "run {run} was cut off; it is taken back now, in {}", files(*count))?;
+                why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+            }
+            Notice::Unfinished { run, error } => write!(f, "run {run} stays unfinished: {error}"),
+            Notice::Left { path } => {
+                write!(f, "{path:?} was not put back: another program wrote to it")
+            }
+            Notice::Edited { path } => {
+                write!(f, "{path:?} is not what the run has left: it was edited since, or is gone")
+            }
+            Notice::Kept { path, kept } => {
+                write!(f, "a version of {path:?} from before is kept as {kept:?}")
+            }
+        }
+    }
 }
 
 /// How far a run has come.
@@ -120,6 +213,11 @@ pub struct Summary {
     pub files_failed: u64,
     /// Replacements made, or that would be.
     pub replacements: u64,
+    /// The name of the run, by which it can be undone: see [`undo`](crate::undo). `None` when nothing was
+    /// changed, or nothing kept.
+    pub run: Option<String>,
+    /// Where its files are kept: see [`prune`](crate::prune).
+    pub store: Option<PathBuf>,
     /// From the first path to the last flush.
     pub elapsed: Duration,
     /// What the executor measured; `None` when there was nothing for it to do.

@@ -1,32 +1,37 @@
 //! One run: walk, stage, flush, commit. Everything that decides is here, on the caller's thread.
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use silkmill::{CancelToken, Stats, TaskError, ThreadPoolExecutor};
 
 use crate::batch::Batches;
-use crate::commit::{self, Directories};
-use crate::error::Error;
+use crate::commit::{self, Finished, PutBack};
+use crate::error::{Error, ErrorKind};
+use crate::journal::{Journal, Mark, Title};
 use crate::options::{Mode, Options};
 use crate::original::FileId;
-use crate::outcome::{Action, Event, Outcome, Progress, Summary};
-use crate::stage::Staged;
+use crate::outcome::{Action, Event, Notice, Outcome, Progress, Summary};
+use crate::recovery;
+use crate::stage::{Stage, Staged};
+use crate::store::{self, Store};
 use crate::walk::{self, Found, Walk};
 use crate::worker::{Finding, Scratch, Shared};
 
 /// Replaces text in files, or shows what would be replaced.
 ///
 /// `sink` is called on this thread, in the order of the paths when nothing is written. A file that
-/// changes is told of when it has changed; one that fails is told of and does not end the run.
-/// Cancelling `cancel` before the first file is committed leaves every file as it was; after that
+/// changes is told of when all have changed; one that cannot be read or staged is told of and does not
+/// end the run. Cancelling `cancel` before the run is committed leaves every file as it was; after that
 /// it has no effect, and the run goes on to its end.
 ///
 /// # Errors
 ///
-/// The run was cancelled or refused ([`Options`] say when), its staged files could not be forced
-/// to disk, or a worker panicked. In each case no file was changed.
+/// The run was cancelled or refused ([`Options`] say when), its files could not be stored or forced
+/// to disk, a file was changed by another program before it could be replaced, or a worker panicked. In
+/// each case no file was changed, unless the error says otherwise.
 pub fn run(
     options: &Options,
     cancel: &CancelToken,
@@ -61,6 +66,12 @@ struct Run<'a> {
     told: HashSet<FileId>,
     staged: Vec<Waiting>,
     stats: Option<Stats>,
+    title: Title,
+    /// The run's own directory, from before the walk on; or why it cannot be had, which matters when
+    /// there is something to stage.
+    stored: Option<Result<store::Run, Error>>,
+    /// By which name, and where, the run can be undone.
+    kept: Option<(String, PathBuf)>,
 }
 
 impl<'a> Run<'a> {
@@ -75,6 +86,9 @@ impl<'a> Run<'a> {
             told: HashSet::new(),
             staged: Vec::new(),
             stats: None,
+            title: Title::default(),
+            stored: None,
+            kept: None,
         }
     }
 
@@ -89,10 +103,38 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Finds a place for the run's files, ends what a crash has left there, and waits for its turn.
+    fn begin(&mut self, cancel: &CancelToken) -> Result<Stage, Error> {
+        let roots = roots(&self.options.paths);
+        self.title = Title {
+            begun: store::now(),
+            what: self.options.what.clone(),
+            roots: roots.clone(),
+            undoes: None,
+            keeps: self.options.undo,
+        };
+        if let Some(root) = common(&roots) {
+            let home = self.options.state_directory.as_deref();
+            let run = match Store::open(home, &root) {
+                Ok(store) => {
+                    let sink = &mut *self.sink;
+                    let tell = &mut |notice: Notice| sink(Event::Notice(&notice));
+                    Ok(recovery::begin(&store, &self.title, cancel, tell)?)
+                }
+                Err(error) => Err(error),
+            };
+            self.stored = Some(run);
+        }
+        let run = self.stored.as_ref().and_then(|run| run.as_ref().ok());
+        let stage = Stage::new(run, roots, self.options.hard_links);
+        stage.map_err(|error| Error::store(format!("failed to use the store: {error}")))
+    }
+
     /// Looks at every file. When it returns, all new text is staged and nothing has changed.
     fn stage(&mut self, cancel: &CancelToken) -> Result<(), Error> {
         let pool = pool(self.options)?;
-        let shared = Arc::new(Shared::new(self.options, cancel));
+        let stage = if self.options.mode == Mode::Write { Some(self.begin(cancel)?) } else { None };
+        let shared = Arc::new(Shared::new(self.options, cancel, stage));
         let walk = Walk::new(self.options.paths.clone(), self.options.filter.clone());
         let walk = (0..).zip(walk.take_while(|_| !cancel.is_cancelled()));
         let (for_init, for_look) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -133,6 +175,13 @@ impl<'a> Run<'a> {
     fn take(&mut self, place: u64, finding: Finding) -> Result<(), Error> {
         self.progress.files_seen += 1;
         let mut disk_full = false;
+        if let Finding::Told { outcome: Outcome { action: Action::Failed(error), .. }, .. } =
+            &finding
+            && error.kind() == ErrorKind::Store
+            && let Some(Err(error)) = self.stored.take()
+        {
+            return Err(error);
+        }
         match finding {
             Finding::NoMatch => {}
             Finding::ShownLater(_) => unreachable!("take_all has it shown"),
@@ -195,54 +244,69 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Makes all staged text visible. Past the first rename there is no way back: a file that fails
-    /// then is told of, and the others go on.
+    /// Makes all staged text visible, or none of it. Past the commit mark the run goes on to its end.
     fn commit(&mut self, cancel: &CancelToken) -> Result<(), Error> {
+        let Some(Ok(mut run)) = self.stored.take() else {
+            unreachable!("what is staged is staged in the run's directory")
+        };
         self.staged.sort_unstable_by_key(|(place, ..)| *place);
+        let staged = self.staged.iter().map(|(_, staged, _)| &**staged);
+        let journal = commit::journal(std::mem::take(&mut self.title), self.replacements, staged);
+        run.write(&journal)?;
         if self.options.sync {
-            commit::flush(self.staged.iter().map(|(_, staged, _)| &**staged))?;
-        }
-        if self.options.strict {
-            self.check_all()?;
+            commit::flush(&journal)?;
         }
         if cancel.is_cancelled() {
             return Err(Error::interrupted());
         }
-        let mut directories = Directories::default();
-        for (_, staged, outcome) in std::mem::take(&mut self.staged) {
-            let (target, identity) = (staged.target.clone(), staged.identity);
-            match commit::commit(*staged, self.options.sync) {
-                Ok(()) => {
-                    directories.add(&target, identity);
+        run.mark(Mark::Committed, self.options.sync)?;
+        self.staged.iter_mut().for_each(|(_, staged, _)| staged.temporary.keep());
+        let (progress, sink) = (&mut self.progress, &mut *self.sink);
+        let finished = commit::finish(&mut run, &journal, false, self.options.sync, &mut || {
+            progress.files_committed += 1;
+            sink(Event::Progress(*progress));
+        })?;
+        match finished {
+            Finished::Done(late) => {
+                self.progress.files_committed = 0;
+                for (_, _, outcome) in std::mem::take(&mut self.staged) {
                     self.tell(&outcome);
                 }
-                Err(error) => {
-                    self.replacements -= outcome.replacements;
-                    self.tell(&Outcome::failed(outcome.path, error));
+                if let Some(late) = late {
+                    let path = late.path().map_or_else(|| run.journal_path(), ToOwned::to_owned);
+                    self.tell(&Outcome::failed(path, late));
+                } else if !self.options.undo {
+                    return self.forget(run, &journal);
                 }
+                self.kept = Some((run.id().to_owned(), run.store().to_path_buf()));
+                Ok(())
             }
-            (self.sink)(Event::Progress(self.progress));
+            Finished::PutBack(put_back) => {
+                self.progress.files_committed = 0;
+                self.tell_put_back(put_back);
+                commit::remove(run, &journal)?;
+                self.refuse_failures()
+            }
         }
-        if self.options.sync
-            && let Err(error) = directories.flush()
-        {
+    }
+
+    /// All is done, and what it needed goes. That it cannot is told, and changes nothing.
+    fn forget(&mut self, run: store::Run, journal: &Journal) -> Result<(), Error> {
+        if let Err(error) = commit::remove(run, journal) {
             let path = error.path().map_or_else(Default::default, ToOwned::to_owned);
             self.tell(&Outcome::failed(path, error));
         }
         Ok(())
     }
 
-    fn check_all(&mut self) -> Result<(), Error> {
-        let failures: Vec<_> = self
-            .staged
-            .iter()
-            .filter_map(|(_, staged, outcome)| {
-                let error = commit::check(staged).err()?;
-                Some(Outcome::failed(outcome.path.clone(), error))
-            })
-            .collect();
-        failures.iter().for_each(|failure| self.tell(failure));
-        self.refuse_failures()
+    fn tell_put_back(&mut self, put_back: PutBack) {
+        let PutBack { path, why, notices } = put_back;
+        notices.iter().for_each(|notice| (self.sink)(Event::Notice(notice)));
+        let staged = std::mem::take(&mut self.staged);
+        let outcome = staged.into_iter().find(|(_, staged, _)| staged.target == path);
+        let path = outcome.map_or(path, |(.., outcome)| outcome.path);
+        self.replacements = 0;
+        self.tell(&Outcome::failed(path, why));
     }
 
     fn summary(&self, elapsed: Duration) -> Summary {
@@ -257,10 +321,31 @@ impl<'a> Run<'a> {
             files_skipped: self.files_skipped,
             files_failed: self.files_failed,
             replacements: self.replacements,
+            run: self.kept.as_ref().map(|(run, _)| run.clone()),
+            store: self.kept.as_ref().map(|(_, store)| store.clone()),
             elapsed,
             stats: self.stats,
         }
     }
+}
+
+/// The directories that the paths are, or are in. What is not there is told of by the walk.
+fn roots(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let root = |path: &PathBuf| {
+        let path = path.canonicalize().ok()?;
+        if path.is_dir() { Some(path) } else { path.parent().map(Path::to_path_buf) }
+    };
+    let mut roots: Vec<PathBuf> = paths.iter().filter_map(root).collect();
+    roots.sort_unstable();
+    roots.dedup();
+    roots
+}
+
+/// The directory that holds them all.
+fn common(roots: &[PathBuf]) -> Option<PathBuf> {
+    let first = roots.first()?;
+    let holds_all = |folder: &&Path| roots.iter().all(|root| root.starts_with(folder));
+    first.ancestors().find(holds_all).map(Path::to_path_buf)
 }
 
 fn pool(options: &Options) -> Result<ThreadPoolExecutor, Error> {
@@ -280,7 +365,6 @@ fn pool(options: &Options) -> Result<ThreadPoolExecutor, Error> {
 mod tests {
     use super::*;
     use std::io;
-    use std::path::Path;
 
     /// What a run makes of a file whose staging failed so.
     fn after_a_failure(kind: io::ErrorKind) -> (Vec<String>, Result<(), Error>) {

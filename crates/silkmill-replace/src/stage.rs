@@ -1,45 +1,101 @@
-//! Writes a file's new bytes beside it, where no reader looks. Makes nothing visible: see
-//! [`crate::commit`].
+//! Writes new text into the run's store, where no reader looks, and decides how it will get to its
+//! file. Makes nothing visible: see [`crate::commit`].
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{DirBuilder, File};
 use std::io::{self, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, openat, unlinkat};
 
 use crate::attributes;
 use crate::error::Error;
+use crate::journal::Way;
 use crate::original::{Identity, Original};
-
-/// Opens every staged name. Short, so that a file with the longest name allowed can be staged too.
-const PREFIX: &str = ".silkmill-";
+use crate::store::{self, Mount, Run, Store};
 
 /// What is tried, in the words of an error.
 const STAGE: &str = "stage new text for";
 
-/// How many names are tried before another's leftovers are given up on.
-const NAMES_TRIED_MAX: u32 = 1000;
+/// How many directories of one filesystem staged files are spread over, so that workers that create
+/// files seldom wait for each other's directory. Each is made when it is first needed.
+const LANES: u64 = 4;
 
-/// Whether a staged file may have this name.
-pub(crate) fn is_staged_name(name: &OsStr) -> bool {
-    let numbers = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
-    let numbers = numbers.and_then(|numbers| numbers.split_once('-'));
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    numbers.is_some_and(|(pid, number)| is_number(pid) && is_number(number))
+/// Whether a walk passes over what has this name.
+pub(crate) fn is_own_name(name: &OsStr) -> bool {
+    name == store::BESIDE
 }
 
-/// Where a run stages: gives out names.
+/// What becomes of a file that has several names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HardLinks {
+    /// All keep their file: it is written in place, once its old text is kept elsewhere.
+    #[default]
+    Keep,
+    /// The name that was found gets a file of its own.
+    Split,
+    /// Such a file fails.
+    Refuse,
+}
+
+/// Where a run stages.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    pid: u32,
-    /// Every worker adds to it; a name clash costs one more try, so nothing else is ordered by it.
+    /// The directory of the run; `None` when no store can be written.
+    folder: Option<PathBuf>,
+    roots: Vec<PathBuf>,
+    /// Against which relative paths are read.
+    here: PathBuf,
+    hard_links: HardLinks,
+    /// Every worker adds to it; nothing else is ordered by it.
     next: AtomicU64,
+    areas: Mutex<Areas>,
+}
+
+/// The directories of staged files by mount; `None` where none can be made.
+#[derive(Debug, Default)]
+struct Areas {
+    by_mount: HashMap<Mount, Option<Arc<Area>>>,
+    first: Option<Arc<Area>>,
+}
+
+/// The run's directory on one filesystem.
+#[derive(Debug)]
+struct Area {
+    folder: PathBuf,
+    lanes: [Mutex<Option<Arc<Lane>>>; LANES as usize],
+}
+
+/// A directory of staged files.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) path: PathBuf,
+    directory: OwnedFd,
 }
 
 impl Stage {
-    pub(crate) fn new() -> Stage {
-        Stage { pid: std::process::id(), next: AtomicU64::new(0) }
+    /// Stages in the directory of `run`, for files below `roots`. Without a run, nothing can be staged.
+    pub(crate) fn new(
+        run: Option<&Run>,
+        roots: Vec<PathBuf>,
+        hard_links: HardLinks,
+    ) -> io::Result<Stage> {
+        let folder = run.map(|run| run.path().to_path_buf());
+        let mut areas = Areas::default();
+        if let Some(folder) = &folder {
+            let area = Arc::new(Area::new(folder.clone()));
+            areas.by_mount.insert(Mount::of(folder)?, Some(Arc::clone(&area)));
+            areas.first = Some(area);
+        }
+        // Where the current directory is gone, no path leads anywhere.
+        let here = std::env::current_dir().unwrap_or_default();
+        let (next, areas) = (AtomicU64::new(0), Mutex::new(areas));
+        Ok(Stage { folder, roots, here, hard_links, next, areas })
     }
 
     /// Stages `new`, whole, for the file that `original` was read from.
@@ -60,23 +116,93 @@ impl Stage {
         target: &'a Path,
         original: &'a Original,
     ) -> Result<Writer<'a>, Error> {
-        let created = self.create(directory_of(target));
-        let (temporary, file) = created.map_err(|error| Error::io(STAGE, target, error))?;
-        Ok(Writer { stage: self, target, original, temporary, file })
+        if self.folder.is_none() {
+            return Err(Error::store("no store can be written"));
+        }
+        let failed = |error| Error::io(STAGE, target, error);
+        if self.hard_links == HardLinks::Refuse && original.metadata.nlink() > 1 {
+            let names = original.metadata.nlink();
+            return Err(Error::refused(format!(
+                "failed to replace {target:?}: it has {names} names"
+            )));
+        }
+        let (area, way) = self.plan(target, original).map_err(failed)?;
+        let (temporary, file) = self.create(&area, original.metadata.mode()).map_err(failed)?;
+        Ok(Writer { stage: self, target, original, temporary, file, way })
     }
 
-    /// A new file that only its owner may read, as the bytes may be a secret file's.
-    fn create(&self, directory: &Path) -> io::Result<(Temporary, File)> {
-        for _ in 0..NAMES_TRIED_MAX {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let path = directory.join(format!("{PREFIX}{}-{number}", self.pid));
-            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-                Ok(file) => return Ok((Temporary { path, armed: true }, file)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
+    /// Where to write the new text, and how it will get to its target.
+    fn plan(&self, target: &Path, original: &Original) -> io::Result<(Arc<Area>, Way)> {
+        let mount = mount_of_changeable(original)?;
+        let linked = original.metadata.nlink() > 1 && self.hard_links == HardLinks::Keep;
+        if !linked
+            && may_change(directory_of(target), Access::WRITE_OK | Access::EXEC_OK).is_ok()
+            && let Some(area) = self.area(mount, target)
+        {
+            return Ok((area, Way::Exchange));
         }
-        Err(io::ErrorKind::AlreadyExists.into())
+        may_change(target, Access::WRITE_OK)?;
+        let first = self.lock_areas().first.clone();
+        Ok((first.expect("a stage with a folder has a first area"), Way::InPlace))
+    }
+
+    fn area(&self, mount: Mount, target: &Path) -> Option<Arc<Area>> {
+        if let Some(area) = self.lock_areas().by_mount.get(&mount) {
+            return area.clone();
+        }
+        let area = self.make_area(mount, target).map(|folder| Arc::new(Area::new(folder)));
+        self.lock_areas().by_mount.entry(mount).or_insert(area).clone()
+    }
+
+    /// In the topmost directory of that mount which the run is about.
+    fn make_area(&self, mount: Mount, target: &Path) -> Option<PathBuf> {
+        let target = self.absolute(target);
+        let inside = |folder: &Path| self.roots.iter().any(|root| folder.starts_with(root));
+        let is_there = |folder: &Path| Mount::of(folder).is_ok_and(|other| other == mount);
+        let above = directory_of(&target).ancestors();
+        let top = above.take_while(|folder| inside(folder) && is_there(folder)).last()?;
+        Store::area(top, self.folder.as_deref()?).ok()
+    }
+
+    fn lock_areas(&self) -> std::sync::MutexGuard<'_, Areas> {
+        // A map is whole whatever panicked while it was locked.
+        self.areas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn absolute(&self, target: &Path) -> PathBuf {
+        self.here.join(target)
+    }
+
+    /// A new file in a directory that only its owner may enter, whatever the mode.
+    fn create(&self, area: &Area, mode: u32) -> io::Result<(Temporary, File)> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let lane = area.lane(number)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(mode & 0o777) | Mode::RUSR | Mode::WUSR;
+        let file = openat(&lane.directory, number.to_string(), flags, mode)?;
+        Ok((Temporary { lane, number, has_old: false, armed: true }, file.into()))
+    }
+}
+
+impl Area {
+    fn new(folder: PathBuf) -> Area {
+        Area { folder, lanes: std::array::from_fn(|_| Mutex::new(None)) }
+    }
+
+    fn lane(&self, number: u64) -> io::Result<Arc<Lane>> {
+        let index = number % LANES;
+        let slot = &self.lanes[usize::try_from(index).expect("there are few lanes")];
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lane) = &*slot {
+            return Ok(Arc::clone(lane));
+        }
+        let path = self.folder.join(index.to_string());
+        DirBuilder::new().mode(0o700).create(&path)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = openat(CWD, &path, flags, Mode::empty())?;
+        let lane = Arc::new(Lane { path, directory });
+        *slot = Some(Arc::clone(&lane));
+        Ok(lane)
     }
 }
 
@@ -90,6 +216,7 @@ pub(crate) struct Writer<'a> {
     original: &'a Original,
     temporary: Temporary,
     file: File,
+    way: Way,
 }
 
 impl Writer<'_> {
@@ -100,17 +227,18 @@ impl Writer<'_> {
     }
 
     fn try_finish(self) -> io::Result<Staged> {
-        let Writer { stage, target, original, temporary, file } = self;
-        let replaceable = original.metadata.nlink() == 1
-            && attributes::copy(&original.file, &original.metadata, &file).is_ok();
-        let way = if replaceable {
-            Way::Rename
-        } else {
-            let (backup, mut file) = stage.create(directory_of(target))?;
-            copy_from_start(&original.file, &mut file)?;
-            Way::InPlace { backup }
-        };
-        Ok(Staged { target: target.to_path_buf(), identity: original.identity(), temporary, way })
+        let Writer { stage, target, original, mut temporary, file, mut way } = self;
+        if way == Way::Exchange
+            && attributes::copy(&original.file, &original.metadata, &file).is_err()
+        {
+            may_change(target, Access::WRITE_OK)?;
+            way = Way::InPlace;
+        }
+        if way == Way::InPlace {
+            temporary.keep_old(&original.file)?;
+        }
+        let (identity, new) = (original.identity(), Identity::of(&file.metadata()?));
+        Ok(Staged { target: stage.absolute(target), identity, new, temporary, way })
     }
 }
 
@@ -124,58 +252,79 @@ impl Write for Writer<'_> {
     }
 }
 
-/// Copies all bytes, wherever `from` has been read to.
-fn copy_from_start(mut from: &File, to: &mut File) -> io::Result<u64> {
-    from.rewind()?;
-    io::copy(&mut from, to)
-}
-
-/// The new bytes of one file, on disk and not yet visible. Dropping it removes them.
+/// The new bytes of one file, in the store and not yet visible. Dropping it removes them.
 #[derive(Debug)]
 pub(crate) struct Staged {
+    /// An absolute path.
     pub(crate) target: PathBuf,
     /// What the file was when it was read.
     pub(crate) identity: Identity,
+    /// What the staged file is.
+    pub(crate) new: Identity,
     pub(crate) temporary: Temporary,
     pub(crate) way: Way,
 }
 
-/// How the new bytes get to the file's path.
-#[derive(Debug)]
-pub(crate) enum Way {
-    /// The staged file takes the name over.
-    Rename,
-    /// The bytes are copied into the file itself, because it has other names to keep, or an owner
-    /// or attribute that this process may not give to a new file.
-    InPlace { backup: Temporary },
-}
-
-/// A file that is removed when this is dropped.
+/// A file, with the old text beside it or not, that is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Temporary {
-    path: PathBuf,
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) number: u64,
+    has_old: bool,
     armed: bool,
 }
 
 impl Temporary {
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// Copies all bytes, wherever `original` has been read to.
+    fn keep_old(&mut self, mut original: &File) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let name = format!("{}.old", self.number);
+        let file = openat(&self.lane.directory, name, flags, Mode::RUSR | Mode::WUSR)?;
+        self.has_old = true;
+        original.rewind()?;
+        io::copy(&mut original, &mut File::from(file))?;
+        Ok(())
     }
 
-    /// Leaves the file where it is.
-    pub(crate) fn keep(mut self) -> PathBuf {
+    /// Leaves the files where they are.
+    pub(crate) fn keep(&mut self) {
         self.armed = false;
-        std::mem::take(&mut self.path)
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
         if self.armed {
-            // Nothing is left to do about a file that cannot be removed; walks pass it over.
-            let _ = fs::remove_file(&self.path);
+            // Nothing is left to do about a file that cannot be removed: it goes with its run.
+            let _ = unlinkat(&self.lane.directory, self.number.to_string(), AtFlags::empty());
+            if self.has_old {
+                let name = format!("{}.old", self.number);
+                let _ = unlinkat(&self.lane.directory, name, AtFlags::empty());
+            }
         }
     }
+}
+
+/// Which mount the file is on; an error if nobody may change it, not even root.
+#[cfg(target_os = "linux")]
+fn mount_of_changeable(original: &Original) -> io::Result<Mount> {
+    use rustix::fs::{StatxAttributes, StatxFlags, statx};
+    let flags = AtFlags::EMPTY_PATH;
+    let stat = statx(&original.file, "", flags, StatxFlags::MNT_ID)?;
+    if stat.stx_attributes.intersects(StatxAttributes::IMMUTABLE | StatxAttributes::APPEND) {
+        return Err(rustix::io::Errno::PERM.into());
+    }
+    Ok(Mount::of_statx(&stat))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn mount_of_changeable(original: &Original) -> io::Result<Mount> {
+    Ok(Mount::of_metadata(&original.metadata))
+}
+
+/// Whether this process may, as it runs; a sticky directory may still forbid a name.
+fn may_change(path: &Path, access: Access) -> io::Result<()> {
+    Ok(accessat(CWD, path, access, AtFlags::EACCESS)?)
 }
 
 /// The directory that holds a path's last name.
@@ -187,27 +336,47 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::journal::Title;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    fn names(directory: &Path) -> Vec<String> {
-        let entries = fs::read_dir(directory).unwrap();
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    /// A stage for the files of a test's directory, and the run that has to outlive it.
+    pub(crate) fn stage(root: &Path, hard_links: HardLinks) -> (Run, Stage) {
+        let store = Store::open(None, root).unwrap();
+        let title = Title { begun: store::now(), ..Title::default() };
+        let run = store.lock().unwrap().begin(&title).unwrap();
+        let stage = Stage::new(Some(&run), vec![root.to_path_buf()], hard_links).unwrap();
+        (run, stage)
+    }
+
+    fn path(staged: &Staged) -> PathBuf {
+        staged.temporary.lane.path.join(staged.temporary.number.to_string())
+    }
+
+    /// How many files lie in the lanes of a run.
+    fn files(run: &Run) -> usize {
+        let lanes = fs::read_dir(run.path()).unwrap().map(|entry| entry.unwrap().path());
+        lanes.filter(|path| path.is_dir()).map(|lane| fs::read_dir(lane).unwrap().count()).sum()
     }
 
     #[test]
-    fn a_staged_file_is_removed_unless_it_is_committed() {
+    fn a_staged_file_is_removed_unless_it_is_kept() {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("a");
         fs::write(&target, "old").unwrap();
         let original = Original::open(&target).unwrap();
+        let (run, stage) = stage(root.path(), HardLinks::Keep);
 
-        let staged = Stage::new().stage(&target, &original, b"new").unwrap();
-        assert_eq!(fs::read(staged.temporary.path()).unwrap(), b"new");
-        assert_eq!(names(root.path()).len(), 2);
+        let mut staged = stage.stage(&target, &original, b"new").unwrap();
+        assert_eq!(fs::read(path(&staged)).unwrap(), b"new");
+        assert_eq!((&staged.target, files(&run)), (&target, 1));
+        staged.temporary.keep();
         drop(staged);
-        assert_eq!(names(root.path()), ["a"]);
+        assert_eq!(files(&run), 1);
+        drop(stage.stage(&target, &original, b"new").unwrap());
+        assert_eq!(files(&run), 1);
     }
 
     #[test]
@@ -215,64 +384,44 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("a");
         fs::write(&target, "old").unwrap();
-        let (original, stage) = (Original::open(&target).unwrap(), Stage::new());
+        let original = Original::open(&target).unwrap();
+        let (run, stage) = stage(root.path(), HardLinks::Keep);
 
         let mut writer = stage.begin(&target, &original).unwrap();
         writer.write_all(b"one ").unwrap();
         writer.write_all(b"two").unwrap();
         let staged = writer.finish().unwrap();
-        assert_eq!(fs::read(staged.temporary.path()).unwrap(), b"one two");
+        assert_eq!(fs::read(path(&staged)).unwrap(), b"one two");
         drop(staged);
 
         let mut writer = stage.begin(&target, &original).unwrap();
         writer.write_all(b"half").unwrap();
         drop(writer);
-        assert_eq!(names(root.path()), ["a"]);
+        assert_eq!(files(&run), 0);
     }
 
     #[test]
-    fn a_name_that_is_taken_is_passed_over() {
-        let root = tempfile::tempdir().unwrap();
-        let stage = Stage::new();
-        let taken = root.path().join(format!("{PREFIX}{}-0", std::process::id()));
-        fs::write(&taken, "another's").unwrap();
-
-        let (temporary, _) = stage.create(root.path()).unwrap();
-        assert_ne!(temporary.path(), taken);
-        drop(temporary);
-        assert_eq!(fs::read(taken).unwrap(), b"another's");
-    }
-
-    #[test]
-    fn the_mode_is_copied_and_a_linked_file_is_backed_up() {
+    fn the_mode_is_copied_and_a_linked_file_is_kept_split_or_refused() {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("a");
         fs::write(&target, "old").unwrap();
         fs::set_permissions(&target, fs::Permissions::from_mode(0o4751)).unwrap();
-        let stage = Stage::new();
+        let (_run, keeping) = stage(root.path(), HardLinks::Keep);
 
         let original = Original::open(&target).unwrap();
-        let staged = stage.stage(&target, &original, b"new").unwrap();
-        assert_eq!(fs::metadata(staged.temporary.path()).unwrap().mode() & 0o7777, 0o4751);
-        assert!(matches!(staged.way, Way::Rename));
+        let staged = keeping.stage(&target, &original, b"new").unwrap();
+        assert_eq!(fs::metadata(path(&staged)).unwrap().mode() & 0o7777, 0o4751);
+        assert_eq!(staged.way, Way::Exchange);
 
         fs::hard_link(&target, root.path().join("b")).unwrap();
         let original = Original::open(&target).unwrap();
-        let staged = stage.stage(&target, &original, b"new").unwrap();
-        let Way::InPlace { backup } = &staged.way else { panic!("{:?}", staged.way) };
-        assert_eq!(fs::read(backup.path()).unwrap(), b"old");
-    }
-
-    #[test]
-    fn only_two_numbers_make_a_staged_name() {
-        for (name, want) in [
-            (".silkmill-1-2", true),
-            (".silkmill-1-", false),
-            (".silkmill-notes-2", false),
-            (".silkmill", false),
-            ("x.silkmill-1-2", false),
-        ] {
-            assert_eq!(is_staged_name(OsStr::new(name)), want, "{name}");
-        }
+        let staged = keeping.stage(&target, &original, b"new").unwrap();
+        assert_eq!(staged.way, Way::InPlace);
+        assert_eq!(fs::read(path(&staged).with_extension("old")).unwrap(), b"old");
+        let (_run, splitting) = stage(root.path(), HardLinks::Split);
+        assert_eq!(splitting.stage(&target, &original, b"new").unwrap().way, Way::Exchange);
+        let (_run, refusing) = stage(root.path(), HardLinks::Refuse);
+        let error = refusing.stage(&target, &original, b"new").unwrap_err().to_string();
+        assert!(error.ends_with("it has 2 names"), "{error}");
     }
 }

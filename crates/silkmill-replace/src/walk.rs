@@ -137,7 +137,7 @@ fn below<'a>(root: &Path, path: &'a Path) -> &'a Path {
 
 /// The repository's own files, and the runs' own.
 fn is_never_entered(name: &OsStr) -> bool {
-    name == ".git" || stage::is_staged_name(name)
+    name == ".git" || stage::is_own_name(name)
 }
 
 /// Where a link leads; below the current directory as a diff needs it, for `patch` changes no links.
@@ -255,10 +255,10 @@ mod tests {
     }
 
     #[test]
-    fn the_repository_and_staged_files_are_never_entered() {
+    fn the_repository_and_the_runs_own_files_are_never_entered() {
         let root = tree(&[
             (".git/config", ""),
-            (".silkmill-12-3", ""),
+            (".silkmill/lock", ""),
             (".silkmill-notes", ""),
             ("a", ""),
         ]);

@@ -34,7 +34,8 @@ pub(crate) struct Shared {
     /// Set by the first worker that finds the disk full, read by all before they take a file: nothing
     /// that they could stage would be committed.
     disk_full: AtomicBool,
-    stage: Stage,
+    /// `None` when nothing is to be written.
+    stage: Option<Stage>,
     /// Held by the worker that has a large file in memory.
     large_file: Mutex<()>,
 }
@@ -67,7 +68,7 @@ pub(crate) enum Finding {
 }
 
 impl Shared {
-    pub(crate) fn new(options: &Options, cancel: &CancelToken) -> Shared {
+    pub(crate) fn new(options: &Options, cancel: &CancelToken, stage: Option<Stage>) -> Shared {
         Shared {
             pattern: Arc::clone(&options.pattern),
             mode: options.mode,
@@ -75,7 +76,7 @@ impl Shared {
             file_size_max: options.file_size_max,
             cancel: cancel.clone(),
             disk_full: AtomicBool::new(false),
-            stage: Stage::new(),
+            stage,
             large_file: Mutex::new(()),
         }
     }
@@ -175,7 +176,7 @@ impl Shared {
         let file = Some(original.identity().file);
         Ok(match self.mode {
             Mode::Write => Finding::Staged {
-                staged: Box::new(self.stage.stage(found.target(), &original, edited)?),
+                staged: Box::new(self.stage().stage(found.target(), &original, edited)?),
                 outcome: outcome(Action::Changed),
             },
             Mode::Diff if text.len() + edited.len() > scratch.diffed_size_max => {
@@ -192,6 +193,10 @@ impl Shared {
         })
     }
 
+    fn stage(&self) -> &Stage {
+        self.stage.as_ref().expect("a run that writes has a stage")
+    }
+
     fn wait_to_be_alone(&self) -> MutexGuard<'_, ()> {
         // The lock guards no data that a panic could leave half changed.
         self.large_file.lock().unwrap_or_else(PoisonError::into_inner)
@@ -205,6 +210,8 @@ fn too_long(path: &std::path::Path, edited: &[u8]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stage::HardLinks;
+    use crate::stage::tests::stage;
 
     /// What a thread keeps once a file is done with.
     const KEPT_MAX: usize = 1 << 20;
@@ -220,7 +227,8 @@ mod tests {
         std::fs::write(&path, "old ".repeat(KEPT_MAX)).unwrap();
         for mode in [Mode::Write, Mode::Diff, Mode::Count] {
             let options = Options::builder("old", "newer").mode(mode).build().unwrap();
-            let shared = Shared::new(&options, &CancelToken::new());
+            let (_run, stage) = stage(root.path(), HardLinks::Keep);
+            let shared = Shared::new(&options, &CancelToken::new(), Some(stage));
             let mut scratch = shared.scratch();
 
             let finding = shared.find(&mut scratch, found(&path));
@@ -238,7 +246,7 @@ mod tests {
         std::fs::write(&large, "old\n".repeat(DIFFED_SIZE_MAX)).unwrap();
         std::fs::write(&small, "old\n").unwrap();
         let options = Options::builder("old", "new").mode(Mode::Diff).build().unwrap();
-        let shared = Shared::new(&options, &CancelToken::new());
+        let shared = Shared::new(&options, &CancelToken::new(), None);
         let (mut worker, mut caller) = (shared.scratch(), shared.scratch_for_large_diffs());
 
         let is_later = |finding| matches!(finding, Finding::ShownLater(_));

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::args::When;
 
@@ -24,8 +24,9 @@ and nothing changed.";
 
 /// Replace text in many files.
 ///
-/// Every changed file is first written beside its original; when all of them are on disk, each takes
-/// its original's place. Mode, owner, extended attributes, links, line ends and bytes that are no
+/// All files change, or none does, whatever crashes: every changed file is first written to a store; when
+/// all of them are on disk, each changes places with its original, which is kept for `silkmill undo`. A
+/// run that is cut off is finished by the next one, or by `silkmill undo --list`. Mode, owner, extended attributes, links, line ends and bytes that are no
 /// UTF-8 stay as they are. Binary and UTF-16 files are passed over; a read-only file is replaced like
 /// any other if its directory allows it.
 #[derive(Debug, Args)]
@@ -97,6 +98,12 @@ pub(crate) struct ReplaceArgs {
     /// Change nothing if any file cannot be read
     #[arg(long, help_heading = "How to run")]
     pub(crate) strict: bool,
+    /// What becomes of a file that has several names
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t, help_heading = "How to run")]
+    pub(crate) hard_links: HardLinkPolicy,
+    /// Do not keep the originals for `silkmill undo`
+    #[arg(long, help_heading = "How to run")]
+    pub(crate) no_undo: bool,
     /// Do not force the new files to disk: faster at times, and not safe from a power cut
     #[arg(long, help_heading = "How to run")]
     pub(crate) no_sync: bool,
@@ -122,6 +129,18 @@ pub(crate) struct ReplaceArgs {
     /// Colour the diff
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = "What to print")]
     pub(crate) color: When,
+}
+
+/// What becomes of a file that has several names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HardLinkPolicy {
+    /// All names show the new text: the file is written in place, after a copy of it was made
+    #[default]
+    Keep,
+    /// The name that was found gets a file of its own
+    Split,
+    /// Such a file is an error
+    Refuse,
 }
 
 /// `4096`, `64K`, `10M` or `1G`; a K is 1024.

@@ -12,15 +12,18 @@ use anyhow::{Context, anyhow};
 use signal_hook::consts::SIGXFSZ;
 use silkmill::CancelToken;
 use silkmill_replace::{
-    Case, Error, ErrorKind, Event, Mode, Options, Outcome, Summary, run as replace,
+    Case, Error, ErrorKind, Event, HardLinks, Mode, Options, Outcome, PRUNED_IN_MAX, Summary,
+    prune, run as replace,
 };
 
-use crate::args::{ReplaceArgs, When};
+use crate::args::{HardLinkPolicy, ReplaceArgs, When};
 use crate::cmd::replace::json::Json;
-use crate::cmd::replace::text::{Text, Verbosity, count};
+use crate::cmd::replace::text::{Text, Verbosity};
+pub(crate) use crate::cmd::replace::text::{count, in_one_line};
 use crate::exit::Exit;
 use crate::interrupt::{self, Second};
 use crate::progress::Meter;
+use crate::state::state_directory;
 use crate::words::{reason, to_stderr};
 
 pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
@@ -40,8 +43,10 @@ pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
         }
     });
     output.meter.clear();
+    let mut store = None;
     let exit = match ended {
         Ok(summary) => {
+            store.clone_from(&summary.store);
             output.finish(&summary, options.changes_nothing(), dry_run, stats);
             exit_of(&summary)
         }
@@ -55,12 +60,15 @@ pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
         }
     };
     output.out.close()?;
+    if let Some(store) = store {
+        prune(&store, PRUNED_IN_MAX);
+    }
     Ok(exit)
 }
 
 /// Makes a file that outgrows the limit of `ulimit -f` an error like any other; left alone, its signal
 /// ends the process and leaves what was staged.
-fn outlive_file_size_limit() -> anyhow::Result<()> {
+pub(crate) fn outlive_file_size_limit() -> anyhow::Result<()> {
     // Nobody reads the flag: that the signal is caught is enough.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).context("failed to listen for SIGXFSZ")?;
     Ok(())
@@ -77,6 +85,11 @@ fn options(args: ReplaceArgs) -> anyhow::Result<Options> {
         (_, true) => Case::Smart,
         _ => Case::Sensitive,
     };
+    let hard_links = match args.hard_links {
+        HardLinkPolicy::Keep => HardLinks::Keep,
+        HardLinkPolicy::Split => HardLinks::Split,
+        HardLinkPolicy::Refuse => HardLinks::Refuse,
+    };
     let mut builder = Options::builder(args.old.into_vec(), args.new.into_vec())
         .regex(args.regex)
         .case(case)
@@ -87,7 +100,11 @@ fn options(args: ReplaceArgs) -> anyhow::Result<Options> {
         .mode(mode)
         .strict(args.strict)
         .measure(args.stats)
-        .sync(!args.no_sync);
+        .sync(!args.no_sync)
+        .undo(!args.no_undo)
+        .hard_links(hard_links);
+    builder =
+        state_directory().into_iter().fold(builder, |builder, path| builder.state_directory(path));
     builder = args.paths.into_iter().fold(builder, |builder, path| builder.path(path));
     builder = args.glob.into_iter().fold(builder, |builder, glob| builder.glob(glob));
     builder = args.types.into_iter().fold(builder, |builder, name| builder.file_type(name));
@@ -154,6 +171,10 @@ impl Output {
         }
         match event {
             Event::Outcome(outcome) => self.outcome(outcome),
+            Event::Notice(notice) => {
+                let out = &mut self.out;
+                self.meter.suspend(|| out.aside(format_args!("silkmill: {notice}")));
+            }
             Event::Progress(now) if now.files_committed > 0 => self.meter.show(|| {
                 format!("{} of {} files replaced", now.files_committed, now.files_matched)
             }),
@@ -176,7 +197,7 @@ impl Output {
         match &self.format {
             Format::Text(text) if nothing_to_do => text.nothing_to_do(&mut self.out),
             Format::Text(text) => text.summary(summary, dry_run, &mut self.out),
-            Format::Json(json) => json.summary(&mut self.out),
+            Format::Json(json) => json.summary(summary.run.as_deref(), &mut self.out),
         }
         if stats && let Some(stats) = summary.stats {
             let (tasks, workers) =
@@ -189,7 +210,7 @@ impl Output {
     /// Tells why the run did not come to its end.
     fn give_up(&mut self, error: &Error) {
         if let Format::Json(json) = &self.format {
-            json.summary(&mut self.out);
+            json.summary(None, &mut self.out);
         }
         self.out.aside(format_args!("silkmill: {error}"));
     }

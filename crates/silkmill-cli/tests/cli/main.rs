@@ -7,15 +7,23 @@ mod output;
 mod replace;
 mod scrape;
 
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 /// Whoever takes so long hangs.
 const FAR_TOO_LONG: Duration = Duration::from_secs(60);
 
-/// The binary under test.
+/// The binary under test. It keeps nothing in the home directory of whoever runs the tests.
 fn silkmill() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_silkmill"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_silkmill"));
+    command.env("XDG_STATE_HOME", state());
+    command
+}
+
+/// One for all tests that do not mind the others: it must be on the filesystem of their trees.
+fn state() -> PathBuf {
+    std::env::temp_dir().join("silkmill-tests-state")
 }
 
 /// Waits for the child, but not for ever.
@@ -49,7 +57,7 @@ fn an_unknown_option_exits_2_and_names_it() {
 
 #[test]
 fn every_command_has_a_manual_page_and_every_shell_its_completions() {
-    for command in ["replace", "fetch", "scrape", "demo"] {
+    for command in ["replace", "undo", "fetch", "scrape", "demo"] {
         let output = silkmill().args(["man", command]).output().unwrap();
         let page = String::from_utf8(output.stdout).unwrap();
         assert!(
@@ -65,5 +73,5 @@ fn every_command_has_a_manual_page_and_every_shell_its_completions() {
 
     let output = silkmill().args(["man", "replaec"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("there are: replace, fetch"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there are: replace, undo, fetch"));
 }

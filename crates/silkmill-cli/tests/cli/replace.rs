@@ -4,14 +4,14 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{interrupt, silkmill};
+use crate::{interrupt, silkmill, state};
 
 /// How long a test waits for what happens within milliseconds, before it calls it a hang.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -85,7 +85,7 @@ fn what_changed_is_listed_and_counted() {
 
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(stdout(&output), "a: 2 replacements\nsub/b: 1 replacement\n");
-    assert_eq!(stderr(&output), "3 replacements in 2 files of 3\n");
+    assert_eq!(stderr(&output), "3 replacements in 2 files of 3; undo with: silkmill undo\n");
     assert_eq!((read(&root, "a"), read(&root, "sub/b")), ("new new".into(), "new".into()));
 }
 
@@ -268,9 +268,11 @@ fn json_gives_a_record_for_every_file_worth_one_and_a_summary() {
     assert!(summary["elapsed_seconds"].as_f64().unwrap() > 0.0);
     let mut rest = summary;
     rest.as_object_mut().unwrap().remove("elapsed_seconds");
+    let run = rest.as_object_mut().unwrap().remove("run").unwrap();
+    assert_eq!(run.as_str().unwrap().len(), "20261124-184502-a1b2".len());
     assert_eq!(
         rest,
-        json!({"type": "summary", "run": null, "files_seen": 5, "files_changed": 2,
+        json!({"type": "summary", "files_seen": 5, "files_changed": 2,
             "files_skipped": 1, "files_failed": 1, "replacements": 3})
     );
 }
@@ -455,7 +457,9 @@ fn output_that_cannot_be_written_is_an_error() {
 /// Runs a shell's command line, in which `$0` is the program.
 fn shell(root: &TempDir, line: &str) -> Output {
     let program = env!("CARGO_BIN_EXE_silkmill");
-    Command::new("sh").args(["-c", line, program]).current_dir(root).output().unwrap()
+    let mut shell = Command::new("sh");
+    shell.args(["-c", line, program]).current_dir(root).env("XDG_STATE_HOME", state());
+    shell.output().unwrap()
 }
 
 #[test]
@@ -490,7 +494,7 @@ fn what_changed_comes_before_its_summary() {
     let said = stdout(&output);
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines[1..3], ["a: 1 replacement", "b: 1 replacement"], "{said}");
-    assert_eq!(lines[3], "2 replacements in 2 files of 3, 1 failed");
+    assert_eq!(lines[3], "2 replacements in 2 files of 3, 1 failed; undo with: silkmill undo");
 }
 
 #[test]
@@ -611,6 +615,7 @@ fn a_full_disk_refuses_the_whole_run() {
     let output = Command::new("strace")
         .args(FULL_DISK)
         .args([env!("CARGO_BIN_EXE_silkmill"), "replace", "-j", "2", "old", "new"])
+        .env("XDG_STATE_HOME", state())
         .current_dir(&root)
         .output()
         .unwrap();
@@ -627,13 +632,20 @@ fn an_interrupt_before_the_commit_changes_nothing() {
     // `a` is staged at once. `b` keeps its worker busy for long enough to interrupt the run: every
     // character of it is a match that is found only after looking at all that follow.
     let root = tree(&[("a", b"x\n"), ("b", &[b'A'; 50_000])]);
+    let state = tempfile::tempdir().unwrap();
+    let staged = || {
+        let below = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten();
+        let runs = below(state.path().join("silkmill")).flat_map(|run| below(run.path()));
+        runs.flat_map(|lane| below(lane.path())).count()
+    };
     let mut child = command(&root, &["--json", "-e", ".*[^A-Z]|[A-Z]", "_"])
+        .env("XDG_STATE_HOME", state.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let started = Instant::now();
-    while names(&root).len() == 2 {
+    while staged() == 0 {
         assert!(started.elapsed() < PATIENCE, "nothing was staged");
         assert!(child.try_wait().unwrap().is_none(), "the run ended before it was interrupted");
         std::thread::sleep(Duration::from_millis(1));
@@ -648,6 +660,7 @@ fn an_interrupt_before_the_commit_changes_nothing() {
     assert_eq!((records.len(), &records[0]["type"]), (1, &json!("summary")));
     assert_eq!((&records[0]["files_changed"], &records[0]["replacements"]), (&json!(0), &json!(0)));
     assert_eq!((read(&root, "a"), names(&root)), ("x\n".into(), vec!["a".into(), "b".into()]));
+    assert_eq!(staged(), 0);
 }
 
 #[test]

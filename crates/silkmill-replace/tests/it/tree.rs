@@ -30,9 +30,9 @@ impl Tree {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// Options that replace `old` by `new` in the whole tree.
+    /// Options that replace `old` by `new` in the whole tree, and keep nothing.
     pub(crate) fn options(&self, old: &str, new: &str) -> OptionsBuilder {
-        Options::builder(old, new).path(self.root.path())
+        Options::builder(old, new).path(self.root.path()).undo(false)
     }
 
     /// Whether a run left files of its own behind.
@@ -41,13 +41,14 @@ impl Tree {
     }
 }
 
-fn holds_staged(directory: &Path) -> bool {
-    fs::read_dir(directory).unwrap().map(Result::unwrap).any(|entry| {
-        let is_directory = entry.file_type().unwrap().is_dir();
-        let name = entry.file_name();
-        name.to_string_lossy().starts_with(".silkmill-")
-            || (is_directory && holds_staged(&entry.path()))
-    })
+/// Whether there is a file in a directory of a run's directory: staged, or kept.
+fn holds_staged(root: &Path) -> bool {
+    let folders = |path: &Path| {
+        let entries = fs::read_dir(path).into_iter().flatten().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.is_dir()).collect::<Vec<_>>()
+    };
+    let lanes = folders(&root.join(".silkmill")).into_iter().flat_map(|run| folders(&run));
+    lanes.into_iter().any(|lane| fs::read_dir(lane).unwrap().next().is_some())
 }
 
 /// What was told of a run: name and action of each file, sorted; and how the run ended.

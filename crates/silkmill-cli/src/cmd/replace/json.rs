@@ -111,9 +111,9 @@ impl Json {
         }
     }
 
-    pub(crate) fn summary(&self, out: &mut Stdout) {
+    pub(crate) fn summary(&self, run: Option<&str>, out: &mut Stdout) {
         let record = Record::Summary {
-            run: None,
+            run,
             files_seen: self.files_seen,
             files_changed: self.files_changed,
             files_skipped: self.files_skipped,

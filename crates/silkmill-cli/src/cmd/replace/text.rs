@@ -65,7 +65,7 @@ impl Text {
 
 /// A path that cannot break its row or steer the terminal: control characters, and bytes that are no
 /// UTF-8 and may be such to a terminal, are written as `\n`, `\u{1b}` and `\xff`.
-fn in_one_line(path: &Path) -> String {
+pub(crate) fn in_one_line(path: &Path) -> String {
     let mut line = String::new();
     for chunk in path.as_os_str().as_bytes().utf8_chunks() {
         for char in chunk.valid().chars() {
@@ -100,6 +100,9 @@ fn words(summary: &Summary, dry_run: bool) -> String {
     }
     if summary.files_failed > 0 {
         words += &format!(", {} failed", summary.files_failed);
+    }
+    if summary.run.is_some() {
+        words += "; undo with: silkmill undo";
     }
     words
 }

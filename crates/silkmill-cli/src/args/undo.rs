@@ -1,0 +1,42 @@
+//! The words of `silkmill undo`.
+
+use clap::Args;
+
+const EXAMPLES: &str = "\
+Examples:
+  silkmill undo                        put the files of the last run back
+  silkmill undo --list                 the runs that can be undone
+  silkmill undo 20261124-184502-a1b2   put back the files of this one
+  silkmill undo -n                     show which files that would be
+
+Exit status: 0 the files were (or would be) put back, 2 an error, and nothing was changed.";
+
+/// Put the files of a run of `silkmill replace` back.
+///
+/// All of them, or none. A file that was edited since the run is not overwritten: it is named, and nothing
+/// is changed. An undo is a run, too, and can be undone. The last ten runs are kept, in
+/// $XDG_STATE_HOME/silkmill, or in .silkmill beside the files where that is on another filesystem.
+///
+/// A run that was cut off is finished, or taken back, before anything else is done.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct UndoArgs {
+    /// The run's name [default: the last run's]
+    #[arg(value_name = "RUN", conflicts_with = "list")]
+    pub(crate) run: Option<String>,
+    /// List the runs that can be undone: when, where, what, how many files, bytes kept for it
+    #[arg(short, long)]
+    pub(crate) list: bool,
+    /// Change nothing; name the files that would be put back
+    #[arg(short = 'n', long, conflicts_with = "list")]
+    pub(crate) dry_run: bool,
+    /// Also put back files that were edited since; undo the undo to have them again
+    #[arg(short, long, conflicts_with = "list")]
+    pub(crate) force: bool,
+    /// Do not force the files to disk
+    #[arg(long, conflicts_with = "list")]
+    pub(crate) no_sync: bool,
+    /// Print nothing but errors
+    #[arg(short, long, conflicts_with = "list")]
+    pub(crate) quiet: bool,
+}

@@ -1,0 +1,579 @@
+//! What a run is about to do to files, as bytes: enough to finish it, or to take it back, after any
+//! crash. Pure: see `store` for the file.
+//!
+//! A journal opens with a head of [`HEAD_LEN`] bytes: a magic word, a version, and a slot for each
+//! [`Mark`]. Behind it are records, each with its length and its checksum. Slots are written in place,
+//! each within one sector, and so are there whole or not at all. A journal whose commit slot is empty
+//! asks for nothing, whatever else it holds; one whose slot is set must be whole, to its last bit, or
+//! it is refused.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use crate::original::{FileId, Identity};
+
+const MAGIC: &[u8; 16] = b"silkmill journal";
+const VERSION: u32 = 1;
+
+/// Bytes before the first record: one sector.
+pub(crate) const HEAD_LEN: usize = 512;
+
+/// A tag, two numbers, and their checksum.
+pub(crate) const SLOT_LEN: usize = 24;
+
+/// Before the payload of a record: kind, length, checksum.
+const RECORD_HEAD_LEN: usize = 9;
+
+/// What has become of a run, in the order in which it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// Every file is to be swapped; from here on a crash is followed by rolling forward.
+    Committed,
+    /// A file could not be swapped: all are to be put back.
+    GivenUp,
+    /// All files are swapped, and on disk.
+    Done,
+}
+
+impl Mark {
+    /// Where its slot is.
+    pub(crate) fn offset(self) -> usize {
+        match self {
+            Mark::Committed => 64,
+            Mark::GivenUp => 128,
+            Mark::Done => 192,
+        }
+    }
+
+    fn tag(self) -> &'static [u8; 8] {
+        match self {
+            Mark::Committed => b"commit\0\0",
+            Mark::GivenUp => b"give up\0",
+            Mark::Done => b"done\0\0\0\0",
+        }
+    }
+
+    /// What goes into its slot, above these records.
+    pub(crate) fn slot(self, records: &[u8]) -> [u8; SLOT_LEN] {
+        let mut slot = [0; SLOT_LEN];
+        slot[..8].copy_from_slice(self.tag());
+        slot[8..16].copy_from_slice(&(records.len() as u64).to_le_bytes());
+        slot[16..20].copy_from_slice(&crc32fast::hash(records).to_le_bytes());
+        let sum = crc32fast::hash(&slot[..20]);
+        slot[20..].copy_from_slice(&sum.to_le_bytes());
+        slot
+    }
+}
+
+/// Who runs, on what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Title {
+    /// Nanoseconds since 1970.
+    pub(crate) begun: u64,
+    /// For people: `colour → color`.
+    pub(crate) what: String,
+    /// The directories the run works in; two runs whose roots meet take turns.
+    pub(crate) roots: Vec<PathBuf>,
+    /// The run that this one takes back.
+    pub(crate) undoes: Option<String>,
+    /// Whether the originals are kept when all is done.
+    pub(crate) keeps: bool,
+}
+
+/// All that a committed run does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Journal {
+    pub(crate) title: Title,
+    pub(crate) replacements: u64,
+    /// The directories that hold staged files.
+    pub(crate) areas: Vec<PathBuf>,
+    /// The directories that hold targets.
+    pub(crate) directories: Vec<PathBuf>,
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// One file to be swapped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Which of the directories the target is in, and its name there.
+    pub(crate) directory: u32,
+    pub(crate) name: Vec<u8>,
+    /// Which of the areas its new text is in; its name there is a number.
+    pub(crate) area: u32,
+    pub(crate) number: u64,
+    pub(crate) way: Way,
+    /// What the target was when it was read.
+    pub(crate) old: Identity,
+    /// What the staged file was when it was written.
+    pub(crate) new: Identity,
+}
+
+/// How new text gets to its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The two files change places.
+    Exchange,
+    /// It is copied into the target, as that has other names to keep, or an owner or attribute that
+    /// this process may not give to a new file. The old text lies beside the new one.
+    InPlace,
+    /// The same, taking it back: the places of old and new text are swapped.
+    InPlaceBack,
+}
+
+impl Journal {
+    /// The path of an entry's target.
+    pub(crate) fn target(&self, entry: &Entry) -> PathBuf {
+        self.directories[entry.directory as usize].join(OsStr::from_bytes(&entry.name))
+    }
+
+    /// The records behind the title's.
+    pub(crate) fn records(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 * self.entries.len());
+        for area in &self.areas {
+            record(&mut out, Kind::Area, |out| put_path(out, area));
+        }
+        for directory in &self.directories {
+            record(&mut out, Kind::Directory, |out| put_path(out, directory));
+        }
+        for entry in &self.entries {
+            record(&mut out, Kind::Entry, |out| entry.put(out));
+        }
+        record(&mut out, Kind::End, |out| {
+            put_u64(out, self.entries.len() as u64);
+            put_u64(out, self.replacements);
+        });
+        out
+    }
+}
+
+impl Title {
+    /// The record of a run that has begun, which is the first.
+    pub(crate) fn record(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        record(&mut out, Kind::Title, |out| {
+            put_u64(out, self.begun);
+            put_bytes(out, self.what.as_bytes());
+            put_u64(out, self.roots.len() as u64);
+            self.roots.iter().for_each(|root| put_path(out, root));
+            put_bytes(out, self.undoes.as_deref().unwrap_or_default().as_bytes());
+            out.push(u8::from(self.keeps));
+        });
+        out
+    }
+}
+
+/// The head of a new journal: no mark is set.
+pub(crate) fn head() -> [u8; HEAD_LEN] {
+    let mut head = [0; HEAD_LEN];
+    head[..16].copy_from_slice(MAGIC);
+    head[16..20].copy_from_slice(&VERSION.to_le_bytes());
+    head
+}
+
+/// Why a journal is not acted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    NotOurs,
+    Version(u32),
+    Damaged,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Refused::NotOurs => f.write_str("it is no journal of silkmill"),
+            Refused::Version(version) => {
+                write!(f, "it is of version {version}, and this silkmill knows version {VERSION}")
+            }
+            Refused::Damaged => f.write_str("it is damaged"),
+        }
+    }
+}
+
+/// The furthest mark that is set; `None` if the run was never committed.
+pub(crate) fn mark(bytes: &[u8]) -> Result<Option<Mark>, Refused> {
+    // A crash before the first flush leaves an empty file, or one of zeros.
+    if bytes.iter().take(HEAD_LEN).all(|&byte| byte == 0) {
+        return Ok(None);
+    }
+    let head = bytes.get(..HEAD_LEN).ok_or(Refused::NotOurs)?;
+    if &head[..16] != MAGIC {
+        return Err(Refused::NotOurs);
+    }
+    match u32_at(head, 16) {
+        VERSION => {}
+        other => return Err(Refused::Version(other)),
+    }
+    let set = |mark: Mark| {
+        let slot = &head[mark.offset()..mark.offset() + SLOT_LEN];
+        if slot.iter().all(|&byte| byte == 0) {
+            return Ok(false);
+        }
+        let whole = slot[..8] == *mark.tag() && crc32fast::hash(&slot[..20]) == u32_at(slot, 20);
+        if whole { Ok(true) } else { Err(Refused::Damaged) }
+    };
+    let (committed, given_up, done) =
+        (set(Mark::Committed)?, set(Mark::GivenUp)?, set(Mark::Done)?);
+    match (committed, given_up, done) {
+        (false, false, false) => Ok(None),
+        (true, false, false) => Ok(Some(Mark::Committed)),
+        (true, true, false) => Ok(Some(Mark::GivenUp)),
+        (true, false, true) => Ok(Some(Mark::Done)),
+        _ => Err(Refused::Damaged),
+    }
+}
+
+/// Who runs, from the beginning of a journal; `None` where that is not yet written.
+pub(crate) fn title(bytes: &[u8]) -> Option<Title> {
+    let mut reader = Reader(bytes.get(HEAD_LEN..)?);
+    let (kind, payload) = reader.record()?;
+    if kind == Kind::Title { read_title(payload) } else { None }
+}
+
+/// The whole journal, if the run was committed.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Journal, Mark)>, Refused> {
+    let Some(mark) = mark(bytes)? else { return Ok(None) };
+    let records = &bytes[HEAD_LEN..];
+    let slot = &bytes[Mark::Committed.offset()..];
+    let len = u64::from_le_bytes(slot[8..16].try_into().expect("8 bytes are 8 bytes"));
+    if len != records.len() as u64 || crc32fast::hash(records) != u32_at(slot, 16) {
+        return Err(Refused::Damaged);
+    }
+    let journal = read_journal(records).ok_or(Refused::Damaged)?;
+    Ok(Some((journal, mark)))
+}
+
+fn read_journal(records: &[u8]) -> Option<Journal> {
+    let mut reader = Reader(records);
+    let (Kind::Title, payload) = reader.record()? else { return None };
+    let mut journal = Journal { title: read_title(payload)?, ..Journal::default() };
+    loop {
+        let (kind, payload) = reader.record()?;
+        let mut payload = Reader(payload);
+        match kind {
+            Kind::Title => return None,
+            Kind::Area => journal.areas.push(payload.absolute_path()?),
+            Kind::Directory => journal.directories.push(payload.absolute_path()?),
+            Kind::Entry => {
+                let entry = Entry::read(&mut payload)?;
+                let known = (entry.area as usize) < journal.areas.len()
+                    && (entry.directory as usize) < journal.directories.len();
+                journal.entries.push(known.then_some(entry)?);
+            }
+            Kind::End => {
+                let entries = payload.u64()?;
+                journal.replacements = payload.u64()?;
+                let whole = entries == journal.entries.len() as u64;
+                return (whole && payload.0.is_empty() && reader.0.is_empty()).then_some(journal);
+            }
+        }
+        payload.0.is_empty().then_some(())?;
+    }
+}
+
+fn read_title(payload: &[u8]) -> Option<Title> {
+    let mut reader = Reader(payload);
+    let begun = reader.u64()?;
+    let what = reader.text()?;
+    let roots = reader.u64()?;
+    let roots = (0..roots).map(|_| reader.absolute_path()).collect::<Option<_>>()?;
+    let undoes = Some(reader.text()?).filter(|run| !run.is_empty());
+    let keeps = reader.flag()?;
+    reader.0.is_empty().then_some(Title { begun, what, roots, undoes, keeps })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Title = 1,
+    Area,
+    Directory,
+    Entry,
+    End,
+}
+
+impl Kind {
+    fn of(byte: u8) -> Option<Kind> {
+        [Kind::Title, Kind::Area, Kind::Directory, Kind::Entry, Kind::End]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
+    }
+}
+
+impl Entry {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.directory.to_le_bytes());
+        out.extend_from_slice(&self.area.to_le_bytes());
+        put_u64(out, self.number);
+        out.push(match self.way {
+            Way::Exchange => 0,
+            Way::InPlace => 1,
+            Way::InPlaceBack => 2,
+        });
+        put_identity(out, &self.old);
+        put_identity(out, &self.new);
+        put_bytes(out, &self.name);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Entry> {
+        let (directory, area, number) = (reader.u32()?, reader.u32()?, reader.u64()?);
+        let way = match reader.take(1)? {
+            [0] => Way::Exchange,
+            [1] => Way::InPlace,
+            [2] => Way::InPlaceBack,
+            _ => return None,
+        };
+        let (old, new) = (reader.identity()?, reader.identity()?);
+        let name = reader.bytes()?.to_vec();
+        is_name(&name).then_some(Entry { directory, name, area, number, way, old, new })
+    }
+}
+
+/// Whether it names something in its directory, and nothing outside.
+fn is_name(name: &[u8]) -> bool {
+    let mut components = Path::new(OsStr::from_bytes(name)).components();
+    let is_normal =
+        matches!(components.next(), Some(Component::Normal(only)) if only.as_bytes() == name);
+    is_normal && components.next().is_none() && !name.contains(&0)
+}
+
+fn record(out: &mut Vec<u8>, kind: Kind, payload: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; RECORD_HEAD_LEN]);
+    payload(out);
+    let len = u32::try_from(out.len() - start - RECORD_HEAD_LEN).expect("a path is no 4 GiB long");
+    out[start] = kind as u8;
+    out[start + 1..start + 5].copy_from_slice(&len.to_le_bytes());
+    let sum = checksum(&out[start..]);
+    out[start + 5..start + RECORD_HEAD_LEN].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// Of a record but for the place of the sum itself.
+fn checksum(record: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&record[..5]);
+    hasher.update(&record[RECORD_HEAD_LEN..]);
+    hasher.finalize()
+}
+
+fn put_u64(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_u64(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn put_path(out: &mut Vec<u8>, path: &Path) {
+    put_bytes(out, path.as_os_str().as_bytes());
+}
+
+fn put_identity(out: &mut Vec<u8>, identity: &Identity) {
+    for number in [identity.file.dev, identity.file.ino, identity.size] {
+        put_u64(out, number);
+    }
+    for (seconds, nanos) in [identity.modified, identity.changed] {
+        put_u64(out, seconds.cast_unsigned());
+        put_u64(out, nanos.cast_unsigned());
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes are 4 bytes"))
+}
+
+/// What is left to read. Nothing it gives out goes beyond the bytes that are there.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn record(&mut self) -> Option<(Kind, &'a [u8])> {
+        let whole = self.0;
+        let head = self.take(RECORD_HEAD_LEN)?;
+        let payload = self.take(u32_at(head, 1) as usize)?;
+        let record = &whole[..RECORD_HEAD_LEN + payload.len()];
+        (checksum(record) == u32_at(head, 5)).then_some(())?;
+        Some((Kind::of(head[0])?, payload))
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    fn i64(&mut self) -> Option<i64> {
+        self.u64().map(u64::cast_signed)
+    }
+
+    fn flag(&mut self) -> Option<bool> {
+        match self.take(1)? {
+            [0] => Some(false),
+            [1] => Some(true),
+            _ => None,
+        }
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let len = self.u64()?;
+        self.take(usize::try_from(len).ok()?)
+    }
+
+    fn text(&mut self) -> Option<String> {
+        String::from_utf8(self.bytes()?.to_vec()).ok()
+    }
+
+    fn absolute_path(&mut self) -> Option<PathBuf> {
+        let bytes = self.bytes()?;
+        let path = Path::new(OsStr::from_bytes(bytes));
+        (path.is_absolute() && !bytes.contains(&0)).then(|| path.to_path_buf())
+    }
+
+    fn identity(&mut self) -> Option<Identity> {
+        Some(Identity {
+            file: FileId { dev: self.u64()?, ino: self.u64()? },
+            size: self.u64()?,
+            modified: (self.i64()?, self.i64()?),
+            changed: (self.i64()?, self.i64()?),
+        })
+    }
+}
+
+/// Any bytes are a journal that means the same when it is written again, or none. For the fuzzer.
+#[cfg(fuzzing)]
+pub fn check_journal(bytes: &[u8]) {
+    // The fuzzer cannot be expected to find checksums: it is given journals whose sums are right.
+    let Some(journal) = read_journal(bytes) else {
+        let _ = (title(bytes), parse(bytes));
+        return;
+    };
+    assert!(parse(bytes).is_err() || mark(bytes) == Ok(None));
+    let records = [journal.title.record(), journal.records()].concat();
+    assert_eq!(records, bytes);
+    let mut whole = [&head()[..], &records].concat();
+    assert_eq!(parse(&whole), Ok(None));
+    let at = Mark::Committed.offset();
+    whole[at..at + SLOT_LEN].copy_from_slice(&Mark::Committed.slot(&records));
+    assert_eq!(parse(&whole), Ok(Some((journal, Mark::Committed))));
+    whole.pop();
+    assert_eq!(parse(&whole), Err(Refused::Damaged));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(seed: u64) -> Identity {
+        let time = (seed.cast_signed() - 5, 7);
+        let file = FileId { dev: 1, ino: seed };
+        Identity { file, size: seed * 3, modified: time, changed: time }
+    }
+
+    fn journal() -> Journal {
+        let entry = |name: &[u8], way| Entry {
+            directory: 1,
+            name: name.to_vec(),
+            area: 0,
+            number: 12,
+            way,
+            old: identity(3),
+            new: identity(4),
+        };
+        Journal {
+            title: Title {
+                begun: 12,
+                what: "a → b".to_owned(),
+                roots: vec!["/tree".into()],
+                undoes: Some("20260101-000000-abcd".to_owned()),
+                keeps: true,
+            },
+            replacements: 9,
+            areas: vec!["/state/run/0".into()],
+            directories: vec!["/tree".into(), Path::new(OsStr::from_bytes(b"/tree/\xFF")).into()],
+            entries: vec![entry(b"a\xFF\n", Way::Exchange), entry(b"..b", Way::InPlaceBack)],
+        }
+    }
+
+    fn written(journal: &Journal, marks: &[Mark]) -> Vec<u8> {
+        let records = [journal.title.record(), journal.records()].concat();
+        let mut bytes = [&head()[..], &records].concat();
+        for mark in marks {
+            bytes[mark.offset()..][..SLOT_LEN].copy_from_slice(&mark.slot(&records));
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let journal = journal();
+        let marks = |marks: &[Mark]| parse(&written(&journal, marks)).unwrap();
+
+        assert_eq!(marks(&[]), None);
+        assert_eq!(marks(&[Mark::Committed]), Some((journal.clone(), Mark::Committed)));
+        let given_up = marks(&[Mark::Committed, Mark::GivenUp]).unwrap();
+        assert_eq!(given_up.1, Mark::GivenUp);
+        assert_eq!(marks(&[Mark::Committed, Mark::Done]).unwrap().1, Mark::Done);
+        assert_eq!(title(&written(&journal, &[])), Some(journal.title.clone()));
+    }
+
+    #[test]
+    fn a_journal_that_was_never_committed_asks_for_nothing_however_torn() {
+        let whole = written(&journal(), &[]);
+        for len in HEAD_LEN..whole.len() {
+            assert_eq!(parse(&whole[..len]), Ok(None), "{len}");
+        }
+        assert_eq!(parse(&[]), Ok(None));
+        assert_eq!(parse(&[0; 4096]), Ok(None));
+    }
+
+    #[test]
+    fn a_committed_journal_with_any_bit_wrong_is_never_acted_on() {
+        let whole = written(&journal(), &[Mark::Committed, Mark::Done]);
+        let read = parse(&whole).unwrap();
+        for place in 0..whole.len() {
+            for bit in 0..8 {
+                let mut wrong = whole.clone();
+                wrong[place] ^= 1 << bit;
+                // What is between the slots means nothing.
+                let got = parse(&wrong);
+                assert!(got.is_err() || got.as_ref() == Ok(&read), "{place} {bit}: {got:?}");
+                assert!(got.is_err() || place < HEAD_LEN, "{place} {bit}");
+            }
+        }
+        for len in 1..whole.len() {
+            assert!(parse(&whole[..len]).is_err(), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_journal_of_another_version_is_refused_by_its_number() {
+        let mut bytes = written(&journal(), &[Mark::Committed]);
+        bytes[16] = 2;
+
+        let refused = parse(&bytes).unwrap_err();
+
+        assert!(refused.to_string().contains("version 2"), "{refused}");
+        assert_eq!(parse(b"#!/bin/sh\n"), Err(Refused::NotOurs));
+    }
+
+    #[test]
+    fn a_name_that_leaves_its_directory_is_refused() {
+        for name in [&b""[..], b".", b"..", b"a/b", b"/", b"a\0", b"a/"] {
+            let mut journal = journal();
+            journal.entries[0].name = name.to_vec();
+            let parsed = parse(&written(&journal, &[Mark::Committed]));
+            assert_eq!(parsed, Err(Refused::Damaged), "{name:?}");
+        }
+        let mut relative = journal();
+        relative.directories[0] = "tree".into();
+        assert_eq!(parse(&written(&relative, &[Mark::Committed])), Err(Refused::Damaged));
+    }
+}

@@ -1,0 +1,148 @@
+//! Begins a run: waits for those in its way, and first ends what a crash has left unfinished.
+//!
+//! What was never committed is removed; nothing had changed. What was committed is finished, or put back
+//! if a file of it was changed by another program since. Each step may be cut off again.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use silkmill::CancelToken;
+
+use crate::commit::{self, Finished, PutBack};
+use crate::error::Error;
+use crate::journal::{Mark, Title};
+use crate::outcome::Notice;
+use crate::store::{Found, Run, Store};
+
+/// Begins a run when no other one is at work below the same roots.
+///
+/// # Errors
+/// `cancel` was set, the store cannot be used, or a run below the same roots can neither be finished nor
+/// put back.
+pub(crate) fn begin(
+    store: &Store,
+    title: &Title,
+    cancel: &CancelToken,
+    tell: &mut dyn FnMut(Notice),
+) -> Result<Run, Error> {
+    let (mut waited_for, mut given_up) = (None, HashSet::new());
+    loop {
+        if cancel.is_cancelled() {
+            return Err(Error::interrupted());
+        }
+        let locked = store.lock()?;
+        let (mut in_the_way, mut unfinished) = (None, Vec::new());
+        for found in locked.look()? {
+            match found {
+                Found::Live { id, title: other } if meet(&title.roots, &other.roots) => {
+                    in_the_way = Some((id, other));
+                }
+                Found::Live { .. } => {}
+                Found::Still(run) if is_finished(&run) || given_up.contains(run.id()) => {}
+                Found::Still(run) => unfinished.push(run),
+            }
+        }
+        if !unfinished.is_empty() {
+            drop(locked);
+            given_up.extend(recover_all(unfinished, &title.roots, tell)?);
+            continue;
+        }
+        let Some((id, other)) = in_the_way else { return locked.begin(title) };
+        drop(locked);
+        if waited_for.as_ref() != Some(&id) {
+            tell(Notice::Waiting { run: id.clone(), roots: other.roots });
+        }
+        store.wait_for(&id, cancel);
+        waited_for = Some(id);
+    }
+}
+
+/// Ends every run that is unfinished and that nobody is at.
+pub(crate) fn recover_store(store: &Store, tell: &mut dyn FnMut(Notice)) -> Result<(), Error> {
+    let locked = store.lock()?;
+    let mut unfinished = Vec::new();
+    for found in locked.look()? {
+        match found {
+            Found::Still(run) if !is_finished(&run) => unfinished.push(run),
+            _ => {}
+        }
+    }
+    drop(locked);
+    for run in unfinished {
+        let id = run.id().to_owned();
+        match recover(run) {
+            Ok(notices) => notices.into_iter().for_each(&mut *tell),
+            Err(error) => tell(Notice::Unfinished { run: id, error }),
+        }
+    }
+    Ok(())
+}
+
+/// Ends them. Those that do not meet `roots` may fail, and are given up on.
+fn recover_all(
+    unfinished: Vec<Run>,
+    roots: &[PathBuf],
+    tell: &mut dyn FnMut(Notice),
+) -> Result<HashSet<String>, Error> {
+    let mut given_up = HashSet::new();
+    for run in unfinished {
+        let id = run.id().to_owned();
+        let title = run.mark_and_title().ok().flatten().map(|(_, title)| title);
+        let is_elsewhere = title.is_some_and(|title| !meet(&title.roots, roots));
+        match recover(run) {
+            Ok(notices) => notices.into_iter().for_each(&mut *tell),
+            Err(error) if is_elsewhere => {
+                tell(Notice::Unfinished { run: id.clone(), error });
+                given_up.insert(id);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(given_up)
+}
+
+/// Whether there is nothing to be done about it. A journal that is refused is something.
+fn is_finished(run: &Run) -> bool {
+    matches!(run.mark_and_title(), Ok(Some((Mark::Done, title))) if title.keeps)
+}
+
+/// Ends one unfinished run, and says how.
+fn recover(mut run: Run) -> Result<Vec<Notice>, Error> {
+    let id = run.id().to_owned();
+    let Some((journal, mark)) = run.read()? else {
+        run.remove()?;
+        return Ok(vec![Notice::Discarded { run: id }]);
+    };
+    let files = journal.entries.len() as u64;
+    match mark {
+        Mark::Done => {}
+        Mark::Committed => match commit::finish(&mut run, &journal, true, true, &mut || {})? {
+            Finished::Done(None) => {
+                if !journal.title.keeps {
+                    commit::remove(run, &journal)?;
+                }
+                return Ok(vec![Notice::Finished { run: id, files }]);
+            }
+            Finished::Done(Some(error)) => return Err(error),
+            Finished::PutBack(PutBack { why, mut notices, .. }) => {
+                commit::remove(run, &journal)?;
+                notices.insert(0, Notice::PutBack { run: id, files, why: Some(why) });
+                return Ok(notices);
+            }
+        },
+        Mark::GivenUp => {
+            let mut notices = commit::put_back(&mut run, &journal, true)?;
+            commit::remove(run, &journal)?;
+            notices.insert(0, Notice::PutBack { run: id, files, why: None });
+            return Ok(notices);
+        }
+    }
+    // Its originals were not to be kept.
+    commit::remove(run, &journal)?;
+    Ok(Vec::new())
+}
+
+/// Whether one of the directories is in one of the others.
+fn meet(one: &[PathBuf], other: &[PathBuf]) -> bool {
+    one.iter().any(|a| other.iter().any(|b| a.starts_with(b) || b.starts_with(a)))
+}

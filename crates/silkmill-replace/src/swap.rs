@@ -1,0 +1,580 @@
+//! Puts one file's new text in its place, and takes it back. Each step can be cut off anywhere, and done
+//! again; what state a file is in is read off the disk, by which inode has which name.
+//!
+//! A staged file is called by its number, `N`. After the exchange, `N` is the original. Where files
+//! cannot be exchanged, the original gets a second name, `N.out`, before the staged file is renamed over
+//! it; then `N.out` becomes `N`. Where no file can be renamed, the original is copied to `N.old` (by way
+//! of `N.part`), and the text of `N` is copied into it.
+
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, fchmod, fstat,
+    ftruncate, futimens, linkat, openat, renameat, renameat_with, statat, unlinkat,
+};
+use rustix::io::Errno;
+
+use crate::error::Error;
+use crate::journal::{Entry, Journal, Way};
+use crate::original::Identity;
+use crate::store::Store;
+
+/// How often another program's file is moved out of our way before it wins.
+const EXCHANGES_MAX: usize = 8;
+
+/// Read at a time when two files are compared.
+const COMPARED_LEN: usize = 64 << 10;
+
+/// Why a file was not swapped. It is as it was.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// It is not what was read.
+    Changed,
+    /// What was staged for it is gone.
+    Lost,
+    Io(io::Error),
+}
+
+impl From<Errno> for Trouble {
+    fn from(errno: Errno) -> Trouble {
+        Trouble::Io(errno.into())
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Trouble {
+        Trouble::Io(error)
+    }
+}
+
+/// Where a file that nobody asked for was put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) target: PathBuf,
+    pub(crate) kept: PathBuf,
+}
+
+/// Swaps the files of one journal.
+#[derive(Debug)]
+pub(crate) struct Swapper<'a> {
+    journal: &'a Journal,
+    areas: Vec<OwnedFd>,
+    /// The directory of the last target: files come in the order of their directories.
+    directory: RefCell<Option<(u32, OwnedFd)>>,
+    /// Whether somebody may have begun already.
+    again: bool,
+    sync: bool,
+    /// Versions of files that another program wrote while they were being swapped.
+    kept: RefCell<Vec<Kept>>,
+}
+
+/// What the staged name says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The new text is there.
+    Waiting,
+    /// The original is.
+    Swapped,
+    /// Nothing is, or something else.
+    Gone,
+}
+
+impl<'a> Swapper<'a> {
+    /// # Errors
+    /// When a directory of staged files cannot be opened.
+    pub(crate) fn new(journal: &'a Journal, again: bool, sync: bool) -> Result<Self, Error> {
+        let open =
+            |area: &PathBuf| open_directory(area).map_err(|error| Error::io("open", area, error));
+        let areas = journal.areas.iter().map(open).collect::<Result<_, _>>()?;
+        let (directory, kept) = (RefCell::new(None), RefCell::new(Vec::new()));
+        Ok(Swapper { journal, areas, directory, again, sync, kept })
+    }
+
+    pub(crate) fn take_kept(&self) -> Vec<Kept> {
+        self.kept.take()
+    }
+
+    /// Puts the new text in place, or finds it there.
+    pub(crate) fn forward(&self, entry: &Entry) -> Result<(), Trouble> {
+        self.with_directory(entry, |directory| Swap { all: self, entry, directory }.forward())
+    }
+
+    /// Puts the old text in place, or finds it there. `Changed` if another program wrote the file since,
+    /// which keeps what that wrote.
+    pub(crate) fn back(&self, entry: &Entry) -> Result<(), Trouble> {
+        self.with_directory(entry, |directory| Swap { all: self, entry, directory }.back())
+    }
+
+    /// Whether nobody wrote to the original while it was being swapped out.
+    pub(crate) fn is_untouched(&self, entry: &Entry) -> bool {
+        let area = self.areas[entry.area as usize].as_fd();
+        match identity(area, entry.number.to_string()) {
+            Ok(Some(found)) => found.is_same_text(&entry.old),
+            _ => false,
+        }
+    }
+
+    /// What the target is now.
+    pub(crate) fn target(&self, entry: &Entry) -> io::Result<Option<Identity>> {
+        self.with_directory(entry, |directory| {
+            Ok(identity(directory, OsStr::from_bytes(&entry.name))?)
+        })
+    }
+
+    /// Whether an entry's text is copied and not exchanged, which may have turned out late.
+    pub(crate) fn is_in_place(&self, entry: &Entry) -> bool {
+        let area = self.areas[entry.area as usize].as_fd();
+        entry.way != Way::Exchange
+            || identity(area, old_name(entry)).is_ok_and(|found| found.is_some())
+    }
+
+    /// Whether the target holds just what this journal's run put there.
+    pub(crate) fn holds_new(&self, entry: &Entry) -> io::Result<bool> {
+        self.with_directory(entry, |directory| {
+            let swap = Swap { all: self, entry, directory };
+            let Some(found) = identity(directory, swap.target())? else { return Ok(false) };
+            if !self.is_in_place(entry) {
+                return Ok(found.is_same_text(&entry.new));
+            }
+            let new = File::from(swap.open(swap.area(), swap.new_text())?);
+            let target = File::from(swap.open(directory, OsStr::from_bytes(&entry.name))?);
+            is_between(&target, &new, &new)
+        })
+    }
+
+    /// What lies in the area for an entry whose swap is over: its original.
+    pub(crate) fn original(&self, entry: &Entry) -> io::Result<Identity> {
+        let area = self.areas[entry.area as usize].as_fd();
+        Ok(identity(area, entry.number.to_string())?.ok_or(Errno::NOENT)?)
+    }
+
+    fn with_directory<T, E: From<Errno>>(
+        &self,
+        entry: &Entry,
+        act: impl FnOnce(BorrowedFd<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut last = self.directory.borrow_mut();
+        let fd = match last.take() {
+            Some((index, fd)) if index == entry.directory => fd,
+            _ => open_directory(&self.journal.directories[entry.directory as usize])?,
+        };
+        let done = act(fd.as_fd());
+        *last = Some((entry.directory, fd));
+        done
+    }
+}
+
+/// One file's swap.
+struct Swap<'a, 'b> {
+    all: &'a Swapper<'a>,
+    entry: &'a Entry,
+    directory: BorrowedFd<'b>,
+}
+
+impl Swap<'_, '_> {
+    fn forward(&self) -> Result<(), Trouble> {
+        if self.entry.way != Way::Exchange {
+            return self.copy_forward();
+        }
+        if self.all.again {
+            self.settle()?;
+            if identity(self.area(), old_name(self.entry))?.is_some() {
+                return self.copy_forward();
+            }
+        }
+        match self.state()? {
+            State::Swapped => Ok(()),
+            // What was renamed over it is there, and what it was is lost: nothing can be done any more.
+            State::Gone if self.is_target(&self.entry.new)? => Ok(()),
+            State::Gone => Err(Trouble::Lost),
+            State::Waiting if !self.is_unchanged()? => Err(Trouble::Changed),
+            State::Waiting => self.exchange(&self.entry.old, &self.entry.new),
+        }
+    }
+
+    fn back(&self) -> Result<(), Trouble> {
+        if self.entry.way != Way::Exchange {
+            return self.copy_back();
+        }
+        self.settle()?;
+        if identity(self.area(), old_name(self.entry))?.is_some() {
+            return self.copy_back();
+        }
+        match self.state()? {
+            State::Waiting => Ok(()),
+            State::Gone if self.is_target(&self.entry.old)? => Ok(()),
+            State::Gone => Err(Trouble::Changed),
+            State::Swapped => match self.exchange(&self.entry.new, &self.entry.old) {
+                Err(Trouble::Changed) => {
+                    self.keep(&self.number())?;
+                    Err(Trouble::Changed)
+                }
+                other => other,
+            },
+        }
+    }
+
+    /// Exchanges the target, which must be `expected`, with the staged name. On an error both are as they
+    /// were, unless a third program meddled: then the target is what that wrote last.
+    fn exchange(&self, expected: &Identity, ours: &Identity) -> Result<(), Trouble> {
+        match self.exchange_once() {
+            Ok(()) => {}
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                return self.link_and_rename(expected);
+            }
+            Err(Errno::XDEV | Errno::BUSY) => return self.copy_after_all(expected),
+            Err(Errno::NOENT) => return Err(Trouble::Changed),
+            Err(error) => return Err(error.into()),
+        }
+        let is_expected =
+            |found: Option<Identity>| found.is_some_and(|it| it.is_same_text(expected));
+        if is_expected(identity(self.area(), self.number())?) {
+            return Ok(());
+        }
+        self.give_back(ours)
+    }
+
+    fn exchange_once(&self) -> Result<(), Errno> {
+        let (number, name) = (self.number(), self.target());
+        let flags = RenameFlags::EXCHANGE;
+        #[cfg(target_os = "linux")]
+        return renameat_with(self.area(), number, self.directory, name, flags);
+        #[cfg(not(target_os = "linux"))]
+        return Err(Errno::NOSYS);
+    }
+
+    /// The staged name holds what another program put at the target, and the target `ours`. The other
+    /// program's file gets its place again; if that program has been there again meanwhile, its latest
+    /// version does, and the one before is kept.
+    fn give_back(&self, ours: &Identity) -> Result<(), Trouble> {
+        let mut at_target = *ours;
+        for _ in 0..EXCHANGES_MAX {
+            let Some(here) = identity(self.area(), self.number())? else { break };
+            match self.exchange_once() {
+                Ok(()) => {}
+                // Its owner removed the file: what was there before must not come back by itself.
+                Err(Errno::NOENT) => break,
+                Err(error) => {
+                    self.keep(&self.number())?;
+                    return Err(error.into());
+                }
+            }
+            let out = identity(self.area(), self.number())?;
+            if out.is_some_and(|out| out.is_same_text(&at_target)) {
+                if at_target.file != ours.file {
+                    self.keep(&self.number())?;
+                }
+                return Err(Trouble::Changed);
+            }
+            // A newer version came in between: it is here now, and the older one there.
+            at_target = here;
+        }
+        self.keep(&self.number())?;
+        Err(Trouble::Changed)
+    }
+
+    /// For filesystems that cannot exchange. Between the two steps a program that *renames* a file of
+    /// its own to the target has that replaced; one that writes to it has its text kept.
+    fn link_and_rename(&self, expected: &Identity) -> Result<(), Trouble> {
+        let (area, number, out, name) =
+            (self.area(), self.number(), out_name(self.entry), self.target());
+        match linkat(self.directory, name, area, &out, AtFlags::empty()) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Err(Trouble::Changed),
+            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK | Errno::XDEV) => {
+                return self.copy_after_all(expected);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let is_expected = identity(area, &out)?.is_some_and(|found| found.is_same_text(expected));
+        if !is_expected {
+            unlinkat(area, &out, AtFlags::empty())?;
+            return Err(Trouble::Changed);
+        }
+        match renameat(area, &number, self.directory, name) {
+            Ok(()) => Ok(renameat(area, &out, area, &number)?),
+            Err(error) => {
+                unlinkat(area, &out, AtFlags::empty())?;
+                match error {
+                    Errno::BUSY | Errno::XDEV => self.copy_after_all(expected),
+                    _ => Err(error.into()),
+                }
+            }
+        }
+    }
+
+    /// Finishes or undoes what [`Swap::link_and_rename`] began.
+    fn settle(&self) -> Result<(), Trouble> {
+        let (area, number, out) = (self.area(), self.number(), out_name(self.entry));
+        if identity(area, &out)?.is_none() {
+            return Ok(());
+        }
+        match identity(area, &number)? {
+            Some(_) => unlinkat(area, &out, AtFlags::empty())?,
+            None => renameat(area, &out, area, &number)?,
+        }
+        Ok(())
+    }
+
+    /// For a target that can be neither exchanged nor renamed over, which nobody knew before: keeps a copy
+    /// of it first.
+    fn copy_after_all(&self, expected: &Identity) -> Result<(), Trouble> {
+        let (area, old) = (self.area(), old_name(self.entry));
+        let is_back = identity(area, &old)?.is_some();
+        if is_back {
+            return if expected.is_same_text(&self.entry.old) {
+                self.copy_forward()
+            } else {
+                self.copy_back()
+            };
+        }
+        if !expected.is_same_text(&self.entry.old) {
+            // It was exchanged before; that it cannot be now is for a person to look at.
+            return Err(Errno::BUSY.into());
+        }
+        let part = part_name(self.entry);
+        let mut from = File::from(self.open(self.directory, self.target())?);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        let mut to = File::from(openat(area, &part, flags, Mode::RUSR | Mode::WUSR)?);
+        io::copy(&mut from, &mut to)?;
+        if self.all.sync {
+            to.sync_all()?;
+        }
+        if !Identity::of(&from.metadata()?).is_same_text(expected) {
+            unlinkat(area, &part, AtFlags::empty())?;
+            return Err(Trouble::Changed);
+        }
+        renameat(area, &part, area, &old)?;
+        if self.all.sync {
+            rustix::fs::fsync(openat(area, ".", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)?;
+        }
+        self.copy_forward()
+    }
+
+    /// Copies the new text into the target itself.
+    fn copy_forward(&self) -> Result<(), Trouble> {
+        let target = self.open_for_writing()?;
+        let (new, old) = (self.new_text(), self.old_text());
+        let (new, old) = (self.open(self.area(), &new)?, self.open(self.area(), &old)?);
+        let (new, old) = (File::from(new), File::from(old));
+        let found = Identity::of(&target.metadata()?);
+        let is_torn = || {
+            let same = found.file == self.entry.old.file;
+            Ok::<_, io::Error>(same && is_between(&target, &old, &new)?)
+        };
+        let expected = match self.all.again {
+            false => found == self.entry.old || self.is_late(&found),
+            true => found.is_same_text(&self.entry.old) || is_torn()?,
+        };
+        if !expected {
+            return Err(Trouble::Changed);
+        }
+        Ok(overwrite(&target, &new)?)
+    }
+
+    /// Copies the old text into the target itself, which then has its old time, too.
+    fn copy_back(&self) -> Result<(), Trouble> {
+        let target = match self.open_for_writing() {
+            Ok(target) => target,
+            Err(Trouble::Changed) => {
+                self.keep(&self.old_text())?;
+                return Err(Trouble::Changed);
+            }
+            Err(error) => return Err(error),
+        };
+        let found = Identity::of(&target.metadata()?);
+        let new = File::from(self.open(self.area(), self.new_text())?);
+        let old = File::from(self.open(self.area(), self.old_text())?);
+        if found.file != self.entry.old.file || !is_between(&target, &old, &new)? {
+            self.keep(&self.old_text())?;
+            return Err(Trouble::Changed);
+        }
+        // By its bytes, for clocks may be too coarse to tell that it was written to.
+        if !is_between(&target, &old, &old)? {
+            overwrite(&target, &old)?;
+        }
+        let (tv_sec, tv_nsec) = self.entry.old.modified;
+        let omitted = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let modified = Timespec { tv_sec, tv_nsec };
+        futimens(&target, &Timestamps { last_access: omitted, last_modification: modified })?;
+        Ok(())
+    }
+
+    /// A link that was made and removed again, on the way to copying after all, changes nothing else.
+    fn is_late(&self, found: &Identity) -> bool {
+        self.entry.way == Way::Exchange && found.is_same_text(&self.entry.old)
+    }
+
+    fn open_for_writing(&self) -> Result<File, Trouble> {
+        let flags =
+            OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        match openat(self.directory, self.target(), flags, Mode::empty()) {
+            Ok(file) => Ok(file.into()),
+            Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR) => Err(Trouble::Changed),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn open(
+        &self,
+        directory: BorrowedFd<'_>,
+        name: impl rustix::path::Arg,
+    ) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        openat(directory, name, flags, Mode::empty())
+    }
+
+    /// Puts a file of the area where it stays when the run's directory goes, and says so.
+    fn keep(&self, name: &str) -> Result<(), Trouble> {
+        let area = &self.all.journal.areas[self.entry.area as usize];
+        let folder = area.parent().unwrap_or(area);
+        let kept = Store::kept(folder)?;
+        let run = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let lane = area.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let kept = kept.join(format!("{run}-{lane}-{name}"));
+        match renameat(self.area(), name, CWD, &kept) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        let target = self.all.journal.target(self.entry);
+        self.all.kept.borrow_mut().push(Kept { target, kept });
+        Ok(())
+    }
+
+    fn state(&self) -> Result<State, Errno> {
+        Ok(match identity(self.area(), self.number())? {
+            Some(found) if found.file == self.entry.new.file => State::Waiting,
+            Some(found) if found.file == self.entry.old.file => State::Swapped,
+            _ => State::Gone,
+        })
+    }
+
+    /// Whether the target is what was read. A crash in the middle of a link and a rename leaves another
+    /// time of change, and nothing else.
+    fn is_unchanged(&self) -> Result<bool, Errno> {
+        Ok(identity(self.directory, self.target())?.is_some_and(|found| match self.all.again {
+            true => found.is_same_text(&self.entry.old),
+            false => found == self.entry.old,
+        }))
+    }
+
+    fn is_target(&self, wanted: &Identity) -> Result<bool, Errno> {
+        let found = identity(self.directory, self.target())?;
+        Ok(found.is_some_and(|found| found.file == wanted.file))
+    }
+
+    fn area(&self) -> BorrowedFd<'_> {
+        self.all.areas[self.entry.area as usize].as_fd()
+    }
+
+    fn target(&self) -> &OsStr {
+        OsStr::from_bytes(&self.entry.name)
+    }
+
+    fn number(&self) -> String {
+        self.entry.number.to_string()
+    }
+
+    fn new_text(&self) -> String {
+        if self.entry.way == Way::InPlaceBack { old_name(self.entry) } else { self.number() }
+    }
+
+    fn old_text(&self) -> String {
+        if self.entry.way == Way::InPlaceBack { self.number() } else { old_name(self.entry) }
+    }
+}
+
+/// The copy of an original that is written in place.
+pub(crate) fn old_name(entry: &Entry) -> String {
+    format!("{}.old", entry.number)
+}
+
+fn out_name(entry: &Entry) -> String {
+    format!("{}.out", entry.number)
+}
+
+fn part_name(entry: &Entry) -> String {
+    format!("{}.part", entry.number)
+}
+
+fn open_directory(path: &std::path::Path) -> Result<OwnedFd, Errno> {
+    openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// What has this name; a link is itself.
+fn identity(
+    directory: BorrowedFd<'_>,
+    name: impl rustix::path::Arg,
+) -> Result<Option<Identity>, Errno> {
+    match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(Identity::of_stat(&stat))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives `target` the bytes of `text`, from its start on, and its own mode again.
+fn overwrite(mut target: &File, mut text: &File) -> io::Result<()> {
+    let mode = fstat(target)?.st_mode;
+    target.rewind()?;
+    text.rewind()?;
+    let len = io::copy(&mut text, &mut target)?;
+    ftruncate(target, len)?;
+    // A write takes the set-id bits away.
+    if fstat(target)?.st_mode != mode {
+        fchmod(target, Mode::from_raw_mode(mode & 0o7777))?;
+    }
+    Ok(())
+}
+
+/// Whether `target` is what a crash may leave of a copy of `new` over `old`: every byte is that of the
+/// one or of the other, or a zero where a file has grown.
+fn is_between(target: &File, old: &File, new: &File) -> io::Result<bool> {
+    let (mut target, mut old, mut new) = (target, old, new);
+    let len = target.metadata()?.len();
+    let (old_len, new_len) = (old.metadata()?.len(), new.metadata()?.len());
+    if len > old_len.max(new_len) || len < old_len.min(new_len) {
+        return Ok(false);
+    }
+    target.rewind()?;
+    old.rewind()?;
+    new.rewind()?;
+    let mut buffers = [vec![0; COMPARED_LEN], vec![0; COMPARED_LEN], vec![0; COMPARED_LEN]];
+    let mut done = 0;
+    loop {
+        let [a, b, c] = &mut buffers;
+        let (is, was, will) = (fill(&mut target, a)?, fill(&mut old, b)?, fill(&mut new, c)?);
+        let fits = is.iter().enumerate().all(|(place, byte)| {
+            let grown = done + place as u64 >= old_len;
+            was.get(place) == Some(byte) || will.get(place) == Some(byte) || (grown && *byte == 0)
+        });
+        if !fits {
+            return Ok(false);
+        }
+        if is.len() < COMPARED_LEN {
+            return Ok(true);
+        }
+        done += COMPARED_LEN as u64;
+    }
+}
+
+/// As much as fits, or all that is left.
+fn fill<'a>(from: &mut &File, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
+    let mut len = 0;
+    while len < buffer.len() {
+        match from.read(&mut buffer[len..]) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(&buffer[..len])
+}

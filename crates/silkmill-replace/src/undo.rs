@@ -1,0 +1,347 @@
+//! What is kept of earlier runs: lists it, puts a run back, drops what is old.
+//!
+//! The originals of a run are the very files that were there. To undo it is a run of its own, which swaps
+//! them with what is there now; and so an undo can be undone.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use silkmill::CancelToken;
+
+use crate::commit::{self, Finished};
+use crate::error::Error;
+use crate::journal::{Entry, Journal, Mark, Title, Way};
+use crate::outcome::Notice;
+use crate::recovery;
+use crate::store::{self, BESIDE, Found, Run, Store};
+use crate::swap::Swapper;
+
+/// How many runs are kept in one store.
+const RUNS_KEPT_MAX: usize = 10;
+
+/// How long [`prune`] removes files when a person may be waiting for the process to end: to free the blocks
+/// of a file may cost a tenth of a millisecond.
+pub const PRUNED_IN_MAX: Duration = Duration::from_millis(50);
+
+/// Which runs are looked for, and how one is put back.
+#[derive(Clone, Debug, Default)]
+pub struct UndoOptions {
+    /// The user's store: see [`OptionsBuilder::state_directory`](crate::OptionsBuilder::state_directory).
+    pub state_directory: Option<PathBuf>,
+    /// Stores beside files are looked for in this directory and all above it.
+    pub from: PathBuf,
+    /// Whether files that were edited since are put back, too; what they hold now is what an undo of the
+    /// undo gives.
+    pub force: bool,
+    /// Only find out what would be put back.
+    pub dry_run: bool,
+    /// Do not force to disk.
+    pub no_sync: bool,
+}
+
+/// An earlier run that can be undone.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StoredRun {
+    /// Its name.
+    pub id: String,
+    /// When it began.
+    pub begun: SystemTime,
+    /// What it replaced by what.
+    pub what: String,
+    /// Where.
+    pub roots: Vec<PathBuf>,
+    /// How many files it changed.
+    pub files: u64,
+    /// How many replacements it made in them.
+    pub replacements: u64,
+    /// How many bytes of originals are kept for it.
+    pub bytes_held: u64,
+    /// The run it undid, if it did.
+    pub undoes: Option<String>,
+}
+
+/// What became of an undo.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Undone {
+    /// The run that was put back.
+    pub run: StoredRun,
+    /// The files, in the order in which the run had changed them.
+    pub files: Vec<PathBuf>,
+    /// The name of the undo itself, which can be undone in turn; `None` when it was only tried.
+    pub id: Option<String>,
+    /// Where the runs are kept.
+    pub store: PathBuf,
+}
+
+/// Every run that can be undone, oldest first. Runs that a crash has left unfinished are ended before.
+///
+/// # Errors
+/// When a store cannot be read.
+pub fn runs(options: &UndoOptions, tell: &mut dyn FnMut(&Notice)) -> Result<Vec<StoredRun>, Error> {
+    let mut runs = Vec::new();
+    for store in stores(options) {
+        recovery::recover_store(&store, &mut |notice| tell(&notice))?;
+        for (mut run, _) in undoable(&store)? {
+            let id = run.id().to_owned();
+            match run.read() {
+                Ok(Some((journal, _))) => runs.push(StoredRun::of(&id, &journal)),
+                Ok(None) => {}
+                Err(error) => tell(&Notice::Unfinished { run: id, error }),
+            }
+        }
+    }
+    runs.sort_by_key(|run| run.begun);
+    Ok(runs)
+}
+
+/// Puts the files of a run back, of the last one unless `id` names another: all of them or none.
+///
+/// # Errors
+/// There is no such run; a file was edited since (each one is told by `tell` before); or the operating
+/// system refused. In each case no file was changed, unless the error says otherwise.
+pub fn undo(
+    options: &UndoOptions,
+    id: Option<&str>,
+    cancel: &CancelToken,
+    tell: &mut dyn FnMut(&Notice),
+) -> Result<Undone, Error> {
+    if !options.dry_run {
+        for store in stores(options) {
+            recovery::recover_store(&store, &mut |notice| tell(&notice))?;
+        }
+    }
+    let (store, title, id) = choose(options, id)?;
+    let own_title = Title {
+        begun: store::now(),
+        what: format!("undo of {id}"),
+        roots: title.roots,
+        undoes: Some(id.clone()),
+        keeps: true,
+    };
+    let own = match options.dry_run {
+        true => None,
+        false => Some(recovery::begin(&store, &own_title, cancel, &mut |notice| tell(&notice))?),
+    };
+    let mut run = find(&store, &id)?;
+    let (journal, _) = run.read()?.ok_or_else(|| no_such_run(&id))?;
+    let back = reverse(&journal, own_title, options.force, tell)?;
+    let mut undone = Undone {
+        run: StoredRun::of(&id, &journal),
+        files: back.entries.iter().map(|entry| back.target(entry)).collect(),
+        id: None,
+        store: store.path().to_path_buf(),
+    };
+    if let Some(own) = own {
+        undone.id = Some(own.id().to_owned());
+        swap(own, &back, !options.no_sync, cancel, tell)?;
+    }
+    Ok(undone)
+}
+
+fn swap(
+    mut own: Run,
+    back: &Journal,
+    sync: bool,
+    cancel: &CancelToken,
+    tell: &mut dyn FnMut(&Notice),
+) -> Result<(), Error> {
+    own.write(back)?;
+    if sync {
+        commit::flush(back)?;
+    }
+    if cancel.is_cancelled() {
+        return Err(Error::interrupted());
+    }
+    own.mark(Mark::Committed, sync)?;
+    match commit::finish(&mut own, back, false, sync, &mut || {})? {
+        Finished::Done(None) => Ok(()),
+        Finished::Done(Some(late)) => {
+            Err(Error::store(format!("every file was put back; but {late}")))
+        }
+        Finished::PutBack(put_back) => {
+            put_back.notices.iter().for_each(&mut *tell);
+            commit::remove(own, back)?;
+            Err(Error::refused(format!("{}: nothing was changed", put_back.why)))
+        }
+    }
+}
+
+/// Removes runs beyond the last ten of a store, for at most `patience`; the rest of their files goes the
+/// next time. To be called when the result of a run is told, for it is nobody's business.
+pub fn prune(store: &Path, patience: Duration) {
+    let Some(store) = Store::existing(store) else { return };
+    let Ok(mut kept) = undoable(&store) else { return };
+    let old = kept.len().saturating_sub(RUNS_KEPT_MAX);
+    for (run, _) in kept.drain(..old) {
+        let _ = throw_away(&store, run);
+    }
+    drop(kept);
+    store::empty_trash(store.path(), patience);
+}
+
+/// With the runs that it undid, and their areas on other filesystems.
+fn throw_away(store: &Store, mut run: Run) -> Result<(), Error> {
+    let mut folders = HashSet::new();
+    if let Some((journal, _)) = run.read()? {
+        folders
+            .extend(journal.areas.iter().filter_map(|area| area.parent().map(Path::to_path_buf)));
+    }
+    let mut undoes = run.mark_and_title()?.and_then(|(_, title)| title.undoes);
+    // Oldest first: whenever this is cut off, each that is left is still undone by another.
+    let mut spent = Vec::new();
+    while let Some(id) = undoes {
+        let other = find_any(store, &id)?;
+        undoes = other.mark_and_title()?.and_then(|(_, title)| title.undoes);
+        spent.push(other);
+    }
+    for other in spent.into_iter().rev() {
+        folders.remove(other.path());
+        other.throw_away()?;
+    }
+    folders.remove(run.path());
+    run.throw_away()?;
+    for folder in folders {
+        // An area elsewhere, or the directory of a run that is gone already.
+        let _ = store::throw_away(&folder);
+    }
+    Ok(())
+}
+
+/// The user's store, and those beside files from here upwards.
+fn stores(options: &UndoOptions) -> Vec<Store> {
+    let above = options.from.ancestors().map(|folder| folder.join(BESIDE));
+    let paths = options.state_directory.iter().cloned().chain(above);
+    paths.filter_map(|path| Store::existing(&path)).collect()
+}
+
+/// The runs of a store that are done and not undone, oldest first, each locked.
+fn undoable(store: &Store) -> Result<Vec<(Run, Title)>, Error> {
+    let mut done = Vec::new();
+    for found in store.lock()?.look()? {
+        let Found::Still(run) = found else { continue };
+        if let Ok(Some((Mark::Done, title))) = run.mark_and_title()
+            && title.keeps
+        {
+            done.push((run, title));
+        }
+    }
+    let spent: HashSet<String> =
+        done.iter().filter_map(|(_, title)| title.undoes.clone()).collect();
+    done.retain(|(run, _)| !spent.contains(run.id()));
+    done.sort_by_key(|(_, title)| title.begun);
+    Ok(done)
+}
+
+/// The store of the run with this name, or of the last one.
+fn choose(options: &UndoOptions, id: Option<&str>) -> Result<(Store, Title, String), Error> {
+    let mut last: Option<(Store, Title, String)> = None;
+    for store in stores(options) {
+        for (run, title) in undoable(&store)? {
+            let is_newer = last.as_ref().is_none_or(|(_, other, _)| title.begun > other.begun);
+            let wanted = id.map_or(is_newer, |id| id == run.id());
+            if wanted {
+                last = Some((store.clone(), title, run.id().to_owned()));
+            }
+        }
+    }
+    last.ok_or_else(|| match id {
+        Some(id) => no_such_run(id),
+        None => Error::refused("there is no run to undo"),
+    })
+}
+
+fn no_such_run(id: &str) -> Error {
+    Error::refused(format!("there is no run {id:?} that can be undone; see `silkmill undo --list`"))
+}
+
+fn find(store: &Store, id: &str) -> Result<Run, Error> {
+    let runs = undoable(store)?.into_iter().map(|(run, _)| run);
+    runs.into_iter().find(|run| run.id() == id).ok_or_else(|| no_such_run(id))
+}
+
+fn find_any(store: &Store, id: &str) -> Result<Run, Error> {
+    for found in store.lock()?.look()? {
+        match found {
+            Found::Still(run) if run.id() == id => return Ok(run),
+            _ => {}
+        }
+    }
+    Err(no_such_run(id))
+}
+
+/// The journal that takes this one back. Fails unless every file is what the run has left, or `force` says
+/// that it does not matter.
+fn reverse(
+    journal: &Journal,
+    title: Title,
+    force: bool,
+    tell: &mut dyn FnMut(&Notice),
+) -> Result<Journal, Error> {
+    let swapper = Swapper::new(journal, true, false)?;
+    let mut edited = 0;
+    let mut back = Journal {
+        title,
+        replacements: journal.replacements,
+        areas: journal.areas.clone(),
+        directories: journal.directories.clone(),
+        entries: Vec::with_capacity(journal.entries.len()),
+    };
+    for entry in &journal.entries {
+        let path = journal.target(entry);
+        let failed = |error| Error::io("put back", &path, error);
+        match reverse_entry(&swapper, entry, force).map_err(failed)? {
+            Some(entry) => back.entries.push(entry),
+            None => {
+                edited += 1;
+                tell(&Notice::Edited { path });
+            }
+        }
+    }
+    match edited {
+        0 => Ok(back),
+        1 => Err(Error::refused("1 file was edited since: nothing was changed")),
+        _ => Err(Error::refused(format!("{edited} files were edited since: nothing was changed"))),
+    }
+}
+
+/// `None` if the file was edited since.
+fn reverse_entry(
+    swapper: &Swapper<'_>,
+    entry: &Entry,
+    force: bool,
+) -> std::io::Result<Option<Entry>> {
+    let Some(now) = swapper.target(entry)? else { return Ok(None) };
+    if !force && !swapper.holds_new(entry)? {
+        return Ok(None);
+    }
+    let way = match entry.way {
+        Way::InPlaceBack => Way::InPlace,
+        Way::InPlace => Way::InPlaceBack,
+        Way::Exchange if swapper.is_in_place(entry) => Way::InPlaceBack,
+        Way::Exchange => Way::Exchange,
+    };
+    let kept = swapper.original(entry)?;
+    Ok(Some(Entry { way, old: now, new: kept, ..entry.clone() }))
+}
+
+impl StoredRun {
+    fn of(id: &str, journal: &Journal) -> StoredRun {
+        let held = |entry: &Entry| match entry.way {
+            Way::Exchange => entry.old.size,
+            Way::InPlace | Way::InPlaceBack => entry.old.size + entry.new.size,
+        };
+        StoredRun {
+            id: id.to_owned(),
+            begun: UNIX_EPOCH + Duration::from_nanos(journal.title.begun),
+            what: journal.title.what.clone(),
+            roots: journal.title.roots.clone(),
+            files: journal.entries.len() as u64,
+            replacements: journal.replacements,
+            bytes_held: journal.entries.iter().map(held).sum(),
+            undoes: journal.title.undoes.clone(),
+        }
+    }
+}
