@@ -55,6 +55,8 @@ pub(crate) struct Draft {
     extra_work: Cell<u64>,
     /// A second `<body>` tag had attributes that did not fit.
     dropped: Cell<bool>,
+    /// The `annotation-xml` elements of MathML that say that they hold HTML, in the order they came.
+    html_annotations: RefCell<Vec<NodeId>>,
 }
 
 impl Draft {
@@ -66,6 +68,7 @@ impl Draft {
             head_title_is_closed: Cell::new(false),
             extra_work: Cell::new(0),
             dropped: Cell::new(false),
+            html_annotations: RefCell::default(),
         };
         draft.create(Kind::Document, local_name!(""), (0, 0));
         draft
@@ -153,7 +156,12 @@ impl TreeSink for Draft {
         &target.name
     }
 
-    fn create_element(&self, name: QualName, attributes: Vec<Markup>, _: ElementFlags) -> Handle {
+    fn create_element(
+        &self,
+        name: QualName,
+        attributes: Vec<Markup>,
+        flags: ElementFlags,
+    ) -> Handle {
         let mut store = self.store();
         let start = store.attributes.len() as u32;
         for attribute in &attributes {
@@ -163,6 +171,9 @@ impl TreeSink for Draft {
         let kind = if name.ns == ns!(html) { Kind::Html } else { Kind::Foreign };
         let end = store.attributes.len() as u32;
         let id = store.create(kind, name.local.clone(), (start, end));
+        if flags.mathml_annotation_xml_integration_point {
+            self.html_annotations.borrow_mut().push(id);
+        }
         Handle { id, name: Name { ns: name.ns, local: name.local } }
     }
 
@@ -251,6 +262,10 @@ impl TreeSink for Draft {
         if !missing.is_empty() {
             store.add_attributes(target.id, &missing);
         }
+    }
+
+    fn is_mathml_annotation_xml_integration_point(&self, handle: &Handle) -> bool {
+        self.html_annotations.borrow().binary_search(&handle.id).is_ok()
     }
 
     fn remove_from_parent(&self, target: &Handle) {

@@ -28,6 +28,8 @@ mod board;
 mod budget;
 pub mod charset;
 mod client;
+#[cfg(test)]
+mod conformance;
 mod connection;
 mod css;
 mod document;

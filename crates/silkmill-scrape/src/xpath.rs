@@ -5,7 +5,7 @@
 //! their namespace, and an evaluation has bounds. The results are those of lxml, with these
 //! differences: the tree is the standard's (a `tr` has a `tbody` around it, `svg` keeps its
 //! camelCase), a number prints all its digits (`1 div 3` gives sixteen, libxml2 fifteen; large
-//! ones have no exponent), and extension functions and namespace prefixes are refused.
+//! ones have no exponent), `lang()` reads `lang`, where libxml2 knows only `xml:lang`, and extension functions and namespace prefixes are refused.
 
 use xpath_eval::{
     Axis, EvaluationContext, Expr, FilterExpr, FunctionCall, LocationPath, NodeTest, PathExpr,
