@@ -9,9 +9,10 @@
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Seek};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use rustix::fs::{
@@ -537,39 +538,38 @@ fn overwrite(mut target: &File, mut text: &File) -> io::Result<()> {
 /// Whether `target` is what a crash may leave of a copy of `new` over `old`: every byte is that of the
 /// one or of the other, or a zero where a file has grown.
 fn is_between(target: &File, old: &File, new: &File) -> io::Result<bool> {
-    let (mut target, mut old, mut new) = (target, old, new);
     let len = target.metadata()?.len();
     let (old_len, new_len) = (old.metadata()?.len(), new.metadata()?.len());
     if len > old_len.max(new_len) || len < old_len.min(new_len) {
         return Ok(false);
     }
-    target.rewind()?;
-    old.rewind()?;
-    new.rewind()?;
     let mut buffers = [vec![0; COMPARED_LEN], vec![0; COMPARED_LEN], vec![0; COMPARED_LEN]];
-    let mut done = 0;
-    loop {
+    let mut at = 0;
+    while at < len {
         let [a, b, c] = &mut buffers;
-        let (is, was, will) = (fill(&mut target, a)?, fill(&mut old, b)?, fill(&mut new, c)?);
+        let is = read_at(target, a, at)?;
+        // By their offsets, for the two may be one file.
+        let (was, will) = (read_at(old, b, at)?, read_at(new, c, at)?);
         let fits = is.iter().enumerate().all(|(place, byte)| {
-            let grown = done + place as u64 >= old_len;
+            let grown = at + place as u64 >= old_len;
             was.get(place) == Some(byte) || will.get(place) == Some(byte) || (grown && *byte == 0)
         });
         if !fits {
             return Ok(false);
         }
-        if is.len() < COMPARED_LEN {
-            return Ok(true);
+        if is.is_empty() {
+            break;
         }
-        done += COMPARED_LEN as u64;
+        at += is.len() as u64;
     }
+    Ok(true)
 }
 
 /// As much as fits, or all that is left.
-fn fill<'a>(from: &mut &File, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
+fn read_at<'a>(from: &File, buffer: &'a mut [u8], at: u64) -> io::Result<&'a [u8]> {
     let mut len = 0;
     while len < buffer.len() {
-        match from.read(&mut buffer[len..]) {
+        match from.read_at(&mut buffer[len..], at + len as u64) {
             Ok(0) => break,
             Ok(read) => len += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -577,4 +577,43 @@ fn fill<'a>(from: &mut &File, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
         }
     }
     Ok(&buffer[..len])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut file, bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn what_a_crash_may_leave_of_a_copy_is_told_from_what_another_wrote() {
+        let large = [vec![b'a'; 3 * COMPARED_LEN], vec![b'b'; 3 * COMPARED_LEN]];
+        let torn = [&large[1][..COMPARED_LEN + 7], &large[0][COMPARED_LEN + 7..]].concat();
+        let claims: &[(&[u8], &[u8], &[u8], bool)] = &[
+            (b"old", b"old", b"newer", true),
+            (b"newer", b"old", b"newer", true),
+            (b"nel", b"nex", b"oll", true),
+            (b"oewer", b"old", b"newer", true),
+            (b"old\0\0", b"old", b"newer", true),
+            (b"o\0d", b"old", b"newer", false),
+            (b"old!", b"old", b"newer", false),
+            (b"ol", b"old", b"newer", false),
+            (b"newest", b"old", b"newer", false),
+            (b"longer", b"longer", b"new", true),
+            (b"newger", b"longer", b"new", true),
+            (b"", b"", b"", true),
+            (&torn, &large[0], &large[1], true),
+            (&torn, &large[0], &large[0], false),
+        ];
+        for (target, old, new, want) in claims {
+            let found = is_between(&file(target), &file(old), &file(new)).unwrap();
+            assert_eq!(found, *want, "{} of {} and {}", target.len(), old.len(), new.len());
+        }
+        let same = file(&large[0]);
+        assert!(is_between(&file(&large[0]), &same, &same).unwrap());
+    }
 }

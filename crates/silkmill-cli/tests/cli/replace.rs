@@ -65,7 +65,7 @@ fn names(root: &TempDir) -> Vec<String> {
 }
 
 /// Whether a program is there. Where tests must not be skipped, one that is missing is a failure.
-fn is_installed(program: &str) -> bool {
+pub(crate) fn is_installed(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok();
     assert!(
         found || std::env::var_os("SILKMILL_REQUIRE").is_none_or(|value| value != "1"),

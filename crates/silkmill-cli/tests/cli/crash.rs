@@ -1,0 +1,348 @@
+//! Whatever cuts a run off, and wherever: every file is as it was, or every file is as it was to be.
+//!
+//! `strace` kills the program at the N-th call of a kind, for every N until it lives; then the next
+//! command recovers. The same for a recovery, for an undo, and where files cannot be exchanged.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use rustix::fs::{XattrFlags, getxattr, setxattr};
+use tempfile::TempDir;
+
+use crate::replace::is_installed;
+
+/// Every call that changes a file, a name or a lock.
+const CALLS: &[&str] = &[
+    "write",
+    "pwrite64",
+    "copy_file_range",
+    "ftruncate",
+    "renameat2",
+    "renameat",
+    "rename",
+    "linkat",
+    "unlinkat",
+    "unlink",
+    "mkdir",
+    "rmdir",
+    "fchmod",
+    "fchown",
+    "fsetxattr",
+    "fdatasync",
+    "fsync",
+    "syncfs",
+    "flock",
+    "utimensat",
+];
+
+/// It may create a file, and mostly does not: a program opens a hundred files before it changes one. Each of
+/// them is tried only where nothing else is injected, or with this set to 1.
+const OPENAT: (&str, &str) = ("openat", "SILKMILL_LONG");
+
+/// More calls of one kind than any of these small runs makes.
+const CALLS_MAX: usize = 400;
+
+/// A tree with every kind of file, and a store for its runs.
+struct Sandbox {
+    root: TempDir,
+}
+
+/// All that a run must keep of a file, or change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct File {
+    bytes: Vec<u8>,
+    mode: u32,
+    owner: (u32, u32),
+    names: u64,
+    note: Option<Vec<u8>>,
+}
+
+type Snapshot = BTreeMap<PathBuf, File>;
+
+impl Sandbox {
+    fn new() -> Sandbox {
+        let sandbox = Sandbox { root: tempfile::tempdir().unwrap() };
+        let tree = sandbox.tree();
+        fs::create_dir_all(tree.join("d/e")).unwrap();
+        let big = "some old text, again and again\r\n".repeat(3000);
+        let files: &[(&str, &[u8], u32)] = &[
+            ("plain", b"old\n", 0o644),
+            ("d/setuid", b"one old, two old", 0o4751),
+            ("d/read-only", b"old\r\nold \xFF\xFE\xC3 old\r\n", 0o444),
+            ("d/e/big", big.as_bytes(), 0o600),
+            ("d/e/shared", b"an old text with two names\n", 0o664),
+            ("real", b"old behind a link", 0o640),
+            ("none", b"nothing to do here\n", 0o644),
+            ("empty", b"", 0o644),
+        ];
+        for (name, bytes, mode) in files {
+            fs::write(tree.join(name), bytes).unwrap();
+            fs::set_permissions(tree.join(name), Permissions::from_mode(*mode)).unwrap();
+        }
+        fs::hard_link(tree.join("d/e/shared"), tree.join("shared too")).unwrap();
+        symlink("real", tree.join("link")).unwrap();
+        // Where there are no such attributes, there are none to lose.
+        let _ = setxattr(tree.join("plain"), "user.note", b"kept", XattrFlags::empty());
+        sandbox
+    }
+
+    fn tree(&self) -> PathBuf {
+        self.root.path().join("tree")
+    }
+
+    fn store(&self) -> PathBuf {
+        self.root.path().join("state/silkmill")
+    }
+
+    /// Runs the program under `strace`, with what that is to inject.
+    fn strace(&self, inject: &[String], words: &[&str]) -> Output {
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-o"]).arg(self.root.path().join("log"));
+        for inject in inject {
+            strace.args(["-e", &format!("inject={inject}")]);
+        }
+        let calls = inject.iter().filter_map(|one| one.split(':').next()).chain(["renameat2"]);
+        strace.args(["-e", &format!("trace={}", calls.collect::<Vec<_>>().join(","))]);
+        strace.arg(env!("CARGO_BIN_EXE_silkmill")).args(words);
+        strace.current_dir(self.tree()).env("XDG_STATE_HOME", self.root.path().join("state"));
+        strace.output().unwrap()
+    }
+
+    fn silkmill(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_silkmill"));
+        command.args(words).current_dir(self.tree());
+        command.env("XDG_STATE_HOME", self.root.path().join("state")).output().unwrap()
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let mut files = Snapshot::new();
+        visit(&self.tree(), &mut |path| {
+            let metadata = fs::symlink_metadata(path).unwrap();
+            let mut note = [0; 16];
+            let note = getxattr(path, "user.note", &mut note).map(|len| note[..len].to_vec()).ok();
+            let bytes = match fs::read_link(path) {
+                Ok(to) => to.into_os_string().into_encoded_bytes(),
+                Err(_) => fs::read(path).unwrap(),
+            };
+            let (mode, owner) = (metadata.mode(), (metadata.uid(), metadata.gid()));
+            let file = File { bytes, mode, owner, names: metadata.nlink(), note };
+            files.insert(path.strip_prefix(self.tree()).unwrap().to_path_buf(), file);
+        });
+        files
+    }
+
+    /// Names and identities of everything in the store.
+    fn stored(&self) -> BTreeMap<PathBuf, (u64, u64)> {
+        let mut stored = BTreeMap::new();
+        visit(&self.store(), &mut |path| {
+            let metadata = fs::symlink_metadata(path).unwrap();
+            stored.insert(path.to_path_buf(), (metadata.ino(), metadata.len()));
+        });
+        stored
+    }
+
+    /// Directories of runs in the store.
+    fn runs(&self) -> usize {
+        let entries = fs::read_dir(self.store()).into_iter().flatten().flatten();
+        let names: Vec<OsString> = entries.map(|entry| entry.file_name()).collect();
+        names.iter().filter(|name| name.to_string_lossy().starts_with("20")).count()
+    }
+
+    /// Recovers, and again, which must change nothing; what the tree is then.
+    fn recovered(&self, what: &str) -> Snapshot {
+        let first = self.silkmill(&["undo", "--list"]);
+        assert!(first.status.success(), "{what}: {first:?}");
+        let (tree, stored) = (self.snapshot(), self.stored());
+        let again = self.silkmill(&["undo", "--list"]);
+        assert!(again.status.success(), "{what}: {again:?}");
+        let nothing = ["", "no run to undo\n"];
+        assert!(nothing.contains(&&*String::from_utf8_lossy(&again.stderr)), "{what}: {again:?}");
+        assert_eq!((&self.snapshot(), &self.stored()), (&tree, &stored), "{what}: again");
+        tree
+    }
+}
+
+fn visit(folder: &Path, file: &mut dyn FnMut(&Path)) {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap().is_dir() {
+            true => visit(&entry.path(), file),
+            false => file(&entry.path()),
+        }
+    }
+}
+
+/// A small run over all kinds of files; the link is named, for a walk does not follow it.
+const REPLACE: &[&str] = &["replace", "-j", "2", "--strict", "old", "brand new", ".", "link"];
+
+/// The tree before, and after an undisturbed run.
+fn both() -> (Snapshot, Snapshot) {
+    let sandbox = Sandbox::new();
+    let old = sandbox.snapshot();
+    let output = sandbox.silkmill(REPLACE);
+    assert!(output.status.success(), "{output:?}");
+    let new = sandbox.snapshot();
+    assert_eq!(old.len(), new.len());
+    assert_ne!(old[Path::new("d/setuid")], new[Path::new("d/setuid")]);
+    (old, new)
+}
+
+fn was_killed(output: &Output) -> bool {
+    output.status.signal() == Some(9)
+}
+
+/// Kills a command at every call of every kind, in a sandbox that `prepare` has made ready. Then `check` is
+/// told what had been killed, and whether it had: each kind ends with a command that lives.
+fn sweep(
+    also: &[&str],
+    words: &[&str],
+    prepare: impl Fn(&Sandbox) + Sync,
+    check: impl Fn(&Sandbox, &str, bool) + Sync,
+) {
+    let killed = std::sync::atomic::AtomicUsize::new(0);
+    let one = |call: &str| {
+        for nth in 1.. {
+            assert!(nth < CALLS_MAX, "{call} is called for ever");
+            let sandbox = Sandbox::new();
+            prepare(&sandbox);
+            let mut inject: Vec<String> = also.iter().map(|one| (*one).to_owned()).collect();
+            inject.retain(|other| !other.starts_with(&format!("{call}:")));
+            inject.push(format!("{call}:signal=KILL:when={nth}"));
+            let output = sandbox.strace(&inject, words);
+            let was_killed = was_killed(&output);
+            let what = format!("{words:?} killed at {call} {nth}, {also:?}");
+            assert!(was_killed || output.status.code().is_some(), "{what}: {output:?}");
+            check(&sandbox, &what, was_killed);
+            if !was_killed {
+                assert!(output.status.success(), "{what}: {output:?}");
+                break;
+            }
+            killed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    };
+    let (openat, long) = OPENAT;
+    let is_long = also.is_empty() || std::env::var_os(long).is_some_and(|value| value == "1");
+    let calls: Vec<&str> =
+        is_long.then_some(openat).into_iter().chain(CALLS.iter().copied()).collect();
+    std::thread::scope(|scope| {
+        for half in 0..2 {
+            let calls = calls.iter().skip(half).step_by(2);
+            scope.spawn(move || calls.for_each(|call| one(call)));
+        }
+    });
+    println!("{words:?} {also:?}: killed {} times", killed.into_inner());
+}
+
+/// Where no file can be exchanged, or renamed over.
+const WAYS: &[&[&str]] = &[&[], &["renameat2:error=EINVAL"], &["renameat2:error=EBUSY"]];
+
+#[test]
+fn a_run_that_is_killed_anywhere_leaves_every_file_old_or_every_file_new() {
+    if !is_installed("strace") {
+        return;
+    }
+    let (old, new) = both();
+    for also in WAYS {
+        let check = |sandbox: &Sandbox, what: &str, was_killed: bool| {
+            let tree = sandbox.recovered(what);
+            if tree == old {
+                assert!(was_killed, "{what}");
+                assert_eq!(sandbox.runs(), 0, "{what}");
+                return;
+            }
+            assert_eq!(tree, new, "{what}");
+            assert_eq!(sandbox.runs(), 1, "{what}");
+            let undo = sandbox.silkmill(&["undo"]);
+            assert!(undo.status.success(), "{what}: {undo:?}");
+            assert_eq!(sandbox.snapshot(), old, "{what}: undone");
+        };
+        sweep(also, REPLACE, |_| {}, check);
+    }
+}
+
+#[test]
+fn an_undo_that_is_killed_anywhere_leaves_every_file_old_or_every_file_new() {
+    if !is_installed("strace") {
+        return;
+    }
+    let (old, new) = both();
+    for also in WAYS {
+        let prepare = |sandbox: &Sandbox| {
+            let inject: Vec<String> = also.iter().map(|one| (*one).to_owned()).collect();
+            assert!(sandbox.strace(&inject, REPLACE).status.success());
+        };
+        let check = |sandbox: &Sandbox, what: &str, was_killed: bool| {
+            let tree = sandbox.recovered(what);
+            let (is, other) = if tree == new { (&new, &old) } else { (&old, &new) };
+            assert_eq!(&tree, is, "{what}");
+            assert!(was_killed || tree == old, "{what}");
+            let undo = sandbox.silkmill(&["undo"]);
+            assert!(undo.status.success(), "{what}: {undo:?}");
+            assert_eq!(&sandbox.snapshot(), other, "{what}: and back");
+        };
+        sweep(also, &["undo"], prepare, check);
+    }
+}
+
+/// Leaves a run that was killed at the N-th call of a kind.
+fn cut_off(sandbox: &Sandbox, also: &[&str], at: &str) {
+    let mut inject: Vec<String> = also.iter().map(|one| (*one).to_owned()).collect();
+    inject.retain(|other| other.split(':').next() != at.split(':').next());
+    inject.push(at.to_owned());
+    assert!(was_killed(&sandbox.strace(&inject, REPLACE)), "{at}");
+}
+
+#[test]
+fn a_recovery_that_is_killed_anywhere_is_recovered_from() {
+    if !is_installed("strace") {
+        return;
+    }
+    let (old, new) = both();
+    // Before the commit mark; among the exchanges; within a file that is written in place; among the links.
+    let cuts: &[(&[&str], &str, &Snapshot)] = &[
+        (&[], "syncfs:signal=KILL:when=1", &old),
+        (&[], "renameat2:signal=KILL:when=3", &new),
+        (&["renameat2:error=EBUSY"], "ftruncate:signal=KILL:when=3", &new),
+        (&["renameat2:error=EINVAL"], "linkat:signal=KILL:when=3", &new),
+        (&["renameat2:error=EINVAL"], "renameat:signal=KILL:when=4", &new),
+    ];
+    for (also, at, want) in cuts {
+        let prepare = |sandbox: &Sandbox| cut_off(sandbox, also, at);
+        let check = |sandbox: &Sandbox, what: &str, _| {
+            assert_eq!(&&sandbox.recovered(what), want, "{what} after {at}");
+        };
+        sweep(also, &["undo", "--list"], prepare, check);
+    }
+}
+
+#[test]
+fn a_run_that_cannot_be_finished_is_taken_back_and_what_another_wrote_is_kept() {
+    if !is_installed("strace") {
+        return;
+    }
+    let (old, _) = both();
+    for also in WAYS {
+        // Files come in the order of their names: `real` is the last but one, and not swapped yet.
+        let prepare = |sandbox: &Sandbox| {
+            let at = if also.is_empty() {
+                "renameat2:signal=KILL:when=3"
+            } else {
+                "fdatasync:signal=KILL:when=1"
+            };
+            cut_off(sandbox, also, at);
+            fs::write(sandbox.tree().join("real"), "another's old").unwrap();
+        };
+        let mut want = old.clone();
+        want.get_mut(Path::new("real")).unwrap().bytes = b"another's old".to_vec();
+        let check = |sandbox: &Sandbox, what: &str, _| {
+            assert_eq!(sandbox.recovered(what), want, "{what}");
+            assert_eq!(sandbox.runs(), 0, "{what}");
+        };
+        sweep(also, &["undo", "--list"], prepare, check);
+    }
+}
