@@ -188,7 +188,8 @@ impl<'a> Run<'a> {
             Finding::Told { outcome, file } => {
                 disk_full =
                     matches!(&outcome.action, Action::Failed(error) if error.is_disk_full());
-                if file.is_none_or(|file| self.told.insert(file)) {
+                // What refuses the whole run is told, whatever has been told of the file.
+                if file.is_none_or(|file| self.told.insert(file)) || disk_full {
                     self.tell(&outcome);
                 }
             }

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::replace::is_installed;
 
 /// Every call that changes a file, a name or a lock.
-const CALLS: &[&str] = &[
+pub(crate) const CALLS: &[&str] = &[
     "write",
     "pwrite64",
     "copy_file_range",
@@ -42,19 +42,19 @@ const CALLS: &[&str] = &[
 
 /// It may create a file, and mostly does not: a program opens a hundred files before it changes one. Each of
 /// them is tried only where nothing else is injected, or with this set to 1.
-const OPENAT: (&str, &str) = ("openat", "SILKMILL_LONG");
+pub(crate) const OPENAT: (&str, &str) = ("openat", "SILKMILL_LONG");
 
 /// More calls of one kind than any of these small runs makes.
 const CALLS_MAX: usize = 400;
 
 /// A tree with every kind of file, and a store for its runs.
-struct Sandbox {
+pub(crate) struct Sandbox {
     root: TempDir,
 }
 
 /// All that a run must keep of a file, or change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct File {
+pub(crate) struct File {
     bytes: Vec<u8>,
     mode: u32,
     owner: (u32, u32),
@@ -62,10 +62,10 @@ struct File {
     note: Option<Vec<u8>>,
 }
 
-type Snapshot = BTreeMap<PathBuf, File>;
+pub(crate) type Snapshot = BTreeMap<PathBuf, File>;
 
 impl Sandbox {
-    fn new() -> Sandbox {
+    pub(crate) fn new() -> Sandbox {
         let sandbox = Sandbox { root: tempfile::tempdir().unwrap() };
         let tree = sandbox.tree();
         fs::create_dir_all(tree.join("d/e")).unwrap();
@@ -91,18 +91,23 @@ impl Sandbox {
         sandbox
     }
 
-    fn tree(&self) -> PathBuf {
+    pub(crate) fn tree(&self) -> PathBuf {
         self.root.path().join("tree")
     }
 
-    fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         self.root.path().join("state/silkmill")
     }
 
+    /// What `strace` saw.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.root.path().join("log")
+    }
+
     /// Runs the program under `strace`, with what that is to inject.
-    fn strace(&self, inject: &[String], words: &[&str]) -> Output {
+    pub(crate) fn strace(&self, inject: &[String], words: &[&str]) -> Output {
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-o"]).arg(self.root.path().join("log"));
+        strace.args(["-f", "-qq", "-o"]).arg(self.log());
         for inject in inject {
             strace.args(["-e", &format!("inject={inject}")]);
         }
@@ -113,15 +118,20 @@ impl Sandbox {
         strace.output().unwrap()
     }
 
-    fn silkmill(&self, words: &[&str]) -> Output {
+    pub(crate) fn silkmill(&self, words: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_silkmill"));
         command.args(words).current_dir(self.tree());
         command.env("XDG_STATE_HOME", self.root.path().join("state")).output().unwrap()
     }
 
-    fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let mut files = Snapshot::new();
+        let beside = self.tree().join(".silkmill");
         visit(&self.tree(), &mut |path| {
+            // Where the other store cannot be had.
+            if path.starts_with(&beside) {
+                return;
+            }
             let metadata = fs::symlink_metadata(path).unwrap();
             let mut note = [0; 16];
             let note = getxattr(path, "user.note", &mut note).map(|len| note[..len].to_vec()).ok();
@@ -147,14 +157,14 @@ impl Sandbox {
     }
 
     /// Directories of runs in the store.
-    fn runs(&self) -> usize {
+    pub(crate) fn runs(&self) -> usize {
         let entries = fs::read_dir(self.store()).into_iter().flatten().flatten();
         let names: Vec<OsString> = entries.map(|entry| entry.file_name()).collect();
         names.iter().filter(|name| name.to_string_lossy().starts_with("20")).count()
     }
 
     /// Recovers, and again, which must change nothing; what the tree is then.
-    fn recovered(&self, what: &str) -> Snapshot {
+    pub(crate) fn recovered(&self, what: &str) -> Snapshot {
         let first = self.silkmill(&["undo", "--list"]);
         assert!(first.status.success(), "{what}: {first:?}");
         let (tree, stored) = (self.snapshot(), self.stored());
@@ -178,10 +188,11 @@ fn visit(folder: &Path, file: &mut dyn FnMut(&Path)) {
 }
 
 /// A small run over all kinds of files; the link is named, for a walk does not follow it.
-const REPLACE: &[&str] = &["replace", "-j", "2", "--strict", "old", "brand new", ".", "link"];
+pub(crate) const REPLACE: &[&str] =
+    &["replace", "-j", "2", "--strict", "old", "brand new", ".", "link"];
 
 /// The tree before, and after an undisturbed run.
-fn both() -> (Snapshot, Snapshot) {
+pub(crate) fn both() -> (Snapshot, Snapshot) {
     let sandbox = Sandbox::new();
     let old = sandbox.snapshot();
     let output = sandbox.silkmill(REPLACE);

@@ -4,6 +4,7 @@
 
 mod crash;
 mod demo;
+mod faults;
 mod output;
 mod replace;
 mod scrape;

@@ -1,0 +1,148 @@
+//! Whatever the operating system refuses, and wherever: exit 2, the path named, and no file changed; or,
+//! past the commit mark, all of them.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::crash::{CALLS, OPENAT, REPLACE, Sandbox, both};
+use crate::replace::is_installed;
+
+const ERRORS: &[&str] = &["ENOSPC", "EIO", "EACCES", "EDQUOT", "EMFILE"];
+
+/// What the loader of shared libraries says to a file that it cannot open.
+const NOT_LOADED: i32 = 127;
+
+/// Has every call of a kind fail, one run for each, from the first to the last.
+fn refuse_each(
+    call: &str,
+    errors: &dyn Fn(usize) -> Vec<&'static str>,
+    words: &[&str],
+    undo: bool,
+) {
+    let (old, new) = both();
+    for nth in 1.. {
+        let mut was_refused = false;
+        for error in errors(nth) {
+            let sandbox = Sandbox::new();
+            if undo {
+                assert!(sandbox.silkmill(REPLACE).status.success());
+            }
+            let output = sandbox.strace(&[format!("{call}:error={error}:when={nth}")], words);
+            let log = fs::read_to_string(sandbox.log()).unwrap();
+            was_refused |= log.contains("(INJECTED)");
+            let what = format!("{words:?}: {call} {nth} fails by {error}: {output:?}");
+            let (before, after) = if undo { (&new, &old) } else { (&old, &new) };
+            let now = sandbox.snapshot();
+            match output.status.code() {
+                Some(0) => assert_eq!(&now, after, "{what}"),
+                Some(2) => {
+                    let said = String::from_utf8_lossy(&output.stderr);
+                    assert!(said.contains('"') || call == "write", "{what}");
+                    assert!(&now == before || &now == after, "{what}");
+                }
+                Some(NOT_LOADED) if call == "openat" => assert_eq!(&now, before, "{what}"),
+                _ => panic!("{what}"),
+            }
+            // Whoever was told of a change has it, and nobody else.
+            let later = sandbox.recovered(&what);
+            assert!(later == now || (&later == before) | (&later == after), "{what}");
+            assert!(output.status.code() != Some(0) || later == now, "{what}");
+        }
+        if !was_refused {
+            break;
+        }
+    }
+}
+
+fn sweep(words: &[&str], undo: bool) {
+    if !is_installed("strace") {
+        return;
+    }
+    let (openat, long) = OPENAT;
+    let is_long = std::env::var_os(long).is_some_and(|value| value == "1");
+    let calls: Vec<&str> = [openat].into_iter().chain(CALLS.iter().copied()).collect();
+    std::thread::scope(|scope| {
+        for half in 0..2 {
+            let calls = calls.iter().skip(half).step_by(2);
+            scope.spawn(move || {
+                for (place, call) in calls.enumerate() {
+                    // One error for each call, and another one for the next; all of them in a long test.
+                    let errors = |nth: usize| match is_long {
+                        true => ERRORS.to_vec(),
+                        false => vec![ERRORS[(nth + place) % ERRORS.len()]],
+                    };
+                    refuse_each(call, &errors, words, undo);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_run_in_which_any_call_fails_changes_all_files_or_none() {
+    sweep(REPLACE, false);
+}
+
+#[test]
+fn an_undo_in_which_any_call_fails_changes_all_files_or_none() {
+    sweep(&["undo"], true);
+}
+
+#[test]
+fn a_store_that_cannot_be_written_changes_nothing_and_is_named() {
+    let sandbox = Sandbox::new();
+    let old = sandbox.snapshot();
+    fs::write(sandbox.tree().join(".silkmill"), "no directory").unwrap();
+    fs::write(sandbox.store().parent().unwrap(), "no directory").unwrap();
+
+    let output = sandbox.silkmill(REPLACE);
+
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("/tree/.silkmill\"") && said.contains("/state/silkmill\""), "{said}");
+    fs::remove_file(sandbox.tree().join(".silkmill")).unwrap();
+    assert_eq!(sandbox.snapshot(), old);
+    // Where nothing is found, nothing is to be stored.
+    assert_eq!(sandbox.silkmill(&["replace", "no such text", "x"]).status.code(), Some(1));
+}
+
+#[test]
+fn a_file_system_that_is_full_changes_nothing() {
+    let sandbox = Sandbox::new();
+    // Its own mount, in a namespace of its own: nobody else sees it, and nothing is left of it.
+    let script = "mount -t tmpfs -o size=200k none state && cp -a tree state/ && cd state/tree && \
+        XDG_STATE_HOME=$PWD/../xdg \"$0\" replace old 'a much, much longer text' . ; code=$?; \
+        cd ../.. && diff -r tree state/tree && find state -name '[0-9]*' -type f && exit $code";
+    fs::create_dir(sandbox.store().parent().unwrap()).unwrap();
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-Urm", "sh", "-c", script, env!("CARGO_BIN_EXE_silkmill")]);
+    let output = unshare.current_dir(sandbox.tree().parent().unwrap()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("unshare") || said.contains("mount:") {
+        return println!("skipped: no namespace can be had here: {said}");
+    }
+
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(said.contains("the disk is full: nothing was changed"), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_changes_nothing_of_a_strict_run() {
+    let sandbox = Sandbox::new();
+    let old = sandbox.snapshot();
+    let script = "ulimit -f 32; exec \"$0\" replace --strict old 'brand new' .";
+
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_silkmill")]).current_dir(sandbox.tree());
+    shell.env("XDG_STATE_HOME", sandbox.store().parent().unwrap());
+    let output = shell.output().unwrap();
+
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("\"d/e/big\": file too large"), "{said}");
+    assert_eq!(sandbox.snapshot(), old);
+    assert_eq!(sandbox.runs(), 0);
+    assert!(!sandbox.tree().join(Path::new(".silkmill")).exists());
+}
