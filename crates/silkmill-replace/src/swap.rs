@@ -593,7 +593,8 @@ mod tests {
     fn what_a_crash_may_leave_of_a_copy_is_told_from_what_another_wrote() {
         let large = [vec![b'a'; 3 * COMPARED_LEN], vec![b'b'; 3 * COMPARED_LEN]];
         let torn = [&large[1][..COMPARED_LEN + 7], &large[0][COMPARED_LEN + 7..]].concat();
-        let claims: &[(&[u8], &[u8], &[u8], bool)] = &[
+        type Claim<'a> = (&'a [u8], &'a [u8], &'a [u8], bool);
+        let claims: &[Claim<'_>] = &[
             (b"old", b"old", b"newer", true),
             (b"newer", b"old", b"newer", true),
             (b"nel", b"nex", b"oll", true),
