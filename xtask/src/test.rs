@@ -135,7 +135,15 @@ fn fuzz() -> anyhow::Result<()> {
         target.args(["-timeout=10", "-rss_limit_mb=2048", "-verbosity=0"]);
         run_quietly(target.arg(found).arg(kept).current_dir(root().join("fuzz")))?;
     }
-    Ok(())
+    cost()
+}
+
+/// What the fuzzer kept and found may crash nobody and still cost too much; so may pages that are made to.
+fn cost() -> anyhow::Result<()> {
+    println!("--> cost");
+    let mut cost = cargo();
+    cost.args(["run", "--quiet", "--release", "-p", "silkmill-scrape", "--example", "cost", "--"]);
+    check(cost.args(["fuzz/corpus/document", "fuzz/target/found/document"]))
 }
 
 /// Runs a fuzz target and prints its statistics, or all it said when it failed.

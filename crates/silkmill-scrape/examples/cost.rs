@@ -41,7 +41,11 @@ fn bombs() -> Vec<(&'static str, String, bool)> {
         ("100,000 nested elements", "<div>".repeat(100_000), true),
         ("1,000,000 nested elements", "<div>".repeat(1_000_000), true),
         ("nested formatting elements", "<b>".repeat(200_000), true),
-        ("3,000 elements reopened 3,000 times", format!("<p>{fonts}{}", "</p><p>x".repeat(3000)), true),
+        (
+            "3,000 elements reopened 3,000 times",
+            format!("<p>{fonts}{}", "</p><p>x".repeat(3000)),
+            true,
+        ),
         ("20,000 adoptions", "<b>".repeat(20_000) + &"</p>".repeat(20_000), true),
         ("an adoption agency loop", open + &"<div><b></div></b>".repeat(20_000), true),
         ("misnested links", "<a><div>".repeat(100_000), true),

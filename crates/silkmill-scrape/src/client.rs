@@ -280,6 +280,11 @@ impl Client {
                 row.charset = named.map(str::to_owned);
             }
         }
+        if let Some(folder) = &self.options.save
+            && self.options.method != Method::HEAD
+        {
+            row.error = folder.keep(row.index, &self.body).err();
+        }
         self.body.clear();
         self.body.shrink_to(BODY_KEPT_BYTES_MAX);
     }
@@ -379,7 +384,7 @@ impl Client {
         }
     }
 
-    /// Reads the body to its end or to the bound. It is kept only for the extractor.
+    /// Reads the body to its end or to the bound. It is kept for the extractor or the disk.
     fn read_body(&mut self, response: &mut Response<Body>) -> Result<Page, Fault> {
         self.trace.enter(Phase::Body);
         self.body.clear();
@@ -404,7 +409,7 @@ impl Client {
             let taken = length.min(usize::try_from(room).unwrap_or(usize::MAX));
             page.bytes += taken as u64;
             page.truncated = taken < length;
-            if self.options.extractor.is_some() {
+            if self.options.keeps_bodies() {
                 self.body.extend_from_slice(&piece[..taken]);
             }
         }

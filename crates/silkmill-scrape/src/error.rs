@@ -2,6 +2,8 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
+use std::path::PathBuf;
 
 use silkmill::BuildError;
 
@@ -15,6 +17,7 @@ pub(crate) enum ErrorKind {
     HeaderNotOurs(String),
     UserAgent(String),
     Workers(BuildError),
+    Save(PathBuf, io::Error),
 }
 
 impl From<ErrorKind> for Error {
@@ -35,6 +38,7 @@ impl fmt::Display for Error {
             ErrorKind::UserAgent(value) => {
                 write!(f, "failed to set the user agent to {value:?}: a header cannot hold it")
             }
+            ErrorKind::Save(path, _) => write!(f, "failed to make the folder {path:?}"),
             ErrorKind::Workers(_) => f.write_str("failed to start the workers"),
         }
     }
@@ -44,6 +48,7 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.0 {
             ErrorKind::Workers(error) => Some(error),
+            ErrorKind::Save(_, error) => Some(error),
             _ => None,
         }
     }

@@ -47,6 +47,7 @@ mod parse;
 mod problem;
 mod retry;
 mod run;
+mod save;
 mod sink;
 mod source;
 mod tag_scan;

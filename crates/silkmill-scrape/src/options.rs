@@ -1,5 +1,6 @@
 //! How to fetch, checked once. Nothing past this point sees a bad header or no worker.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use ureq::http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TR
 use crate::Extractor;
 use crate::error::{Error, ErrorKind};
 use crate::host::Limits;
+use crate::save::Folder;
 use crate::source::URL_BYTES_MAX;
 
 /// Threads, when nothing else is said. Each waits for one server at a time.
@@ -61,6 +63,7 @@ pub struct Options {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) user_agent: String,
     pub(crate) ordered: bool,
+    pub(crate) save: Option<Folder>,
     pub(crate) measure_cpu: bool,
 }
 
@@ -81,6 +84,7 @@ impl Options {
             headers: Vec::new(),
             user_agent: USER_AGENT.to_owned(),
             ordered: false,
+            save: None,
             measure_cpu: false,
         }
     }
@@ -167,6 +171,23 @@ impl Options {
     pub fn ordered(mut self, ordered: bool) -> Options {
         self.ordered = ordered;
         self
+    }
+
+    /// Where to keep the bodies, each as a file that is named by the index of its row in at least eight
+    /// digits: `00000042`. The folder is made. A body that cannot be kept is an error of its row.
+    ///
+    /// # Errors
+    /// When there is no such folder to be had.
+    pub fn save(mut self, folder: impl AsRef<Path>) -> Result<Options, Error> {
+        let path = folder.as_ref();
+        let save = Folder::new(path).map_err(|error| ErrorKind::Save(path.to_owned(), error))?;
+        self.save = Some(save);
+        Ok(self)
+    }
+
+    /// Whether a body is needed when it has been read.
+    pub(crate) fn keeps_bodies(&self) -> bool {
+        self.extractor.is_some() || self.save.is_some()
     }
 
     /// Whether to measure the CPU time of every request, for the advice in [`Summary`].

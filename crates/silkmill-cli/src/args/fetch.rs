@@ -27,6 +27,11 @@ Examples:
 Exit: 0 every row has a response, 1 some rows are errors, 2 usage or set-up error, 130 interrupted.
 A reader that closes our output ends the run quietly, with 0.")]
 pub(crate) struct FetchArgs {
+    /// Keep every body as a file of DIR, which must be empty or not exist. A file is named by the index of
+    /// its row: 00000042
+    #[arg(long, value_name = "DIR")]
+    pub(crate) save: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) list: ListArgs,
 }

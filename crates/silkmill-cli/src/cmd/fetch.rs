@@ -1,6 +1,9 @@
 //! `silkmill fetch`: the status of every URL of a list.
 
-use anyhow::Result;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Result, ensure};
 use silkmill_scrape::Options;
 
 use crate::args::FetchArgs;
@@ -9,6 +12,24 @@ use crate::list;
 use crate::sink::{Kind, Schema};
 
 pub(crate) fn run(args: FetchArgs) -> Result<Exit> {
+    let mut options = Options::fetch();
+    if let Some(folder) = &args.save {
+        if !(args.list.resume || args.list.force) {
+            refuse_filled(folder)?;
+        }
+        options = options.save(folder)?;
+    }
     let schema = Schema { kind: Kind::Fetch, fields: Vec::new() };
-    list::run(Options::fetch(), schema, args.list)
+    list::run(options, schema, args.list)
+}
+
+/// Bodies of two runs would have the same names.
+fn refuse_filled(folder: &Path) -> Result<()> {
+    // What cannot be listed is for the next step to complain of.
+    let is_empty = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+    ensure!(
+        is_empty || !folder.is_dir(),
+        "failed to save to {folder:?}: it is not empty (--resume goes on with it, --force overwrites)"
+    );
+    Ok(())
 }

@@ -405,6 +405,35 @@ fn a_full_disk_exits_2_and_what_was_written_can_be_read_and_gone_on_with() {
     }
 }
 
+#[test]
+fn bodies_are_kept_under_the_index_of_their_rows() {
+    let setting = Setting::new();
+    let urls = ["/page", "/page", "/../../etc/x", "junk", "/one"].map(|page| setting.line(page));
+    let fetch = |words: &[&str]| {
+        let mut command = silkmill();
+        command.args(["fetch", "--save", "bodies", "--retries", "0"]).args(words).args(&urls);
+        command.current_dir(&setting.folder).output().unwrap()
+    };
+
+    assert_eq!(fetch(&["-o", "rows.csv"]).status.code(), Some(1));
+
+    let bodies = setting.path("bodies");
+    let mut names: Vec<String> = fs::read_dir(&bodies)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    // A line without a response has no body.
+    assert_eq!(names, ["00000000", "00000001", "00000002", "00000004"]);
+    let page = b"<title>A, \"page\"</title><p>one\n1<p>two";
+    assert_eq!(fs::read(bodies.join("00000001")).unwrap(), page);
+
+    let again = fetch(&[]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(stderr(&again).contains("failed to save to \"bodies\": it is not empty"));
+    assert_eq!(fetch(&["-o", "rows.csv", "--resume"]).status.code(), Some(1));
+}
+
 /// Pseudo-random numbers that are the same on every machine (Marsaglia's xorshift).
 struct Dice(u64);
 
