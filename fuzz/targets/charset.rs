@@ -17,7 +17,8 @@ fuzz_target!(|body: &[u8]| {
         decode(body, Some(header));
     }
 
-    let has_mark = [&b"\xEF\xBB\xBF"[..], b"\xFE\xFF", b"\xFF\xFE"].iter().any(|mark| body.starts_with(mark));
+    let has_mark =
+        [&b"\xEF\xBB\xBF"[..], b"\xFE\xFF", b"\xFF\xFE"].iter().any(|mark| body.starts_with(mark));
     if let Ok(text) = std::str::from_utf8(body)
         && !has_mark
     {

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use crate::args::fetch::{FetchArgs, Format, ListArgs, Method, ScrapeArgs};
 pub(crate) use crate::args::field::FieldSpec;
-pub(crate) use crate::args::replace::{HardLinkPolicy, ReplaceArgs};
+pub(crate) use crate::args::replace::{Binary, HardLinkPolicy, ReplaceArgs};
 pub(crate) use crate::args::undo::UndoArgs;
 
 const EXAMPLES: &str = "\

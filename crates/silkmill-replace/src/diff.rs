@@ -4,6 +4,7 @@
 //! and a missing last line end included. The time it takes grows with the file and not with its
 //! square.
 
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -11,6 +12,9 @@ use crate::edit::Change;
 
 /// Unchanged lines shown around a change; also how near two changes share a hunk.
 const CONTEXT_LINES: usize = 3;
+
+/// Lines that are longer by so many bytes than what changes in them are cut in an excerpt.
+const EXCERPT_LINE_MAX: usize = 400;
 
 /// Adds a change of `old` to those before it; changes of one line become one, so that their number is
 /// bounded by the lines.
@@ -37,6 +41,34 @@ pub(crate) fn unified(path: &Path, old: &[u8], new: &[u8], changes: &[Change]) -
     let mut numbers = LineNumbers::default();
     for hunk in hunks(old, &blocks) {
         write_hunk(old, new, hunk, &mut numbers, &mut out);
+    }
+    out
+}
+
+/// A hunk with one change alone: what stands at `old` becomes `new`. Of very long lines only what is near.
+pub(crate) fn excerpt(text: &[u8], old: Range<usize>, new: &[u8]) -> Vec<u8> {
+    let (mut start, mut end) = (line_start(text, old.start), line_end(text, old.end));
+    if end - start > old.len() + EXCERPT_LINE_MAX {
+        start = start.max(old.start.saturating_sub(EXCERPT_LINE_MAX / 2));
+        end = end.min(old.end + EXCERPT_LINE_MAX / 2);
+    } else {
+        for _ in 0..CONTEXT_LINES {
+            start = line_start(text, start.saturating_sub(1));
+            end = line_end(text, end);
+        }
+    }
+    let near = &text[start..end];
+    let change = Change {
+        old: old.start - start..old.end - start,
+        new: old.start - start..old.start - start + new.len(),
+    };
+    let edited = [&near[..change.old.start], new, &near[change.old.end..]].concat();
+    let blocks = blocks(near, &edited, &[change]);
+    let old_line = memchr::memchr_iter(b'\n', &text[..start]).count();
+    let mut numbers = LineNumbers { old_line, ..LineNumbers::default() };
+    let mut out = Vec::new();
+    for hunk in hunks(near, &blocks) {
+        write_hunk(near, &edited, hunk, &mut numbers, &mut out);
     }
     out
 }
@@ -245,7 +277,7 @@ mod tests {
         let syntax = Syntax { regex: true, multiline: true, ..Syntax::default() };
         let pattern = Pattern::new(old.into(), new.into(), syntax).unwrap();
         let (mut out, mut changes) = (Vec::new(), Vec::new());
-        edit(&pattern, &mut pattern.cache(), text, u64::MAX, &mut out, |c| {
+        edit(&pattern, &mut pattern.cache(), text, u64::MAX, &mut out, |c, _| {
             push(&mut changes, text, c);
         })
         .unwrap();
@@ -288,6 +320,17 @@ mod tests {
                     @@ -6,4 +7,5 @@\n 5\n 6\n 7\n-x\n+y\n+z\n";
 
         assert_eq!(diff("x", r"y\nz", text), want);
+    }
+
+    #[test]
+    fn an_excerpt_has_one_change_and_the_numbers_of_its_lines() {
+        let text = b"1\n2\n3\n4\n5 a a\n6\n7\n8\n9";
+        let want = "@@ -2,7 +2,7 @@\n 2\n 3\n 4\n-5 a a\n+5 a b\n 6\n 7\n 8\n";
+        assert_eq!(String::from_utf8(excerpt(text, 12..13, b"b")).unwrap(), want);
+
+        let long = [b"x".repeat(5000), b"a".to_vec(), b"x".repeat(5000)].concat();
+        let hunk = excerpt(&long, 5000..5001, b"b");
+        assert!(hunk.len() < 1000 && memchr::memmem::find(&hunk, b"xbx").is_some());
     }
 
     #[test]

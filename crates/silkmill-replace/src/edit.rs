@@ -8,7 +8,7 @@ use crate::pattern::{Cache, Match, Pattern};
 pub(crate) const EDITED_SIZE_MAX: usize = 2 << 30;
 
 /// The bytes that open a UTF-8 file and are no part of its text.
-const BOM: &[u8] = b"\xEF\xBB\xBF";
+pub(crate) const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// One replacement: which bytes became which.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,19 +21,25 @@ pub(crate) struct Change {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooLarge;
 
-/// Writes what `text` becomes to `out`, calls `seen` with every change from left to right, and says
-/// how many there were, at most `limit`. With none, what `out` holds is of no use.
+/// Where the text of a file starts: behind its mark.
+pub(crate) fn text_start(bytes: &[u8]) -> usize {
+    if bytes.starts_with(BOM) { BOM.len() } else { 0 }
+}
+
+/// Writes what the bytes of a file become to `out`, calls `seen` with every change and its new text from
+/// left to right, and says how many there were, at most `limit`. With none, what `out` holds is of no use.
+/// The file's text begins at `start`.
 ///
 /// A match that reads as its replacement already is no change.
-pub(crate) fn edit(
+pub(crate) fn edit_from(
+    start: usize,
     pattern: &Pattern,
     cache: &mut Cache,
     text: &[u8],
     limit: u64,
     out: &mut Vec<u8>,
-    seen: impl FnMut(Change),
+    seen: impl FnMut(Change, &[u8]),
 ) -> Result<u64, TooLarge> {
-    let start = if text.starts_with(BOM) { BOM.len() } else { 0 };
     let mut editor = Editor { text, start, copied: None, out, count: 0, too_large: false, seen };
     if limit > 0 {
         pattern.for_each_match(cache, &text[start..], |found| {
@@ -41,6 +47,19 @@ pub(crate) fn edit(
         });
     }
     editor.finish()
+}
+
+/// The same for bytes that are read as they are.
+#[cfg(test)]
+pub(crate) fn edit(
+    pattern: &Pattern,
+    cache: &mut Cache,
+    text: &[u8],
+    limit: u64,
+    out: &mut Vec<u8>,
+    seen: impl FnMut(Change, &[u8]),
+) -> Result<u64, TooLarge> {
+    edit_from(text_start(text), pattern, cache, text, limit, out, seen)
 }
 
 struct Editor<'a, F> {
@@ -56,7 +75,7 @@ struct Editor<'a, F> {
     seen: F,
 }
 
-impl<F: FnMut(Change)> Editor<'_, F> {
+impl<F: FnMut(Change, &[u8])> Editor<'_, F> {
     /// Says whether to go on.
     fn replace(&mut self, found: &Match<'_>) -> bool {
         let old = found.span.start + self.start..found.span.end + self.start;
@@ -72,7 +91,7 @@ impl<F: FnMut(Change)> Editor<'_, F> {
         let new = new_start..self.out.len();
         if self.out[new.clone()] != self.text[old.clone()] {
             self.count += 1;
-            (self.seen)(Change { old, new });
+            (self.seen)(Change { old, new: new.clone() }, &self.out[new]);
         }
         self.too_large = self.out.len() > EDITED_SIZE_MAX;
         !self.too_large
@@ -114,7 +133,7 @@ mod tests {
         let mut out = b"left from the file before".to_vec();
         let mut changes = Vec::new();
         let count =
-            edit(&pattern, &mut pattern.cache(), text, limit, &mut out, |c| changes.push(c))
+            edit(&pattern, &mut pattern.cache(), text, limit, &mut out, |c, _| changes.push(c))
                 .unwrap();
         assert_eq!(changes.len() as u64, count);
         for change in &changes {
@@ -123,8 +142,13 @@ mod tests {
         if count == 0 { (text.to_vec(), 0) } else { (out, count) }
     }
 
-    const REGEX: Syntax =
-        Syntax { regex: true, case: Case::Sensitive, word: false, multiline: false };
+    const REGEX: Syntax = Syntax {
+        regex: true,
+        case: Case::Sensitive,
+        word: false,
+        multiline: false,
+        preserve_case: false,
+    };
 
     #[test]
     fn bytes_outside_the_matches_stay_whatever_they_are() {

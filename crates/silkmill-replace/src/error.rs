@@ -22,14 +22,18 @@ pub enum ErrorKind {
     Pattern,
     /// The replacement names a group that is not there, or has an unknown escape.
     Replacement,
+    /// A file of pairs is not what it should be.
+    Pairs,
     /// A glob or a file type could not be understood.
     Filter,
     /// The operating system refused: see [`std::error::Error::source`].
     Io,
     /// The file changed between being read and being replaced.
     Changed,
-    /// The file, or what it would become, is larger than the run may hold in memory.
+    /// The file, what it would become, or a line of it is larger than the run may hold in memory.
     TooLarge,
+    /// The encoding is not known, or cannot hold what the file would become.
+    Encoding,
     /// The run was asked to refuse what it found, and did: nothing was changed.
     Refused,
     /// The run was cancelled before its first change: nothing was changed.
@@ -47,6 +51,8 @@ enum Repr {
     Io { tried: &'static str, path: PathBuf, source: io::Error },
     Changed { path: PathBuf },
     TooLarge { path: PathBuf, bytes: u64, bytes_max: u64 },
+    Unwritable { path: PathBuf, why: String },
+    LineTooLong { path: PathBuf, bytes_max: usize },
     Interrupted,
 }
 
@@ -59,8 +65,16 @@ impl Error {
         Error::words(ErrorKind::Replacement, words)
     }
 
+    pub(crate) fn pairs(words: impl Into<String>) -> Error {
+        Error::words(ErrorKind::Pairs, words)
+    }
+
     pub(crate) fn filter(words: impl Into<String>) -> Error {
         Error::words(ErrorKind::Filter, words)
+    }
+
+    pub(crate) fn encoding(words: impl Into<String>) -> Error {
+        Error::words(ErrorKind::Encoding, words)
     }
 
     pub(crate) fn refused(words: impl Into<String>) -> Error {
@@ -98,6 +112,14 @@ impl Error {
         Error { repr: Repr::TooLarge { path: path.to_path_buf(), bytes, bytes_max } }
     }
 
+    pub(crate) fn unwritable(path: &Path, why: impl fmt::Display) -> Error {
+        Error { repr: Repr::Unwritable { path: path.to_path_buf(), why: why.to_string() } }
+    }
+
+    pub(crate) fn line_too_long(path: &Path, bytes_max: usize) -> Error {
+        Error { repr: Repr::LineTooLong { path: path.to_path_buf(), bytes_max } }
+    }
+
     /// Whether no file can grow any more, and not only this one.
     pub(crate) fn is_disk_full(&self) -> bool {
         let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
@@ -114,7 +136,8 @@ impl Error {
             Repr::Words { kind, .. } => *kind,
             Repr::Io { .. } => ErrorKind::Io,
             Repr::Changed { .. } => ErrorKind::Changed,
-            Repr::TooLarge { .. } => ErrorKind::TooLarge,
+            Repr::TooLarge { .. } | Repr::LineTooLong { .. } => ErrorKind::TooLarge,
+            Repr::Unwritable { .. } => ErrorKind::Encoding,
             Repr::Interrupted => ErrorKind::Interrupted,
         }
     }
@@ -122,9 +145,11 @@ impl Error {
     /// The path that could not be dealt with, where it was one.
     pub fn path(&self) -> Option<&Path> {
         match &self.repr {
-            Repr::Io { path, .. } | Repr::Changed { path } | Repr::TooLarge { path, .. } => {
-                Some(path)
-            }
+            Repr::Io { path, .. }
+            | Repr::Changed { path }
+            | Repr::TooLarge { path, .. }
+            | Repr::Unwritable { path, .. }
+            | Repr::LineTooLong { path, .. } => Some(path),
             Repr::Words { .. } | Repr::Interrupted => None,
         }
     }
@@ -142,6 +167,10 @@ impl fmt::Display for Error {
             }
             Repr::TooLarge { path, bytes, bytes_max } => {
                 write!(f, "failed to edit {path:?}: {bytes} bytes, and at most {bytes_max} fit")
+            }
+            Repr::Unwritable { path, why } => write!(f, "failed to edit {path:?}: {why}"),
+            Repr::LineTooLong { path, bytes_max } => {
+                write!(f, "failed to edit {path:?}: a line has more than {bytes_max} bytes")
             }
             Repr::Interrupted => f.write_str("interrupted: nothing was changed"),
         }

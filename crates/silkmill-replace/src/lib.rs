@@ -28,10 +28,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # What is looked for
+//!
+//! Literal text or a regex; one, or many [`Pairs`] in one pass; in one style of names, or in
+//! [all](OptionsBuilder::preserve_case). UTF-16 is known by its byte order mark and matched as text, other encodings
+//! are [named](OptionsBuilder::encoding). [`review`] asks about every change; [`pipe`] edits a stream.
+//!
 //! # What is never changed
 //!
-//! Bytes outside the matches: invalid UTF-8, CRLF, a byte order mark and a missing last line end
-//! stay. Files without a match: they are not opened for writing. The mode, owner, extended
+//! Bytes outside the matches: invalid UTF-8, CRLF, a byte order mark, unpaired surrogates and a missing last
+//! line end stay. Files without a match: they are not opened for writing. The mode, owner, extended
 //! attributes and ACL of a file that changes, read-only ones included; a symbolic link that is
 //! named, and the names of a file with several: such a file is written in place, and a copy of it kept in
 //! the store. A file that another program changes during the run: then the run changes nothing at all.
@@ -46,30 +52,40 @@
 //!
 //! # What it does not do
 //!
-//! UTF-16 and binary files
-//! are passed over, files beyond [`FILE_SIZE_MAX`], or what was asked for, are reported.
+//! Binary files are passed over, unless they are to be edited as bytes. Large files are read piece by piece;
+//! those that have to be whole in memory (a regex that spans lines, a diff, another encoding) are reported
+//! beyond [`FILE_SIZE_MAX`].
 
 #![deny(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod attributes;
 mod batch;
+mod case;
 mod commit;
 mod diff;
 mod edit;
+mod encoding;
 mod error;
 mod filter;
 mod journal;
 mod line;
+mod literal;
 mod options;
 mod original;
 mod outcome;
+mod pairs;
 mod pattern;
+mod pipe;
 mod recovery;
+mod regex;
 mod replacement;
+mod review;
+mod revise;
 mod run;
 mod stage;
 mod store;
+mod stream;
 mod swap;
 mod undo;
 mod walk;
@@ -79,8 +95,11 @@ pub use crate::error::{Error, ErrorKind};
 pub use crate::options::{Mode, Options, OptionsBuilder};
 pub use crate::original::FILE_SIZE_MAX;
 pub use crate::outcome::{Action, Event, Notice, Outcome, Progress, Skip, Summary};
+pub use crate::pairs::{Pairs, PairsFormat};
 pub use crate::pattern::Case;
-pub use crate::run::run;
+pub use crate::pipe::pipe;
+pub use crate::review::{Answer, Proposal};
+pub use crate::run::{review, run};
 pub use crate::stage::HardLinks;
 pub use crate::undo::{PRUNED_IN_MAX, StoredRun, UndoOptions, Undone, prune, runs, undo};
 

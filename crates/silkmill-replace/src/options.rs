@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::edit::{EDITED_SIZE_MAX, TooLarge, edit};
+use crate::encoding::Charset;
 use crate::error::Error;
 use crate::filter::Filter;
-use crate::original::FILE_SIZE_MAX;
+use crate::original::Reading;
+use crate::pairs::{Pair, Pairs};
 use crate::pattern::{Case, Pattern, Syntax};
+use crate::revise::{Rules, revise};
 use crate::stage::HardLinks;
 
 /// What a run is to do. Whoever holds one holds a pattern that compiled.
@@ -31,7 +33,9 @@ pub struct Options {
     pub(crate) mode: Mode,
     pub(crate) expect: Option<u64>,
     pub(crate) file_replacements_max: u64,
-    pub(crate) file_size_max: u64,
+    pub(crate) file_size_max: Option<u64>,
+    pub(crate) charset: Option<Charset>,
+    pub(crate) edits_binary: bool,
     pub(crate) strict: bool,
     pub(crate) workers: Option<usize>,
     pub(crate) measure: bool,
@@ -58,7 +62,14 @@ pub enum Mode {
 impl Options {
     /// Options to replace `old` with `new`: bytes, and text if they are to be a regex.
     pub fn builder(old: impl Into<Vec<u8>>, new: impl Into<Vec<u8>>) -> OptionsBuilder {
-        OptionsBuilder { old: old.into(), new: new.into(), ..OptionsBuilder::default() }
+        let pair = Pair { old: old.into(), new: new.into(), place: None };
+        OptionsBuilder { pairs: vec![pair], ..OptionsBuilder::default() }
+    }
+
+    /// Options to replace many texts in one pass: of those that overlap the leftmost, and of those at one
+    /// place the longest. What one pair wrote no other pair sees, so two texts can be swapped.
+    pub fn with_pairs(pairs: Pairs) -> OptionsBuilder {
+        OptionsBuilder { pairs: pairs.pairs, ..OptionsBuilder::default() }
     }
 
     /// What `text` becomes, as a file that holds it would: `None` when nothing in it is replaced. Paths, filters and the
@@ -74,17 +85,27 @@ impl Options {
     /// ```
     ///
     /// # Errors
-    /// When it would become longer than 2 GiB.
+    /// When it would become longer than 2 GiB, or its encoding cannot hold what it would become.
     pub fn edit(&self, text: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let mut edited = Vec::new();
-        let cache = &mut self.pattern.cache();
-        let most = self.file_replacements_max;
-        let count = edit(&self.pattern, cache, text, most, &mut edited, |_| ());
-        let count = count.map_err(|TooLarge| {
-            let size = edited.len() as u64;
-            Error::too_large("the text".as_ref(), size, EDITED_SIZE_MAX as u64)
-        })?;
-        Ok((count > 0).then_some(edited))
+        let rules = Rules { leaves_nul: false, ..self.rules() };
+        let charset = Charset::of(text, self.charset);
+        let revision = revise(rules, charset, &mut self.pattern.cache(), text, &mut edited, None);
+        let revision = revision.map_err(|error| error.of("the text".as_ref()))?;
+        Ok((revision.replacements > 0).then_some(edited))
+    }
+
+    pub(crate) fn rules(&self) -> Rules<'_> {
+        Rules {
+            pattern: &self.pattern,
+            limit: self.file_replacements_max,
+            leaves_nul: !self.edits_binary,
+            lists_changes: false,
+        }
+    }
+
+    pub(crate) fn reading(&self) -> Reading {
+        Reading { charset: self.charset, leaves_nul: !self.edits_binary }
     }
 
     /// Whether every match reads as its replacement already: then a run looks at no file.
@@ -97,10 +118,10 @@ impl Options {
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct OptionsBuilder {
-    old: Vec<u8>,
-    new: Vec<u8>,
+    pairs: Vec<Pair>,
     syntax: Syntax,
     paths: Vec<PathBuf>,
+    lists_paths: bool,
     globs: Vec<String>,
     types: Vec<String>,
     hidden: bool,
@@ -109,6 +130,8 @@ pub struct OptionsBuilder {
     expect: Option<u64>,
     file_replacements_max: Option<u64>,
     file_size_max: Option<u64>,
+    encoding: Option<String>,
+    edits_binary: bool,
     strict: bool,
     workers: Option<usize>,
     measure: bool,
@@ -138,6 +161,13 @@ impl OptionsBuilder {
         self
     }
 
+    /// Also looks for the literal text in other styles of names, and writes the new one in the same:
+    /// `old_name`, `OldName`, `OLD_NAME`, `old-name`, `Old name` and so on.
+    pub fn preserve_case(mut self, yes: bool) -> Self {
+        self.syntax.preserve_case = yes;
+        self
+    }
+
     /// Lets a regex match across line ends.
     pub fn multiline(mut self, yes: bool) -> Self {
         self.syntax.multiline = yes;
@@ -147,6 +177,13 @@ impl OptionsBuilder {
     /// Adds a file, or a directory to be walked. With none, the current directory is.
     pub fn path(mut self, path: impl Into<PathBuf>) -> Self {
         self.paths.push(path.into());
+        self
+    }
+
+    /// Adds paths of a list; when it is empty and nothing else was added, there is nothing to look at.
+    pub fn paths(mut self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.paths.extend(paths);
+        self.lists_paths = true;
         self
     }
 
@@ -193,9 +230,23 @@ impl OptionsBuilder {
         self
     }
 
-    /// Leaves files of more bytes than this alone, and reports them. By default [`FILE_SIZE_MAX`].
+    /// Leaves files of more bytes than this alone, and reports them. By default those that have to be held
+    /// whole, and have more than [`FILE_SIZE_MAX`](crate::FILE_SIZE_MAX).
     pub fn file_size_max(mut self, bytes: u64) -> Self {
         self.file_size_max = Some(bytes);
+        self
+    }
+
+    /// Reads files that have no byte order mark in this encoding, by a label of the WHATWG's list: `latin1`,
+    /// `shift_jis`, `utf-16le`. By default as UTF-8 or whatever else extends ASCII, byte for byte.
+    pub fn encoding(mut self, label: impl Into<String>) -> Self {
+        self.encoding = Some(label.into());
+        self
+    }
+
+    /// Edits files with a NUL as any other, byte for byte, and does not pass them over.
+    pub fn binary(mut self, yes: bool) -> Self {
+        self.edits_binary = yes;
         self
     }
 
@@ -249,26 +300,34 @@ impl OptionsBuilder {
     /// # Errors
     ///
     /// A pattern that is empty or does not compile, a replacement that names a group which is not
-    /// there, a glob or file type that is not understood.
+    /// there, a glob, file type or encoding that is not known.
     pub fn build(self) -> Result<Options, Error> {
+        if self.syntax.preserve_case && self.syntax.regex {
+            return Err(Error::pattern(
+                "a regex has no style of names to preserve: use -P without -e",
+            ));
+        }
+        let charset = self.encoding.as_deref().map(charset).transpose()?.flatten();
         let exact = !self.syntax.regex && self.syntax.case == Case::Sensitive;
-        let changes_nothing = exact && self.old == self.new;
+        let changes_nothing = exact && self.pairs.iter().all(|pair| pair.old == pair.new);
         let filter = Filter::new(&self.globs, &self.types, self.hidden, self.ignored)?;
         let here = || vec![PathBuf::from(".")];
-        let what = what(&self.old, &self.new);
+        let what = what(&self.pairs);
         Ok(Options {
             what,
             hard_links: self.hard_links,
             undo: !self.no_undo,
             state_directory: self.state_directory,
-            pattern: Arc::new(Pattern::new(self.old, self.new, self.syntax)?),
+            pattern: Arc::new(Pattern::of_pairs(self.pairs, self.syntax)?),
             changes_nothing,
-            paths: if self.paths.is_empty() { here() } else { self.paths },
+            paths: if self.paths.is_empty() && !self.lists_paths { here() } else { self.paths },
             filter,
             mode: self.mode,
             expect: self.expect,
             file_replacements_max: self.file_replacements_max.unwrap_or(u64::MAX),
-            file_size_max: self.file_size_max.unwrap_or(FILE_SIZE_MAX),
+            file_size_max: self.file_size_max,
+            charset,
+            edits_binary: self.edits_binary,
             strict: self.strict,
             workers: self.workers,
             measure: self.measure,
@@ -280,12 +339,23 @@ impl OptionsBuilder {
 /// The longest OLD or NEW that is remembered of a run, in characters.
 const WHAT_LEN_MAX: usize = 40;
 
-/// `colour → color`, on one line.
-fn what(old: &[u8], new: &[u8]) -> String {
+/// `colour → color`, on one line; of several pairs the first, and how many there are besides.
+fn what(pairs: &[Pair]) -> String {
     let shown = |text: &[u8]| {
         let text = String::from_utf8_lossy(text);
         let short: String = text.chars().take(WHAT_LEN_MAX).flat_map(char::escape_debug).collect();
         if text.chars().nth(WHAT_LEN_MAX).is_some() { format!("{short}…") } else { short }
     };
-    format!("{} → {}", shown(old), shown(new))
+    match pairs {
+        [] => String::new(),
+        [Pair { old, new, .. }] => format!("{} → {}", shown(old), shown(new)),
+        [Pair { old, new, .. }, rest @ ..] => {
+            format!("{} → {} and {} more", shown(old), shown(new), rest.len())
+        }
+    }
+}
+
+fn charset(label: &str) -> Result<Option<Charset>, Error> {
+    Charset::named(label)
+        .ok_or_else(|| Error::encoding(format!("the encoding {label:?} is not known")))
 }

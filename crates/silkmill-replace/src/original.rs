@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{OFlags, Stat};
 
+use crate::encoding::Charset;
 use crate::outcome::Skip;
 
 /// The largest file a run takes into memory unless told otherwise, in bytes. A larger one is reported
@@ -75,12 +76,24 @@ pub(crate) struct Original {
     pub(crate) metadata: Metadata,
 }
 
-/// What reading a file gave.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Content<'a> {
-    Text(&'a [u8]),
+/// What the first bytes of a file say of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Head {
+    /// It may be text, of which so many bytes have been read.
+    Text {
+        charset: Option<Charset>,
+        len: usize,
+    },
     Skipped(Skip),
-    TooLarge(u64),
+}
+
+/// How files are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    /// The encoding of a file that does not show its own.
+    pub(crate) charset: Option<Charset>,
+    /// Whether a file with a NUL is left alone.
+    pub(crate) leaves_nul: bool,
 }
 
 impl Original {
@@ -98,30 +111,50 @@ impl Original {
         Identity::of(&self.metadata)
     }
 
-    /// Reads the file whole, unless its first bytes say that it is not text, or it has more than
-    /// `size_max`.
-    pub(crate) fn read<'a>(
-        &mut self,
-        buffer: &'a mut Buffer,
-        size_max: u64,
-    ) -> io::Result<Content<'a>> {
+    /// Reads enough to know most files by that are not text.
+    pub(crate) fn head(&mut self, buffer: &mut Buffer, reading: Reading) -> io::Result<Head> {
         if !self.metadata.is_file() {
-            return Ok(Content::Skipped(Skip::NotRegular));
+            return Ok(Head::Skipped(Skip::NotRegular));
         }
-        let size = self.metadata.size();
-        let in_head = usize::try_from(size).unwrap_or(usize::MAX).min(HEAD_LEN);
-        let head = buffer.fill(&mut self.file, 0, in_head)?;
-        if let Some(skip) = not_text(&buffer.bytes[..head]) {
-            return Ok(Content::Skipped(skip));
+        let in_head = self.len().min(HEAD_LEN);
+        let len = buffer.fill(&mut self.file, 0, in_head)?;
+        let head = buffer.bytes(len);
+        if reading.leaves_nul && is_utf32(head) {
+            return Ok(Head::Skipped(Skip::Utf32));
         }
-        let fitting = usize::try_from(size).ok().filter(|_| size <= size_max);
-        let Some(size) = fitting else { return Ok(Content::TooLarge(size)) };
-        let len = if head < in_head { head } else { buffer.fill(&mut self.file, head, size)? };
-        if memchr::memchr(0, &buffer.bytes[head..len]).is_some() {
-            return Ok(Content::Skipped(Skip::Binary));
+        let charset = Charset::of(head, reading.charset);
+        if holds_nul(head, charset, reading) {
+            return Ok(Head::Skipped(Skip::Binary));
         }
-        Ok(Content::Text(&buffer.bytes[..len]))
+        Ok(Head::Text { charset, len })
     }
+
+    /// Reads the rest behind the `head` bytes that are in the buffer; says how many are there then, or that
+    /// it is not text after all.
+    pub(crate) fn rest(
+        &mut self,
+        buffer: &mut Buffer,
+        head: usize,
+        charset: Option<Charset>,
+        reading: Reading,
+    ) -> io::Result<Result<usize, Skip>> {
+        if head < HEAD_LEN {
+            return Ok(Ok(head));
+        }
+        let size = self.len();
+        let len = buffer.fill(&mut self.file, head, size)?;
+        let binary = holds_nul(&buffer.bytes(len)[head..], charset, reading);
+        Ok(if binary { Err(Skip::Binary) } else { Ok(len) })
+    }
+
+    fn len(&self) -> usize {
+        usize::try_from(self.metadata.size()).unwrap_or(usize::MAX)
+    }
+}
+
+/// Whether a NUL says that this is no text. In what is to be decoded, a NUL is a byte like others.
+pub(crate) fn holds_nul(bytes: &[u8], charset: Option<Charset>, reading: Reading) -> bool {
+    reading.leaves_nul && charset.is_none() && memchr::memchr(0, bytes).is_some()
 }
 
 /// Room for one file's bytes, used again for the next.
@@ -150,6 +183,11 @@ impl Buffer {
         Ok(len)
     }
 
+    /// The first bytes of those read last.
+    pub(crate) fn bytes(&self, len: usize) -> &[u8] {
+        &self.bytes[..len]
+    }
+
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()
@@ -169,12 +207,8 @@ pub(crate) fn shrink(bytes: &mut Vec<u8>) {
     }
 }
 
-fn not_text(head: &[u8]) -> Option<Skip> {
-    match head {
-        [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => Some(Skip::Utf32),
-        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => Some(Skip::Utf16),
-        _ => memchr::memchr(0, head).map(|_| Skip::Binary),
-    }
+fn is_utf32(head: &[u8]) -> bool {
+    matches!(head, [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..])
 }
 
 #[cfg(test)]
@@ -182,13 +216,18 @@ mod tests {
     use super::*;
     use std::fs;
 
+    const READING: Reading = Reading { charset: None, leaves_nul: true };
+
     fn read(bytes: &[u8], buffer: &mut Buffer) -> Result<Vec<u8>, Skip> {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), bytes).unwrap();
-        match Original::open(file.path()).unwrap().read(buffer, FILE_SIZE_MAX).unwrap() {
-            Content::Text(text) => Ok(text.to_vec()),
-            Content::Skipped(skip) => Err(skip),
-            Content::TooLarge(size) => panic!("{size} is not too large"),
+        let mut original = Original::open(file.path()).unwrap();
+        match original.head(buffer, READING).unwrap() {
+            Head::Skipped(skip) => Err(skip),
+            Head::Text { charset, len } => {
+                let len = original.rest(buffer, len, charset, READING).unwrap()?;
+                Ok(buffer.bytes(len).to_vec())
+            }
         }
     }
 
@@ -198,6 +237,7 @@ mod tests {
         let long = vec![b'x'; 3 * HEAD_LEN + 1];
 
         assert_eq!(read(&long, &mut buffer), Ok(long.clone()));
+        assert_eq!(read(&long[..HEAD_LEN], &mut buffer), Ok(long[..HEAD_LEN].to_vec()));
         assert_eq!(read(b"short", &mut buffer), Ok(b"short".to_vec()));
         assert_eq!(read(b"", &mut buffer), Ok(Vec::new()));
     }
@@ -210,23 +250,7 @@ mod tests {
 
         assert_eq!(read(b"\x7FELF\0", &mut buffer), Err(Skip::Binary));
         assert_eq!(read(&late_nul, &mut buffer), Err(Skip::Binary));
-        assert_eq!(read(b"\xFF\xFEa\0", &mut buffer), Err(Skip::Utf16));
+        assert_eq!(read(b"\xFF\xFEa\0", &mut buffer), Ok(b"\xFF\xFEa\0".to_vec()));
         assert_eq!(read(b"\xFF\xFE\0\0", &mut buffer), Err(Skip::Utf32));
-    }
-
-    #[test]
-    fn a_file_beyond_the_bound_is_not_loaded() {
-        let file = tempfile::tempfile().unwrap();
-        file.set_len(0).unwrap();
-        let mut named = tempfile::NamedTempFile::new().unwrap();
-        io::Write::write_all(&mut named, &vec![b'x'; HEAD_LEN]).unwrap();
-        // The rest is a hole: it takes no room on the disk.
-        named.as_file().set_len(FILE_SIZE_MAX + 1).unwrap();
-        let mut buffer = Buffer::default();
-
-        let content =
-            Original::open(named.path()).unwrap().read(&mut buffer, FILE_SIZE_MAX).unwrap();
-        assert_eq!(content, Content::TooLarge(FILE_SIZE_MAX + 1));
-        assert!(buffer.bytes.len() <= HEAD_LEN);
     }
 }

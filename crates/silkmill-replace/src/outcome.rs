@@ -64,8 +64,6 @@ pub enum Action {
 pub enum Skip {
     /// It has a NUL byte.
     Binary,
-    /// It opens with the byte order mark of UTF-16.
-    Utf16,
     /// It opens with the byte order mark of UTF-32.
     Utf32,
     /// It is a device, a socket or a pipe.
@@ -76,7 +74,6 @@ impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Skip::Binary => "binary",
-            Skip::Utf16 => "utf-16",
             Skip::Utf32 => "utf-32",
             Skip::NotRegular => "not a regular file",
         })

@@ -4,20 +4,14 @@
 
 use std::ops::Range;
 
-use memchr::memmem::Finder;
-use regex_automata::meta::{self, Regex};
 use regex_automata::util::captures::Captures;
-use regex_automata::util::iter::Searcher;
-use regex_automata::{Input, PatternID};
-use regex_syntax::ast::{self, Ast};
-use regex_syntax::hir::{Hir, Look};
 
+use crate::case;
 use crate::error::Error;
-use crate::line::{self, is_line_end};
+use crate::literal::{self, Found, Literal, Literals};
+use crate::pairs::Pair;
+use crate::regex::{self, Parsed, Progress, Regexes};
 use crate::replacement::Replacement;
-
-/// A compiled regex larger than this is refused, so that `\w{999}{999}` is an error and not a hang.
-const REGEX_SIZE_MAX: usize = 10 << 20;
 
 /// When letters of different case are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,33 +32,41 @@ pub(crate) struct Syntax {
     pub(crate) case: Case,
     pub(crate) word: bool,
     pub(crate) multiline: bool,
+    /// Also looks for the text in other styles of names, and writes the new one in the same.
+    pub(crate) preserve_case: bool,
 }
 
 /// What to look for, and what it becomes.
 #[derive(Debug)]
 pub(crate) struct Pattern {
     matcher: Matcher,
-    replacement: Replacement,
+    /// One for each text or regex.
+    replacements: Vec<Replacement>,
 }
 
 #[derive(Debug)]
 enum Matcher {
-    Literal(Box<Finder<'static>>),
-    Regex { regex: Regex, lines: Lines },
-}
-
-/// Whether text is a sequence of lines, or one thing: it is when a regex that may span lines asks for
-/// its ends, by `\A` or `\z`. Then there is a place behind the last line end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lines {
-    Apart,
-    Together,
+    Literals(Literals),
+    Regexes(Regexes),
 }
 
 /// What one worker needs to search with a [`Pattern`].
 #[derive(Debug)]
-pub(crate) struct Cache {
-    regex: Option<(meta::Cache, Captures)>,
+pub(crate) enum Cache {
+    Literals(literal::Cache),
+    Regexes(Box<regex::Cache>),
+}
+
+/// How much of a text decides whether there is a match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// So many bytes from where it starts, and the character before it. It may be known to hold no
+    /// line end.
+    Bytes { ahead: usize, within_line: bool },
+    /// Its line.
+    Line,
+    /// All of it.
+    Text,
 }
 
 /// One match: where it is, and how to write what it becomes.
@@ -82,61 +84,78 @@ impl Match<'_> {
 }
 
 impl Pattern {
-    /// Compiles `old` and checks `new` against it.
+    /// Of one pair.
+    #[cfg(test)]
     pub(crate) fn new(old: Vec<u8>, new: Vec<u8>, syntax: Syntax) -> Result<Pattern, Error> {
-        if old.is_empty() {
-            return Err(Error::pattern("OLD is empty: there is nothing to look for"));
-        }
-        if syntax.regex {
-            return Pattern::from_regex(&old, &new, syntax);
-        }
-        let insensitive = match syntax.case {
-            Case::Sensitive => false,
-            Case::Insensitive => true,
-            Case::Smart => !String::from_utf8_lossy(&old).chars().any(char::is_uppercase),
-        };
-        let matcher = if insensitive || syntax.word {
-            let hir = literal_hir(&old, insensitive)?;
-            let regex = compile(&in_words(hir, syntax.word), false)?;
-            Matcher::Regex { regex, lines: Lines::Together }
-        } else {
-            Matcher::Literal(Box::new(Finder::new(&old).into_owned()))
-        };
-        Ok(Pattern { matcher, replacement: Replacement::literal(new) })
+        Pattern::of_pairs(vec![Pair { old, new, place: None }], syntax)
     }
 
-    fn from_regex(old: &[u8], new: &[u8], syntax: Syntax) -> Result<Pattern, Error> {
-        let old = std::str::from_utf8(old).map_err(|_| {
-            Error::pattern(r"OLD is not a valid regex: it is not UTF-8; write a byte as (?-u:\xNN)")
-        })?;
-        let insensitive = match syntax.case {
-            Case::Sensitive => false,
-            Case::Insensitive => true,
-            Case::Smart => !names_upper_case(old),
-        };
-        let mut hir = parse(old, insensitive)?;
-        if !syntax.multiline {
-            hir = line::confine(hir).map_err(|line::NamesLineEnd| {
-                Error::pattern("OLD names a line end, and a match spans lines only with -U")
-            })?;
+    /// Compiles all that is to be looked for at once, and checks what each becomes.
+    pub(crate) fn of_pairs(pairs: Vec<Pair>, syntax: Syntax) -> Result<Pattern, Error> {
+        if let Some(pair) = pairs.iter().find(|pair| pair.old.is_empty()) {
+            return Err(pair.error(Error::pattern("OLD is empty: there is nothing to look for")));
         }
-        let names_ends =
-            hir.properties().look_set().iter().any(|look| matches!(look, Look::Start | Look::End));
-        let lines = if syntax.multiline && names_ends { Lines::Together } else { Lines::Apart };
-        let regex = compile(&in_words(hir, syntax.word), true)?;
-        let names: Vec<_> = regex.group_info().pattern_names(PatternID::ZERO).collect();
-        let replacement = Replacement::parse(new, &names)?;
-        Ok(Pattern { matcher: Matcher::Regex { regex, lines }, replacement })
+        if syntax.regex {
+            Pattern::of_regexes(&pairs, syntax)
+        } else {
+            Pattern::of_literals(pairs, syntax)
+        }
+    }
+
+    fn of_literals(pairs: Vec<Pair>, syntax: Syntax) -> Result<Pattern, Error> {
+        // What was typed comes before what follows from it: of the same text the first counts.
+        let mut exact = if syntax.preserve_case { case::variants(&pairs)? } else { Vec::new() };
+        exact.splice(0..0, pairs);
+        let (mut literals, mut replacements) = (Vec::new(), Vec::new());
+        let mut add = |pair: Pair, insensitive: bool| {
+            literals.push(Literal { text: pair.old, insensitive });
+            replacements.push(Replacement::literal(pair.new));
+        };
+        let (folded, exact): (Vec<Pair>, Vec<Pair>) =
+            exact.into_iter().partition(|pair| match syntax.case {
+                Case::Sensitive => false,
+                Case::Insensitive => true,
+                Case::Smart => !String::from_utf8_lossy(&pair.old).chars().any(char::is_uppercase),
+            });
+        exact.into_iter().for_each(|pair| add(pair, false));
+        if syntax.preserve_case {
+            // A text in a style that is known keeps it; any other takes the first with its separators.
+            folded.iter().cloned().for_each(|pair| add(pair, false));
+        }
+        folded.into_iter().for_each(|pair| add(pair, true));
+        let matcher = Matcher::Literals(Literals::new(&literals, syntax.word)?);
+        Ok(Pattern { matcher, replacements })
+    }
+
+    fn of_regexes(pairs: &[Pair], syntax: Syntax) -> Result<Pattern, Error> {
+        let parsed = pairs
+            .iter()
+            .map(|pair| Parsed::new(&pair.old, syntax).map_err(|error| pair.error(error)));
+        let regexes = Regexes::new(parsed.collect::<Result<_, _>>()?)?;
+        let replacements = pairs.iter().enumerate().map(|(which, pair)| {
+            let names = regexes.group_names(which);
+            Replacement::parse(&pair.new, &names).map_err(|error| pair.error(error))
+        });
+        let replacements = replacements.collect::<Result<_, _>>()?;
+        Ok(Pattern { matcher: Matcher::Regexes(regexes), replacements })
+    }
+
+    /// How much of a text has to be in memory at once.
+    pub(crate) fn reach(&self) -> Reach {
+        match &self.matcher {
+            Matcher::Literals(literals) => Reach::Bytes {
+                ahead: literals.decided_by(),
+                within_line: !literals.names_line_end(),
+            },
+            Matcher::Regexes(regexes) if regexes.may_be_streamed() => Reach::Line,
+            Matcher::Regexes(_) => Reach::Text,
+        }
     }
 
     pub(crate) fn cache(&self) -> Cache {
-        Cache {
-            regex: match &self.matcher {
-                Matcher::Literal(_) => None,
-                Matcher::Regex { regex, .. } => {
-                    Some((regex.create_cache(), regex.create_captures()))
-                }
-            },
+        match &self.matcher {
+            Matcher::Literals(literals) => Cache::Literals(literals.cache()),
+            Matcher::Regexes(regexes) => Cache::Regexes(Box::new(regexes.cache())),
         }
     }
 
@@ -145,163 +164,44 @@ impl Pattern {
         &self,
         cache: &mut Cache,
         text: &[u8],
+        each: impl FnMut(Match<'_>) -> bool,
+    ) {
+        self.for_each_match_from(cache, text, 0, each);
+    }
+
+    /// The same for the matches at or after `from`, which for regexes is the start of a line.
+    pub(crate) fn for_each_match_from(
+        &self,
+        cache: &mut Cache,
+        text: &[u8],
+        mut from: usize,
         mut each: impl FnMut(Match<'_>) -> bool,
     ) {
-        let replacement = &self.replacement;
-        match &self.matcher {
-            Matcher::Literal(finder) => {
-                let len = finder.needle().len();
-                finder
-                    .find_iter(text)
-                    .map(|at| Match { span: at..at + len, text, replacement, groups: None })
-                    .all(each);
-            }
-            Matcher::Regex { regex, lines } => {
-                let (cache, groups) = cache.regex.as_mut().expect("Pattern::cache made it");
-                let mut searcher = Searcher::new(Input::new(text));
-                let needs_groups = replacement.needs_groups();
-                loop {
-                    let found = searcher.advance(|input| {
-                        if needs_groups {
-                            regex.search_captures_with(cache, input, groups);
-                            Ok(groups.get_match())
-                        } else {
-                            Ok(regex.search_with(cache, input))
-                        }
-                    });
-                    let Some(found) = found else { return };
-                    let span = found.range();
-                    if *lines == Lines::Apart && is_on_no_line(text, &span) {
-                        continue;
+        match (&self.matcher, cache) {
+            (Matcher::Literals(literals), Cache::Literals(cache)) => {
+                while let Some(Found { which, span }) = literals.find(cache, text, from) {
+                    from = span.end;
+                    let replacement = &self.replacements[which];
+                    if !each(Match { span, text, replacement, groups: None }) {
+                        return;
                     }
-                    let groups = needs_groups.then_some(&*groups);
+                }
+            }
+            (Matcher::Regexes(regexes), Cache::Regexes(cache)) => {
+                let mut progress = Progress::from(from);
+                let needs_groups = |which: usize| self.replacements[which].needs_groups();
+                while let Some((which, span)) =
+                    regexes.find(cache, text, &mut progress, needs_groups)
+                {
+                    let replacement = &self.replacements[which];
+                    let groups = replacement.needs_groups().then(|| cache.groups());
                     if !each(Match { span, text, replacement, groups }) {
                         return;
                     }
                 }
             }
+            _ => unreachable!("a pattern is searched with its own cache"),
         }
-    }
-}
-
-/// An empty match after the last line end, or within a CRLF, belongs to no line: `^` would
-/// otherwise put a line's prefix behind the last line.
-fn is_on_no_line(text: &[u8], span: &Range<usize>) -> bool {
-    let at = span.start;
-    span.is_empty()
-        && match (text[..at].last(), text.get(at)) {
-            (before, None) => before.is_none_or(|&before| is_line_end(before)),
-            (Some(b'\r'), Some(b'\n')) => true,
-            _ => false,
-        }
-}
-
-fn parse(pattern: &str, insensitive: bool) -> Result<Hir, Error> {
-    regex_syntax::ParserBuilder::new()
-        .utf8(false)
-        .multi_line(true)
-        .crlf(true)
-        .case_insensitive(insensitive)
-        .build()
-        .parse(pattern)
-        .map_err(|error| Error::pattern(regex_error_words(&error)))
-}
-
-/// Bytes as they are, as a regex. Case is a property of characters: invalid UTF-8 has none.
-fn literal_hir(bytes: &[u8], insensitive: bool) -> Result<Hir, Error> {
-    if !insensitive {
-        return Ok(Hir::literal(bytes));
-    }
-    let mut parts = Vec::new();
-    for chunk in bytes.utf8_chunks() {
-        parts.push(parse(&regex_syntax::escape(chunk.valid()), true)?);
-        parts.push(Hir::literal(chunk.invalid()));
-    }
-    Ok(Hir::concat(parts))
-}
-
-/// Half boundaries, so that `-w -- --flag` finds a flag: no word character before, none after.
-fn in_words(hir: Hir, word: bool) -> Hir {
-    if !word {
-        return hir;
-    }
-    Hir::concat(vec![
-        Hir::look(Look::WordStartHalfUnicode),
-        hir,
-        Hir::look(Look::WordEndHalfUnicode),
-    ])
-}
-
-fn compile(hir: &Hir, groups: bool) -> Result<Regex, Error> {
-    use regex_automata::nfa::thompson::WhichCaptures;
-
-    let which = if groups { WhichCaptures::All } else { WhichCaptures::Implicit };
-    let config = Regex::config()
-        // An empty match never splits a character, or an edit would break it.
-        .utf8_empty(true)
-        .which_captures(which)
-        .nfa_size_limit(Some(REGEX_SIZE_MAX));
-    Regex::builder()
-        .configure(config)
-        .build_from_hir(hir)
-        .map_err(|error| Error::pattern(format!("OLD is too large a regex: {error}")))
-}
-
-/// Whether a regex spells out an upper-case letter; `\W` and `\pL` do not.
-fn names_upper_case(pattern: &str) -> bool {
-    struct Seeker(bool);
-
-    impl Seeker {
-        fn see(&mut self, literal: &ast::Literal) {
-            self.0 |= literal.c.is_uppercase();
-        }
-    }
-
-    impl ast::Visitor for Seeker {
-        type Output = bool;
-        type Err = std::convert::Infallible;
-
-        fn finish(self) -> Result<bool, Self::Err> {
-            Ok(self.0)
-        }
-
-        fn visit_pre(&mut self, ast: &Ast) -> Result<(), Self::Err> {
-            if let Ast::Literal(literal) = ast {
-                self.see(literal);
-            }
-            Ok(())
-        }
-
-        fn visit_class_set_item_pre(&mut self, item: &ast::ClassSetItem) -> Result<(), Self::Err> {
-            match item {
-                ast::ClassSetItem::Literal(literal) => self.see(literal),
-                ast::ClassSetItem::Range(range) => {
-                    self.see(&range.start);
-                    self.see(&range.end);
-                }
-                _ => {}
-            }
-            Ok(())
-        }
-    }
-
-    // A regex that does not parse is reported by the parse that compiles it.
-    let Ok(ast) = ast::parse::Parser::new().parse(pattern) else { return false };
-    let Ok(found) = ast::visit(&ast, Seeker(false));
-    found
-}
-
-/// `regex_syntax` gives a heading, the pattern with carets below, and `error: WHY`. Here the why
-/// comes first, so that the first line alone says enough.
-fn regex_error_words(error: &regex_syntax::Error) -> String {
-    let words = error.to_string();
-    let lines: Vec<&str> = words.lines().collect();
-    match lines.as_slice() {
-        [_, place @ .., why] => {
-            let why = why.strip_prefix("error: ").unwrap_or(why);
-            format!("OLD is not a valid regex: {why}\n{}", place.join("\n"))
-        }
-        _ => format!("OLD is not a valid regex: {words}"),
     }
 }
 
@@ -324,8 +224,62 @@ mod tests {
         Pattern::new(old.into(), new.into(), syntax).unwrap_err().to_string()
     }
 
-    const REGEX: Syntax =
-        Syntax { regex: true, case: Case::Sensitive, word: false, multiline: false };
+    fn edited(pairs: &[(&str, &str)], syntax: Syntax, text: &str) -> String {
+        let pair = |(old, new): &(&str, &str)| Pair {
+            old: (*old).into(),
+            new: (*new).into(),
+            place: None,
+        };
+        let pattern = Pattern::of_pairs(pairs.iter().map(pair).collect(), syntax).unwrap();
+        let (mut out, mut copied) = (Vec::new(), 0);
+        pattern.for_each_match(&mut pattern.cache(), text.as_bytes(), |found| {
+            out.extend_from_slice(&text.as_bytes()[copied..found.span.start]);
+            found.write(&mut out);
+            copied = found.span.end;
+            true
+        });
+        out.extend_from_slice(&text.as_bytes()[copied..]);
+        String::from_utf8(out).unwrap()
+    }
+
+    const REGEX: Syntax = Syntax {
+        regex: true,
+        case: Case::Sensitive,
+        word: false,
+        multiline: false,
+        preserve_case: false,
+    };
+
+    #[test]
+    fn pairs_are_swapped_in_one_pass() {
+        let swap = [("left", "right"), ("right", "left"), ("righteous", "just")];
+
+        assert_eq!(edited(&swap, Syntax::default(), "left righteous right"), "right just left");
+        let swap = [(r"(\w)=(\w)", "$2=$1"), (r"\d+", "#"), (r"1\w*", "one")];
+        assert_eq!(edited(&swap, REGEX, "a=b 12 1x =3"), "b=a # one =#");
+    }
+
+    #[test]
+    fn of_regexes_at_one_place_the_longest_counts_and_then_the_first() {
+        assert_eq!(edited(&[("x*", "E"), ("b", "B")], REGEX, "xb"), "EB");
+        assert_eq!(edited(&[(r"\w+", "1"), ("[a-z]+", "2")], REGEX, "ab a1"), "1 1");
+        assert_eq!(edited(&[("a", "1"), ("^", "> ")], REGEX, "a\nb\n"), "1\n> b\n");
+    }
+
+    #[test]
+    fn styles_of_names_are_kept_and_unknown_ones_become_what_was_typed() {
+        let pairs = [("old_name", "new_name"), ("colour", "color")];
+        let text = "old_name OldName OLD_NAME old-name oLdNaMe Colour COLOUR coLour";
+
+        let exact = Syntax { preserve_case: true, ..Syntax::default() };
+        let want = "new_name NewName NEW_NAME new-name oLdNaMe Color COLOR coLour";
+        assert_eq!(edited(&pairs, exact, text), want);
+        let any = Syntax { case: Case::Insensitive, ..exact };
+        let want = "new_name NewName NEW_NAME new-name newName Color COLOR color";
+        assert_eq!(edited(&pairs, any, text), want);
+        let words = Syntax { word: true, ..exact };
+        assert_eq!(edited(&pairs, words, "OldName OldNames old-name"), "NewName OldNames new-name");
+    }
 
     #[test]
     fn a_literal_has_no_special_characters() {

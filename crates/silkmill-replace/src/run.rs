@@ -15,6 +15,7 @@ use crate::options::{Mode, Options};
 use crate::original::FileId;
 use crate::outcome::{Action, Event, Notice, Outcome, Progress, Summary};
 use crate::recovery;
+use crate::review::{Answer, Proposal, Review};
 use crate::stage::{Stage, Staged};
 use crate::store::{self, Store};
 use crate::walk::{self, Found, Walk};
@@ -37,18 +38,47 @@ pub fn run(
     cancel: &CancelToken,
     sink: &mut dyn FnMut(Event<'_>),
 ) -> Result<Summary, Error> {
-    let started = Instant::now();
-    let mut run = Run::new(options, sink);
-    if options.changes_nothing {
-        run.reach_all();
-    } else {
-        run.stage(cancel)?;
-    }
-    run.refuse_unexpected()?;
-    if !run.staged.is_empty() {
-        run.commit(cancel)?;
-    }
-    Ok(run.summary(started.elapsed()))
+    Run::new(options, sink).complete(cancel)
+}
+
+/// Replaces text in files, and asks about every change before it is made.
+///
+/// `ask` is called on this thread, file by file in the order of the paths. What is wanted is staged, and
+/// committed when nothing is left to ask: [`Answer::Quit`] keeps what was wanted before, and cancelling
+/// keeps nothing. The mode of the options does not matter.
+///
+/// ```
+/// use silkmill::CancelToken;
+/// use silkmill_replace::{Answer, Options, review};
+///
+/// let root = tempfile::tempdir()?;
+/// std::fs::write(root.path().join("a"), "colour by colour\n")?;
+/// let options = Options::builder("colour", "color").path(root.path()).build()?;
+///
+/// let second_alone = &mut |change: &silkmill_replace::Proposal<'_>| match change.place {
+///     2 => Answer::Yes,
+///     _ => Answer::No,
+/// };
+/// let summary = review(&options, &CancelToken::new(), &mut |_| {}, second_alone)?;
+///
+/// assert_eq!(summary.replacements, 1);
+/// assert_eq!(std::fs::read(root.path().join("a"))?, b"colour by color\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// Those of [`run`].
+pub fn review(
+    options: &Options,
+    cancel: &CancelToken,
+    sink: &mut dyn FnMut(Event<'_>),
+    ask: &mut dyn FnMut(&Proposal<'_>) -> Answer,
+) -> Result<Summary, Error> {
+    let options = Options { mode: Mode::Write, ..options.clone() };
+    let mut run = Run::new(&options, sink);
+    run.review = Some(Review::new(ask));
+    run.complete(cancel)
 }
 
 /// New text that waits, with its place in the walk and what will be told of it.
@@ -72,6 +102,8 @@ struct Run<'a> {
     stored: Option<Result<store::Run, Error>>,
     /// By which name, and where, the run can be undone.
     kept: Option<(String, PathBuf)>,
+    /// Who is asked about every change; `None` when all are made.
+    review: Option<Review<'a>>,
 }
 
 impl<'a> Run<'a> {
@@ -89,7 +121,22 @@ impl<'a> Run<'a> {
             title: Title::default(),
             stored: None,
             kept: None,
+            review: None,
         }
+    }
+
+    fn complete(mut self, cancel: &CancelToken) -> Result<Summary, Error> {
+        let started = Instant::now();
+        if self.options.changes_nothing {
+            self.reach_all();
+        } else {
+            self.stage(cancel)?;
+        }
+        self.refuse_unexpected()?;
+        if !self.staged.is_empty() {
+            self.commit(cancel)?;
+        }
+        Ok(self.summary(started.elapsed()))
     }
 
     /// Finds out what of the paths is missing, without a look at any file.
@@ -134,7 +181,7 @@ impl<'a> Run<'a> {
     fn stage(&mut self, cancel: &CancelToken) -> Result<(), Error> {
         let pool = pool(self.options)?;
         let stage = if self.options.mode == Mode::Write { Some(self.begin(cancel)?) } else { None };
-        let shared = Arc::new(Shared::new(self.options, cancel, stage));
+        let shared = Arc::new(Shared::new(self.options, self.review.is_some(), cancel, stage));
         let walk = Walk::new(self.options.paths.clone(), self.options.filter.clone());
         let walk = (0..).zip(walk.take_while(|_| !cancel.is_cancelled()));
         let (for_init, for_look) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -144,7 +191,7 @@ impl<'a> Run<'a> {
             batch.into_iter().map(look_at).collect::<Vec<_>>()
         };
         // Diffs are shown in the order of their files; new text is staged in any.
-        if self.options.mode == Mode::Write {
+        if self.options.mode == Mode::Write && self.review.is_none() {
             self.take_all(&shared, pool.map_unordered_with(init, Batches::of(walk), look))?;
         } else {
             self.take_all(&shared, pool.map_with(init, Batches::of(walk), look))?;
@@ -162,13 +209,28 @@ impl<'a> Run<'a> {
         for batch in findings {
             for (place, finding) in batch.map_err(Error::executor)? {
                 let finding = match finding {
-                    Finding::ShownLater(found) => shared.find(&mut scratch, Ok(found)),
+                    Finding::ShownLater(found) => self.show(shared, &mut scratch, found),
                     other => other,
                 };
                 self.take(place, finding)?;
             }
+            if self.review.as_ref().is_some_and(Review::is_over) {
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// What a worker left to this thread.
+    fn show(&mut self, shared: &Shared, scratch: &mut Scratch, found: Found) -> Finding {
+        match &mut self.review {
+            None => shared.find(scratch, Ok(found)),
+            Some(review) if review.is_over() => Finding::NoMatch,
+            Some(review) => {
+                let path = found.path.clone();
+                shared.find_wanted(scratch, found, &mut |proposed| review.wants(&path, proposed))
+            }
+        }
     }
 
     /// Fails when the disk is full: whatever is staged from then on would be a part of the whole.

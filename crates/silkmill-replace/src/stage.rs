@@ -20,7 +20,7 @@ use crate::original::{Identity, Original};
 use crate::store::{self, Mount, Run, Store};
 
 /// What is tried, in the words of an error.
-const STAGE: &str = "stage new text for";
+pub(crate) const STAGE: &str = "stage new text for";
 
 /// How many directories of one filesystem staged files are spread over, so that workers that create
 /// files seldom wait for each other's directory. Each is made when it is first needed.

@@ -1,35 +1,41 @@
 //! What a worker does with one file: reads it, edits it, and stages or shows the result.
 
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use silkmill::CancelToken;
 
 use crate::diff;
-use crate::edit::{self, EDITED_SIZE_MAX, edit};
+use crate::encoding::Charset;
 use crate::error::Error;
 use crate::options::{Mode, Options};
-use crate::original::{self, Buffer, Content, FileId, Original};
-use crate::outcome::{Action, Outcome};
-use crate::pattern::{Cache, Pattern};
-use crate::stage::{Stage, Staged};
+use crate::original::{self, Buffer, FILE_SIZE_MAX, FileId, Head, Original};
+use crate::outcome::{Action, Outcome, Skip};
+use crate::pattern::{Cache, Reach};
+use crate::revise::{Ask, Rules, Unrevised, revise};
+use crate::stage::{self, Stage, Staged};
+use crate::stream::{LineTooLong, Piece, Stream};
 use crate::walk::Found;
 
 /// Files from this size on are taken one at a time, so that memory is bounded by one large file and
-/// not by one for each worker. In bytes.
+/// not by one for each worker; or streamed, where that can be. In bytes.
 const LARGE_SIZE_MIN: u64 = 16 << 20;
 
 /// Old and new text of which a worker makes a diff, together, in bytes. Diffs wait for those of the files
 /// before them, and so a worker leaves a larger one to the caller's thread, which shows it at once.
 const DIFFED_SIZE_MAX: usize = 128 << 10;
 
+/// How much of a streamed file is written at once, in bytes.
+const WRITTEN_LEN: usize = 256 << 10;
+
 /// What all workers share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pattern: Arc<Pattern>,
-    mode: Mode,
-    file_replacements_max: u64,
-    file_size_max: u64,
+    options: Options,
+    /// Whether the caller looks the changes over, and so makes them.
+    reviewed: bool,
     cancel: CancelToken,
     /// Set by the first worker that finds the disk full, read by all before they take a file: nothing
     /// that they could stage would be committed.
@@ -53,7 +59,8 @@ pub(crate) struct Scratch {
 #[derive(Debug)]
 pub(crate) enum Finding {
     NoMatch,
-    /// The file is to be shown as a diff which is too large to wait for its turn.
+    /// The file is for the caller's thread: its diff is too large to wait for its turn, or its changes are to
+    /// be looked over.
     ShownLater(Found),
     /// There is something to tell, and nothing left to do.
     Told {
@@ -68,12 +75,15 @@ pub(crate) enum Finding {
 }
 
 impl Shared {
-    pub(crate) fn new(options: &Options, cancel: &CancelToken, stage: Option<Stage>) -> Shared {
+    pub(crate) fn new(
+        options: &Options,
+        reviewed: bool,
+        cancel: &CancelToken,
+        stage: Option<Stage>,
+    ) -> Shared {
         Shared {
-            pattern: Arc::clone(&options.pattern),
-            mode: options.mode,
-            file_replacements_max: options.file_replacements_max,
-            file_size_max: options.file_size_max,
+            options: options.clone(),
+            reviewed,
             cancel: cancel.clone(),
             disk_full: AtomicBool::new(false),
             stage,
@@ -87,7 +97,7 @@ impl Shared {
             diffed_size_max: DIFFED_SIZE_MAX,
             text: Buffer::default(),
             edited: Vec::new(),
-            cache: self.pattern.cache(),
+            cache: self.options.pattern.cache(),
         }
     }
 
@@ -98,12 +108,22 @@ impl Shared {
 
     pub(crate) fn find(&self, scratch: &mut Scratch, found: Result<Found, Outcome>) -> Finding {
         match found {
-            Ok(found) => self.look_at(scratch, found),
+            Ok(found) => self.look_at(scratch, found, None),
             Err(outcome) => Finding::Told { outcome, file: None },
         }
     }
 
-    fn look_at(&self, scratch: &mut Scratch, found: Found) -> Finding {
+    /// Makes of a file's changes those that `ask` wants.
+    pub(crate) fn find_wanted(
+        &self,
+        scratch: &mut Scratch,
+        found: Found,
+        ask: &mut Ask<'_>,
+    ) -> Finding {
+        self.look_at(scratch, found, Some(ask))
+    }
+
+    fn look_at(&self, scratch: &mut Scratch, found: Found, ask: Option<&mut Ask<'_>>) -> Finding {
         if self.cancel.is_cancelled() || self.disk_full.load(Ordering::Relaxed) {
             return Finding::NoMatch;
         }
@@ -114,83 +134,16 @@ impl Shared {
                 return Finding::Told { outcome: Outcome::failed(found.path, error), file: None };
             }
         };
-        let file = Some(FileId::of(&original.metadata));
-        let len = original.metadata.len();
-        let _alone = (len >= LARGE_SIZE_MIN).then(|| self.wait_to_be_alone());
-        let finding = self.edit_file(scratch, &found, original).unwrap_or_else(|error| {
+        let mut subject = Subject { shared: self, found, original };
+        let finding = subject.look_at(scratch, ask).unwrap_or_else(|error| {
             if error.is_disk_full() {
                 self.disk_full.store(true, Ordering::Relaxed);
             }
-            let outcome = Outcome::unchanged(found.path, Action::Failed(error), len);
-            Finding::Told { outcome, file }
+            subject.told(Action::Failed(error))
         });
         scratch.text.shrink();
         original::shrink(&mut scratch.edited);
         finding
-    }
-
-    fn edit_file(
-        &self,
-        scratch: &mut Scratch,
-        found: &Found,
-        mut original: Original,
-    ) -> Result<Finding, Error> {
-        let path = &found.path;
-        let content = original.read(&mut scratch.text, self.file_size_max);
-        let text = match content.map_err(|error| Error::io("read", path, error))? {
-            Content::Text(text) => text,
-            Content::TooLarge(size) => {
-                return Err(Error::too_large(path, size, self.file_size_max));
-            }
-            Content::Skipped(skip) => {
-                let action = Action::Skipped(skip);
-                let outcome = Outcome::unchanged(path.clone(), action, original.metadata.len());
-                return Ok(Finding::Told { outcome, file: Some(original.identity().file) });
-            }
-        };
-        let edited = &mut scratch.edited;
-        let (mut changes, show) = (Vec::new(), self.mode == Mode::Diff);
-        let count = edit(
-            &self.pattern,
-            &mut scratch.cache,
-            text,
-            self.file_replacements_max,
-            edited,
-            |change| {
-                if show {
-                    diff::push(&mut changes, text, change);
-                }
-            },
-        );
-        let replacements = count.map_err(|edit::TooLarge| too_long(path, edited))?;
-        if replacements == 0 {
-            return Ok(Finding::NoMatch);
-        }
-        let outcome = |action| Outcome {
-            path: path.clone(),
-            action,
-            replacements,
-            bytes_before: text.len() as u64,
-            bytes_after: edited.len() as u64,
-        };
-        let file = Some(original.identity().file);
-        Ok(match self.mode {
-            Mode::Write => Finding::Staged {
-                staged: Box::new(self.stage().stage(found.target(), &original, edited)?),
-                outcome: outcome(Action::Changed),
-            },
-            Mode::Diff if text.len() + edited.len() > scratch.diffed_size_max => {
-                Finding::ShownLater(found.clone())
-            }
-            Mode::Diff => {
-                let diff = diff::unified(found.target(), text, edited, &changes);
-                Finding::Told { outcome: outcome(Action::WouldChange { diff }), file }
-            }
-            Mode::Count => {
-                let action = Action::WouldChange { diff: Vec::new() };
-                Finding::Told { outcome: outcome(action), file }
-            }
-        })
     }
 
     fn stage(&self) -> &Stage {
@@ -203,8 +156,229 @@ impl Shared {
     }
 }
 
-fn too_long(path: &std::path::Path, edited: &[u8]) -> Error {
-    Error::too_large(path, edited.len() as u64, EDITED_SIZE_MAX as u64)
+/// A file that is being looked at.
+struct Subject<'a> {
+    shared: &'a Shared,
+    found: Found,
+    original: Original,
+}
+
+impl Subject<'_> {
+    fn look_at(
+        &mut self,
+        scratch: &mut Scratch,
+        ask: Option<&mut Ask<'_>>,
+    ) -> Result<Finding, Error> {
+        let options = &self.shared.options;
+        let size = self.original.metadata.len();
+        if self.original.metadata.is_file() {
+            self.refuse_larger_than(options.file_size_max.unwrap_or(u64::MAX))?;
+        }
+        let head = self.original.head(&mut scratch.text, options.reading());
+        let (charset, head) = match head.map_err(|error| self.unread(error))? {
+            Head::Skipped(skip) => return Ok(self.told(Action::Skipped(skip))),
+            Head::Text { charset, len } => (charset, len),
+        };
+        let is_streamed = size >= LARGE_SIZE_MIN
+            && charset.is_none()
+            && options.mode != Mode::Diff
+            && !self.shared.reviewed
+            && options.pattern.reach() != Reach::Text;
+        if is_streamed {
+            return self.stream(&mut scratch.cache);
+        }
+        self.refuse_larger_than(options.file_size_max.unwrap_or(FILE_SIZE_MAX))?;
+        let _alone = (size >= LARGE_SIZE_MIN).then(|| self.shared.wait_to_be_alone());
+        let rest = self.original.rest(&mut scratch.text, head, charset, options.reading());
+        match rest.map_err(|error| self.unread(error))? {
+            Ok(len) => self.edit(scratch, len, charset, ask),
+            Err(skip) => Ok(self.told(Action::Skipped(skip))),
+        }
+    }
+
+    /// Edits the bytes that have been read.
+    fn edit(
+        &self,
+        scratch: &mut Scratch,
+        len: usize,
+        charset: Option<Charset>,
+        ask: Option<&mut Ask<'_>>,
+    ) -> Result<Finding, Error> {
+        let (options, path) = (&self.shared.options, &self.found.path);
+        let Scratch { text, edited, cache, diffed_size_max } = scratch;
+        let bytes = text.bytes(len);
+        let is_asked = ask.is_some();
+        let lists_changes = options.mode == Mode::Diff && !self.shared.reviewed;
+        let rules = Rules { lists_changes, ..options.rules() };
+        let revision = match revise(rules, charset, cache, bytes, edited, ask) {
+            Ok(revision) => revision,
+            Err(Unrevised::Nul) => return Ok(self.told(Action::Skipped(Skip::Binary))),
+            Err(error) => return Err(error.of(path)),
+        };
+        if revision.replacements == 0 {
+            return Ok(Finding::NoMatch);
+        }
+        let outcome =
+            |action| self.outcome(action, len as u64, revision.replacements, edited.len() as u64);
+        let file = Some(self.original.identity().file);
+        Ok(match options.mode {
+            _ if self.shared.reviewed && !is_asked => Finding::ShownLater(self.found.clone()),
+            Mode::Write => {
+                let staged =
+                    self.shared.stage().stage(self.found.target(), &self.original, edited)?;
+                Finding::Staged { staged: Box::new(staged), outcome: outcome(Action::Changed) }
+            }
+            Mode::Diff if bytes.len() + edited.len() > *diffed_size_max => {
+                Finding::ShownLater(self.found.clone())
+            }
+            Mode::Diff => {
+                let diff = diff::unified(self.found.target(), bytes, edited, &revision.changes);
+                Finding::Told { outcome: outcome(Action::WouldChange { diff }), file }
+            }
+            Mode::Count => {
+                let action = Action::WouldChange { diff: Vec::new() };
+                Finding::Told { outcome: outcome(action), file }
+            }
+        })
+    }
+
+    /// Edits the file without taking it into memory. Up to the first change nothing is written: most files
+    /// have none.
+    fn stream(&self, cache: &mut Cache) -> Result<Finding, Error> {
+        let options = &self.shared.options;
+        let size = self.original.metadata.len();
+        let stream = Stream::new(&options.pattern, cache, options.file_replacements_max);
+        let mut stream = stream.expect("the caller looked at the pattern's reach");
+        let mut staging =
+            Staging { subject: self, writer: None, unbegun: None, same: 0, bytes_after: 0 };
+        let mut at = 0;
+        while at < size {
+            let room = stream.room().map_err(|LineTooLong| LineTooLong.of(&self.found.path))?;
+            let most = usize::try_from(size - at).unwrap_or(usize::MAX).min(room.len());
+            let room = &mut room[..most];
+            let read = match self.original.file.read_at(room, at) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.unread(error)),
+            };
+            if original::holds_nul(&room[..read], None, options.reading()) {
+                return Ok(self.told(Action::Skipped(Skip::Binary)));
+            }
+            at += read as u64;
+            let passed = stream.advance(read, |piece| staging.take(piece));
+            passed.map_err(|error| staging.failed(error))?;
+            if self.shared.cancel.is_cancelled() {
+                return Ok(Finding::NoMatch);
+            }
+        }
+        let passed = stream.finish(|piece| staging.take(piece));
+        passed.map_err(|error| staging.failed(error))?;
+        match stream.count() {
+            0 => Ok(Finding::NoMatch),
+            replacements => staging.finish(at, replacements),
+        }
+    }
+
+    fn refuse_larger_than(&self, size_max: u64) -> Result<(), Error> {
+        let size = self.original.metadata.len();
+        if size > size_max {
+            return Err(Error::too_large(&self.found.path, size, size_max));
+        }
+        Ok(())
+    }
+
+    fn unread(&self, error: io::Error) -> Error {
+        Error::io("read", &self.found.path, error)
+    }
+
+    fn unstaged(&self, error: io::Error) -> Error {
+        Error::io(stage::STAGE, &self.found.path, error)
+    }
+
+    /// A file that stays as it is.
+    fn told(&self, action: Action) -> Finding {
+        let outcome =
+            Outcome::unchanged(self.found.path.clone(), action, self.original.metadata.len());
+        Finding::Told { outcome, file: Some(FileId::of(&self.original.metadata)) }
+    }
+
+    fn outcome(
+        &self,
+        action: Action,
+        bytes_before: u64,
+        replacements: u64,
+        bytes_after: u64,
+    ) -> Outcome {
+        let path = self.found.path.clone();
+        Outcome { path, action, replacements, bytes_before, bytes_after }
+    }
+}
+
+/// Where the pieces of a streamed file go.
+struct Staging<'a> {
+    subject: &'a Subject<'a>,
+    /// `None` before the first change, and when nothing is to be written.
+    writer: Option<BufWriter<stage::Writer<'a>>>,
+    /// Why it could not be begun.
+    unbegun: Option<Error>,
+    /// How many bytes stayed the same before the first change.
+    same: u64,
+    bytes_after: u64,
+}
+
+impl<'a> Staging<'a> {
+    fn take(&mut self, piece: Piece<'_>) -> io::Result<()> {
+        let (Piece::Same(bytes) | Piece::New(bytes)) = piece;
+        self.bytes_after += bytes.len() as u64;
+        if let Some(writer) = &mut self.writer {
+            return writer.write_all(bytes);
+        }
+        match piece {
+            Piece::Same(_) => self.same = self.bytes_after,
+            Piece::New(bytes) if self.subject.shared.options.mode == Mode::Write => {
+                self.begin()?.write_all(bytes)?;
+            }
+            Piece::New(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Writes what has been passed over.
+    fn begin(&mut self) -> io::Result<&mut BufWriter<stage::Writer<'a>>> {
+        let Subject { shared, found, original } = self.subject;
+        let writer = shared.stage().begin(found.target(), original).map_err(|error| {
+            self.unbegun = Some(error);
+            io::ErrorKind::Other
+        })?;
+        let mut writer = BufWriter::with_capacity(WRITTEN_LEN, writer);
+        let (mut buffer, mut at) = (vec![0; WRITTEN_LEN], 0);
+        while at < self.same {
+            let len = usize::try_from(self.same - at).unwrap_or(usize::MAX).min(buffer.len());
+            original.file.read_exact_at(&mut buffer[..len], at)?;
+            writer.write_all(&buffer[..len])?;
+            at += len as u64;
+        }
+        Ok(self.writer.insert(writer))
+    }
+
+    fn failed(&mut self, error: io::Error) -> Error {
+        self.unbegun.take().unwrap_or_else(|| self.subject.unstaged(error))
+    }
+
+    fn finish(self, bytes_before: u64, replacements: u64) -> Result<Finding, Error> {
+        let outcome =
+            |action| self.subject.outcome(action, bytes_before, replacements, self.bytes_after);
+        let Some(writer) = self.writer else {
+            let action = Action::WouldChange { diff: Vec::new() };
+            let file = Some(self.subject.original.identity().file);
+            return Ok(Finding::Told { outcome: outcome(action), file });
+        };
+        let outcome = outcome(Action::Changed);
+        let writer =
+            writer.into_inner().map_err(|error| self.subject.unstaged(error.into_error()))?;
+        Ok(Finding::Staged { staged: Box::new(writer.finish()?), outcome })
+    }
 }
 
 #[cfg(test)]
@@ -212,11 +386,12 @@ mod tests {
     use super::*;
     use crate::stage::HardLinks;
     use crate::stage::tests::stage;
+    use std::path::Path;
 
     /// What a thread keeps once a file is done with.
     const KEPT_MAX: usize = 1 << 20;
 
-    fn found(path: &std::path::Path) -> Result<Found, Outcome> {
+    fn found(path: &Path) -> Result<Found, Outcome> {
         Ok(Found { path: path.to_path_buf(), link_target: None })
     }
 
@@ -228,7 +403,7 @@ mod tests {
         for mode in [Mode::Write, Mode::Diff, Mode::Count] {
             let options = Options::builder("old", "newer").mode(mode).build().unwrap();
             let (_run, stage) = stage(root.path(), HardLinks::Keep);
-            let shared = Shared::new(&options, &CancelToken::new(), Some(stage));
+            let shared = Shared::new(&options, false, &CancelToken::new(), Some(stage));
             let mut scratch = shared.scratch();
 
             let finding = shared.find(&mut scratch, found(&path));
@@ -246,7 +421,7 @@ mod tests {
         std::fs::write(&large, "old\n".repeat(DIFFED_SIZE_MAX)).unwrap();
         std::fs::write(&small, "old\n").unwrap();
         let options = Options::builder("old", "new").mode(Mode::Diff).build().unwrap();
-        let shared = Shared::new(&options, &CancelToken::new(), None);
+        let shared = Shared::new(&options, false, &CancelToken::new(), None);
         let (mut worker, mut caller) = (shared.scratch(), shared.scratch_for_large_diffs());
 
         let is_later = |finding| matches!(finding, Finding::ShownLater(_));

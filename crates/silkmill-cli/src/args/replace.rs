@@ -8,6 +8,11 @@ use clap::{Args, ValueEnum};
 
 use crate::args::When;
 
+const USAGE: &str = "\
+silkmill replace [OPTIONS] OLD NEW [PATH]...
+       silkmill replace [OPTIONS] --pairs FILE [PATH]...
+       silkmill replace [OPTIONS] OLD NEW -";
+
 const EXAMPLES: &str = "\
 Examples:
   silkmill replace colour color                      every text file below \".\"
@@ -15,8 +20,13 @@ Examples:
   silkmill replace -n old new > change.patch         for `patch -p0` or `git apply -p0`
   silkmill replace -e '(\\w+)@old\\.org' '$1@new.org'  a regex; ${1} where a letter follows
   silkmill replace -w -g '*.rs' -g '!gen/*' id key   whole words, chosen files
+  silkmill replace -P old_name new_name              OldName, OLD_NAME and old-name, too
+  silkmill replace --pairs names.tsv src             many texts in one pass, swaps included
   silkmill replace --expect 3 v1.2.3 v1.2.4          refuse unless exactly 3 would change
   silkmill replace -U -e '\\r\\n' '\\n' notes.txt        a match that spans lines
+  silkmill replace -I colour color                   ask about every change
+  git ls-files -z | silkmill replace a b --files-from - -0
+  tail -f log | silkmill replace secret '***' -      a filter
   silkmill replace -- -old -new                      text that begins with a dash
 
 Exit status: 0 something was (or would be) replaced, 1 nothing matched, 2 an error, 130 interrupted
@@ -26,17 +36,20 @@ and nothing changed.";
 ///
 /// All files change, or none does, whatever crashes: every changed file is first written to a store; when
 /// all of them are on disk, each changes places with its original, which is kept for `silkmill undo`. A
-/// run that is cut off is finished by the next one, or by `silkmill undo --list`. Mode, owner, extended attributes, links, line ends and bytes that are no
-/// UTF-8 stay as they are. Binary and UTF-16 files are passed over; a read-only file is replaced like
-/// any other if its directory allows it.
+/// run that is cut off is finished by the next one, or by `silkmill undo --list`. Mode, owner, extended
+/// attributes, links, line ends and bytes that are no UTF-8 stay as they are. UTF-16 is known by its byte order
+/// mark, and stays UTF-16; binary files are passed over; a read-only file is replaced like any other if its
+/// directory allows it.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub(crate) struct ReplaceArgs {
     /// The text to look for
-    pub(crate) old: OsString,
+    #[arg(required_unless_present = "pairs")]
+    pub(crate) old: Option<OsString>,
     /// What to put in its place
-    pub(crate) new: OsString,
-    /// Files, and directories to walk [default: .]
+    #[arg(required_unless_present = "pairs")]
+    pub(crate) new: Option<OsString>,
+    /// Files, and directories to walk [default: .]; "-" alone filters stdin to stdout
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
@@ -56,6 +69,20 @@ pub(crate) struct ReplaceArgs {
     /// Whole words only
     #[arg(short, long, help_heading = "What to look for")]
     pub(crate) word: bool,
+    /// Also other styles of names: old_name, OldName, OLD_NAME, oldName, old-name, Old-Name, Old name
+    ///
+    /// Each becomes NEW in the same style. Of a name of one word, such as Colour, NEW as it was typed
+    /// decides what style that is. With -i a name in no known style takes one with its separators.
+    #[arg(short = 'P', long, conflicts_with = "regex", help_heading = "What to look for")]
+    pub(crate) preserve_case: bool,
+    /// Replace many texts in one pass; FILE has two columns (.tsv, .csv), or is {"OLD": "NEW"} (.json)
+    ///
+    /// Of texts that overlap the leftmost is replaced, and of those at one place the longest; none is
+    /// replaced again, so that two can be swapped. With -e each OLD is a regex and each NEW a template.
+    /// A .tsv file quotes nothing, a .csv file quotes with "". An OLD that is empty or there twice is an
+    /// error with its line. OLD and NEW are then not given as words.
+    #[arg(long, value_name = "FILE", help_heading = "What to look for")]
+    pub(crate) pairs: Option<PathBuf>,
     /// Let a regex match across lines
     #[arg(short = 'U', long, help_heading = "What to look for")]
     pub(crate) multiline: bool,
@@ -85,13 +112,41 @@ pub(crate) struct ReplaceArgs {
     /// Also files that .gitignore and .ignore exclude
     #[arg(long, help_heading = "Which files")]
     pub(crate) no_ignore: bool,
-    /// Leave files larger than BYTES alone, and report them; K, M and G may follow [default: 1G]
+    /// Take the files from FILE, one a line, instead of walking; "-" is stdin
+    ///
+    /// They are taken as if they were named: directories are walked, globs and types count. Empty lines are
+    /// passed over.
+    #[arg(long, value_name = "FILE", help_heading = "Which files")]
+    pub(crate) files_from: Option<PathBuf>,
+    /// Names of --files-from end in a NUL, and not in a line end
+    #[arg(short = '0', long, requires = "files_from", help_heading = "Which files")]
+    pub(crate) null: bool,
+    /// Read files without a byte order mark in this encoding, such as latin1, shift_jis or utf-16le
+    ///
+    /// By default they are UTF-8, or whatever else extends ASCII, and edited byte for byte. A mark of UTF-8 or
+    /// UTF-16 is always right. Only what changes is encoded anew; what the encoding cannot write is an
+    /// error of the file.
+    #[arg(long, value_name = "NAME", help_heading = "Which files")]
+    pub(crate) encoding: Option<String>,
+    /// What to do with a file that has a NUL and is not UTF-16: leave it, or edit its bytes
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t, help_heading = "Which files")]
+    pub(crate) binary: Binary,
+    /// Leave files larger than BYTES alone, and report them; K, M and G may follow
+    ///
+    /// Without it, only those over 1G are left that have to be in memory as a whole: for -n, -I, a regex with
+    /// -U, or another encoding. All others are read piece by piece.
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Which files")]
     pub(crate) max_file_size: Option<u64>,
 
     /// Write nothing; print a unified diff that `patch -p0` and `git apply -p0` accept
     #[arg(short = 'n', long, help_heading = "How to run")]
     pub(crate) dry_run: bool,
+    /// Ask about every change: y(es), n(o), a(ll that follow), q(uit), ?
+    ///
+    /// q makes no further change and keeps those made so far; ^C keeps none. Nothing is written to any file
+    /// before the last answer.
+    #[arg(short = 'I', long, conflicts_with = "dry_run", help_heading = "How to run")]
+    pub(crate) interactive: bool,
     /// Change nothing unless exactly N replacements would be made
     #[arg(long, value_name = "N", help_heading = "How to run")]
     pub(crate) expect: Option<u64>,
@@ -141,6 +196,16 @@ pub(crate) enum HardLinkPolicy {
     Split,
     /// Such a file is an error
     Refuse,
+}
+
+/// What becomes of binary files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Binary {
+    /// Pass them over
+    #[default]
+    Skip,
+    /// Edit them byte for byte
+    Edit,
 }
 
 /// `4096`, `64K`, `10M` or `1G`; a K is 1024.

@@ -1,22 +1,28 @@
 //! `silkmill replace`: from words to a run, and from its events to words.
 
+mod ask;
+mod filter;
 mod json;
 mod text;
 
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
-use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
-use std::os::unix::ffi::OsStringExt;
+use std::fs;
+use std::io::{self, BufWriter, IsTerminal, Read, StdoutLock, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use signal_hook::consts::SIGXFSZ;
 use silkmill::CancelToken;
 use silkmill_replace::{
-    Case, Error, ErrorKind, Event, HardLinks, Mode, Options, Outcome, PRUNED_IN_MAX, Summary,
-    prune, run as replace,
+    Case, Error, ErrorKind, Event, HardLinks, Mode, Options, Outcome, PRUNED_IN_MAX, Pairs,
+    Summary, prune, review, run as replace,
 };
 
-use crate::args::{HardLinkPolicy, ReplaceArgs, When};
+use crate::args::{Binary, HardLinkPolicy, ReplaceArgs, When};
+use crate::cmd::replace::ask::Asker;
 use crate::cmd::replace::json::Json;
 use crate::cmd::replace::text::{Text, Verbosity};
 pub(crate) use crate::cmd::replace::text::{count, in_one_line};
@@ -28,20 +34,31 @@ use crate::words::{reason, to_stderr};
 
 pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
     let (format, meter) = (Format::new(&args), meter(&args));
-    let (stats, dry_run) = (args.stats, args.dry_run);
+    let (stats, dry_run, interactive, color) =
+        (args.stats, args.dry_run, args.interactive, args.color);
+    let is_filter = is_filter(&args)?;
     let options = options(args)?;
+    if is_filter {
+        return filter::run(&options);
+    }
     let cancel = CancelToken::new();
     interrupt::cancels(&cancel, Second::IsIgnored)?;
     outlive_file_size_limit()?;
 
     let mut output = Output { format, out: Stdout::new(), meter };
-    let ended = replace(&options, &cancel, &mut |event| {
+    let mut sink = |event: Event<'_>| {
         output.tell(event);
         // What nobody reads need not be worked out; but files are changed for their own sake.
         if dry_run && output.out.error.is_some() {
             cancel.cancel();
         }
-    });
+    };
+    let ended = if interactive {
+        let mut asker = Asker::new(color, &cancel)?;
+        review(&options, &cancel, &mut sink, &mut |change| asker.ask(change))
+    } else {
+        replace(&options, &cancel, &mut sink)
+    };
     output.meter.clear();
     let mut store = None;
     let exit = match ended {
@@ -64,6 +81,30 @@ pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
         prune(&store, PRUNED_IN_MAX);
     }
     Ok(exit)
+}
+
+/// Whether `-` is the only path. What is written to stdout at once can be neither shown, counted nor
+/// refused before.
+fn is_filter(args: &ReplaceArgs) -> anyhow::Result<bool> {
+    let words = args.pairs.is_some().then_some([&args.old, &args.new]);
+    let words = words.into_iter().flatten().flatten().map(OsString::as_os_str);
+    let paths: Vec<&OsStr> = words.chain(args.paths.iter().map(|path| path.as_os_str())).collect();
+    if !paths.contains(&OsStr::new("-")) {
+        return Ok(false);
+    }
+    if paths.len() > 1 || args.files_from.is_some() {
+        bail!("\"-\" is stdin, which goes to stdout: it stands alone; the file is \"./-\"");
+    }
+    let unfit = [
+        ("-n", args.dry_run),
+        ("-I", args.interactive),
+        ("--json", args.json),
+        ("--expect", args.expect.is_some()),
+    ];
+    match unfit.iter().find(|(_, given)| *given) {
+        Some((option, _)) => bail!("{option} is for files, and \"-\" goes from stdin to stdout"),
+        None => Ok(true),
+    }
 }
 
 /// Makes a file that outgrows the limit of `ulimit -f` an error like any other; left alone, its signal
@@ -90,24 +131,43 @@ fn options(args: ReplaceArgs) -> anyhow::Result<Options> {
         HardLinkPolicy::Split => HardLinks::Split,
         HardLinkPolicy::Refuse => HardLinks::Refuse,
     };
-    let mut builder = Options::builder(args.old.into_vec(), args.new.into_vec())
+    let (builder, paths) = match &args.pairs {
+        Some(file) => {
+            // Without OLD and NEW, the first words are paths like those that follow.
+            let words = [args.old, args.new].into_iter().flatten().map(PathBuf::from);
+            (Options::with_pairs(Pairs::read(file)?), words.chain(args.paths).collect::<Vec<_>>())
+        }
+        None => {
+            let word = |word: Option<OsString>| word.map_or_else(Vec::new, OsString::into_vec);
+            (Options::builder(word(args.old), word(args.new)), args.paths)
+        }
+    };
+    let mut builder = builder
         .regex(args.regex)
         .case(case)
         .word(args.word)
+        .preserve_case(args.preserve_case)
         .multiline(args.multiline)
         .hidden(args.hidden)
         .ignored(args.no_ignore)
         .mode(mode)
         .strict(args.strict)
         .measure(args.stats)
+        .binary(args.binary == Binary::Edit)
         .sync(!args.no_sync)
         .undo(!args.no_undo)
         .hard_links(hard_links);
     builder =
         state_directory().into_iter().fold(builder, |builder, path| builder.state_directory(path));
-    builder = args.paths.into_iter().fold(builder, |builder, path| builder.path(path));
+    builder = paths.into_iter().fold(builder, |builder, path| builder.path(path));
     builder = args.glob.into_iter().fold(builder, |builder, glob| builder.glob(glob));
     builder = args.types.into_iter().fold(builder, |builder, name| builder.file_type(name));
+    if let Some(list) = &args.files_from {
+        builder = builder.paths(listed(list, args.null)?);
+    }
+    if let Some(label) = args.encoding {
+        builder = builder.encoding(label);
+    }
     if let Some(expected) = args.expect {
         builder = builder.expect(expected);
     }
@@ -123,8 +183,22 @@ fn options(args: ReplaceArgs) -> anyhow::Result<Options> {
     Ok(builder.build()?)
 }
 
+/// The names in a list.
+fn listed(list: &Path, null: bool) -> anyhow::Result<Vec<PathBuf>> {
+    let bytes = if list == "-" {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        fs::read(list)
+    };
+    let bytes = bytes.map_err(|error| anyhow!("failed to read {list:?}: {}", reason(&error)))?;
+    let end = if null { 0 } else { b'\n' };
+    let names = bytes.split(|&byte| byte == end).filter(|name| !name.is_empty());
+    Ok(names.map(|name| PathBuf::from(OsStr::from_bytes(name))).collect())
+}
+
 fn meter(args: &ReplaceArgs) -> Meter {
-    let progress = if args.quiet { When::Never } else { args.progress };
+    let progress = if args.quiet || args.interactive { When::Never } else { args.progress };
     let mut meter = Meter::new(progress);
     meter.show(|| "looking for files".to_owned());
     meter

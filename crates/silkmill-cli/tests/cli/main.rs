@@ -4,9 +4,12 @@
 
 mod crash;
 mod demo;
+mod encoding;
 mod faults;
+mod filter;
 mod output;
 mod replace;
+mod review;
 mod scrape;
 
 use std::path::PathBuf;

@@ -16,13 +16,13 @@ use crate::{interrupt, silkmill, state};
 /// How long a test waits for what happens within milliseconds, before it calls it a hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn tree(files: &[(&str, &[u8])]) -> TempDir {
+pub(crate) fn tree(files: &[(&str, &[u8])]) -> TempDir {
     let root = tempfile::tempdir().unwrap();
     write(root.path(), files);
     root
 }
 
-fn write(root: &Path, files: &[(&str, &[u8])]) {
+pub(crate) fn write(root: &Path, files: &[(&str, &[u8])]) {
     for (name, bytes) in files {
         let path = root.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -30,21 +30,21 @@ fn write(root: &Path, files: &[(&str, &[u8])]) {
     }
 }
 
-fn command(root: &TempDir, words: &[&str]) -> Command {
+pub(crate) fn command(root: &TempDir, words: &[&str]) -> Command {
     let mut command = silkmill();
     command.arg("replace").args(words).current_dir(root).env_remove("NO_COLOR");
     command
 }
 
-fn replace(root: &TempDir, words: &[&str]) -> Output {
+pub(crate) fn replace(root: &TempDir, words: &[&str]) -> Output {
     command(root, words).output().unwrap()
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
@@ -52,11 +52,11 @@ fn records(output: &Output) -> Vec<Value> {
     stdout(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn read(root: &TempDir, name: &str) -> String {
+pub(crate) fn read(root: &TempDir, name: &str) -> String {
     fs::read_to_string(root.path().join(name)).unwrap()
 }
 
-fn names(root: &TempDir) -> Vec<String> {
+pub(crate) fn names(root: &TempDir) -> Vec<String> {
     let entries = fs::read_dir(root).unwrap().map(Result::unwrap);
     let mut names: Vec<String> =
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
@@ -157,6 +157,11 @@ fn options_reach_the_search() {
         (&["-e", r"(\w)(\w*)", r"\U$1\E$2"], "old é", "Old É"),
         (&["--max-count", "1", "o", "0"], "oo", "0o"),
         (&["--", "-old", "-new"], "-old", "-new"),
+        (
+            &["-P", "old_id", "new_id"],
+            "old_id OldId OLD_ID old-id Old id",
+            "new_id NewId NEW_ID new-id New id",
+        ),
     ];
     for (words, before, after) in claims {
         let root = tree(&[("a", before.as_bytes())]);
@@ -164,6 +169,101 @@ fn options_reach_the_search() {
         assert_eq!(output.status.code(), Some(0), "{words:?}: {}", stderr(&output));
         assert_eq!(&read(&root, "a"), after, "{words:?}");
     }
+}
+
+#[test]
+fn pairs_come_from_a_file_and_every_word_is_a_path() {
+    let claims: &[(&str, &[u8], &[&str], &str)] = &[
+        ("p.tsv", b"left\tright\nright\tleft\n", &[], "right left Left"),
+        ("p.tsv", b"left\tright\nright\tleft\n", &["-i"], "right left right"),
+        ("p.csv", b"\"left right\",\"one, two\"\nleft,x\n", &[], "one, two Left"),
+        ("p.json", br#"{"left": "up", "[rR]ight": "$0"}"#, &[], "up right Left"),
+        ("p.json", br#"[["(l)eft", "${1}it"], ["r\\w+", "\\U$0"]]"#, &["-e"], "lit RIGHT Left"),
+        ("p.tsv", b"left\tup_there\n", &["-P"], "up_there right UpThere"),
+    ];
+    for (name, pairs, words, want) in claims {
+        let root =
+            tree(&[(name, pairs), ("a", b"left right Left"), ("b", b"left"), ("c", b"left")]);
+        let output = replace(&root, &[words, &["--pairs", name, "a", "b"][..]].concat());
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {}", stderr(&output));
+        assert_eq!((read(&root, "a").as_str(), read(&root, "c").as_str()), (*want, "left"));
+        assert_eq!(fs::read(root.path().join(name)).unwrap(), *pairs);
+    }
+}
+
+#[test]
+fn a_thousand_pairs_take_one_pass() {
+    let pairs: String = (0..1000).map(|n| format!("<{n}>\t<{}>\n", (n + 1) % 1000)).collect();
+    let text: String = (0..1000).map(|n| format!("<{n}>")).collect();
+    let want: String = (0..1000).map(|n| format!("<{}>", (n + 1) % 1000)).collect();
+    let root = tree(&[("p.tsv", pairs.as_bytes()), ("a", text.as_bytes())]);
+
+    let output = replace(&root, &["--pairs", "p.tsv", "a"]);
+
+    assert_eq!(stdout(&output), "a: 1000 replacements\n");
+    assert_eq!(read(&root, "a"), want);
+}
+
+#[test]
+fn a_file_of_pairs_that_is_none_is_exit_2_and_names_the_line() {
+    let claims: &[(&str, &[u8], &[&str], &str)] = &[
+        ("p.tsv", b"a\tb\na\tc\n", &[], "p.tsv\": line 2: \"a\" stands in line 1 already"),
+        ("p.csv", b"a,b\n,c\n", &[], "p.csv\": line 2: OLD is empty"),
+        ("p.csv", b"a,b\nc\n", &[], "p.csv\": line 2: there is one column"),
+        ("p.json", b"{\n\"a\": 1}", &[], "p.json\": line 2: invalid type"),
+        ("p.tsv", b"\xFF\xFEa\0", &[], "p.tsv\": it is UTF-16"),
+        ("p.tsv", b"a\tb\n\xE9\tb\n", &[], "p.tsv\": line 2: it is not UTF-8"),
+        ("p.txt", b"a\tb\n", &[], "\"p.txt\" is no .tsv, .csv or .json"),
+        (
+            "p.tsv",
+            b"a\tb\n(\tc\n",
+            &["-e"],
+            "p.tsv, line 2: OLD is not a valid regex: unclosed group",
+        ),
+        ("p.tsv", b"a\tb\n(c)\t$1x\n", &["-e"], "p.tsv, line 2: NEW is not a valid replacement"),
+        ("p.tsv", b"a\tb\n", &["-e", "-P"], "--preserve-case"),
+    ];
+    for (name, pairs, words, want) in claims {
+        let root = tree(&[(name, pairs), ("a", b"a")]);
+        let output = replace(&root, &[words, &["--pairs", name][..]].concat());
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        assert!(stderr(&output).contains(want), "{}", stderr(&output));
+        assert_eq!(read(&root, "a"), "a");
+    }
+    assert_eq!(replace(&tree(&[]), &["--pairs", "no.tsv"]).status.code(), Some(2));
+}
+
+#[test]
+fn files_come_from_a_list() {
+    let files: &[(&str, &[u8])] =
+        &[("a", b"old"), ("new\nline", b"old"), ("sub/c", b"old"), (".d", b"old"), ("e", b"old")];
+    let claims: &[(&str, &str, &[&str])] = &[
+        ("printf 'a\n\nsub\n.d' |", "--files-from -", &[".d", "a", "sub/c"]),
+        ("printf 'new\nline\\0a\\0' |", "--files-from - -0", &["a", "new\nline"]),
+        ("printf 'a\n' >/tmp/$$.list;", "--files-from /tmp/$$.list", &["a"]),
+        ("printf 'a\nsub\n' |", "--files-from - -g 'c'", &["sub/c"]),
+        ("printf '' |", "--files-from -", &[]),
+        ("printf 'sub\n' |", "--files-from - --pairs p.tsv a", &["a", "sub/c"]),
+    ];
+    for (before, words, want) in claims {
+        let root = tree(files);
+        let pairs = words.contains("--pairs");
+        write(root.path(), &[("p.tsv", b"old\tnew\n")]);
+        let texts = if pairs { "" } else { "old new" };
+        let output = shell(
+            &root,
+            &format!(
+                "{before} \"$0\" replace {words} {texts}; code=$?; rm -f /tmp/$$.list; exit $code"
+            ),
+        );
+        let mut changed: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+        changed.retain(|name| read(&root, name) == "new");
+        changed.sort_unstable();
+        assert_eq!(&changed, want, "{words}: {}", stderr(&output));
+        assert_eq!(output.status.code(), Some(if want.is_empty() { 1 } else { 0 }));
+    }
+    let output = replace(&tree(&[]), &["old", "new", "--files-from", "no"]);
+    assert_eq!(stderr(&output), "silkmill: failed to read \"no\": no such file or directory\n");
 }
 
 #[test]
@@ -455,7 +555,7 @@ fn output_that_cannot_be_written_is_an_error() {
 }
 
 /// Runs a shell's command line, in which `$0` is the program.
-fn shell(root: &TempDir, line: &str) -> Output {
+pub(crate) fn shell(root: &TempDir, line: &str) -> Output {
     let program = env!("CARGO_BIN_EXE_silkmill");
     let mut shell = Command::new("sh");
     shell.args(["-c", line, program]).current_dir(root).env("XDG_STATE_HOME", state());

@@ -162,11 +162,13 @@ fn the_longest_names_and_names_that_are_no_utf_8_are_files_like_others() {
 #[test]
 fn what_is_not_text_is_passed_over() {
     let tree = Tree::new(&[("binary", "old\0"), ("text", "old")]);
-    fs::write(tree.path("wide"), b"\xFF\xFEo\0l\0d\0").unwrap();
+    fs::write(tree.path("wide"), b"\xFF\xFEo\0l\0d\0\0\0").unwrap();
+    fs::write(tree.path("wider"), b"\xFF\xFE\0\0o\0\0\0").unwrap();
 
     let told = told(tree.options("old", "new"));
 
-    let want = [("binary", "skipped"), ("text", "changed"), ("wide", "skipped")];
+    let want =
+        [("binary", "skipped"), ("text", "changed"), ("wide", "skipped"), ("wider", "skipped")];
     assert_eq!(told.files, want.map(|(name, action)| (name.to_owned(), action)));
     assert_eq!(tree.read("binary"), "old\0");
 }

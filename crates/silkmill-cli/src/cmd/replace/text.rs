@@ -7,11 +7,11 @@ use silkmill_replace::{Action, Outcome, Summary};
 
 use crate::cmd::replace::Stdout;
 
-const BOLD: &[u8] = b"\x1b[1m";
-const RED: &[u8] = b"\x1b[31m";
-const GREEN: &[u8] = b"\x1b[32m";
-const CYAN: &[u8] = b"\x1b[36m";
-const RESET: &[u8] = b"\x1b[0m";
+pub(crate) const BOLD: &str = "\x1b[1m";
+const RED: &str = "\x1b[31m";
+const GREEN: &str = "\x1b[32m";
+const CYAN: &str = "\x1b[36m";
+pub(crate) const RESET: &str = "\x1b[0m";
 
 /// A diff's `---` and `+++` lines; further down they are a line's own text.
 const DIFF_HEADER_LINES: usize = 2;
@@ -66,10 +66,20 @@ impl Text {
 /// A path that cannot break its row or steer the terminal: control characters, and bytes that are no
 /// UTF-8 and may be such to a terminal, are written as `\n`, `\u{1b}` and `\xff`.
 pub(crate) fn in_one_line(path: &Path) -> String {
+    escaped(path.as_os_str().as_bytes(), |_| false)
+}
+
+/// A line of a file, without its end, that cannot steer the terminal. Tabs stay.
+pub(crate) fn printable(line: &[u8]) -> String {
+    escaped(line, |char| char == '\t')
+}
+
+fn escaped(bytes: &[u8], stays: impl Fn(char) -> bool) -> String {
     let mut line = String::new();
-    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+    for chunk in bytes.utf8_chunks() {
         for char in chunk.valid().chars() {
-            if char.is_control() || matches!(char, '\u{2028}' | '\u{2029}') {
+            let steers = char.is_control() || matches!(char, '\u{2028}' | '\u{2029}');
+            if steers && !stays(char) {
                 line.extend(char.escape_default());
             } else {
                 line.push(char);
@@ -116,18 +126,29 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
 fn coloured(diff: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(diff.len() * 2);
     for (number, line) in diff.split_inclusive(|&byte| byte == b'\n').enumerate() {
-        let colour = match line.first() {
-            _ if number < DIFF_HEADER_LINES => BOLD,
-            Some(b'-') => RED,
-            Some(b'+') => GREEN,
-            Some(b'@') => CYAN,
-            _ => b"",
-        };
+        let colour = if number < DIFF_HEADER_LINES { BOLD } else { colour_of(line) };
         let text = line.strip_suffix(b"\n").unwrap_or(line);
-        let reset = if colour.is_empty() { b"" } else { RESET };
-        out.extend_from_slice(&[colour, text, reset, b"\n"].concat());
+        let reset = if colour.is_empty() { "" } else { RESET };
+        out.extend_from_slice(&[colour.as_bytes(), text, reset.as_bytes(), b"\n"].concat());
     }
     out
+}
+
+/// A line of a hunk, in its colour.
+pub(crate) fn coloured_line(line: &str) -> String {
+    match colour_of(line.as_bytes()) {
+        "" => line.to_owned(),
+        colour => format!("{colour}{line}{RESET}"),
+    }
+}
+
+fn colour_of(line: &[u8]) -> &'static str {
+    match line.first() {
+        Some(b'-') => RED,
+        Some(b'+') => GREEN,
+        Some(b'@') => CYAN,
+        _ => "",
+    }
 }
 
 #[cfg(test)]

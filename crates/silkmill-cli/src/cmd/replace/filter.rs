@@ -1,0 +1,28 @@
+//! `silkmill replace OLD NEW -`: from standard input to standard output.
+
+use std::error::Error as _;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+
+use anyhow::Context;
+use silkmill_replace::{Error, Options, pipe};
+
+use crate::exit::Exit;
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<Exit> {
+    // Without std's buffer, which would look for line ends and keep what follows the last.
+    let stdout = io::stdout().as_fd().try_clone_to_owned().context("failed to open stdout")?;
+    match pipe(options, &mut io::stdin().lock(), &mut File::from(stdout)) {
+        Ok(0) => Ok(Exit::Partial),
+        Ok(_) => Ok(Exit::Success),
+        // A reader that went away is no error of ours.
+        Err(error) if is_broken_pipe(&error) => Ok(Exit::Success),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_broken_pipe(error: &Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,145 @@
+//! `silkmill replace` on text that is not UTF-8, on binary files, and on large ones.
+
+use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+
+use crate::replace::{names, read, replace, stderr, stdout, tree};
+
+fn utf16(text: &str) -> Vec<u8> {
+    std::iter::once(0xFEFF).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+}
+
+#[test]
+fn utf_16_is_edited_as_text_and_stays_utf_16() {
+    let root = tree(&[("a", &utf16("caf\u{e9} old\r\nold")), ("b", &utf16("none"))]);
+
+    let output = replace(&root, &["-e", "(^|é )old", "${1}n\u{1F600}w"]);
+
+    assert_eq!(stdout(&output), "a: 2 replacements\n", "{}", stderr(&output));
+    let want = utf16("caf\u{e9} n\u{1F600}w\r\nn\u{1F600}w");
+    assert_eq!(fs::read(root.path().join("a")).unwrap(), want);
+    assert_eq!(fs::read(root.path().join("b")).unwrap(), utf16("none"));
+}
+
+#[test]
+fn an_encoding_by_name_is_for_files_without_a_mark() {
+    let root = tree(&[
+        ("latin", b"\xE9t\xE9 \x81"),
+        ("mark", "\u{feff}\u{e9}t\u{e9}".as_bytes()),
+        ("wide", &utf16("\u{e9}t\u{e9}")),
+    ]);
+
+    let output = replace(&root, &["--encoding", "latin1", "\u{e9}t\u{e9}", "\u{e8}"]);
+
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(fs::read(root.path().join("latin")).unwrap(), b"\xE8 \x81");
+    assert_eq!(fs::read(root.path().join("mark")).unwrap(), "\u{feff}\u{e8}".as_bytes());
+    assert_eq!(fs::read(root.path().join("wide")).unwrap(), utf16("\u{e8}"));
+}
+
+#[test]
+fn what_an_encoding_cannot_write_fails_its_file_and_the_others_change() {
+    let root = tree(&[("a", b"old"), ("b", &utf16("old"))]);
+
+    let output = replace(&root, &["--encoding", "latin1", "old", "\u{4e2d}"]);
+
+    assert_eq!(output.status.code(), Some(2));
+    let want = "silkmill: failed to edit \"a\": it would hold '\u{4e2d}', which windows-1252 cannot write\n";
+    assert!(stderr(&output).starts_with(want), "{}", stderr(&output));
+    assert_eq!(read(&root, "a"), "old");
+    assert_eq!(fs::read(root.path().join("b")).unwrap(), utf16("\u{4e2d}"));
+
+    let output = replace(&root, &["--encoding", "klingon", "old", "new"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(stderr(&output), "silkmill: the encoding \"klingon\" is not known\n");
+}
+
+#[test]
+fn binary_files_are_edited_only_when_asked_for() {
+    let files: &[(&str, &[u8])] = &[("a", b"old\0old"), ("w", &[0xFF, 0xFE, b'o', 0, 0, 0])];
+
+    let root = tree(files);
+    assert_eq!(stderr(&replace(&root, &["o", "0"])), "no match in 2 files, 2 passed over\n");
+    let output = replace(&root, &["--binary", "edit", "o", "0"]);
+    assert_eq!(stdout(&output), "a: 2 replacements\nw: 1 replacement\n");
+    assert_eq!(fs::read(root.path().join("a")).unwrap(), b"0ld\x000ld");
+    assert_eq!(fs::read(root.path().join("w")).unwrap(), [0xFF, 0xFE, b'0', 0, 0, 0]);
+}
+
+/// More than is taken into memory at once, so that it is streamed.
+fn large() -> Vec<u8> {
+    let mut text = b"some line of text\r\n".repeat(1_000_000);
+    text.splice(9_500_009..9_500_009, *b"old");
+    text.extend_from_slice(b"old");
+    text
+}
+
+#[test]
+fn a_large_file_is_streamed_and_becomes_what_a_small_one_would() {
+    let text = large();
+    let claims: [&[&str]; 4] = [
+        &["old", "newer"],
+        &["-i", "-w", "OLD", ""],
+        &["-e", "old.*$", "<$0>"],
+        &["-e", "^", "> "],
+    ];
+    for words in claims {
+        let root = tree(&[("large", &text), ("none", &b"none of it\n".repeat(2_000_000))]);
+        let before = fs::metadata(root.path().join("none")).unwrap();
+
+        let output = replace(&root, &[&["--json"], words].concat());
+
+        let whole =
+            silkmill_replace::Options::builder(words[words.len() - 2], words[words.len() - 1])
+                .regex(words[0] == "-e")
+                .word(words.contains(&"-w"))
+                .case(match words[0] {
+                    "-i" => silkmill_replace::Case::Insensitive,
+                    _ => silkmill_replace::Case::Sensitive,
+                })
+                .build()
+                .unwrap();
+        let want = whole.edit(&text).unwrap().unwrap_or_else(|| text.clone());
+        assert!(fs::read(root.path().join("large")).unwrap() == want, "{words:?}");
+        let after = want.len();
+        assert!(stdout(&output).contains(&format!("\"bytes_after\":{after},")), "{words:?}");
+        if words[1] != "^" {
+            let now = fs::metadata(root.path().join("none")).unwrap();
+            assert_eq!((now.ino(), now.ctime_nsec()), (before.ino(), before.ctime_nsec()));
+        }
+        assert_eq!(names(&root), ["large", "none"]);
+    }
+}
+
+#[test]
+fn a_large_file_with_a_nul_far_behind_is_left_alone() {
+    let mut text = large();
+    text.push(0);
+    let root = tree(&[("a", &text)]);
+
+    let output = replace(&root, &["old", "new"]);
+
+    assert_eq!(stderr(&output), "no match in 1 file, 1 passed over\n");
+    assert!(fs::read(root.path().join("a")).unwrap() == text);
+    assert_eq!(names(&root), ["a"]);
+}
+
+#[test]
+fn what_cannot_be_streamed_is_reported_beyond_the_largest_that_is_held() {
+    let root = tree(&[]);
+    let mut file = fs::File::create(root.path().join("large")).unwrap();
+    // A line, and a hole that takes no room on the disk.
+    file.write_all(&b"some line of text\n".repeat(5000)).unwrap();
+    file.seek(SeekFrom::Start((1 << 30) + 1)).unwrap();
+    file.write_all(b"x").unwrap();
+
+    for words in [&["-n", "line", "LINE"][..], &["-U", "-e", "line", "LINE"]] {
+        let output = replace(&root, words);
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        let want = "failed to edit \"large\": 1073741826 bytes, and at most 1073741824 fit\n";
+        assert!(stderr(&output).contains(want), "{}", stderr(&output));
+    }
+    // Streamed, its first NUL is met.
+    assert_eq!(stderr(&replace(&root, &["line", "LINE"])), "no match in 1 file, 1 passed over\n");
+}

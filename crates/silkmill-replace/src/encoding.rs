@@ -1,0 +1,442 @@
+//! Text that is not UTF-8: decodes it to be matched, and puts what changed back. Pure.
+//!
+//! Only what changed is encoded; all other bytes are copied from the original, so that an unpaired
+//! surrogate, a broken character or one that could be written in two ways stays as it is. In the decoded
+//! text a *unit* stands for some of the original's bytes: a character for its own; an unpaired surrogate,
+//! written as UTF-8 would write it if it were allowed, for its two; and 0xFF for what is no character.
+//! Neither of the latter is valid UTF-8, so no text and no `.` of a regex matches it.
+
+use std::fmt;
+use std::ops::Range;
+
+use encoding_rs::{DecoderResult, EncoderResult, Encoding};
+
+use crate::edit::{BOM, Change};
+
+/// What stands for bytes that are no character.
+const BROKEN: u8 = 0xFF;
+
+/// How a file's bytes are to be read, where not as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Charset {
+    Utf16 { big_endian: bool },
+    Other(&'static Encoding),
+}
+
+/// Why a change cannot be put back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unwritable {
+    /// The encoding has no such character, or the new text is none.
+    Character { char: Option<char>, charset: Charset },
+    /// A match begins or ends within a character.
+    Part,
+    /// The new bytes would not read as the new text: the encoding has states, and the change is in one.
+    State(Charset),
+}
+
+impl fmt::Display for Unwritable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unwritable::Character { char: Some(char), charset } => {
+                write!(f, "it would hold {char:?}, which {charset} cannot write")
+            }
+            Unwritable::Character { char: None, charset } => {
+                write!(f, "it would hold bytes that are no text, which {charset} cannot write")
+            }
+            Unwritable::Part => f.write_str("a match begins or ends within a character"),
+            Unwritable::State(charset) => {
+                write!(f, "{charset} cannot be changed at one place without the rest")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Charset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Charset::Utf16 { big_endian: false } => "UTF-16LE",
+            Charset::Utf16 { big_endian: true } => "UTF-16BE",
+            Charset::Other(encoding) => encoding.name(),
+        })
+    }
+}
+
+/// The text of a file, and how to get from it to the file's bytes.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    charset: Charset,
+    pub(crate) text: Vec<u8>,
+    /// Bytes before the text: the byte order mark.
+    start: usize,
+    /// For each unit of the text the bytes it stands for; not for UTF-16, where they can be told.
+    lens: Vec<u8>,
+}
+
+impl Charset {
+    /// By a label of the WHATWG's list, such as `latin1`. UTF-8 is read as it is: `Some(None)`.
+    pub(crate) fn named(label: &str) -> Option<Option<Charset>> {
+        let encoding = Encoding::for_label_no_replacement(label.as_bytes())?;
+        Some(match encoding.name() {
+            "UTF-8" => None,
+            "UTF-16LE" => Some(Charset::Utf16 { big_endian: false }),
+            "UTF-16BE" => Some(Charset::Utf16 { big_endian: true }),
+            _ => Some(Charset::Other(encoding)),
+        })
+    }
+
+    /// How to read a file that begins so, where `otherwise` was asked for: a byte order mark is right.
+    pub(crate) fn of(head: &[u8], otherwise: Option<Charset>) -> Option<Charset> {
+        match head {
+            [0xFF, 0xFE, ..] => Some(Charset::Utf16 { big_endian: false }),
+            [0xFE, 0xFF, ..] => Some(Charset::Utf16 { big_endian: true }),
+            _ if head.starts_with(BOM) => None,
+            _ => otherwise,
+        }
+    }
+
+    pub(crate) fn decode(self, bytes: &[u8]) -> Decoded {
+        match self {
+            Charset::Utf16 { big_endian } => decode_utf16(self, big_endian, bytes),
+            Charset::Other(encoding) => decode_other(self, encoding, bytes),
+        }
+    }
+
+    /// Appends text as the encoding writes it.
+    fn encode(self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Unwritable> {
+        match self {
+            Charset::Utf16 { big_endian } => encode_utf16(self, big_endian, text, out),
+            Charset::Other(encoding) => {
+                let no_text = |_| Unwritable::Character { char: None, charset: self };
+                encode_other(encoding, std::str::from_utf8(text).map_err(no_text)?, out)
+            }
+        }
+    }
+}
+
+fn decode_utf16(charset: Charset, big_endian: bool, bytes: &[u8]) -> Decoded {
+    let unit = |pair: &[u8; 2]| {
+        if big_endian { u16::from_be_bytes(*pair) } else { u16::from_le_bytes(*pair) }
+    };
+    let (pairs, _) = bytes.as_chunks::<2>();
+    let start = if pairs.first().is_some_and(|pair| unit(pair) == 0xFEFF) { 2 } else { 0 };
+    let mut text = Vec::with_capacity(bytes.len());
+    // The last byte of an odd number is no part of the text.
+    for char in char::decode_utf16(pairs[start / 2..].iter().map(unit)) {
+        match char {
+            Ok(char) => text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+            Err(error) => {
+                let [high, low] = error.unpaired_surrogate().to_be_bytes();
+                text.extend_from_slice(&[
+                    0xED,
+                    0x80 | (high & 0xF) << 2 | low >> 6,
+                    0x80 | low & 0x3F,
+                ]);
+            }
+        }
+    }
+    Decoded { charset, text, start, lens: Vec::new() }
+}
+
+fn encode_utf16(
+    charset: Charset,
+    big_endian: bool,
+    text: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Unwritable> {
+    let mut push = |unit: u16| {
+        out.extend_from_slice(&if big_endian { unit.to_be_bytes() } else { unit.to_le_bytes() });
+    };
+    let mut rest = text;
+    while let Some(chunk) = rest.utf8_chunks().next() {
+        chunk.valid().encode_utf16().for_each(&mut push);
+        rest = &rest[chunk.valid().len()..];
+        match rest {
+            [] => {}
+            // An unpaired surrogate that a group took along.
+            [0xED, high @ 0xA0..=0xBF, low @ 0x80..=0xBF, after @ ..] => {
+                push(0xD000 | u16::from(high & 0x3F) << 6 | u16::from(low & 0x3F));
+                rest = after;
+            }
+            _ => return Err(Unwritable::Character { char: None, charset }),
+        }
+    }
+    Ok(())
+}
+
+fn decode_other(charset: Charset, encoding: &'static Encoding, bytes: &[u8]) -> Decoded {
+    let mut decoder = encoding.new_decoder_without_bom_handling();
+    let (mut text, mut lens) = (Vec::with_capacity(bytes.len()), Vec::with_capacity(bytes.len()));
+    let (mut at, mut pending) = (0, 0_u8);
+    // One byte at a time, to learn which bytes each character takes. The end is a step of its own.
+    loop {
+        if pending == 0 && encoding.is_ascii_compatible() {
+            let ascii = bytes[at..].iter().take_while(|byte| byte.is_ascii()).count();
+            text.extend_from_slice(&bytes[at..at + ascii]);
+            lens.resize(lens.len() + ascii, 1);
+            at += ascii;
+        }
+        let (input, last) = (&bytes[at..bytes.len().min(at + 1)], at == bytes.len());
+        let mut utf8 = [0; 16];
+        let (result, read, written) =
+            decoder.decode_to_utf8_without_replacement(input, &mut utf8, last);
+        at += read;
+        pending += read as u8;
+        for (place, char) in String::from_utf8_lossy(&utf8[..written]).chars().enumerate() {
+            text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+            // Of several characters that some bytes make together, the first takes them all.
+            lens.push(if place == 0 { std::mem::take(&mut pending) } else { 0 });
+        }
+        if let DecoderResult::Malformed(_, after) = result {
+            text.push(BROKEN);
+            lens.push(pending.saturating_sub(after));
+            pending = pending.min(after);
+        } else if last {
+            return Decoded { charset, text, start: 0, lens };
+        }
+    }
+}
+
+fn encode_other(
+    encoding: &'static Encoding,
+    mut text: &str,
+    out: &mut Vec<u8>,
+) -> Result<(), Unwritable> {
+    let mut encoder = encoding.new_encoder();
+    loop {
+        let room = encoder.max_buffer_length_from_utf8_without_replacement(text.len());
+        out.reserve(room.unwrap_or(text.len()).max(16));
+        let (result, read) = encoder.encode_from_utf8_to_vec_without_replacement(text, out, true);
+        match result {
+            EncoderResult::InputEmpty => return Ok(()),
+            EncoderResult::OutputFull => text = &text[read..],
+            EncoderResult::Unmappable(char) => {
+                let charset = Charset::Other(encoding);
+                return Err(Unwritable::Character { char: Some(char), charset });
+            }
+        }
+    }
+}
+
+impl Decoded {
+    /// Puts changes of the text back into the bytes it was decoded from; what these become goes to `out`.
+    pub(crate) fn put_back<'a>(&'a self, bytes: &'a [u8], out: &'a mut Vec<u8>) -> PutBack<'a> {
+        out.clear();
+        let place = Place { text: 0, unit: 0, byte: self.start };
+        PutBack { decoded: self, bytes, out, place, copied: 0, failed: None }
+    }
+
+    /// Goes on to a place in the text.
+    fn go(&self, place: &mut Place, to: usize) -> Result<(), Unwritable> {
+        if self.text.get(to).copied().is_some_and(is_within_unit) {
+            return Err(Unwritable::Part);
+        }
+        let units = self.text[place.text..to].iter().filter(|&&byte| !is_within_unit(byte));
+        match self.charset {
+            Charset::Utf16 { .. } => {
+                place.byte += units.map(|&byte| if byte >= 0xF0 { 4 } else { 2 }).sum::<usize>();
+            }
+            Charset::Other(_) => {
+                let lens = &self.lens[place.unit..place.unit + units.count()];
+                place.byte += lens.iter().map(|&len| usize::from(len)).sum::<usize>();
+                place.unit += lens.len();
+            }
+        }
+        place.text = to;
+        Ok(())
+    }
+}
+
+fn is_within_unit(byte: u8) -> bool {
+    (0x80..0xC0).contains(&byte)
+}
+
+/// Changes that are being put back, from left to right.
+pub(crate) struct PutBack<'a> {
+    decoded: &'a Decoded,
+    bytes: &'a [u8],
+    out: &'a mut Vec<u8>,
+    place: Place,
+    copied: usize,
+    failed: Option<Unwritable>,
+}
+
+impl PutBack<'_> {
+    /// Makes one change of the text; says which bytes became which, unless it failed.
+    pub(crate) fn change(&mut self, old: Range<usize>, new: &[u8]) -> Option<Change> {
+        if self.failed.is_none() {
+            match self.try_change(old, new) {
+                Ok(change) => return Some(change),
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        None
+    }
+
+    fn try_change(&mut self, old: Range<usize>, new: &[u8]) -> Result<Change, Unwritable> {
+        self.decoded.go(&mut self.place, old.start)?;
+        let old_start = self.place.byte;
+        self.decoded.go(&mut self.place, old.end)?;
+        self.out.extend_from_slice(&self.bytes[self.copied..old_start]);
+        self.copied = self.place.byte;
+        let new_start = self.out.len();
+        self.decoded.charset.encode(new, self.out)?;
+        Ok(Change { old: old_start..self.copied, new: new_start..self.out.len() })
+    }
+
+    /// Copies the rest. `edited` is the text with all changes, which the bytes must read as.
+    pub(crate) fn finish(self, edited: &[u8]) -> Result<(), Unwritable> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        self.out.extend_from_slice(&self.bytes[self.copied..]);
+        match self.decoded.charset {
+            charset @ Charset::Other(_) if charset.decode(self.out).text != edited => {
+                Err(Unwritable::State(charset))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The same place in a text and in the bytes it was decoded from.
+struct Place {
+    text: usize,
+    unit: usize,
+    byte: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+    use proptest::prelude::*;
+
+    fn utf16(text: &str, big_endian: bool) -> Vec<u8> {
+        let unit = |unit: u16| if big_endian { unit.to_be_bytes() } else { unit.to_le_bytes() };
+        std::iter::once(0xFEFF).chain(text.encode_utf16()).flat_map(unit).collect()
+    }
+
+    fn edited(label: &str, old: &str, new: &str, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let builder = Options::builder(old, new).regex(true).encoding(label);
+        let edited = builder.build().unwrap().edit(bytes).map_err(|error| error.to_string())?;
+        Ok(edited.unwrap_or_else(|| bytes.to_vec()))
+    }
+
+    #[test]
+    fn utf_16_is_known_by_its_mark_and_written_as_it_was() {
+        for big_endian in [false, true] {
+            let bytes = utf16("caf\u{e9} \u{1F600}\r\nx\n", big_endian);
+            let want = utf16("CAF\u{c9}! \u{1F600}\r\nX!\n", big_endian);
+            assert_eq!(edited("utf-8", r"^(\w+)", r"\U$1!", &bytes).unwrap(), want);
+        }
+    }
+
+    #[test]
+    fn what_is_no_character_stays_and_is_no_text() {
+        // An unpaired high surrogate, an `a`, an unpaired low one, and a byte too many.
+        let bytes = b"\xFF\xFE\x00\xD8a\0\x01\xDC!";
+
+        assert_eq!(edited("utf-8", "a", "b", bytes).unwrap(), b"\xFF\xFE\x00\xD8b\0\x01\xDC!");
+        assert_eq!(edited("utf-8", ".", "b", bytes).unwrap(), b"\xFF\xFE\x00\xD8b\0\x01\xDC!");
+        // A group that takes a surrogate along writes it again.
+        let with_bytes = r"(?s-u:(..)a)";
+        let error = edited("utf-8", with_bytes, "$1", bytes).unwrap_err();
+        assert!(error.ends_with("a match begins or ends within a character"), "{error}");
+        let doubled = edited("utf-8", r"(?s-u:(...)a)", "$1$1", bytes).unwrap();
+        assert_eq!(doubled, b"\xFF\xFE\x00\xD8\x00\xD8\x01\xDC!");
+    }
+
+    #[test]
+    fn other_encodings_are_named() {
+        assert_eq!(
+            edited("latin1", "\u{e9}t", "\u{e8}", b"\xE9t\xE9\x81").unwrap(),
+            b"\xE8\xE9\x81"
+        );
+        // The second byte of this character is a backslash.
+        let ban = b"\x95\x5C\\\x95\x5C\xFF\\";
+        assert_eq!(edited("shift_jis", r"\\", "/", ban).unwrap(), b"\x95\x5C/\x95\x5C\xFF/");
+        assert_eq!(
+            edited("gb18030", "\u{4e2d}", "\u{1F600}", b"a\xD6\xD0").unwrap(),
+            b"a\x94\x39\xFC\x36"
+        );
+        assert_eq!(edited("utf-16be", "a", "b", b"\0a\0c").unwrap(), b"\0b\0c");
+        // This code is two characters.
+        assert_eq!(edited("big5", "x", "y", b"x\x88\x62x").unwrap(), b"y\x88\x62y");
+    }
+
+    #[test]
+    fn what_an_encoding_cannot_write_is_an_error() {
+        let error = edited("latin1", "a", "\u{20ac}\u{4e2d}", b"a").unwrap_err();
+        assert!(
+            error.ends_with("it would hold '\u{4e2d}', which windows-1252 cannot write"),
+            "{error}"
+        );
+        let error = edited("utf-16le", "a", r"\xFF", b"a\0").unwrap_err();
+        assert!(error.ends_with("no text, which UTF-16LE cannot write"), "{error}");
+        // What leads to the second character's state stands before the first.
+        let error = edited("iso-2022-jp", "\u{3042}", "a", b"\x1B$B$\"$$\x1B(B").unwrap_err();
+        assert!(error.contains("ISO-2022-JP"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn utf_16_is_edited_as_its_units_are(
+            text in prop::collection::vec(
+                prop::sample::select(vec![0x61, 0x62, 0x0A, 0xE9, 0x4E2D, 0xD83D, 0xDE00, 0xFEFF]), 0..30,
+            ),
+            old in "[ab\u{e9}\u{4e2d}\u{1F600}\n]{1,2}",
+            new in "[ab\u{e9}\u{1F600}]{0,3}",
+            big_endian: bool,
+            tail in prop::option::of(any::<u8>()),
+        ) {
+            let bytes_of = |units: &[u16]| {
+                let bytes = |&unit: &u16| if big_endian { unit.to_be_bytes() } else { unit.to_le_bytes() };
+                let mut all: Vec<u8> = units.iter().flat_map(bytes).collect();
+                all.extend(tail);
+                all
+            };
+            let old_units: Vec<u16> = old.encode_utf16().collect();
+            let (mut want, mut rest) = (vec![0xFEFF], &text[..]);
+            while let Some((&first, after)) = rest.split_first() {
+                if let Some(after) = rest.strip_prefix(&old_units[..]) {
+                    want.extend(new.encode_utf16());
+                    rest = after;
+                } else {
+                    want.push(first);
+                    rest = after;
+                }
+            }
+            let marked: Vec<u16> = std::iter::once(0xFEFF).chain(text).collect();
+
+            let options = Options::builder(old, new).build().unwrap();
+            let bytes = bytes_of(&marked);
+            let got = options.edit(&bytes).unwrap().unwrap_or(bytes);
+            prop_assert_eq!(got, bytes_of(&want));
+        }
+
+        #[test]
+        fn other_encodings_keep_every_byte_outside_the_matches(
+            bytes in prop::collection::vec(any::<u8>(), 0..40),
+            label in prop::sample::select(vec![
+                "windows-1252", "shift_jis", "gbk", "gb18030", "big5", "euc-jp", "euc-kr", "koi8-r",
+                "iso-2022-jp", "x-user-defined",
+            ]),
+        ) {
+            let Some(Some(charset)) = Charset::named(label) else { panic!("{label}") };
+            let decoded = charset.decode(&bytes);
+            // The units stand for all bytes but those that end the text without a character.
+            let units = decoded.text.iter().filter(|&&byte| !(0x80..0xC0).contains(&byte)).count();
+            prop_assert_eq!(units, decoded.lens.len());
+            let total: usize = decoded.lens.iter().map(|&len| usize::from(len)).sum();
+            prop_assert!(total <= bytes.len());
+            let end = decoded.text.len();
+            for at in (0..end).filter(|&at| !(0x80..0xC0).contains(&decoded.text[at])) {
+                let mut out = Vec::new();
+                let mut put = decoded.put_back(&bytes, &mut out);
+                prop_assert!(put.change(at..at, b"").is_some());
+                prop_assert!(put.finish(&decoded.text).is_ok());
+                prop_assert_eq!(&out, &bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Edits what comes from a reader and goes to a writer, in bounded memory, as far as it is decided.
+
+use std::io::{self, BufWriter, Read, Write};
+
+use crate::edit::BOM;
+use crate::encoding::Charset;
+use crate::error::Error;
+use crate::options::Options;
+use crate::original::FILE_SIZE_MAX;
+use crate::revise::{Rules, revise};
+use crate::stream::{LineTooLong, Piece, Stream};
+
+/// What may open a text to tell its encoding.
+const MARKS: [&[u8]; 3] = [BOM, b"\xFF\xFE", b"\xFE\xFF"];
+
+/// Edits all that `from` gives and writes it to `to`; says how many replacements were made.
+///
+/// What is decided is written before more is read: a line as soon as it is whole, unless a text to look for
+/// holds a line end. Memory does not grow with the text; but a regex that may span lines, and text
+/// in another encoding, need the text whole. Paths, filters and the rules for binary files do not matter
+/// here.
+///
+/// ```
+/// use silkmill_replace::{Options, pipe};
+///
+/// let options = Options::builder("colour", "color").build()?;
+/// let mut out = Vec::new();
+/// assert_eq!(pipe(&options, &mut &b"Its colour fades.\n"[..], &mut out)?, 1);
+/// assert_eq!(out, b"Its color fades.\n");
+/// # Ok::<(), silkmill_replace::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// Reading or writing failed; a line is too long for a regex, or the text for what needs it whole; its
+/// encoding cannot hold what it would become. What was written before stays written.
+pub fn pipe(options: &Options, from: &mut dyn Read, to: &mut dyn Write) -> Result<u64, Error> {
+    let mark = mark(from).map_err(unread)?;
+    let mut from = io::Cursor::new(mark.clone()).chain(from);
+    let mut cache = options.pattern.cache();
+    let charset = Charset::of(&mark, options.charset);
+    let stream = Stream::new(&options.pattern, &mut cache, options.file_replacements_max);
+    match stream.filter(|_| charset.is_none()) {
+        Some(stream) => in_pieces(stream, &mut from, to),
+        None => whole(options, charset, &mut from, to),
+    }
+}
+
+/// The first bytes, as far as they may be a mark.
+fn mark(from: &mut dyn Read) -> io::Result<Vec<u8>> {
+    let (mut mark, mut byte) = (Vec::new(), [0]);
+    while MARKS.iter().any(|known| known.len() > mark.len() && known.starts_with(&mark)) {
+        match from.read(&mut byte) {
+            Ok(0) => break,
+            Ok(_) => mark.push(byte[0]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(mark)
+}
+
+fn in_pieces(
+    mut stream: Stream<'_>,
+    from: &mut dyn Read,
+    to: &mut dyn Write,
+) -> Result<u64, Error> {
+    let mut to = BufWriter::new(to);
+    let pass = |to: &mut BufWriter<_>, piece: Piece<'_>| {
+        let (Piece::Same(bytes) | Piece::New(bytes)) = piece;
+        to.write_all(bytes)
+    };
+    loop {
+        let room = stream.room().map_err(|LineTooLong| LineTooLong.of("stdin".as_ref()))?;
+        match from.read(room) {
+            Ok(0) => break,
+            Ok(len) => stream.advance(len, |piece| pass(&mut to, piece)).map_err(unwritten)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(unread(error)),
+        }
+        to.flush().map_err(unwritten)?;
+    }
+    stream.finish(|piece| pass(&mut to, piece)).and_then(|()| to.flush()).map_err(unwritten)?;
+    Ok(stream.count())
+}
+
+fn whole(
+    options: &Options,
+    charset: Option<Charset>,
+    from: &mut dyn Read,
+    to: &mut dyn Write,
+) -> Result<u64, Error> {
+    let (mut text, mut edited) = (Vec::new(), Vec::new());
+    let size_max = options.file_size_max.unwrap_or(FILE_SIZE_MAX);
+    from.take(size_max.saturating_add(1)).read_to_end(&mut text).map_err(unread)?;
+    if text.len() as u64 > size_max {
+        return Err(Error::too_large("stdin".as_ref(), text.len() as u64, size_max));
+    }
+    let rules = Rules { leaves_nul: false, ..options.rules() };
+    let cache = &mut options.pattern.cache();
+    let revision = revise(rules, charset, cache, &text, &mut edited, None);
+    let count = revision.map_err(|error| error.of("stdin".as_ref()))?.replacements;
+    let out = if count > 0 { &edited } else { &text };
+    to.write_all(out).and_then(|()| to.flush()).map_err(unwritten)?;
+    Ok(count)
+}
+
+fn unread(error: io::Error) -> Error {
+    Error::io("read", "stdin".as_ref(), error)
+}
+
+fn unwritten(error: io::Error) -> Error {
+    Error::io("write to", "stdout".as_ref(), error)
+}

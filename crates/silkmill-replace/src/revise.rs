@@ -1,0 +1,183 @@
+//! What a file's bytes become: decoded where they must be, edited, looked over, and encoded again. Pure.
+
+use std::path::Path;
+
+use crate::diff;
+use crate::edit::{Change, EDITED_SIZE_MAX, TooLarge, edit_from, text_start};
+use crate::encoding::{Charset, Unwritable};
+use crate::error::Error;
+use crate::pattern::{Cache, Pattern};
+
+/// How every file is revised.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules<'a> {
+    pub(crate) pattern: &'a Pattern,
+    /// At most so many replacements in a file.
+    pub(crate) limit: u64,
+    /// Whether a text with a NUL is left alone.
+    pub(crate) leaves_nul: bool,
+    /// Whether the changes are wanted, and not only their number.
+    pub(crate) lists_changes: bool,
+}
+
+/// What was done to a file's bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Revision {
+    pub(crate) replacements: u64,
+    /// Which bytes became which, from left to right, those of one line together; empty where they were not
+    /// wanted.
+    pub(crate) changes: Vec<Change>,
+}
+
+/// Why a file's bytes stay as they are.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unrevised {
+    /// There is a NUL in its text.
+    Nul,
+    /// It would have more than so many bytes.
+    TooLarge(u64),
+    Unwritable(Unwritable),
+}
+
+impl Unrevised {
+    /// As an error of a file.
+    pub(crate) fn of(self, path: &Path) -> Error {
+        match self {
+            Unrevised::TooLarge(size) => Error::too_large(path, size, EDITED_SIZE_MAX as u64),
+            Unrevised::Nul => Error::unwritable(path, "there is a NUL in it"),
+            Unrevised::Unwritable(why) => Error::unwritable(path, why),
+        }
+    }
+}
+
+/// Says of a change of a text whether to make it.
+pub(crate) type Ask<'a> = dyn FnMut(Proposed<'_>) -> bool + 'a;
+
+/// A change of a text, which may be made or not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Proposed<'a> {
+    pub(crate) text: &'a [u8],
+    pub(crate) edited: &'a [u8],
+    pub(crate) change: &'a Change,
+    /// Its place among the changes of the text, from 0, and how many there are.
+    pub(crate) place: usize,
+    pub(crate) count: usize,
+}
+
+/// Writes what `bytes` become to `out`; of no use when nothing is replaced.
+pub(crate) fn revise(
+    rules: Rules<'_>,
+    charset: Option<Charset>,
+    cache: &mut Cache,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+    ask: Option<&mut Ask<'_>>,
+) -> Result<Revision, Unrevised> {
+    let mut listed = Vec::new();
+    let mut list = |change: Change| {
+        if rules.lists_changes {
+            diff::push(&mut listed, bytes, change);
+        }
+    };
+    let Some(charset) = charset else {
+        let replacements =
+            edit_text(rules, cache, (bytes, text_start(bytes)), out, ask, |change, _| {
+                list(change)
+            })?;
+        return Ok(Revision { replacements, changes: listed });
+    };
+    let decoded = charset.decode(bytes);
+    if rules.leaves_nul && memchr::memchr(0, &decoded.text).is_some() {
+        return Err(Unrevised::Nul);
+    }
+    let mut edited = Vec::new();
+    let mut put = decoded.put_back(bytes, out);
+    let put_change =
+        |change: Change, new: &[u8]| put.change(change.old, new).into_iter().for_each(&mut list);
+    let replacements = edit_text(rules, cache, (&decoded.text, 0), &mut edited, ask, put_change)?;
+    if replacements > 0 {
+        put.finish(&edited).map_err(Unrevised::Unwritable)?;
+        if out.len() > EDITED_SIZE_MAX {
+            return Err(Unrevised::TooLarge(out.len() as u64));
+        }
+    }
+    Ok(Revision { replacements, changes: listed })
+}
+
+/// Edits decoded text, which begins somewhere, and calls `made` with every change that is made.
+fn edit_text(
+    rules: Rules<'_>,
+    cache: &mut Cache,
+    (text, start): (&[u8], usize),
+    out: &mut Vec<u8>,
+    ask: Option<&mut Ask<'_>>,
+    made: impl FnMut(Change, &[u8]),
+) -> Result<u64, Unrevised> {
+    let Rules { pattern, limit, .. } = rules;
+    let mut changes = Vec::new();
+    let count = match ask {
+        None => edit_from(start, pattern, cache, text, limit, out, made),
+        Some(ask) => {
+            edit_from(start, pattern, cache, text, limit, out, |change, _| changes.push(change))
+                .map(|_| look_over(text, out, changes, ask, made))
+        }
+    };
+    count.map_err(|TooLarge| Unrevised::TooLarge(out.len() as u64))
+}
+
+/// Takes back the changes that are not wanted; says how many are left.
+fn look_over(
+    text: &[u8],
+    out: &mut Vec<u8>,
+    changes: Vec<Change>,
+    ask: &mut Ask<'_>,
+    mut made: impl FnMut(Change, &[u8]),
+) -> u64 {
+    let count = changes.len();
+    let (mut kept, mut copied, mut wanted) = (Vec::with_capacity(text.len()), 0, 0);
+    for (place, change) in changes.iter().enumerate() {
+        if !ask(Proposed { text, edited: out, change, place, count }) {
+            continue;
+        }
+        wanted += 1;
+        let Change { old, new } = change;
+        kept.extend_from_slice(&text[copied..old.start]);
+        let start = kept.len();
+        kept.extend_from_slice(&out[new.clone()]);
+        copied = old.end;
+        made(Change { old: old.clone(), new: start..kept.len() }, &out[new.clone()]);
+    }
+    kept.extend_from_slice(&text[copied..]);
+    *out = kept;
+    wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pattern::Syntax;
+
+    #[test]
+    fn only_wanted_changes_are_made() {
+        let pattern = Pattern::new(b"a".to_vec(), b"bb".to_vec(), Syntax::default()).unwrap();
+        let rules =
+            Rules { pattern: &pattern, limit: u64::MAX, leaves_nul: true, lists_changes: true };
+        let text = b"a a a a";
+        for wanted in 0_usize..16 {
+            let mut out = Vec::new();
+            let mut ask = |proposed: Proposed<'_>| {
+                assert_eq!((proposed.count, proposed.change.old.start), (4, proposed.place * 2));
+                wanted >> proposed.place & 1 == 1
+            };
+
+            let revision =
+                revise(rules, None, &mut pattern.cache(), text, &mut out, Some(&mut ask)).unwrap();
+
+            let want: Vec<&str> =
+                (0..4).map(|place| if wanted >> place & 1 == 1 { "bb" } else { "a" }).collect();
+            assert_eq!(revision.replacements, u64::from(wanted.count_ones()));
+            assert_eq!(String::from_utf8(out.clone()).unwrap(), want.join(" "));
+            assert_eq!(revision.changes.len(), usize::from(wanted > 0));
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! Edits text that is never in memory as a whole. Pure: who reads it and who writes it is elsewhere.
+//!
+//! A *window* moves over the text. Of a match of a literal so many bytes from its start on decide, so all
+//! that start earlier are known; a regex that keeps to its line needs the line, so all that is in whole
+//! lines is known. What is decided is passed on at once, and the window goes on behind it. The result
+//! is that of [`crate::edit`], wherever the text was cut.
+
+use std::io;
+use std::path::Path;
+
+use crate::edit::BOM;
+use crate::error::Error;
+use crate::literal::CHAR_LEN_MAX;
+use crate::pattern::{Cache, Pattern, Reach};
+
+/// What the window holds at first, in bytes.
+const WINDOW_LEN: usize = 512 << 10;
+
+/// The longest line, or literal, that can be looked at, in bytes.
+const WINDOW_LEN_MAX: usize = 16 << 20;
+
+/// A line does not fit into the largest window.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LineTooLong;
+
+impl LineTooLong {
+    pub(crate) fn of(self, path: &Path) -> Error {
+        Error::line_too_long(path, WINDOW_LEN_MAX)
+    }
+}
+
+/// Text that is passed on, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Piece<'a> {
+    /// As it was.
+    Same(&'a [u8]),
+    /// What a match became.
+    New(&'a [u8]),
+}
+
+/// A text that is being edited.
+#[derive(Debug)]
+pub(crate) struct Stream<'a> {
+    pattern: &'a Pattern,
+    cache: &'a mut Cache,
+    reach: Reach,
+    limit: u64,
+    count: u64,
+    window: Vec<u8>,
+    /// How much of the window is text.
+    filled: usize,
+    /// How much of that has been passed on and stays as surroundings of what follows.
+    passed: usize,
+    /// Whether a byte order mark, which is no text, is behind us.
+    started: bool,
+    new: Vec<u8>,
+}
+
+impl<'a> Stream<'a> {
+    /// `None` when a match may depend on the whole text. At most `limit` matches are replaced.
+    pub(crate) fn new(
+        pattern: &'a Pattern,
+        cache: &'a mut Cache,
+        limit: u64,
+    ) -> Option<Stream<'a>> {
+        let reach = pattern.reach();
+        let fits = match reach {
+            Reach::Bytes { ahead, .. } => ahead + CHAR_LEN_MAX < WINDOW_LEN_MAX,
+            Reach::Line => true,
+            Reach::Text => false,
+        };
+        fits.then(|| Stream {
+            pattern,
+            cache,
+            reach,
+            limit,
+            count: 0,
+            window: vec![0; WINDOW_LEN],
+            filled: 0,
+            passed: 0,
+            started: false,
+            new: Vec::new(),
+        })
+    }
+
+    /// How many matches have been replaced so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Where the next bytes are to be put: at least one fits.
+    pub(crate) fn room(&mut self) -> Result<&mut [u8], LineTooLong> {
+        if self.filled == self.window.len() {
+            if self.window.len() >= WINDOW_LEN_MAX {
+                return Err(LineTooLong);
+            }
+            self.window.resize(self.window.len() * 2, 0);
+        }
+        Ok(&mut self.window[self.filled..])
+    }
+
+    /// Takes the `len` bytes that were put into the room, and passes on what is decided.
+    pub(crate) fn advance(
+        &mut self,
+        len: usize,
+        pass: impl FnMut(Piece<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.filled += len;
+        self.pass_decided(false, pass)
+    }
+
+    /// Passes on the rest: no text follows.
+    pub(crate) fn finish(
+        &mut self,
+        pass: impl FnMut(Piece<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.pass_decided(true, pass)
+    }
+
+    fn pass_decided(
+        &mut self,
+        at_end: bool,
+        mut pass: impl FnMut(Piece<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if !self.started {
+            if !at_end && self.filled < BOM.len() && BOM.starts_with(&self.window[..self.filled]) {
+                return Ok(());
+            }
+            self.started = true;
+            if self.window[..self.filled].starts_with(BOM) {
+                pass(Piece::Same(BOM))?;
+                self.forget(BOM.len());
+            }
+        }
+        let decided = if at_end { self.filled } else { self.decided() };
+        if decided > self.passed {
+            let passed = self.edit(decided, &mut pass)?;
+            self.move_behind(passed);
+        }
+        Ok(())
+    }
+
+    /// Up to where all matches that start there are known.
+    fn decided(&self) -> usize {
+        let text = &self.window[..self.filled];
+        if self.count >= self.limit {
+            return text.len();
+        }
+        let behind_line =
+            || memchr::memrchr(b'\n', &text[self.passed..]).map(|at| self.passed + at + 1);
+        match self.reach {
+            Reach::Bytes { ahead, within_line } => {
+                let known = (text.len() + 1).saturating_sub(ahead).max(self.passed);
+                let line = if within_line { behind_line() } else { None };
+                known.max(line.unwrap_or(0))
+            }
+            // A `\r` alone ends a line, too; it is looked for only when no other end is near.
+            Reach::Line => behind_line().or_else(|| self.behind_bare_return()).unwrap_or(0),
+            Reach::Text => unreachable!("Stream::new refused it"),
+        }
+    }
+
+    fn behind_bare_return(&self) -> Option<usize> {
+        let full = self.filled == self.window.len();
+        let text = &self.window[..self.filled];
+        let mut returns = memchr::memrchr_iter(b'\r', &text[..text.len().saturating_sub(1)]);
+        full.then(|| returns.find(|&at| text[at + 1] != b'\n').map(|at| at + 1))?
+    }
+
+    /// Passes on the text up to `decided`, and to the end of a match that goes beyond; says how far that
+    /// is.
+    fn edit(
+        &mut self,
+        decided: usize,
+        pass: &mut impl FnMut(Piece<'_>) -> io::Result<()>,
+    ) -> io::Result<usize> {
+        // Lines are searched as if there were no others; the surroundings of literals are looked at.
+        let seen = if self.reach == Reach::Line { decided } else { self.filled };
+        let text = &self.window[..seen];
+        let (mut passed, mut searched) = (self.passed, self.passed);
+        let (new, count, limit) = (&mut self.new, &mut self.count, self.limit);
+        let mut outcome = Ok(());
+        if *count < limit {
+            self.pattern.for_each_match_from(self.cache, text, passed, |found| {
+                if found.span.start >= decided && seen != decided {
+                    return false;
+                }
+                searched = found.span.end;
+                new.clear();
+                found.write(new);
+                if *new != text[found.span.clone()] {
+                    *count += 1;
+                    outcome = pass_if_any(&text[passed..found.span.start], pass)
+                        .and_then(|()| pass(Piece::New(new)));
+                    passed = found.span.end;
+                }
+                outcome.is_ok() && *count < limit
+            });
+        }
+        outcome?;
+        let end = decided.max(searched);
+        pass_if_any(&text[passed..end], pass)?;
+        Ok(end)
+    }
+
+    /// Moves the window to what has not been passed on, and the character before it.
+    fn move_behind(&mut self, passed: usize) {
+        let kept = match self.reach {
+            Reach::Line => 0,
+            _ => passed.min(CHAR_LEN_MAX),
+        };
+        self.forget(passed - kept);
+        self.passed = kept;
+    }
+
+    fn forget(&mut self, len: usize) {
+        self.window.copy_within(len..self.filled, 0);
+        self.filled -= len;
+    }
+}
+
+fn pass_if_any(text: &[u8], pass: &mut impl FnMut(Piece<'_>) -> io::Result<()>) -> io::Result<()> {
+    if text.is_empty() { Ok(()) } else { pass(Piece::Same(text)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edit::edit;
+    use crate::pairs::Pair;
+    use crate::pattern::{Case, Syntax};
+    use proptest::prelude::*;
+
+    fn pattern(pairs: &[(&str, &str)], syntax: Syntax) -> Pattern {
+        let pair =
+            |&(old, new): &(&str, &str)| Pair { old: old.into(), new: new.into(), place: None };
+        Pattern::of_pairs(pairs.iter().map(pair).collect(), syntax).unwrap()
+    }
+
+    /// What comes of pieces of the lengths given, in turn.
+    fn streamed(pattern: &Pattern, text: &[u8], lens: &[usize], limit: u64) -> (Vec<u8>, u64) {
+        let mut cache = pattern.cache();
+        let mut stream = Stream::new(pattern, &mut cache, limit).unwrap();
+        let mut out = Vec::new();
+        let mut pass = |piece: Piece<'_>| {
+            let (Piece::Same(bytes) | Piece::New(bytes)) = piece;
+            out.extend_from_slice(bytes);
+            Ok(())
+        };
+        let (mut rest, mut lens) = (text, lens.iter().cycle());
+        while !rest.is_empty() {
+            let room = stream.room().unwrap();
+            let len = (*lens.next().unwrap()).min(rest.len()).min(room.len());
+            room[..len].copy_from_slice(&rest[..len]);
+            rest = &rest[len..];
+            stream.advance(len, &mut pass).unwrap();
+        }
+        stream.finish(&mut pass).unwrap();
+        let count = stream.count();
+        (out, count)
+    }
+
+    fn whole(pattern: &Pattern, text: &[u8], limit: u64) -> (Vec<u8>, u64) {
+        let mut out = Vec::new();
+        let count = edit(pattern, &mut pattern.cache(), text, limit, &mut out, |_, _| ()).unwrap();
+        if count == 0 { (text.to_vec(), 0) } else { (out, count) }
+    }
+
+    const REGEX: Syntax = Syntax {
+        regex: true,
+        case: Case::Sensitive,
+        word: false,
+        multiline: false,
+        preserve_case: false,
+    };
+
+    #[test]
+    fn a_line_longer_than_the_largest_window_is_refused_and_a_literal_has_no_lines() {
+        let line = vec![b'x'; WINDOW_LEN_MAX + 1];
+        let regex = pattern(&[("x+$", "y")], REGEX);
+        let mut cache = regex.cache();
+        let mut stream = Stream::new(&regex, &mut cache, u64::MAX).unwrap();
+        let mut rest = &line[..];
+        let refused = loop {
+            match stream.room() {
+                Ok(room) => {
+                    let len = room.len().min(rest.len());
+                    room[..len].copy_from_slice(&rest[..len]);
+                    rest = &rest[len..];
+                    stream.advance(len, |_| Ok(())).unwrap();
+                }
+                Err(LineTooLong) => break true,
+            }
+            if rest.is_empty() {
+                break false;
+            }
+        };
+        assert!(refused);
+
+        let literal = pattern(&[("xx", "y")], Syntax::default());
+        let (out, count) = streamed(&literal, &line, &[WINDOW_LEN], u64::MAX);
+        assert_eq!((out.len(), count), (WINDOW_LEN_MAX / 2 + 1, WINDOW_LEN_MAX as u64 / 2));
+    }
+
+    #[test]
+    fn bare_returns_end_lines_where_no_newline_does() {
+        let text = b"old text\r".repeat(WINDOW_LEN_MAX / 4);
+        let regex = pattern(&[("^old", "new"), ("t$", "T")], REGEX);
+
+        let (out, count) = streamed(&regex, &text, &[100_000], u64::MAX);
+
+        assert_eq!(count, WINDOW_LEN_MAX as u64 / 2);
+        assert!(out.starts_with(b"new texT\rnew texT\r") && out.ends_with(b"new texT\r"));
+    }
+
+    #[test]
+    fn whole_lines_are_passed_on_at_once() {
+        for pattern in
+            [pattern(&[("old", "new")], Syntax::default()), pattern(&[("o.*", "new")], REGEX)]
+        {
+            let mut cache = pattern.cache();
+            let mut stream = Stream::new(&pattern, &mut cache, u64::MAX).unwrap();
+            let mut out = Vec::new();
+            stream.room().unwrap()[..6].copy_from_slice(b"old\nol");
+            stream
+                .advance(6, |piece| {
+                    let (Piece::Same(bytes) | Piece::New(bytes)) = piece;
+                    out.extend_from_slice(bytes);
+                    Ok(())
+                })
+                .unwrap();
+            assert_eq!(out, b"new\n");
+        }
+    }
+
+    #[test]
+    fn a_regex_that_needs_the_whole_text_is_not_streamed() {
+        for (regex, multiline) in [(r"\Aa", false), (r"a\z", false), ("a", true)] {
+            let pattern = pattern(&[(regex, "")], Syntax { multiline, ..REGEX });
+            assert!(Stream::new(&pattern, &mut pattern.cache(), 1).is_none(), "{regex}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn literals_in_pieces_are_edited_as_the_whole_is(
+            text in "(\u{feff})?(ab|ba|a|b|B|\u{e9}|-| |_|\r|\n|\r\n){0,40}",
+            broken in prop::option::of(0_usize..40),
+            pairs in prop::collection::hash_map("[abB\u{e9}\r\n-]{1,4}", "[ab\n]{0,3}", 1..5),
+            lens in prop::collection::vec(1_usize..9, 1..5),
+            limit in prop::sample::select(vec![0, 1, 3, u64::MAX]),
+            insensitive: bool,
+            word: bool,
+        ) {
+            let case = if insensitive { Case::Insensitive } else { Case::Sensitive };
+            let pairs: Vec<_> = pairs.iter().map(|(old, new)| (&**old, &**new)).collect();
+            let pattern = pattern(&pairs, Syntax { case, word, ..Syntax::default() });
+            let mut text = text.into_bytes();
+            if let Some(byte) = broken.and_then(|at| text.get_mut(at)) {
+                *byte = 0xE9;
+            }
+
+            prop_assert_eq!(streamed(&pattern, &text, &lens, limit), whole(&pattern, &text, limit));
+        }
+
+        #[test]
+        fn regexes_in_pieces_are_edited_as_the_whole_is(
+            text in "(\u{feff})?(ab|ba|a|b|\u{e9}|-| |\r|\n|\r\n){0,40}",
+            pairs in prop::sample::subsequence(
+                vec![
+                    ("^", "> "), ("$", ";"), ("a*", "<$0>"), (r"\bb", "B"), (r"(a)(b)?", "$2$1"),
+                    (r"\s+$", ""), ("[^a]+", "_"), ("^$", "-"), (r"\w+", r"\u$0"), ("(?s).", "."),
+                    ("(?-u:\\xC3)", "?"), ("b|", "|"),
+                ],
+                1..4,
+            ),
+            lens in prop::collection::vec(1_usize..9, 1..5),
+            limit in prop::sample::select(vec![1, 3, u64::MAX]),
+            word: bool,
+        ) {
+            let pattern = pattern(&pairs, Syntax { word, ..REGEX });
+            let text = text.as_bytes();
+
+            prop_assert_eq!(streamed(&pattern, text, &lens, limit), whole(&pattern, text, limit));
+        }
+    }
+}
