@@ -8,6 +8,7 @@ mod encoding;
 mod faults;
 mod filter;
 mod output;
+mod patch;
 mod replace;
 mod review;
 mod scrape;
