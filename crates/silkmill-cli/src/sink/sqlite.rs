@@ -21,6 +21,9 @@ use crate::words::reason;
 /// Rows are committed once this long after the first of them came.
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
 
+/// More rows than this are not lost when the disk is full.
+const COMMIT_ROWS_MAX: u32 = 256;
+
 /// How long a commit waits for somebody else who writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -33,6 +36,8 @@ pub(super) struct Database {
     insert: String,
     /// When the first row that is not committed came.
     since: Option<Instant>,
+    /// Rows that are not committed.
+    open: u32,
 }
 
 impl Database {
@@ -66,7 +71,7 @@ impl Database {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         let count = columns(schema).len();
         let insert = format!("INSERT INTO rows VALUES (?{})", ", ?".repeat(count - 1));
-        Ok(Database { connection, insert, since: None })
+        Ok(Database { connection, insert, since: None, open: 0 })
     }
 
     /// What is in the database.
@@ -116,7 +121,9 @@ impl Database {
     }
 
     pub(super) fn insert(&mut self, row: &Row, schema: &Schema) -> io::Result<()> {
-        self.try_insert(row, schema).map_err(|error| self.failed(&error))
+        self.try_insert(row, schema).map_err(|error| self.failed(&error))?;
+        self.open += 1;
+        if self.open >= COMMIT_ROWS_MAX { self.commit() } else { Ok(()) }
     }
 
     fn try_insert(&mut self, row: &Row, schema: &Schema) -> rusqlite::Result<()> {
@@ -138,6 +145,7 @@ impl Database {
     }
 
     pub(super) fn commit(&mut self) -> io::Result<()> {
+        self.open = 0;
         if self.since.take().is_none() {
             return Ok(());
         }

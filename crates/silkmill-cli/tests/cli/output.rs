@@ -27,9 +27,8 @@ fn site(request: &Request) -> Reply {
         "/page" => Reply::html("<title>A, \"page\"</title><p>one\n1<p>two"),
         "/one" => Reply::html("<title></title><p>007"),
         "/silence" => Reply::silence(),
-        path => {
-            Reply::html(format!("<title>T{path}</title><p>{path}")).after(Duration::from_millis(2))
-        }
+        path => Reply::html(format!("<title>T{path}</title><p>{path}{}", "x".repeat(300)))
+            .after(Duration::from_millis(2)),
     }
 }
 
@@ -364,7 +363,10 @@ fn a_database_is_overwritten_whole_or_refused() {
     assert_eq!(setting.run("rows.db", &["--force", "--css", "more=p"]).status.code(), Some(0));
 
     let rows = rows(&setting.path("rows.db"));
-    assert_eq!((rows.len(), rows[0]["more"].as_str()), (1, "/c"));
+    assert_eq!(
+        (rows.len(), rows[0]["more"].as_str()),
+        (1, format!("/c{}", "x".repeat(300)).as_str())
+    );
     setting.list(&["/a"]);
     fs::copy(setting.path("list"), setting.path("list.db")).unwrap();
     let same = silkmill()
@@ -384,7 +386,7 @@ fn a_full_disk_exits_2_and_what_was_written_can_be_read_and_gone_on_with() {
     setting.list(&pages.iter().map(String::as_str).collect::<Vec<_>>());
     for file in FILES {
         // No file may grow past so many blocks of 512 or 1,024 bytes, and the signal about it is ignored.
-        let limited = "ulimit -f 200; trap '' XFSZ; exec \"$0\" \"$@\"";
+        let limited = "ulimit -f 600; trap '' XFSZ; exec \"$0\" \"$@\"";
         let command = setting.scrape(file, &["--ordered"]);
         let mut shell = Command::new("sh");
         shell.args(["-c", limited]).arg(command.get_program()).args(command.get_args());
