@@ -1,7 +1,20 @@
 //! Where tasks wait for workers, and submitters for room.
 //!
-//! One lock guards the tasks, the submitters in line, and the [`Roll`] of the workers, whose rules stand in `sleep`. The
-//! queue's own rules, each of which a model or a test holds to:
+//! The queue has two ends, each with a lock of its own, so that submitters and workers do not meet at every task. The
+//! *front* has the tasks that workers take, the submitters in line, and the [`Roll`] of the workers, whose rules stand in
+//! `sleep`. The *back* has what has arrived since somebody looked.
+//!
+//! Every step of the wake protocol is taken with both locks, by whoever has moved what has arrived to the front before: so it
+//! sees the whole queue and the whole roll, and is atomic. Two steps take one lock, and change nothing that the
+//! protocol speaks of:
+//!
+//! * *A push to the back*, while `is_quick` says that its rules hold however much is queued. That flag is worked out anew
+//!   whenever both locks are let go, and it is read and the task put under the back's lock, so no change of the roll comes
+//!   in between.
+//! * *A busy worker that takes its next task from the front* and stays busy. The front must have a task of normal priority:
+//!   all that has arrived comes after it.
+//!
+//! The queue's own rules, each of which a model or a test holds to:
 //!
 //! 1. *Submitters are served in the order in which they began to wait.* Nobody overtakes, not even one who would not wait.
 //! 2. *A cancelled task gives its room back at once.* Its husk stays in the list until a worker passes it, or until
@@ -9,7 +22,7 @@
 //! 3. *First come, first served*, within a priority. A class that has been passed over [`PASSED_OVER_MAX`] times in
 //!    favour of a higher one is served next, so none starves.
 //!
-//! All of it is what one lock guards, and so one file.
+//! All of it is what two locks guard together, and so one file.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
@@ -23,8 +36,12 @@ use crate::task::QueuedTask;
 /// Husks are swept once there are this many more of them than living tasks.
 const HUSKS_MIN: usize = 64;
 
-/// How many times in a row a spinner sees a task before it takes it, when a busy worker may come for it. Half a microsecond.
-const SPINS_BESIDE_BUSY: u32 = 20;
+/// How long a spinner waits between two looks, in turns of its loop. A look takes the line from whoever writes it, and every
+/// task that it finds a lock from whoever submits; what comes in a fifth of a microsecond is better taken at once.
+const SPINS_BETWEEN_LOOKS: u32 = 10;
+
+/// How many times in a row a spinner sees a task before it takes it, when a busy worker may come for it.
+const LOOKS_BESIDE_BUSY: u32 = 2;
 
 /// How often a class of tasks is passed over in favour of a higher one before it is served.
 const PASSED_OVER_MAX: u8 = 8;
@@ -105,6 +122,21 @@ impl Lanes {
         self.len += 1;
     }
 
+    fn has_normal(&self) -> bool {
+        !self.tasks[Priority::Normal.lane()].is_empty()
+    }
+
+    /// Puts tasks of normal priority behind all others of theirs.
+    fn append(&mut self, arrived: &mut VecDeque<Queued>) {
+        self.len += arrived.len();
+        let lane = &mut self.tasks[Priority::Normal.lane()];
+        if lane.is_empty() {
+            std::mem::swap(lane, arrived);
+        } else {
+            lane.append(arrived);
+        }
+    }
+
     fn pop(&mut self) -> Option<Queued> {
         let lane = self.next_lane()?;
         self.len -= 1;
@@ -144,16 +176,22 @@ impl Lanes {
 struct OwnLines<T>(T);
 
 pub(crate) struct Queue {
-    inner: OwnLines<Mutex<Inner>>,
-    /// How many tasks are queued, for spinners, who look without the lock. Written under the lock; it orders nothing, for
-    /// whoever sees it takes the lock to act on it.
-    queued_hint: OwnLines<AtomicUsize>,
+    front: OwnLines<Mutex<Front>>,
+    /// Taken after the front's lock by those who take both.
+    back: OwnLines<Mutex<Back>>,
+    /// How many tasks the front has, for spinners, who look without a lock. Written under the front's lock; it orders
+    /// nothing, for whoever sees it takes the locks to act on it.
+    front_hint: OwnLines<AtomicUsize>,
+    /// The same for the back.
+    back_hint: OwnLines<AtomicUsize>,
     /// The last worker left. Whoever shuts down waits here.
     left: Condvar,
-    capacity: usize,
+    /// `None` means no limit.
+    capacity: Option<usize>,
 }
 
-struct Inner {
+/// What workers take from, and all that is known of them.
+struct Front {
     tasks: Lanes,
     /// How many of `tasks` are husks. Signed, because a worker may pass a husk just before its canceller counts it.
     husks: isize,
@@ -165,8 +203,31 @@ struct Inner {
     line: VecDeque<Arc<Parker>>,
     /// Whether the first in line was called, and has not looked yet.
     first_is_called: bool,
+}
+
+/// Where submitters put tasks that need nobody's attention.
+struct Back {
+    /// Of normal priority, in their order, and all of them after those of the front.
+    arrived: VecDeque<Queued>,
+    /// Whether a task of normal priority may be put here without a look at the front: the queue is open, has no limit, and
+    /// [`Roll::needs_no_call`].
+    is_quick: bool,
     submitted: u64,
     stamps: Stamps,
+}
+
+impl Back {
+    /// Counts and stamps a task.
+    fn receive(&mut self, task: QueuedTask, now: impl FnOnce() -> u64) -> Queued {
+        self.submitted += 1;
+        Queued { task, at: self.stamps.stamp(now) }
+    }
+}
+
+/// Both ends, locked. What had arrived is at the front.
+struct Whole<'a> {
+    front: MutexGuard<'a, Front>,
+    back: MutexGuard<'a, Back>,
 }
 
 /// Which tasks are stamped with the time at which they were queued. Reading a clock takes as long as the rest of a push, so
@@ -197,7 +258,7 @@ impl Stamps {
     }
 }
 
-impl Inner {
+impl Front {
     /// How many tasks are queued, husks not counted.
     fn living(&self) -> usize {
         self.tasks.len.saturating_add_signed(-self.husks)
@@ -205,6 +266,11 @@ impl Inner {
 
     fn has_room(&self, capacity: usize) -> bool {
         self.living() < capacity
+    }
+
+    /// Whether a busy worker may take the next task.
+    fn goes_on(&self) -> bool {
+        !self.cancelling && !self.roll.is_surplus()
     }
 
     /// Who stands first in line, if there is room now and nobody has told so yet. The caller calls.
@@ -258,7 +324,7 @@ pub(crate) struct Census {
 impl Queue {
     /// A `capacity` of `None` means no limit.
     pub(crate) fn new(capacity: Option<usize>, workers_max: usize) -> Self {
-        let inner = Inner {
+        let front = Front {
             tasks: Lanes::default(),
             husks: 0,
             open: true,
@@ -266,26 +332,55 @@ impl Queue {
             roll: Roll::new(workers_max),
             line: VecDeque::new(),
             first_is_called: false,
+        };
+        let back = Back {
+            arrived: VecDeque::new(),
+            is_quick: false,
             submitted: 0,
             stamps: Stamps::default(),
         };
         Queue {
-            inner: OwnLines(Mutex::new(inner)),
-            queued_hint: OwnLines(AtomicUsize::new(0)),
+            front: OwnLines(Mutex::new(front)),
+            back: OwnLines(Mutex::new(back)),
+            front_hint: OwnLines(AtomicUsize::new(0)),
+            back_hint: OwnLines(AtomicUsize::new(0)),
             left: Condvar::new(),
-            capacity: capacity.unwrap_or(usize::MAX),
+            capacity,
         }
     }
 
-    /// Lets the lock go and wakes whoever was waiting for what changed under it. The starts are the caller's.
-    fn let_go(&self, mut inner: MutexGuard<'_, Inner>, orders: Orders) -> usize {
-        self.queued_hint.0.store(inner.tasks.len, Ordering::Relaxed);
-        let in_line = inner.next_in_line(self.capacity);
-        drop(inner);
-        for parker in orders.call.into_iter().chain(in_line) {
+    /// Takes both locks, and moves what has arrived to the front.
+    fn lock(&self) -> Whole<'_> {
+        let mut front = self.front.0.lock();
+        let mut back = self.back.0.lock();
+        if !back.arrived.is_empty() {
+            front.tasks.append(&mut back.arrived);
+            self.front_hint.0.store(front.tasks.len, Ordering::Relaxed);
+            self.back_hint.0.store(0, Ordering::Relaxed);
+        }
+        Whole { front, back }
+    }
+
+    /// Lets both locks go and wakes whoever was waiting for what changed under them. The starts are the caller's.
+    fn let_go(&self, whole: Whole<'_>, orders: Orders) -> usize {
+        let Whole { front, mut back } = whole;
+        back.is_quick = front.open && self.capacity.is_none() && front.roll.needs_no_call();
+        drop(back);
+        self.let_front_go(front, orders.call);
+        orders.start
+    }
+
+    fn let_front_go(&self, mut front: MutexGuard<'_, Front>, call: Option<Arc<Parker>>) {
+        self.front_hint.0.store(front.tasks.len, Ordering::Relaxed);
+        let in_line = self.capacity.and_then(|capacity| front.next_in_line(capacity));
+        drop(front);
+        for parker in call.into_iter().chain(in_line) {
             parker.call();
         }
-        orders.start
+    }
+
+    fn has_room(&self, front: &Front) -> bool {
+        self.capacity.is_none_or(|capacity| front.has_room(capacity))
     }
 
     /// Queues what `make` makes, as soon as there is room. How many workers the caller must start.
@@ -299,61 +394,72 @@ impl Queue {
         now: impl FnOnce() -> u64,
         make: impl FnOnce() -> QueuedTask,
     ) -> Result<usize, Refused> {
-        let mut inner = self.inner.0.lock();
+        if priority == Priority::Normal {
+            let mut back = self.back.0.lock();
+            if back.is_quick {
+                let task = back.receive(make(), now);
+                back.arrived.push_back(task);
+                self.back_hint.0.store(back.arrived.len(), Ordering::Relaxed);
+                return Ok(0);
+            }
+        }
+        let mut whole = self.lock();
         let refused = match patience {
-            _ if !inner.open => Some(Refused::Shutdown),
+            _ if !whole.front.open => Some(Refused::Shutdown),
             Patience::Unbounded => None,
-            _ if inner.line.is_empty() && inner.has_room(self.capacity) => None,
+            _ if whole.front.line.is_empty() && self.has_room(&whole.front) => None,
             Patience::None => Some(Refused::Full),
             Patience::Until(deadline) => {
                 let refused;
-                (inner, refused) = self.wait_in_line(inner, deadline);
+                (whole, refused) = self.wait_in_line(whole, deadline);
                 refused
             }
         };
         if let Some(refused) = refused {
-            self.let_go(inner, Orders::default());
+            self.let_go(whole, Orders::default());
             return Err(refused);
         }
-        let at = inner.stamps.stamp(now);
-        inner.submitted += 1;
-        inner.tasks.push(Queued { task: make(), at }, priority);
-        let queued = inner.tasks.len;
-        let orders = inner.roll.call_or_start(queued);
-        Ok(self.let_go(inner, orders))
+        let task = whole.back.receive(make(), now);
+        whole.front.tasks.push(task, priority);
+        let queued = whole.front.tasks.len;
+        let orders = whole.front.roll.call_or_start(queued);
+        Ok(self.let_go(whole, orders))
     }
 
     /// Stands in line until it is our turn and there is room, the queue is closed, or it took too long.
     fn wait_in_line<'a>(
         &'a self,
-        mut inner: MutexGuard<'a, Inner>,
+        mut whole: Whole<'a>,
         deadline: Deadline,
-    ) -> (MutexGuard<'a, Inner>, Option<Refused>) {
+    ) -> (Whole<'a>, Option<Refused>) {
         let me = Arc::new(Parker::new());
-        inner.line.push_back(Arc::clone(&me));
+        whole.front.line.push_back(Arc::clone(&me));
         loop {
-            drop(inner);
+            drop(whole);
             let in_time = me.park_until(deadline);
-            inner = self.inner.0.lock();
-            let first = inner.line.front().is_some_and(|first| Arc::ptr_eq(first, &me));
+            whole = self.lock();
+            let front = &mut *whole.front;
+            let first = front.line.front().is_some_and(|first| Arc::ptr_eq(first, &me));
             if first {
-                inner.first_is_called = false;
+                front.first_is_called = false;
             }
-            let refused = match (inner.open, first && inner.has_room(self.capacity)) {
+            let refused = match (front.open, first && self.has_room(front)) {
                 (false, _) => Some(Refused::Shutdown),
                 (true, true) => None,
                 (true, false) if !in_time => Some(Refused::Full),
                 // There was room, and a worker that submitted to its own pool has taken it.
                 (true, false) => continue,
             };
-            inner.line.retain(|other| !Arc::ptr_eq(other, &me));
-            return (inner, refused);
+            front.line.retain(|other| !Arc::ptr_eq(other, &me));
+            return (whole, refused);
         }
     }
 
     /// Says that the calling worker, which was started, looks for work from now on.
     pub(crate) fn started(&self) {
-        self.inner.0.lock().roll.started();
+        let mut whole = self.lock();
+        whole.front.roll.started();
+        self.let_go(whole, Orders::default());
     }
 
     /// The next task; blocks until there is one. To be called by a searching worker, which is busy afterwards. `None` tells
@@ -364,44 +470,44 @@ impl Queue {
         parker: &Arc<Parker>,
         idle_timeout: impl Fn() -> Deadline,
     ) -> Option<Queued> {
-        let mut inner = self.inner.0.lock();
+        let mut whole = self.lock();
         let mut has_spun = false;
         loop {
-            let at_the_end = inner.cancelling || (!inner.open && inner.tasks.len == 0);
-            if at_the_end || inner.roll.is_surplus() {
-                return self.leave(inner);
+            let front = &mut *whole.front;
+            let at_the_end = front.cancelling || (!front.open && front.tasks.len == 0);
+            if at_the_end || front.roll.is_surplus() {
+                return self.leave(whole);
             }
-            if let Some(task) = inner.tasks.pop() {
-                let queued = inner.tasks.len;
-                let orders = inner.roll.took(queued);
-                self.let_go(inner, orders);
+            if let Some(task) = front.tasks.pop() {
+                let orders = front.roll.took(front.tasks.len);
+                self.let_go(whole, orders);
                 return Some(task);
             }
-            if !has_spun && inner.roll.spinning().begin() {
-                let somebody_is_busy = inner.roll.busy() > 0;
-                drop(inner);
+            if !has_spun && front.roll.spinning().begin() {
+                let somebody_is_busy = front.roll.busy() > 0;
+                drop(whole);
                 let found = self.spin(somebody_is_busy);
-                inner = self.inner.0.lock();
-                inner.roll.spinning().end(found);
+                whole = self.lock();
+                whole.front.roll.spinning().end(found);
                 has_spun = true;
                 continue;
             }
             has_spun = false;
-            inner.roll.sleep(parker);
-            drop(inner);
+            front.roll.sleep(parker);
+            self.let_go(whole, Orders::default());
             let called = parker.park_until(idle_timeout());
-            inner = self.inner.0.lock();
+            whole = self.lock();
             if !called {
-                let queued = inner.tasks.len;
-                match inner.roll.timed_out(parker, queued) {
+                let front = &mut *whole.front;
+                match front.roll.timed_out(parker, front.tasks.len) {
                     TimedOut::Searching => {}
                     TimedOut::Called => {
-                        drop(inner);
+                        drop(whole);
                         parker.park_until(Deadline::NEVER);
-                        inner = self.inner.0.lock();
+                        whole = self.lock();
                     }
                     TimedOut::Left => {
-                        self.say_goodbye(inner, Orders::default());
+                        self.say_goodbye(whole, Orders::default());
                         return None;
                     }
                 }
@@ -412,29 +518,31 @@ impl Queue {
     /// Looks for a task without the lock, for a while. Whether there was one. While `somebody_is_busy` a task is left to
     /// them for the first looks: if their tasks are short they take it sooner than we could.
     fn spin(&self, somebody_is_busy: bool) -> bool {
-        let looks_enough = if somebody_is_busy { SPINS_BESIDE_BUSY } else { 1 };
+        let looks_enough = if somebody_is_busy { LOOKS_BESIDE_BUSY } else { 1 };
         let mut looks = 0;
-        for _ in 0..SPINS_MAX {
-            let queued = self.queued_hint.0.load(Ordering::Relaxed) > 0;
+        for _ in 0..SPINS_MAX / SPINS_BETWEEN_LOOKS {
+            (0..SPINS_BETWEEN_LOOKS).for_each(|_| spin_loop());
+            let queued = [&self.back_hint, &self.front_hint]
+                .iter()
+                .any(|hint| hint.0.load(Ordering::Relaxed) > 0);
             looks = if queued { looks + 1 } else { 0 };
             if looks >= looks_enough {
                 return true;
             }
-            spin_loop();
         }
         false
     }
 
-    fn leave(&self, mut inner: MutexGuard<'_, Inner>) -> Option<Queued> {
-        let queued = inner.tasks.len;
-        let orders = inner.roll.left(queued);
-        self.say_goodbye(inner, orders);
+    fn leave(&self, mut whole: Whole<'_>) -> Option<Queued> {
+        let queued = whole.front.tasks.len;
+        let orders = whole.front.roll.left(queued);
+        self.say_goodbye(whole, orders);
         None
     }
 
-    fn say_goodbye(&self, inner: MutexGuard<'_, Inner>, orders: Orders) {
-        let last = inner.roll.workers() == 0;
-        self.let_go(inner, orders);
+    fn say_goodbye(&self, whole: Whole<'_>, orders: Orders) {
+        let last = whole.front.roll.workers() == 0;
+        self.let_go(whole, orders);
         if last {
             self.left.notify_all();
         }
@@ -443,24 +551,33 @@ impl Queue {
     /// Says that the calling worker has ended its task. With `and_next` it gets the next one in the same breath, if there is
     /// one, and stays busy; else it is searching.
     pub(crate) fn finish(&self, and_next: bool) -> Option<Queued> {
-        let mut inner = self.inner.0.lock();
-        let take = and_next && !inner.cancelling && !inner.roll.is_surplus();
-        let Some(task) = take.then(|| inner.tasks.pop()).flatten() else {
-            inner.roll.search();
-            return None;
-        };
-        self.let_go(inner, Orders::default());
-        Some(task)
+        if and_next {
+            let mut front = self.front.0.lock();
+            // What has arrived meanwhile comes after the normal ones that are here, and so cannot be missed.
+            if front.goes_on() && front.tasks.has_normal() {
+                let task = front.tasks.pop();
+                self.let_front_go(front, None);
+                return task;
+            }
+        }
+        let mut whole = self.lock();
+        let take = and_next && whole.front.goes_on();
+        let task = take.then(|| whole.front.tasks.pop()).flatten();
+        if task.is_none() {
+            whole.front.roll.search();
+        }
+        self.let_go(whole, Orders::default());
+        task
     }
 
     /// Says that the calling worker, which is searching, has something else to do first. How many workers the caller must
     /// start.
     #[must_use]
     pub(crate) fn busy_again(&self) -> usize {
-        let mut inner = self.inner.0.lock();
-        let queued = inner.tasks.len;
-        let orders = inner.roll.busy_again(queued);
-        self.let_go(inner, orders)
+        let mut whole = self.lock();
+        let queued = whole.front.tasks.len;
+        let orders = whole.front.roll.busy_again(queued);
+        self.let_go(whole, orders)
     }
 
     /// Puts a task back that [`Queue::finish`] gave out, because the worker has something else to do first, and stays
@@ -469,85 +586,84 @@ impl Queue {
     /// # Errors
     /// Gives the task back when what is queued is being cancelled.
     pub(crate) fn put_back(&self, task: Queued) -> Result<usize, Queued> {
-        let mut inner = self.inner.0.lock();
-        if inner.cancelling {
+        let mut whole = self.lock();
+        if whole.front.cancelling {
             return Err(task);
         }
-        inner.tasks.put_back(task);
-        let queued = inner.tasks.len;
-        let orders = inner.roll.call_or_start(queued);
-        Ok(self.let_go(inner, orders))
+        whole.front.tasks.put_back(task);
+        let queued = whole.front.tasks.len;
+        let orders = whole.front.roll.call_or_start(queued);
+        Ok(self.let_go(whole, orders))
     }
 
     /// Says that a task that was taken out turned out to be a husk.
     pub(crate) fn count_husk_gone(&self) {
-        let mut inner = self.inner.0.lock();
-        inner.husks -= 1;
+        self.front.0.lock().husks -= 1;
     }
 
     /// Says that a queued task was claimed by somebody who did not take it out.
     pub(crate) fn count_husk(&self) {
-        let mut inner = self.inner.0.lock();
-        inner.husks += 1;
-        inner.sweep();
-        self.let_go(inner, Orders::default());
+        let mut whole = self.lock();
+        whole.front.husks += 1;
+        whole.front.sweep();
+        self.let_go(whole, Orders::default());
     }
 
     /// Says that the calling worker begins to wait for a task of this pool. How many workers the caller must start.
     #[must_use]
     pub(crate) fn block(&self) -> usize {
-        let mut inner = self.inner.0.lock();
-        let queued = inner.tasks.len;
-        let orders = inner.roll.block(queued);
-        self.let_go(inner, orders)
+        let mut whole = self.lock();
+        let queued = whole.front.tasks.len;
+        let orders = whole.front.roll.block(queued);
+        self.let_go(whole, orders)
     }
 
     /// Says that the calling worker waits no more.
     pub(crate) fn unblock(&self) {
-        let mut inner = self.inner.0.lock();
-        let orders = inner.roll.unblock();
-        self.let_go(inner, orders);
+        let mut whole = self.lock();
+        let orders = whole.front.roll.unblock();
+        self.let_go(whole, orders);
     }
 
     /// Whether a worker that blocks now would not be replaced.
     pub(crate) fn substitutes_are_spent(&self) -> bool {
-        self.inner.0.lock().roll.blocked() >= crate::sleep::SUBSTITUTES_MAX
+        self.front.0.lock().roll.blocked() >= crate::sleep::SUBSTITUTES_MAX
     }
 
     /// Takes a worker back that was to be started and could not be. Whether nobody is left to run what is queued: see
     /// [`Queue::take_stranded`].
     pub(crate) fn not_started(&self) {
-        let mut inner = self.inner.0.lock();
-        inner.roll.not_started();
-        self.say_goodbye(inner, Orders::default());
+        let mut whole = self.lock();
+        whole.front.roll.not_started();
+        self.say_goodbye(whole, Orders::default());
     }
 
     /// Takes out a task that nobody is left to run.
     pub(crate) fn take_stranded(&self) -> Option<Queued> {
-        let mut inner = self.inner.0.lock();
-        if inner.roll.workers() > inner.roll.blocked() {
+        let mut whole = self.lock();
+        if whole.front.roll.workers() > whole.front.roll.blocked() {
             return None;
         }
-        let task = inner.tasks.pop();
-        self.let_go(inner, Orders::default());
+        let task = whole.front.tasks.pop();
+        self.let_go(whole, Orders::default());
         task
     }
 
     /// Takes a task out for a worker that is busy with another, and stays so.
     pub(crate) fn take_any(&self) -> Option<Queued> {
-        let mut inner = self.inner.0.lock();
-        let task = if inner.cancelling { None } else { inner.tasks.pop() };
-        self.let_go(inner, Orders::default());
+        let mut whole = self.lock();
+        let task = if whole.front.cancelling { None } else { whole.front.tasks.pop() };
+        self.let_go(whole, Orders::default());
         task
     }
 
     /// Takes no more tasks. What is queued is still given to workers.
     pub(crate) fn close(&self) {
-        let mut inner = self.inner.0.lock();
-        inner.open = false;
-        let sleepers = inner.roll.call_all();
-        let line: Vec<_> = inner.line.iter().cloned().collect();
-        drop(inner);
+        let mut whole = self.lock();
+        whole.front.open = false;
+        let sleepers = whole.front.roll.call_all();
+        let line: Vec<_> = whole.front.line.iter().cloned().collect();
+        self.let_go(whole, Orders::default());
         for parker in sleepers.into_iter().chain(line) {
             parker.call();
         }
@@ -556,34 +672,34 @@ impl Queue {
     /// Takes out a task to be cancelled. From the first call on no task is given to workers. To be called once the queue is
     /// closed, until there are no more.
     pub(crate) fn take_to_cancel(&self) -> Option<Queued> {
-        let mut inner = self.inner.0.lock();
-        inner.cancelling = true;
-        inner.tasks.pop()
+        let mut whole = self.lock();
+        whole.front.cancelling = true;
+        whole.front.tasks.pop()
     }
 
     /// Sets how many workers there may be. How many the caller must start.
     #[must_use]
     pub(crate) fn resize(&self, workers_max: usize) -> usize {
-        let mut inner = self.inner.0.lock();
-        let queued = inner.tasks.len;
-        let (orders, surplus) = inner.roll.resize(workers_max, queued);
-        let start = self.let_go(inner, orders);
+        let mut whole = self.lock();
+        let queued = whole.front.tasks.len;
+        let (orders, surplus) = whole.front.roll.resize(workers_max, queued);
+        let start = self.let_go(whole, orders);
         surplus.iter().for_each(|parker| parker.call());
         start
     }
 
     pub(crate) fn workers_max(&self) -> usize {
-        self.inner.0.lock().roll.workers_max()
+        self.front.0.lock().roll.workers_max()
     }
 
     /// Waits until no worker exists. False when the deadline came first.
     pub(crate) fn wait_for_workers(&self, deadline: Deadline) -> bool {
-        let mut inner = self.inner.0.lock();
-        while inner.roll.workers() > 0 {
+        let mut front = self.front.0.lock();
+        while front.roll.workers() > 0 {
             if deadline.has_passed() {
                 return false;
             }
-            inner = self.left.wait_until(inner, deadline);
+            front = self.left.wait_until(front, deadline);
         }
         true
     }
@@ -591,17 +707,18 @@ impl Queue {
     /// How many husks are counted; none when nothing is queued and nobody is about to count.
     #[cfg(all(test, loom))]
     pub(crate) fn husks(&self) -> isize {
-        self.inner.0.lock().husks
+        self.front.0.lock().husks
     }
 
     pub(crate) fn census(&self) -> Census {
-        let inner = self.inner.0.lock();
+        let whole = self.lock();
+        let front = &*whole.front;
         Census {
-            queued: inner.living(),
-            workers: inner.roll.workers(),
-            free: inner.roll.free(),
-            in_line: inner.line.len(),
-            submitted: inner.submitted,
+            queued: front.living(),
+            workers: front.roll.workers(),
+            free: front.roll.free(),
+            in_line: front.line.len(),
+            submitted: whole.back.submitted,
         }
     }
 }

@@ -8,13 +8,13 @@
 //! * *blocked*: busy, and waiting for a task of its own pool;
 //! * *asleep*: parked, in a stack, so that the one that slept last is called first and the coldest can time out.
 //!
-//! The first two and the last are called *free*. [`Roll`] counts them; it is plain data under the queue's lock, so that every
-//! change below is atomic together with the change of the queue that caused it. It wakes and starts nobody itself: it
-//! returns [`Orders`], which are carried out once the lock is let go.
+//! The first two and the last are called *free*. [`Roll`] counts them; it is plain data, changed only under both locks of the
+//! queue, so that every change below is atomic together with the change of the queue that caused it. It wakes and starts
+//! nobody itself: it returns [`Orders`], which are carried out once the locks are let go.
 //!
 //! # The rules
 //!
-//! **1. No task waits while a worker sleeps.** Whenever the lock is let go,
+//! **1. No task waits while a worker sleeps.** Whenever the locks are let go,
 //!
 //! > a task is queued and a worker is asleep ⟹ a worker is searching.
 //!
@@ -24,7 +24,7 @@
 //! counted on it. A busy worker that takes its next task calls nobody: that changes nothing in the rule. So one call is under way at a time, however fast tasks come, and none is owed: calls do not storm. A searching worker
 //! runs no code of the user's, so it comes soon, whatever the tasks do.
 //!
-//! **2. No task waits while a worker may be started.** Whenever the lock is let go and the orders are carried out,
+//! **2. No task waits while a worker may be started.** Whenever the locks are let go and the orders are carried out,
 //!
 //! > more tasks are queued than workers are free ⟹ as many workers exist as are allowed.
 //!
@@ -43,10 +43,16 @@
 //! **5. Nobody sleeps through the end.** Closing the queue calls every sleeper; a searching worker that finds the queue
 //! closed and empty leaves.
 //!
+//! # When a push need not ask
+//!
+//! Rule 1 holds for any number of tasks while somebody is searching or nobody asleep, and rule 2 while as many workers
+//! exist as are allowed. Only a change of the roll can end that, so until then ([`Roll::needs_no_call`]) tasks may be queued
+//! without a look at it. A busy pool is in that state, and so is one with a spinner.
+//!
 //! # Spinning
 //!
 //! Waking a thread costs microseconds, so a searching worker may look again for a while before it sleeps: one at a time, for
-//! [`SPINS_MAX`] looks, and only while that pays (see [`Spinning`]). It counts as searching, so rule 1 holds; and since
+//! [`SPINS_MAX`] turns of a loop, and only while that pays (see [`Spinning`]). It counts as searching, so rule 1 holds; and since
 //! pushes call nobody while somebody searches, a spinner saves both sides the system call.
 
 use std::sync::Arc;
@@ -58,7 +64,7 @@ use crate::sync::{Condvar, Deadline, Mutex};
 /// there may always be one that is not blocked.
 pub(crate) const SUBSTITUTES_MAX: usize = 64;
 
-/// How often a spinner looks; a few microseconds in all.
+/// How many turns a spinner's loop takes; some twenty microseconds in all.
 #[cfg(not(loom))]
 pub(crate) const SPINS_MAX: u32 = 1_000;
 #[cfg(loom)]
@@ -103,7 +109,7 @@ impl Parker {
     }
 }
 
-/// What is to be done once the lock is let go.
+/// What is to be done once the locks are let go.
 #[must_use = "an order that is not carried out strands a task"]
 #[derive(Default)]
 pub(crate) struct Orders {
@@ -165,6 +171,12 @@ impl Roll {
 
     pub(crate) fn is_surplus(&self) -> bool {
         self.workers > self.allowed()
+    }
+
+    /// Whether rules 1 and 2 hold however many tasks are queued. As long as nothing else changes, a push has nobody to call
+    /// and nobody to start.
+    pub(crate) fn needs_no_call(&self) -> bool {
+        self.workers >= self.allowed() && (self.searching > 0 || self.asleep.is_empty())
     }
 
     /// Keeps rule 1.

@@ -8,6 +8,7 @@ mod future;
 mod map;
 mod nested;
 mod options;
+mod priority;
 mod property;
 mod scope;
 mod semaphore;

@@ -117,6 +117,24 @@ fn higher_priorities_go_first_and_none_starves() {
 }
 
 #[test]
+fn a_task_that_arrives_late_goes_before_a_lower_one() {
+    let pool = pool(1);
+    let (gate, running) = occupy(&pool);
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let note = |priority: Priority| {
+        let order = Arc::clone(&order);
+        pool.task().priority(priority).submit(move || order.lock().unwrap().push(priority))
+    };
+    let futures = [note(Priority::Low), note(Priority::Normal)];
+
+    gate.open();
+    running.result().unwrap();
+    futures.into_iter().for_each(|future| future.result().unwrap());
+
+    assert_eq!(*order.lock().unwrap(), [Priority::Normal, Priority::Low]);
+}
+
+#[test]
 fn a_task_whose_time_is_up_in_the_queue_does_not_start() {
     let pool = pool(1);
     let (gate, running) = occupy(&pool);

@@ -72,6 +72,20 @@ fn a_task_submitted_after_shutdown_fails_and_says_so() {
 }
 
 #[test]
+fn a_task_submitted_after_a_shutdown_that_gave_up_waiting_fails_and_says_so() {
+    let pool = pool(1);
+    let (gate, running) = occupy(&pool);
+    assert!(!pool.shutdown_timeout(Duration::ZERO).is_complete());
+
+    let late = pool.submit(|| panic!("it must not run"));
+
+    assert!(late.done());
+    assert_eq!(late.result().unwrap_err().kind(), TaskErrorKind::Shutdown);
+    gate.open();
+    running.result().unwrap();
+}
+
+#[test]
 fn dropping_the_pool_runs_what_is_queued() {
     let ran = Arc::new(AtomicUsize::new(0));
     let pool = pool(2);
