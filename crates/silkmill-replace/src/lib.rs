@@ -5,7 +5,7 @@
 //! is staged and on disk is it *committed*: every staged file changes places with its original. A run
 //! that is killed before changes nothing; one that is killed within is finished by the next run, or taken
 //! back where another program wrote to a file in between. A reader sees a file's old text or its new one,
-//! never half. The originals are kept, and [`undo`] swaps them in again.
+//! never half. The originals are kept, and [`undo()`] swaps them in again.
 //!
 //! ```
 //! use silkmill::CancelToken;
@@ -32,7 +32,7 @@
 //!
 //! Literal text or a regex; one, or many [`Pairs`] in one pass; in one style of names, or in
 //! [all](OptionsBuilder::preserve_case). UTF-16 is known by its byte order mark and matched as text, other encodings
-//! are [named](OptionsBuilder::encoding). [`review`] asks about every change; [`pipe`] edits a stream.
+//! are [named](OptionsBuilder::encoding). [`review()`] asks about every change; [`pipe()`] edits a stream.
 //!
 //! # What is never changed
 //!

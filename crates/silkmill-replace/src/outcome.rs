@@ -210,7 +210,7 @@ pub struct Summary {
     pub files_failed: u64,
     /// Replacements made, or that would be.
     pub replacements: u64,
-    /// The name of the run, by which it can be undone: see [`undo`](crate::undo). `None` when nothing was
+    /// The name of the run, by which it can be undone: see [`undo`](crate::undo()). `None` when nothing was
     /// changed, or nothing kept.
     pub run: Option<String>,
     /// Where its files are kept: see [`prune`](crate::prune).

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::diff;
 use crate::revise::Proposed;
 
-/// A change that may be made or not: see [`review`](crate::review).
+/// A change that may be made or not: see [`review`](crate::review()).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Proposal<'a> {
