@@ -105,9 +105,7 @@ fn swap_all(
         return Ok(());
     }
     // A program that had a file open when it was swapped may have written to it after that was looked at.
-    match journal.entries.iter().find(|entry| {
-        entry.way == Way::Exchange && !swapper.is_in_place(entry) && !swapper.is_untouched(entry)
-    }) {
+    match journal.entries.iter().find(|entry| !swapper.is_untouched(entry)) {
         Some(entry) => Err(failed(journal, entry, Trouble::Changed)),
         None => Ok(()),
     }

@@ -7,6 +7,7 @@
 //! of `N.part`), and the text of `N` is copied into it.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Seek};
@@ -71,6 +72,8 @@ pub(crate) struct Swapper<'a> {
     /// Whether somebody may have begun already.
     again: bool,
     sync: bool,
+    /// The entries that turned out, late, not to be exchangeable; by area and number.
+    late: RefCell<HashSet<(u32, u64)>>,
     /// Versions of files that another program wrote while they were being swapped.
     kept: RefCell<Vec<Kept>>,
 }
@@ -93,8 +96,8 @@ impl<'a> Swapper<'a> {
         let open =
             |area: &PathBuf| open_directory(area).map_err(|error| Error::io("open", area, error));
         let areas = journal.areas.iter().map(open).collect::<Result<_, _>>()?;
-        let (directory, kept) = (RefCell::new(None), RefCell::new(Vec::new()));
-        Ok(Swapper { journal, areas, directory, again, sync, kept })
+        let (directory, late, kept) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Ok(Swapper { journal, areas, directory, again, sync, late, kept })
     }
 
     pub(crate) fn take_kept(&self) -> Vec<Kept> {
@@ -112,8 +115,11 @@ impl<'a> Swapper<'a> {
         self.with_directory(entry, |directory| Swap { all: self, entry, directory }.back())
     }
 
-    /// Whether nobody wrote to the original while it was being swapped out.
+    /// Whether nobody wrote to the original while this was swapping it out.
     pub(crate) fn is_untouched(&self, entry: &Entry) -> bool {
+        if entry.way != Way::Exchange || self.late.borrow().contains(&(entry.area, entry.number)) {
+            return true;
+        }
         let area = self.areas[entry.area as usize].as_fd();
         match identity(area, entry.number.to_string()) {
             Ok(Some(found)) => found.is_same_text(&entry.old),
@@ -183,11 +189,14 @@ impl Swap<'_, '_> {
         if self.entry.way != Way::Exchange {
             return self.copy_forward();
         }
-        if self.all.again {
-            self.settle()?;
-            if identity(self.area(), old_name(self.entry))?.is_some() {
-                return self.copy_forward();
-            }
+        if !self.all.again {
+            // Nobody but this has been here: what is staged waits.
+            let is_unchanged = self.is_unchanged()?;
+            return if is_unchanged { self.exchange(&self.entry.old, &self.entry.new) } else { Err(Trouble::Changed) };
+        }
+        self.settle()?;
+        if identity(self.area(), old_name(self.entry))?.is_some() {
+            return self.copy_forward();
         }
         match self.state()? {
             State::Swapped => Ok(()),
@@ -352,6 +361,7 @@ impl Swap<'_, '_> {
             return Err(Trouble::Changed);
         }
         renameat(area, &part, area, &old)?;
+        self.all.late.borrow_mut().insert((self.entry.area, self.entry.number));
         if self.all.sync {
             rustix::fs::fsync(openat(area, ".", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)?;
         }
