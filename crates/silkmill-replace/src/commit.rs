@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use std::os::unix::ffi::OsStrExt;
 
@@ -18,8 +19,9 @@ use crate::swap::{Swapper, Trouble};
 /// How the swaps of a committed run ended.
 #[derive(Debug)]
 pub(crate) enum Finished {
-    /// Every file has its new text; perhaps not yet on disk, for a reason.
-    Done(Option<Error>),
+    /// Every file has its new text; perhaps not yet on disk, for a reason. With the times from the first swap to
+    /// the last, and of the flush behind it.
+    Done { late: Option<Error>, swapping: Duration, flushing: Duration },
     /// Every file has its old text, because of an error with one of them.
     PutBack(PutBack),
 }
@@ -80,11 +82,13 @@ pub(crate) fn finish(
     sync: bool,
     swapped: &mut dyn FnMut(),
 ) -> Result<Finished, Error> {
+    let started = Instant::now();
     let swapper = Swapper::new(journal, again, sync)?;
     let Err((path, why)) = swap_all(&swapper, journal, again, swapped) else {
+        let swapping = started.elapsed();
         let late = if sync { flush(journal).err() } else { None };
         let late = late.or_else(|| run.mark(Mark::Done, false).err());
-        return Ok(Finished::Done(late));
+        return Ok(Finished::Done { late, swapping, flushing: started.elapsed() - swapping });
     };
     drop(swapper);
     let notices = put_back(run, journal, sync)?;

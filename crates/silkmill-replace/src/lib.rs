@@ -94,7 +94,7 @@ mod worker;
 pub use crate::error::{Error, ErrorKind};
 pub use crate::options::{Mode, Options, OptionsBuilder};
 pub use crate::original::FILE_SIZE_MAX;
-pub use crate::outcome::{Action, Event, Notice, Outcome, Progress, Skip, Summary};
+pub use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Skip, Summary};
 pub use crate::pairs::{Pairs, PairsFormat};
 pub use crate::pattern::Case;
 pub use crate::pipe::pipe;

@@ -196,6 +196,20 @@ pub struct Progress {
     pub files_committed: u64,
 }
 
+/// The parts of a run that come one after the other. What is left of its time went by between them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Phases {
+    /// To find, read, edit and stage; many files at once.
+    pub staging: Duration,
+    /// To write the journal, and to force it and all staged files to disk.
+    pub barrier: Duration,
+    /// To swap the staged files with their originals.
+    pub swapping: Duration,
+    /// To force the swaps to disk.
+    pub flushing: Duration,
+}
+
 /// A run that reached its end.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -217,6 +231,8 @@ pub struct Summary {
     pub store: Option<PathBuf>,
     /// From the first path to the last flush.
     pub elapsed: Duration,
+    /// What that time went by with.
+    pub phases: Phases,
     /// What the executor measured; `None` when there was nothing for it to do.
     pub stats: Option<Stats>,
 }

@@ -117,13 +117,13 @@ fn recover(mut run: Run) -> Result<Vec<Notice>, Error> {
     match mark {
         Mark::Done => {}
         Mark::Committed => match commit::finish(&mut run, &journal, true, true, &mut || {})? {
-            Finished::Done(None) => {
+            Finished::Done { late: None, .. } => {
                 if !journal.title.keeps {
                     commit::remove(run, &journal)?;
                 }
                 return Ok(vec![Notice::Finished { run: id, files }]);
             }
-            Finished::Done(Some(error)) => return Err(error),
+            Finished::Done { late: Some(error), .. } => return Err(error),
             Finished::PutBack(PutBack { why, mut notices, .. }) => {
                 commit::remove(run, &journal)?;
                 notices.insert(0, Notice::PutBack { run: id, files, why: Some(why) });

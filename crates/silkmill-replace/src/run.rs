@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::journal::{Journal, Mark, Title};
 use crate::options::{Mode, Options};
 use crate::original::FileId;
-use crate::outcome::{Action, Event, Notice, Outcome, Progress, Summary};
+use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Summary};
 use crate::recovery;
 use crate::review::{Answer, Proposal, Review};
 use crate::stage::{Stage, Staged};
@@ -96,6 +96,7 @@ struct Run<'a> {
     told: HashSet<FileId>,
     staged: Vec<Waiting>,
     stats: Option<Stats>,
+    phases: Phases,
     title: Title,
     /// The run's own directory, from before the walk on; or why it cannot be had, which matters when
     /// there is something to stage.
@@ -118,6 +119,7 @@ impl<'a> Run<'a> {
             told: HashSet::new(),
             staged: Vec::new(),
             stats: None,
+            phases: Phases::default(),
             title: Title::default(),
             stored: None,
             kept: None,
@@ -132,6 +134,7 @@ impl<'a> Run<'a> {
         } else {
             self.stage(cancel)?;
         }
+        self.phases.staging = started.elapsed();
         self.refuse_unexpected()?;
         if !self.staged.is_empty() {
             self.commit(cancel)?;
@@ -312,6 +315,7 @@ impl<'a> Run<'a> {
         let Some(Ok(mut run)) = self.stored.take() else {
             unreachable!("what is staged is staged in the run's directory")
         };
+        let started = Instant::now();
         self.staged.sort_unstable_by_key(|(place, ..)| *place);
         let staged = self.staged.iter().map(|(_, staged, _)| &**staged);
         let journal = commit::journal(std::mem::take(&mut self.title), self.replacements, staged);
@@ -324,13 +328,15 @@ impl<'a> Run<'a> {
         }
         run.mark(Mark::Committed, self.options.sync)?;
         self.staged.iter_mut().for_each(|(_, staged, _)| staged.temporary.keep());
+        self.phases.barrier = started.elapsed();
         let (progress, sink) = (&mut self.progress, &mut *self.sink);
         let finished = commit::finish(&mut run, &journal, false, self.options.sync, &mut || {
             progress.files_committed += 1;
             sink(Event::Progress(*progress));
         })?;
         match finished {
-            Finished::Done(late) => {
+            Finished::Done { late, swapping, flushing } => {
+                (self.phases.swapping, self.phases.flushing) = (swapping, flushing);
                 self.progress.files_committed = 0;
                 for (_, _, outcome) in std::mem::take(&mut self.staged) {
                     self.tell(&outcome);
@@ -387,6 +393,7 @@ impl<'a> Run<'a> {
             run: self.kept.as_ref().map(|(run, _)| run.clone()),
             store: self.kept.as_ref().map(|(_, store)| store.clone()),
             elapsed,
+            phases: self.phases,
             stats: self.stats,
         }
     }

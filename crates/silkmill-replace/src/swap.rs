@@ -192,7 +192,11 @@ impl Swap<'_, '_> {
         if !self.all.again {
             // Nobody but this has been here: what is staged waits.
             let is_unchanged = self.is_unchanged()?;
-            return if is_unchanged { self.exchange(&self.entry.old, &self.entry.new) } else { Err(Trouble::Changed) };
+            return if is_unchanged {
+                self.exchange(&self.entry.old, &self.entry.new)
+            } else {
+                Err(Trouble::Changed)
+            };
         }
         self.settle()?;
         if identity(self.area(), old_name(self.entry))?.is_some() {

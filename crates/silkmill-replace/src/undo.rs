@@ -157,8 +157,8 @@ fn swap(
     }
     own.mark(Mark::Committed, sync)?;
     match commit::finish(&mut own, back, false, sync, &mut || {})? {
-        Finished::Done(None) => Ok(()),
-        Finished::Done(Some(late)) => {
+        Finished::Done { late: None, .. } => Ok(()),
+        Finished::Done { late: Some(late), .. } => {
             Err(Error::store(format!("every file was put back; but {late}")))
         }
         Finished::PutBack(put_back) => {

@@ -276,6 +276,13 @@ impl Output {
         if stats && let Some(stats) = summary.stats {
             let (tasks, workers) =
                 (count(stats.completed, "task"), count(stats.workers as u64, "worker"));
+            let phases = &summary.phases;
+            let [staging, barrier, swapping, flushing] =
+                [phases.staging, phases.barrier, phases.swapping, phases.flushing]
+                    .map(|time| format!("{:.3} s", time.as_secs_f64()));
+            self.out.aside(format_args!(
+                "silkmill: {staging} to read and stage, {barrier} to flush, {swapping} to swap, {flushing} to flush that"
+            ));
             let advice = stats.advice();
             self.out.aside(format_args!("silkmill: {tasks} on {workers}; {advice}"));
         }

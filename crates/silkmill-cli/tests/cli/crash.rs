@@ -55,7 +55,7 @@ pub(crate) struct Sandbox {
 /// All that a run must keep of a file, or change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct File {
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     mode: u32,
     owner: (u32, u32),
     names: u64,
@@ -301,7 +301,7 @@ fn an_undo_that_is_killed_anywhere_leaves_every_file_old_or_every_file_new() {
 }
 
 /// Leaves a run that was killed at the N-th call of a kind.
-fn cut_off(sandbox: &Sandbox, also: &[&str], at: &str) {
+pub(crate) fn cut_off(sandbox: &Sandbox, also: &[&str], at: &str) {
     let mut inject: Vec<String> = also.iter().map(|one| (*one).to_owned()).collect();
     inject.retain(|other| other.split(':').next() != at.split(':').next());
     inject.push(at.to_owned());

@@ -1,0 +1,211 @@
+//! Other programs at work on the same files, and places where files cannot be exchanged.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tempfile::TempDir;
+
+/// A tree beside a store.
+fn sandbox(files: &[(&str, &str)]) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = root.path().join("tree").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    root
+}
+
+fn silkmill(root: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_silkmill"));
+    command.args(words).current_dir(root.join("tree")).env("XDG_STATE_HOME", root.join("state"));
+    command
+}
+
+/// How often the runs are tried against the other program.
+const RUNS: usize = 40;
+
+/// Writes newer and newer versions of a few files while runs change a word in them. Whatever the runs do, the
+/// last version is there in the end.
+fn disturb(write: impl Fn(&Path, &str) + Sync) {
+    let names: Vec<String> = (0..4).map(|number| format!("file{number}")).collect();
+    let files: Vec<(&str, &str)> =
+        names.iter().map(|name| (&**name, "version 0 of left")).collect();
+    let root = sandbox(&files);
+    let is_over = AtomicBool::new(false);
+    let last = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut version = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                version += 1;
+                for name in &names {
+                    write(
+                        &root.path().join("tree").join(name),
+                        &format!("version {version} of left"),
+                    );
+                }
+                std::thread::sleep(std::time::Duration::from_micros(300 * (version % 20)));
+            }
+            version
+        });
+        for run in 0..RUNS {
+            let words = if run % 2 == 0 { ["left", "right"] } else { ["right", "left"] };
+            let words = ["replace", "-q", "--no-sync", words[0], words[1], "."];
+            let output = silkmill(root.path(), &words).output().unwrap();
+            let code = output.status.code();
+            assert!([Some(0), Some(1), Some(2)].contains(&code), "{output:?}");
+        }
+        is_over.store(true, Ordering::Relaxed);
+        writer.join().unwrap()
+    });
+    for name in &names {
+        let text = fs::read_to_string(root.path().join("tree").join(name)).unwrap();
+        assert!(text.starts_with(&format!("version {last} of ")), "{name} is {text:?}, not {last}");
+    }
+}
+
+#[test]
+fn what_another_program_writes_into_a_file_is_never_lost() {
+    disturb(|path, text| fs::write(path, text).unwrap());
+}
+
+#[test]
+fn what_another_program_puts_in_place_of_a_file_is_never_lost() {
+    disturb(|path, text| {
+        let new = path.with_extension("new~");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, path).unwrap();
+    });
+}
+
+#[test]
+fn two_runs_at_once_on_one_tree_take_turns() {
+    let names: Vec<String> = (0..200).map(|number| number.to_string()).collect();
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "left right")).collect();
+    let root = sandbox(&files);
+
+    let both = ["left", "right"]
+        .map(|word| silkmill(root.path(), &["replace", "-q", word, "done"]).spawn().unwrap());
+
+    for mut run in both {
+        assert_eq!(run.wait().unwrap().code(), Some(0));
+    }
+    for name in &names {
+        assert_eq!(fs::read_to_string(root.path().join("tree").join(name)).unwrap(), "done done");
+    }
+}
+
+#[test]
+fn the_last_ten_runs_are_kept() {
+    let root = sandbox(&[("a", "x0")]);
+    for run in 0..13 {
+        let (old, new) = (format!("x{run}"), format!("x{}", run + 1));
+        let output = silkmill(root.path(), &["replace", "--no-sync", &old, &new]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    let list = silkmill(root.path(), &["undo", "--list"]).output().unwrap();
+
+    let said = String::from_utf8(list.stdout).unwrap();
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 10, "{said}");
+    assert!(lines[0].contains("x3 → x4") && lines[9].contains("x12 → x13"), "{said}");
+    assert_eq!(fs::read_dir(root.path().join("state/silkmill/trash")).unwrap().count(), 0);
+    let first = lines[0].split(' ').next().unwrap();
+    let undo = silkmill(root.path(), &["undo", first]).output().unwrap();
+    assert_eq!(undo.status.code(), Some(2), "{undo:?}");
+    assert!(String::from_utf8_lossy(&undo.stderr).contains("1 file was edited since"), "{undo:?}");
+    for run in (3..13).rev() {
+        let undo = match run {
+            12 => silkmill(root.path(), &["undo"]).output().unwrap(),
+            _ => {
+                let id = lines[run - 3].split(' ').next().unwrap();
+                silkmill(root.path(), &["undo", "-q", id]).output().unwrap()
+            }
+        };
+        assert!(undo.status.success(), "{run}: {undo:?}");
+        assert_eq!(fs::read_to_string(root.path().join("tree/a")).unwrap(), format!("x{run}"));
+    }
+}
+
+/// Runs a script in a namespace of its own, where mounts are nobody else's; `None` where that cannot be had.
+fn in_namespace(root: &Path, script: &str) -> Option<String> {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-Urm", "sh", "-ec", script, env!("CARGO_BIN_EXE_silkmill")]).current_dir(root);
+    let output = unshare.env("XDG_STATE_HOME", root.join("state")).output();
+    let Ok(output) = output else {
+        println!("skipped: there is no `unshare` here");
+        return None;
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("unshare:") || said.contains("mount:") {
+        println!("skipped: no namespace can be had here: {said}");
+        return None;
+    }
+    assert!(output.status.success(), "{output:?}");
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn mount_points_and_other_filesystems_within_a_tree_change_and_are_undone_like_any_file() {
+    let root = sandbox(&[("plain", "old"), ("bound", "old"), ("other/x", ""), ("deep/y", "old")]);
+    fs::write(root.path().join("outside"), "old").unwrap();
+    let script = "
+        mount --bind outside tree/bound
+        mount -t tmpfs -o size=1m none tree/other
+        mkdir tree/other/sub; echo old >tree/other/sub/file; cd tree
+        \"$0\" replace --no-sync -q old new .
+        cat plain bound deep/y other/sub/file; ls -A . other
+        \"$0\" undo --no-sync -q
+        cat plain bound deep/y other/sub/file
+        # A run beside the files only, and its undo from below.
+        cd other; \"$0\" replace --no-sync -q old newer; cd sub; cat file; ls -A ..; \"$0\" undo -q; cat file";
+    let Some(said) = in_namespace(root.path(), script) else { return };
+
+    let shown: Vec<&str> = said.split_whitespace().collect();
+    assert_eq!(shown[..1], ["newnewnewnew"], "{said}");
+    let rest = shown[1..].join(" ");
+    let names = ".: bound deep other plain other: .silkmill sub";
+    assert_eq!(rest, format!("{names} oldoldoldold newer .silkmill sub old"), "{said}");
+}
+
+#[test]
+fn a_directory_that_may_not_be_changed_has_its_files_written_in_place() {
+    let root = sandbox(&[("shut/own", "old"), ("shut/locked", "old"), ("open", "old")]);
+    if fs::metadata(root.path()).unwrap().uid() != 0 {
+        return println!("skipped: only root can become somebody else");
+    }
+    let tree = root.path().join("tree");
+    let nobody = 65534;
+    for (name, mode) in [("shut/own", 0o644), ("shut/locked", 0o444), ("open", 0o444)] {
+        fs::set_permissions(tree.join(name), Permissions::from_mode(mode)).unwrap();
+        std::os::unix::fs::chown(tree.join(name), Some(nobody), Some(nobody)).unwrap();
+    }
+    for (name, mode) in [("", 0o777), ("tree", 0o777), ("tree/shut", 0o555)] {
+        fs::set_permissions(root.path().join(name), Permissions::from_mode(mode)).unwrap();
+    }
+    let inode = |name: &str| fs::metadata(tree.join(name)).unwrap().ino();
+    let before = inode("shut/own");
+
+    // Whoever is nobody may not be able to reach the program where it is built.
+    let program = root.path().join("silkmill");
+    fs::copy(env!("CARGO_BIN_EXE_silkmill"), &program).unwrap();
+    let mut command = Command::new(&program);
+    command.args(["replace", "old", "new"]).uid(nobody).gid(nobody).current_dir(&tree);
+    let output = command.env("XDG_STATE_HOME", root.path().join("state")).output().unwrap();
+
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let want = "failed to stage new text for \"shut/locked\": permission denied";
+    assert!(said.contains(want), "{said}");
+    let read = |name: &str| fs::read_to_string(tree.join(name)).unwrap();
+    assert_eq!(
+        (read("shut/own"), read("open"), read("shut/locked")),
+        ("new".into(), "new".into(), "old".into())
+    );
+    assert_eq!(inode("shut/own"), before);
+}
