@@ -4,6 +4,7 @@ mod histogram;
 mod hosts;
 mod inputs;
 mod lines;
+mod proxies;
 mod tally;
 
 use std::cell::RefCell;
@@ -13,6 +14,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use rustix::process::Resource;
 use silkmill::CancelToken;
 use silkmill_scrape::{self as scrape, Options, Progress, Row, Sink, Summary};
 
@@ -30,6 +32,7 @@ use tally::Tally;
 /// Asks for every URL that `args` name and writes the rows where they say.
 pub(crate) fn run(options: Options, schema: Schema, args: ListArgs) -> Result<Exit> {
     let options = options_of(options, &args)?;
+    raise_open_files();
     let lines = args.input.as_deref().map(Lines::open).transpose()?;
     let is_input = |output: &File| lines.as_ref().is_some_and(|lines| lines.are_from(output));
     let (output, done) = Output::open(schema, &place(&args), is_input)?;
@@ -50,6 +53,14 @@ pub(crate) fn run(options: Options, schema: Schema, args: ListArgs) -> Result<Ex
         to_stderr(format_args!("silkmill: {}", summary.stats.advice()));
     }
     exit(&summary, earlier_errors, &output, unwritten, failure.into_inner(), cancel.is_cancelled())
+}
+
+/// A connection is an open file, and so is every other one that is kept for later. Where the system
+/// does not let us have more, some requests may fail, and say so.
+fn raise_open_files() {
+    let mut limit = rustix::process::getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = rustix::process::setrlimit(Resource::Nofile, limit);
 }
 
 /// Where the rows go.
@@ -146,7 +157,14 @@ fn options_of(options: Options, args: &ListArgs) -> Result<Options> {
             Method::Head => scrape::Method::Head,
         })
         .ordered(args.ordered)
+        .robots(args.robots)
+        .deny_private(args.deny_private)
+        .insecure(args.insecure)
         .measure_cpu(args.stats);
+    for file in &args.cacert {
+        options = options.trust_file(file)?;
+    }
+    options = proxies::set(options, args.proxy.as_deref())?;
     for header in &args.header {
         options = options.header(header)?;
     }

@@ -43,11 +43,31 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
     segments[0] & 0xe000 != 0x2000 || (segments[0] == 0x2001 && segments[1] == 0x0db8)
 }
 
-/// Those of a host's addresses that may be asked. Whoever was redirected by a public server is
-/// not let into private networks: the server would choose what we ask there, not the user.
-pub(crate) fn permitted(addresses: Vec<IpAddr>, redirected_by_public: bool) -> Vec<IpAddr> {
-    let keep = |address: &IpAddr| !redirected_by_public || !is_private(*address);
-    addresses.into_iter().filter(keep).collect()
+/// Which addresses may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    All,
+    /// No private one, because the user said so.
+    DenyPrivate,
+    /// No private one, because a public server led us here: it would choose what we ask in a
+    /// private network, not the user.
+    LedByPublic,
+}
+
+impl Rule {
+    pub(crate) fn permits(self, address: IpAddr) -> bool {
+        self == Rule::All || !is_private(address)
+    }
+
+    /// Why a host is not asked none of whose addresses is permitted.
+    pub(crate) fn refusal(self, host: &str) -> String {
+        match self {
+            Rule::LedByPublic => {
+                format!("a public server redirected to {host:?}, whose address is private")
+            }
+            Rule::All | Rule::DenyPrivate => format!("the address of {host:?} is private"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -99,11 +119,12 @@ mod tests {
     }
 
     #[test]
-    fn a_public_redirect_leads_to_public_addresses_only() {
-        let addresses: Vec<IpAddr> =
-            ["127.0.0.1", "1.1.1.1"].map(|address| address.parse().unwrap()).to_vec();
+    fn a_rule_permits_all_or_only_the_internet() {
+        let (private, public) = ([127, 0, 0, 1].into(), [1, 1, 1, 1].into());
 
-        assert_eq!(permitted(addresses.clone(), false), addresses);
-        assert_eq!(permitted(addresses.clone(), true), addresses[1..]);
+        assert!(Rule::All.permits(private) && Rule::All.permits(public));
+        for rule in [Rule::DenyPrivate, Rule::LedByPublic] {
+            assert!(!rule.permits(private) && rule.permits(public));
+        }
     }
 }

@@ -58,6 +58,8 @@ pub(crate) enum Manner {
 pub(crate) struct Done<T> {
     pub(crate) host: HostId,
     pub(crate) manner: Manner,
+    /// Set when it is known what the host allows: the pause between two starts that it asks for.
+    pub(crate) open: Option<Duration>,
     pub(crate) ended: Ended<T>,
 }
 
@@ -240,6 +242,9 @@ impl<T: Item> State<T> {
     }
 
     fn settle(&mut self, now: Instant, done: Done<T>) {
+        if let Some(delay) = done.open {
+            self.schedule.open(now, done.host, delay);
+        }
         match done.manner {
             Manner::Unknown => {}
             Manner::Well => self.schedule.is_well(done.host),

@@ -1,7 +1,7 @@
-//! Asks one address at a time, follows its redirects, tries again. One client a worker.
+//! Asks one address at a time, follows its redirects. One client a worker.
 //! Threads and order are `run`'s; what stands in the page is the extractor's.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,215 +9,177 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use silkmill::CancelToken;
-use ureq::http::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION,
-    PROXY_AUTHORIZATION, RETRY_AFTER,
-};
-use ureq::http::{Method, Request, Response};
-use ureq::{Agent, Body};
 use url::Url;
 
-use crate::board::{Done, Ended, Item, Manner};
+use crate::address::Rule;
+use crate::board::{Done, Ended, Manner};
 use crate::charset;
-use crate::connection::Shared;
+use crate::connection::{Brake, Connection, Inbox, Incoming};
+use crate::dial::Dialer;
 use crate::encoding::Encoding;
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 use crate::host::Turn;
-use crate::options::Options;
-use crate::outcome::{Failure, FailureKind, Phase, Row, Timing};
+use crate::http::{BodyReader, Framing, Head, Malformed};
+use crate::idle::Idle;
+use crate::job::{Hop, Job};
+use crate::options::{Method, Options};
+use crate::outcome::{Failure, FailureKind, Phase, Row};
+use crate::request::{Asked, Template};
 use crate::retry::{self, Dice};
+use crate::robots_cache::{RobotsCache, Verdict};
 use crate::run;
-use crate::source::{Input, URL_BYTES_MAX};
+use crate::source::URL_BYTES_MAX;
 use crate::trace::Trace;
 
-/// The head of a response, at the most: twice what other clients take. A connection's buffer must
-/// hold it, so that it is most of the memory that a worker needs.
-const HEAD_BYTES_MAX: usize = 32 * 1024;
-/// What comes is read in pieces of this size. A head must fit.
-const INPUT_BUFFER_BYTES: usize = HEAD_BYTES_MAX + 1024;
-/// The longest line of a request must fit: one with an address, or a header of the user's. The
-/// buffers of a connection are zeroed when it is made, so larger ones cost time, too.
-const OUTPUT_BUFFER_BYTES: usize = URL_BYTES_MAX + 8 * 1024;
-/// Connections one client keeps for later; it uses one at a time.
-const IDLE_CONNECTIONS_MAX: usize = 4;
-/// The body of a redirect is read to this length, so that the connection can be used again.
-const REDIRECT_BODY_BYTES_MAX: u64 = 16 * 1024;
-/// A body is read in pieces of this size.
+/// The body of a redirect, or the end of one that was not wanted, is read to this length, so that
+/// the connection can be used again.
+const DRAINED_BYTES_MAX: u64 = 16 * 1024;
+/// A body that must be decoded is read in pieces of this size.
 const PIECE_BYTES: usize = 16 * 1024;
 /// Memory that a client keeps for the next body.
 const BODY_KEPT_BYTES_MAX: usize = 1024 * 1024;
+/// Responses that only announce the real one (1xx).
+const ANNOUNCEMENTS_MAX: usize = 16;
 
 /// What the clients of one run share, and the handle to stop them all.
 #[derive(Clone, Debug)]
 pub(crate) struct Clients {
-    options: Arc<Options>,
+    shared: Arc<Shared>,
     cancel: CancelToken,
-    shared: Shared,
     /// Clients that no worker uses just now. Workers take and return them.
     spare: Arc<Mutex<Vec<Client>>>,
     /// Written by every worker when it starts, emptied by the run when it ends early.
-    agents: Arc<Mutex<Vec<Agent>>>,
+    brakes: Arc<Mutex<Vec<Brake>>>,
     /// How many clients there have been.
     made: Arc<AtomicU32>,
 }
 
+/// What all requests of a run need.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    options: Options,
+    template: Template,
+    dialer: Dialer,
+    idle: Idle,
+    robots: Option<RobotsCache>,
+}
+
 impl Clients {
     pub(crate) fn new(options: &Options, cancel: &CancelToken) -> Clients {
+        let shared = Shared {
+            template: Template::new(options),
+            dialer: Dialer::new(options),
+            idle: Idle::new(options.workers),
+            robots: options.robots.then(|| RobotsCache::new(&options.user_agent)),
+            options: options.clone(),
+        };
         Clients {
-            options: Arc::new(options.clone()),
+            shared: Arc::new(shared),
             cancel: cancel.clone(),
-            shared: Shared::default(),
             spare: Arc::default(),
-            agents: Arc::default(),
+            brakes: Arc::default(),
             made: Arc::default(),
         }
     }
 
-    /// One attempt at an item, whatever happens. Gives no row when the run is over and there is nothing
-    /// true to say.
+    /// One attempt at an item, or the part of it that is at one host, whatever happens. Gives no row
+    /// when the run is over and there is nothing true to say.
     pub(crate) fn work(&self, turn: Turn<Box<Job>>) -> Done<Job> {
         let Turn { host, item: mut job } = turn;
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut client = spare.unwrap_or_else(|| self.client());
-        let (manner, ended) = match guarded(|| client.read(&mut job)) {
-            Ok(Attempt { manner, again: Some(wait), .. }) if !self.cancel.is_cancelled() => {
-                self.keep(client);
-                (manner, Ended::Again(job, wait))
-            }
-            Ok(Attempt { manner, row, .. }) => {
-                self.keep(client);
-                // An error may only say that we broke the request off.
-                let broken_off = self.cancel.is_cancelled() && row.error.is_some();
-                (manner, Ended::Row((!broken_off).then_some(row)))
+        let mut asker = Asker { shared: &self.shared, client: &mut client, open: None };
+        let step = guarded(|| asker.step(&mut job));
+        let open = asker.open;
+        let (manner, ended) = match step {
+            Ok(step) => {
+                self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+                let ended = match step.next {
+                    // An error may only say that we broke the request off.
+                    _ if self.cancel.is_cancelled() && step.row_is_error() => Ended::Row(None),
+                    Next::Row(row) => Ended::Row(Some(*row)),
+                    Next::Again(wait) => Ended::Again(job, wait),
+                };
+                (step.manner, ended)
             }
             // The client may be half changed, and is not used again.
             Err(why) => {
                 (Manner::Unknown, Ended::Row(Some(run::failed(job.index, &job.input, why))))
             }
         };
-        Done { host, manner, ended }
-    }
-
-    fn keep(&self, client: Client) {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+        Done { host, manner, open, ended }
     }
 
     /// A new client. `stop` reaches it, too.
     fn client(&self) -> Client {
-        let trace = Trace::new();
-        let agent = Agent::with_parts(
-            self.config(),
-            self.shared.connector(&trace),
-            self.shared.resolver(&trace),
-        );
-        self.agents.lock().unwrap_or_else(PoisonError::into_inner).push(agent.clone());
-        let options = Arc::clone(&self.options);
+        let brake = Brake::default();
+        self.brakes.lock().unwrap_or_else(PoisonError::into_inner).push(brake.clone());
         let seed = 0x5eed + u64::from(self.made.fetch_add(1, Ordering::Relaxed));
-        Client { options, agent, trace, body: Vec::new(), dice: Dice::new(seed) }
+        Client {
+            inbox: Inbox::new(),
+            outbox: String::new(),
+            body: Vec::new(),
+            brake,
+            trace: Trace::begin(),
+            dice: Dice::new(seed),
+        }
     }
 
     /// Ends every request there is, at once where bytes are awaited. A connection that is being
     /// made, or a lookup, ends with its own timeout.
     pub(crate) fn stop(&self) {
-        for agent in self.agents.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            agent.shutdown();
+        for brake in self.brakes.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            brake.pull();
         }
-    }
-
-    fn config(&self) -> ureq::config::Config {
-        let options = &self.options;
-        Agent::config_builder()
-            .proxy(None)
-            .http_status_as_error(false)
-            // We follow redirects ourselves: the chain belongs in the row.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_global(Some(options.timeout))
-            .timeout_resolve(Some(options.connect_timeout))
-            .timeout_connect(Some(options.connect_timeout))
-            .max_response_header_size(HEAD_BYTES_MAX)
-            .input_buffer_size(INPUT_BUFFER_BYTES)
-            .output_buffer_size(OUTPUT_BUFFER_BYTES)
-            .max_idle_connections(IDLE_CONNECTIONS_MAX)
-            .max_idle_connections_per_host(1)
-            .user_agent(options.user_agent.as_str())
-            .build()
+        self.shared.idle.clear();
     }
 }
 
-/// One input on its way to its row.
-#[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) index: u64,
-    pub(crate) input: Input,
-    url: Url,
-    attempts: u32,
-    /// When the first attempt began.
-    started: Option<Instant>,
-}
-
-impl Job {
-    pub(crate) fn new(index: u64, input: Input, url: Url) -> Job {
-        Job { index, input, url, attempts: 0, started: None }
-    }
-}
-
-impl Item for Job {
-    fn place(&self) -> u64 {
-        self.index
-    }
-
-    fn host(&self) -> String {
-        let port = self.url.port_or_known_default().unwrap_or_default();
-        format!("{}:{port}", self.url.host_str().unwrap_or_default())
-    }
-
-    fn bytes(&self) -> usize {
-        self.input.shown().len() + self.url.as_str().len()
-    }
-}
-
-/// What an attempt came to.
-struct Attempt {
-    row: Row,
-    manner: Manner,
-    /// Whether there is to be another attempt, and when.
-    again: Option<Duration>,
-}
-
-/// Asks one address at a time.
+/// What one worker needs to ask.
 #[derive(Debug)]
 struct Client {
-    options: Arc<Options>,
-    agent: Agent,
-    trace: Trace,
+    inbox: Inbox,
+    outbox: String,
     body: Vec<u8>,
+    brake: Brake,
+    trace: Trace,
     dice: Dice,
 }
 
-/// What one attempt came to.
-#[derive(Debug)]
-struct Visit {
-    /// The address asked last.
-    url: Url,
-    redirects: Vec<String>,
-    status: Option<u16>,
-    timing: Timing,
-    /// What the server asks for with a status that passes.
-    retry_after: Option<Duration>,
-    result: Result<Page, Fault>,
+/// One step of a job.
+struct Step {
+    manner: Manner,
+    next: Next,
 }
 
-impl Visit {
-    /// What it teaches about the host that was asked first: where redirects led does not count.
-    fn manner(&self) -> Manner {
-        match self.status {
-            Some(_) if !self.redirects.is_empty() => Manner::Well,
-            Some(status) if retry::is_refusal(status) => Manner::Refuses(self.retry_after),
-            Some(_) => Manner::Well,
-            None => Manner::Unknown,
+enum Next {
+    Row(Box<Row>),
+    /// To be tried again after a while, or to go on at another host at once.
+    Again(Duration),
+}
+
+impl Step {
+    fn row_is_error(&self) -> bool {
+        match &self.next {
+            Next::Row(row) => row.error.is_some(),
+            Next::Again(_) => true,
         }
     }
+}
+
+/// What an attempt came to, as far as it could be made at one host.
+enum Attempted {
+    Page(Page),
+    /// It goes on at another host.
+    Elsewhere,
+    /// The host's robots.txt is known now, and asks for a pause.
+    Later,
+}
+
+/// A response whose body is still to be read.
+struct Response {
+    head: Head,
+    connection: Connection,
 }
 
 /// What is known of a body that was read. Its bytes are in the client.
@@ -228,47 +190,65 @@ struct Page {
     truncated: bool,
 }
 
-impl Client {
-    /// One attempt.
-    fn read(&mut self, job: &mut Job) -> Attempt {
+/// A client at work.
+struct Asker<'a> {
+    shared: &'a Shared,
+    client: &'a mut Client,
+    /// Set when it is known what the host allows.
+    open: Option<Duration>,
+}
+
+impl Asker<'_> {
+    fn step(&mut self, job: &mut Job) -> Step {
+        let options = &self.shared.options;
         let started = *job.started.get_or_insert_with(Instant::now);
-        job.attempts += 1;
-        let visit = self.attempt(&job.url);
-        let manner = visit.manner();
-        let passing = match &visit.result {
-            Ok(_) => visit.status.is_some_and(retry::is_passing),
+        let hop = job.hop.take();
+        job.attempts += u32::from(hop.is_none());
+        let mut hop = hop.unwrap_or_else(|| Box::new(Hop::new(&job.url, options.timeout)));
+        let ends = Instant::now() + hop.left;
+        let attempted = self.attempt(job, &mut hop, ends);
+        let manner = manner(&hop, &attempted);
+        let passing = match &attempted {
+            Ok(Attempted::Page(_)) => hop.status.is_some_and(retry::is_passing),
+            Ok(Attempted::Elsewhere | Attempted::Later) => {
+                hop.left = ends.saturating_duration_since(Instant::now());
+                job.go_to(hop);
+                return Step { manner, next: Next::Again(Duration::ZERO) };
+            }
             Err(fault) => fault.may_pass,
         };
-        let again = (passing && job.attempts <= self.options.retries).then(|| {
-            visit.retry_after.unwrap_or_else(|| retry::pause(job.attempts, self.dice.roll()))
-        });
+        if passing && job.attempts <= options.retries {
+            let own = retry::pause(job.attempts, self.client.dice.roll());
+            job.start_anew();
+            return Step { manner, next: Next::Again(hop.retry_after.unwrap_or(own)) };
+        }
         let mut row = Row {
             index: job.index,
             url: job.input.shown().to_owned(),
-            final_url: Some(visit.url.into()),
-            status: visit.status,
-            redirects: visit.redirects,
-            timing: visit.timing,
+            final_url: Some(hop.url.into()),
+            status: hop.status,
+            redirects: hop.redirects,
+            timing: self.client.trace.timing(),
             attempts: job.attempts,
             worker: thread::current().name().unwrap_or_default().to_owned(),
             ..Row::default()
         };
-        match visit.result {
-            Ok(page) if again.is_none() => self.fill(&mut row, page),
-            Ok(_) => {}
+        match attempted {
+            Ok(Attempted::Page(page)) => self.fill(&mut row, page),
             Err(fault) => row.error = Some(fault.failure),
+            Ok(Attempted::Elsewhere | Attempted::Later) => {}
         }
         row.elapsed = started.elapsed();
-        Attempt { row, manner, again }
+        Step { manner, next: Next::Row(Box::new(row)) }
     }
 
     /// Reads what the page says into the row.
     fn fill(&mut self, row: &mut Row, page: Page) {
         row.bytes = page.bytes;
         row.truncated = page.truncated;
-        match &self.options.extractor {
+        match &self.shared.options.extractor {
             Some(extractor) => {
-                let extracted = extractor.extract(&self.body, page.content_type.as_deref());
+                let extracted = extractor.extract(&self.client.body, page.content_type.as_deref());
                 row.title = extracted.title;
                 row.fields = extracted.fields;
                 row.charset = extracted.charset.map(str::to_owned);
@@ -280,103 +260,171 @@ impl Client {
                 row.charset = named.map(str::to_owned);
             }
         }
-        if let Some(folder) = &self.options.save
-            && self.options.method != Method::HEAD
+        if let Some(folder) = &self.shared.options.save
+            && self.shared.options.method != Method::Head
         {
-            row.error = folder.keep(row.index, &self.body).err();
+            row.error = folder.keep(row.index, &self.client.body).err();
         }
-        self.body.clear();
-        self.body.shrink_to(BODY_KEPT_BYTES_MAX);
+        self.client.body.clear();
+        self.client.body.shrink_to(BODY_KEPT_BYTES_MAX);
     }
 
-    /// One go at an address, redirects and body included.
-    fn attempt(&mut self, url: &Url) -> Visit {
-        let deadline = Instant::now() + self.options.timeout;
-        let mut visit = Visit {
-            url: url.clone(),
-            redirects: Vec::new(),
-            status: None,
-            timing: Timing::default(),
-            retry_after: None,
-            result: Ok(Page::default()),
-        };
-        visit.result = loop {
-            match self.ask(url, &visit, deadline) {
-                Ok(mut response) => {
-                    visit.status = Some(response.status().as_u16());
-                    visit.retry_after = retry_after(&response);
-                    match self.redirect(&response, &visit) {
-                        Ok(None) => break self.read_body(&mut response),
-                        Ok(Some(next)) => {
-                            drain(&mut response);
-                            visit.redirects.push(next.as_str().to_owned());
-                            visit.url = next;
-                        }
-                        Err(fault) => break Err(fault),
-                    }
-                }
-                Err(fault) => break Err(fault),
+    /// Asks, and follows redirects as long as they stay at the host.
+    fn attempt(&mut self, job: &Job, hop: &mut Hop, ends: Instant) -> Result<Attempted, Fault> {
+        loop {
+            if !self.may_ask(job, hop, ends)? {
+                return Ok(Attempted::Later);
+            }
+            let response = self.ask(self.shared.options.method, hop, ends)?;
+            let head = &response.head;
+            hop.status = Some(head.status);
+            hop.retry_after = retry_after(head);
+            for cookie in &head.set_cookies {
+                hop.cookies.set(&hop.url, cookie);
+            }
+            let Some(next) = self.redirect(head, hop)? else {
+                return self.read_body(response, hop).map(Attempted::Page);
+            };
+            hop.led_by_public |= response.connection.is_private != Some(true);
+            self.drain(response, hop);
+            let is_elsewhere = hop.follow(next, &job.url);
+            // Another request to the same host has its own time to start, where hosts have one.
+            if is_elsewhere || self.shared.options.spaces_starts() {
+                return Ok(Attempted::Elsewhere);
+            }
+        }
+    }
+
+    /// Whether robots.txt allows it. False when the host wants a pause before it is asked for more.
+    fn may_ask(&mut self, job: &Job, hop: &Hop, ends: Instant) -> Result<bool, Fault> {
+        let Some(robots) = &self.shared.robots else { return Ok(true) };
+        let (verdict, is_new) = match robots.verdict(&hop.url) {
+            Some(verdict) => (verdict, false),
+            None => {
+                let file = self.fetch_robots(job, hop, ends)?;
+                robots.learn(&hop.url, file);
+                (robots.verdict(&hop.url).unwrap_or(Verdict::Allowed(Duration::ZERO)), true)
             }
         };
-        visit.timing = self.trace.timing();
-        visit
+        match verdict {
+            Verdict::Allowed(delay) => {
+                self.open = Some(delay);
+                let delay = delay.max(self.shared.options.delay);
+                Ok(!is_new || delay.is_zero())
+            }
+            Verdict::Refused(why) => {
+                self.open = Some(Duration::ZERO);
+                self.client.trace = Trace::begin();
+                Err(Fault::lasting(FailureKind::Robots, Phase::Request, why))
+            }
+        }
+    }
+
+    /// Gets the host's robots.txt, as `RobotsCache::learn` wants it.
+    fn fetch_robots(
+        &mut self,
+        job: &Job,
+        page: &Hop,
+        ends: Instant,
+    ) -> Result<Result<Vec<u8>, u16>, Fault> {
+        let url = page
+            .url
+            .join("/robots.txt")
+            .map_err(|error| Fault::lasting(FailureKind::Url, Phase::Request, error.to_string()))?;
+        let mut hop = page.for_robots(url);
+        loop {
+            let response = self.ask(Method::Get, &hop, ends).map_err(in_robots)?;
+            let status = response.head.status;
+            let next = match response.head.location.as_deref() {
+                Some(location) if is_redirect(status) => hop.url.join(location).ok(),
+                _ => None,
+            };
+            if let Some(next) = next.filter(|next| matches!(next.scheme(), "http" | "https")) {
+                if hop.redirects.len() >= crate::robots_cache::REDIRECTS_MAX {
+                    // The standard allows to take it for a file that is not there.
+                    return Ok(Err(404));
+                }
+                hop.led_by_public |= response.connection.is_private != Some(true);
+                self.drain(response, &hop);
+                hop.follow(next, &job.url);
+                continue;
+            }
+            if status != 200 {
+                self.drain(response, &hop);
+                return Ok(Err(if is_redirect(status) { 404 } else { status }));
+            }
+            let mut file = Vec::new();
+            let bytes_max = crate::robots::FILE_BYTES_MAX as u64;
+            self.read_into(response, &hop, bytes_max, |piece| file.extend_from_slice(piece))
+                .map_err(in_robots)?;
+            return Ok(Ok(file));
+        }
     }
 
     /// Sends one request and reads the head of its response.
-    fn ask(&self, given: &Url, visit: &Visit, deadline: Instant) -> Result<Response<Body>, Fault> {
-        let redirected = !visit.redirects.is_empty();
-        let led_by_public = redirected && self.trace.went_public();
+    fn ask(&mut self, method: Method, hop: &Hop, ends: Instant) -> Result<Response, Fault> {
+        let limit = self.shared.options.timeout;
+        let rule = self.rule(hop);
+        let fits =
+            |connection: &Connection| rule == Rule::All || connection.is_private != Some(true);
+        let mut used = self.shared.idle.take(&hop.origin, fits);
         loop {
-            self.trace.begin(led_by_public);
-            let mut request = self.request(given, &visit.url)?;
-            if redirected {
-                // Zero would be taken for no time having been set.
-                let left = deadline.saturating_duration_since(Instant::now());
-                let left = left.max(Duration::from_millis(1));
-                request = self.agent.configure_request(request).timeout_global(Some(left)).build();
-            }
-            match self.agent.run(request) {
+            self.client.trace = Trace::begin();
+            let is_used = used.is_some();
+            let client = &mut *self.client;
+            let mut connection = match used.take() {
+                Some(connection) => connection,
+                None => {
+                    let dialler = &self.shared.dialer;
+                    dialler.dial(&hop.url, rule, ends, &client.brake, &mut client.trace)?
+                }
+            };
+            client.trace.enter(Phase::Request);
+            connection.set_deadline(ends);
+            let asked = Asked {
+                method,
+                url: &hop.url,
+                at_home: hop.at_home,
+                cookies: &hop.cookies,
+                forwarded: connection.forwarded.as_deref(),
+            };
+            self.shared.template.write(asked, &mut client.outbox);
+            match client.exchange(&mut connection, method == Method::Get) {
+                Ok(head) => return Ok(Response { head, connection }),
                 // The server closed an idle connection just as we used it, which is nobody's
-                // fault. A client keeps one connection to a host, so the next one is new.
-                Err(ureq::Error::Io(error))
-                    if closed(&error) && self.trace.is_unanswered_reuse() => {}
-                sent => return sent.map_err(|error| self.fault(error)),
+                // fault. The next one is new.
+                Err(error)
+                    if is_used && fault::is_closed(&error) && !client.trace.is_answered() => {}
+                Err(error) => return Err(Fault::new(&error, client.trace.phase(), limit)),
             }
         }
     }
 
-    fn request(&self, given: &Url, url: &Url) -> Result<Request<()>, Fault> {
-        let mut request =
-            Request::builder().method(self.options.method.clone()).uri(without_fragment(url));
-        let same_origin = given.origin() == url.origin();
-        for (name, value) in &self.options.headers {
-            let only_there = [AUTHORIZATION, COOKIE, HOST, PROXY_AUTHORIZATION].contains(name);
-            if same_origin || !only_there {
-                request = request.header(name, value);
-            }
+    fn rule(&self, hop: &Hop) -> Rule {
+        match hop.led_by_public {
+            _ if self.shared.options.deny_private => Rule::DenyPrivate,
+            true => Rule::LedByPublic,
+            false => Rule::All,
         }
-        // The two ideas of what an address is differ in odd corners; then it cannot be asked.
-        let refuse = |error: ureq::http::Error| {
-            Fault::lasting(FailureKind::Url, Phase::Request, error.to_string())
-        };
-        request.body(()).map_err(refuse)
     }
 
     /// Where the response sends us on, if it does and we go.
-    fn redirect(&self, response: &Response<Body>, visit: &Visit) -> Result<Option<Url>, Fault> {
+    fn redirect(&self, head: &Head, hop: &Hop) -> Result<Option<Url>, Fault> {
         let refuse =
             |why: String| Err(Fault::lasting(FailureKind::Redirects, Phase::Response, why));
-        let redirects_max = self.options.redirects_max;
-        let leads_on = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
-        let location = response.headers().get(LOCATION).filter(|_| leads_on && redirects_max > 0);
+        let redirects_max = self.shared.options.redirects_max;
+        let location = head.location.as_deref();
+        let location = location.filter(|_| is_redirect(head.status) && redirects_max > 0);
         let Some(location) = location else { return Ok(None) };
-        if visit.redirects.len() >= redirects_max as usize {
+        if hop.redirects.len() >= redirects_max as usize {
             return refuse(format!("more than {redirects_max} redirects"));
         }
-        let location = String::from_utf8_lossy(location.as_bytes());
-        match visit.url.join(&location) {
+        match hop.url.join(location) {
             Ok(next) if next.as_str().len() > URL_BYTES_MAX => {
                 refuse("redirected to an address that is too long".to_owned())
+            }
+            Ok(next) if !hop.has_room_for(&next) => {
+                refuse("redirected to addresses that are too long together".to_owned())
             }
             Ok(next) if matches!(next.scheme(), "http" | "https") => Ok(Some(next)),
             Ok(next) => refuse(format!("redirected to {:?}, which is not http", next.as_str())),
@@ -385,40 +433,175 @@ impl Client {
     }
 
     /// Reads the body to its end or to the bound. It is kept for the extractor or the disk.
-    fn read_body(&mut self, response: &mut Response<Body>) -> Result<Page, Fault> {
-        self.trace.enter(Phase::Body);
-        self.body.clear();
-        let content_type = response.headers().get(CONTENT_TYPE);
-        let content_type =
-            content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-        let mut page = Page { content_type, ..Page::default() };
-        let encoding = match self.options.method == Method::HEAD || is_empty(response) {
-            true => Encoding::Identity,
-            false => encoding_of(response)?,
-        };
-        let body = response.body_mut().as_reader();
-        let mut reader = encoding.decode(body).map_err(|error| self.fault(error.into()))?;
-        let mut piece = [0; PIECE_BYTES];
-        while !page.truncated {
-            let length = match reader.read(&mut piece) {
-                Ok(0) => break,
-                Ok(length) => length,
-                Err(error) => return Err(self.fault(ureq::Error::from(error))),
-            };
-            let room = self.options.body_bytes_max - page.bytes;
-            let taken = length.min(usize::try_from(room).unwrap_or(usize::MAX));
-            page.bytes += taken as u64;
-            page.truncated = taken < length;
-            if self.options.keeps_bodies() {
-                self.body.extend_from_slice(&piece[..taken]);
+    fn read_body(&mut self, mut response: Response, hop: &Hop) -> Result<Page, Fault> {
+        let content_type = response.head.content_type.take();
+        let mut body = std::mem::take(&mut self.client.body);
+        body.clear();
+        let is_kept = self.shared.options.keeps_bodies();
+        let bytes_max = self.shared.options.body_bytes_max;
+        let read = self.read_into(response, hop, bytes_max, |piece| {
+            if is_kept {
+                body.extend_from_slice(piece);
             }
-        }
-        Ok(page)
+        });
+        self.client.body = body;
+        let (bytes, truncated) = read?;
+        Ok(Page { content_type, bytes, truncated })
     }
 
-    fn fault(&self, error: ureq::Error) -> Fault {
-        Fault::new(error, self.trace.phase(), &self.options)
+    /// Gives the decoded body to `take`, piece by piece, to its end or to the bound. Tells how much
+    /// that was, and whether there is more.
+    fn read_into(
+        &mut self,
+        response: Response,
+        hop: &Hop,
+        bytes_max: u64,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(u64, bool), Fault> {
+        let Response { head, mut connection } = response;
+        let client = &mut *self.client;
+        client.trace.enter(Phase::Body);
+        let encoding = match head.framing {
+            Framing::Empty => Encoding::Identity,
+            _ => encoding_of(&head)?,
+        };
+        let incoming = Incoming { inbox: &mut client.inbox, connection: &mut connection };
+        let mut reader = BodyReader::new(incoming, head.framing);
+        let mut bytes = 0;
+        let mut take_some = |piece: &[u8]| {
+            let room = usize::try_from(bytes_max - bytes).unwrap_or(usize::MAX);
+            let taken = piece.len().min(room);
+            take(&piece[..taken]);
+            bytes += taken as u64;
+            taken < piece.len()
+        };
+        let read = match encoding {
+            Encoding::Identity => read_plain(&mut reader, &mut take_some),
+            encoding => read_encoded(encoding, &mut reader, &mut take_some),
+        };
+        let limit = self.shared.options.timeout;
+        let truncated = read.map_err(|error| Fault::new(&error, client.trace.phase(), limit))?;
+        if !truncated && reader.is_at_end() && head.keep_alive {
+            self.put_aside(connection, hop);
+        }
+        Ok((bytes, truncated))
     }
+
+    /// Reads what is left of a short body. A failure shows when the next request is made.
+    fn drain(&mut self, response: Response, hop: &Hop) {
+        let Response { head, mut connection } = response;
+        let is_short = match head.framing {
+            Framing::Empty | Framing::Chunked => true,
+            Framing::Length(length) => length <= DRAINED_BYTES_MAX,
+            Framing::ToEnd => false,
+        };
+        if !is_short || !head.keep_alive {
+            return;
+        }
+        let incoming = Incoming { inbox: &mut self.client.inbox, connection: &mut connection };
+        let mut reader = BodyReader::new(incoming, head.framing);
+        let drained = io::copy(&mut (&mut reader).take(DRAINED_BYTES_MAX), &mut io::sink());
+        // The end of the last chunk comes after the data.
+        let at_end = drained.is_ok() && reader.fill_buf().is_ok_and(<[u8]>::is_empty);
+        if at_end && reader.is_at_end() {
+            self.put_aside(connection, hop);
+        }
+    }
+
+    /// Keeps a connection for the next request to the host. One that has said more than was asked
+    /// for is not believed again.
+    fn put_aside(&mut self, connection: Connection, hop: &Hop) {
+        self.client.brake.release();
+        if self.client.inbox.is_empty() {
+            self.shared.idle.put(&hop.origin, connection);
+        }
+    }
+}
+
+impl Client {
+    /// Sends what is in the outbox and reads the head of the response.
+    fn exchange(&mut self, connection: &mut Connection, asked_for_body: bool) -> io::Result<Head> {
+        self.brake.watch(connection.tcp())?;
+        self.inbox.clear();
+        connection.write_all(self.outbox.as_bytes())?;
+        connection.flush()?;
+        self.trace.enter(Phase::Response);
+        for _ in 0..ANNOUNCEMENTS_MAX {
+            let head =
+                self.inbox.read_head(connection, asked_for_body, || self.trace.received())?;
+            match head.status {
+                101 => {
+                    return Err(Malformed("the server changes to another protocol".into()).into());
+                }
+                100..200 => {}
+                _ => return Ok(head),
+            }
+        }
+        Err(Malformed("the server announces a response and does not give it".into()).into())
+    }
+}
+
+fn read_plain(reader: &mut impl BufRead, take: &mut impl FnMut(&[u8]) -> bool) -> io::Result<bool> {
+    loop {
+        let piece = reader.fill_buf()?;
+        let length = piece.len();
+        if length == 0 {
+            return Ok(false);
+        }
+        let is_cut = take(piece);
+        reader.consume(length);
+        if is_cut {
+            return Ok(true);
+        }
+    }
+}
+
+fn read_encoded(
+    encoding: Encoding,
+    reader: &mut impl BufRead,
+    take: &mut impl FnMut(&[u8]) -> bool,
+) -> io::Result<bool> {
+    let mut piece = [0; PIECE_BYTES];
+    let mut decoded = encoding.decode(&mut *reader)?;
+    loop {
+        let length = decoded.read(&mut piece)?;
+        if length == 0 {
+            break;
+        }
+        if take(&piece[..length]) {
+            return Ok(true);
+        }
+    }
+    drop(decoded);
+    // What comes after the end of the encoded data belongs to nothing; the end of the chunks does.
+    io::copy(&mut reader.take(DRAINED_BYTES_MAX), &mut io::sink())?;
+    Ok(false)
+}
+
+/// What an attempt teaches about the host that was asked last.
+fn manner(hop: &Hop, attempted: &Result<Attempted, Fault>) -> Manner {
+    match (attempted, hop.status) {
+        (Ok(Attempted::Page(_)), Some(status)) if retry::is_refusal(status) => {
+            Manner::Refuses(hop.retry_after)
+        }
+        (Ok(_), Some(_)) => Manner::Well,
+        _ => Manner::Unknown,
+    }
+}
+
+fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
+/// The wait that a server asks for, with a status that passes.
+fn retry_after(head: &Head) -> Option<Duration> {
+    let header = head.retry_after.as_deref().filter(|_| retry::is_passing(head.status))?;
+    retry::retry_after(header, SystemTime::now())
+}
+
+fn in_robots(mut fault: Fault) -> Fault {
+    fault.failure.message = format!("failed to get robots.txt: {}", fault.failure.message);
+    fault
 }
 
 /// The failure of a page on which some fields cost too much.
@@ -440,65 +623,18 @@ fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Whether there is no body, whatever the head says of one.
-fn is_empty(response: &Response<Body>) -> bool {
-    matches!(response.status().as_u16(), 204 | 304) || response.body().content_length() == Some(0)
-}
-
 /// The encoding of a body that is still encoded.
-fn encoding_of(response: &Response<Body>) -> Result<Encoding, Fault> {
-    let header = response.headers().get(CONTENT_ENCODING);
-    let name = header.map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default();
-    Encoding::named(&name).ok_or_else(|| {
+fn encoding_of(head: &Head) -> Result<Encoding, Fault> {
+    let name = head.content_encoding.as_deref().unwrap_or_default();
+    Encoding::named(name).ok_or_else(|| {
         let why = format!("the body is encoded as {name:?}, which cannot be decoded");
         Fault::lasting(FailureKind::Body, Phase::Body, why)
     })
 }
 
-/// The wait that a server asks for, with a status that passes.
-fn retry_after(response: &Response<Body>) -> Option<Duration> {
-    let header = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    retry::is_passing(response.status().as_u16())
-        .then(|| retry::retry_after(header, SystemTime::now()))?
-}
-
-/// Whether the other side closed the connection.
-fn closed(error: &io::Error) -> bool {
-    use io::ErrorKind as Kind;
-    matches!(error.kind(), Kind::UnexpectedEof | Kind::ConnectionReset | Kind::BrokenPipe)
-}
-
-/// Reads the short body of a redirect. A failure shows when the next request is made.
-fn drain(response: &mut Response<Body>) {
-    let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    if length
-        .and_then(|length| length.parse().ok())
-        .is_some_and(|n: u64| n <= REDIRECT_BODY_BYTES_MAX)
-    {
-        let _ = io::copy(&mut response.body_mut().as_reader(), &mut io::sink());
-    }
-}
-
-/// The address as it is sent: what comes after `#` is for the browser.
-fn without_fragment(url: &Url) -> String {
-    let end = url.fragment().map_or(url.as_str().len(), |part| url.as_str().len() - part.len() - 1);
-    url.as_str()[..end].to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_fragment_is_not_sent() {
-        for (given, sent) in [
-            ("http://a/b?c#d", "http://a/b?c"),
-            ("http://a/#", "http://a/"),
-            ("http://a/b", "http://a/b"),
-        ] {
-            assert_eq!(without_fragment(&Url::parse(given).unwrap()), sent);
-        }
-    }
 
     #[test]
     fn a_panic_is_caught_and_quoted() {

@@ -1,285 +1,474 @@
-//! The parts that `ureq` makes a connection from, each of which notes what it does in a [`Trace`].
-//! What is asked over the connection is `client`'s.
+//! One connection to a server, and the deadline that every read and write of it keeps.
+//! How it came about is `dial`'s; what is said over it is `client`'s.
 
-use std::collections::HashMap;
-use std::error::Error as StdError;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::io::{self, BufRead, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ureq::config::Config;
-use ureq::http::Uri;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, NextTimeout, RustlsConnector, TcpConnector,
-    Transport,
-};
+use rustls::{ClientConnection, StreamOwned};
 
-use crate::address;
-use crate::outcome::Phase;
-use crate::trace::Trace;
+use crate::http::{HEAD_BYTES_MAX, Head, Malformed};
 
-/// How long a host's addresses are good for. The system does not tell us what the zone says.
-const NAME_AGE_MAX: Duration = Duration::from_secs(60);
-/// Hosts remembered at once; beyond that all are forgotten, which costs lookups and nothing else.
-const NAMES_MAX: usize = 4096;
-/// Addresses of one host that are tried, as many as `ureq` takes.
-const ADDRESSES_MAX: usize = 16;
+/// What has come and was not read yet. A head must fit.
+const BUFFER_BYTES: usize = 2 * HEAD_BYTES_MAX;
+/// A deadline may be missed by this much, which saves the system call that would set it for every
+/// request anew.
+const DEADLINE_SLACK: Duration = Duration::from_millis(20);
 
-/// What the clients of one run share: the addresses of hosts, and the set-up of TLS.
-#[derive(Clone, Default)]
-pub(crate) struct Shared {
-    /// Written and read by every worker, for the time of one look.
-    names: Arc<Mutex<HashMap<String, Remembered>>>,
-    tls: Arc<RustlsConnector>,
+/// A socket that does not wait past a deadline, whatever comes in drips.
+pub(crate) struct Socket {
+    tcp: Arc<TcpStream>,
+    deadline: Instant,
+    /// What the system was told to wait at the most.
+    read_set: Duration,
+    write_set: Duration,
 }
 
-/// The addresses of a host, and since when they are known.
-type Remembered = (Instant, Vec<IpAddr>);
-
-impl Shared {
-    /// The resolver for one client.
-    pub(crate) fn resolver(&self, trace: &Trace) -> impl Resolver + use<> {
-        Names { shared: self.clone(), trace: trace.clone(), system: DefaultResolver::default() }
+impl Socket {
+    pub(crate) fn new(tcp: TcpStream, deadline: Instant) -> Socket {
+        Socket { tcp: Arc::new(tcp), deadline, read_set: Duration::MAX, write_set: Duration::MAX }
     }
 
-    /// The connector for one client: TCP, then TLS if the address wants it.
-    pub(crate) fn connector(&self, trace: &Trace) -> impl Connector<Out: Transport> + use<> {
-        ().chain(Mark { trace: trace.clone() })
-            .chain(TcpConnector::default())
-            .chain(Tls { trace: trace.clone(), inner: Arc::clone(&self.tls) })
-            .chain(Tracing { trace: trace.clone() })
+    pub(crate) fn tcp(&self) -> &Arc<TcpStream> {
+        &self.tcp
     }
 
-    fn remembered(&self, host: &str) -> Option<Vec<IpAddr>> {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, addresses) = names.get(host)?;
-        (since.elapsed() < NAME_AGE_MAX).then(|| addresses.clone())
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
     }
 
-    fn remember(&self, host: &str, addresses: Vec<IpAddr>) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if names.len() >= NAMES_MAX {
-            names.clear();
+    /// Does `work` until it ends, fails, or the time is up.
+    fn in_time<T>(
+        &mut self,
+        set: fn(&mut Socket, Duration) -> io::Result<()>,
+        mut work: impl FnMut(&TcpStream) -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            let left = self.left()?;
+            set(self, left)?;
+            match work(&self.tcp) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // What was set was less than what is left; or it was just enough.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return done,
+            }
         }
-        names.insert(host.to_owned(), (Instant::now(), addresses));
+    }
+
+    fn set_read(&mut self, left: Duration) -> io::Result<()> {
+        if self.read_set > left + DEADLINE_SLACK || self.read_set < left / 2 {
+            self.tcp.set_read_timeout(Some(left))?;
+            self.read_set = left;
+        }
+        Ok(())
+    }
+
+    fn set_write(&mut self, left: Duration) -> io::Result<()> {
+        if self.write_set > left + DEADLINE_SLACK || self.write_set < left / 2 {
+            self.tcp.set_write_timeout(Some(left))?;
+            self.write_set = left;
+        }
+        Ok(())
     }
 }
 
-impl fmt::Debug for Shared {
+impl Read for Socket {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.in_time(Socket::set_read, |mut tcp| tcp.read(into))
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.in_time(Socket::set_write, |mut tcp| tcp.write(from))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A connection, in the clear or not.
+pub(crate) struct Connection {
+    stream: Stream,
+    /// Whether the other end is in a private network; `None` when a proxy keeps it from us.
+    pub(crate) is_private: Option<bool>,
+    /// When it was last put aside.
+    pub(crate) idle_since: Option<Instant>,
+    /// Set when it leads to a proxy that is asked for pages itself: the header line that names us to it, or
+    /// nothing.
+    pub(crate) forwarded: Option<Box<str>>,
+}
+
+enum Stream {
+    Plain(Socket),
+    Tls(Box<StreamOwned<ClientConnection, Socket>>),
+}
+
+impl Connection {
+    pub(crate) fn plain(socket: Socket, is_private: Option<bool>) -> Connection {
+        Connection::new(Stream::Plain(socket), is_private)
+    }
+
+    /// Agrees on TLS over a socket.
+    pub(crate) fn tls(
+        mut socket: Socket,
+        mut session: ClientConnection,
+        is_private: Option<bool>,
+    ) -> io::Result<Connection> {
+        while session.is_handshaking() {
+            session.complete_io(&mut socket)?;
+        }
+        let stream = Stream::Tls(Box::new(StreamOwned::new(session, socket)));
+        Ok(Connection::new(stream, is_private))
+    }
+
+    fn new(stream: Stream, is_private: Option<bool>) -> Connection {
+        Connection { stream, is_private, idle_since: None, forwarded: None }
+    }
+
+    pub(crate) fn set_deadline(&mut self, deadline: Instant) {
+        self.socket_mut().deadline = deadline;
+    }
+
+    pub(crate) fn tcp(&self) -> &Arc<TcpStream> {
+        match &self.stream {
+            Stream::Plain(socket) => &socket.tcp,
+            Stream::Tls(stream) => &stream.sock.tcp,
+        }
+    }
+
+    /// Whether the server has left it open, and said nothing meanwhile.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let tcp = self.tcp();
+        let quiet = tcp.set_nonblocking(true).is_ok()
+            && tcp.peek(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        quiet && tcp.set_nonblocking(false).is_ok()
+    }
+
+    fn socket_mut(&mut self) -> &mut Socket {
+        match &mut self.stream {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(stream) => &mut stream.sock,
+        }
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match &mut self.stream {
+            Stream::Plain(socket) => socket.read(into),
+            Stream::Tls(stream) => stream.read(into),
+        }
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        match &mut self.stream {
+            Stream::Plain(socket) => socket.write(from),
+            Stream::Tls(stream) => stream.write(from),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.stream {
+            Stream::Plain(socket) => socket.flush(),
+            Stream::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
+        f.debug_struct("Connection").field("tcp", self.tcp()).finish_non_exhaustive()
     }
 }
 
-/// Why a host is not asked: a public server led to it, and all its addresses are private.
-#[derive(Debug)]
-pub(crate) struct Blocked {
-    host: String,
+/// What has come over a connection and was not read yet. It belongs to who reads, and is used for
+/// one connection after the other: an idle one needs none.
+pub(crate) struct Inbox {
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
 }
 
-impl StdError for Blocked {}
+impl Inbox {
+    pub(crate) fn new() -> Inbox {
+        Inbox { bytes: vec![0; BUFFER_BYTES].into(), start: 0, end: 0 }
+    }
 
-impl fmt::Display for Blocked {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    pub(crate) fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+
+    fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// Reads more, behind what is there; tells how much.
+    fn fill(&mut self, from: &mut impl Read) -> io::Result<usize> {
+        if self.is_empty() {
+            self.clear();
+        } else if self.end == self.bytes.len() {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        let length = from.read(&mut self.bytes[self.end..])?;
+        self.end += length;
+        Ok(length)
+    }
+
+    /// Reads the head of a response. `came` is told when its first byte has come.
+    pub(crate) fn read_head(
+        &mut self,
+        from: &mut impl Read,
+        asked_for_body: bool,
+        mut came: impl FnMut(),
+    ) -> io::Result<Head> {
+        let mut looked = 0;
+        loop {
+            if self.fill(from)? == 0 {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    match self.is_empty() {
+                        true => "the connection was closed instead of an answer",
+                        false => "the connection was closed in the head of the response",
+                    },
+                ));
+            }
+            if looked == 0 {
+                came();
+            }
+            // Taking the head apart anew for every byte of one that comes in drips would take long.
+            let unread = self.unread();
+            let may_be_whole = ends_head(&unread[looked..]) || unread.len() >= HEAD_BYTES_MAX;
+            looked = unread.len().saturating_sub(3).max(1);
+            if !may_be_whole && is_http(unread) {
+                continue;
+            }
+            if let Some((head, length)) = Head::parse(unread, asked_for_body)? {
+                self.start += length;
+                return Ok(head);
+            }
+            if !is_http(unread) {
+                return Err(Malformed("the response is not HTTP".to_owned()).into());
+            }
+        }
+    }
+}
+
+/// Whether an empty line stands in `bytes`, which ends a head.
+fn ends_head(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', bytes).any(|at| {
+        let after = &bytes[at + 1..];
+        after.starts_with(b"\n") || after.starts_with(b"\r\n")
+    })
+}
+
+/// Whether `bytes` are the start of a response, as far as they go. Line ends before it are let pass.
+fn is_http(bytes: &[u8]) -> bool {
+    let start = bytes.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or(bytes.len());
+    let bytes = &bytes[start..];
+    let length = bytes.len().min(b"HTTP/1.".len());
+    bytes[..length] == b"HTTP/1."[..length]
+}
+
+/// What comes over a connection, read through an inbox.
+#[derive(Debug)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) inbox: &'a mut Inbox,
+    pub(crate) connection: &'a mut Connection,
+}
+
+impl BufRead for Incoming<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.inbox.is_empty() {
+            self.inbox.fill(self.connection)?;
+        }
+        Ok(self.inbox.unread())
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.inbox.start += amount;
+    }
+}
+
+impl Read for Incoming<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.fill_buf()?;
+        let length = bytes.len().min(into.len());
+        into[..length].copy_from_slice(&bytes[..length]);
+        self.consume(length);
+        Ok(length)
+    }
+}
+
+impl fmt::Debug for Inbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a public server redirected to {:?}, whose address is private", self.host)
+        f.debug_struct("Inbox").field("unread", &self.unread().len()).finish()
     }
 }
 
-/// Finds addresses: written in the URL, remembered, or asked of the system.
-///
-/// `ureq` asks before every request, also when a connection is there already, and the system's
-/// answer takes it a thread; so the answers are remembered.
-#[derive(Debug)]
-struct Names {
-    shared: Shared,
-    trace: Trace,
-    system: DefaultResolver,
+/// Ends what one worker waits for, from another thread.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Brake(Arc<Mutex<Braked>>);
+
+/// Written by the worker with every connection it uses, and once by who ends the run.
+#[derive(Debug, Default)]
+struct Braked {
+    pulled: bool,
+    tcp: Option<Arc<TcpStream>>,
 }
 
-impl Names {
-    fn addresses(
-        &self,
-        uri: &Uri,
-        host: &str,
-        config: &Config,
-        timeout: NextTimeout,
-    ) -> Result<Vec<IpAddr>, ureq::Error> {
-        if let Ok(address) = host.trim_matches(['[', ']']).parse() {
-            return Ok(vec![address]);
+impl Brake {
+    /// The worker is about to wait for this connection. An error when it should not begin.
+    pub(crate) fn watch(&self, tcp: &Arc<TcpStream>) -> io::Result<()> {
+        let mut braked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if braked.pulled {
+            return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        if let Some(addresses) = self.shared.remembered(host) {
-            return Ok(addresses);
+        braked.tcp = Some(Arc::clone(tcp));
+        Ok(())
+    }
+
+    /// The worker does not wait any more.
+    pub(crate) fn release(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).tcp = None;
+    }
+
+    /// Wakes the worker, and lets it wait for no connection again.
+    pub(crate) fn pull(&self) {
+        let mut braked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        braked.pulled = true;
+        if let Some(tcp) = braked.tcp.take() {
+            // It may have been closed meanwhile.
+            let _ = tcp.shutdown(Shutdown::Both);
         }
-        let since = Instant::now();
-        let found = self.system.resolve(uri, config, timeout);
-        self.trace.looked_up(since.elapsed());
-        let addresses: Vec<IpAddr> = found?.iter().map(SocketAddr::ip).collect();
-        self.shared.remember(host, addresses.clone());
-        Ok(addresses)
-    }
-}
-
-impl Resolver for Names {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        config: &Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
-        let port =
-            uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-        let found = self.addresses(uri, host, config, timeout)?;
-        self.trace.resolved(found.iter().any(|&address| !address::is_private(address)));
-        let permitted = address::permitted(found, self.trace.redirected_by_public());
-        if permitted.is_empty() {
-            return Err(ureq::Error::Other(Box::new(Blocked { host: host.to_owned() })));
-        }
-        let mut addresses = self.empty();
-        for address in permitted.into_iter().take(ADDRESSES_MAX) {
-            addresses.push(SocketAddr::new(address, port));
-        }
-        Ok(addresses)
-    }
-}
-
-/// Stands before the TCP connector and notes that it is its turn.
-#[derive(Debug)]
-struct Mark {
-    trace: Trace,
-}
-
-impl<In: Transport> Connector<In> for Mark {
-    type Out = In;
-
-    fn connect(
-        &self,
-        _: &ConnectionDetails<'_>,
-        chained: Option<In>,
-    ) -> Result<Option<In>, ureq::Error> {
-        self.trace.enter(Phase::Connect);
-        Ok(chained)
-    }
-}
-
-/// TLS with one set-up for all clients, so that a session of one can be resumed by another.
-#[derive(Debug)]
-struct Tls {
-    trace: Trace,
-    inner: Arc<RustlsConnector>,
-}
-
-impl<In: Transport> Connector<In> for Tls {
-    type Out = Either<In, <RustlsConnector as Connector<In>>::Out>;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-        chained: Option<In>,
-    ) -> Result<Option<Self::Out>, ureq::Error> {
-        if !details.needs_tls() {
-            return Ok(chained.map(Either::A));
-        }
-        self.trace.enter(Phase::Tls);
-        Ok(self.inner.connect(details, chained)?.map(Either::B))
-    }
-}
-
-/// Stands after all others, and wraps the connection so that it notes what comes and goes.
-#[derive(Debug)]
-struct Tracing {
-    trace: Trace,
-}
-
-impl<In: Transport> Connector<In> for Tracing {
-    type Out = Traced<In>;
-
-    fn connect(
-        &self,
-        _: &ConnectionDetails<'_>,
-        chained: Option<In>,
-    ) -> Result<Option<Self::Out>, ureq::Error> {
-        self.trace.enter(Phase::Request);
-        Ok(chained.map(|inner| Traced { inner, trace: self.trace.clone() }))
-    }
-}
-
-/// A connection that notes what comes and goes.
-#[derive(Debug)]
-struct Traced<T> {
-    inner: T,
-    trace: Trace,
-}
-
-impl<T: Transport> Transport for Traced<T> {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        self.inner.buffers()
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        self.trace.enter(Phase::Request);
-        self.inner.transmit_output(amount, timeout)
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        self.trace.awaits();
-        let some = self.inner.await_input(timeout)?;
-        if some {
-            self.trace.received();
-        }
-        Ok(some)
-    }
-
-    fn is_open(&mut self) -> bool {
-        self.inner.is_open()
-    }
-
-    fn is_tls(&self) -> bool {
-        self.inner.is_tls()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
     use super::*;
 
-    fn resolve(url: &str, redirected_by_public: bool) -> Result<Vec<SocketAddr>, ureq::Error> {
-        let trace = Trace::new();
-        trace.begin(redirected_by_public);
-        let names = Shared::default().resolver(&trace);
-        let uri: Uri = url.parse().unwrap();
-        let found = names.resolve(&uri, &Config::default(), NextTimeout::default())?;
-        Ok(found.iter().copied().collect())
+    fn pair(deadline: Duration) -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = Socket::new(ours, Instant::now() + deadline);
+        (Connection::plain(socket, Some(true)), listener.accept().unwrap().0)
     }
 
     #[test]
-    fn an_address_in_the_url_needs_no_lookup() {
-        assert_eq!(resolve("http://127.0.0.1/", false).unwrap(), ["127.0.0.1:80".parse().unwrap()]);
-        assert_eq!(resolve("https://[::1]/", false).unwrap(), ["[::1]:443".parse().unwrap()]);
-        assert_eq!(
-            resolve("http://1.1.1.1:8080/", true).unwrap(),
-            ["1.1.1.1:8080".parse().unwrap()]
-        );
+    fn a_deadline_holds_against_drips() {
+        let (mut connection, mut other) = pair(Duration::from_millis(200));
+        let dripping = thread::spawn(move || {
+            // Until our side closes.
+            while other.write_all(b"x").is_ok() {
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+
+        let error = (0..).find_map(|_| connection.read(&mut [0; 8]).err()).unwrap();
+
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(connection);
+        dripping.join().unwrap();
     }
 
     #[test]
-    fn a_public_server_cannot_redirect_into_a_private_network() {
-        for url in ["http://127.0.0.1/", "http://169.254.169.254/", "https://[::1]/"] {
-            let Err(ureq::Error::Other(why)) = resolve(url, true) else {
-                panic!("{url} is let in")
-            };
-            assert!(why.is::<Blocked>());
+    fn a_later_deadline_outlasts_what_was_set_for_an_earlier_one() {
+        let (mut connection, mut other) = pair(Duration::from_millis(50));
+        assert_eq!(connection.read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::TimedOut);
+
+        connection.set_deadline(Instant::now() + Duration::from_secs(60));
+        let late = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(200));
+            other.write_all(b"late").unwrap();
+        });
+
+        assert_eq!(connection.read(&mut [0; 8]).unwrap(), 4);
+        late.join().unwrap();
+    }
+
+    #[test]
+    fn a_connection_is_quiet_until_it_says_something_or_closes() {
+        let (connection, mut other) = pair(Duration::from_secs(9));
+        assert!(connection.is_quiet());
+        other.write_all(b"x").unwrap();
+        while connection.is_quiet() {}
+
+        let (connection, other) = pair(Duration::from_secs(9));
+        drop(other);
+        while connection.is_quiet() {}
+    }
+
+    #[test]
+    fn a_brake_wakes_who_waits_and_stops_who_would() {
+        let (mut connection, _other) = pair(Duration::from_secs(60));
+        let brake = Brake::default();
+        brake.watch(connection.tcp()).unwrap();
+        let puller = brake.clone();
+        let pulling = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(50));
+            puller.pull();
+        });
+
+        assert_eq!(connection.read(&mut [0; 8]).unwrap(), 0);
+        pulling.join().unwrap();
+        assert!(brake.watch(connection.tcp()).is_err());
+    }
+
+    fn read_head(mut from: impl Read) -> io::Result<(Head, Vec<u8>)> {
+        let mut inbox = Inbox::new();
+        let head = inbox.read_head(&mut from, true, || {})?;
+        Ok((head, inbox.unread().to_vec()))
+    }
+
+    /// Gives one byte at a time.
+    struct Drip<'a>(&'a [u8]);
+
+    impl Read for Drip<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let length = self.0.len().min(1);
+            into[..length].copy_from_slice(&self.0[..length]);
+            self.0 = &self.0[length..];
+            Ok(length)
         }
     }
 
     #[test]
-    fn a_name_is_looked_up_once() {
-        let shared = Shared::default();
+    fn a_head_is_the_same_in_drips() {
+        let text = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody";
 
-        assert_eq!(shared.remembered("a.example"), None);
-        shared.remember("a.example", vec![[1, 1, 1, 1].into()]);
-        assert_eq!(shared.remembered("a.example"), Some(vec![[1, 1, 1, 1].into()]));
+        let (whole, rest) = read_head(&text[..]).unwrap();
+        let (dripped, nothing) = read_head(Drip(text)).unwrap();
+
+        assert_eq!((whole, rest.as_slice(), nothing.as_slice()), (dripped, &b"body"[..], &b""[..]));
+    }
+
+    #[test]
+    fn what_is_not_http_is_refused_at_its_first_bytes() {
+        for garbage in [&b"SSH-2.0-x\r\n"[..], b"<html>", b"HTTP/2.0 200", b"\x16\x03\x01"] {
+            let error = read_head(garbage.chain(io::repeat(b'x'))).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{garbage:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_that_never_ends_is_given_up() {
+        let start = &b"HTTP/1.1 200 OK\r\nX: "[..];
+        let error = read_head(start.chain(io::repeat(b'x'))).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -16,6 +16,8 @@ pub(crate) enum ErrorKind {
     Header(String),
     HeaderNotOurs(String),
     UserAgent(String),
+    Proxy(String, String),
+    Certificates(PathBuf, String),
     Workers(BuildError),
     Save(PathBuf, io::Error),
 }
@@ -39,6 +41,10 @@ impl fmt::Display for Error {
                 write!(f, "failed to set the user agent to {value:?}: a header cannot hold it")
             }
             ErrorKind::Save(path, _) => write!(f, "failed to make the folder {path:?}"),
+            ErrorKind::Proxy(proxy, why) => write!(f, "failed to read proxy {proxy:?}: {why}"),
+            ErrorKind::Certificates(path, why) => {
+                write!(f, "failed to read certificates from {path:?}: {why}")
+            }
             ErrorKind::Workers(_) => f.write_str("failed to start the workers"),
         }
     }

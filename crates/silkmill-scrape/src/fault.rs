@@ -1,13 +1,11 @@
-//! Reads what `ureq` says went wrong: what to call it, and whether it may pass.
+//! Gives what went wrong a name, and says whether it may pass.
 
 use std::io;
 use std::time::Duration;
 
-use ureq::Timeout;
-
-use crate::connection::Blocked;
-use crate::options::Options;
+use crate::http::Malformed;
 use crate::outcome::{Failure, FailureKind, Phase};
+use crate::tls;
 
 /// A failure, and whether another attempt may do better.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,63 +20,45 @@ impl Fault {
         Fault { failure: Failure::new(kind, phase, message), may_pass: false }
     }
 
-    /// What `error` means when it comes in `phase` of an attempt under `options`.
-    pub(crate) fn new(error: ureq::Error, phase: Phase, options: &Options) -> Fault {
-        use FailureKind as Kind;
-        let message = match &error {
-            ureq::Error::Io(error) => io_error_in_words(error),
-            // The kind of the failure says that it is the protocol's.
-            ureq::Error::Protocol(error) => error.to_string(),
-            error => error.to_string(),
-        };
-        let lasting = |kind| Fault::lasting(kind, phase, message.clone());
-        match error {
-            ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
-                timed_out(phase, options.connect_timeout)
-            }
-            ureq::Error::Timeout(_) => timed_out(phase, options.timeout),
-            ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
-                timed_out(phase, options.timeout)
-            }
-            ureq::Error::Io(error) => from_io(&error, phase, message),
-            ureq::Error::Other(why) if why.is::<Blocked>() => {
-                Fault::lasting(Kind::Blocked, phase, why.to_string())
-            }
-            ureq::Error::HostNotFound => lasting(Kind::Dns),
-            ureq::Error::BadUri(_) | ureq::Error::Http(_) => lasting(Kind::Url),
-            ureq::Error::Decompress(..) => lasting(Kind::Body),
-            _ if phase == Phase::Tls => lasting(Kind::Tls),
-            _ => lasting(Kind::Protocol),
+    /// What `error` means when it comes in `phase`, for which `limit` was the time.
+    pub(crate) fn new(error: &io::Error, phase: Phase, limit: Duration) -> Fault {
+        let cause = error.get_ref();
+        if let Some(error) = cause.and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
+            let broken_off = matches!(error, rustls::Error::AlertReceived(_));
+            let message = tls::in_words(error);
+            let failure = Failure::new(FailureKind::Tls, phase, message);
+            return Fault { failure, may_pass: broken_off && phase != Phase::Tls };
         }
+        if cause.is_some_and(|cause| cause.is::<Malformed>()) {
+            return Fault::lasting(FailureKind::Protocol, phase, io_error_in_words(error));
+        }
+        if error.kind() == io::ErrorKind::TimedOut {
+            return Fault::timed_out(phase, limit);
+        }
+        from_io(error, phase)
+    }
+
+    /// Waiting longer for a connection may help; waiting as long again for a server that has the
+    /// request and says nothing has not been seen to.
+    pub(crate) fn timed_out(phase: Phase, limit: Duration) -> Fault {
+        let doing = match phase {
+            Phase::Resolve => "finding the host's address",
+            Phase::Connect => "connecting",
+            Phase::Tls => "agreeing on TLS",
+            Phase::Request => "sending the request",
+            Phase::Body => "reading the body",
+            Phase::Response | Phase::Input | Phase::Extract | Phase::Internal => {
+                "waiting for the response"
+            }
+        };
+        let message = format!("still {doing} when its time of {limit:?} was up");
+        let may_pass = matches!(phase, Phase::Resolve | Phase::Connect);
+        Fault { failure: Failure::new(FailureKind::Timeout, phase, message), may_pass }
     }
 }
 
-/// Waiting longer for a connection may help; waiting as long again for a server that has the
-/// request and says nothing has not been seen to.
-fn timed_out(phase: Phase, limit: Duration) -> Fault {
-    let doing = match phase {
-        Phase::Resolve => "finding the host's address",
-        Phase::Connect => "connecting",
-        Phase::Tls => "agreeing on TLS",
-        Phase::Request => "sending the request",
-        Phase::Body => "reading the body",
-        Phase::Response | Phase::Input | Phase::Extract | Phase::Internal => {
-            "waiting for the response"
-        }
-    };
-    let message = format!("still {doing} when its time of {limit:?} was up");
-    let may_pass = matches!(phase, Phase::Resolve | Phase::Connect);
-    Fault { failure: Failure::new(FailureKind::Timeout, phase, message), may_pass }
-}
-
-fn from_io(error: &io::Error, phase: Phase, message: String) -> Fault {
-    let closed = matches!(
-        error.kind(),
-        io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe
-    );
+fn from_io(error: &io::Error, phase: Phase) -> Fault {
+    let closed = is_closed(error);
     let (kind, may_pass) = match phase {
         Phase::Resolve => (FailureKind::Dns, true),
         Phase::Connect => (FailureKind::Connect, true),
@@ -86,7 +66,16 @@ fn from_io(error: &io::Error, phase: Phase, message: String) -> Fault {
         Phase::Body => (FailureKind::Body, closed),
         _ => (FailureKind::Protocol, closed),
     };
-    Fault { failure: Failure::new(kind, phase, message), may_pass }
+    Fault { failure: Failure::new(kind, phase, io_error_in_words(error)), may_pass }
+}
+
+/// Whether the other side closed the connection.
+pub(crate) fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::UnexpectedEof | Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe
+    )
 }
 
 /// An I/O error as our errors are worded: no capital, no number of the operating system.
@@ -107,11 +96,7 @@ pub(crate) fn io_error_in_words(error: &io::Error) -> String {
 mod tests {
     use super::*;
 
-    fn fault(error: impl Into<ureq::Error>, phase: Phase) -> Fault {
-        let options = Options::fetch().timeout(Duration::from_secs(3));
-        let options = options.connect_timeout(Duration::from_secs(1));
-        Fault::new(error.into(), phase, &options)
-    }
+    const LIMIT: Duration = Duration::from_secs(3);
 
     #[test]
     fn the_phase_says_what_an_io_error_means() {
@@ -123,30 +108,35 @@ mod tests {
             (Phase::Response, FailureKind::Protocol),
             (Phase::Body, FailureKind::Body),
         ] {
-            let fault = fault(io::Error::from(io::ErrorKind::ConnectionReset), phase);
+            let fault = Fault::new(&io::ErrorKind::ConnectionReset.into(), phase, LIMIT);
             assert_eq!((fault.failure.kind, fault.failure.phase), (kind, phase));
             assert!(fault.may_pass);
         }
     }
 
     #[test]
-    fn a_timeout_says_what_was_being_done() {
-        let fault = fault(io::Error::from(io::ErrorKind::TimedOut), Phase::Body);
+    fn a_timeout_says_what_was_being_done_and_which_time_was_up() {
+        let fault = |phase| Fault::new(&io::ErrorKind::TimedOut.into(), phase, LIMIT);
+        let body = fault(Phase::Body);
 
-        assert_eq!(fault.failure.kind, FailureKind::Timeout);
-        assert!(fault.failure.message.starts_with("still reading the body"));
-        assert!(fault.failure.message.contains("3s"));
-        assert!(!fault.may_pass);
+        assert_eq!(body.failure.kind, FailureKind::Timeout);
+        assert_eq!(body.failure.message, "still reading the body when its time of 3s was up");
+        assert!(!body.may_pass && fault(Phase::Connect).may_pass);
     }
 
     #[test]
-    fn a_timeout_says_which_time_was_up() {
-        let connecting = fault(ureq::Error::Timeout(Timeout::Connect), Phase::Connect);
-        let all = fault(ureq::Error::Timeout(Timeout::Global), Phase::Connect);
+    fn what_is_not_http_breaks_the_protocol_in_any_phase() {
+        let fault = Fault::new(&Malformed("what".to_owned()).into(), Phase::Body, LIMIT);
 
-        assert!(connecting.failure.message.contains("1s"), "{connecting:?}");
-        assert!(all.failure.message.contains("3s"), "{all:?}");
-        assert!(connecting.may_pass);
+        assert_eq!(fault, Fault::lasting(FailureKind::Protocol, Phase::Body, "what"));
+    }
+
+    #[test]
+    fn an_error_of_tls_is_one_in_any_phase() {
+        let error = io::Error::other(rustls::Error::HandshakeNotComplete);
+        let fault = Fault::new(&error, Phase::Response, LIMIT);
+
+        assert_eq!((fault.failure.kind, fault.failure.phase), (FailureKind::Tls, Phase::Response));
     }
 
     #[test]

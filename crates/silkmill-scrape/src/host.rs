@@ -179,10 +179,12 @@ impl<T> Schedule<T> {
     }
 
     /// It is known what the host allows: as much as any, but with at least `delay` between starts.
-    #[cfg_attr(not(test), expect(dead_code, reason = "robots.txt comes next"))]
     pub(crate) fn open(&mut self, now: Instant, id: HostId, delay: Duration) {
         let limits = self.limits;
         let host = self.host_mut(id);
+        if (host.running_max, host.delay) == (limits.per_host, limits.delay.max(delay)) {
+            return;
+        }
         host.running_max = limits.per_host;
         host.delay = limits.delay.max(delay);
         if !host.delay.is_zero() {

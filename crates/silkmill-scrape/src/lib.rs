@@ -20,8 +20,9 @@
 //! # Ok::<(), silkmill_scrape::Error>(())
 //! ```
 //!
-//! The I/O is at the rim: `client` asks, over the connections of `connection`, and `run` puts
-//! workers to it. What a page says is found by the pure middle: [`Extractor`].
+//! The I/O is at the rim: `client` asks, over the connections that `dial` makes, and `run` puts
+//! workers to it. Whose turn it is says `host`: no host gets more than it may, and none that must
+//! wait holds up another. What a page says is found by the pure middle: [`Extractor`].
 
 mod address;
 mod board;
@@ -31,7 +32,9 @@ mod client;
 #[cfg(test)]
 mod conformance;
 mod connection;
+mod cookie;
 mod css;
+mod dial;
 mod document;
 mod draft;
 mod encoding;
@@ -41,16 +44,25 @@ mod fault;
 mod field;
 mod gate;
 mod host;
+mod http;
+mod idle;
+mod job;
+mod names;
 mod options;
 mod outcome;
 mod parse;
 mod problem;
+mod proxy;
+mod request;
 mod retry;
+pub mod robots;
+mod robots_cache;
 mod run;
 mod save;
 mod sink;
 mod source;
 mod tag_scan;
+mod tls;
 mod trace;
 mod value;
 mod view;

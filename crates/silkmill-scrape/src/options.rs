@@ -1,17 +1,21 @@
 //! How to fetch, checked once. Nothing past this point sees a bad header or no worker.
 
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ureq::http::Method as HttpMethod;
-use ureq::http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
-
 use crate::Extractor;
+use crate::dial::Connect;
 use crate::error::{Error, ErrorKind};
 use crate::host::Limits;
+use crate::names::Lookup;
+use crate::proxy::{Exceptions, Proxies, Proxy};
 use crate::save::Folder;
 use crate::source::URL_BYTES_MAX;
+use crate::tls::Trust;
 
 /// Threads, when nothing else is said. Each waits for one server at a time.
 const WORKERS: usize = 64;
@@ -25,6 +29,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRIES: u32 = 2;
 const REDIRECTS_MAX: u32 = 10;
 const BODY_BYTES_MAX: u64 = 10 * 1024 * 1024;
+/// Headers that say how the connection is used, which is not the user's to say.
+const NOT_THE_USERS: [&str; 3] = ["connection", "content-length", "transfer-encoding"];
 const USER_AGENT: &str = concat!("silkmill/", env!("CARGO_PKG_VERSION"));
 
 /// How to ask.
@@ -59,12 +65,33 @@ pub struct Options {
     pub(crate) retries: u32,
     pub(crate) redirects_max: u32,
     pub(crate) body_bytes_max: u64,
-    pub(crate) method: HttpMethod,
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) method: Method,
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) user_agent: String,
     pub(crate) ordered: bool,
     pub(crate) save: Option<Folder>,
     pub(crate) measure_cpu: bool,
+    pub(crate) deny_private: bool,
+    pub(crate) robots: bool,
+    pub(crate) trust: Trust,
+    pub(crate) proxies: Proxies,
+    pub(crate) lookup: Hook<Lookup>,
+    pub(crate) connect: Hook<Connect>,
+}
+
+/// Something that stands for the system, if it is set.
+pub(crate) struct Hook<F: ?Sized>(pub(crate) Option<Arc<F>>);
+
+impl<F: ?Sized> Clone for Hook<F> {
+    fn clone(&self) -> Hook<F> {
+        Hook(self.0.clone())
+    }
+}
+
+impl<F: ?Sized> fmt::Debug for Hook<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "set" } else { "the system" })
+    }
 }
 
 impl Options {
@@ -80,12 +107,18 @@ impl Options {
             retries: RETRIES,
             redirects_max: REDIRECTS_MAX,
             body_bytes_max: BODY_BYTES_MAX,
-            method: HttpMethod::GET,
+            method: Method::Get,
             headers: Vec::new(),
             user_agent: USER_AGENT.to_owned(),
             ordered: false,
             save: None,
             measure_cpu: false,
+            deny_private: false,
+            robots: false,
+            trust: Trust::default(),
+            proxies: Proxies::default(),
+            lookup: Hook(None),
+            connect: Hook(None),
         }
     }
 
@@ -159,10 +192,7 @@ impl Options {
     /// How to ask. `GET` at first.
     #[must_use]
     pub fn method(mut self, method: Method) -> Options {
-        self.method = match method {
-            Method::Get => HttpMethod::GET,
-            Method::Head => HttpMethod::HEAD,
-        };
+        self.method = method;
         self
     }
 
@@ -207,15 +237,14 @@ impl Options {
     pub fn header(mut self, line: &str) -> Result<Options, Error> {
         let bad = || ErrorKind::Header(line.to_owned());
         let (name, value) = line.split_once(':').ok_or_else(bad)?;
-        let name: HeaderName = name.trim().parse().map_err(|_| bad())?;
-        let value = HeaderValue::from_str(value.trim()).map_err(|_| bad())?;
-        if line.len() > URL_BYTES_MAX {
+        let (name, value) = (name.trim(), value.trim());
+        if !is_name(name) || !is_value(value) || line.len() > URL_BYTES_MAX {
             return Err(bad().into());
         }
-        if [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
-            return Err(ErrorKind::HeaderNotOurs(name.to_string()).into());
+        if NOT_THE_USERS.iter().any(|not| name.eq_ignore_ascii_case(not)) {
+            return Err(ErrorKind::HeaderNotOurs(name.to_owned()).into());
         }
-        self.headers.push((name, value));
+        self.headers.push((name.to_owned(), value.to_owned()));
         Ok(self)
     }
 
@@ -224,20 +253,148 @@ impl Options {
     /// # Errors
     /// When a header cannot hold it.
     pub fn user_agent(mut self, name: &str) -> Result<Options, Error> {
-        HeaderValue::from_str(name).map_err(|_| ErrorKind::UserAgent(name.to_owned()))?;
+        if !is_value(name) {
+            return Err(ErrorKind::UserAgent(name.to_owned()).into());
+        }
         self.user_agent = name.to_owned();
         Ok(self)
     }
 
+    /// Whether to refuse every private, loopback and link-local address, after its name was looked up, for
+    /// every redirect anew. Without it an address that was given may be private, and one that a server on the
+    /// Internet redirects to may not.
+    ///
+    /// Behind a proxy that looks names up itself only addresses that are written as such can be refused.
+    #[must_use]
+    pub fn deny_private(mut self, deny: bool) -> Options {
+        self.deny_private = deny;
+        self
+    }
+
+    /// Whether to ask every host for its robots.txt first, and to do as it says (RFC 9309): what it
+    /// forbids is a row of the kind `robots`. It is known to files by the first word of the user agent. A
+    /// `Crawl-delay` is kept, too, to a minute.
+    #[must_use]
+    pub fn robots(mut self, obey: bool) -> Options {
+        self.robots = obey;
+        self
+    }
+
+    /// Certificates to trust besides the system's, in a file in PEM.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or has no certificate in it.
+    pub fn trust_file(mut self, path: &Path) -> Result<Options, Error> {
+        self.trust.add_file(path)?;
+        Ok(self)
+    }
+
+    /// Whether to take every certificate, whoever it is of. Then anybody on the way may read and
+    /// change what is sent.
+    #[must_use]
+    pub fn insecure(mut self, insecure: bool) -> Options {
+        self.trust.everybody = insecure;
+        self
+    }
+
+    /// The proxy to ask for every address: `http://`, `socks5://` or, for one that looks names up,
+    /// `socks5h://`, with a user and password if it wants them.
+    ///
+    /// # Errors
+    /// When it is no such address.
+    pub fn proxy(self, proxy: &str) -> Result<Options, Error> {
+        self.proxy_for_http(proxy)?.proxy_for_https(proxy)
+    }
+
+    /// The proxy to ask for addresses that begin with `http:`.
+    ///
+    /// # Errors
+    /// As for [`Options::proxy`].
+    pub fn proxy_for_http(mut self, proxy: &str) -> Result<Options, Error> {
+        self.proxies.http = Some(Proxy::parse(proxy)?);
+        Ok(self)
+    }
+
+    /// The proxy to ask for addresses that begin with `https:`.
+    ///
+    /// # Errors
+    /// As for [`Options::proxy`].
+    pub fn proxy_for_https(mut self, proxy: &str) -> Result<Options, Error> {
+        self.proxies.https = Some(Proxy::parse(proxy)?);
+        Ok(self)
+    }
+
+    /// The hosts to ask without a proxy, as the environment variable `NO_PROXY` lists them: names, with all
+    /// below them, addresses and networks, separated by commas; `*` is all.
+    #[must_use]
+    pub fn no_proxy(mut self, hosts: &str) -> Options {
+        self.proxies.exceptions = Exceptions::parse(hosts);
+        self
+    }
+
+    /// Who finds the addresses of a host, in the place of the system. It is called on threads of its own, and
+    /// may block: the deadlines hold.
+    ///
+    /// ```
+    /// use silkmill_scrape::Options;
+    ///
+    /// // Every name is this machine's.
+    /// let options = Options::fetch().resolver(|_| Ok(vec![[127, 0, 0, 1].into()]));
+    /// # let _ = options;
+    /// ```
+    #[must_use]
+    pub fn resolver(
+        mut self,
+        lookup: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static,
+    ) -> Options {
+        self.lookup = Hook(Some(Arc::new(lookup)));
+        self
+    }
+
+    /// Who opens a connection to an address, within a time, in the place of the system. It sees every
+    /// address that is about to be asked, after all rules, and can lead it elsewhere.
+    ///
+    /// ```
+    /// use std::io;
+    /// use silkmill_scrape::Options;
+    ///
+    /// let options = Options::fetch().connector(|address, _| Err(io::Error::other("not today")));
+    /// # let _ = options;
+    /// ```
+    #[must_use]
+    pub fn connector(
+        mut self,
+        connect: impl Fn(SocketAddr, Duration) -> io::Result<TcpStream> + Send + Sync + 'static,
+    ) -> Options {
+        self.connect = Hook(Some(Arc::new(connect)));
+        self
+    }
+
+    /// Whether two requests to one host must start some time apart, or may have to.
+    pub(crate) fn spaces_starts(&self) -> bool {
+        self.robots || !self.delay.is_zero()
+    }
+
     pub(crate) fn limits(&self) -> Limits {
         let per_host = if self.per_host == 0 { usize::MAX } else { self.per_host };
-        Limits { per_host, delay: self.delay, first_alone: false }
+        Limits { per_host, delay: self.delay, first_alone: self.robots }
     }
 
     /// What the threads are called, before their number.
     pub(crate) fn worker_name(&self) -> &'static str {
         if self.extractor.is_some() { "scrape" } else { "fetch" }
     }
+}
+
+/// Whether a text can be the name of a header: a token of RFC 9110.
+fn is_name(name: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_token)
+}
+
+/// Whether a text can be the value of a header.
+fn is_value(value: &str) -> bool {
+    !value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t')
 }
 
 #[cfg(test)]
@@ -248,8 +405,7 @@ mod tests {
     fn a_header_is_a_name_and_a_value() {
         let options = Options::fetch().header("X-One:  1:2 ").unwrap();
 
-        assert_eq!(options.headers[0].0, "x-one");
-        assert_eq!(options.headers[0].1, "1:2");
+        assert_eq!(options.headers, [("X-One".to_owned(), "1:2".to_owned())]);
     }
 
     #[test]

@@ -98,6 +98,8 @@ pub enum FailureKind {
     Redirects,
     /// The address is one that must not be asked.
     Blocked,
+    /// The host's robots.txt forbids it, or cannot be had.
+    Robots,
     /// The line is no address that can be asked.
     Url,
     /// The response came, its body did not, or could not be read.
@@ -115,6 +117,7 @@ impl FailureKind {
             FailureKind::Protocol => "protocol",
             FailureKind::Redirects => "redirects",
             FailureKind::Blocked => "blocked",
+            FailureKind::Robots => "robots",
             FailureKind::Url => "url",
             FailureKind::Body => "body",
         }

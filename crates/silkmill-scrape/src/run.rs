@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use silkmill::{CancelToken, Stats, ThreadPoolExecutor};
 
 use crate::board::{Board, LOOK_AHEAD_MAX};
-use crate::client::{Clients, Job};
+use crate::client::Clients;
 use crate::error::{Error, ErrorKind};
+use crate::job::Job;
 use crate::options::Options;
 use crate::outcome::{Failure, FailureKind, Phase, Row};
 use crate::sink::{Progress, Sink};

@@ -1,7 +1,7 @@
 //! A scripted loopback server and trees of files, for tests and the demo.
 //!
 //! [`Server`] answers HTTP/1.1 on `127.0.0.1` the way a closure tells it to, well or badly, and
-//! counts what it was asked. [`Tree`] plants small files whose contents are known in advance.
+//! counts what it was asked; with the feature `tls` it speaks that, too. [`Tree`] plants small files whose contents are known in advance.
 //! Nothing here leaves the machine, and everything stops when it is dropped.
 //!
 //! ```
@@ -16,12 +16,16 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+#[cfg(feature = "tls")]
+mod identity;
 mod reply;
 mod request;
 mod server;
 mod stop;
 mod tree;
 
+#[cfg(feature = "tls")]
+pub use identity::{Authority, Identity};
 pub use reply::Reply;
 pub use request::Request;
 pub use server::Server;

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use crate::identity::Identity;
 use crate::reply::{After, Reply};
 use crate::request::Request;
 use crate::stop::Stop;
@@ -42,6 +44,8 @@ pub struct Server {
 /// What the threads of a server have in common.
 struct Shared {
     script: Box<Script>,
+    /// Set when it speaks TLS.
+    tls: Option<Box<Wrap>>,
     stop: Stop,
     /// Counts only; nothing is ordered by it.
     connections: AtomicU64,
@@ -57,10 +61,32 @@ impl Server {
     /// # Errors
     /// When no socket or thread is to be had.
     pub fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> io::Result<Server> {
+        Server::start_over(None, script)
+    }
+
+    /// Like [`Server::start`], but over TLS, and saying that it is `identity`. A reset is then an end
+    /// without a goodbye.
+    ///
+    /// # Errors
+    /// When no socket or thread is to be had.
+    #[cfg(feature = "tls")]
+    pub fn start_tls(
+        identity: &Identity,
+        script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<Server> {
+        let identity = identity.clone();
+        Server::start_over(Some(Box::new(move |stream| identity.speak(stream))), script)
+    }
+
+    fn start_over(
+        tls: Option<Box<Wrap>>,
+        script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> io::Result<Server> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             script: Box::new(script),
+            tls,
             stop: Stop::default(),
             connections: AtomicU64::new(0),
             requests: Mutex::default(),
@@ -73,9 +99,15 @@ impl Server {
         Ok(Server { address, shared, listening: Some(listening) })
     }
 
-    /// `http://127.0.0.1:PORT` followed by `path`.
+    /// `http://127.0.0.1:PORT`, or `https:`, followed by `path`.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        self.url_of("127.0.0.1", path)
+    }
+
+    /// The same by another name of the host, which whoever asks must be led to `127.0.0.1` for.
+    pub fn url_of(&self, host: &str, path: &str) -> String {
+        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{host}:{}{path}", self.port())
     }
 
     /// The port it listens on.
@@ -146,10 +178,17 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 /// Answers on one connection until either side closes it.
-fn serve(mut stream: TcpStream, shared: &Shared) {
+fn serve(stream: TcpStream, shared: &Shared) {
     let peer = stream.peer_addr();
+    let mut line = match &shared.tls {
+        None => Line::Plain(stream),
+        Some(wrap) => match wrap(stream) {
+            Ok(stream) => Line::Tls(stream),
+            Err(_) => return,
+        },
+    };
     while !shared.stop.is_stopped() {
-        match answer(&mut stream, shared) {
+        match answer(&mut line, shared) {
             Ok(After::KeepAlive) => {}
             Ok(After::Close) | Err(_) => break,
         }
@@ -160,18 +199,68 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
     }
 }
 
-fn answer(stream: &mut TcpStream, shared: &Shared) -> io::Result<After> {
-    let Some(head) = peek_head(stream, shared)? else { return Ok(After::Close) };
+/// What bytes go over both ways.
+pub(crate) trait Duplex: Read + Write {}
+
+impl<T: Read + Write> Duplex for T {}
+
+/// Begins to speak TLS over a connection.
+type Wrap = dyn Fn(TcpStream) -> io::Result<Box<dyn Duplex>> + Send + Sync;
+
+/// A connection, in the clear or not.
+enum Line {
+    Plain(TcpStream),
+    Tls(Box<dyn Duplex>),
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Line::Plain(stream) => stream.write(bytes),
+            Line::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Line::Plain(stream) => stream.flush(),
+            Line::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+fn answer(line: &mut Line, shared: &Shared) -> io::Result<After> {
+    let head = match line {
+        Line::Plain(stream) => peek_head(stream, shared)?,
+        Line::Tls(stream) => read_head(stream)?,
+    };
+    let Some(head) = head else { return Ok(After::Close) };
     let request = Request::parse(&head);
     let reply = (shared.script)(&request);
     shared.count(&request);
     if reply.is_reset() {
         // The request stays unread: closing a socket with unread bytes sends a reset.
-        return reply.send(stream, false, &shared.stop);
+        return reply.send(line, false, &shared.stop);
     }
-    stream.read_exact(&mut vec![0; head.len()])?;
-    let after = reply.send(stream, request.method() == "HEAD", &shared.stop)?;
+    if let Line::Plain(stream) = line {
+        stream.read_exact(&mut vec![0; head.len()])?;
+    }
+    let after = reply.send(line, request.method() == "HEAD", &shared.stop)?;
+    line.flush()?;
     Ok(if request.wants_close() { After::Close } else { after })
+}
+
+/// Reads the head of the next request. `None` when the client closed the connection instead.
+fn read_head(from: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && head.len() < PEEK_BYTES_MAX {
+        if from.read(&mut byte)? == 0 {
+            return Ok(None);
+        }
+        head.push(byte[0]);
+    }
+    Ok(Some(head))
 }
 
 /// Looks at the head of the next request without taking it out of the socket. `None` when the

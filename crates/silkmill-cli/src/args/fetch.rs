@@ -115,6 +115,28 @@ pub(crate) struct ListArgs {
     #[arg(short = 'A', long, value_name = "NAME")]
     pub(crate) user_agent: Option<String>,
 
+    /// Obey the robots.txt of every host, with its Crawl-delay (RFC 9309)
+    #[arg(long)]
+    pub(crate) robots: bool,
+
+    /// Refuse every private, loopback and link-local address, after names are looked up and for every
+    /// redirect; without it only those that a public server redirects to are refused
+    #[arg(long)]
+    pub(crate) deny_private: bool,
+
+    /// The proxy to use: http://, socks5:// or, to let it look up names, socks5h://, with USER:PASSWORD@ if
+    /// it wants them [default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY; but not for the hosts of NO_PROXY]
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+
+    /// Trust the certificates of FILE, in PEM, besides the system's [repeatable]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cacert: Vec<PathBuf>,
+
+    /// Take every certificate, whoever it is of
+    #[arg(long)]
+    pub(crate) insecure: bool,
+
     /// How to ask
     #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET", ignore_case = true)]
     pub(crate) method: Method,

@@ -26,6 +26,10 @@ const FAR_TOO_LONG: Duration = Duration::from_secs(60);
 fn silkmill() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_silkmill"));
     command.env("XDG_STATE_HOME", state());
+    // The servers of the tests are here, whatever proxy leads out of here.
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+        command.env_remove(name).env_remove(name.to_ascii_lowercase());
+    }
     command
 }
 

@@ -3,12 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod addresses;
 mod hostile;
 mod hosts;
 mod lxml;
+mod proxies;
 mod redirects;
 mod requests;
+mod robots;
 mod rows;
+mod tls;
 
 use std::ops::ControlFlow;
 use std::time::Duration;

@@ -111,7 +111,7 @@ fn head_asks_for_no_body() {
 #[test]
 fn gzip_is_asked_for_and_decoded() {
     let server = Server::start(|request| {
-        assert_eq!(request.header("Accept-Encoding"), Some("gzip"));
+        assert_eq!(request.header("Accept-Encoding"), Some("gzip, deflate, br, zstd"));
         Reply::gzip("<p>hello".repeat(1000).as_bytes())
     })
     .unwrap();
@@ -186,7 +186,7 @@ fn gzip_by_its_old_name_is_decoded() {
 
 #[test]
 fn an_encoding_nobody_asked_for_is_a_body_error_that_names_it() {
-    for name in ["br", "zstd"] {
+    for name in ["compress", "exi"] {
         let server =
             Server::start(move |_| Reply::html("\x0b").header("Content-Encoding", name)).unwrap();
 

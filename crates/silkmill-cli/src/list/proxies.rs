@@ -1,0 +1,67 @@
+//! The proxies that the environment names, as other programs read it.
+
+use std::env;
+
+use anyhow::Result;
+use silkmill_scrape::Options;
+
+/// Sets the proxy that was `given`, or those of the environment.
+pub(super) fn set(options: Options, given: Option<&str>) -> Result<Options> {
+    set_from(options, given, |name| {
+        let lower = env::var(name.to_ascii_lowercase());
+        lower.or_else(|_| env::var(name)).ok().filter(|value| !value.is_empty())
+    })
+}
+
+/// `read` tells the value of a variable, whichever way its name is written.
+fn set_from(
+    mut options: Options,
+    given: Option<&str>,
+    read: impl Fn(&str) -> Option<String>,
+) -> Result<Options> {
+    let proxy_for =
+        |name| given.map(str::to_owned).or_else(|| read(name)).or_else(|| read("ALL_PROXY"));
+    if let Some(proxy) = proxy_for("HTTP_PROXY") {
+        options = options.proxy_for_http(&proxy)?;
+    }
+    if let Some(proxy) = proxy_for("HTTPS_PROXY") {
+        options = options.proxy_for_https(&proxy)?;
+    }
+    Ok(options.no_proxy(&read("NO_PROXY").unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(given: Option<&str>, variables: &[(&str, &str)]) -> String {
+        let read = |name: &str| {
+            let found = variables.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        format!("{:?}", set_from(Options::fetch(), given, read).unwrap())
+    }
+
+    #[test]
+    fn the_environment_names_proxies_unless_one_was_given() {
+        let variables = [
+            ("HTTP_PROXY", "http://one.test"),
+            ("ALL_PROXY", "socks5://all.test"),
+            ("NO_PROXY", "here.test"),
+        ];
+
+        let read = shown(None, &variables);
+        assert!(
+            read.contains("one.test") && read.contains("all.test") && read.contains("here.test")
+        );
+        let given = shown(Some("http://given.test"), &variables);
+        assert!(given.contains("given.test") && given.contains("here.test"), "{given}");
+        assert!(!given.contains("one.test") && !given.contains("all.test"), "{given}");
+    }
+
+    #[test]
+    fn a_variable_that_names_no_proxy_is_an_error() {
+        let read = |name: &str| (name == "HTTP_PROXY").then(|| "gopher://x".to_owned());
+        assert!(set_from(Options::fetch(), None, read).is_err());
+    }
+}

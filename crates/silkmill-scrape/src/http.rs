@@ -1,0 +1,500 @@
+//! HTTP/1.1 as it stands on the wire (RFC 9112): the head of a response, and where its body ends.
+//! Bytes in, values out; sockets are `connection`'s, and what to ask is `client`'s.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io::{self, BufRead, Read};
+
+/// The head of a response, at the most: twice what other clients take.
+pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// The header lines of a head, at the most.
+const HEADERS_MAX: usize = 256;
+/// The line before a chunk, with what some servers say after the number.
+const CHUNK_LINE_BYTES_MAX: usize = 4 * 1024;
+/// The header lines after the last chunk.
+const TRAILER_BYTES_MAX: usize = 32 * 1024;
+
+/// What a response says before its body. Of the headers only those that we act on are kept.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) framing: Framing,
+    /// Whether the connection may be used again once the body has ended.
+    pub(crate) keep_alive: bool,
+    pub(crate) location: Option<String>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) content_encoding: Option<String>,
+    pub(crate) retry_after: Option<String>,
+    pub(crate) set_cookies: Vec<String>,
+}
+
+/// Where the body ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Framing {
+    #[default]
+    Empty,
+    Length(u64),
+    Chunked,
+    /// With the connection.
+    ToEnd,
+}
+
+/// Why what came is not HTTP.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Malformed(pub(crate) String);
+
+impl StdError for Malformed {}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<Malformed> for io::Error {
+    fn from(malformed: Malformed) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, malformed)
+    }
+}
+
+fn malformed<T>(why: impl Into<String>) -> Result<T, Malformed> {
+    Err(Malformed(why.into()))
+}
+
+impl Head {
+    /// Reads the head at the start of `bytes`, and tells its length. `None` when it has not come
+    /// wholly. `asked_for_body` is false when the request was a `HEAD`.
+    pub(crate) fn parse(
+        bytes: &[u8],
+        asked_for_body: bool,
+    ) -> Result<Option<(Head, usize)>, Malformed> {
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let mut response = httparse::Response::new(&mut headers);
+        let mut config = httparse::ParserConfig::default();
+        // Servers that write `Name : value`, or a folded line, are old and not hostile.
+        config
+            .allow_spaces_after_header_name_in_responses(true)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .ignore_invalid_headers_in_responses(true);
+        let length = match config.parse_response(&mut response, bytes) {
+            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Partial) if bytes.len() >= HEAD_BYTES_MAX => {
+                return malformed("the head of the response is too long");
+            }
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(httparse::Error::TooManyHeaders) => {
+                return malformed("the response has too many headers");
+            }
+            Err(error) => {
+                return malformed(format!("the head of the response is not HTTP: {error}"));
+            }
+        };
+        if length > HEAD_BYTES_MAX {
+            return malformed("the head of the response is too long");
+        }
+        let status = response.code.unwrap_or_default();
+        let version_1_1 = response.version == Some(1);
+        Head::from_headers(status, version_1_1, response.headers, asked_for_body)
+            .map(|head| Some((head, length)))
+    }
+
+    fn from_headers(
+        status: u16,
+        version_1_1: bool,
+        headers: &[httparse::Header<'_>],
+        asked_for_body: bool,
+    ) -> Result<Head, Malformed> {
+        let mut head = Head { status, keep_alive: version_1_1, ..Head::default() };
+        let mut length = None;
+        let mut chunked = None;
+        for header in headers {
+            let value = header.value;
+            let named = |name: &str| header.name.eq_ignore_ascii_case(name);
+            match header.name.len() {
+                8 if named("location") => set(&mut head.location, value),
+                12 if named("content-type") => set(&mut head.content_type, value),
+                16 if named("content-encoding") => add(&mut head.content_encoding, value),
+                11 if named("retry-after") => set(&mut head.retry_after, value),
+                10 if named("set-cookie") => head.set_cookies.push(text(value)),
+                10 if named("connection") => head.keep_alive = keeps_alive(value, head.keep_alive),
+                14 if named("content-length") => length = Some(content_length(value, length)?),
+                17 if named("transfer-encoding") => chunked = Some(is_chunked(value, chunked)?),
+                _ => {}
+            }
+        }
+        head.framing = match (chunked, length) {
+            _ if !asked_for_body || matches!(status, 100..200 | 204 | 304) => Framing::Empty,
+            (Some(true), length) => {
+                // Who says both may have been fooled into it; the body is the chunks, and what comes
+                // after is not believed.
+                head.keep_alive &= length.is_none();
+                Framing::Chunked
+            }
+            (Some(false), _) | (None, None) => Framing::ToEnd,
+            (None, Some(0)) => Framing::Empty,
+            (None, Some(length)) => Framing::Length(length),
+        };
+        head.keep_alive &= head.framing != Framing::ToEnd;
+        Ok(head)
+    }
+}
+
+fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).into_owned()
+}
+
+/// The first of several headers of a name counts.
+fn set(field: &mut Option<String>, value: &[u8]) {
+    field.get_or_insert_with(|| text(value));
+}
+
+/// Several headers of a name are one list.
+fn add(field: &mut Option<String>, value: &[u8]) {
+    match field {
+        Some(list) => {
+            list.push_str(", ");
+            list.push_str(&text(value));
+        }
+        None => *field = Some(text(value)),
+    }
+}
+
+fn keeps_alive(value: &[u8], otherwise: bool) -> bool {
+    let mut words = value.split(|&byte| byte == b',').map(|word| word.trim_ascii());
+    match words.next() {
+        _ if value.is_empty() => otherwise,
+        Some(first) => {
+            let mut all = std::iter::once(first).chain(words);
+            let has = |word: &[u8], name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+            match all.find(|word| has(word, "close") || has(word, "keep-alive")) {
+                Some(word) => has(word, "keep-alive"),
+                None => otherwise,
+            }
+        }
+        None => otherwise,
+    }
+}
+
+/// The length a header names. Said several times, it must be the same (RFC 9112, section 6.3).
+fn content_length(value: &[u8], before: Option<u64>) -> Result<u64, Malformed> {
+    let mut length = before;
+    for word in value.split(|&byte| byte == b',') {
+        let word = word.trim_ascii();
+        let number = match word.iter().all(u8::is_ascii_digit) {
+            true => std::str::from_utf8(word).ok().and_then(|digits| digits.parse().ok()),
+            false => None,
+        };
+        match (number, length) {
+            (None, _) => return malformed(format!("a content length of {:?}", text(value))),
+            (Some(number), Some(length)) if number != length => {
+                return malformed("two content lengths that differ");
+            }
+            (number, _) => length = number,
+        }
+    }
+    length.ok_or_else(|| Malformed("no content length where there should be one".to_owned()))
+}
+
+/// Whether the body comes in chunks. Other codings are not asked for and not known.
+fn is_chunked(value: &[u8], before: Option<bool>) -> Result<bool, Malformed> {
+    let mut chunked = before.unwrap_or(false);
+    for word in value.split(|&byte| byte == b',').map(|word| word.trim_ascii()) {
+        match word {
+            // Once is enough: chunks of chunks are a trick to make two readers disagree.
+            _ if word.eq_ignore_ascii_case(b"chunked") && !chunked => chunked = true,
+            b"" => {}
+            _ if word.eq_ignore_ascii_case(b"identity") => {}
+            _ => return malformed(format!("a transfer encoding of {:?}", text(value))),
+        }
+    }
+    Ok(chunked)
+}
+
+/// The body of a response, read to its end and no further.
+#[derive(Debug)]
+pub(crate) struct BodyReader<R> {
+    from: R,
+    framing: Framing,
+    /// Of the body, or of the chunk that is being read.
+    left: u64,
+    at: At,
+}
+
+/// Where in a chunked body the reader is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// Before the line with the size of a chunk.
+    Size,
+    Data,
+    /// Before the line end that ends a chunk.
+    DataEnd,
+    End,
+}
+
+impl<R: BufRead> BodyReader<R> {
+    pub(crate) fn new(from: R, framing: Framing) -> BodyReader<R> {
+        let (left, at) = match framing {
+            Framing::Empty => (0, At::End),
+            Framing::Length(length) => (length, At::Data),
+            Framing::Chunked => (0, At::Size),
+            Framing::ToEnd => (u64::MAX, At::Data),
+        };
+        BodyReader { from, framing, left, at }
+    }
+
+    /// Whether the body was read to its end.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.at == At::End
+    }
+
+    /// Reads what stands between the data of two chunks, and after the last.
+    fn next_chunk(&mut self) -> io::Result<()> {
+        if self.at == At::DataEnd {
+            match self.line(2)?.as_slice() {
+                b"" => {}
+                _ => return Err(Malformed("a chunk longer than its size".to_owned()).into()),
+            }
+        }
+        let line = self.line(CHUNK_LINE_BYTES_MAX)?;
+        self.left = chunk_size(&line)?;
+        self.at = At::Data;
+        if self.left > 0 {
+            return Ok(());
+        }
+        let mut trailer_left = TRAILER_BYTES_MAX;
+        loop {
+            let line = self.line(trailer_left)?;
+            if line.is_empty() {
+                self.at = At::End;
+                return Ok(());
+            }
+            trailer_left = trailer_left.saturating_sub(line.len() + 1);
+        }
+    }
+
+    /// One line, without its end.
+    fn line(&mut self, bytes_max: usize) -> io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        let limit = bytes_max as u64;
+        Read::take(&mut self.from, limit).read_until(b'\n', &mut line)?;
+        if line.pop() != Some(b'\n') {
+            return Err(match (line.len() + 1) as u64 >= limit {
+                true => Malformed("a line between chunks that is too long".to_owned()).into(),
+                false => ended_early(),
+            });
+        }
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Ok(line)
+    }
+}
+
+/// The size of a chunk: a number in hexadecimal, perhaps with an extension that nobody uses.
+fn chunk_size(line: &[u8]) -> Result<u64, Malformed> {
+    let number = line.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    let digits = std::str::from_utf8(number).ok().filter(|digits| {
+        digits.len() <= 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+    });
+    let size = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    size.ok_or_else(|| {
+        Malformed(format!("a chunk size of {:?}", text(&line[..line.len().min(40)])))
+    })
+}
+
+fn ended_early() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed before the body's end")
+}
+
+impl<R: BufRead> BufRead for BodyReader<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if matches!(self.at, At::Size | At::DataEnd) {
+            self.next_chunk()?;
+        }
+        if self.at == At::End {
+            return Ok(&[]);
+        }
+        let bytes = self.from.fill_buf()?;
+        if bytes.is_empty() {
+            if self.framing != Framing::ToEnd {
+                return Err(ended_early());
+            }
+            self.at = At::End;
+        }
+        let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+        Ok(&bytes[..length])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.from.consume(amount);
+        if self.framing == Framing::ToEnd || amount == 0 {
+            return;
+        }
+        self.left -= amount as u64;
+        if self.left == 0 {
+            self.at = if self.framing == Framing::Chunked { At::DataEnd } else { At::End };
+        }
+    }
+}
+
+impl<R: BufRead> Read for BodyReader<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.fill_buf()?;
+        let length = bytes.len().min(into.len());
+        into[..length].copy_from_slice(&bytes[..length]);
+        self.consume(length);
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+
+    use super::*;
+
+    fn head(text: &str) -> Result<Head, Malformed> {
+        Head::parse(text.as_bytes(), true).map(|head| head.unwrap().0)
+    }
+
+    fn framing(headers: &str) -> Result<(Framing, bool), Malformed> {
+        head(&format!("HTTP/1.1 200 OK\r\n{headers}\r\n"))
+            .map(|head| (head.framing, head.keep_alive))
+    }
+
+    #[test]
+    fn the_headers_that_matter_are_kept() {
+        let text = "HTTP/1.1 302 Found\r\nLOCATION: /a\r\nContent-Type:text/html\r\nretry-after: 7\r\n\
+                    Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Encoding: gzip\r\nX: y\r\n\
+                    Content-Length: 5\r\n\r\nhello";
+        let (head, length) = Head::parse(text.as_bytes(), true).unwrap().unwrap();
+
+        assert_eq!((head.status, length), (302, text.len() - 5));
+        assert_eq!(head.location.as_deref(), Some("/a"));
+        assert_eq!(head.content_type.as_deref(), Some("text/html"));
+        assert_eq!(head.retry_after.as_deref(), Some("7"));
+        assert_eq!(head.content_encoding.as_deref(), Some("gzip"));
+        assert_eq!(head.set_cookies, ["a=1", "b=2"]);
+        assert_eq!((head.framing, head.keep_alive), (Framing::Length(5), true));
+    }
+
+    #[test]
+    fn a_head_that_has_not_come_wholly_is_waited_for_to_a_bound() {
+        let text = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n";
+        for end in 0..text.len() {
+            assert_eq!(Head::parse(&text[..end], true), Ok(None), "{end}");
+        }
+        let endless = [&text[..17], &b"A: b\r\n".repeat(20_000)].concat();
+        assert!(Head::parse(&endless, true).is_err());
+        let one_line = [&text[..17], &b"A".repeat(HEAD_BYTES_MAX)].concat();
+        assert!(Head::parse(&one_line, true).is_err());
+    }
+
+    #[test]
+    fn where_the_body_ends_is_said_in_many_ways() {
+        for (headers, expected) in [
+            ("Content-Length: 5\r\n", (Framing::Length(5), true)),
+            ("Content-Length: 0\r\n", (Framing::Empty, true)),
+            ("Content-Length: 5\r\nContent-Length: 5\r\n", (Framing::Length(5), true)),
+            ("Content-Length: 5, 5\r\n", (Framing::Length(5), true)),
+            ("Content-Length: 5\r\nConnection: close\r\n", (Framing::Length(5), false)),
+            ("Content-Length: 5\r\nConnection: x, Close\r\n", (Framing::Length(5), false)),
+            ("Transfer-Encoding: chunked\r\n", (Framing::Chunked, true)),
+            ("Transfer-Encoding: identity, Chunked\r\n", (Framing::Chunked, true)),
+            ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", (Framing::Chunked, false)),
+            ("Transfer-Encoding: identity\r\n", (Framing::ToEnd, false)),
+            ("", (Framing::ToEnd, false)),
+        ] {
+            assert_eq!(framing(headers), Ok(expected), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_whose_end_is_in_doubt_is_refused() {
+        for headers in [
+            "Content-Length: 5\r\nContent-Length: 6\r\n",
+            "Content-Length: -5\r\n",
+            "Content-Length: +5\r\n",
+            "Content-Length: 5x\r\n",
+            "Content-Length: \r\n",
+            "Content-Length: 99999999999999999999\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: chunked, chunked\r\n",
+            "Transfer-Encoding: xchunked\r\n",
+        ] {
+            assert!(framing(headers).is_err(), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn some_responses_have_no_body_whatever_they_say() {
+        for status in [100, 204, 304] {
+            let head = head(&format!("HTTP/1.1 {status} x\r\nContent-Length: 5\r\n\r\n")).unwrap();
+            assert_eq!((head.framing, head.keep_alive), (Framing::Empty, true), "{status}");
+        }
+        let (to_head, _) =
+            Head::parse(b"HTTP/1.1 200 x\r\nContent-Length: 5\r\n\r\n", false).unwrap().unwrap();
+        assert_eq!(to_head.framing, Framing::Empty);
+    }
+
+    #[test]
+    fn the_old_version_closes_unless_it_says_otherwise() {
+        let old = |headers| head(&format!("HTTP/1.0 200 OK\r\n{headers}\r\n")).unwrap().keep_alive;
+
+        assert!(!old("Content-Length: 5\r\n"));
+        assert!(old("Content-Length: 5\r\nConnection: Keep-Alive\r\n"));
+        assert!(!old("Connection: keep-alive\r\n"));
+    }
+
+    fn body(bytes: &[u8], framing: Framing, capacity: usize) -> io::Result<(Vec<u8>, Vec<u8>)> {
+        let mut from = BufReader::with_capacity(capacity, bytes);
+        let mut reader = BodyReader::new(&mut from, framing);
+        let mut body = Vec::new();
+        reader.read_to_end(&mut body)?;
+        assert!(reader.is_at_end());
+        let mut rest = Vec::new();
+        from.read_to_end(&mut rest)?;
+        Ok((body, rest))
+    }
+
+    #[test]
+    fn a_body_is_read_to_its_end_and_no_further() {
+        let chunked = b"5\r\nhello\r\n6;ext=\"x\"\r\n world\r\n0\r\nTrailer: x\r\n\r\nrest";
+        for capacity in 1..40 {
+            let read = |bytes, framing| body(bytes, framing, capacity).unwrap();
+            assert_eq!(
+                read(chunked, Framing::Chunked),
+                (b"hello world".to_vec(), b"rest".to_vec())
+            );
+            assert_eq!(
+                read(b"hello rest", Framing::Length(5)),
+                (b"hello".to_vec(), b" rest".to_vec())
+            );
+            assert_eq!(read(b"hello", Framing::ToEnd), (b"hello".to_vec(), Vec::new()));
+            assert_eq!(read(b"rest", Framing::Empty), (Vec::new(), b"rest".to_vec()));
+        }
+    }
+
+    #[test]
+    fn a_body_that_ends_early_is_told_from_one_that_is_broken() {
+        let kind = |bytes: &[u8], framing| body(bytes, framing, 8).unwrap_err().kind();
+
+        for cut in ["", "5\r\n", "5\r\nhel", "5\r\nhello", "5\r\nhello\r\n", "5\r\nhello\r\n0\r\n"]
+        {
+            assert_eq!(
+                kind(cut.as_bytes(), Framing::Chunked),
+                io::ErrorKind::UnexpectedEof,
+                "{cut:?}"
+            );
+        }
+        assert_eq!(kind(b"hell", Framing::Length(5)), io::ErrorKind::UnexpectedEof);
+        for broken in ["x\r\n", "\r\n\r\n", "-1\r\n", "5\r\nhello!\r\n", "10000000000000000\r\nx"] {
+            let error = body(broken.as_bytes(), Framing::Chunked, 8).unwrap_err();
+            assert!(error.get_ref().is_some_and(|why| why.is::<Malformed>()), "{broken:?} {error}");
+        }
+        let long = [&b"5;"[..], &b"x".repeat(10_000)].concat();
+        assert_eq!(kind(&long, Framing::Chunked), io::ErrorKind::InvalidData);
+        let endless = [&b"0\r\n"[..], &b"A: b\r\n".repeat(10_000)].concat();
+        assert_eq!(kind(&endless, Framing::Chunked), io::ErrorKind::InvalidData);
+    }
+}

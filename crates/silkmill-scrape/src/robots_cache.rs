@@ -1,0 +1,149 @@
+//! Remembers what the `robots.txt` of each host of a run allows.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use url::{Position, Url};
+
+use crate::robots::{self, Rules};
+
+/// Redirects from a robots.txt, as the standard has it.
+pub(crate) const REDIRECTS_MAX: usize = 5;
+/// Files remembered, and their rules in bytes. Beyond that all are forgotten, which costs requests and
+/// nothing else.
+const FILES_MAX: usize = 4096;
+const BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The robots.txt of many hosts.
+#[derive(Debug)]
+pub(crate) struct RobotsCache {
+    product: String,
+    /// Written and read by every worker, for the time of one look.
+    files: Mutex<Files>,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    by_origin: HashMap<String, Arc<File>>,
+    bytes: usize,
+}
+
+/// What is known of a file.
+#[derive(Debug, PartialEq, Eq)]
+enum File {
+    Rules(Rules),
+    /// The server could not give it, which forbids everything.
+    Unreachable(u16),
+}
+
+/// Whether an address may be asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// With this pause between two requests.
+    Allowed(Duration),
+    Refused(String),
+}
+
+impl RobotsCache {
+    pub(crate) fn new(user_agent: &str) -> RobotsCache {
+        RobotsCache { product: robots::product(user_agent).to_owned(), files: Mutex::default() }
+    }
+
+    /// Whether `url` may be asked for; `None` when the file of its host is not known.
+    pub(crate) fn verdict(&self, url: &Url) -> Option<Verdict> {
+        let file = {
+            let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(files.by_origin.get(&origin(url))?)
+        };
+        let path = &url[Position::BeforePath..Position::AfterQuery];
+        Some(match &*file {
+            File::Rules(rules) if rules.allows(path) => {
+                Verdict::Allowed(rules.crawl_delay().unwrap_or_default())
+            }
+            File::Rules(_) => Verdict::Refused("robots.txt disallows it".to_owned()),
+            File::Unreachable(status) => Verdict::Refused(format!(
+                "the server answers {status} for robots.txt, which disallows everything"
+            )),
+        })
+    }
+
+    /// Remembers the file of a host: its bytes, or the status that came instead. There being none allows
+    /// everything; the server's not being able to say forbids everything (RFC 9309, section 2.3.1).
+    pub(crate) fn learn(&self, url: &Url, file: Result<Vec<u8>, u16>) {
+        let file = match file {
+            Ok(bytes) => File::Rules(Rules::parse(&bytes, &self.product)),
+            Err(status @ 500..) => File::Unreachable(status),
+            Err(_) => File::Rules(Rules::all()),
+        };
+        let bytes = match &file {
+            File::Rules(rules) => rules.bytes(),
+            File::Unreachable(_) => 0,
+        };
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if files.by_origin.len() >= FILES_MAX || files.bytes + bytes > BYTES_MAX {
+            *files = Files::default();
+        }
+        files.bytes += bytes;
+        files.by_origin.insert(origin(url), Arc::new(file));
+    }
+}
+
+fn origin(url: &Url) -> String {
+    format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterPort])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_allows_and_one_that_cannot_be_had_forbids() {
+        let robots = RobotsCache::new("silkmill/1");
+        let page = url("http://a.test/x");
+        assert_eq!(robots.verdict(&page), None);
+
+        for (file, allowed) in [
+            (Err(404), true),
+            (Err(401), true),
+            (Err(429), true),
+            (Err(500), false),
+            (Err(503), false),
+            (Ok(b"User-agent: *\nDisallow: /x".to_vec()), false),
+            (Ok(b"User-agent: silkmill\nAllow: /x".to_vec()), true),
+        ] {
+            robots.learn(&page, file.clone());
+            let verdict = robots.verdict(&page).unwrap();
+            assert_eq!(matches!(verdict, Verdict::Allowed(_)), allowed, "{file:?} {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn every_origin_has_its_own_file() {
+        let robots = RobotsCache::new("silkmill/1");
+        robots.learn(&url("http://a.test/"), Err(500));
+
+        for other in ["https://a.test/", "http://a.test:81/", "http://b.test/"] {
+            assert_eq!(robots.verdict(&url(other)), None, "{other}");
+        }
+        assert!(robots.verdict(&url("http://a.test:80/y?z")).is_some());
+    }
+
+    #[test]
+    fn what_is_remembered_has_a_bound() {
+        let robots = RobotsCache::new("silkmill/1");
+        let long = "User-agent: *\n".to_owned() + &"Disallow: /x\n".repeat(30_000);
+        for host in 0..100 {
+            robots.learn(&url(&format!("http://{host}.test/")), Ok(long.clone().into_bytes()));
+            assert!(robots.files.lock().unwrap().bytes <= BYTES_MAX);
+        }
+        for host in 0..FILES_MAX + 10 {
+            robots.learn(&url(&format!("http://{host}.test/")), Err(404));
+            assert!(robots.files.lock().unwrap().by_origin.len() <= FILES_MAX);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Requests through proxies, which are small servers of the test's own.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use silkmill_scrape::{FailureKind, Options, Phase};
+use silkmill_testkit::{Authority, Reply, Server};
+
+use crate::{fault, once, row};
+
+/// What a proxy was asked, and where the bytes that follow are to go.
+type Served = io::Result<(String, Option<TcpStream>)>;
+type Serve = fn(&mut BufReader<TcpStream>) -> Served;
+
+/// Takes connections for as long as the test lasts.
+fn proxy(serve: Serve) -> (u16, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, asked) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut stream = BufReader::new(stream);
+            let Ok((what, there)) = serve(&mut stream) else { continue };
+            if sender.send(what).is_err() {
+                return;
+            }
+            if let Some(there) = there {
+                thread::spawn(move || join(stream.into_inner(), there));
+            }
+        }
+    });
+    (port, asked)
+}
+
+/// Carries bytes both ways until either side ends.
+fn join(here: TcpStream, there: TcpStream) {
+    let (mut from_here, mut to_there) = (here.try_clone().unwrap(), there.try_clone().unwrap());
+    let forth = thread::spawn(move || {
+        let _ = io::copy(&mut from_here, &mut to_there);
+        let _ = to_there.shutdown(Shutdown::Write);
+    });
+    let (mut from_there, mut to_here) = (there, here);
+    let _ = io::copy(&mut from_there, &mut to_here);
+    let _ = to_here.shutdown(Shutdown::Both);
+    let _ = forth.join();
+}
+
+fn read_head(from: &mut impl BufRead) -> io::Result<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if from.read_line(&mut head)? == 0 {
+            break;
+        }
+    }
+    Ok(head)
+}
+
+/// The port at the end of `name:port`, which is on this machine whatever the name.
+fn connect(target: &str) -> io::Result<TcpStream> {
+    let port = target.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(0);
+    TcpStream::connect(("127.0.0.1", port))
+}
+
+fn http(stream: &mut BufReader<TcpStream>) -> Served {
+    let head = read_head(stream)?;
+    if head.starts_with("CONNECT") {
+        let there = connect(head.split(' ').nth(1).unwrap_or_default())?;
+        stream.get_mut().write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
+        return Ok((head, Some(there)));
+    }
+    let body = "through the proxy";
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    stream.get_mut().write_all(answer.as_bytes())?;
+    Ok((head, None))
+}
+
+fn socks(stream: &mut BufReader<TcpStream>) -> Served {
+    let mut greeting = [0; 3];
+    stream.read_exact(&mut greeting)?;
+    stream.get_mut().write_all(&[5, 0])?;
+    let mut head = [0; 4];
+    stream.read_exact(&mut head)?;
+    let host = match head[3] {
+        1 => {
+            let mut address = [0; 4];
+            stream.read_exact(&mut address)?;
+            std::net::Ipv4Addr::from(address).to_string()
+        }
+        _ => {
+            let mut length = [0];
+            stream.read_exact(&mut length)?;
+            let mut name = vec![0; usize::from(length[0])];
+            stream.read_exact(&mut name)?;
+            String::from_utf8_lossy(&name).into_owned()
+        }
+    };
+    let mut port = [0; 2];
+    stream.read_exact(&mut port)?;
+    let target = format!("{host}:{}", u16::from_be_bytes(port));
+    let there = connect(&target)?;
+    stream.get_mut().write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])?;
+    Ok((target, Some(there)))
+}
+
+fn refusing(stream: &mut BufReader<TcpStream>) -> Served {
+    let head = read_head(stream)?;
+    stream.get_mut().write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n")?;
+    Ok((head, None))
+}
+
+fn through(scheme: &str, port: u16) -> Options {
+    once().proxy(&format!("{scheme}://127.0.0.1:{port}")).unwrap()
+}
+
+#[test]
+fn a_page_is_asked_of_the_proxy_itself() {
+    let (port, asked) = proxy(http);
+    let options = once().proxy(&format!("http://me:secret@127.0.0.1:{port}")).unwrap();
+
+    let row = row(&options, "http://nowhere.invalid/a?b");
+
+    assert_eq!((row.status, row.bytes), (Some(200), "through the proxy".len() as u64));
+    let head = asked.recv().unwrap();
+    assert!(head.starts_with("GET http://nowhere.invalid/a?b HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("Proxy-Authorization: Basic bWU6c2VjcmV0\r\n"), "{head}");
+}
+
+#[test]
+fn tls_goes_through_the_proxy_untouched() {
+    let authority = Authority::new();
+    let server =
+        Server::start_tls(&authority.vouches_for(&["a.test"]), |_| Reply::html("hello")).unwrap();
+    let path = std::env::temp_dir().join(format!("silkmill-{}-proxy.pem", std::process::id()));
+    std::fs::write(&path, authority.pem()).unwrap();
+    for (scheme, serve) in [("http", http as Serve), ("socks5h", socks)] {
+        let (port, asked) = proxy(serve);
+        let options = through(scheme, port).trust_file(&path).unwrap();
+
+        let row = row(&options, &server.url_of("a.test", "/"));
+
+        assert_eq!((row.status, row.bytes, row.error), (Some(200), 5, None), "{scheme}");
+        // The name is the proxy's to find.
+        assert!(asked.recv().unwrap().contains(&format!("a.test:{}", server.port())));
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn socks_is_told_the_address_that_was_checked() {
+    let server = Server::start(|_| Reply::html("hello")).unwrap();
+    let (port, asked) = proxy(socks);
+    let options = through("socks5", port).resolver(|_| Ok(vec![[127, 0, 0, 9].into()]));
+
+    let page = row(&options, &server.url_of("a.test", "/"));
+    assert_eq!((page.status, page.error), (Some(200), None));
+    assert_eq!(asked.recv().unwrap(), format!("127.0.0.9:{}", server.port()));
+
+    let denied = row(&options.deny_private(true), &server.url_of("a.test", "/"));
+    assert_eq!(fault(&denied), (FailureKind::Blocked, Phase::Resolve));
+    assert!(asked.try_recv().is_err());
+}
+
+#[test]
+fn a_private_address_is_denied_behind_a_proxy_too_where_it_is_written() {
+    let (port, asked) = proxy(http);
+    let options = through("http", port).deny_private(true);
+
+    let denied = row(&options, "http://10.0.0.1/");
+    assert_eq!(fault(&denied), (FailureKind::Blocked, Phase::Resolve));
+    assert!(asked.try_recv().is_err());
+    // A name is taken to be public.
+    assert_eq!(row(&options, "http://nowhere.invalid/").status, Some(200));
+}
+
+#[test]
+fn hosts_that_are_excepted_are_asked_directly() {
+    let server = Server::start(|_| Reply::html("directly")).unwrap();
+    let (port, asked) = proxy(http);
+
+    let row = row(&through("http", port).no_proxy("x.test, 127.0.0.0/8"), &server.url("/"));
+
+    assert_eq!(row.bytes, "directly".len() as u64);
+    assert!(asked.try_recv().is_err());
+}
+
+#[test]
+fn a_proxy_that_refuses_is_a_connect_error_that_quotes_it() {
+    let (port, _asked) = proxy(refusing);
+
+    let row = row(&through("http", port), "https://nowhere.invalid/");
+
+    assert_eq!(fault(&row), (FailureKind::Connect, Phase::Connect));
+    assert!(row.error.unwrap().message.contains("403"));
+}

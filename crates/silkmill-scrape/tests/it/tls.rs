@@ -1,0 +1,151 @@
+//! Pages over TLS; and certificates that are not to be trusted, each with the reason in its row.
+
+use std::path::PathBuf;
+
+use silkmill_scrape::{FailureKind, Options, Phase};
+use silkmill_testkit::{Authority, Identity, Reply, Server};
+
+use crate::{fault, hasty, once, row, rows};
+
+/// Options that trust an authority, and lead every name to this machine.
+fn trusting(options: Options, authority: &Authority, name: &str) -> Options {
+    let path: PathBuf =
+        std::env::temp_dir().join(format!("silkmill-{}-{name}.pem", std::process::id()));
+    std::fs::write(&path, authority.pem()).unwrap();
+    let options = options.trust_file(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    options.resolver(|_| Ok(vec![[127, 0, 0, 1].into()]))
+}
+
+fn served_by(identity: &Identity) -> Server {
+    Server::start_tls(identity, |request| match request.path() {
+        "/long" => Reply::html("x".repeat(300_000)),
+        "/silence" => Reply::silence(),
+        "/drip" => Reply::drip_body("x".repeat(100)),
+        "/cut" => Reply::reset("x".repeat(100_000)),
+        "/endless" => Reply::endless_body("x".repeat(1000)),
+        "/gzip" => Reply::gzip(&[b'x'; 100_000]),
+        _ => Reply::html("hello"),
+    })
+    .unwrap()
+}
+
+#[test]
+fn pages_come_over_tls_and_one_connection() {
+    let authority = Authority::new();
+    let server = served_by(&authority.vouches_for(&["a.test"]));
+    let options = trusting(once(), &authority, "pages").workers(1);
+    let urls: Vec<String> =
+        ["/", "/long", "/gzip"].map(|path| server.url_of("a.test", path)).to_vec();
+
+    let (rows, summary) = rows(&options, &urls);
+
+    assert_eq!((summary.errors, server.connections()), (0, 1), "{rows:?}");
+    assert_eq!(rows.iter().map(|row| row.bytes).collect::<Vec<_>>(), [5, 300_000, 100_000]);
+    assert!(rows[0].timing.tls.is_some() && rows[1].timing.tls.is_none());
+}
+
+#[test]
+fn an_address_may_be_what_a_certificate_is_for() {
+    let authority = Authority::new();
+    let server = served_by(&authority.vouches_for(&["127.0.0.1"]));
+
+    let row = row(&trusting(once(), &authority, "address"), &server.url("/"));
+
+    assert_eq!((row.status, row.error), (Some(200), None));
+}
+
+#[test]
+fn a_certificate_that_is_not_to_be_trusted_says_why() {
+    let authority = Authority::new();
+    for (identity, word) in [
+        (authority.vouched_for(&["a.test"]), "expired"),
+        (authority.vouches_for(&["b.test"]), "for another host"),
+        (Identity::self_signed(&["a.test"]), "self-signed"),
+        (Authority::new().vouches_for(&["a.test"]), "issuer is not trusted"),
+    ] {
+        let server = served_by(&identity);
+        let options = trusting(once().retries(2), &authority, "why");
+
+        let refused = row(&options, &server.url_of("a.test", "/"));
+        assert_eq!(fault(&refused), (FailureKind::Tls, Phase::Tls));
+        assert_eq!(refused.attempts, 1, "it will be the same next time");
+        let message = refused.error.unwrap().message;
+        assert!(message.contains(word), "{message}");
+
+        let anyway = row(&options.insecure(true), &server.url_of("a.test", "/"));
+        assert_eq!((anyway.status, anyway.error), (Some(200), None), "{word}");
+    }
+}
+
+#[test]
+fn a_certificate_for_another_host_names_it() {
+    let authority = Authority::new();
+    let server = served_by(&authority.vouches_for(&["right.test"]));
+
+    let row = row(&trusting(once(), &authority, "names"), &server.url_of("wrong.test", "/"));
+
+    assert!(row.error.unwrap().message.contains("right.test"));
+}
+
+#[test]
+fn a_server_misbehaves_over_tls_as_it_does_without() {
+    let authority = Authority::new();
+    let server = served_by(&authority.vouches_for(&["a.test"]));
+    let options = trusting(hasty(), &authority, "hostile").body_bytes_max(50_000);
+    let ask = |path| row(&options, &server.url_of("a.test", path));
+
+    assert_eq!(fault(&ask("/silence")), (FailureKind::Timeout, Phase::Response));
+    assert_eq!(fault(&ask("/drip")), (FailureKind::Timeout, Phase::Body));
+    let endless = ask("/endless");
+    assert_eq!((endless.error, endless.bytes, endless.truncated), (None, 50_000, true));
+}
+
+#[test]
+fn a_body_cut_off_over_tls_is_a_body_error() {
+    let authority = Authority::new();
+    let server = served_by(&authority.vouches_for(&["a.test"]));
+
+    let row = row(&trusting(once(), &authority, "cut"), &server.url_of("a.test", "/cut"));
+
+    assert_eq!(fault(&row), (FailureKind::Body, Phase::Body));
+}
+
+#[test]
+fn tls_where_plain_http_is_asked_for_breaks_the_protocol() {
+    let authority = Authority::new();
+    let server = served_by(&authority.vouches_for(&["127.0.0.1"]));
+
+    let row = row(&once(), &server.url("/").replace("https:", "http:"));
+
+    assert_eq!(fault(&row).0, FailureKind::Protocol);
+}
+
+#[test]
+fn a_file_of_certificates_must_have_some() {
+    let path = std::env::temp_dir().join(format!("silkmill-{}-none.pem", std::process::id()));
+    std::fs::write(&path, "no certificate").unwrap();
+
+    let empty = Options::fetch().trust_file(&path).unwrap_err().to_string();
+    std::fs::remove_file(&path).unwrap();
+    let missing = Options::fetch().trust_file(&path).unwrap_err().to_string();
+
+    assert!(empty.contains("no certificate in it") && empty.contains("none.pem"), "{empty}");
+    assert!(missing.ends_with("no such file or directory"), "{missing}");
+}
+
+#[test]
+fn secrets_are_not_sent_on_from_tls_to_the_clear() {
+    let authority = Authority::new();
+    let plain =
+        Server::start(|request| Reply::html(format!("{:?}", request.header("Authorization"))))
+            .unwrap();
+    let target = plain.url_of("a.test", "/");
+    let identity = authority.vouches_for(&["a.test"]);
+    let server = Server::start_tls(&identity, move |_| Reply::redirect(&target)).unwrap();
+    let options = trusting(once(), &authority, "secrets").header("Authorization: secret").unwrap();
+
+    let row = row(&options, &server.url_of("a.test", "/"));
+
+    assert_eq!((row.status, row.bytes), (Some(200), "None".len() as u64));
+}

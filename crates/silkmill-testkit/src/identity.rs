@@ -1,0 +1,121 @@
+//! Certificates for servers, good and bad, made when they are needed.
+
+use std::fmt;
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::server::Duplex;
+
+/// Somebody whom a client may be told to trust, and who vouches for servers.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    /// A new one, whom nobody knows yet.
+    pub fn new() -> Authority {
+        // Two of one name would be taken for the same.
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let mut params = named(&format!("testkit authority {number}"));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = key();
+        let certificate = params.self_signed(&key).expect("the parameters are complete");
+        Authority { pem: certificate.pem(), issuer: Issuer::new(params, key) }
+    }
+
+    /// Its certificate, for those who trust it.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// An identity for these host names and addresses.
+    pub fn vouches_for(&self, hosts: &[&str]) -> Identity {
+        self.sign(params(hosts))
+    }
+
+    /// One that was good until the year 2000.
+    pub fn vouched_for(&self, hosts: &[&str]) -> Identity {
+        let mut params = params(hosts);
+        params.not_before = date_time_ymd(1999, 1, 1);
+        params.not_after = date_time_ymd(2000, 1, 1);
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Identity {
+        let key = key();
+        let certificate =
+            params.signed_by(&key, &self.issuer).expect("the parameters are complete");
+        Identity::new(certificate.der().clone(), &key)
+    }
+}
+
+impl Default for Authority {
+    fn default() -> Authority {
+        Authority::new()
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority").finish_non_exhaustive()
+    }
+}
+
+/// Who a server says that it is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    config: Arc<ServerConfig>,
+}
+
+impl Identity {
+    /// One that nobody vouches for but itself.
+    pub fn self_signed(hosts: &[&str]) -> Identity {
+        let key = key();
+        let certificate = params(hosts).self_signed(&key).expect("the parameters are complete");
+        Identity::new(certificate.der().clone(), &key)
+    }
+
+    /// Speaks TLS over a connection. It begins when bytes are read.
+    pub(crate) fn speak(&self, stream: TcpStream) -> io::Result<Box<dyn Duplex>> {
+        let session = ServerConnection::new(Arc::clone(&self.config)).map_err(io::Error::other)?;
+        Ok(Box::new(StreamOwned::new(session, stream)))
+    }
+
+    fn new(certificate: CertificateDer<'static>, key: &KeyPair) -> Identity {
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("the provider knows the usual versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .expect("the key is the certificate's");
+        Identity { config: Arc::new(config) }
+    }
+}
+
+fn key() -> KeyPair {
+    KeyPair::generate().expect("the system has random numbers")
+}
+
+fn params(hosts: &[&str]) -> CertificateParams {
+    let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+    let subject = named("testkit server").distinguished_name;
+    let mut params = CertificateParams::new(hosts).expect("the hosts are names or addresses");
+    params.distinguished_name = subject;
+    params
+}
+
+fn named(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
