@@ -1,244 +1,429 @@
-//! Fetching and reading pages from a loopback nginx, beside curl and beside Python.
+//! Fetching and reading pages from a loopback nginx with one worker, beside curl, wrk and what people write in
+//! Python. The server's own count of requests holds every side to the work it claims.
+
+mod measure;
+mod nginx;
+mod pages;
+mod peers;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
-use super::{Case, Contender, ROUNDS, is_installed, silkmill, time};
-use crate::root;
+use super::{Case, Contender, IDEAL, ROUNDS, is_installed, silkmill};
+use crate::{cargo, check, root};
+
+use measure::{Cost, cost};
+use nginx::Nginx;
+use peers::{FIELDS, PARSE, PEERS};
 
 /// Pages on the server.
 const PAGES: usize = 200;
-
-/// How often each of them is fetched in a round.
-const REPEATS: usize = 20;
-
-/// About what a page weighs, in bytes.
-const PAGE_BYTES: usize = 26_000;
-
+/// Pages that fast sides fetch in a round, and slow ones: their time is taken by the page.
+const MANY: usize = 20_000;
+const FEW: usize = 2_000;
 /// Fetched at once, by us and by curl.
 const WORKERS: &str = "64";
+/// How often a slow peer runs.
+const ROUNDS_SLOW: usize = 3;
+/// How long the slow server thinks, and for how many at once.
+const DELAY_MS: usize = 100;
+const WORKERS_SLOW: usize = 1024;
+/// Of a list with hostile hosts, one line in so many is of one. Each has one line.
+const HOSTILE_EVERY: usize = 100;
+const HOSTILE_TIMEOUT: &str = "2";
 
-/// The program many people write: requests, lxml, and a pool of 32 threads.
-const PYTHON: &str = "
-import sys, threading
-from concurrent.futures import ThreadPoolExecutor
-import requests
-from lxml import html
-local = threading.local()
-def title(url):
-    if not hasattr(local, 'session'): local.session = requests.Session()
-    page = local.session.get(url, timeout=30)
-    return url, html.fromstring(page.content).findtext('.//title').strip()
-with ThreadPoolExecutor(32) as pool, open(sys.argv[2], 'w') as out:
-    for url, text in pool.map(title, open(sys.argv[1]).read().split()):
-        print(url, text, sep='\\t', file=out)
-";
-
-/// How long the server may take to answer its first request.
-const START_MAX: Duration = Duration::from_secs(10);
+type Part = (&'static str, fn(&Bench) -> anyhow::Result<Vec<Case>>);
+const PARTS: [Part; 7] = [
+    ("fetch", fetch),
+    ("titles", titles),
+    ("fields", fields),
+    ("parse", parse),
+    ("slow", slow),
+    ("refused", refused),
+    ("hostile", hostile),
+];
 
 pub(super) fn run() -> anyhow::Result<Vec<Case>> {
-    if !is_installed("nginx", "apt install nginx-light") {
+    run_some(&[])
+}
+
+/// Runs the parts named, or all of them.
+pub(super) fn run_some(names: &[&str]) -> anyhow::Result<Vec<Case>> {
+    if let Some(unknown) = names.iter().find(|name| PARTS.iter().all(|(part, _)| part != *name)) {
+        let known: Vec<&str> = PARTS.iter().map(|(part, _)| *part).collect();
+        bail!("there is no part {unknown:?} of scrape; there are: {}", known.join(", "));
+    }
+    let tools = [("nginx", "apt install nginx-light"), ("time", "apt install time")];
+    if !tools.iter().all(|(program, how)| is_installed(program, how)) {
         return Ok(Vec::new());
     }
-    let silkmill = silkmill()?;
-    let folder = root().join("target/bench-scrape");
-    let nginx = Nginx::start(&folder)?;
-    let urls = folder.join("urls.txt");
-    fs::write(&urls, nginx.urls())?;
-    Ok(vec![fetch(&nginx, &silkmill, &urls)?, titles(&nginx, &silkmill, &urls)?])
-}
-
-fn fetch(nginx: &Nginx, silkmill: &Path, urls: &Path) -> anyhow::Result<Case> {
-    let ours = || {
-        let mut command = Command::new(silkmill);
-        command.args(["fetch", "-j", WORKERS, "--per-host", "0", "-i"]).arg(urls);
-        command
-    };
-    let config = urls.with_file_name("curl.txt");
-    let lines: String = fs::read_to_string(urls)?
-        .lines()
-        .map(|url| format!("url = \"{url}\"\noutput = /dev/null\n"))
-        .collect();
-    fs::write(&config, lines)?;
-    let theirs = || {
-        let mut command = Command::new("curl");
-        command
-            .args(["--silent", "--parallel", "--parallel-max", WORKERS, "--config"])
-            .arg(&config);
-        command
-    };
-    let mut sides: Vec<Side> = vec![(Contender::new("silkmill fetch -j 64"), Box::new(ours))];
-    if is_installed("curl", "apt install curl") {
-        sides.push((Contender::new("curl --parallel-max 64"), Box::new(theirs)));
-    }
-    rounds(nginx, format!("fetch {} pages of 26 KB", PAGES * REPEATS), sides)
-}
-
-fn titles(nginx: &Nginx, silkmill: &Path, urls: &Path) -> anyhow::Result<Case> {
-    let rows = urls.with_file_name("titles.txt");
-    let rows_python = urls.with_file_name("titles-python.txt");
-    let ours = || {
-        let mut command = Command::new(silkmill);
-        command.args(["scrape", "--force", "--ordered", "-o"]).arg(&rows);
-        command.args(["--format", "text", "-j", WORKERS, "--per-host", "0", "-i"]).arg(urls);
-        command
-    };
-    let theirs = || {
-        let mut command = Command::new("python3");
-        command.args(["-c", PYTHON]).arg(urls).arg(&rows_python);
-        command
-    };
-    let mut sides: Vec<Side> = vec![(Contender::new("silkmill scrape -j 64"), Box::new(ours))];
-    let python = Command::new("python3").args(["-c", "import requests, lxml"]).output();
-    let python = python.is_ok_and(|output| output.status.success());
-    if python {
-        let name = "Python: requests + lxml, 32 threads";
-        sides.push((Contender::new(name), Box::new(theirs)));
-    } else {
-        println!("not measured beside Python: python3 -m pip install requests lxml");
-    }
-    let case = rounds(nginx, format!("titles of {} pages of 26 KB", PAGES * REPEATS), sides)?;
-    if python {
-        ensure!(fs::read(&rows)? == fs::read(&rows_python)?, "the two found different titles");
-    }
-    Ok(case)
-}
-
-type Side<'a> = (Contender, Box<dyn Fn() -> Command + 'a>);
-
-/// Times every side in turn and holds each to the number of requests that the server has seen.
-fn rounds(nginx: &Nginx, what: String, mut sides: Vec<Side<'_>>) -> anyhow::Result<Case> {
-    for round in 0..=ROUNDS {
-        for (contender, command) in &mut sides {
-            let seen_before = nginx.requests()?;
-            let elapsed = time(&mut command())?;
-            // The question itself is a request too.
-            let seen = nginx.requests()? - seen_before - 1;
-            let all = (PAGES * REPEATS) as u64;
-            ensure!(seen == all, "{}: the server saw {seen} of {all} requests", contender.name);
-            if round > 0 {
-                contender.samples.push(elapsed.as_secs_f64() * 1e6 / all as f64);
-            }
+    let bench = Bench::set_up()?;
+    let mut cases = Vec::new();
+    for (name, part) in PARTS {
+        if names.is_empty() || names.contains(&name) {
+            println!("--> {name}");
+            cases.extend(part(&bench).with_context(|| format!("part {name} failed"))?);
         }
     }
-    let contenders = sides.into_iter().map(|(contender, _)| contender).collect();
-    Ok(Case { what, unit: "µs a page", contenders })
+    Ok(cases)
 }
 
-/// A server of our own on the loopback interface, with one worker; ended when it is dropped.
-struct Nginx {
-    child: Child,
-    port: u16,
+/// The server, the program, and a folder for lists and rows.
+struct Bench {
+    folder: PathBuf,
+    silkmill: PathBuf,
+    nginx: Nginx,
+    made_up: Vec<String>,
+    /// Real pages, or the same.
+    products: Vec<String>,
 }
 
-impl Nginx {
-    fn start(folder: &Path) -> anyhow::Result<Nginx> {
+impl Bench {
+    fn set_up() -> anyhow::Result<Bench> {
+        let silkmill = silkmill()?;
+        let folder = root().join("target/bench-scrape");
         let pages = folder.join("pages");
-        fs::create_dir_all(&pages)?;
-        fs::create_dir_all(folder.join("tmp"))?;
-        for number in 0..PAGES {
-            fs::write(pages.join(format!("{number}.html")), page(number))?;
+        let _ = fs::remove_dir_all(&pages);
+        let made_up = pages::make(&pages, PAGES)?;
+        let mut products = pages::copy_real(&pages)?;
+        if products.is_empty() {
+            println!("{} names no folder of real pages: made up ones are read", pages::VARIABLE);
+            products.clone_from(&made_up);
         }
-        // Free a moment ago; nobody else on this machine is expected to take it.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let config: PathBuf = folder.join("nginx.conf");
-        fs::write(&config, configuration(folder, port))?;
-        let child = Command::new("nginx")
-            .arg("-p")
-            .arg(folder)
-            .arg("-c")
-            .arg(&config)
-            .arg("-e")
-            .arg(folder.join("error.log"))
-            .stderr(Stdio::null())
-            .spawn()
-            .context("failed to start nginx")?;
-        let nginx = Nginx { child, port };
-        nginx.wait_until_it_answers()?;
-        Ok(nginx)
+        let nginx = Nginx::start(&folder)?;
+        Ok(Bench { folder, silkmill, nginx, made_up, products })
     }
 
-    fn wait_until_it_answers(&self) -> anyhow::Result<()> {
-        let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            if started.elapsed() > START_MAX {
-                bail!("nginx does not answer on port {}", self.port);
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// A list of so many pages.
+    fn list(&self, pages: &[String], count: usize) -> anyhow::Result<PathBuf> {
+        let path = self.path(&format!("urls-{count}.txt"));
+        let lines = pages.iter().cycle().take(count).map(|page| self.nginx.url(page) + "\n");
+        fs::write(&path, lines.collect::<String>())?;
+        Ok(path)
+    }
+
+    fn ours(&self, words: &[&str], list: &Path, rows: &str) -> Command {
+        let mut command = Command::new(&self.silkmill);
+        command.args(words).args(["--force", "--format", "text", "-o"]).arg(self.path(rows));
+        command.arg("-i").arg(list);
+        command
+    }
+
+    /// Runs every side in turn, and holds each to its number of requests.
+    fn rounds(&self, sides: &mut [Side], rounds: usize) -> anyhow::Result<()> {
+        for round in 0..=rounds {
+            for side in &mut *sides {
+                let before = self.nginx.requests()?;
+                let cost = cost(&side.command, &[0], &self.folder)?;
+                // The question itself is a request too.
+                let seen = self.nginx.requests()? - before - 1;
+                if let Some(expected) = side.requests {
+                    ensure!(seen == expected, "{}: the server saw {seen} of {expected}", side.name);
+                }
+                if round > 0 {
+                    side.costs.push((cost, seen));
+                }
             }
-            std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
     }
+}
 
-    fn urls(&self) -> String {
-        let mut list = String::new();
-        for number in (0..PAGES).cycle().take(PAGES * REPEATS) {
-            let _ = writeln!(list, "http://127.0.0.1:{}/{number}.html", self.port);
-        }
-        list
+/// One contender over its list.
+struct Side {
+    name: String,
+    command: Command,
+    /// `None` for one that counts time and not requests.
+    requests: Option<u64>,
+    costs: Vec<(Cost, u64)>,
+}
+
+impl Side {
+    fn new(name: impl Into<String>, command: Command, requests: usize) -> Side {
+        Side { name: name.into(), command, requests: Some(requests as u64), costs: Vec::new() }
     }
 
-    /// How many requests the server has answered, this one included.
-    fn requests(&self) -> anyhow::Result<u64> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
-        stream.write_all(b"GET /status HTTP/1.0\r\n\r\n")?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        // The third number of the line below "server accepts handled requests".
-        let numbers = text.split("requests").nth(1).context("nginx tells no status")?;
-        Ok(numbers.split_whitespace().nth(2).context("nginx tells no requests")?.parse()?)
+    fn contender(&self, figure: impl Fn(&Cost, u64) -> f64) -> Contender {
+        let samples = self.costs.iter().map(|(cost, seen)| figure(cost, *seen)).collect();
+        Contender { name: self.name.clone(), samples }
     }
 }
 
-impl Drop for Nginx {
+/// Time and processor time of a page.
+fn per_page(what: &str, sides: &[Side]) -> Vec<Case> {
+    let wall = |cost: &Cost, seen: u64| cost.seconds * 1e6 / seen as f64;
+    let cpu = |cost: &Cost, seen: u64| cost.cpu_seconds * 1e6 / seen as f64;
+    vec![
+        Case {
+            what: what.to_owned(),
+            unit: "µs a page",
+            contenders: sides.iter().map(|side| side.contender(wall)).collect(),
+        },
+        Case {
+            what: format!("the same, processor time of the client ({what})"),
+            unit: "µs of CPU a page",
+            contenders: sides.iter().map(|side| side.contender(cpu)).collect(),
+        },
+    ]
+}
+
+fn fetch(bench: &Bench) -> anyhow::Result<Vec<Case>> {
+    let list = bench.list(&bench.made_up, MANY)?;
+    let ours = bench.ours(&["fetch", "-j", WORKERS, "--per-host", "0"], &list, "rows.txt");
+    let mut sides = vec![Side::new("silkmill fetch -j 64", ours, MANY)];
+    if is_installed("curl", "apt install curl") {
+        let config = bench.path("curl.txt");
+        let mut lines = String::new();
+        for url in fs::read_to_string(&list)?.lines() {
+            let _ = writeln!(lines, "url = \"{url}\"\noutput = /dev/null");
+        }
+        fs::write(&config, lines)?;
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--parallel", "--parallel-max", WORKERS, "--config"]).arg(config);
+        sides.push(Side::new("curl --parallel-max 64", curl, MANY));
+    }
+    if is_installed("wrk", "apt install wrk") {
+        let mut wrk = Command::new("wrk");
+        wrk.args(["-t1", "-c64", "-d2s"]).arg(bench.nginx.url(&bench.made_up[0]));
+        let name = format!("wrk, one page again and again: {IDEAL}");
+        sides.push(Side { requests: None, ..Side::new(name, wrk, 0) });
+    }
+    bench.rounds(&mut sides, ROUNDS)?;
+    Ok(per_page("fetch 20,000 pages of 26 KB, 64 at once", &sides))
+}
+
+fn titles(bench: &Bench) -> anyhow::Result<Vec<Case>> {
+    let words = ["scrape", "--ordered", "-j", WORKERS, "--per-host", "0"];
+    beside_python(bench, "titles of pages of 26 KB", &bench.made_up, &words, false)
+}
+
+fn fields(bench: &Bench) -> anyhow::Result<Vec<Case>> {
+    let mut words = vec!["scrape", "--ordered", "-j", WORKERS, "--per-host", "0"];
+    FIELDS.iter().for_each(|field| words.extend(["--xpath", field]));
+    beside_python(bench, "title and 5 XPath fields of product pages", &bench.products, &words, true)
+}
+
+fn beside_python(
+    bench: &Bench,
+    what: &str,
+    pages: &[String],
+    words: &[&str],
+    with_fields: bool,
+) -> anyhow::Result<Vec<Case>> {
+    let many = bench.list(pages, MANY)?;
+    let few = bench.list(pages, FEW)?;
+    let ours = bench.ours(words, &many, "rows.txt");
+    let mut sides = vec![Side::new("silkmill scrape -j 64", ours, MANY)];
+    for (name, module, program) in PEERS {
+        if peers::has_module(module) {
+            let command =
+                peers::command(program, &few, &bench.path("rows-python.txt"), with_fields);
+            sides.push(Side::new(name, command, FEW));
+        }
+    }
+    bench.rounds(&mut sides, ROUNDS_SLOW)?;
+    if sides.len() > 1 && !with_fields {
+        same_titles(bench)?;
+    }
+    Ok(per_page(what, &sides))
+}
+
+/// The last peer's rows are among ours.
+fn same_titles(bench: &Bench) -> anyhow::Result<()> {
+    let ours = fs::read_to_string(bench.path("rows.txt"))?;
+    let ours: std::collections::HashSet<&str> = ours.lines().collect();
+    let theirs = fs::read_to_string(bench.path("rows-python.txt"))?;
+    ensure!(theirs.lines().count() == FEW, "the peer wrote {} rows", theirs.lines().count());
+    ensure!(theirs.lines().all(|row| ours.contains(row)), "the two found different titles");
+    Ok(())
+}
+
+/// Parsing and fields alone, in one thread.
+fn parse(bench: &Bench) -> anyhow::Result<Vec<Case>> {
+    let folder = bench.path("products");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder)?;
+    for page in &bench.products {
+        fs::copy(bench.path("pages").join(page), folder.join(page))?;
+    }
+    check(cargo().args([
+        "build",
+        "--quiet",
+        "--release",
+        "-p",
+        "silkmill-scrape",
+        "--example",
+        "parse",
+    ]))?;
+    let mut ours = Command::new(root().join("target/release/examples/parse"));
+    ours.arg(&folder).args(FIELDS);
+    let mut theirs = Command::new("python3");
+    theirs.arg("-c").arg(peers::with_expressions(PARSE)).arg(&folder);
+    let mut contenders = vec![(Contender::new("silkmill"), ours)];
+    if peers::has_module("lxml") {
+        contenders.push((Contender::new("lxml"), theirs));
+    }
+    for _ in 0..ROUNDS {
+        for (contender, command) in &mut contenders {
+            let output =
+                command.output().with_context(|| format!("failed to start {command:?}"))?;
+            let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            let sample = text.parse().with_context(|| format!("{}: {text:?}", contender.name))?;
+            contender.samples.push(sample);
+        }
+    }
+    let contenders = contenders.into_iter().map(|(contender, _)| contender).collect();
+    let what = "parse product pages, title and 5 XPath fields, one thread".to_owned();
+    Ok(vec![Case { what, unit: "ns of CPU a byte", contenders }])
+}
+
+/// A server that waits before it answers.
+fn slow(bench: &Bench) -> anyhow::Result<Vec<Case>> {
+    let server = Served::start(&["wait", &DELAY_MS.to_string()])?;
+    let count = 20 * WORKERS_SLOW;
+    let list = bench.path("urls-slow.txt");
+    fs::write(&list, format!("{}\n", server.urls[0]).repeat(count))?;
+    let workers = WORKERS_SLOW.to_string();
+    let command = bench.ours(&["fetch", "-j", &workers, "--per-host", "0"], &list, "rows.txt");
+    let mut costs = Vec::new();
+    for _ in 0..ROUNDS_SLOW {
+        costs.push(cost(&command, &[0], &bench.folder)?);
+    }
+    let name = "silkmill fetch -j 1024";
+    let of = |figure: fn(&Cost) -> f64| Contender {
+        name: name.to_owned(),
+        samples: costs.iter().map(figure).collect(),
+    };
+    let ideal = (count / WORKERS_SLOW * DELAY_MS) as f64 / 1e3;
+    let what = format!("fetch {count} pages from a server that waits 100 ms, 1,024 at once");
+    Ok(vec![
+        Case {
+            what: what.clone(),
+            unit: "s",
+            contenders: vec![
+                of(|cost| cost.seconds),
+                Contender { name: IDEAL.to_owned(), samples: vec![ideal] },
+            ],
+        },
+        Case {
+            what: format!("memory ({what})"),
+            unit: "MB",
+            contenders: vec![of(|cost| cost.memory_mb)],
+        },
+    ])
+}
+
+/// Memory over lists that nobody answers.
+fn refused(bench: &Bench) -> anyhow::Result<Vec<Case>> {
+    let mut contenders = Vec::new();
+    for (name, count) in [("1,000,000 lines", 1_000_000), ("10,000 lines", 10_000)] {
+        let list = bench.path("urls-refused.txt");
+        let mut lines = String::new();
+        for number in 0..count {
+            let _ = writeln!(lines, "http://127.0.0.1:1/{number}");
+        }
+        fs::write(&list, lines)?;
+        let words = ["fetch", "-j", WORKERS, "--per-host", "0", "--retries", "0"];
+        let cost = cost(&bench.ours(&words, &list, "rows.txt"), &[1], &bench.folder)?;
+        let rows = BufReader::new(fs::File::open(bench.path("rows.txt"))?).lines().count();
+        ensure!(rows == count, "{rows} rows of {count}");
+        contenders.push(Contender { name: name.to_owned(), samples: vec![cost.memory_mb] });
+    }
+    let what = "peak memory over lines to a refused port".to_owned();
+    Ok(vec![Case { what, unit: "MB", contenders }])
+}
+
+/// A list with hostile hosts, beside the same list without them.
+fn hostile(bench: &Bench) -> anyhow::Result<Vec<Case>> {
+    let bad = Served::start(&["hostile", &(MANY / HOSTILE_EVERY).to_string()])?;
+    let (mut with, mut without) = (String::new(), String::new());
+    for (number, page) in bench.made_up.iter().cycle().take(MANY).enumerate() {
+        if number % HOSTILE_EVERY == 0 {
+            with += &format!("{}\n", bad.urls[number / HOSTILE_EVERY]);
+        } else {
+            let line = bench.nginx.url(page) + "\n";
+            with += &line;
+            without += &line;
+        }
+    }
+    let words =
+        ["fetch", "-j", WORKERS, "--per-host", "0", "--retries", "0", "--timeout", HOSTILE_TIMEOUT];
+    let mut contenders = Vec::new();
+    for (name, lines) in [("with 1 % hostile hosts", with), ("without them", without)] {
+        let list = bench.path(&format!("urls-{}.txt", name.replace([' ', '%'], "")));
+        fs::write(&list, &lines)?;
+        contenders.push((
+            Contender::new(name),
+            bench.ours(&words, &list, "rows.txt"),
+            lines.lines().count(),
+        ));
+    }
+    for _ in 0..ROUNDS_SLOW {
+        for (contender, command, count) in &mut contenders {
+            let cost = cost(command, &[0, 1], &bench.folder)?;
+            let rows = BufReader::new(fs::File::open(bench.path("rows.txt"))?).lines().count();
+            ensure!(rows == *count, "{}: {rows} rows of {count}", contender.name);
+            contender.samples.push(cost.seconds);
+        }
+    }
+    let contenders = contenders.into_iter().map(|(contender, _, _)| contender).collect();
+    let what = format!("fetch 20,000 lines, 1 % of hostile hosts, --timeout {HOSTILE_TIMEOUT}");
+    Ok(vec![Case { what, unit: "s", contenders }])
+}
+
+/// The tests' own server as a process; it ends when it is dropped.
+struct Served {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    urls: Vec<String>,
+}
+
+impl Served {
+    fn start(words: &[&str]) -> anyhow::Result<Served> {
+        check(cargo().args([
+            "build",
+            "--quiet",
+            "--release",
+            "-p",
+            "silkmill-testkit",
+            "--example",
+            "serve",
+        ]))?;
+        let mut child = Command::new(root().join("target/release/examples/serve"))
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("failed to start the server")?;
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().context("the server has a stdout")?;
+        let mut urls = Vec::new();
+        for line in BufReader::new(stdout).lines() {
+            match line? {
+                line if line.is_empty() => break,
+                line => urls.push(line),
+            }
+        }
+        ensure!(!urls.is_empty(), "the server tells no address");
+        Ok(Served { child, stdin, urls })
+    }
+}
+
+impl Drop for Served {
     fn drop(&mut self) {
-        // It is in the foreground, so this ends it and its worker.
-        let id = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &id]).status();
+        // It waits for the end of its input.
+        if let Some(mut stdin) = self.stdin.take() {
+            let _ = stdin.flush();
+        }
         let _ = self.child.wait();
     }
-}
-
-fn configuration(folder: &Path, port: u16) -> String {
-    let tmp = folder.join("tmp");
-    let tmp = tmp.display();
-    format!(
-        "daemon off; worker_processes 1; pid {tmp}/nginx.pid; user root;\n\
-         events {{ worker_connections 4096; }}\n\
-         http {{\n\
-           access_log off; default_type text/html; charset utf-8; sendfile on; tcp_nopush on;\n\
-           keepalive_requests 1000000; types {{ text/html html; }}\n\
-           client_body_temp_path {tmp}; proxy_temp_path {tmp}; fastcgi_temp_path {tmp};\n\
-           uwsgi_temp_path {tmp}; scgi_temp_path {tmp};\n\
-           server {{ listen 127.0.0.1:{port} backlog=4096; root {pages};\n\
-             location = /status {{ stub_status; }} }}\n\
-         }}\n",
-        pages = folder.join("pages").display()
-    )
-}
-
-fn page(number: usize) -> String {
-    let mut page = format!(
-        "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>\n\
-         <title>\n  Page {number} of the loom &amp; its mill\n</title></head><body>\n"
-    );
-    let mut row = 0;
-    while page.len() < PAGE_BYTES {
-        row += 1;
-        let _ = writeln!(
-            page,
-            "<article class=\"product\"><h3><a href=\"/item/{row}\" title=\"Item {row}\">Item {row}</a></h3>\
-             <p class=\"price\">£{}.{:02}</p><p class='stock'><i class=icon></i> In stock</p></article>",
-            row * 7 % 90,
-            row * 13 % 100
-        );
-    }
-    page + "</body></html>\n"
 }

@@ -1,0 +1,32 @@
+//! Parses every page of a folder and reads fields from it, again and again, in one thread: `parse FOLDER
+//! [XPATH]...`. Prints the nanoseconds of a byte.
+
+use std::fs;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use silkmill_scrape::{Extractor, Field};
+
+/// The least of so many times counts: others had the processor, too.
+const ROUNDS: usize = 5;
+
+fn main() {
+    let mut words = std::env::args().skip(1);
+    let folder = words.next().expect("the first word is a folder");
+    let number = |(number, text): (usize, String)| Field::xpath(&format!("_{number}={text}"));
+    let fields = words.enumerate().map(number).collect::<Result<Vec<Field>, _>>();
+    let extractor = Extractor::new(fields.expect("they parse")).expect("their names differ");
+    let entries = fs::read_dir(folder).expect("the folder can be read");
+    let pages: Vec<Vec<u8>> =
+        entries.map(|entry| fs::read(entry.expect("it lists").path()).expect("it reads")).collect();
+    let bytes: usize = pages.iter().map(Vec::len).sum();
+    let mut best = Duration::MAX;
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        for page in &pages {
+            black_box(extractor.extract(page, Some("text/html; charset=utf-8")));
+        }
+        best = best.min(started.elapsed());
+    }
+    println!("{}", best.as_nanos() as f64 / bytes.max(1) as f64);
+}

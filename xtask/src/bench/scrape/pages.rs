@@ -1,0 +1,61 @@
+//! The pages that are read: made up ones of 26 KB, and product pages, real ones where somebody has a folder of
+//! them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::ensure;
+
+/// Names a folder of real pages. Without it some are made up.
+pub(super) const VARIABLE: &str = "SILKMILL_PAGES";
+
+/// About what a page weighs, in bytes.
+const PAGE_BYTES: usize = 26_000;
+
+/// Writes `count` pages into a folder, and gives their names.
+pub(super) fn make(folder: &Path, count: usize) -> anyhow::Result<Vec<String>> {
+    fs::create_dir_all(folder)?;
+    let names: Vec<String> = (0..count).map(|number| format!("{number}.html")).collect();
+    for (number, name) in names.iter().enumerate() {
+        fs::write(folder.join(name), page(number))?;
+    }
+    Ok(names)
+}
+
+/// Copies the real pages into a folder, and gives their names; none when there are none.
+pub(super) fn copy_real(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let Some(from) = std::env::var_os(VARIABLE).map(PathBuf::from) else { return Ok(Vec::new()) };
+    fs::create_dir_all(folder)?;
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&from)? {
+        let entry = entry?;
+        if let Ok(name) = entry.file_name().into_string() {
+            let name = format!("real-{name}");
+            fs::copy(entry.path(), folder.join(&name))?;
+            names.push(name);
+        }
+    }
+    ensure!(!names.is_empty(), "{VARIABLE} names a folder without pages: {from:?}");
+    names.sort();
+    Ok(names)
+}
+
+fn page(number: usize) -> String {
+    let mut page = format!(
+        "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>\n\
+         <title>\n  Page {number} of the loom &amp; its mill\n</title></head><body>\n"
+    );
+    let mut row = 0;
+    while page.len() < PAGE_BYTES {
+        row += 1;
+        let _ = writeln!(
+            page,
+            "<article class=\"product\"><h3><a href=\"/item/{row}\" title=\"Item {row}\">Item {row}</a></h3>\
+             <p class=\"price\">£{}.{:02}</p><p class='stock'><i class=icon></i> In stock</p></article>",
+            row * 7 % 90,
+            row * 13 % 100
+        );
+    }
+    page + "</body></html>\n"
+}
