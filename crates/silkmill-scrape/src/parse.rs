@@ -67,7 +67,7 @@ fn feed(tokenizer: &Tokenizer<Gate>, html: &str, until: Until) -> bool {
         gate.tokens() > tokens
     };
     let mut scan = TagScan::default();
-    for piece in pieces(html) {
+    for piece in pieces(html, until) {
         let (most, last) = piece.split_at(piece.floor_char_boundary(piece.len() - 1));
         let tokens = (push(most), push(last));
         match tokens {
@@ -86,8 +86,9 @@ fn feed(tokenizer: &Tokenizer<Gate>, html: &str, until: Until) -> bool {
 }
 
 /// Cuts the page into pieces: before a comment, so that what is in it cannot be taken for a tag, else
-/// before a `<` where there is one.
-fn pieces(html: &str) -> impl Iterator<Item = &str> {
+/// before a `<` where there is one. Where the title is all that is wanted, what looks like its end is
+/// the end of a piece, since nothing after it may be needed.
+fn pieces(html: &str, until: Until) -> impl Iterator<Item = &str> {
     let mut rest = html;
     std::iter::from_fn(move || {
         let window = &rest[..rest.floor_char_boundary(PIECE_BYTES_MAX)];
@@ -97,10 +98,23 @@ fn pieces(html: &str) -> impl Iterator<Item = &str> {
             (None, Some(at)) if at > 0 && window.len() < rest.len() => at,
             _ => window.len(),
         };
+        let end = match until {
+            Until::Title => title_end(&rest[..end]).unwrap_or(end),
+            Until::End => end,
+        };
         let (piece, tail) = rest.split_at(end);
         rest = tail;
         (!piece.is_empty()).then_some(piece)
     })
+}
+
+/// One past the first `</title>` of a piece.
+fn title_end(piece: &str) -> Option<usize> {
+    const TAG: &[u8] = b"</title>";
+    let is_tag = |&at: &usize| {
+        piece.as_bytes()[at..].get(..TAG.len()).is_some_and(|tag| tag.eq_ignore_ascii_case(TAG))
+    };
+    piece.match_indices("</").map(|(at, _)| at).find(is_tag).map(|at| at + TAG.len())
 }
 
 #[cfg(test)]
@@ -240,6 +254,18 @@ pub(crate) mod tests {
                 assert!(depth(&document) <= OPEN_ELEMENTS_MAX + 2, "{name}");
             });
         }
+    }
+
+    #[test]
+    fn nothing_is_parsed_past_the_end_of_the_title() {
+        for end in ["</title>", "</TITLE>"] {
+            let page = format!("<head><title>T{end}{}", "<p>".repeat(50));
+            let document = parse(&page, Until::Title);
+            assert_eq!(title(&document).as_deref(), Some("T"));
+            assert!(document.nodes.len() < 10, "{}", document.nodes.len());
+        }
+        assert_eq!(title_end("</p>é</TiTle></title>"), Some("</p>é</TiTle>".len()));
+        assert_eq!(title_end("é</titl"), None);
     }
 
     fn depth(document: &Document) -> u32 {

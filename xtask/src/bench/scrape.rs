@@ -14,7 +14,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
-use super::{Case, Contender, IDEAL, ROUNDS, is_installed, silkmill};
+use super::{Case, Contender, IDEAL, is_installed, silkmill};
 use crate::{cargo, check, root};
 
 use measure::{Cost, cost};
@@ -25,11 +25,13 @@ use peers::{FIELDS, PARSE, PEERS};
 const PAGES: usize = 200;
 /// Pages that fast sides fetch in a round, and slow ones: their time is taken by the page.
 const MANY: usize = 20_000;
-const FEW: usize = 2_000;
+const FEW: usize = 1_000;
+/// What we read with fields.
+const MANY_WITH_FIELDS: usize = 5_000;
 /// Fetched at once, by us and by curl.
 const WORKERS: &str = "64";
-/// How often a slow peer runs.
-const ROUNDS_SLOW: usize = 3;
+/// How often each side runs, after once that does not count.
+const ROUNDS: usize = 3;
 /// How long the slow server thinks, and for how many at once.
 const DELAY_MS: usize = 100;
 const WORKERS_SLOW: usize = 1024;
@@ -193,7 +195,7 @@ fn fetch(bench: &Bench) -> anyhow::Result<Vec<Case>> {
     }
     if is_installed("wrk", "apt install wrk") {
         let mut wrk = Command::new("wrk");
-        wrk.args(["-t1", "-c64", "-d2s"]).arg(bench.nginx.url(&bench.made_up[0]));
+        wrk.args(["-t1", "-c64", "-d1s"]).arg(bench.nginx.url(&bench.made_up[0]));
         let name = format!("wrk, one page again and again: {IDEAL}");
         sides.push(Side { requests: None, ..Side::new(name, wrk, 0) });
     }
@@ -219,10 +221,11 @@ fn beside_python(
     words: &[&str],
     with_fields: bool,
 ) -> anyhow::Result<Vec<Case>> {
-    let many = bench.list(pages, MANY)?;
+    let count = if with_fields { MANY_WITH_FIELDS } else { MANY };
+    let many = bench.list(pages, count)?;
     let few = bench.list(pages, FEW)?;
     let ours = bench.ours(words, &many, "rows.txt");
-    let mut sides = vec![Side::new("silkmill scrape -j 64", ours, MANY)];
+    let mut sides = vec![Side::new("silkmill scrape -j 64", ours, count)];
     for (name, module, program) in PEERS {
         if peers::has_module(module) {
             let command =
@@ -230,7 +233,7 @@ fn beside_python(
             sides.push(Side::new(name, command, FEW));
         }
     }
-    bench.rounds(&mut sides, ROUNDS_SLOW)?;
+    bench.rounds(&mut sides, ROUNDS)?;
     if sides.len() > 1 && !with_fields {
         same_titles(bench)?;
     }
@@ -295,7 +298,7 @@ fn slow(bench: &Bench) -> anyhow::Result<Vec<Case>> {
     let workers = WORKERS_SLOW.to_string();
     let command = bench.ours(&["fetch", "-j", &workers, "--per-host", "0"], &list, "rows.txt");
     let mut costs = Vec::new();
-    for _ in 0..ROUNDS_SLOW {
+    for _ in 0..ROUNDS {
         costs.push(cost(&command, &[0], &bench.folder)?);
     }
     let name = "silkmill fetch -j 1024";
@@ -367,7 +370,7 @@ fn hostile(bench: &Bench) -> anyhow::Result<Vec<Case>> {
             lines.lines().count(),
         ));
     }
-    for _ in 0..ROUNDS_SLOW {
+    for _ in 0..ROUNDS {
         for (contender, command, count) in &mut contenders {
             let cost = cost(command, &[0, 1], &bench.folder)?;
             let rows = BufReader::new(fs::File::open(bench.path("rows.txt"))?).lines().count();

@@ -197,7 +197,7 @@ fn every_line_of_a_list_of_junk_gives_one_row() {
         b"a\0b",
         b"mailto:a@b",
         b"http://",
-        &[b'x'; 100_000],
+        &[b'x'; 1 << 20],
         b"http://127.0.0.1:99999/",
         b"http://[::1",
         server.url("/page").as_bytes(),
@@ -212,6 +212,21 @@ fn every_line_of_a_list_of_junk_gives_one_row() {
             silkmill().args(["scrape", "--format", format, "-i"]).arg(&list).output().unwrap();
         assert_eq!(stdout(&output).lines().count(), 8, "{format}");
         assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
+fn a_list_without_addresses_gives_no_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    for lines in ["", "\n", "# nothing\n\n"] {
+        fs::write(folder.path().join("list"), lines).unwrap();
+        let words = ["fetch", "-i", "list", "-o", "rows.csv", "--force"];
+
+        let output = silkmill().args(words).current_dir(&folder).output().unwrap();
+
+        assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+        let rows = fs::read_to_string(folder.path().join("rows.csv")).unwrap();
+        assert!(rows.starts_with("index,url,") && rows.lines().count() == 1, "{rows}");
     }
 }
 
