@@ -567,3 +567,62 @@ fn a_second_ctrl_c_ends_a_process_whose_reader_is_stuck() {
     // The list may be written or not.
     let _ = writer.join().unwrap();
 }
+
+#[test]
+fn a_proxy_or_certificates_that_cannot_be_had_exit_2_and_are_named() {
+    for (words, names) in [
+        (["--proxy", "gopher://x.test"], "gopher://x.test"),
+        (["--cacert", "no-such-file.pem"], "no-such-file.pem"),
+    ] {
+        let output =
+            silkmill().arg("fetch").args(words).arg("http://127.0.0.1:1/").output().unwrap();
+
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{stderr}");
+        assert!(
+            stderr.starts_with("silkmill: failed to read ") && stderr.contains(names),
+            "{stderr}"
+        );
+    }
+    let broken = silkmill()
+        .args(["fetch", "http://127.0.0.1:1/"])
+        .env("http_proxy", "ftp://p.test")
+        .output()
+        .unwrap();
+    assert_eq!(broken.status.code(), Some(2));
+}
+
+#[test]
+fn rules_for_addresses_and_robots_are_rows() {
+    let server = Server::start(|request| match request.path() {
+        "/robots.txt" => Reply::html("User-agent: *\nDisallow: /secret"),
+        _ => Reply::html("x"),
+    })
+    .unwrap();
+    let fetch = |option: &str| {
+        let output = silkmill().args(["fetch", option, &server.url("/secret")]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stdout).unwrap()
+    };
+
+    assert!(fetch("--robots").contains("\trobots: "));
+    assert!(fetch("--deny-private").contains("\tblocked: "));
+    assert_eq!((server.requests_to("/robots.txt"), server.requests_to("/secret")), (1, 0));
+}
+
+#[test]
+fn the_environment_names_the_proxy_and_its_exceptions() {
+    // The proxy is a server that answers whatever it is asked for.
+    let proxy = Server::start(|_| Reply::html("x")).unwrap();
+    let fetch = |name: &str, value: &str| {
+        let mut command = silkmill();
+        // Nobody listens there but through the proxy.
+        command.args(["fetch", "--retries", "0", "http://127.0.0.1:1/"]);
+        command.env("http_proxy", proxy.url("")).env(name, value);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+
+    assert_eq!(fetch("LANG", "C"), "200\thttp://127.0.0.1:1/\n");
+    assert!(fetch("NO_PROXY", "x.test, 127.0.0.0/8").starts_with("ERR\t"));
+    assert_eq!(proxy.requests(), 1);
+}

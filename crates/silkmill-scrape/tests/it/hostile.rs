@@ -190,12 +190,13 @@ fn a_port_that_nobody_listens_on_is_a_connect_error() {
 
 #[test]
 fn a_name_that_is_nobodys_is_a_dns_error() {
-    // RFC 6761 keeps `.invalid` from ever being found; the answer may need a server to say so.
-    let row = row(&once().timeout(FAR_TOO_LONG / 2), "http://no-such-host.invalid/");
+    let options =
+        once().retries(2).resolver(|_| Err(std::io::Error::other("Name or service not known")));
 
-    let (kind, phase) = fault(&row);
-    assert_eq!(phase, Phase::Resolve);
-    assert!(matches!(kind, FailureKind::Dns | FailureKind::Timeout), "{kind}");
+    let row = row(&options, "http://no-such-host.invalid/");
+
+    assert_eq!((fault(&row), row.attempts), ((FailureKind::Dns, Phase::Resolve), 1));
+    assert_eq!(row.error.unwrap().message, "name or service not known");
 }
 
 #[test]
@@ -207,4 +208,111 @@ fn a_title_is_read_from_a_page_that_was_cut() {
     let row = row(&options, &server.url("/"));
 
     assert_eq!((row.title.as_deref(), row.truncated), (Some("Endless"), true));
+}
+
+/// A server on which every path misbehaves in the way it names.
+fn zoo() -> Server {
+    let bomb = Reply::gzip(&vec![b'x'; 20_000_000]);
+    Server::start(move |request| match request.path() {
+        "/silence" => Reply::silence(),
+        "/drip-head" => Reply::drip_head(),
+        "/drip-body" => Reply::drip_body("x".repeat(100)),
+        "/endless-body" => Reply::endless_body("<p>again"),
+        "/endless-headers" => Reply::endless_headers(),
+        "/bomb" => bomb.clone(),
+        "/loop" => Reply::redirect("/loop"),
+        "/short" => Reply::short("<p>half", 100),
+        "/bad-chunk" => Reply::bad_chunk("<p>one"),
+        "/reset" => Reply::reset(""),
+        "/reset-body" => Reply::reset("x".repeat(1_000_000)),
+        "/garbage" => Reply::raw("SSH-2.0-OpenSSH\r\n"),
+        "/nul" => Reply::html("<title>\0N\0U\0L</title>\0"),
+        "/lengths" => Reply::html("x").header("Content-Length", "7"),
+        _ => Reply::html("<title>good</title>"),
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_zoo_of_hosts_gives_one_row_each_and_holds_up_no_good_one() {
+    let zoo = zoo();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = listener.local_addr().unwrap().port();
+    drop(listener);
+    let cages = [
+        ("/silence", Some((FailureKind::Timeout, Phase::Response))),
+        ("/drip-head", Some((FailureKind::Timeout, Phase::Response))),
+        ("/drip-body", Some((FailureKind::Timeout, Phase::Body))),
+        ("/endless-body", None),
+        ("/endless-headers", Some((FailureKind::Protocol, Phase::Response))),
+        ("/bomb", None),
+        ("/loop", Some((FailureKind::Redirects, Phase::Response))),
+        ("/short", Some((FailureKind::Body, Phase::Body))),
+        ("/bad-chunk", Some((FailureKind::Protocol, Phase::Body))),
+        ("/reset", Some((FailureKind::Protocol, Phase::Response))),
+        ("/reset-body", Some((FailureKind::Body, Phase::Body))),
+        ("/garbage", Some((FailureKind::Protocol, Phase::Response))),
+        ("/nul", None),
+        ("/lengths", Some((FailureKind::Protocol, Phase::Response))),
+    ];
+    // Every page has a host of its own; one of twenty is hostile, and all kinds are among them.
+    let mut urls = Vec::new();
+    let mut expected = Vec::new();
+    for page in 0..20 * cages.len() * 2 {
+        let host = format!("host-{page}.test");
+        if page % 20 == 7 {
+            let (path, fault) = cages[page / 20 % cages.len()];
+            urls.push(zoo.url_of(&host, path));
+            expected.push(fault);
+        } else if page % 20 == 11 {
+            urls.push(format!("http://{host}:{closed}/"));
+            expected.push(Some((FailureKind::Connect, Phase::Connect)));
+        } else {
+            urls.push(zoo.url_of(&host, "/"));
+            expected.push(None);
+        }
+    }
+    let extractor = silkmill_scrape::Extractor::new(Vec::new()).unwrap();
+    let options = silkmill_scrape::Options::scrape(extractor)
+        .workers(16)
+        .retries(1)
+        .timeout(std::time::Duration::from_secs(2))
+        .body_bytes_max(1_000_000)
+        .resolver(|_| Ok(vec![[127, 0, 0, 1].into()]));
+
+    let (rows, summary) = crate::rows(&options, &urls);
+
+    assert_eq!(rows.len(), urls.len());
+    for (row, expected) in rows.iter().zip(expected) {
+        let found = row.error.as_ref().map(|error| (error.kind, error.phase));
+        assert_eq!(found, expected, "{row:?}");
+        assert!(row.elapsed < FAR_TOO_LONG, "{row:?}");
+    }
+    assert!(summary.elapsed < FAR_TOO_LONG, "{summary:?}");
+}
+
+#[test]
+fn bombs_of_every_encoding_are_cut() {
+    // A megabyte of one letter, many times over, for a body of several frames is all of them; and
+    // twenty megabytes in one stream.
+    let zstd = [
+        0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58, 0x54, 0x00, 0x00, 0x10, 0x78, 0x78, 0x01, 0x00, 0xfb,
+        0xff, 0x39, 0xc0, 0x02, 0x02, 0x00, 0x10, 0x78, 0x02, 0x00, 0x10, 0x78, 0x02, 0x00, 0x10,
+        0x78, 0x02, 0x00, 0x10, 0x78, 0x02, 0x00, 0x10, 0x78, 0x02, 0x00, 0x10, 0x78, 0x03, 0x00,
+        0x10, 0x78,
+    ];
+    let brotli = [
+        0xcb, 0xff, 0xff, 0x3f, 0xf8, 0x25, 0xf0, 0xe2, 0xb1, 0x40, 0x20, 0xf7, 0xfe, 0x8f, 0xff,
+        0xff, 0x7f, 0xf0, 0x4b, 0x00, 0xc4, 0x61, 0x11, 0x80, 0xee, 0xfd, 0x5f, 0xfe, 0xb3, 0xc4,
+        0xe0, 0x97, 0x00, 0x88, 0xc3, 0x02, 0x00, 0x5d, 0x92, 0x18,
+    ];
+    let bodies = [("zstd", zstd.repeat(20)), ("br", brotli.to_vec())];
+    for (name, body) in bodies {
+        let reply = Reply::html(body).header("Content-Encoding", name);
+        let server = Server::start(move |_| reply.clone()).unwrap();
+
+        let row = row(&once().body_bytes_max(5_000_000), &server.url("/"));
+
+        assert_eq!((row.error, row.bytes, row.truncated), (None, 5_000_000, true), "{name}");
+    }
 }

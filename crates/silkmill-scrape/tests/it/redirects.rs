@@ -122,3 +122,50 @@ fn secrets_are_not_sent_on_to_another_server() {
     assert_eq!(at_home.bytes, "secret a=b x".len() as u64);
     assert_eq!(abroad.bytes, "none none x".len() as u64);
 }
+
+#[test]
+fn a_cookie_that_is_set_on_the_way_is_brought_back() {
+    // Without it everybody is sent round in a circle.
+    let server = Server::start(|request| match request.header("Cookie") {
+        Some("seen=yes; mine=1") | Some("mine=1; seen=yes") => Reply::html("arrived"),
+        _ => Reply::redirect(request.path()).header("Set-Cookie", "seen=yes; Path=/"),
+    })
+    .unwrap();
+    let options = once().header("Cookie: mine=1").unwrap();
+
+    let (rows, _) = crate::rows(&options.workers(1), &[server.url("/a"), server.url("/b")]);
+
+    // The second chain knows nothing of the first.
+    assert!(rows.iter().all(|row| row.status == Some(200) && row.redirects.len() == 1), "{rows:?}");
+}
+
+#[test]
+fn cookies_of_one_host_are_not_shown_to_another() {
+    let there =
+        Server::start(|request| Reply::html(format!("{:?}", request.header("Cookie")))).unwrap();
+    let target = there.url_of("b.test", "/");
+    let here =
+        Server::start(move |_| Reply::redirect(&target).header("Set-Cookie", "secret=1")).unwrap();
+    let options = once().resolver(|_| Ok(vec![[127, 0, 0, 1].into()]));
+
+    let row = row(&options, &here.url_of("a.test", "/"));
+
+    assert_eq!((row.status, row.bytes), (Some(200), "None".len() as u64));
+}
+
+#[test]
+fn the_user_in_an_address_is_sent_there_and_not_on() {
+    let seen = |request: &Request| {
+        Reply::html(request.header("Authorization").unwrap_or("none").to_owned())
+    };
+    let there = Server::start(seen).unwrap();
+    let target = there.url("/");
+    let here = Server::start(move |_| Reply::redirect(&target)).unwrap();
+    let with_user = |url: String| url.replace("http://", "http://user:pass@");
+
+    let at_home = row(&once(), &with_user(there.url("/")));
+    let abroad = row(&once(), &with_user(here.url("/")));
+
+    assert_eq!(at_home.bytes, "Basic dXNlcjpwYXNz".len() as u64);
+    assert_eq!(abroad.bytes, "none".len() as u64);
+}
