@@ -83,6 +83,7 @@ mod replacement;
 mod review;
 mod revise;
 mod run;
+mod sift;
 mod stage;
 mod store;
 mod stream;

@@ -15,7 +15,7 @@ use crate::outcome::Skip;
 pub const FILE_SIZE_MAX: u64 = 1 << 30;
 
 /// Enough of a file to know most binary ones by, so that they are not read to their end.
-const HEAD_LEN: usize = 64 << 10;
+pub(crate) const HEAD_LEN: usize = 64 << 10;
 
 /// What a reused buffer may keep between files.
 const BUFFER_KEPT_MAX: usize = 1 << 20;
@@ -118,15 +118,10 @@ impl Original {
         }
         let in_head = self.len().min(HEAD_LEN);
         let len = buffer.fill(&mut self.file, 0, in_head)?;
-        let head = buffer.bytes(len);
-        if reading.leaves_nul && is_utf32(head) {
-            return Ok(Head::Skipped(Skip::Utf32));
-        }
-        let charset = Charset::of(head, reading.charset);
-        if holds_nul(head, charset, reading) {
-            return Ok(Head::Skipped(Skip::Binary));
-        }
-        Ok(Head::Text { charset, len })
+        Ok(match charset(buffer.bytes(len), reading) {
+            Ok(charset) => Head::Text { charset, len },
+            Err(skip) => Head::Skipped(skip),
+        })
     }
 
     /// Reads the rest behind the `head` bytes that are in the buffer; says how many are there then, or that
@@ -150,6 +145,15 @@ impl Original {
     fn len(&self) -> usize {
         usize::try_from(self.metadata.size()).unwrap_or(usize::MAX)
     }
+}
+
+/// How a file that begins so is to be read, unless it is not text.
+pub(crate) fn charset(head: &[u8], reading: Reading) -> Result<Option<Charset>, Skip> {
+    if reading.leaves_nul && is_utf32(head) {
+        return Err(Skip::Utf32);
+    }
+    let charset = Charset::of(head, reading.charset);
+    if holds_nul(head, charset, reading) { Err(Skip::Binary) } else { Ok(charset) }
 }
 
 /// Whether a NUL says that this is no text. In what is to be decoded, a NUL is a byte like others.

@@ -84,7 +84,8 @@ impl fmt::Display for Skip {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// How far the run has come. Sent once for every file looked at, and for every file committed.
+    /// How far the run has come. Sent for every file with a match and for every file committed, and for
+    /// the files without a match now and then.
     Progress(Progress),
     /// A file changed, would change, failed, or was passed over. Files without a match are not told
     /// of.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use silkmill::{CancelToken, Stats, TaskError, ThreadPoolExecutor};
@@ -16,6 +17,7 @@ use crate::original::FileId;
 use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Summary};
 use crate::recovery;
 use crate::review::{Answer, Proposal, Review};
+use crate::sift::sift;
 use crate::stage::{Stage, Staged};
 use crate::store::{self, Store};
 use crate::walk::{self, Found, Walk};
@@ -81,7 +83,7 @@ pub fn review(
     run.complete(cancel)
 }
 
-/// New text that waits, with its place in the walk and what will be told of it.
+/// New text that waits, with its place in the walk, which several may share, and what will be told of it.
 type Waiting = (u64, Box<Staged>, Outcome);
 
 struct Run<'a> {
@@ -97,6 +99,8 @@ struct Run<'a> {
     staged: Vec<Waiting>,
     stats: Option<Stats>,
     phases: Phases,
+    /// Files without a match, of which nothing was told yet.
+    sifted_out: Arc<AtomicU64>,
     title: Title,
     /// The run's own directory, from before the walk on; or why it cannot be had, which matters when
     /// there is something to stage.
@@ -120,6 +124,7 @@ impl<'a> Run<'a> {
             staged: Vec::new(),
             stats: None,
             phases: Phases::default(),
+            sifted_out: Arc::default(),
             title: Title::default(),
             stored: None,
             kept: None,
@@ -185,19 +190,22 @@ impl<'a> Run<'a> {
         let pool = pool(self.options)?;
         let stage = if self.options.mode == Mode::Write { Some(self.begin(cancel)?) } else { None };
         let shared = Arc::new(Shared::new(self.options, self.review.is_some(), cancel, stage));
-        let walk = Walk::new(self.options.paths.clone(), self.options.filter.clone());
-        let walk = (0..).zip(walk.take_while(|_| !cancel.is_cancelled()));
         let (for_init, for_look) = (Arc::clone(&shared), Arc::clone(&shared));
         let init = move || for_init.scratch();
         let look = move |scratch: &mut Scratch, batch: Vec<(u64, Result<Found, Outcome>)>| {
             let look_at = |(place, found)| (place, for_look.find(scratch, found));
             batch.into_iter().map(look_at).collect::<Vec<_>>()
         };
+        let (paths, filter) = (self.options.paths.clone(), self.options.filter.clone());
         // Diffs are shown in the order of their files; new text is staged in any.
         if self.options.mode == Mode::Write && self.review.is_none() {
-            self.take_all(&shared, pool.map_unordered_with(init, Batches::of(walk), look))?;
+            let (workers, sifted_out) = (self.options.workers, Arc::clone(&self.sifted_out));
+            let sifted = sift(paths, filter, Arc::clone(&shared), workers, cancel, sifted_out)?;
+            self.take_all(&shared, pool.map_unordered_with(init, sifted, look))?;
         } else {
-            self.take_all(&shared, pool.map_with(init, Batches::of(walk), look))?;
+            let walk = Walk::new(paths, filter).take_while(|_| !cancel.is_cancelled());
+            let walk = Batches::of((0..).zip(walk));
+            self.take_all(&shared, pool.map_with(init, walk, look))?;
         }
         self.stats = Some(pool.stats());
         if cancel.is_cancelled() { Err(Error::interrupted()) } else { Ok(()) }
@@ -217,11 +225,22 @@ impl<'a> Run<'a> {
                 };
                 self.take(place, finding)?;
             }
+            self.count_sifted();
             if self.review.as_ref().is_some_and(Review::is_over) {
                 break;
             }
         }
+        self.count_sifted();
         Ok(())
+    }
+
+    /// Tells of the files that were found to have no match on the way here.
+    fn count_sifted(&mut self) {
+        let sifted_out = self.sifted_out.swap(0, Ordering::Relaxed);
+        if sifted_out > 0 {
+            self.progress.files_seen += sifted_out;
+            (self.sink)(Event::Progress(self.progress));
+        }
     }
 
     /// What a worker left to this thread.
@@ -316,7 +335,7 @@ impl<'a> Run<'a> {
             unreachable!("what is staged is staged in the run's directory")
         };
         let started = Instant::now();
-        self.staged.sort_unstable_by_key(|(place, ..)| *place);
+        self.staged.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.2.path.cmp(&b.2.path)));
         let staged = self.staged.iter().map(|(_, staged, _)| &**staged);
         let journal = commit::journal(std::mem::take(&mut self.title), self.replacements, staged);
         run.write(&journal)?;

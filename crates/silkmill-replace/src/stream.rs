@@ -63,6 +63,16 @@ impl<'a> Stream<'a> {
         cache: &'a mut Cache,
         limit: u64,
     ) -> Option<Stream<'a>> {
+        Stream::in_window(vec![0; WINDOW_LEN], pattern, cache, limit)
+    }
+
+    /// The same in a window that was used before, which is not empty.
+    pub(crate) fn in_window(
+        window: Vec<u8>,
+        pattern: &'a Pattern,
+        cache: &'a mut Cache,
+        limit: u64,
+    ) -> Option<Stream<'a>> {
         let reach = pattern.reach();
         let fits = match reach {
             Reach::Bytes { ahead, .. } => ahead + CHAR_LEN_MAX < WINDOW_LEN_MAX,
@@ -75,12 +85,17 @@ impl<'a> Stream<'a> {
             reach,
             limit,
             count: 0,
-            window: vec![0; WINDOW_LEN],
+            window,
             filled: 0,
             passed: 0,
             started: false,
             new: Vec::new(),
         })
+    }
+
+    /// Gives the window back.
+    pub(crate) fn into_window(self) -> Vec<u8> {
+        self.window
     }
 
     /// How many matches have been replaced so far.

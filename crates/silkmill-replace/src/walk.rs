@@ -45,35 +45,52 @@ impl Walk {
     pub(crate) fn new(roots: Vec<PathBuf>, filter: Filter) -> Walk {
         Walk { roots: roots.into_iter(), filter, below: None }
     }
+}
 
-    /// A file that was named, or the start of a directory.
-    fn enter(&mut self, root: &Path) -> Option<Result<Found, Outcome>> {
-        let metadata = match reach(root) {
-            Ok(metadata) => metadata,
-            Err(outcome) => return Some(Err(outcome)),
-        };
-        if metadata.is_dir() {
-            self.below = Some((root.to_path_buf(), walk(root, &self.filter)));
-            return None;
-        }
-        if !self.filter.takes(root.file_name().map_or(root, Path::new)) {
-            return None;
-        }
-        // Even to open a device may disturb it.
-        if !metadata.is_file() {
-            return Some(Err(Outcome::skipped(plain(root), Skip::NotRegular)));
-        }
-        let link_target = match root.is_symlink().then(|| end_of_link(root)).transpose() {
-            Ok(target) => target,
-            Err(error) => return Some(Err(lost(root, error))),
-        };
-        Some(Ok(Found { path: plain(root), link_target }))
+/// What is at a path that was named.
+pub(crate) enum Entered {
+    Directory,
+    /// A file, or what became of the path.
+    File(Result<Found, Outcome>),
+    /// A file that the filter leaves.
+    Nothing,
+}
+
+/// Looks at a path that was named.
+pub(crate) fn enter(root: &Path, filter: &Filter) -> Entered {
+    let metadata = match reach(root) {
+        Ok(metadata) => metadata,
+        Err(outcome) => return Entered::File(Err(outcome)),
+    };
+    if metadata.is_dir() {
+        return Entered::Directory;
     }
+    if !filter.takes(root.file_name().map_or(root, Path::new)) {
+        return Entered::Nothing;
+    }
+    // Even to open a device may disturb it.
+    if !metadata.is_file() {
+        return Entered::File(Err(Outcome::skipped(plain(root), Skip::NotRegular)));
+    }
+    Entered::File(match root.is_symlink().then(|| end_of_link(root)).transpose() {
+        Ok(link_target) => Ok(Found { path: plain(root), link_target }),
+        Err(error) => Err(lost(root, error)),
+    })
+}
 
-    /// Whether an entry below a root is a file to look at.
-    fn takes(&self, root: &Path, entry: &DirEntry) -> bool {
-        entry.file_type().is_some_and(|kind| kind.is_file())
-            && self.filter.takes(below(root, entry.path()))
+/// What an entry below a root means to a run, if anything.
+pub(crate) fn found(
+    root: &Path,
+    filter: &Filter,
+    entry: Result<DirEntry, ignore::Error>,
+) -> Option<Result<Found, Outcome>> {
+    match entry {
+        Ok(entry) => {
+            let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
+            let is_taken = is_file && filter.takes(below(root, entry.path()));
+            is_taken.then(|| Ok(Found { path: plain(entry.path()), link_target: None }))
+        }
+        Err(error) => Some(Err(lost_below(root, &error))),
     }
 }
 
@@ -85,19 +102,19 @@ impl Iterator for Walk {
         loop {
             let Some((root, mut walk)) = self.below.take() else {
                 let root = self.roots.next()?;
-                match self.enter(&root) {
-                    Some(item) => return Some(item),
-                    None => continue,
+                match enter(&root, &self.filter) {
+                    Entered::File(item) => return Some(item),
+                    Entered::Nothing => {}
+                    Entered::Directory => {
+                        let walk =
+                            below_root(&root, &self.filter).sort_by_file_name(OsStr::cmp).build();
+                        self.below = Some((root, walk));
+                    }
                 }
+                continue;
             };
             let Some(entry) = walk.next() else { continue };
-            let item = match entry {
-                Ok(entry) if self.takes(&root, &entry) => {
-                    Some(Ok(Found { path: plain(entry.path()), link_target: None }))
-                }
-                Ok(_) => None,
-                Err(error) => Some(Err(lost_below(&root, &error))),
-            };
+            let item = found(&root, &self.filter, entry);
             self.below = Some((root, walk));
             if item.is_some() {
                 return item;
@@ -107,19 +124,18 @@ impl Iterator for Walk {
 }
 
 /// The entries below a directory that git and names leave: the other filters are for files.
-fn walk(root: &Path, filter: &Filter) -> ignore::Walk {
+pub(crate) fn below_root(root: &Path, filter: &Filter) -> WalkBuilder {
     let (start, names) = (root.to_path_buf(), filter.clone());
-    WalkBuilder::new(root)
-        // An ignore file's `!` would bring hidden files back.
-        .hidden(false)
+    let mut walk = WalkBuilder::new(root);
+    // An ignore file's `!` would bring hidden files back.
+    walk.hidden(false)
         .ignore(!filter.ignored)
         .git_ignore(!filter.ignored)
         .git_exclude(!filter.ignored)
         .git_global(!filter.ignored)
         .parents(!filter.ignored)
-        .sort_by_file_name(OsStr::cmp)
-        .filter_entry(move |entry| entry.depth() == 0 || is_entered(&start, &names, entry))
-        .build()
+        .filter_entry(move |entry| entry.depth() == 0 || is_entered(&start, &names, entry));
+    walk
 }
 
 fn is_entered(root: &Path, filter: &Filter, entry: &DirEntry) -> bool {

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use silkmill::CancelToken;
 
 use crate::diff;
+use crate::edit::text_start;
 use crate::encoding::Charset;
 use crate::error::Error;
 use crate::options::{Mode, Options};
@@ -52,6 +53,8 @@ pub(crate) struct Scratch {
     diffed_size_max: usize,
     text: Buffer,
     edited: Vec<u8>,
+    /// For files that are searched in pieces.
+    window: Vec<u8>,
     cache: Cache,
 }
 
@@ -97,6 +100,7 @@ impl Shared {
             diffed_size_max: DIFFED_SIZE_MAX,
             text: Buffer::default(),
             edited: Vec::new(),
+            window: Vec::new(),
             cache: self.options.pattern.cache(),
         }
     }
@@ -144,6 +148,60 @@ impl Shared {
         scratch.text.shrink();
         original::shrink(&mut scratch.edited);
         finding
+    }
+
+    /// Whether a look at a file's text is enough to know that nothing in it is replaced. What is no plain text
+    /// is left to [`Shared::find`].
+    pub(crate) fn has_no_match(&self, scratch: &mut Scratch, found: &Found) -> bool {
+        let Ok(mut original) = Original::open(found.target()) else { return false };
+        let (size, size_max) = (original.metadata.len(), self.options.file_size_max);
+        if size > size_max.unwrap_or(u64::MAX) || !original.metadata.is_file() {
+            return false;
+        }
+        if size > original::HEAD_LEN as u64 {
+            return self.options.pattern.reach() != Reach::Text
+                && self.has_no_match_in_pieces(scratch, &original).unwrap_or(false);
+        }
+        let head = original.head(&mut scratch.text, self.options.reading());
+        let Ok(Head::Text { charset: None, len }) = head else { return false };
+        let bytes = scratch.text.bytes(len);
+        let mut matches = false;
+        let text = &bytes[text_start(bytes)..];
+        self.options.pattern.for_each_match(&mut scratch.cache, text, |_| {
+            matches = true;
+            false
+        });
+        !matches
+    }
+
+    /// In pieces, so that what is read stays in the processor's cache, and no memory is taken for large files.
+    fn has_no_match_in_pieces(&self, scratch: &mut Scratch, original: &Original) -> Option<bool> {
+        let (pattern, reading) = (&self.options.pattern, self.options.reading());
+        let mut window = std::mem::take(&mut scratch.window);
+        window.resize(original::HEAD_LEN, 0);
+        let mut stream = Stream::in_window(window, pattern, &mut scratch.cache, u64::MAX)?;
+        let matched = |piece: Piece<'_>| match piece {
+            Piece::Same(_) => Ok(()),
+            Piece::New(_) => Err(io::ErrorKind::Other.into()),
+        };
+        let mut at = 0;
+        let no_match = loop {
+            let Ok(room) = stream.room() else { break false };
+            let Ok(read) = original.file.read_at(room, at) else { break false };
+            let is_plain = match at {
+                0 => original::charset(&room[..read], reading) == Ok(None),
+                _ => !original::holds_nul(&room[..read], None, reading),
+            };
+            at += read as u64;
+            if !is_plain || stream.advance(read, matched).is_err() || self.cancel.is_cancelled() {
+                break false;
+            }
+            if read == 0 || at >= original.metadata.len() {
+                break stream.finish(matched).is_ok();
+            }
+        };
+        scratch.window = stream.into_window();
+        Some(no_match)
     }
 
     fn stage(&self) -> &Stage {
@@ -205,7 +263,7 @@ impl Subject<'_> {
         ask: Option<&mut Ask<'_>>,
     ) -> Result<Finding, Error> {
         let (options, path) = (&self.shared.options, &self.found.path);
-        let Scratch { text, edited, cache, diffed_size_max } = scratch;
+        let Scratch { text, edited, cache, diffed_size_max, .. } = scratch;
         let bytes = text.bytes(len);
         let is_asked = ask.is_some();
         let lists_changes = options.mode == Mode::Diff && !self.shared.reviewed;
