@@ -158,7 +158,8 @@ pub(crate) struct ListArgs {
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
 
-    /// Keep the rows in the input's order; else each comes when it is ready
+    /// Keep the rows in the input's order; else each comes when it is ready. Up to 16 rows for each worker
+    /// wait for an earlier one; then no more lines are read
     #[arg(long)]
     pub(crate) ordered: bool,
 
