@@ -285,3 +285,34 @@ fn an_argument_that_is_no_address_is_a_row_of_its_own() {
         assert_eq!(row.error.unwrap().kind, FailureKind::Url);
     }
 }
+
+#[test]
+fn a_cancelled_run_does_not_wait_for_a_lookup_that_hangs() {
+    // The lookup ends when the run has: were the run to wait for it, neither would.
+    let (release, hanging) = mpsc::channel::<()>();
+    let (hanging, asked) =
+        (std::sync::Mutex::new(hanging), std::sync::Arc::new(std::sync::Barrier::new(2)));
+    let begun = std::sync::Arc::clone(&asked);
+    let options = once().connect_timeout(FAR_TOO_LONG).resolver(move |_| {
+        begun.wait();
+        let _ = hanging.lock().unwrap().recv_timeout(2 * FAR_TOO_LONG);
+        Err(io::Error::other("too late"))
+    });
+    let cancel = CancelToken::new();
+    let canceller = cancel.clone();
+    let later = thread::spawn(move || {
+        asked.wait();
+        canceller.cancel();
+    });
+    let started = Instant::now();
+
+    let summary = run([Input::url("http://hangs.test:1/")], &options, &cancel, &mut |_| {
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+
+    assert!(started.elapsed() < FAR_TOO_LONG / 2);
+    assert_eq!((summary.rows, summary.interrupted), (0, true));
+    drop(release);
+    later.join().unwrap();
+}
