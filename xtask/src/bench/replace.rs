@@ -5,14 +5,24 @@ use std::fs;
 use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
 use super::{Case, Contender, ROUNDS, is_installed, shell, silkmill, time};
+use crate::check;
 use crate::corpus::{self, NEEDLE};
 
-/// As long as the needle, and in no tree.
-const OTHER: &str = "kzzlloc";
+/// A word, one as long that is in no tree, and how many rounds of putting it there and back are measured: fewer
+/// where a round takes half a minute.
+const CASES: &[(&str, &str, usize)] = &[
+    (NEEDLE, "kzzlloc", ROUNDS),
+    ("kmalloc_caches", "kzzlloc_caches", ROUNDS),
+    ("return", "retvrn", 1),
+];
+
+/// In no tree.
+const NOWHERE: &str = "kzzlloc_nowhere";
 
 /// Where the tree is, when it is not the generated one.
 const CORPUS: &str = "SILKMILL_BENCH_TREE";
@@ -22,23 +32,81 @@ type Replace = Box<dyn Fn(&str, &str) -> Command>;
 
 pub(super) fn run() -> anyhow::Result<Vec<Case>> {
     let tree = tree()?;
-    let mut sides = sides(&tree)?;
-    let before = hash(&tree)?;
-    for round in 0..=ROUNDS {
-        for (contender, replace) in &mut sides {
-            let there = time(&mut replace(NEEDLE, OTHER))?;
-            let back = time(&mut replace(OTHER, NEEDLE))?;
-            ensure!(hash(&tree)? == before, "{} did not put the tree back", contender.name);
+    let files = count_files(&tree)?;
+    let state = tempfile::tempdir()?;
+    let mut cases = Vec::new();
+    for (old, new, rounds) in CASES {
+        let what = format!("{old} to {new} and back in a tree of {files} files");
+        let mut sides = sides(&tree, state.path())?;
+        there_and_back(&tree, &mut sides, (*old, *new), *rounds)?;
+        let contenders = sides.into_iter().map(|(contender, _)| contender).collect();
+        cases.push(Case { what, unit: "ms", contenders });
+    }
+    cases.extend(no_match(&tree, state.path())?);
+    show_phases(&tree, state.path())?;
+    Ok(cases)
+}
+
+fn there_and_back(
+    tree: &Path,
+    sides: &mut [(Contender, Replace)],
+    (old, new): (&str, &str),
+    rounds: usize,
+) -> anyhow::Result<()> {
+    let before = hash(tree)?;
+    for round in 0..=rounds {
+        for (contender, replace) in &mut *sides {
+            let there = time_on_clean_disk(&mut replace(old, new))?;
+            let back = time_on_clean_disk(&mut replace(new, old))?;
+            ensure!(hash(tree)? == before, "{} did not put the tree back", contender.name);
             // The first round warms the caches.
             if round > 0 {
                 contender.samples.push((there + back).as_secs_f64() / 2.0 * 1000.0);
             }
         }
     }
-    let files = count_files(&tree)?;
-    let what = format!("{NEEDLE} to {OTHER} and back in a tree of {files} files");
-    let contenders = sides.into_iter().map(|(contender, _)| contender).collect();
-    Ok(vec![Case { what, unit: "ms", contenders }])
+    Ok(())
+}
+
+/// Nobody pays for what the one before has left to be written.
+fn time_on_clean_disk(command: &mut Command) -> anyhow::Result<Duration> {
+    check(&mut Command::new("sync"))?;
+    time(command)
+}
+
+/// A search that finds nothing, beside the one program that only searches.
+fn no_match(tree: &Path, state: &Path) -> anyhow::Result<Option<Case>> {
+    if !is_installed("rg", "cargo install ripgrep") {
+        return Ok(None);
+    }
+    let ours = format!("{} replace --no-ignore -q {NOWHERE} x .", silkmill()?.display());
+    let sides =
+        [("silkmill replace", ours), ("rg -l", format!("rg -l --no-ignore -F {NOWHERE} ."))];
+    let mut contenders = sides.map(|(name, script)| (Contender::new(name), script));
+    for round in 0..=ROUNDS {
+        for (contender, script) in &mut contenders {
+            // Both say by 1 that there was nothing.
+            let mut command = shell(&format!("{script}; [ $? = 1 ]"));
+            let took = time(command.current_dir(tree).env("XDG_STATE_HOME", state))?;
+            if round > 0 {
+                contender.samples.push(took.as_secs_f64() * 1000.0);
+            }
+        }
+    }
+    let what = "a word that is in no file of the tree".to_owned();
+    let contenders = contenders.into_iter().map(|(contender, _)| contender).collect();
+    Ok(Some(Case { what, unit: "ms", contenders }))
+}
+
+/// What the time of a run goes by with. It is told and not kept, for it has no peer.
+fn show_phases(tree: &Path, state: &Path) -> anyhow::Result<()> {
+    for (old, new) in [(NEEDLE, CASES[0].1), (CASES[0].1, NEEDLE)] {
+        let mut command = Command::new(silkmill()?);
+        command.args(["replace", "--no-ignore", "-q", "--stats", old, new, "."]);
+        let output = command.current_dir(tree).env("XDG_STATE_HOME", state).output()?;
+        print!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
 }
 
 fn tree() -> anyhow::Result<PathBuf> {
@@ -56,14 +124,16 @@ fn tree() -> anyhow::Result<PathBuf> {
     Ok(tree)
 }
 
-fn sides(tree: &Path) -> anyhow::Result<Vec<(Contender, Replace)>> {
+/// The originals of our runs are kept in `state`, as they are for a user.
+fn sides(tree: &Path, state: &Path) -> anyhow::Result<Vec<(Contender, Replace)>> {
     let silkmill = silkmill()?;
-    let ours = tree.to_owned();
+    let (ours, state) = (tree.to_owned(), state.to_owned());
     let mut sides: Vec<(Contender, Replace)> = vec![(
         Contender::new("silkmill replace (flushed)"),
         Box::new(move |old, new| {
             let mut command = Command::new(&silkmill);
             command.args(["replace", "--no-ignore", "-q", old, new, "."]).current_dir(&ours);
+            command.env("XDG_STATE_HOME", &state);
             command
         }),
     )];
@@ -85,6 +155,9 @@ fn sides(tree: &Path) -> anyhow::Result<Vec<(Contender, Replace)>> {
             "rg -l0 | xargs -0 sed -i",
             "rg -l0 --no-ignore -F OLD . | xargs -0 sed -i s/OLD/NEW/g",
         );
+    }
+    if is_installed("ruplacer", "cargo install ruplacer") {
+        pipeline("ruplacer --go", "ruplacer --go --quiet --ignored --no-regex OLD NEW .");
     }
     if is_installed("fastmod", "cargo install fastmod") {
         pipeline("fastmod --accept-all -F", "fastmod --accept-all -F OLD NEW .");
