@@ -14,6 +14,10 @@ fuzz_target!(|input: &[u8]| {
     else {
         return;
     };
+    if matches!(text, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) {
+        // It is UTF-16, and the business of another target.
+        return;
+    }
     let regex = flags.contains(&b'e');
     let builder = Options::builder(old, new).regex(regex).multiline(flags.contains(&b'U'));
     let Ok(options) = builder.word(flags.contains(&b'w')).build() else { return };
