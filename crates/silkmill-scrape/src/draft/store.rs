@@ -37,6 +37,15 @@ pub(super) struct Store {
     pub(super) values: String,
 }
 
+/// Room for a quarter more, and not for twice as many: these are the largest things that a page costs.
+fn make_room<T>(items: &mut Vec<T>) {
+    if items.len() == items.capacity() {
+        items.reserve_exact(items.len() / 4 + ROOM_MIN);
+    }
+}
+
+const ROOM_MIN: usize = 64;
+
 impl Store {
     pub(super) fn node(&mut self, id: NodeId) -> &mut Linked {
         &mut self.nodes[id as usize]
@@ -44,6 +53,7 @@ impl Store {
 
     pub(super) fn create(&mut self, kind: Kind, name: LocalName, content: (u32, u32)) -> NodeId {
         let id = self.nodes.len() as NodeId;
+        make_room(&mut self.nodes);
         self.nodes.push(Linked {
             kind,
             name,
@@ -65,6 +75,7 @@ impl Store {
     fn chunk(&mut self, text: &str) -> u32 {
         let start = self.text.len() as u32;
         self.text.push_str(text);
+        make_room(&mut self.chunks);
         self.chunks.push(Chunk { start, end: self.text.len() as u32, next: NONE });
         self.chunks.len() as u32 - 1
     }
@@ -91,6 +102,7 @@ impl Store {
         };
         let start = self.values.len() as u32;
         self.values.push_str(&attribute.value);
+        make_room(&mut self.attributes);
         self.attributes.push(Attribute { name, value: (start, self.values.len() as u32) });
     }
 
@@ -101,6 +113,7 @@ impl Store {
         for index in start..end {
             let &Attribute { ref name, value } = &self.attributes[index as usize];
             let name = name.clone();
+            make_room(&mut self.attributes);
             self.attributes.push(Attribute { name, value });
         }
         for attribute in added {
