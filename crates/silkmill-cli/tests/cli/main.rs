@@ -10,6 +10,7 @@ mod filter;
 mod others;
 mod output;
 mod patch;
+mod peers;
 mod power;
 mod replace;
 mod review;
