@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use ignore::types::{Types, TypesBuilder};
@@ -23,6 +23,8 @@ pub(crate) struct Filter {
     hidden: bool,
     /// Takes files that ignore files exclude, too.
     pub(crate) ignored: bool,
+    /// Where the user's runs keep their files, which no run takes; without links in it.
+    pub(crate) store: Option<PathBuf>,
 }
 
 impl Filter {
@@ -42,6 +44,7 @@ impl Filter {
             types: select(types)?,
             hidden,
             ignored,
+            store: None,
         })
     }
 

@@ -310,7 +310,11 @@ impl OptionsBuilder {
         let charset = self.encoding.as_deref().map(charset).transpose()?.flatten();
         let exact = !self.syntax.regex && self.syntax.case == Case::Sensitive;
         let changes_nothing = exact && self.pairs.iter().all(|pair| pair.old == pair.new);
-        let filter = Filter::new(&self.globs, &self.types, self.hidden, self.ignored)?;
+        // One that is not there yet has nothing to lose.
+        let store = self.state_directory.as_deref().and_then(|path| path.canonicalize().ok());
+        let store = store.or_else(|| self.state_directory.clone());
+        let mut filter = Filter::new(&self.globs, &self.types, self.hidden, self.ignored)?;
+        filter.store = store;
         let here = || vec![PathBuf::from(".")];
         let what = what(&self.pairs);
         Ok(Options {

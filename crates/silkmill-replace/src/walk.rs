@@ -15,6 +15,7 @@ use ignore::{DirEntry, WalkBuilder};
 
 use crate::error::Error;
 use crate::filter::Filter;
+use crate::original::FileId;
 use crate::outcome::{Outcome, Skip};
 use crate::stage;
 
@@ -62,6 +63,10 @@ pub(crate) fn enter(root: &Path, filter: &Filter) -> Entered {
         Ok(metadata) => metadata,
         Err(outcome) => return Entered::File(Err(outcome)),
     };
+    if is_in_a_store(root, filter) {
+        let error = Error::refused(format!("failed to use {root:?}: it holds the files of runs"));
+        return Entered::File(Err(Outcome::failed(plain(root), error)));
+    }
     if metadata.is_dir() {
         return Entered::Directory;
     }
@@ -126,6 +131,8 @@ impl Iterator for Walk {
 /// The entries below a directory that git and names leave: the other filters are for files.
 pub(crate) fn below_root(root: &Path, filter: &Filter) -> WalkBuilder {
     let (start, names) = (root.to_path_buf(), filter.clone());
+    let store = filter.store.as_ref().and_then(|store| fs::metadata(store).ok());
+    let store = store.map(|store| FileId::of(&store));
     let mut walk = WalkBuilder::new(root);
     // An ignore file's `!` would bring hidden files back.
     walk.hidden(false)
@@ -134,7 +141,9 @@ pub(crate) fn below_root(root: &Path, filter: &Filter) -> WalkBuilder {
         .git_exclude(!filter.ignored)
         .git_global(!filter.ignored)
         .parents(!filter.ignored)
-        .filter_entry(move |entry| entry.depth() == 0 || is_entered(&start, &names, entry));
+        .filter_entry(move |entry| {
+            entry.depth() == 0 || (is_entered(&start, &names, entry) && !is_store(entry, store))
+        });
     walk
 }
 
@@ -143,6 +152,20 @@ fn is_entered(root: &Path, filter: &Filter, entry: &DirEntry) -> bool {
     !is_never_entered(entry.file_name())
         && filter.sees(entry.file_name())
         && (!is_directory || filter.enters(below(root, entry.path())))
+}
+
+/// Whether an entry is the directory `store`, whatever its name.
+fn is_store(entry: &DirEntry, store: Option<FileId>) -> bool {
+    // Most are told from it by the number that came with their name.
+    let Some(store) = store.filter(|store| entry.ino() == Some(store.ino)) else { return false };
+    entry.metadata().is_ok_and(|metadata| FileId::of(&metadata) == store)
+}
+
+/// Whether a path that was named leads to the files of runs.
+fn is_in_a_store(root: &Path, filter: &Filter) -> bool {
+    let Ok(path) = fs::canonicalize(root) else { return false };
+    let store = filter.store.as_ref();
+    path.iter().any(stage::is_own_name) || store.is_some_and(|store| path.starts_with(store))
 }
 
 /// A path as a glob sees it: relative to the path that was named, so that it does not matter from
@@ -281,6 +304,26 @@ mod tests {
         let everything = Filter::new(&[], &[], true, true).unwrap();
 
         assert_eq!(walk(root.path(), everything), [".silkmill-notes", "a"]);
+    }
+
+    #[test]
+    fn the_users_store_is_left_wherever_it_is_and_refused_when_it_is_named() {
+        let root = tree(&[("a", ""), ("state/silkmill/1/0/0", ""), (".silkmill/1/0/0", "")]);
+        let store = fs::canonicalize(root.path()).unwrap().join("state/silkmill");
+        symlink(&store, root.path().join("link")).unwrap();
+        let mut filter = Filter::new(&[], &[], true, true).unwrap();
+        filter.store = Some(store);
+
+        assert_eq!(walk(root.path(), filter.clone()), ["a"]);
+        for named in
+            ["state/silkmill", "state/silkmill/1/0/0", "link/1", ".silkmill", ".silkmill/1/0/0"]
+        {
+            let found: Vec<_> = Walk::new(vec![root.path().join(named)], filter.clone()).collect();
+            let [Err(Outcome { action: Action::Failed(error), .. })] = &found[..] else {
+                panic!("{named}: {found:?}")
+            };
+            assert!(error.to_string().ends_with("it holds the files of runs"), "{error}");
+        }
     }
 
     #[test]
