@@ -46,7 +46,7 @@
 //!
 //! `options` says what to do; `walk` and `filter` find files; `worker` reads (`original`), edits
 //! (`pattern`, `edit`) and stages (`stage`, `attributes`) each one; `run` leads. The transaction: `store`
-//! knows where runs keep their files, and their locks; `journal` is the bytes of what a run is about to do;
+//! knows where runs keep their files, and their locks, and `nearby` where other stores are; `journal` is the bytes of what a run is about to do;
 //! `swap` swaps one file; `commit` all of them, or none; `recovery` ends what a crash left; `undo` is for
 //! people.
 //!
@@ -71,6 +71,7 @@ mod filter;
 mod journal;
 mod line;
 mod literal;
+mod nearby;
 mod options;
 mod original;
 mod outcome;

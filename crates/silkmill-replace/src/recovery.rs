@@ -12,19 +12,34 @@ use crate::commit::{self, Finished, PutBack};
 use crate::error::Error;
 use crate::journal::{Mark, Title};
 use crate::outcome::Notice;
-use crate::store::{Found, Run, Store};
+use crate::store::{Found, Locked, Run, Store};
 
-/// Begins a run when no other one is at work below the same roots.
+/// Begins a run when no other one is at work below the same roots, in this store or one of those around.
 ///
 /// # Errors
 /// `cancel` was set, the store cannot be used, or a run below the same roots can neither be finished nor
 /// put back.
 pub(crate) fn begin(
     store: &Store,
+    around: &[Store],
     title: &Title,
     cancel: &CancelToken,
     tell: &mut dyn FnMut(Notice),
 ) -> Result<Run, Error> {
+    for other in around {
+        take_turn(other, &title.roots, cancel, tell)?;
+    }
+    take_turn(store, &title.roots, cancel, tell)?.begin(title)
+}
+
+/// Waits until no run of a store is at work below `roots`, and ends those that were cut off. Nobody begins one
+/// while what this gives is held.
+fn take_turn<'a>(
+    store: &'a Store,
+    roots: &[PathBuf],
+    cancel: &CancelToken,
+    tell: &mut dyn FnMut(Notice),
+) -> Result<Locked<'a>, Error> {
     let (mut waited_for, mut given_up) = (None, HashSet::new());
     loop {
         if cancel.is_cancelled() {
@@ -34,7 +49,7 @@ pub(crate) fn begin(
         let (mut in_the_way, mut unfinished) = (None, Vec::new());
         for found in locked.look()? {
             match found {
-                Found::Live { id, title: other } if meet(&title.roots, &other.roots) => {
+                Found::Live { id, title: other } if meet(roots, &other.roots) => {
                     in_the_way = Some((id, other));
                 }
                 Found::Live { .. } => {}
@@ -44,10 +59,10 @@ pub(crate) fn begin(
         }
         if !unfinished.is_empty() {
             drop(locked);
-            given_up.extend(recover_all(unfinished, &title.roots, tell)?);
+            given_up.extend(recover_all(unfinished, roots, tell)?);
             continue;
         }
-        let Some((id, other)) = in_the_way else { return locked.begin(title) };
+        let Some((id, other)) = in_the_way else { return Ok(locked) };
         drop(locked);
         if waited_for.as_ref() != Some(&id) {
             tell(Notice::Waiting { run: id.clone(), roots: other.roots });
@@ -76,6 +91,30 @@ pub(crate) fn recover_store(store: &Store, tell: &mut dyn FnMut(Notice)) -> Resu
         }
     }
     Ok(())
+}
+
+/// Ends the unfinished runs of a store that are about files below `roots`; says how many there were.
+///
+/// # Errors
+/// When one of them can neither be finished nor put back.
+pub(crate) fn recover_below(
+    store: &Store,
+    roots: &[PathBuf],
+    tell: &mut dyn FnMut(Notice),
+) -> Result<usize, Error> {
+    let is_met = |run: &Run| match run.mark_and_title() {
+        Ok(found) => found.is_some_and(|(_, title)| meet(&title.roots, roots)),
+        Err(_) => true,
+    };
+    let found = store.lock()?.look()?;
+    let unfinished = found.into_iter().filter_map(|found| match found {
+        Found::Still(run) if !is_finished(&run) && is_met(&run) => Some(run),
+        _ => None,
+    });
+    let unfinished: Vec<Run> = unfinished.collect();
+    let count = unfinished.len();
+    recover_all(unfinished, roots, tell)?;
+    Ok(count)
 }
 
 /// Ends them. Those that do not meet `roots` may fail, and are given up on.

@@ -1,6 +1,7 @@
 //! One run: walk, stage, flush, commit. Everything that decides is here, on the caller's thread.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,14 +12,15 @@ use silkmill::{CancelToken, Stats, TaskError, ThreadPoolExecutor};
 use crate::batch::Batches;
 use crate::commit::{self, Finished, PutBack};
 use crate::error::{Error, ErrorKind};
-use crate::journal::{Journal, Mark, Title};
+use crate::journal::{Journal, Mark, Title, Way};
+use crate::nearby;
 use crate::options::{Mode, Options};
 use crate::original::FileId;
 use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Summary};
 use crate::recovery;
 use crate::review::{Answer, Proposal, Review};
 use crate::sift::sift;
-use crate::stage::{Stage, Staged};
+use crate::stage::{HardLinks, Stage, Staged, directory_of};
 use crate::store::{self, Store};
 use crate::walk::{self, Found, Walk};
 use crate::worker::{Finding, Scratch, Shared};
@@ -96,6 +98,8 @@ struct Run<'a> {
     /// Every file told of or staged: one that is reached by two paths is changed once. Grows with
     /// those, and not with the files that do not match.
     told: HashSet<FileId>,
+    /// The names that get a file of their own where names are to be split: by directory.
+    split: HashSet<(FileId, OsString)>,
     staged: Vec<Waiting>,
     stats: Option<Stats>,
     phases: Phases,
@@ -105,6 +109,8 @@ struct Run<'a> {
     /// The run's own directory, from before the walk on; or why it cannot be had, which matters when
     /// there is something to stage.
     stored: Option<Result<store::Run, Error>>,
+    /// The stores that were looked into for other runs.
+    around: Vec<Store>,
     /// By which name, and where, the run can be undone.
     kept: Option<(String, PathBuf)>,
     /// Who is asked about every change; `None` when all are made.
@@ -121,12 +127,14 @@ impl<'a> Run<'a> {
             files_failed: 0,
             replacements: 0,
             told: HashSet::new(),
+            split: HashSet::new(),
             staged: Vec::new(),
             stats: None,
             phases: Phases::default(),
             sifted_out: Arc::default(),
             title: Title::default(),
             stored: None,
+            around: Vec::new(),
             kept: None,
             review: None,
         }
@@ -172,9 +180,13 @@ impl<'a> Run<'a> {
             let home = self.options.state_directory.as_deref();
             let run = match Store::open(home, &root) {
                 Ok(store) => {
+                    nearby::remember(home, &store);
+                    self.around = nearby::around(home, &roots, &store);
                     let sink = &mut *self.sink;
                     let tell = &mut |notice: Notice| sink(Event::Notice(&notice));
-                    Ok(recovery::begin(&store, &self.title, cancel, tell)?)
+                    let run = recovery::begin(&store, &self.around, &self.title, cancel, tell)?;
+                    self.around.push(store);
+                    Ok(run)
                 }
                 Err(error) => Err(error),
             };
@@ -278,7 +290,7 @@ impl<'a> Run<'a> {
                 }
             }
             Finding::Staged { staged, outcome } => {
-                if self.told.insert(staged.identity.file) {
+                if self.is_new(&staged) {
                     self.progress.files_matched += 1;
                     self.replacements += outcome.replacements;
                     self.staged.push((place, staged, outcome));
@@ -290,6 +302,20 @@ impl<'a> Run<'a> {
             return Err(Error::refused("the disk is full: nothing was changed"));
         }
         Ok(())
+    }
+
+    /// Whether nothing is staged for it yet. Of a file whose names are to be split each name is one.
+    fn is_new(&mut self, staged: &Staged) -> bool {
+        let is_first = self.told.insert(staged.identity.file);
+        if self.options.hard_links != HardLinks::Split || staged.way != Way::Exchange {
+            return is_first;
+        }
+        let directory = std::fs::metadata(directory_of(&staged.target));
+        let name = staged.target.file_name().unwrap_or_default().to_os_string();
+        match directory {
+            Ok(directory) => self.split.insert((FileId::of(&directory), name)),
+            Err(_) => is_first,
+        }
     }
 
     fn tell(&mut self, outcome: &Outcome) {
@@ -336,6 +362,7 @@ impl<'a> Run<'a> {
         };
         let started = Instant::now();
         self.staged.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.2.path.cmp(&b.2.path)));
+        self.refuse_unfinished()?;
         let staged = self.staged.iter().map(|(_, staged, _)| &**staged);
         let journal = commit::journal(std::mem::take(&mut self.title), self.replacements, staged);
         run.write(&journal)?;
@@ -376,6 +403,25 @@ impl<'a> Run<'a> {
                 self.refuse_failures()
             }
         }
+    }
+
+    /// Ends runs that a crash has left unfinished in a store which nobody knew of, beside files that this run is
+    /// about to change. What was staged may then be of what is no more.
+    fn refuse_unfinished(&mut self) -> Result<(), Error> {
+        let directories = self.staged.iter().map(|(_, staged, _)| directory_of(&staged.target));
+        let roots = &self.title.roots;
+        for store in nearby::unremembered(directories, roots, &self.around) {
+            nearby::remember(self.options.state_directory.as_deref(), &store);
+            let sink = &mut *self.sink;
+            let tell = &mut |notice: Notice| sink(Event::Notice(&notice));
+            if recovery::recover_below(&store, roots, tell)? > 0 {
+                return Err(Error::refused(format!(
+                    "there was an unfinished run in {:?}: nothing was changed; try again",
+                    store.path()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// All is done, and what it needed goes. That it cannot is told, and changes nothing.

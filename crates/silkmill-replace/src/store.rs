@@ -514,6 +514,12 @@ fn date(days: u64) -> (u64, u64, u64) {
     (year, month as u64 + 1, left + 1)
 }
 
+/// Whether this is the directory of a run, in whoever's store.
+pub(crate) fn is_run(folder: &Path) -> bool {
+    let name = folder.file_name().and_then(OsStr::to_str);
+    name.is_some_and(is_run_id) && folder.join(JOURNAL).exists()
+}
+
 fn is_run_id(name: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let hexes = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());

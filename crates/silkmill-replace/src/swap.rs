@@ -6,7 +6,7 @@
 //! it; then `N.out` becomes `N`. Where no file can be renamed, the original is copied to `N.old` (by way
 //! of `N.part`), and the text of `N` is copied into it.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -24,7 +24,7 @@ use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::journal::{Entry, Journal, Way};
-use crate::original::Identity;
+use crate::original::{FileId, Identity};
 use crate::store::Store;
 
 /// How often another program's file is moved out of our way before it wins.
@@ -74,6 +74,9 @@ pub(crate) struct Swapper<'a> {
     sync: bool,
     /// The entries that turned out, late, not to be exchangeable; by area and number.
     late: RefCell<HashSet<(u32, u64)>>,
+    /// The originals that several entries have: names that are split. Each swap of one gives the others
+    /// another time of change.
+    shared: OnceCell<HashSet<FileId>>,
     /// Versions of files that another program wrote while they were being swapped.
     kept: RefCell<Vec<Kept>>,
 }
@@ -97,7 +100,8 @@ impl<'a> Swapper<'a> {
             |area: &PathBuf| open_directory(area).map_err(|error| Error::io("open", area, error));
         let areas = journal.areas.iter().map(open).collect::<Result<_, _>>()?;
         let (directory, late, kept) = (RefCell::default(), RefCell::default(), RefCell::default());
-        Ok(Swapper { journal, areas, directory, again, sync, late, kept })
+        let shared = OnceCell::new();
+        Ok(Swapper { journal, areas, directory, again, sync, late, shared, kept })
     }
 
     pub(crate) fn take_kept(&self) -> Vec<Kept> {
@@ -125,6 +129,15 @@ impl<'a> Swapper<'a> {
             Ok(Some(found)) => found.is_same_text(&entry.old),
             _ => false,
         }
+    }
+
+    fn is_shared(&self, file: FileId) -> bool {
+        let shared = self.shared.get_or_init(|| {
+            let mut seen = HashSet::new();
+            let files = self.journal.entries.iter().map(|entry| entry.old.file);
+            files.filter(|file| !seen.insert(*file)).collect()
+        });
+        shared.contains(&file)
     }
 
     /// What the target is now.
@@ -476,8 +489,13 @@ impl Swap<'_, '_> {
     fn is_unchanged(&self) -> Result<bool, Errno> {
         Ok(identity(self.directory, self.target())?.is_some_and(|found| match self.all.again {
             true => found.is_same_text(&self.entry.old),
-            false => found == self.entry.old,
+            false => found == self.entry.old || self.is_split(&found),
         }))
+    }
+
+    /// Another name of the same file was swapped before, and nothing else has happened to it.
+    fn is_split(&self, found: &Identity) -> bool {
+        found.is_same_text(&self.entry.old) && self.all.is_shared(found.file)
     }
 
     fn is_target(&self, wanted: &Identity) -> Result<bool, Errno> {

@@ -12,6 +12,7 @@ use silkmill::CancelToken;
 use crate::commit::{self, Finished};
 use crate::error::Error;
 use crate::journal::{Entry, Journal, Mark, Title, Way};
+use crate::nearby;
 use crate::outcome::Notice;
 use crate::recovery;
 use crate::store::{self, BESIDE, Found, Run, Store};
@@ -29,7 +30,8 @@ pub const PRUNED_IN_MAX: Duration = Duration::from_millis(50);
 pub struct UndoOptions {
     /// The user's store: see [`OptionsBuilder::state_directory`](crate::OptionsBuilder::state_directory).
     pub state_directory: Option<PathBuf>,
-    /// Stores beside files are looked for in this directory and all above it.
+    /// Stores beside files are looked for in this directory and all above it, and where the user's store
+    /// remembers one.
     pub from: PathBuf,
     /// Whether files that were edited since are put back, too; what they hold now is what an undo of the
     /// undo gives.
@@ -123,7 +125,12 @@ pub fn undo(
     };
     let own = match options.dry_run {
         true => None,
-        false => Some(recovery::begin(&store, &own_title, cancel, &mut |notice| tell(&notice))?),
+        false => {
+            let home = options.state_directory.as_deref();
+            let around = nearby::around(home, &own_title.roots, &store);
+            let tell = &mut |notice| tell(&notice);
+            Some(recovery::begin(&store, &around, &own_title, cancel, tell)?)
+        }
     };
     let mut run = find(&store, &id)?;
     let (journal, _) = run.read()?.ok_or_else(|| no_such_run(&id))?;
@@ -210,11 +217,16 @@ fn throw_away(store: &Store, mut run: Run) -> Result<(), Error> {
     Ok(())
 }
 
-/// The user's store, and those beside files from here upwards.
+/// The user's store, those beside files from here upwards, and those that the user's store knows of.
 fn stores(options: &UndoOptions) -> Vec<Store> {
+    let home = options.state_directory.as_deref();
     let above = options.from.ancestors().map(|folder| folder.join(BESIDE));
-    let paths = options.state_directory.iter().cloned().chain(above);
-    paths.filter_map(|path| Store::existing(&path)).collect()
+    let paths = home.map(Path::to_path_buf).into_iter().chain(above);
+    let here = paths.filter_map(|path| Store::existing(&path));
+    let mut stores: Vec<Store> = here.chain(nearby::remembered(home)).collect();
+    let mut seen = HashSet::new();
+    stores.retain(|store| seen.insert(store.path().to_path_buf()));
+    stores
 }
 
 /// The runs of a store that are done and not undone, oldest first, each locked.

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::filter::Filter;
 use crate::original::FileId;
 use crate::outcome::{Outcome, Skip};
-use crate::stage;
+use crate::{stage, store};
 
 /// A file to look at.
 #[derive(Clone, Debug)]
@@ -132,7 +132,8 @@ impl Iterator for Walk {
 pub(crate) fn below_root(root: &Path, filter: &Filter) -> WalkBuilder {
     let (start, names) = (root.to_path_buf(), filter.clone());
     let store = filter.store.as_ref().and_then(|store| fs::metadata(store).ok());
-    let store = store.map(|store| FileId::of(&store));
+    let store = store.map(|metadata| FileId::of(&metadata));
+    let store_name = filter.store.as_deref().and_then(Path::file_name).map(OsStr::to_os_string);
     let mut walk = WalkBuilder::new(root);
     // An ignore file's `!` would bring hidden files back.
     walk.hidden(false)
@@ -142,7 +143,9 @@ pub(crate) fn below_root(root: &Path, filter: &Filter) -> WalkBuilder {
         .git_global(!filter.ignored)
         .parents(!filter.ignored)
         .filter_entry(move |entry| {
-            entry.depth() == 0 || (is_entered(&start, &names, entry) && !is_store(entry, store))
+            entry.depth() == 0
+                || (is_entered(&start, &names, entry)
+                    && !is_store(entry, store, store_name.as_deref()))
         });
     walk
 }
@@ -151,13 +154,16 @@ fn is_entered(root: &Path, filter: &Filter, entry: &DirEntry) -> bool {
     let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());
     !is_never_entered(entry.file_name())
         && filter.sees(entry.file_name())
-        && (!is_directory || filter.enters(below(root, entry.path())))
+        && (!is_directory
+            || (filter.enters(below(root, entry.path())) && !store::is_run(entry.path())))
 }
 
 /// Whether an entry is the directory `store`, whatever its name.
-fn is_store(entry: &DirEntry, store: Option<FileId>) -> bool {
-    // Most are told from it by the number that came with their name.
-    let Some(store) = store.filter(|store| entry.ino() == Some(store.ino)) else { return false };
+fn is_store(entry: &DirEntry, store: Option<FileId>, name: Option<&OsStr>) -> bool {
+    // Most are told from it by the number that came with their name. Of a mount point, and of directories
+    // of some overlays, that is another one.
+    let may_be = |store: &FileId| entry.ino() == Some(store.ino) || Some(entry.file_name()) == name;
+    let Some(store) = store.filter(may_be) else { return false };
     entry.metadata().is_ok_and(|metadata| FileId::of(&metadata) == store)
 }
 
@@ -165,7 +171,9 @@ fn is_store(entry: &DirEntry, store: Option<FileId>) -> bool {
 fn is_in_a_store(root: &Path, filter: &Filter) -> bool {
     let Ok(path) = fs::canonicalize(root) else { return false };
     let store = filter.store.as_ref();
-    path.iter().any(stage::is_own_name) || store.is_some_and(|store| path.starts_with(store))
+    path.iter().any(stage::is_own_name)
+        || store.is_some_and(|store| path.starts_with(store))
+        || path.ancestors().any(store::is_run)
 }
 
 /// A path as a glob sees it: relative to the path that was named, so that it does not matter from
@@ -307,17 +315,30 @@ mod tests {
     }
 
     #[test]
-    fn the_users_store_is_left_wherever_it_is_and_refused_when_it_is_named() {
-        let root = tree(&[("a", ""), ("state/silkmill/1/0/0", ""), (".silkmill/1/0/0", "")]);
+    fn every_store_is_left_wherever_it_is_and_refused_when_it_is_named() {
+        let other = "other/silkmill/20261124-184502-a1b2";
+        let root = tree(&[
+            ("a", ""),
+            ("state/silkmill/1/0/0", ""),
+            (".silkmill/1/0/0", ""),
+            (&format!("{other}/journal"), ""),
+            (&format!("{other}/0/0"), ""),
+        ]);
         let store = fs::canonicalize(root.path()).unwrap().join("state/silkmill");
         symlink(&store, root.path().join("link")).unwrap();
         let mut filter = Filter::new(&[], &[], true, true).unwrap();
         filter.store = Some(store);
 
         assert_eq!(walk(root.path(), filter.clone()), ["a"]);
-        for named in
-            ["state/silkmill", "state/silkmill/1/0/0", "link/1", ".silkmill", ".silkmill/1/0/0"]
-        {
+        for named in [
+            "state/silkmill",
+            "state/silkmill/1/0/0",
+            "link/1",
+            ".silkmill",
+            ".silkmill/1/0/0",
+            other,
+            &format!("{other}/0/0"),
+        ] {
             let found: Vec<_> = Walk::new(vec![root.path().join(named)], filter.clone()).collect();
             let [Err(Outcome { action: Action::Failed(error), .. })] = &found[..] else {
                 panic!("{named}: {found:?}")

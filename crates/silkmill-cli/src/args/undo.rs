@@ -15,7 +15,8 @@ Exit status: 0 the files were (or would be) put back, 2 an error, and nothing wa
 ///
 /// All of them, or none. A file that was edited since the run is not overwritten: it is named, and nothing
 /// is changed. An undo is a run, too, and can be undone. The last ten runs are kept, in
-/// $XDG_STATE_HOME/silkmill, or in .silkmill beside the files where that is on another filesystem.
+/// $XDG_STATE_HOME/silkmill, or in .silkmill beside the files where that is on another filesystem; the last
+/// run is the last of all these.
 ///
 /// A run that was cut off is finished, or taken back, before anything else is done.
 #[derive(Debug, Args)]

@@ -30,7 +30,7 @@ use crate::exit::Exit;
 use crate::interrupt::{self, Second};
 use crate::progress::Meter;
 use crate::state::state_directory;
-use crate::words::{reason, to_stderr};
+use crate::words::{reason, to_stderr, whole};
 
 pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
     let (format, meter) = (Format::new(&args), meter(&args));
@@ -135,7 +135,10 @@ fn options(args: ReplaceArgs) -> anyhow::Result<Options> {
         Some(file) => {
             // Without OLD and NEW, the first words are paths like those that follow.
             let words = [args.old, args.new].into_iter().flatten().map(PathBuf::from);
-            (Options::with_pairs(Pairs::read(file)?), words.chain(args.paths).collect::<Vec<_>>())
+            (
+                Options::with_pairs(Pairs::read(file).map_err(|error| whole(&error))?),
+                words.chain(args.paths).collect::<Vec<_>>(),
+            )
         }
         None => {
             let word = |word: Option<OsString>| word.map_or_else(Vec::new, OsString::into_vec);
@@ -180,7 +183,7 @@ fn options(args: ReplaceArgs) -> anyhow::Result<Options> {
     if let Some(workers) = args.workers {
         builder = builder.workers(workers.get());
     }
-    Ok(builder.build()?)
+    builder.build().map_err(|error| whole(&error))
 }
 
 /// The names in a list.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context;
+use anyhow::anyhow;
 use silkmill::CancelToken;
 use silkmill_replace::{
     ErrorKind, Notice, PRUNED_IN_MAX, StoredRun, UndoOptions, Undone, prune, runs, undo,
@@ -16,12 +16,13 @@ use crate::cmd::replace::{count, in_one_line, outlive_file_size_limit};
 use crate::exit::Exit;
 use crate::interrupt::{self, Second};
 use crate::state::state_directory;
-use crate::words::to_stderr;
+use crate::words::{reason, to_stderr, whole};
 
 pub(crate) fn run(args: UndoArgs) -> anyhow::Result<Exit> {
     let options = UndoOptions {
         state_directory: state_directory(),
-        from: std::env::current_dir().context("failed to find the current directory")?,
+        from: std::env::current_dir()
+            .map_err(|error| anyhow!("failed to find the current directory: {}", reason(&error)))?,
         force: args.force,
         dry_run: args.dry_run,
         no_sync: args.no_sync,
@@ -31,7 +32,8 @@ pub(crate) fn run(args: UndoArgs) -> anyhow::Result<Exit> {
     interrupt::cancels(&cancel, Second::IsIgnored)?;
     outlive_file_size_limit()?;
     if args.list {
-        print(list(&runs(&options, tell)?, SystemTime::now()).as_bytes())?;
+        let runs = runs(&options, tell).map_err(|error| whole(&error))?;
+        print(list(&runs, SystemTime::now()).as_bytes())?;
         return Ok(Exit::Success);
     }
     match undo(&options, args.run.as_deref(), &cancel, tell) {
@@ -48,7 +50,7 @@ pub(crate) fn run(args: UndoArgs) -> anyhow::Result<Exit> {
             to_stderr(format_args!("silkmill: {error}"));
             Ok(Exit::Interrupted)
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(whole(&error)),
     }
 }
 

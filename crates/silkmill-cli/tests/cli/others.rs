@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 
+use crate::replace::is_installed;
+
 /// A tree beside a store.
 fn sandbox(files: &[(&str, &str)]) -> TempDir {
     let root = tempfile::tempdir().unwrap();
@@ -171,6 +173,72 @@ fn mount_points_and_other_filesystems_within_a_tree_change_and_are_undone_like_a
     let rest = shown[1..].join(" ");
     let names = ".: bound deep other plain other: .silkmill sub";
     assert_eq!(rest, format!("{names} oldoldoldold newer .silkmill sub old"), "{said}");
+}
+
+#[test]
+fn a_run_beside_its_files_is_known_to_runs_and_undos_above() {
+    if !is_installed("strace") {
+        return;
+    }
+    let root = sandbox(&[("other/x", ""), ("top", "new")]);
+    // A run in `sub` is cut off between its files, and the next one is led from above.
+    let script = "
+        mount -t tmpfs -o size=1m none tree/other
+        mkdir tree/other/sub; for n in 1 2 3; do echo old >tree/other/sub/$n; done
+        cd tree/other/sub
+        strace -f -qq -o ../../../log -e trace=renameat2 -e inject=renameat2:signal=KILL:when=2 \
+            \"$0\" replace --no-sync -q old new . || true
+        cat 1 2 3; cd ../..
+        \"$0\" replace --no-sync -q new newer . 2>&1; cat top other/sub/?
+        \"$0\" undo -q; cat top other/sub/?
+        first=$(\"$0\" undo --list | sed -n '1s/ .*//p')
+        \"$0\" undo -q $first; cat top other/sub/?; \"$0\" undo --list | wc -l";
+    let Some(said) = in_namespace(root.path(), script) else { return };
+
+    let lines: Vec<&str> = said.lines().collect();
+    let (cut_off, rest) = (lines[..3].join(" "), lines[3..].join(" "));
+    assert_eq!(cut_off, "new old old", "{said}");
+    assert!(rest.starts_with("silkmill: run "), "{said}");
+    let want = " was cut off; it is finished now, in 3 files newernewer newer newer \
+        newnew new new newold old old 2";
+    assert!(rest.ends_with(want), "{said}");
+}
+
+#[test]
+fn a_run_that_nobody_remembers_is_ended_before_a_run_above_changes_its_files() {
+    if !is_installed("strace") {
+        return;
+    }
+    let root = sandbox(&[("sub/1", "old"), ("sub/2", "old"), ("sub/3", "old"), ("top", "old")]);
+    let tree = root.path().join("tree");
+    // There is no user's store.
+    let bare = |program: &str| {
+        let mut command = Command::new(program);
+        command.env_remove("XDG_STATE_HOME").env_remove("HOME");
+        command
+    };
+    let mut strace = bare("strace");
+    strace.args(["-f", "-qq", "-o"]).arg(root.path().join("log"));
+    strace.args(["-e", "trace=renameat2", "-e", "inject=renameat2:signal=KILL:when=2"]);
+    strace.arg(env!("CARGO_BIN_EXE_silkmill")).args(["replace", "old", "new"]);
+    assert!(!strace.current_dir(tree.join("sub")).status().unwrap().success());
+    let read = |name: &str| fs::read_to_string(tree.join(name)).unwrap();
+    let all = || ["sub/1", "sub/2", "sub/3", "top"].map(read);
+    assert_eq!(all(), ["new", "old", "old", "old"]);
+    let above = || {
+        let mut command = bare(env!("CARGO_BIN_EXE_silkmill"));
+        command.args(["replace", "-q", "old", "newer"]).current_dir(&tree).output().unwrap()
+    };
+
+    let first = above();
+
+    let said = String::from_utf8_lossy(&first.stderr);
+    assert_eq!(first.status.code(), Some(2), "{said}");
+    assert!(said.contains("is finished now, in 3 files"), "{said}");
+    assert!(said.contains("tree/sub/.silkmill\": nothing was changed; try again"), "{said}");
+    assert_eq!(all(), ["new", "new", "new", "old"]);
+    assert_eq!(above().status.code(), Some(0));
+    assert_eq!(all(), ["new", "new", "new", "newer"]);
 }
 
 #[test]

@@ -485,6 +485,32 @@ fn a_second_name_shows_the_new_text_unless_told_otherwise() {
     }
 }
 
+#[test]
+fn every_name_that_is_found_is_split_and_an_undo_joins_them_again() {
+    let state = tempfile::tempdir().unwrap();
+    let root = tree(&[("a", b"old"), ("sub/b", b"none")]);
+    let names = ["a", "sub/c", "sub/d"];
+    for name in &names[1..] {
+        fs::hard_link(root.path().join("a"), root.path().join(name)).unwrap();
+    }
+    symlink("a", root.path().join("link")).unwrap();
+    let now = || {
+        names.map(|name| (read(&root, name), fs::metadata(root.path().join(name)).unwrap().ino()))
+    };
+    let before = now();
+
+    // By whatever way it is found, a name is one.
+    let paths = [".", "./a", "sub/../a", "link"];
+    let words = [&["replace", "--hard-links", "split", "old", "new"], &paths[..]].concat();
+    run(&root, &state, &words);
+
+    let [(a, one), (b, two), (c, three)] = now();
+    assert_eq!([&*a, &*b, &*c], ["new"; 3]);
+    assert!(one != two && two != three && one != three);
+    run(&root, &state, &["undo", "-q"]);
+    assert!(now() == before);
+}
+
 /// All that would tell that a file was written, or replaced by another.
 fn identity(path: &Path) -> impl PartialEq + Debug + use<> {
     let of = fs::metadata(path).unwrap();

@@ -230,7 +230,9 @@ fn a_file_of_pairs_that_is_none_is_exit_2_and_names_the_line() {
         assert!(stderr(&output).contains(want), "{}", stderr(&output));
         assert_eq!(read(&root, "a"), "a");
     }
-    assert_eq!(replace(&tree(&[]), &["--pairs", "no.tsv"]).status.code(), Some(2));
+    let output = replace(&tree(&[]), &["--pairs", "no.tsv"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(stderr(&output), "silkmill: failed to read \"no.tsv\": no such file or directory\n");
 }
 
 #[test]

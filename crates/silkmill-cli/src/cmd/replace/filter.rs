@@ -9,6 +9,7 @@ use anyhow::Context;
 use silkmill_replace::{Error, Options, pipe};
 
 use crate::exit::Exit;
+use crate::words::whole;
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<Exit> {
     // Without std's buffer, which would look for line ends and keep what follows the last.
@@ -18,7 +19,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Exit> {
         Ok(_) => Ok(Exit::Success),
         // A reader that went away is no error of ours.
         Err(error) if is_broken_pipe(&error) => Ok(Exit::Success),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(whole(&error)),
     }
 }
 

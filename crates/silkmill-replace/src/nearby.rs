@@ -1,0 +1,157 @@
+//! Stores beside files, found again from elsewhere.
+//!
+//! A run keeps its files beside those it changes where the user's store is on another filesystem. Whoever
+//! runs above that place, or undoes from anywhere, would not come by it; so the user's store has a link to
+//! each. Where the user has no store there are no links: then such a store is found from within, and by a run
+//! that has staged new text for files below it.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
+use crate::store::{BESIDE, Store};
+
+/// The directory of links in the user's store.
+const LINKS: &str = "beside";
+
+/// How many names are tried for a link: of those that share a checksum.
+const NAMES_TRIED_MAX: u32 = 16;
+
+/// Makes a store beside files known to the user's. Where that cannot be written, nobody is told.
+pub(crate) fn remember(home: Option<&Path>, store: &Store) {
+    let beside = store.path().file_name() == Some(OsStr::new(BESIDE));
+    let Some(home) = home.filter(|_| beside) else { return };
+    let links = home.join(LINKS);
+    if DirBuilder::new().recursive(true).mode(0o700).create(&links).is_err() {
+        return;
+    }
+    let sum = crc32fast::hash(store.path().as_os_str().as_bytes());
+    for tried in 0..NAMES_TRIED_MAX {
+        let link = links.join(format!("{:08x}", sum.wrapping_add(tried)));
+        let made = symlink(store.path(), &link);
+        if made.is_ok() || fs::read_link(&link).is_ok_and(|to| to == store.path()) {
+            return;
+        }
+    }
+}
+
+/// Every store beside files that was remembered and can be used. Links to those that were removed go, too.
+pub(crate) fn remembered(home: Option<&Path>) -> Vec<Store> {
+    let links = home.and_then(|home| fs::read_dir(home.join(LINKS)).ok());
+    let mut stores = Vec::new();
+    for link in links.into_iter().flatten().flatten() {
+        let Ok(to) = fs::read_link(link.path()) else { continue };
+        match Store::existing(&to) {
+            // One on a disk that is mounted to be read is nobody's business.
+            Some(store) if accessat(CWD, &to, Access::WRITE_OK, AtFlags::EACCESS).is_ok() => {
+                stores.push(store);
+            }
+            Some(_) => {}
+            // One on a disk that is not mounted now may come back.
+            None if !to.exists() && to.parent().is_some_and(Path::exists) => {
+                let _ = fs::remove_file(link.path());
+            }
+            None => {}
+        }
+    }
+    stores.sort_by(|a, b| a.path().cmp(b.path()));
+    stores
+}
+
+/// Stores in which there may be runs over the same files as one over `roots`, but for `own`.
+pub(crate) fn around(home: Option<&Path>, roots: &[PathBuf], own: &Store) -> Vec<Store> {
+    let above = roots.iter().flat_map(|root| root.ancestors()).map(|folder| folder.join(BESIDE));
+    let users = home.map(Path::to_path_buf).into_iter();
+    let mut stores: Vec<Store> =
+        users.chain(above).filter_map(|path| Store::existing(&path)).collect();
+    let is_below = |store: &Store| roots.iter().any(|root| store.path().starts_with(root));
+    stores.extend(remembered(home).into_iter().filter(is_below));
+    let mut seen = HashSet::from([own.path().to_path_buf()]);
+    stores.retain(|store| seen.insert(store.path().to_path_buf()));
+    stores
+}
+
+/// Stores beside the files in these directories, or between those and the roots, that are not in `known`.
+pub(crate) fn unremembered<'a>(
+    directories: impl Iterator<Item = &'a Path>,
+    roots: &[PathBuf],
+    known: &[Store],
+) -> Vec<Store> {
+    let (mut seen, mut stores) = (HashSet::new(), Vec::new());
+    for directory in directories {
+        let inside = directory.ancestors().take_while(|folder| {
+            roots.iter().any(|root| folder.starts_with(root)) && seen.insert(folder.to_path_buf())
+        });
+        stores.extend(inside.filter_map(|folder| Store::existing(&folder.join(BESIDE))));
+    }
+    stores.retain(|store| known.iter().all(|other| other.path() != store.path()));
+    stores
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(stores: &[Store]) -> Vec<&Path> {
+        stores.iter().map(Store::path).collect()
+    }
+
+    #[test]
+    fn a_store_beside_files_is_remembered_once_and_until_it_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let home = root.path().join("state/silkmill");
+        let folder = root.path().join("disk/tree");
+        let store = Store::make(folder.join(BESIDE)).unwrap();
+
+        remember(Some(&home), &store);
+        remember(Some(&home), &store);
+        assert_eq!(paths(&remembered(Some(&home))), [store.path()]);
+        assert_eq!(fs::read_dir(home.join(LINKS)).unwrap().count(), 1);
+
+        // The disk is taken out, and comes back; then the store is removed.
+        fs::rename(root.path().join("disk"), root.path().join("out")).unwrap();
+        assert!(remembered(Some(&home)).is_empty());
+        fs::rename(root.path().join("out"), root.path().join("disk")).unwrap();
+        assert_eq!(paths(&remembered(Some(&home))), [store.path()]);
+        fs::remove_dir_all(store.path()).unwrap();
+        assert!(remembered(Some(&home)).is_empty());
+        assert_eq!(fs::read_dir(home.join(LINKS)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn stores_above_and_below_are_around_and_those_beside_the_way_are_not() {
+        let root = tempfile::tempdir().unwrap();
+        let home = root.path().join("state/silkmill");
+        let make = |path: &str| Store::make(root.path().join(path).join(BESIDE)).unwrap();
+        let (above, own, below, far) = (make("."), make("a/b"), make("a/b/c/d"), make("a/x"));
+        for store in [&own, &below, &far] {
+            remember(Some(&home), store);
+        }
+        let roots = [root.path().join("a/b")];
+
+        let around = around(Some(&home), &roots, &own);
+
+        assert_eq!(around.len(), 2, "{around:?}");
+        assert!(around[0].path().ends_with("./.silkmill") || around[0].path() == above.path());
+        assert_eq!(around[1].path(), below.path());
+    }
+
+    #[test]
+    fn a_store_that_nobody_remembers_is_found_above_the_files_it_is_beside() {
+        let root = tempfile::tempdir().unwrap();
+        let make = |path: &str| Store::make(root.path().join(path).join(BESIDE)).unwrap();
+        let (own, below, far) = (make("a"), make("a/b"), make("a/x"));
+        let deep = root.path().join("a/b/c");
+        let roots = [root.path().join("a")];
+
+        let found = unremembered([&*deep, &*deep].into_iter(), &roots, std::slice::from_ref(&own));
+
+        assert_eq!(paths(&found), [below.path()]);
+        assert!(!paths(&found).contains(&far.path()));
+    }
+}
