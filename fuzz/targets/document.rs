@@ -18,6 +18,10 @@ static FIELDS: LazyLock<Extractor> = LazyLock::new(|| {
         Field::xpath("near=//p/following-sibling::*[1]/ancestor::div"),
         Field::css("links=a[href]:not(nav a)@href"),
         Field::css("cells=table td:nth-child(2n+1)"),
+        Field::css(
+            "states=:checked, :default, :indeterminate, :disabled, :read-write, :out-of-range",
+        ),
+        Field::css("texts=:lang(en):not(:empty) :dir(rtl), :has(> :link)"),
     ];
     let fields = fields.into_iter().collect::<Result<_, _>>().expect("the fields parse");
     Extractor::new(fields).expect("the names differ")

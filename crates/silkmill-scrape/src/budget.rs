@@ -44,7 +44,8 @@ impl Looks {
         self.0.get() == 0
     }
 
-    fn take_many(&self, count: u64) -> bool {
+    /// Takes several looks at once.
+    pub(crate) fn take_many(&self, count: u64) -> bool {
         let left = self.0.get().saturating_sub(count);
         self.0.set(left);
         left > 0

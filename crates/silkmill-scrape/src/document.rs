@@ -61,6 +61,9 @@ pub(crate) struct Document {
     pub(crate) values: String,
     /// Whether a bound cut the page.
     pub(crate) truncated: bool,
+    /// Whether browsers show it as they did before there were standards: names of classes and ids are
+    /// then the same in upper and lower case.
+    pub(crate) quirks: bool,
 }
 
 impl Document {

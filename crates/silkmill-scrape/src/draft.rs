@@ -57,6 +57,7 @@ pub(crate) struct Draft {
     dropped: Cell<bool>,
     /// The `annotation-xml` elements of MathML that say that they hold HTML, in the order they came.
     html_annotations: RefCell<Vec<NodeId>>,
+    quirks: Cell<bool>,
 }
 
 impl Draft {
@@ -69,6 +70,7 @@ impl Draft {
             extra_work: Cell::new(0),
             dropped: Cell::new(false),
             html_annotations: RefCell::default(),
+            quirks: Cell::new(false),
         };
         draft.create(Kind::Document, local_name!(""), (0, 0));
         draft
@@ -128,6 +130,7 @@ impl Draft {
             nodes: Vec::with_capacity(store.nodes.len()),
             text: String::with_capacity(store.text.len()),
             truncated: truncated || self.dropped.get(),
+            quirks: self.quirks.get(),
             ..Document::default()
         };
         store.lay_out(&mut document);
@@ -228,7 +231,9 @@ impl TreeSink for Draft {
         x.id == y.id
     }
 
-    fn set_quirks_mode(&self, _: QuirksMode) {}
+    fn set_quirks_mode(&self, mode: QuirksMode) {
+        self.quirks.set(mode == QuirksMode::Quirks);
+    }
 
     fn append_before_sibling(&self, sibling: &Handle, child: NodeOrText<Handle>) {
         let mut store = self.store();

@@ -240,7 +240,8 @@ mod tests {
 
     #[test]
     fn css_gives_texts_or_attributes() {
-        let page = "<ul class='a B'><li id=1 data-x='y@z'>one<li>two <b>b</b></ul><svg><a/></svg>";
+        let page = "<!DOCTYPE html><ul class='a B'><li id=1 data-x='y@z'>one<li>two <b>b</b></ul>\
+                    <svg><a/></svg>";
         assert_eq!(css("li", page), ["one", "two b"]);
         assert_eq!(css("li@id", page), ["1"]);
         assert_eq!(css("li@DATA-X", page), ["y@z"]);

@@ -54,10 +54,14 @@ impl Field {
     /// A field that a CSS selector finds: `[NAME=]SELECTOR[@attr]`. Every match gives its text with
     /// that of all elements in it, or the attribute; a match without that attribute gives nothing.
     ///
+    /// Selectors are those of Selectors 4, and match what a browser's `querySelectorAll` finds in a
+    /// page that nobody has touched and no script has changed: `:checked`, `:lang(de)`, `:has(> b)` and
+    /// `:not(.x, .y)` work, `:hover` and `:visited` match nothing.
+    ///
     /// # Errors
     ///
-    /// When `SELECTOR` does not parse, or asks for a pseudo-class or pseudo-element that a page at
-    /// rest does not have.
+    /// When `SELECTOR` does not parse, or asks for what the page alone cannot tell: a pseudo-element,
+    /// `:target`, `:valid`, the state of a player, a shadow tree.
     pub fn css(spec: &str) -> Result<Field, FieldError> {
         let (name, text) = split_name(spec);
         let query =
