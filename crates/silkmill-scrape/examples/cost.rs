@@ -36,6 +36,8 @@ const ROUNDS: usize = 3;
 fn bombs() -> Vec<(&'static str, String, bool)> {
     let fonts: String = (0..3000).map(|size| format!("<font size={size}>")).collect();
     let attributes: String = (0..20_000).map(|number| format!(" a{number}=1")).collect();
+    let many: String = (0..256).map(|number| format!(" a{number}")).collect();
+    let bold: String = (0..100).map(|id| format!("<b id={id}{many}>")).collect();
     let open: String = (0..500).map(|id| format!("<b id={id}>")).collect();
     vec![
         ("100,000 nested elements", "<div>".repeat(100_000), true),
@@ -46,6 +48,7 @@ fn bombs() -> Vec<(&'static str, String, bool)> {
             format!("<p>{fonts}{}", "</p><p>x".repeat(3000)),
             true,
         ),
+        ("attributes reopened", format!("<p>{bold}{}", "</p><p>x".repeat(3000)), true),
         ("20,000 adoptions", "<b>".repeat(20_000) + &"</p>".repeat(20_000), true),
         ("an adoption agency loop", open + &"<div><b></div></b>".repeat(20_000), true),
         ("misnested links", "<a><div>".repeat(100_000), true),

@@ -81,10 +81,9 @@ impl Draft {
         self.store.borrow().nodes.len() as u32
     }
 
-    /// Bytes of text, comments and attribute values stored so far.
-    pub(crate) fn stored_bytes(&self) -> usize {
-        let store = self.store.borrow();
-        store.text.len() + store.values.len()
+    /// Bytes of memory that the tree takes, now and when it is laid out, whichever is more.
+    pub(crate) fn memory(&self) -> usize {
+        self.store.borrow().memory()
     }
 
     /// The work done since the last call that no token accounts for.

@@ -22,8 +22,18 @@ pub(crate) const OPEN_ELEMENTS_MAX: u32 = 512;
 /// Most formatting elements (`b`, `font`, …) that a later block may reopen.
 pub(crate) const FORMATTING_ELEMENTS_MAX: u32 = 128;
 
-/// Most nodes of a page: with the page's own text this is some 60 MB.
+/// Most nodes of a page.
 pub(crate) const NODES_MAX: u32 = 1 << 19;
+
+/// Most memory of a tree for each byte of its markup, beyond a floor, and of any tree. Tags of one letter with a
+/// letter between them take some 50 bytes for each byte of theirs. What takes more is elements that are reopened, with
+/// their attributes: 140 KB of markup can ask for two gigabytes.
+const MEMORY_PER_BYTE: usize = 56;
+const MEMORY_FLOOR: usize = 256 * 1024;
+const MEMORY_MAX: usize = 56 << 20;
+
+/// A larger page may take what its own text does.
+const TEXT_MEMORY_PER_BYTE: usize = 4;
 
 /// Most work for one page. A unit is one look at an open element, an attribute or a node, which
 /// takes one to three nanoseconds.
@@ -41,7 +51,7 @@ const COUNT_EVERY: u32 = 64;
 /// Passes tokens to the tree construction, and knows what they cost.
 pub(crate) struct Gate {
     pub(crate) builder: TreeBuilder<Handle, Draft>,
-    stored_max: usize,
+    memory_max: usize,
     tokens: Cell<u64>,
     work: Cell<u64>,
     /// At most so much was open at the last count, and there were so many nodes.
@@ -59,10 +69,12 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(builder: TreeBuilder<Handle, Draft>, stored_max: usize) -> Gate {
+    /// For a page of so many bytes.
+    pub(crate) fn new(builder: TreeBuilder<Handle, Draft>, page_bytes: usize) -> Gate {
         Gate {
             builder,
-            stored_max,
+            memory_max: (MEMORY_FLOOR + MEMORY_PER_BYTE * page_bytes)
+                .min(MEMORY_MAX.max(TEXT_MEMORY_PER_BYTE * page_bytes)),
             tokens: Cell::default(),
             work: Cell::default(),
             open: Cell::default(),
@@ -113,11 +125,16 @@ impl Gate {
     /// Adds to the work done for this page.
     pub(crate) fn charge(&self, work: u64) {
         self.work.set(self.work.get() + work);
-        let stored = self.builder.sink.stored_bytes();
-        if self.work.get() > WORK_MAX || self.nodes() > NODES_MAX || stored > self.stored_max {
-            self.cut.set(true);
-            self.note_loss();
+        let memory = self.builder.sink.memory();
+        if self.work.get() > WORK_MAX || self.nodes() > NODES_MAX || memory > self.memory_max {
+            self.cut();
         }
+    }
+
+    #[cold]
+    fn cut(&self) {
+        self.cut.set(true);
+        self.note_loss();
     }
 
     /// What the tag costs before the tree construction sees it: its attributes were compared with

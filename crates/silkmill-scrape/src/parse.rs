@@ -20,11 +20,6 @@ use crate::draft::Draft;
 use crate::gate::Gate;
 use crate::tag_scan::TagScan;
 
-/// How much longer than the markup the stored text may be. A reference (`&nGt;`) grows a little, a
-/// NUL triples; what grows more is attributes repeated by reopened elements.
-const STORED_FACTOR_MAX: usize = 3;
-const STORED_FLOOR: usize = 64 * 1024;
-
 /// Most bytes handed to the tokenizer at a time: the budget is looked at in between.
 pub(crate) const PIECE_BYTES_MAX: usize = 4 * 1024;
 
@@ -46,7 +41,7 @@ pub(crate) fn parse(html: &str, until: Until) -> Document {
         Draft::new(),
         TreeBuilderOpts { scripting_enabled: false, drop_doctype: true, ..Default::default() },
     );
-    let gate = Gate::new(builder, STORED_FLOOR + STORED_FACTOR_MAX * html.len());
+    let gate = Gate::new(builder, html.len());
     let tokenizer = Tokenizer::new(gate, TokenizerOpts::default());
     let stopped = feed(&tokenizer, html, until);
     if !stopped {
@@ -120,7 +115,8 @@ fn title_end(piece: &str) -> Option<usize> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::document::{Kind, NodeId};
+    use crate::document::{Attribute, Kind, NodeId};
+    use crate::draft::ATTRIBUTES_MAX;
     use crate::extract::title;
     use crate::gate::{FORMATTING_ELEMENTS_MAX, NODES_MAX, OPEN_ELEMENTS_MAX};
 
@@ -223,8 +219,11 @@ pub(crate) mod tests {
     fn bombs() -> Vec<(&'static str, String, bool)> {
         let fonts: String = (0..3000).map(|size| format!("<font size={size}>")).collect();
         let attributes: String = (0..20_000).map(|number| format!(" a{number}=1")).collect();
+        let many: String = (0..256).map(|number| format!(" a{number}")).collect();
+        let bold: String = (0..100).map(|id| format!("<b id={id}{many}>")).collect();
         let open: String = (0..500).map(|id| format!("<b id={id}>")).collect();
         vec![
+            ("attributes reopened", format!("<p>{bold}{}", "</p><p>x".repeat(1000)), true),
             ("nested elements", "<div>".repeat(100_000), true),
             ("reopened elements", format!("<p>{fonts}{}", "</p><p>x".repeat(3000)), true),
             ("adopted elements", "<b>".repeat(20_000) + &"</p>".repeat(20_000), true),
@@ -235,7 +234,7 @@ pub(crate) mod tests {
             ("comments in a comment", "<!--".repeat(50_000), false),
             ("body tags", (0..5000).map(|n| format!("<body a{n}>")).collect(), true),
             ("adoption", open + &"<div><b></div></b>".repeat(20_000), true),
-            ("fostered text", "<table>x<b>y".repeat(20_000), false),
+            ("fostered text", "<table>x<b>y".repeat(20_000), true),
             ("nodes", "<i></i>".repeat(600_000), true),
             ("a large table", "<tr><td>1<td>2".repeat(20_000), false),
         ]
@@ -252,6 +251,9 @@ pub(crate) mod tests {
                 let slack = OPEN_ELEMENTS_MAX + FORMATTING_ELEMENTS_MAX;
                 assert!(document.nodes.len() < (NODES_MAX + slack) as usize, "{name}");
                 assert!(depth(&document) <= OPEN_ELEMENTS_MAX + 2, "{name}");
+                let attributes = FORMATTING_ELEMENTS_MAX as usize * ATTRIBUTES_MAX;
+                let bytes = document.attributes.len() * size_of::<Attribute>();
+                assert!(bytes < 64 * bomb.len() + attributes * size_of::<Attribute>(), "{name}");
             });
         }
     }

@@ -46,7 +46,25 @@ fn make_room<T>(items: &mut Vec<T>) {
 
 const ROOM_MIN: usize = 64;
 
+/// What one of each costs at most. While a vector grows by a quarter it is there twice, so that a node takes
+/// two and a quarter times its size; when the tree is laid out it takes less, since both forms of a node have
+/// one size.
+const NODE_MEMORY: usize = size_of::<Linked>() * 9 / 4;
+const CHUNK_MEMORY: usize = size_of::<Chunk>() * 9 / 4;
+const ATTRIBUTE_MEMORY: usize = size_of::<Attribute>() * 9 / 4;
+/// A string doubles, and the old one is there while it is copied.
+const STRING_FACTOR: usize = 3;
+const _: () = assert!(size_of::<Linked>() == size_of::<Node>());
+
 impl Store {
+    /// Most bytes that the tree takes while it grows and while it is laid out.
+    pub(super) fn memory(&self) -> usize {
+        self.nodes.len() * NODE_MEMORY
+            + self.chunks.len() * CHUNK_MEMORY
+            + self.attributes.len() * ATTRIBUTE_MEMORY
+            + (self.text.len() + self.values.len()) * STRING_FACTOR
+    }
+
     pub(super) fn node(&mut self, id: NodeId) -> &mut Linked {
         &mut self.nodes[id as usize]
     }
