@@ -102,7 +102,7 @@ impl Charset {
     }
 
     /// Appends text as the encoding writes it.
-    fn encode(self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Unwritable> {
+    pub(crate) fn encode(self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Unwritable> {
         match self {
             Charset::Utf16 { big_endian } => encode_utf16(self, big_endian, text, out),
             Charset::Other(encoding) => {
@@ -121,7 +121,13 @@ fn decode_utf16(charset: Charset, big_endian: bool, bytes: &[u8]) -> Decoded {
     let start = if pairs.first().is_some_and(|pair| unit(pair) == 0xFEFF) { 2 } else { 0 };
     let mut text = Vec::with_capacity(bytes.len());
     // The last byte of an odd number is no part of the text.
-    for char in char::decode_utf16(pairs[start / 2..].iter().map(unit)) {
+    push_utf16(pairs[start / 2..].iter().map(unit), &mut text);
+    Decoded { charset, text, start, lens: Vec::new() }
+}
+
+/// Appends what these units stand for.
+pub(crate) fn push_utf16(units: impl Iterator<Item = u16>, text: &mut Vec<u8>) {
+    for char in char::decode_utf16(units) {
         match char {
             Ok(char) => text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
             Err(error) => {
@@ -134,7 +140,6 @@ fn decode_utf16(charset: Charset, big_endian: bool, bytes: &[u8]) -> Decoded {
             }
         }
     }
-    Decoded { charset, text, start, lens: Vec::new() }
 }
 
 fn encode_utf16(
@@ -246,7 +251,7 @@ impl Decoded {
     }
 }
 
-fn is_within_unit(byte: u8) -> bool {
+pub(crate) fn is_within_unit(byte: u8) -> bool {
     (0x80..0xC0).contains(&byte)
 }
 

@@ -53,8 +53,8 @@
 //! # What it does not do
 //!
 //! Binary files are passed over, unless they are to be edited as bytes. Large files are read piece by piece;
-//! those that have to be whole in memory (a regex that spans lines, a diff, another encoding) are reported
-//! beyond [`FILE_SIZE_MAX`].
+//! those that have to be whole in memory (a regex that spans lines, a diff, an encoding but UTF-16) are
+//! reported beyond [`FILE_SIZE_MAX`].
 
 #![deny(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -90,6 +90,7 @@ mod store;
 mod stream;
 mod swap;
 mod undo;
+mod utf16;
 mod walk;
 mod worker;
 

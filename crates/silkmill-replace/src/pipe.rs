@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::options::Options;
 use crate::original::FILE_SIZE_MAX;
 use crate::revise::{Rules, revise};
-use crate::stream::{LineTooLong, Piece, Stream};
+use crate::stream::{Cut, Flow, Piece};
 
 /// What may open a text to tell its encoding.
 const MARKS: [&[u8]; 3] = [BOM, b"\xFF\xFE", b"\xFE\xFF"];
@@ -17,7 +17,7 @@ const MARKS: [&[u8]; 3] = [BOM, b"\xFF\xFE", b"\xFE\xFF"];
 ///
 /// What is decided is written before more is read: a line as soon as it is whole, unless a text to look for
 /// holds a line end. Memory does not grow with the text; but a regex that may span lines, and text
-/// in another encoding, need the text whole. Paths, filters and the rules for binary files do not matter
+/// in an encoding but UTF-16, need the text whole. Paths, filters and the rules for binary files do not matter
 /// here.
 ///
 /// ```
@@ -39,8 +39,8 @@ pub fn pipe(options: &Options, from: &mut dyn Read, to: &mut dyn Write) -> Resul
     let mut from = io::Cursor::new(mark.clone()).chain(from);
     let mut cache = options.pattern.cache();
     let charset = Charset::of(&mark, options.charset);
-    let stream = Stream::new(&options.pattern, &mut cache, options.file_replacements_max);
-    match stream.filter(|_| charset.is_none()) {
+    let rules = Rules { leaves_nul: false, ..options.rules() };
+    match Flow::new(rules, charset, &mut cache) {
         Some(stream) => in_pieces(stream, &mut from, to),
         None => whole(options, charset, &mut from, to),
     }
@@ -60,27 +60,24 @@ fn mark(from: &mut dyn Read) -> io::Result<Vec<u8>> {
     Ok(mark)
 }
 
-fn in_pieces(
-    mut stream: Stream<'_>,
-    from: &mut dyn Read,
-    to: &mut dyn Write,
-) -> Result<u64, Error> {
-    let mut to = BufWriter::new(to);
+fn in_pieces(mut stream: Flow<'_>, from: &mut dyn Read, to: &mut dyn Write) -> Result<u64, Error> {
+    let (mut to, cut) = (BufWriter::new(to), |cut: Cut| cut.of("stdin".as_ref(), unwritten));
     let pass = |to: &mut BufWriter<_>, piece: Piece<'_>| {
         let (Piece::Same(bytes) | Piece::New(bytes)) = piece;
         to.write_all(bytes)
     };
     loop {
-        let room = stream.room().map_err(|LineTooLong| LineTooLong.of("stdin".as_ref()))?;
+        let room = stream.room().map_err(cut)?;
         match from.read(room) {
             Ok(0) => break,
-            Ok(len) => stream.advance(len, |piece| pass(&mut to, piece)).map_err(unwritten)?,
+            Ok(len) => stream.advance(len, |piece| pass(&mut to, piece)).map_err(cut)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(unread(error)),
         }
         to.flush().map_err(unwritten)?;
     }
-    stream.finish(|piece| pass(&mut to, piece)).and_then(|()| to.flush()).map_err(unwritten)?;
+    stream.finish(|piece| pass(&mut to, piece)).map_err(cut)?;
+    to.flush().map_err(unwritten)?;
     Ok(stream.count())
 }
 

@@ -9,9 +9,12 @@ use std::io;
 use std::path::Path;
 
 use crate::edit::BOM;
+use crate::encoding::{Charset, Unwritable};
 use crate::error::Error;
 use crate::literal::CHAR_LEN_MAX;
 use crate::pattern::{Cache, Pattern, Reach};
+use crate::revise::{Rules, Unrevised};
+use crate::utf16::Utf16Stream;
 
 /// What the window holds at first, in bytes.
 const WINDOW_LEN: usize = 512 << 10;
@@ -26,6 +29,41 @@ pub(crate) struct LineTooLong;
 impl LineTooLong {
     pub(crate) fn of(self, path: &Path) -> Error {
         Error::line_too_long(path, WINDOW_LEN_MAX)
+    }
+}
+
+/// Why a text is not edited to its end.
+#[derive(Debug)]
+pub(crate) enum Cut {
+    LineTooLong,
+    Unwritable(Unwritable),
+    /// There is a NUL in it, which says that it is no text.
+    Nul,
+    /// Whoever was passed to failed.
+    Io(io::Error),
+}
+
+impl From<LineTooLong> for Cut {
+    fn from(LineTooLong: LineTooLong) -> Cut {
+        Cut::LineTooLong
+    }
+}
+
+impl From<io::Error> for Cut {
+    fn from(error: io::Error) -> Cut {
+        Cut::Io(error)
+    }
+}
+
+impl Cut {
+    /// As an error of a file; `failed` says what was tried when somebody was passed to.
+    pub(crate) fn of(self, path: &Path, failed: impl FnOnce(io::Error) -> Error) -> Error {
+        match self {
+            Cut::LineTooLong => LineTooLong.of(path),
+            Cut::Unwritable(why) => Unrevised::Unwritable(why).of(path),
+            Cut::Nul => Unrevised::Nul.of(path),
+            Cut::Io(error) => failed(error),
+        }
     }
 }
 
@@ -91,6 +129,11 @@ impl<'a> Stream<'a> {
             started: false,
             new: Vec::new(),
         })
+    }
+
+    /// The same for text in which no byte order mark is to be expected any more.
+    pub(crate) fn without_mark(self) -> Stream<'a> {
+        Stream { started: true, ..self }
     }
 
     /// Gives the window back.
@@ -231,6 +274,71 @@ impl<'a> Stream<'a> {
     fn forget(&mut self, len: usize) {
         self.window.copy_within(len..self.filled, 0);
         self.filled -= len;
+    }
+}
+
+/// A text of any encoding that can be edited in pieces.
+#[derive(Debug)]
+pub(crate) enum Flow<'a> {
+    Bytes(Stream<'a>),
+    Utf16(Box<Utf16Stream<'a>>),
+}
+
+impl<'a> Flow<'a> {
+    /// `None` when all of it has to be looked at at once.
+    pub(crate) fn new(
+        rules: Rules<'a>,
+        charset: Option<Charset>,
+        cache: &'a mut Cache,
+    ) -> Option<Flow<'a>> {
+        let Rules { pattern, limit, leaves_nul, .. } = rules;
+        match charset {
+            None => Stream::new(pattern, cache, limit).map(Flow::Bytes),
+            Some(Charset::Utf16 { big_endian }) => {
+                let stream = Utf16Stream::new(pattern, cache, limit, big_endian, leaves_nul)?;
+                Some(Flow::Utf16(Box::new(stream)))
+            }
+            Some(Charset::Other(_)) => None,
+        }
+    }
+
+    /// How many matches have been replaced so far.
+    pub(crate) fn count(&self) -> u64 {
+        match self {
+            Flow::Bytes(stream) => stream.count(),
+            Flow::Utf16(stream) => stream.count(),
+        }
+    }
+
+    /// See [`Stream::room`].
+    pub(crate) fn room(&mut self) -> Result<&mut [u8], Cut> {
+        match self {
+            Flow::Bytes(stream) => Ok(stream.room()?),
+            Flow::Utf16(stream) => Ok(stream.room()),
+        }
+    }
+
+    /// See [`Stream::advance`].
+    pub(crate) fn advance(
+        &mut self,
+        len: usize,
+        pass: impl FnMut(Piece<'_>) -> io::Result<()>,
+    ) -> Result<(), Cut> {
+        match self {
+            Flow::Bytes(stream) => Ok(stream.advance(len, pass)?),
+            Flow::Utf16(stream) => stream.advance(len, pass),
+        }
+    }
+
+    /// See [`Stream::finish`].
+    pub(crate) fn finish(
+        &mut self,
+        pass: impl FnMut(Piece<'_>) -> io::Result<()>,
+    ) -> Result<(), Cut> {
+        match self {
+            Flow::Bytes(stream) => Ok(stream.finish(pass)?),
+            Flow::Utf16(stream) => stream.finish(pass),
+        }
     }
 }
 

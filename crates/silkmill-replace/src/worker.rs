@@ -17,7 +17,7 @@ use crate::outcome::{Action, Outcome, Skip};
 use crate::pattern::{Cache, Reach};
 use crate::revise::{Ask, Rules, Unrevised, revise};
 use crate::stage::{self, Stage, Staged};
-use crate::stream::{LineTooLong, Piece, Stream};
+use crate::stream::{Cut, Flow, Piece, Stream};
 use crate::walk::Found;
 
 /// Files from this size on are taken one at a time, so that memory is bounded by one large file and
@@ -238,12 +238,12 @@ impl Subject<'_> {
             Head::Text { charset, len } => (charset, len),
         };
         let is_streamed = size >= LARGE_SIZE_MIN
-            && charset.is_none()
+            && !matches!(charset, Some(Charset::Other(_)))
             && options.mode != Mode::Diff
             && !self.shared.reviewed
             && options.pattern.reach() != Reach::Text;
         if is_streamed {
-            return self.stream(&mut scratch.cache);
+            return self.stream(&mut scratch.cache, charset);
         }
         self.refuse_larger_than(options.file_size_max.unwrap_or(FILE_SIZE_MAX))?;
         let _alone = (size >= LARGE_SIZE_MIN).then(|| self.shared.wait_to_be_alone());
@@ -302,16 +302,16 @@ impl Subject<'_> {
 
     /// Edits the file without taking it into memory. Up to the first change nothing is written: most files
     /// have none.
-    fn stream(&self, cache: &mut Cache) -> Result<Finding, Error> {
+    fn stream(&self, cache: &mut Cache, charset: Option<Charset>) -> Result<Finding, Error> {
         let options = &self.shared.options;
         let size = self.original.metadata.len();
-        let stream = Stream::new(&options.pattern, cache, options.file_replacements_max);
+        let stream = Flow::new(options.rules(), charset, cache);
         let mut stream = stream.expect("the caller looked at the pattern's reach");
         let mut staging =
             Staging { subject: self, writer: None, unbegun: None, same: 0, bytes_after: 0 };
         let mut at = 0;
         while at < size {
-            let room = stream.room().map_err(|LineTooLong| LineTooLong.of(&self.found.path))?;
+            let room = stream.room().map_err(|cut| staging.failed(cut))?;
             let most = usize::try_from(size - at).unwrap_or(usize::MAX).min(room.len());
             let room = &mut room[..most];
             let read = match self.original.file.read_at(room, at) {
@@ -320,18 +320,22 @@ impl Subject<'_> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(self.unread(error)),
             };
-            if original::holds_nul(&room[..read], None, options.reading()) {
+            if original::holds_nul(&room[..read], charset, options.reading()) {
                 return Ok(self.told(Action::Skipped(Skip::Binary)));
             }
             at += read as u64;
-            let passed = stream.advance(read, |piece| staging.take(piece));
-            passed.map_err(|error| staging.failed(error))?;
+            match stream.advance(read, |piece| staging.take(piece)) {
+                Err(Cut::Nul) => return Ok(self.told(Action::Skipped(Skip::Binary))),
+                passed => passed.map_err(|cut| staging.failed(cut))?,
+            }
             if self.shared.cancel.is_cancelled() {
                 return Ok(Finding::NoMatch);
             }
         }
-        let passed = stream.finish(|piece| staging.take(piece));
-        passed.map_err(|error| staging.failed(error))?;
+        match stream.finish(|piece| staging.take(piece)) {
+            Err(Cut::Nul) => return Ok(self.told(Action::Skipped(Skip::Binary))),
+            passed => passed.map_err(|cut| staging.failed(cut))?,
+        }
         match stream.count() {
             0 => Ok(Finding::NoMatch),
             replacements => staging.finish(at, replacements),
@@ -420,8 +424,9 @@ impl<'a> Staging<'a> {
         Ok(self.writer.insert(writer))
     }
 
-    fn failed(&mut self, error: io::Error) -> Error {
-        self.unbegun.take().unwrap_or_else(|| self.subject.unstaged(error))
+    fn failed(&mut self, cut: Cut) -> Error {
+        let (subject, unbegun) = (self.subject, self.unbegun.take());
+        cut.of(&subject.found.path, |error| unbegun.unwrap_or_else(|| subject.unstaged(error)))
     }
 
     fn finish(self, bytes_before: u64, replacements: u64) -> Result<Finding, Error> {

@@ -134,7 +134,7 @@ pub(crate) struct ReplaceArgs {
     /// Leave files larger than BYTES alone, and report them; K, M and G may follow
     ///
     /// Without it, only those over 1G are left that have to be in memory as a whole: for -n, -I, a regex with
-    /// -U, or another encoding. All others are read piece by piece.
+    /// -U, or an encoding other than UTF-8 and UTF-16. All others are read piece by piece.
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Which files")]
     pub(crate) max_file_size: Option<u64>,
 

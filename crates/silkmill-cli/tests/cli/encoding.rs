@@ -113,6 +113,28 @@ fn a_large_file_is_streamed_and_becomes_what_a_small_one_would() {
 }
 
 #[test]
+fn large_utf_16_is_streamed_and_becomes_what_a_small_one_would() {
+    let text = utf16(&String::from_utf8(large()).unwrap());
+    let mut with_nul = text.clone();
+    with_nul.extend_from_slice(b"\0\0");
+    for words in [["-v", "old", "n\u{1F600}w"], ["-e", "old.*$", "<$0>"]] {
+        let root = tree(&[("large", &text), ("nul", &with_nul)]);
+
+        let output = replace(&root, &[&["--no-sync"], &words[..]].concat());
+
+        let options = silkmill_replace::Options::builder(words[1], words[2]);
+        let options = options.regex(words[0] == "-e").build().unwrap();
+        let want = options.edit(&text).unwrap().unwrap();
+        assert!(fs::read(root.path().join("large")).unwrap() == want, "{words:?}");
+        assert!(fs::read(root.path().join("nul")).unwrap() == with_nul, "{words:?}");
+        assert_eq!(stdout(&output), "large: 2 replacements\n");
+        let want = "2 replacements in 1 file of 2, 1 passed over; undo with: silkmill undo\n";
+        assert!(stderr(&output).ends_with(want), "{}", stderr(&output));
+        assert_eq!(names(&root), ["large", "nul"]);
+    }
+}
+
+#[test]
 fn a_large_file_with_a_nul_far_behind_is_left_alone() {
     let mut text = large();
     text.push(0);
@@ -134,12 +156,19 @@ fn what_cannot_be_streamed_is_reported_beyond_the_largest_that_is_held() {
     file.seek(SeekFrom::Start((1 << 30) + 1)).unwrap();
     file.write_all(b"x").unwrap();
 
-    for words in [&["-n", "line", "LINE"][..], &["-U", "-e", "line", "LINE"]] {
+    for words in [
+        &["-n", "line", "LINE"][..],
+        &["-U", "-e", "line", "LINE"],
+        &["--encoding", "latin1", "line", "LINE"],
+        &["--encoding", "utf-16le", "-n", "line", "LINE"],
+    ] {
         let output = replace(&root, words);
         assert_eq!(output.status.code(), Some(2), "{words:?}");
         let want = "failed to edit \"large\": 1073741826 bytes, and at most 1073741824 fit\n";
         assert!(stderr(&output).contains(want), "{}", stderr(&output));
     }
     // Streamed, its first NUL is met.
-    assert_eq!(stderr(&replace(&root, &["line", "LINE"])), "no match in 1 file, 1 passed over\n");
+    for words in [&["line", "LINE"][..], &["--encoding", "utf-16le", "line", "LINE"]] {
+        assert_eq!(stderr(&replace(&root, words)), "no match in 1 file, 1 passed over\n");
+    }
 }

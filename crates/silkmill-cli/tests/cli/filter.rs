@@ -36,6 +36,7 @@ fn stdin_goes_to_stdout_edited() {
         (&["-e", "-U", r"\n", " ", "-"], b"a\nb\n", b"a b ", 0),
         (&["--max-count", "1", "o", "0", "-"], b"o\no\n", b"0\no\n", 0),
         (&["old", "new", "-"], b"\xFF\xFEo\0l\0d\0", b"\xFF\xFEn\0e\0w\0", 0),
+        (&["old", "new", "-"], b"\xFE\xFF\0\0\0o\0l\0d!", b"\xFE\xFF\0\0\0n\0e\0w!", 0),
         (&["--encoding", "latin1", "\u{e9}", "e", "-"], b"\xE9t\xE9", b"ete", 0),
         (&["old", "new", "-"], b"\xEF\xBB", b"\xEF\xBB", 1),
     ];
@@ -69,13 +70,22 @@ fn a_line_comes_out_before_the_next_goes_in() {
 #[test]
 fn endless_input_takes_bounded_memory_and_ends_with_its_reader() {
     let root = tree(&[]);
-    for words in [&["x", "yy", "-"][..], &["-e", "x+", "y", "-"]] {
+    for words in [
+        &["x", "yy", "-"][..],
+        &["-e", "x+", "y", "-"],
+        &["--encoding", "utf-16le", "a l", "the l", "-"],
+    ] {
         let mut child = spawn(&root, words);
         let mut input = child.stdin.take().unwrap();
         let mut output = child.stdout.take().unwrap();
         let status = format!("/proc/{}/status", child.id());
+        let is_wide = words.contains(&"utf-16le");
         let feeder = std::thread::spawn(move || {
-            let piece = b"a line with x in it\n".repeat(5000);
+            let line = "a line with x in it\n".repeat(5000);
+            let piece = match is_wide {
+                true => line.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+                false => line.into_bytes(),
+            };
             // The filter ends when its reader does.
             while input.write_all(&piece).is_ok() {}
         });

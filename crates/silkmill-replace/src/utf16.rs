@@ -1,0 +1,323 @@
+//! UTF-16 that is never in memory as a whole. Pure, as [`crate::stream`] is, which it leads.
+//!
+//! What comes is decoded, edited in a window as any other text, and encoded again. That gives each byte back
+//! that was not in a match: every 16 bits are a character, half of one, or an unpaired surrogate, and
+//! each of these is written in one way only. Encodings of which that is not so have to be held whole: see
+//! [`crate::encoding`].
+
+use std::io;
+
+use crate::encoding::{Charset, Unwritable, is_within_unit};
+use crate::pattern::{Cache, Pattern};
+use crate::stream::{Cut, Piece, Stream};
+
+/// What is read at once, in bytes.
+const READ_LEN: usize = 256 << 10;
+
+/// A text in UTF-16 that is being edited.
+#[derive(Debug)]
+pub(crate) struct Utf16Stream<'a> {
+    stream: Stream<'a>,
+    big_endian: bool,
+    leaves_nul: bool,
+    /// What was read, behind what could not be decoded before its rest was there.
+    bytes: Vec<u8>,
+    held: usize,
+    /// Whether a byte order mark, which is no text, is behind us.
+    begun: bool,
+    text: Vec<u8>,
+    encoder: Encoder,
+}
+
+/// Encodes pieces of text, which may end within a character.
+#[derive(Debug)]
+struct Encoder {
+    charset: Charset,
+    /// The beginning of a character that stays.
+    part: Vec<u8>,
+    out: Vec<u8>,
+    failed: Option<Unwritable>,
+}
+
+impl<'a> Utf16Stream<'a> {
+    /// `None` when a match may depend on the whole text. At most `limit` matches are replaced. With
+    /// `leaves_nul`, a text with a NUL is cut off there.
+    pub(crate) fn new(
+        pattern: &'a Pattern,
+        cache: &'a mut Cache,
+        limit: u64,
+        big_endian: bool,
+        leaves_nul: bool,
+    ) -> Option<Utf16Stream<'a>> {
+        let charset = Charset::Utf16 { big_endian };
+        Some(Utf16Stream {
+            stream: Stream::new(pattern, cache, limit)?.without_mark(),
+            big_endian,
+            leaves_nul,
+            bytes: vec![0; READ_LEN],
+            held: 0,
+            begun: false,
+            text: Vec::new(),
+            encoder: Encoder { charset, part: Vec::new(), out: Vec::new(), failed: None },
+        })
+    }
+
+    /// How many matches have been replaced so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.stream.count()
+    }
+
+    /// Where the next bytes are to be put.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.held..]
+    }
+
+    /// Takes the `len` bytes that were put into the room, and passes on what is decided, in UTF-16.
+    pub(crate) fn advance(
+        &mut self,
+        len: usize,
+        mut pass: impl FnMut(Piece<'_>) -> io::Result<()>,
+    ) -> Result<(), Cut> {
+        let filled = self.held + len;
+        let decoded = self.decode(filled, false, &mut pass)?;
+        self.bytes.copy_within(decoded..filled, 0);
+        self.held = filled - decoded;
+        self.edit(&mut pass)
+    }
+
+    /// Passes on the rest: no text follows.
+    pub(crate) fn finish(
+        &mut self,
+        mut pass: impl FnMut(Piece<'_>) -> io::Result<()>,
+    ) -> Result<(), Cut> {
+        let decoded = self.decode(self.held, true, &mut pass)?;
+        self.edit(&mut pass)?;
+        let encoder = &mut self.encoder;
+        let passed = self.stream.finish(|piece| encoder.take(piece, &mut pass));
+        encoder.ended(passed)?;
+        // The last byte of an odd number is no part of the text.
+        match &self.bytes[decoded..self.held] {
+            [] => Ok(()),
+            odd => Ok(pass(Piece::Same(odd))?),
+        }
+    }
+
+    /// Decodes the first bytes, as far as they are whole characters; says how far that is.
+    fn decode(
+        &mut self,
+        filled: usize,
+        at_end: bool,
+        pass: &mut impl FnMut(Piece<'_>) -> io::Result<()>,
+    ) -> Result<usize, Cut> {
+        let unit = |pair: &[u8; 2]| match self.big_endian {
+            true => u16::from_be_bytes(*pair),
+            false => u16::from_le_bytes(*pair),
+        };
+        let (mut pairs, _) = self.bytes[..filled].as_chunks::<2>();
+        let is_high = |pair: &[u8; 2]| (0xD800..0xDC00).contains(&unit(pair));
+        if !at_end && pairs.last().is_some_and(is_high) {
+            pairs = &pairs[..pairs.len() - 1];
+        }
+        let mut start = 0;
+        if !self.begun
+            && let Some(first) = pairs.first()
+        {
+            self.begun = true;
+            if unit(first) == 0xFEFF {
+                pass(Piece::Same(first))?;
+                start = 1;
+            }
+        }
+        self.text.clear();
+        crate::encoding::push_utf16(pairs[start..].iter().map(unit), &mut self.text);
+        if self.leaves_nul && memchr::memchr(0, &self.text).is_some() {
+            return Err(Cut::Nul);
+        }
+        Ok(pairs.len() * 2)
+    }
+
+    /// Edits what was decoded last.
+    fn edit(&mut self, pass: &mut impl FnMut(Piece<'_>) -> io::Result<()>) -> Result<(), Cut> {
+        let (stream, encoder) = (&mut self.stream, &mut self.encoder);
+        let mut rest = &self.text[..];
+        while !rest.is_empty() {
+            let room = stream.room()?;
+            let len = rest.len().min(room.len());
+            room[..len].copy_from_slice(&rest[..len]);
+            rest = &rest[len..];
+            let passed = stream.advance(len, |piece| encoder.take(piece, pass));
+            encoder.ended(passed)?;
+        }
+        Ok(())
+    }
+}
+
+impl Encoder {
+    fn take(
+        &mut self,
+        piece: Piece<'_>,
+        pass: &mut impl FnMut(Piece<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.out.clear();
+        let encoded = match piece {
+            Piece::Same(text) => self.encode_same(text),
+            Piece::New(_) if !self.part.is_empty() => Err(Unwritable::Part),
+            Piece::New(text) => self.charset.encode(text, &mut self.out),
+        };
+        if let Err(why) = encoded {
+            self.failed = Some(why);
+            return Err(io::ErrorKind::Other.into());
+        }
+        match piece {
+            Piece::Same(_) if self.out.is_empty() => Ok(()),
+            Piece::Same(_) => pass(Piece::Same(&self.out)),
+            Piece::New(_) => pass(Piece::New(&self.out)),
+        }
+    }
+
+    /// All but the beginning of a character at the end, which is kept for what follows it.
+    fn encode_same(&mut self, mut text: &[u8]) -> Result<(), Unwritable> {
+        if let Some(first) = self.part.first() {
+            let missing = char_len(*first) - self.part.len();
+            let (rest, after) = text.split_at(missing.min(text.len()));
+            self.part.extend_from_slice(rest);
+            if rest.len() < missing {
+                return Ok(());
+            }
+            self.charset.encode(&self.part, &mut self.out)?;
+            self.part.clear();
+            text = after;
+        } else if text.first().copied().is_some_and(is_within_unit) {
+            return Err(Unwritable::Part);
+        }
+        let last = text.iter().rposition(|&byte| !is_within_unit(byte)).unwrap_or(0);
+        let is_whole = text.get(last).is_none_or(|&first| text.len() - last == char_len(first));
+        let (whole, part) = text.split_at(if is_whole { text.len() } else { last });
+        self.part.extend_from_slice(part);
+        self.charset.encode(whole, &mut self.out)
+    }
+
+    /// What went wrong, where that was not the one who was passed to.
+    fn ended(&mut self, passed: io::Result<()>) -> Result<(), Cut> {
+        passed.map_err(|error| self.failed.take().map_or(Cut::Io(error), Cut::Unwritable))
+    }
+}
+
+/// How many bytes a character has that begins so.
+fn char_len(first: u8) -> usize {
+    match first {
+        ..0xC0 => 1,
+        0xC0..0xE0 => 2,
+        0xE0..0xF0 => 3,
+        0xF0.. => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+    use proptest::prelude::*;
+
+    /// What comes of pieces of the lengths given, in turn; or what the error says.
+    fn streamed(
+        options: &Options,
+        bytes: &[u8],
+        lens: &[usize],
+        big_endian: bool,
+    ) -> Result<(Vec<u8>, u64), String> {
+        let mut cache = options.pattern.cache();
+        let limit = options.file_replacements_max;
+        let mut stream =
+            Utf16Stream::new(&options.pattern, &mut cache, limit, big_endian, false).unwrap();
+        let mut out = Vec::new();
+        let mut pass = |piece: Piece<'_>| {
+            let (Piece::Same(bytes) | Piece::New(bytes)) = piece;
+            out.extend_from_slice(bytes);
+            Ok(())
+        };
+        let words = |cut: Cut| match cut {
+            Cut::Unwritable(why) => why.to_string(),
+            other => panic!("{other:?}"),
+        };
+        let (mut rest, mut lens) = (bytes, lens.iter().cycle());
+        while !rest.is_empty() {
+            let len = (*lens.next().unwrap()).min(rest.len());
+            stream.room()[..len].copy_from_slice(&rest[..len]);
+            rest = &rest[len..];
+            stream.advance(len, &mut pass).map_err(words)?;
+        }
+        stream.finish(&mut pass).map_err(words)?;
+        let count = stream.count();
+        Ok((out, count))
+    }
+
+    fn bytes_of(units: &[u16], big_endian: bool) -> Vec<u8> {
+        let bytes = |&unit: &u16| if big_endian { unit.to_be_bytes() } else { unit.to_le_bytes() };
+        units.iter().flat_map(bytes).collect()
+    }
+
+    #[test]
+    fn a_nul_ends_it_where_that_is_no_text() {
+        let options = Options::builder("a", "b").build().unwrap();
+        let mut cache = options.pattern.cache();
+        let mut stream =
+            Utf16Stream::new(&options.pattern, &mut cache, u64::MAX, false, true).unwrap();
+        stream.room()[..4].copy_from_slice(b"a\0\0\0");
+
+        assert!(matches!(stream.advance(4, |_| Ok(())), Err(Cut::Nul)));
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_refused_as_the_whole_would_be() {
+        let bytes = bytes_of(&[0xFEFF, 0xE9, 0x61], false);
+        for (old, new, want) in [
+            (r"(?-u:\xA9)", "x", "a match begins or ends within a character"),
+            (r"(?-u:\xC3)", "x", "a match begins or ends within a character"),
+            ("a", r"\xFF", "it would hold bytes that are no text, which UTF-16LE cannot write"),
+        ] {
+            let options = Options::builder(old, new).regex(true).build().unwrap();
+            let whole = options.edit(&bytes).unwrap_err().to_string();
+            let said = streamed(&options, &bytes, &[1], false).unwrap_err();
+            assert_eq!(said, want);
+            assert!(whole.ends_with(want), "{whole}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn utf_16_in_pieces_is_edited_as_the_whole_is(
+            units in prop::collection::vec(
+                prop::sample::select(vec![0x61, 0x62, 0x0A, 0x0D, 0xE9, 0x4E2D, 0xD83D, 0xDE00, 0xFEFF]),
+                0..40,
+            ),
+            odd in prop::option::of(any::<u8>()),
+            words in prop::sample::select(vec![
+                (false, "a", "bb"), (false, "\u{e9}\u{4e2d}", ""), (false, "\u{1F600}", "\u{e9}"),
+                (false, "b\na", "\u{1F600}"), (false, "\u{feff}", "-"), (true, "^", ">"),
+                (true, "$", ";"), (true, "(.)a", "a$1"), (true, "b*", "<$0>"), (true, "[^a]+", "_"),
+            ]),
+            lens in prop::collection::vec(1_usize..9, 1..5),
+            limit in prop::sample::select(vec![1, 3, u64::MAX]),
+            big_endian: bool,
+            marked: bool,
+        ) {
+            let (regex, old, new) = words;
+            let mut bytes = bytes_of(if marked { &[0xFEFF] } else { &[] }, big_endian);
+            bytes.extend(bytes_of(&units, big_endian));
+            bytes.extend(odd);
+            let label = if big_endian { "utf-16be" } else { "utf-16le" };
+            let options = Options::builder(old, new).regex(regex).encoding(label);
+            let options = options.file_replacements_max(limit).build().unwrap();
+            // A mark of the other order would be right for the whole.
+            prop_assume!(marked || !bytes.starts_with(&bytes_of(&[0xFEFF], !big_endian)));
+            prop_assume!(!bytes.starts_with(crate::edit::BOM));
+
+            let want = options.edit(&bytes).unwrap();
+            let (got, count) = streamed(&options, &bytes, &lens, big_endian).unwrap();
+
+            prop_assert_eq!(want.is_some(), count > 0);
+            prop_assert_eq!(got, want.unwrap_or(bytes));
+        }
+    }
+}
