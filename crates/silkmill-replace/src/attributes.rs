@@ -33,6 +33,14 @@ pub(crate) fn copy(from: &File, metadata: &Metadata, to: &File) -> io::Result<()
     Ok(())
 }
 
+/// The same as far as it is allowed, for a file that may stand for the other one day.
+pub(crate) fn copy_what_can_be(from: &File, metadata: &Metadata, to: &File) {
+    if copy(from, metadata, to).is_err() {
+        // Without an owner's set-id bits.
+        let _ = to.set_permissions(Permissions::from_mode(metadata.mode() & 0o777));
+    }
+}
+
 /// Whether either file has any.
 fn copy_xattrs(from: &File, to: &File) -> io::Result<bool> {
     let (wanted, inherited) = (xattr_names(from)?, xattr_names(to)?);

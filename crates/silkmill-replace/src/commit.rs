@@ -196,7 +196,11 @@ pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
     let sync = |path: &Path| {
-        let synced = File::open(path).and_then(|file| file.sync_all());
+        let synced = match File::open(path) {
+            // A file that is brought or taken has one of the two names.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            file => file.and_then(|file| file.sync_all()),
+        };
         synced.map_err(|error| Error::io("force to disk", path, error))
     };
     for entry in &journal.entries {

@@ -119,6 +119,10 @@ pub(crate) enum Way {
     InPlace,
     /// The same, taking it back: the places of old and new text are swapped.
     InPlaceBack,
+    /// There is no file at its place, and this one is moved there.
+    Bring,
+    /// The same, taking it back: the file is moved away.
+    Take,
 }
 
 impl Journal {
@@ -311,6 +315,8 @@ impl Entry {
             Way::Exchange => 0,
             Way::InPlace => 1,
             Way::InPlaceBack => 2,
+            Way::Bring => 3,
+            Way::Take => 4,
         });
         put_identity(out, &self.old);
         put_identity(out, &self.new);
@@ -323,6 +329,8 @@ impl Entry {
             [0] => Way::Exchange,
             [1] => Way::InPlace,
             [2] => Way::InPlaceBack,
+            [3] => Way::Bring,
+            [4] => Way::Take,
             _ => return None,
         };
         let (old, new) = (reader.identity()?, reader.identity()?);

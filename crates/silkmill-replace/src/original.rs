@@ -43,6 +43,10 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// What no file has.
+    pub(crate) const NONE: Identity =
+        Identity { file: FileId { dev: 0, ino: 0 }, size: 0, modified: (0, 0), changed: (0, 0) };
+
     pub(crate) fn of(metadata: &Metadata) -> Identity {
         Identity {
             file: FileId::of(metadata),

@@ -143,6 +143,11 @@ pub enum Notice {
         /// The file.
         path: PathBuf,
     },
+    /// A file of a run that is to be undone is gone, and so is the directory it was in.
+    NoDirectory {
+        /// The file.
+        path: PathBuf,
+    },
     /// A version of a file that would have been lost lies elsewhere now.
     Kept {
         /// The file.
@@ -177,6 +182,9 @@ impl fmt::Display for Notice {
             }
             Notice::Edited { path } => {
                 write!(f, "{path:?} is not what the run has left: it was edited since, or is gone")
+            }
+            Notice::NoDirectory { path } => {
+                write!(f, "{path:?} cannot be put back: the directory it was in is gone")
             }
             Notice::Kept { path, kept } => {
                 write!(f, "a version of {path:?} from before is kept as {kept:?}")

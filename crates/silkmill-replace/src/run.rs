@@ -1,6 +1,6 @@
 //! One run: walk, stage, flush, commit. Everything that decides is here, on the caller's thread.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -101,6 +101,8 @@ struct Run<'a> {
     /// The names that get a file of their own where names are to be split: by directory.
     split: HashSet<(FileId, OsString)>,
     staged: Vec<Waiting>,
+    /// New text for files that have some staged already, by another name or path.
+    spare: Vec<Waiting>,
     stats: Option<Stats>,
     phases: Phases,
     /// Files without a match, of which nothing was told yet.
@@ -129,6 +131,7 @@ impl<'a> Run<'a> {
             told: HashSet::new(),
             split: HashSet::new(),
             staged: Vec::new(),
+            spare: Vec::new(),
             stats: None,
             phases: Phases::default(),
             sifted_out: Arc::default(),
@@ -294,6 +297,8 @@ impl<'a> Run<'a> {
                     self.progress.files_matched += 1;
                     self.replacements += outcome.replacements;
                     self.staged.push((place, staged, outcome));
+                } else if self.options.hard_links != HardLinks::Split {
+                    self.spare.push((place, staged, outcome));
                 }
             }
         }
@@ -361,7 +366,8 @@ impl<'a> Run<'a> {
             unreachable!("what is staged is staged in the run's directory")
         };
         let started = Instant::now();
-        self.staged.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.2.path.cmp(&b.2.path)));
+        self.prefer_first_names();
+        self.staged.sort_unstable_by(in_order);
         self.refuse_unfinished()?;
         let staged = self.staged.iter().map(|(_, staged, _)| &**staged);
         let journal = commit::journal(std::mem::take(&mut self.title), self.replacements, staged);
@@ -401,6 +407,26 @@ impl<'a> Run<'a> {
                 self.tell_put_back(put_back);
                 commit::remove(run, &journal)?;
                 self.refuse_failures()
+            }
+        }
+    }
+
+    /// A file of several names or paths is told of, and can be undone, by the first of them, and not by the
+    /// one that happened to be looked at first.
+    fn prefer_first_names(&mut self) {
+        let spare = std::mem::take(&mut self.spare);
+        if spare.is_empty() {
+            return;
+        }
+        let places =
+            self.staged.iter().enumerate().map(|(at, (_, staged, _))| (staged.identity.file, at));
+        let places: HashMap<FileId, usize> = places.collect();
+        for mut other in spare {
+            let at = places.get(&other.1.identity.file);
+            if let Some(staged) = at.and_then(|&at| self.staged.get_mut(at))
+                && in_order(&other, staged).is_lt()
+            {
+                std::mem::swap(staged, &mut other);
             }
         }
     }
@@ -462,6 +488,11 @@ impl<'a> Run<'a> {
             stats: self.stats,
         }
     }
+}
+
+/// By the paths of the run, and below each by name.
+fn in_order(one: &Waiting, other: &Waiting) -> std::cmp::Ordering {
+    one.0.cmp(&other.0).then_with(|| one.2.path.cmp(&other.2.path))
 }
 
 /// The directories that the paths are, or are in. What is not there is told of by the walk.

@@ -235,7 +235,8 @@ impl Writer<'_> {
             way = Way::InPlace;
         }
         if way == Way::InPlace {
-            temporary.keep_old(&original.file)?;
+            attributes::copy_what_can_be(&original.file, &original.metadata, &file);
+            temporary.keep_old(original)?;
         }
         let (identity, new) = (original.identity(), Identity::of(&file.metadata()?));
         Ok(Staged { target: stage.absolute(target), identity, new, temporary, way })
@@ -275,14 +276,17 @@ pub(crate) struct Temporary {
 }
 
 impl Temporary {
-    /// Copies all bytes, wherever `original` has been read to.
-    fn keep_old(&mut self, mut original: &File) -> io::Result<()> {
+    /// Copies all bytes, wherever `original` has been read to; and what else can be copied, for should the file be
+    /// deleted, an undo brings this one.
+    fn keep_old(&mut self, original: &Original) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let name = format!("{}.old", self.number);
         let file = openat(&self.lane.directory, name, flags, Mode::RUSR | Mode::WUSR)?;
         self.has_old = true;
-        original.rewind()?;
-        io::copy(&mut original, &mut File::from(file))?;
+        let (mut from, mut file) = (&original.file, File::from(file));
+        from.rewind()?;
+        io::copy(&mut from, &mut file)?;
+        attributes::copy_what_can_be(&original.file, &original.metadata, &file);
         Ok(())
     }
 

@@ -4,7 +4,11 @@
 //! A staged file is called by its number, `N`. After the exchange, `N` is the original. Where files
 //! cannot be exchanged, the original gets a second name, `N.out`, before the staged file is renamed over
 //! it; then `N.out` becomes `N`. Where no file can be renamed, the original is copied to `N.old` (by way
-//! of `N.part`), and the text of `N` is copied into it.
+//! of `N.part`), and the text of `N` is copied into it. A file that is to be where none is: see `presence`.
+//!
+//! It is one file, for it is one state machine: what each step may leave is what the others have to know.
+
+mod presence;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
@@ -22,6 +26,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::attributes;
 use crate::error::Error;
 use crate::journal::{Entry, Journal, Way};
 use crate::original::{FileId, Identity};
@@ -174,6 +179,22 @@ impl<'a> Swapper<'a> {
         Ok(identity(area, entry.number.to_string())?.ok_or(Errno::NOENT)?)
     }
 
+    /// The file with the original's text, which can be put where the original was.
+    pub(crate) fn original_text(&self, entry: &Entry) -> io::Result<Identity> {
+        let area = self.areas[entry.area as usize].as_fd();
+        let copy = identity(area, old_name(entry))?;
+        let found = match entry.way {
+            Way::InPlace | Way::Exchange if copy.is_some() => copy,
+            Way::Take => {
+                let is_taken = |found: &Identity| found.file == entry.old.file;
+                let number = identity(area, entry.number.to_string())?;
+                number.filter(is_taken).or(copy.filter(is_taken))
+            }
+            _ => identity(area, entry.number.to_string())?,
+        };
+        Ok(found.ok_or(Errno::NOENT)?)
+    }
+
     fn with_directory<T, E: From<Errno>>(
         &self,
         entry: &Entry,
@@ -199,8 +220,11 @@ struct Swap<'a, 'b> {
 
 impl Swap<'_, '_> {
     fn forward(&self) -> Result<(), Trouble> {
-        if self.entry.way != Way::Exchange {
-            return self.copy_forward();
+        match self.entry.way {
+            Way::Exchange => {}
+            Way::InPlace | Way::InPlaceBack => return self.copy_forward(),
+            Way::Bring => return self.bring(&self.entry.new),
+            Way::Take => return self.take(&self.entry.old),
         }
         if !self.all.again {
             // Nobody but this has been here: what is staged waits.
@@ -226,8 +250,11 @@ impl Swap<'_, '_> {
     }
 
     fn back(&self) -> Result<(), Trouble> {
-        if self.entry.way != Way::Exchange {
-            return self.copy_back();
+        match self.entry.way {
+            Way::Exchange => {}
+            Way::InPlace | Way::InPlaceBack => return self.copy_back(),
+            Way::Bring => return self.take(&self.entry.new),
+            Way::Take => return self.bring(&self.entry.old),
         }
         self.settle()?;
         if identity(self.area(), old_name(self.entry))?.is_some() {
@@ -370,6 +397,7 @@ impl Swap<'_, '_> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
         let mut to = File::from(openat(area, &part, flags, Mode::RUSR | Mode::WUSR)?);
         io::copy(&mut from, &mut to)?;
+        attributes::copy_what_can_be(&from, &from.metadata()?, &to);
         if self.all.sync {
             to.sync_all()?;
         }

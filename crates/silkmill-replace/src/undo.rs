@@ -4,6 +4,7 @@
 //! them with what is there now; and so an undo can be undone.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +14,7 @@ use crate::commit::{self, Finished};
 use crate::error::Error;
 use crate::journal::{Entry, Journal, Mark, Title, Way};
 use crate::nearby;
+use crate::original::Identity;
 use crate::outcome::Notice;
 use crate::recovery;
 use crate::store::{self, BESIDE, Found, Run, Store};
@@ -33,8 +35,8 @@ pub struct UndoOptions {
     /// Stores beside files are looked for in this directory and all above it, and where the user's store
     /// remembers one.
     pub from: PathBuf,
-    /// Whether files that were edited since are put back, too; what they hold now is what an undo of the
-    /// undo gives.
+    /// Whether files that were edited since are put back, too, and those that were deleted; what they hold now
+    /// is what an undo of the undo gives.
     pub force: bool,
     /// Only find out what would be put back.
     pub dry_run: bool,
@@ -293,7 +295,7 @@ fn reverse(
     tell: &mut dyn FnMut(&Notice),
 ) -> Result<Journal, Error> {
     let swapper = Swapper::new(journal, true, false)?;
-    let mut edited = 0;
+    let (mut edited, mut homeless) = (0, 0);
     let mut back = Journal {
         title,
         replacements: journal.replacements,
@@ -305,38 +307,78 @@ fn reverse(
         let path = journal.target(entry);
         let failed = |error| Error::io("put back", &path, error);
         match reverse_entry(&swapper, entry, force).map_err(failed)? {
-            Some(entry) => back.entries.push(entry),
-            None => {
+            Reversed::Swapped(entry) => back.entries.push(entry),
+            Reversed::Already => {}
+            Reversed::Edited => {
                 edited += 1;
                 tell(&Notice::Edited { path });
             }
+            Reversed::NoDirectory => {
+                homeless += 1;
+                tell(&Notice::NoDirectory { path });
+            }
         }
     }
-    match edited {
-        0 => Ok(back),
-        1 => Err(Error::refused("1 file was edited since: nothing was changed")),
-        _ => Err(Error::refused(format!("{edited} files were edited since: nothing was changed"))),
-    }
+    let files = |count, rest| match count {
+        1 => format!("1 file {rest}"),
+        _ => format!("{count} files {rest}"),
+    };
+    let why = match (edited, homeless) {
+        (0, 0) => return Ok(back),
+        (0, _) => files(homeless, "cannot be put back without a directory"),
+        (1, _) => "1 file was edited since, or is gone".to_owned(),
+        _ => files(edited, "were edited since, or are gone"),
+    };
+    Err(Error::refused(format!("{why}: nothing was changed")))
 }
 
-/// `None` if the file was edited since.
-fn reverse_entry(
-    swapper: &Swapper<'_>,
-    entry: &Entry,
-    force: bool,
-) -> std::io::Result<Option<Entry>> {
-    let Some(now) = swapper.target(entry)? else { return Ok(None) };
-    if !force && !swapper.holds_new(entry)? {
-        return Ok(None);
-    }
+/// How an entry is taken back.
+enum Reversed {
+    Swapped(Entry),
+    /// It is as it was before.
+    Already,
+    /// The file is not what the run has left.
+    Edited,
+    /// There is no directory to put it in.
+    NoDirectory,
+}
+
+fn reverse_entry(swapper: &Swapper<'_>, entry: &Entry, force: bool) -> std::io::Result<Reversed> {
+    let now = match swapper.target(entry) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(if force { Reversed::NoDirectory } else { Reversed::Edited });
+        }
+        now => now?,
+    };
+    let Some(now) = now else { return reverse_without(swapper, entry, force) };
     let way = match entry.way {
+        Way::Take => return Ok(Reversed::Edited),
+        Way::Bring if !force && !now.is_same_text(&entry.new) => return Ok(Reversed::Edited),
+        Way::Bring => {
+            let taken = Entry { way: Way::Take, old: now, new: Identity::NONE, ..entry.clone() };
+            return Ok(Reversed::Swapped(taken));
+        }
+        _ if !force && !swapper.holds_new(entry)? => return Ok(Reversed::Edited),
         Way::InPlaceBack => Way::InPlace,
         Way::InPlace => Way::InPlaceBack,
         Way::Exchange if swapper.is_in_place(entry) => Way::InPlaceBack,
         Way::Exchange => Way::Exchange,
     };
     let kept = swapper.original(entry)?;
-    Ok(Some(Entry { way, old: now, new: kept, ..entry.clone() }))
+    Ok(Reversed::Swapped(Entry { way, old: now, new: kept, ..entry.clone() }))
+}
+
+/// The same where there is no file at its place.
+fn reverse_without(swapper: &Swapper<'_>, entry: &Entry, force: bool) -> std::io::Result<Reversed> {
+    match entry.way {
+        Way::Take => {}
+        _ if !force => return Ok(Reversed::Edited),
+        Way::Bring => return Ok(Reversed::Already),
+        _ => {}
+    }
+    let kept = swapper.original_text(entry)?;
+    let brought = Entry { way: Way::Bring, old: Identity::NONE, new: kept, ..entry.clone() };
+    Ok(Reversed::Swapped(brought))
 }
 
 impl StoredRun {
@@ -344,6 +386,8 @@ impl StoredRun {
         let held = |entry: &Entry| match entry.way {
             Way::Exchange => entry.old.size,
             Way::InPlace | Way::InPlaceBack => entry.old.size + entry.new.size,
+            Way::Bring => 0,
+            Way::Take => entry.old.size,
         };
         StoredRun {
             id: id.to_owned(),

@@ -13,8 +13,8 @@ Exit status: 0 the files were (or would be) put back, 2 an error, and nothing wa
 
 /// Put the files of a run of `silkmill replace` back.
 ///
-/// All of them, or none. A file that was edited since the run is not overwritten: it is named, and nothing
-/// is changed. An undo is a run, too, and can be undone. The last ten runs are kept, in
+/// All of them, or none. A file that was edited or deleted since the run is named, and nothing is changed,
+/// unless --force is given. An undo is a run, too, and can be undone. The last ten runs are kept, in
 /// $XDG_STATE_HOME/silkmill, or in .silkmill beside the files where that is on another filesystem; the last
 /// run is the last of all these.
 ///
@@ -31,7 +31,10 @@ pub(crate) struct UndoArgs {
     /// Change nothing; name the files that would be put back
     #[arg(short = 'n', long, conflicts_with = "list")]
     pub(crate) dry_run: bool,
-    /// Also put back files that were edited since; undo the undo to have them again
+    /// Also put back files that were edited or deleted since; undo the undo to have them again
+    ///
+    /// A deleted file needs its directory, and comes back with its mode, owner and attributes; if it had several
+    /// names, with one.
     #[arg(short, long, conflicts_with = "list")]
     pub(crate) force: bool,
     /// Do not force the files to disk

@@ -305,6 +305,48 @@ fn an_undo_that_is_killed_anywhere_leaves_every_file_old_or_every_file_new() {
     }
 }
 
+/// Files that somebody deletes between a run and its undo.
+const DELETED: &[&str] = &["d/utf-16", "d/e/shared", "shared too"];
+
+pub(crate) fn delete_some(sandbox: &Sandbox) {
+    DELETED.iter().for_each(|name| fs::remove_file(sandbox.tree().join(name)).unwrap());
+}
+
+/// The tree before and after a forced undo of a run of which some files were deleted since.
+pub(crate) fn without_some_and_with() -> (Snapshot, Snapshot) {
+    let (mut old, mut new) = both();
+    DELETED.iter().for_each(|name| drop(new.remove(Path::new(name))));
+    // It is told of by one of its names.
+    old.remove(Path::new("shared too"));
+    old.get_mut(Path::new("d/e/shared")).unwrap().names = 1;
+    (new, old)
+}
+
+#[test]
+fn an_undo_that_brings_back_deleted_files_and_is_killed_anywhere_brings_all_or_none() {
+    if !is_installed("strace") {
+        return;
+    }
+    let (gone, back) = without_some_and_with();
+    for also in WAYS {
+        let prepare = |sandbox: &Sandbox| {
+            assert!(sandbox.silkmill(REPLACE).status.success());
+            delete_some(sandbox);
+        };
+        let check = |sandbox: &Sandbox, what: &str, was_killed: bool| {
+            let tree = sandbox.recovered(what);
+            let is_back = tree == back;
+            assert!(is_back || (tree == gone && was_killed), "{what}: {tree:?}");
+            let words: &[&str] = if is_back { &["undo"] } else { &["undo", "--force"] };
+            let undo = sandbox.silkmill(words);
+            assert!(undo.status.success(), "{what}: {undo:?}");
+            let other = if is_back { &gone } else { &back };
+            assert_eq!(&sandbox.snapshot(), other, "{what}: and back");
+        };
+        sweep(also, &["undo", "--force"], prepare, check);
+    }
+}
+
 /// Leaves a run that was killed at the N-th call of a kind.
 pub(crate) fn cut_off(sandbox: &Sandbox, also: &[&str], at: &str) {
     let mut inject: Vec<String> = also.iter().map(|one| (*one).to_owned()).collect();

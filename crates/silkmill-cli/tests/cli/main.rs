@@ -15,6 +15,7 @@ mod power;
 mod replace;
 mod review;
 mod scrape;
+mod undo;
 
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};

@@ -486,6 +486,22 @@ fn a_second_name_shows_the_new_text_unless_told_otherwise() {
 }
 
 #[test]
+fn a_file_of_many_names_is_told_of_by_the_first() {
+    let names: Vec<String> = (0..50).map(|number| format!("{}/{number:02}", number % 5)).collect();
+    let root = tree(&[("0/00", b"old")]);
+    for name in &names[1..] {
+        fs::create_dir_all(root.path().join(&name[..1])).unwrap();
+        fs::hard_link(root.path().join("0/00"), root.path().join(name)).unwrap();
+    }
+    for (old, new) in [("old", "new"), ("new", "old"), ("old", "new"), ("new", "old")] {
+        let output = replace(&root, &["--no-sync", old, new]);
+        assert_eq!(stdout(&output), "0/00: 1 replacement\n");
+    }
+    let output = replace(&root, &["--no-sync", "old", "new", "4", "3/43", "0"]);
+    assert_eq!(stdout(&output), "4/04: 1 replacement\n");
+}
+
+#[test]
 fn every_name_that_is_found_is_split_and_an_undo_joins_them_again() {
     let state = tempfile::tempdir().unwrap();
     let root = tree(&[("a", b"old"), ("sub/b", b"none")]);

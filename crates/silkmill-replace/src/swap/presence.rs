@@ -1,0 +1,110 @@
+//! A file that is to be where there is none, and the way back.
+//!
+//! An undo that is told to *brings* what was deleted since the run out of the area again; an undo of that
+//! *takes* it away. A file is in the area or at its target; in between, where names cannot be moved without
+//! replacing another, it is at both.
+
+use rustix::fs::{AtFlags, linkat, renameat, unlinkat};
+#[cfg(target_os = "linux")]
+use rustix::fs::{RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use super::{Swap, Trouble, identity, old_name};
+use crate::original::Identity;
+
+impl Swap<'_, '_> {
+    /// Puts a file of the area where no other is, or finds that it has been put.
+    pub(super) fn bring(&self, stored: &Identity) -> Result<(), Trouble> {
+        let Some(name) = self.stored_name(stored)? else {
+            return if self.all.again { Ok(()) } else { Err(Trouble::Lost) };
+        };
+        if self.is_target(stored)? {
+            return Ok(unlinkat(self.area(), name, AtFlags::empty())?);
+        }
+        self.rename(&name, Direction::Out)
+    }
+
+    /// Puts the target, which must be `expected`, into the area, or finds it there.
+    pub(super) fn take(&self, expected: &Identity) -> Result<(), Trouble> {
+        let stored = self.stored_name(expected)?;
+        let found = identity(self.directory, self.target())?;
+        match (found, stored) {
+            (Some(found), Some(_)) if found.file == expected.file => {
+                Ok(unlinkat(self.directory, self.target(), AtFlags::empty())?)
+            }
+            (_, Some(_)) => Ok(()),
+            (Some(found), None) if found.is_same_text(expected) => {
+                let name = self.free_name()?;
+                self.rename(&name, Direction::In)?;
+                self.check_taken(&name, expected)
+            }
+            _ => Err(Trouble::Changed),
+        }
+    }
+
+    /// Another program may have put a file of its own there in between: that goes back.
+    fn check_taken(&self, name: &str, expected: &Identity) -> Result<(), Trouble> {
+        let is_expected =
+            identity(self.area(), name)?.is_some_and(|found| found.is_same_text(expected));
+        if is_expected {
+            return Ok(());
+        }
+        if let Err(Trouble::Changed) = self.rename(name, Direction::Out) {
+            self.keep(name)?;
+        }
+        Err(Trouble::Changed)
+    }
+
+    /// The name of this file in the area, if it is there.
+    fn stored_name(&self, file: &Identity) -> Result<Option<String>, Errno> {
+        for name in [self.number(), old_name(self.entry)] {
+            if identity(self.area(), &name)?.is_some_and(|found| found.file == file.file) {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The number is free, unless the text of a file that was written in place has it.
+    fn free_name(&self) -> Result<String, Errno> {
+        let number = self.number();
+        let is_free = identity(self.area(), &number)?.is_none();
+        Ok(if is_free { number } else { old_name(self.entry) })
+    }
+
+    /// Between the area and the target. `Changed` if there is a file already.
+    fn rename(&self, name: &str, direction: Direction) -> Result<(), Trouble> {
+        let (stored, target) = ((self.area(), name.as_ref()), (self.directory, self.target()));
+        let (from, to) = match direction {
+            Direction::Out => (stored, target),
+            Direction::In => (target, stored),
+        };
+        #[cfg(target_os = "linux")]
+        match renameat_with(from.0, from.1, to.0, to.1, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(()),
+            Err(Errno::EXIST | Errno::NOENT) => return Err(Trouble::Changed),
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::BUSY) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match linkat(from.0, from.1, to.0, to.1, AtFlags::empty()) {
+            Ok(()) => Ok(unlinkat(from.0, from.1, AtFlags::empty())?),
+            Err(Errno::EXIST | Errno::NOENT) => Err(Trouble::Changed),
+            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                // A filesystem without links, and a moment in which another program's new file would be replaced.
+                match identity(to.0, to.1)? {
+                    None => Ok(renameat(from.0, from.1, to.0, to.1)?),
+                    Some(_) => Err(Trouble::Changed),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    /// From the area to the target.
+    Out,
+    /// From the target to the area.
+    In,
+}
