@@ -4,14 +4,17 @@
 //! Filters only ever narrow the choice: a glob brings back nothing that a type, a leading dot or an
 //! ignore file excludes, and the order of the globs does not matter.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use ignore::types::{Types, TypesBuilder};
 
 use crate::error::Error;
+use crate::original::FileId;
 
 /// Which files are taken.
 #[derive(Clone, Debug)]
@@ -25,6 +28,8 @@ pub(crate) struct Filter {
     pub(crate) ignored: bool,
     /// Where the user's runs keep their files, which no run takes; without links in it.
     pub(crate) store: Option<PathBuf>,
+    /// What was named beside the directory that is walked, and is gone to for its own sake; by inode.
+    pub(crate) named: Arc<HashMap<u64, Vec<FileId>>>,
 }
 
 impl Filter {
@@ -45,6 +50,7 @@ impl Filter {
             hidden,
             ignored,
             store: None,
+            named: Arc::default(),
         })
     }
 
@@ -60,6 +66,11 @@ impl Filter {
         !self.unwanted.matches(path)
     }
 
+    /// Whether it matters from which directory a path is looked at.
+    pub(crate) fn knows_paths(&self) -> bool {
+        self.wanted.has_paths || self.unwanted.has_paths
+    }
+
     /// Whether a file or directory of this name is looked at.
     pub(crate) fn sees(&self, name: &OsStr) -> bool {
         self.hidden || !name.as_bytes().starts_with(b".")
@@ -71,6 +82,7 @@ impl Filter {
 struct Globs {
     names: GlobSet,
     paths: GlobSet,
+    has_paths: bool,
 }
 
 impl Globs {
@@ -93,7 +105,8 @@ impl Globs {
         let build = |set: GlobSetBuilder| {
             set.build().map_err(|error| Error::filter(format!("failed to read the globs: {error}")))
         };
-        Ok(Globs { names: build(names)?, paths: build(paths)? })
+        let paths = build(paths)?;
+        Ok(Globs { names: build(names)?, has_paths: !paths.is_empty(), paths })
     }
 
     fn is_empty(&self) -> bool {

@@ -223,7 +223,8 @@ pub struct Phases {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Files looked at. A file reached by two paths counts twice, and is changed once.
+    /// Files looked at. One that was named twice, or named and walked to, counts once; one that has several names
+    /// in a directory that is walked counts for each, and is changed once.
     pub files_seen: u64,
     /// Files changed, or that would be.
     pub files_changed: u64,

@@ -211,7 +211,12 @@ impl<'a> Run<'a> {
             let look_at = |(place, found)| (place, for_look.find(scratch, found));
             batch.into_iter().map(look_at).collect::<Vec<_>>()
         };
-        let (paths, filter) = (self.options.paths.clone(), self.options.filter.clone());
+        let mut filter = self.options.filter.clone();
+        // Of a file whose names are split each name is one.
+        let paths = match self.options.hard_links {
+            HardLinks::Split => self.options.paths.clone(),
+            _ => walk::once(&self.options.paths, &mut filter),
+        };
         // Diffs are shown in the order of their files; new text is staged in any.
         if self.options.mode == Mode::Write && self.review.is_none() {
             let (workers, sifted_out) = (self.options.workers, Arc::clone(&self.sifted_out));

@@ -5,10 +5,12 @@
 //! `.gitignore` files count inside a git repository, as they do for git. An unpacked release is none,
 //! and its `.gitignore` may well exclude everything; `.ignore` files count everywhere.
 
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::vec;
 
 use ignore::{DirEntry, WalkBuilder};
@@ -46,6 +48,35 @@ impl Walk {
     pub(crate) fn new(roots: Vec<PathBuf>, filter: Filter) -> Walk {
         Walk { roots: roots.into_iter(), filter, below: None }
     }
+}
+
+/// Of paths that lead to one file or directory the first. What is named as well as walked to is left by the
+/// walk, if it will be looked at: the filter is told.
+pub(crate) fn once(paths: &[PathBuf], filter: &mut Filter) -> Vec<PathBuf> {
+    if paths.len() < 2 {
+        return paths.to_vec();
+    }
+    let (mut seen, mut lost) = (HashSet::new(), HashSet::new());
+    let mut named: HashMap<u64, Vec<FileId>> = HashMap::new();
+    let is_first = |path: &&PathBuf| {
+        let Ok(metadata) = fs::metadata(path) else { return lost.insert(path.to_path_buf()) };
+        if !metadata.is_file() && !metadata.is_dir() {
+            return true;
+        }
+        let file = FileId::of(&metadata);
+        let name = path.file_name().map_or(path.as_path(), Path::new);
+        let is_looked_at = match metadata.is_dir() {
+            true => !filter.knows_paths(),
+            false => filter.takes(name),
+        };
+        if is_looked_at {
+            named.entry(file.ino).or_default().push(file);
+        }
+        seen.insert(file)
+    };
+    let firsts = paths.iter().filter(is_first).cloned().collect();
+    filter.named = Arc::new(named);
+    firsts
 }
 
 /// What is at a path that was named.
@@ -144,7 +175,8 @@ pub(crate) fn below_root(root: &Path, filter: &Filter) -> WalkBuilder {
         .parents(!filter.ignored)
         .filter_entry(move |entry| {
             entry.depth() == 0
-                || (is_entered(&start, &names, entry)
+                || (!is_named(&names, entry)
+                    && is_entered(&start, &names, entry)
                     && !is_store(entry, store, store_name.as_deref()))
         });
     walk
@@ -156,6 +188,15 @@ fn is_entered(root: &Path, filter: &Filter, entry: &DirEntry) -> bool {
         && filter.sees(entry.file_name())
         && (!is_directory
             || (filter.enters(below(root, entry.path())) && !store::is_run(entry.path())))
+}
+
+/// Whether an entry was named itself.
+fn is_named(filter: &Filter, entry: &DirEntry) -> bool {
+    let files = entry.ino().and_then(|ino| filter.named.get(&ino));
+    let is_one = |files: &Vec<FileId>| {
+        entry.metadata().is_ok_and(|metadata| files.contains(&FileId::of(&metadata)))
+    };
+    files.is_some_and(is_one)
 }
 
 /// Whether an entry is the directory `store`, whatever its name.
@@ -456,6 +497,30 @@ mod tests {
         assert_eq!(found[0].path, root.path().join("link"));
         assert_eq!(found[0].target(), fs::canonicalize(root.path().join("real/a")).unwrap());
         assert_eq!(found[1].target(), root.path().join("linked/a"));
+    }
+
+    #[test]
+    fn what_is_named_more_than_once_or_also_walked_to_is_found_once() {
+        let root = tree(&[("a", ""), ("sub/b", ""), ("sub/.c", ""), ("d", "")]);
+        symlink("a", root.path().join("link")).unwrap();
+        let path = |name: &str| root.path().join(name);
+        let found = |names: &[&str], globs: &[&str]| {
+            let paths: Vec<PathBuf> = names.iter().map(|name| path(name)).collect();
+            let mut filter = filter(globs, &[]).unwrap();
+            let roots = once(&paths, &mut filter);
+            let found = Walk::new(roots, filter).map(Result::unwrap);
+            let below = |found: Found| found.path.strip_prefix(root.path()).unwrap().to_path_buf();
+            found.map(below).map(|path| path.display().to_string()).collect::<Vec<_>>()
+        };
+
+        assert_eq!(found(&["a", "a", "sub/../a", "link"], &[]), ["a"]);
+        assert_eq!(found(&["link", "a"], &[]), ["link"]);
+        assert_eq!(found(&["", "a", "sub", "sub/.c"], &[]), ["d", "a", "sub/b", "sub/.c"]);
+        // Whatever a glob leaves of what was named is found all the same.
+        assert_eq!(found(&["", "sub"], &["sub/*"]), ["sub/b"]);
+        assert_eq!(found(&["", "sub/b"], &["sub/*"]), ["sub/b"]);
+        let lost = once(&[path("no"), path("no"), path("a")], &mut filter(&[], &[]).unwrap());
+        assert_eq!(lost, [path("no"), path("a")]);
     }
 
     #[test]

@@ -470,6 +470,28 @@ fn links_are_followed_when_they_are_named_and_stay_links() {
 }
 
 #[test]
+fn a_file_counts_once_however_often_and_by_whatever_path_it_was_named() {
+    let root = tree(&[("a", b"old"), ("sub/b", b"none"), ("sub/c", b"old")]);
+    symlink("a", root.path().join("link")).unwrap();
+    for (paths, want) in [
+        (&["a", "./a", "sub/../a", "link"][..], "1 replacement in 1 file of 1"),
+        (&["sub/b", "sub/b"], "no match in 1 file"),
+        (&[".", "a", "sub", "sub/b"], "2 replacements in 2 files of 3"),
+        (&[".", "."], "2 replacements in 2 files of 3"),
+        (&["nowhere", "nowhere"], "nothing replaced in 1 file, 1 failed"),
+    ] {
+        for dry_run in [true, false] {
+            let words: &[&str] = if dry_run { &["-n"] } else { &["--no-sync"] };
+            let output = replace(&root, &[words, &["old", "old!"], paths].concat());
+            let (said, would) = (stderr(&output), if dry_run { "would make " } else { "" });
+            let want = if want.contains("of") { format!("{would}{want}") } else { want.to_owned() };
+            let last = said.lines().last().unwrap();
+            assert_eq!(last.split(';').next().unwrap(), want, "{paths:?}");
+        }
+    }
+}
+
+#[test]
 fn a_second_name_shows_the_new_text_unless_told_otherwise() {
     let claims = [
         ("keep", 0, ["new", "new", "new"]),
@@ -498,7 +520,7 @@ fn a_file_of_many_names_is_told_of_by_the_first() {
         assert_eq!(stdout(&output), "0/00: 1 replacement\n");
     }
     let output = replace(&root, &["--no-sync", "old", "new", "4", "3/43", "0"]);
-    assert_eq!(stdout(&output), "4/04: 1 replacement\n");
+    assert_eq!(stdout(&output), "3/43: 1 replacement\n");
 }
 
 #[test]
