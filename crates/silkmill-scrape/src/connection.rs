@@ -161,10 +161,17 @@ impl Read for Connection {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match &mut self.stream {
             Stream::Plain(socket) => socket.read(into),
-            Stream::Tls(stream) => stream.read(into),
+            Stream::Tls(stream) => stream.read(into).map_err(|error| match error.kind() {
+                // The words of `rustls` are for who writes programs.
+                io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), NO_GOODBYE),
+                _ => error,
+            }),
         }
     }
 }
+
+/// Anybody on the way can close a connection, so what came may not be all.
+const NO_GOODBYE: &str = "the connection was closed without the end of TLS";
 
 impl Write for Connection {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {

@@ -1,10 +1,11 @@
 //! Certificates for servers, good and bad, made when they are needed.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::crypto::ring;
@@ -99,6 +100,22 @@ impl Identity {
             .with_single_cert(vec![certificate], key)
             .expect("the key is the certificate's");
         Identity { config: Arc::new(config) }
+    }
+}
+
+impl Duplex for StreamOwned<ServerConnection, TcpStream> {
+    fn say_goodbye(&mut self) {
+        self.conn.send_close_notify();
+        // Who has left cannot be told.
+        let _ = self.flush();
+    }
+
+    fn reset(&mut self) {
+        let _ = rustix::net::sockopt::set_socket_linger(&self.sock, Some(Duration::ZERO));
+    }
+
+    fn write_beneath(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.sock.write_all(bytes)
     }
 }
 

@@ -21,6 +21,7 @@ pub struct Reply {
     body: Vec<u8>,
     delay: Duration,
     manner: Manner,
+    farewell: Farewell,
 }
 
 /// How the answer is sent.
@@ -44,8 +45,23 @@ pub(crate) enum Manner {
     BadChunk,
     /// The answer, if there is a body half of it, then a reset (RST).
     Reset,
+    /// Half of the answer, then the end of the connection.
+    Half,
     /// The body's bytes alone, with no HTTP around them, then the end of the connection.
     Raw,
+}
+
+/// How a connection over TLS ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// With a goodbye (`close_notify`).
+    Said,
+    /// Without.
+    Left,
+    /// With a reset.
+    Reset,
+    /// With bytes that are no TLS, and without a goodbye.
+    Garbage,
 }
 
 /// What becomes of the connection after an answer.
@@ -59,7 +75,8 @@ impl Reply {
     fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
         let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
         let delay = Duration::ZERO;
-        Reply { status, headers, body: body.into(), delay, manner: Manner::Plain }
+        let (manner, farewell) = (Manner::Plain, Farewell::Said);
+        Reply { status, headers, body: body.into(), delay, manner, farewell }
     }
 
     /// 200 with a page. The charset is left for the page to say, unless [`Reply::header`] does.
@@ -122,7 +139,12 @@ impl Reply {
 
     /// Resets the connection: before any answer when `body` is empty, else in the middle of it.
     pub fn reset(body: impl Into<Vec<u8>>) -> Reply {
-        Reply::html(body).manner(Manner::Reset)
+        Reply { farewell: Farewell::Reset, ..Reply::html(body).manner(Manner::Reset) }
+    }
+
+    /// Sends half of the body, then bytes that are no record of TLS. Without TLS they are never sent.
+    pub fn broken_record(body: impl Into<Vec<u8>>) -> Reply {
+        Reply { farewell: Farewell::Garbage, ..Reply::html(body).manner(Manner::Half) }
     }
 
     /// Sends these bytes and nothing else: an answer that is not HTTP, or your own idea of it.
@@ -134,6 +156,13 @@ impl Reply {
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Reply {
         self.delay = delay;
+        self
+    }
+
+    /// Over TLS, leaves without a goodbye where the answer closes the connection.
+    #[must_use]
+    pub fn without_goodbye(mut self) -> Reply {
+        self.farewell = Farewell::Left;
         self
     }
 
@@ -160,6 +189,10 @@ impl Reply {
     /// Whether the connection must be closed with the request still unread: that makes it a reset.
     pub(crate) fn is_reset(&self) -> bool {
         self.manner == Manner::Reset
+    }
+
+    pub(crate) fn farewell(&self) -> Farewell {
+        self.farewell
     }
 
     /// Sends the answer. An error is the client's leaving, which is its right.
@@ -194,7 +227,7 @@ impl Reply {
             }
             Manner::BadChunk => close_after(to, &self.bad_chunks()),
             Manner::Reset if self.body.is_empty() => Ok(After::Close),
-            Manner::Reset => {
+            Manner::Reset | Manner::Half => {
                 to.write_all(&self.head(Some(self.body.len())))?;
                 close_after(to, &self.body[..self.body.len() / 2])
             }

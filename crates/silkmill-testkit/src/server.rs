@@ -11,12 +11,14 @@ use std::time::Duration;
 
 #[cfg(feature = "tls")]
 use crate::identity::Identity;
-use crate::reply::{After, Reply};
+use crate::reply::{After, Farewell, Reply};
 use crate::request::Request;
 use crate::stop::Stop;
 
 /// A request that is to be reset is looked at without being read; it must fit in here.
 const PEEK_BYTES_MAX: usize = 16 * 1024;
+/// What is no record of TLS.
+const GARBAGE: &[u8] = b"this is no record\r\n";
 /// Between two looks at a request that has not wholly come.
 const PEEK_PAUSE: Duration = Duration::from_millis(1);
 
@@ -64,8 +66,8 @@ impl Server {
         Server::start_over(None, script)
     }
 
-    /// Like [`Server::start`], but over TLS, and saying that it is `identity`. A reset is then an end
-    /// without a goodbye.
+    /// Like [`Server::start`], but over TLS, and saying that it is `identity`. It says goodbye before it
+    /// closes a connection, unless the answer is a reset or [`Reply::without_goodbye`].
     ///
     /// # Errors
     /// When no socket or thread is to be had.
@@ -199,10 +201,17 @@ fn serve(stream: TcpStream, shared: &Shared) {
     }
 }
 
-/// What bytes go over both ways.
-pub(crate) trait Duplex: Read + Write {}
+/// A session of TLS over a socket.
+pub(crate) trait Duplex: Read + Write {
+    /// Says that nothing more will come.
+    fn say_goodbye(&mut self);
 
-impl<T: Read + Write> Duplex for T {}
+    /// Closes the socket, now or when it is dropped, with a reset.
+    fn reset(&mut self);
+
+    /// Writes past TLS.
+    fn write_beneath(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
 
 /// Begins to speak TLS over a connection.
 type Wrap = dyn Fn(TcpStream) -> io::Result<Box<dyn Duplex>> + Send + Sync;
@@ -238,16 +247,24 @@ fn answer(line: &mut Line, shared: &Shared) -> io::Result<After> {
     let request = Request::parse(&head);
     let reply = (shared.script)(&request);
     shared.count(&request);
-    if reply.is_reset() {
+    match line {
         // The request stays unread: closing a socket with unread bytes sends a reset.
-        return reply.send(line, false, &shared.stop);
+        Line::Plain(_) if reply.is_reset() => {}
+        Line::Plain(stream) => stream.read_exact(&mut vec![0; head.len()])?,
+        Line::Tls(_) => {}
     }
-    if let Line::Plain(stream) = line {
-        stream.read_exact(&mut vec![0; head.len()])?;
-    }
-    let after = reply.send(line, request.method() == "HEAD", &shared.stop)?;
+    let sent = reply.send(line, request.method() == "HEAD", &shared.stop)?;
     line.flush()?;
-    Ok(if request.wants_close() { After::Close } else { after })
+    let after = if request.wants_close() { After::Close } else { sent };
+    if let (Line::Tls(stream), After::Close) = (line, after) {
+        match reply.farewell() {
+            Farewell::Said => stream.say_goodbye(),
+            Farewell::Left => {}
+            Farewell::Reset => stream.reset(),
+            Farewell::Garbage => stream.write_beneath(GARBAGE)?,
+        }
+    }
+    Ok(after)
 }
 
 /// Reads the head of the next request. `None` when the client closed the connection instead.

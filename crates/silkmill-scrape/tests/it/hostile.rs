@@ -1,12 +1,15 @@
 //! Every way for a server to misbehave is one row, of the right kind, in bounded time.
 
-use std::io::Write;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use silkmill_scrape::{FailureKind, Phase};
-use silkmill_testkit::{Reply, Server};
+use silkmill_testkit::{Authority, Reply, Request, Server};
 
+use crate::tls::trusting;
 use crate::{FAR_TOO_LONG, fault, hasty, once, row};
 
 /// A server that answers everything the same way.
@@ -210,65 +213,113 @@ fn a_title_is_read_from_a_page_that_was_cut() {
     assert_eq!((row.title.as_deref(), row.truncated), (Some("Endless"), true));
 }
 
-/// A server on which every path misbehaves in the way it names.
-fn zoo() -> Server {
+/// Every way to misbehave after the connection stands, what it is called, and what the row says.
+fn kinds() -> Vec<(&'static str, Reply, Option<(FailureKind, Phase)>)> {
+    use FailureKind::{Body, Protocol, Redirects, Timeout};
+    let lengths = Reply::html("x").header("Content-Length", "7");
     let bomb = Reply::gzip(&vec![b'x'; 20_000_000]);
-    Server::start(move |request| match request.path() {
-        "/silence" => Reply::silence(),
-        "/drip-head" => Reply::drip_head(),
-        "/drip-body" => Reply::drip_body("x".repeat(100)),
-        "/endless-body" => Reply::endless_body("<p>again"),
-        "/endless-headers" => Reply::endless_headers(),
-        "/bomb" => bomb.clone(),
-        "/loop" => Reply::redirect("/loop"),
-        "/short" => Reply::short("<p>half", 100),
-        "/bad-chunk" => Reply::bad_chunk("<p>one"),
-        "/reset" => Reply::reset(""),
-        "/reset-body" => Reply::reset("x".repeat(1_000_000)),
-        "/garbage" => Reply::raw("SSH-2.0-OpenSSH\r\n"),
-        "/nul" => Reply::html("<title>\0N\0U\0L</title>\0"),
-        "/lengths" => Reply::html("x").header("Content-Length", "7"),
-        _ => Reply::html("<title>good</title>"),
-    })
-    .unwrap()
+    vec![
+        ("/silence", Reply::silence(), Some((Timeout, Phase::Response))),
+        ("/drip-head", Reply::drip_head(), Some((Timeout, Phase::Response))),
+        ("/drip-body", Reply::drip_body("x".repeat(100)), Some((Timeout, Phase::Body))),
+        ("/endless-body", Reply::endless_body("<p>again"), None),
+        ("/endless-headers", Reply::endless_headers(), Some((Protocol, Phase::Response))),
+        ("/bomb", bomb, None),
+        ("/loop", Reply::redirect("/loop"), Some((Redirects, Phase::Response))),
+        ("/short", Reply::short("<p>half", 100), Some((Body, Phase::Body))),
+        ("/bad-chunk", Reply::bad_chunk("<p>one"), Some((Protocol, Phase::Body))),
+        ("/reset", Reply::reset(""), Some((Protocol, Phase::Response))),
+        ("/reset-body", Reply::reset("x".repeat(1_000_000)), Some((Body, Phase::Body))),
+        ("/nothing", Reply::raw(""), Some((Protocol, Phase::Response))),
+        ("/garbage", Reply::raw("SSH-2.0-OpenSSH\r\n"), Some((Protocol, Phase::Response))),
+        ("/nul", Reply::html("<title>\0N\0U\0L</title>\0"), None),
+        ("/lengths", lengths, Some((Protocol, Phase::Response))),
+    ]
 }
+
+/// What a server does whose every path misbehaves in the way it names.
+fn zoo() -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
+    let kinds = kinds();
+    move |request| {
+        let kind = kinds.iter().find(|(path, ..)| *path == request.path());
+        kind.map_or_else(|| Reply::html("<title>good</title>"), |(_, reply, _)| reply.clone())
+    }
+}
+
+const ZOO_BODY_BYTES_MAX: u64 = 1_000_000;
+
+#[test]
+fn every_kind_of_server_gives_the_same_row_over_tls() {
+    let authority = Authority::new();
+    let plain = Server::start(zoo()).unwrap();
+    let tls = Server::start_tls(&authority.vouches_for(&["a.test"]), zoo()).unwrap();
+    let slow = trusting(hasty(), &authority, "slow").body_bytes_max(ZOO_BODY_BYTES_MAX);
+    let other = trusting(once(), &authority, "other").body_bytes_max(ZOO_BODY_BYTES_MAX);
+    for (path, _, expected) in kinds() {
+        let is_slow = expected.is_some_and(|(kind, _)| kind == FailureKind::Timeout);
+        let options = if is_slow { &slow } else { &other };
+        let asked = [&plain, &tls].map(|server| row(options, &server.url_of("a.test", path)));
+
+        for row in &asked {
+            let found = row.error.as_ref().map(|error| (error.kind, error.phase));
+            assert_eq!(found, expected, "{row:?}");
+        }
+        let [plain, tls] = asked;
+        // The last request of a chain has a connection that was there.
+        let is_first = tls.redirects.is_empty();
+        assert!(plain.timing.tls.is_none() && tls.timing.tls.is_some() == is_first, "{path}");
+        assert_eq!(
+            (tls.status, tls.bytes, tls.truncated),
+            (plain.status, plain.bytes, plain.truncated)
+        );
+        assert_eq!(tls.redirects.len(), plain.redirects.len());
+    }
+}
+
+/// Set in the process that [`a_zoo_of_hosts_gives_one_row_each_and_holds_up_no_good_one`] starts, so that
+/// no other test is in its memory.
+const ALONE: &str = "SILKMILL_ZOO_ALONE";
+
+/// Most memory of that process, the servers of the zoo included. Twenty bombs that were not cut, or a
+/// second of an endless body, are more.
+const ZOO_MEMORY_MAX_KIB: u64 = 256 * 1024;
 
 #[test]
 fn a_zoo_of_hosts_gives_one_row_each_and_holds_up_no_good_one() {
-    let zoo = zoo();
+    if std::env::var_os(ALONE).is_none() {
+        let name = "hostile::a_zoo_of_hosts_gives_one_row_each_and_holds_up_no_good_one";
+        let mut alone = Command::new(std::env::current_exe().unwrap());
+        let output = alone.args(["--exact", name, "--nocapture"]).env(ALONE, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let complained = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}{complained}");
+        return;
+    }
+    let authority = Authority::new();
+    let servers = [
+        Server::start(zoo()).unwrap(),
+        Server::start_tls(&authority.vouches_for(&["*.zoo.test"]), zoo()).unwrap(),
+    ];
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = listener.local_addr().unwrap().port();
     drop(listener);
-    let cages = [
-        ("/silence", Some((FailureKind::Timeout, Phase::Response))),
-        ("/drip-head", Some((FailureKind::Timeout, Phase::Response))),
-        ("/drip-body", Some((FailureKind::Timeout, Phase::Body))),
-        ("/endless-body", None),
-        ("/endless-headers", Some((FailureKind::Protocol, Phase::Response))),
-        ("/bomb", None),
-        ("/loop", Some((FailureKind::Redirects, Phase::Response))),
-        ("/short", Some((FailureKind::Body, Phase::Body))),
-        ("/bad-chunk", Some((FailureKind::Protocol, Phase::Body))),
-        ("/reset", Some((FailureKind::Protocol, Phase::Response))),
-        ("/reset-body", Some((FailureKind::Body, Phase::Body))),
-        ("/garbage", Some((FailureKind::Protocol, Phase::Response))),
-        ("/nul", None),
-        ("/lengths", Some((FailureKind::Protocol, Phase::Response))),
-    ];
-    // Every page has a host of its own; one of twenty is hostile, and all kinds are among them.
+    let cages = kinds();
+    // Every page has a host of its own, and every other host speaks TLS; one of twenty is hostile, and all
+    // kinds are among them, with TLS and without.
     let mut urls = Vec::new();
     let mut expected = Vec::new();
     for page in 0..20 * cages.len() * 2 {
-        let host = format!("host-{page}.test");
+        let host = format!("host-{page}.zoo.test");
+        let server = &servers[page / 20 % 2];
         if page % 20 == 7 {
-            let (path, fault) = cages[page / 20 % cages.len()];
-            urls.push(zoo.url_of(&host, path));
-            expected.push(fault);
+            let (path, _, fault) = &cages[page / 40];
+            urls.push(server.url_of(&host, path));
+            expected.push(*fault);
         } else if page % 20 == 11 {
             urls.push(format!("http://{host}:{closed}/"));
             expected.push(Some((FailureKind::Connect, Phase::Connect)));
         } else {
-            urls.push(zoo.url_of(&host, "/"));
+            urls.push(server.url_of(&host, "/"));
             expected.push(None);
         }
     }
@@ -276,11 +327,10 @@ fn a_zoo_of_hosts_gives_one_row_each_and_holds_up_no_good_one() {
     let options = silkmill_scrape::Options::scrape(extractor)
         .workers(16)
         .retries(1)
-        .timeout(std::time::Duration::from_secs(2))
-        .body_bytes_max(1_000_000)
-        .resolver(|_| Ok(vec![[127, 0, 0, 1].into()]));
+        .timeout(Duration::from_secs(2))
+        .body_bytes_max(ZOO_BODY_BYTES_MAX);
 
-    let (rows, summary) = crate::rows(&options, &urls);
+    let (rows, summary) = crate::rows(&trusting(options, &authority, "zoo"), &urls);
 
     assert_eq!(rows.len(), urls.len());
     for (row, expected) in rows.iter().zip(expected) {
@@ -289,6 +339,126 @@ fn a_zoo_of_hosts_gives_one_row_each_and_holds_up_no_good_one() {
         assert!(row.elapsed < FAR_TOO_LONG, "{row:?}");
     }
     assert!(summary.elapsed < FAR_TOO_LONG, "{summary:?}");
+    let memory_kib = peak_memory_kib();
+    eprintln!("the zoo took {:?} and {memory_kib:?} KiB", summary.elapsed);
+    assert!(memory_kib.is_none_or(|kib| kib < ZOO_MEMORY_MAX_KIB), "{memory_kib:?}");
+}
+
+/// The most memory that this process has had, where the system says so.
+fn peak_memory_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse().ok()
+}
+
+/// A server of which `misbehave` gets every connection, once something has come over it.
+fn before_tls(misbehave: impl Fn(TcpStream) + Send + 'static) -> (String, thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        stream.peek(&mut [0]).unwrap();
+        misbehave(stream);
+    });
+    (url, server)
+}
+
+/// Writes bytes over and over until nobody reads them any more.
+fn write_until_left(mut stream: TcpStream, bytes: &[u8], pause: Duration) {
+    stream.set_write_timeout(Some(FAR_TOO_LONG)).unwrap();
+    for byte in bytes.chunks(if pause.is_zero() { bytes.len() } else { 1 }).cycle() {
+        if stream.write_all(byte).is_err() {
+            return;
+        }
+        thread::sleep(pause);
+    }
+}
+
+#[test]
+fn a_server_may_misbehave_before_tls_stands() {
+    /// Reads all of the hello, so that closing is no reset.
+    fn take_hello(stream: &mut TcpStream) {
+        let length = stream.peek(&mut [0; 4096]).unwrap();
+        stream.read_exact(&mut vec![0; length]).unwrap();
+    }
+    type Misbehave = fn(TcpStream);
+    let reset: Misbehave = drop;
+    let close: Misbehave = |mut stream| take_hello(&mut stream);
+    let garbage: Misbehave =
+        |stream| write_until_left(stream, b"HTTP/1.1 200 OK\r\n", Duration::ZERO);
+    // An alert: handshake_failure.
+    let alert: Misbehave = |mut stream| {
+        take_hello(&mut stream);
+        stream.write_all(&[21, 3, 3, 0, 2, 2, 40]).unwrap();
+    };
+    // Records of a handshake message that says it has sixteen megabytes.
+    let endless: Misbehave = |stream| {
+        let record = [&[22, 3, 3, 0x40, 0][..], &[2, 0xff, 0xff, 0xff], &[0; 0x3ffc]].concat();
+        write_until_left(stream, &record, Duration::ZERO);
+    };
+    // A record that would take minutes to come, and records of nothing, one after the other.
+    let drip: Misbehave = |stream| {
+        let record = [&[22, 3, 3, 0x40, 0, 2][..], &[0; 1000]].concat();
+        write_until_left(stream, &record, Duration::from_millis(20));
+    };
+    let empty: Misbehave =
+        |stream| write_until_left(stream, &[20, 3, 3, 0, 1, 1].repeat(1000), Duration::ZERO);
+    for (name, misbehave, kind) in [
+        ("reset", reset, FailureKind::Tls),
+        ("close", close, FailureKind::Tls),
+        ("garbage", garbage, FailureKind::Tls),
+        ("alert", alert, FailureKind::Tls),
+        ("endless", endless, FailureKind::Tls),
+        ("empty", empty, FailureKind::Tls),
+        ("drip", drip, FailureKind::Timeout),
+    ] {
+        let (url, server) = before_tls(misbehave);
+        let options = if kind == FailureKind::Timeout { hasty() } else { once() };
+
+        let row = row(&options, &url);
+        server.join().unwrap();
+
+        assert_eq!(fault(&row), (kind, Phase::Tls), "{name}: {row:?}");
+        assert_eq!((row.status, row.timing.tls), (None, None), "{name}");
+        let message = row.error.unwrap().message;
+        assert!(!message.contains("http") && !message.contains("rustls"), "{name}: {message}");
+    }
+}
+
+#[test]
+fn what_ends_tls_too_early_ends_the_row() {
+    let authority = Authority::new();
+    let to_end = "HTTP/1.1 200 OK\r\n\r\nbody";
+    let server =
+        Server::start_tls(&authority.vouches_for(&["a.test"]), move |request| {
+            match request.path() {
+                "/ended" => Reply::raw(to_end),
+                "/left" => Reply::raw(to_end).without_goodbye(),
+                "/left-whole" => Reply::short("body", 0).without_goodbye(),
+                "/left-half" => Reply::short("body", 9).without_goodbye(),
+                "/left-at-once" => Reply::raw("").without_goodbye(),
+                "/left-in-head" => Reply::raw("HTTP/1.1 200 OK\r\nX").without_goodbye(),
+                _ => Reply::broken_record("x".repeat(50_000)),
+            }
+        })
+        .unwrap();
+    let options = trusting(once(), &authority, "ends");
+    for (path, expected, bytes) in [
+        ("/ended", None, 4),
+        ("/left", Some((FailureKind::Body, Phase::Body)), 0),
+        ("/left-whole", None, 4),
+        ("/left-half", Some((FailureKind::Body, Phase::Body)), 0),
+        ("/left-at-once", Some((FailureKind::Protocol, Phase::Response)), 0),
+        ("/left-in-head", Some((FailureKind::Protocol, Phase::Response)), 0),
+        ("/broken", Some((FailureKind::Tls, Phase::Body)), 0),
+    ] {
+        let row = row(&options, &server.url_of("a.test", path));
+
+        let found = row.error.as_ref().map(|error| (error.kind, error.phase));
+        assert_eq!((found, row.bytes), (expected, bytes), "{path}: {row:?}");
+        let message = row.error.map(|error| error.message).unwrap_or_default();
+        assert!(!message.contains("http"), "{path}: {message}");
+    }
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use silkmill_scrape::{FailureKind, Options, Phase};
 use silkmill_testkit::{Authority, Identity, Reply, Server};
 
-use crate::{fault, hasty, once, row, rows};
+use crate::{fault, once, row, rows};
 
 /// Options that trust an authority, and lead every name to this machine.
-fn trusting(options: Options, authority: &Authority, name: &str) -> Options {
+pub(crate) fn trusting(options: Options, authority: &Authority, name: &str) -> Options {
     let path: PathBuf =
         std::env::temp_dir().join(format!("silkmill-{}-{name}.pem", std::process::id()));
     std::fs::write(&path, authority.pem()).unwrap();
@@ -20,10 +20,6 @@ fn trusting(options: Options, authority: &Authority, name: &str) -> Options {
 fn served_by(identity: &Identity) -> Server {
     Server::start_tls(identity, |request| match request.path() {
         "/long" => Reply::html("x".repeat(300_000)),
-        "/silence" => Reply::silence(),
-        "/drip" => Reply::drip_body("x".repeat(100)),
-        "/cut" => Reply::reset("x".repeat(100_000)),
-        "/endless" => Reply::endless_body("x".repeat(1000)),
         "/gzip" => Reply::gzip(&[b'x'; 100_000]),
         _ => Reply::html("hello"),
     })
@@ -86,29 +82,6 @@ fn a_certificate_for_another_host_names_it() {
     let row = row(&trusting(once(), &authority, "names"), &server.url_of("wrong.test", "/"));
 
     assert!(row.error.unwrap().message.contains("right.test"));
-}
-
-#[test]
-fn a_server_misbehaves_over_tls_as_it_does_without() {
-    let authority = Authority::new();
-    let server = served_by(&authority.vouches_for(&["a.test"]));
-    let options = trusting(hasty(), &authority, "hostile").body_bytes_max(50_000);
-    let ask = |path| row(&options, &server.url_of("a.test", path));
-
-    assert_eq!(fault(&ask("/silence")), (FailureKind::Timeout, Phase::Response));
-    assert_eq!(fault(&ask("/drip")), (FailureKind::Timeout, Phase::Body));
-    let endless = ask("/endless");
-    assert_eq!((endless.error, endless.bytes, endless.truncated), (None, 50_000, true));
-}
-
-#[test]
-fn a_body_cut_off_over_tls_is_a_body_error() {
-    let authority = Authority::new();
-    let server = served_by(&authority.vouches_for(&["a.test"]));
-
-    let row = row(&trusting(once(), &authority, "cut"), &server.url_of("a.test", "/cut"));
-
-    assert_eq!(fault(&row), (FailureKind::Body, Phase::Body));
 }
 
 #[test]
