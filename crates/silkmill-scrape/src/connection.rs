@@ -103,63 +103,39 @@ pub(crate) struct Connection {
     pub(crate) forwarded: Option<Box<str>>,
 }
 
-enum Stream {
+/// Bytes both ways: over a socket, or over TLS over either.
+pub(crate) enum Stream {
     Plain(Socket),
-    Tls(Box<StreamOwned<ClientConnection, Socket>>),
+    Tls(Box<StreamOwned<ClientConnection, Stream>>),
 }
 
-impl Connection {
-    pub(crate) fn plain(socket: Socket, is_private: Option<bool>) -> Connection {
-        Connection::new(Stream::Plain(socket), is_private)
-    }
-
-    /// Agrees on TLS over a socket.
-    pub(crate) fn tls(
-        mut socket: Socket,
-        mut session: ClientConnection,
-        is_private: Option<bool>,
-    ) -> io::Result<Connection> {
+impl Stream {
+    /// Agrees on TLS.
+    pub(crate) fn secured(mut self, mut session: ClientConnection) -> io::Result<Stream> {
         while session.is_handshaking() {
-            session.complete_io(&mut socket)?;
+            session.complete_io(&mut self)?;
         }
-        let stream = Stream::Tls(Box::new(StreamOwned::new(session, socket)));
-        Ok(Connection::new(stream, is_private))
-    }
-
-    fn new(stream: Stream, is_private: Option<bool>) -> Connection {
-        Connection { stream, is_private, idle_since: None, forwarded: None }
-    }
-
-    pub(crate) fn set_deadline(&mut self, deadline: Instant) {
-        self.socket_mut().deadline = deadline;
+        Ok(Stream::Tls(Box::new(StreamOwned::new(session, self))))
     }
 
     pub(crate) fn tcp(&self) -> &Arc<TcpStream> {
-        match &self.stream {
+        match self {
             Stream::Plain(socket) => &socket.tcp,
-            Stream::Tls(stream) => &stream.sock.tcp,
+            Stream::Tls(stream) => stream.sock.tcp(),
         }
     }
 
-    /// Whether the server has left it open, and said nothing meanwhile.
-    pub(crate) fn is_quiet(&self) -> bool {
-        let tcp = self.tcp();
-        let quiet = tcp.set_nonblocking(true).is_ok()
-            && tcp.peek(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
-        quiet && tcp.set_nonblocking(false).is_ok()
-    }
-
     fn socket_mut(&mut self) -> &mut Socket {
-        match &mut self.stream {
+        match self {
             Stream::Plain(socket) => socket,
-            Stream::Tls(stream) => &mut stream.sock,
+            Stream::Tls(stream) => stream.sock.socket_mut(),
         }
     }
 }
 
-impl Read for Connection {
+impl Read for Stream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match &mut self.stream {
+        match self {
             Stream::Plain(socket) => socket.read(into),
             Stream::Tls(stream) => stream.read(into).map_err(|error| match error.kind() {
                 // The words of `rustls` are for who writes programs.
@@ -173,19 +149,57 @@ impl Read for Connection {
 /// Anybody on the way can close a connection, so what came may not be all.
 const NO_GOODBYE: &str = "the connection was closed without the end of TLS";
 
-impl Write for Connection {
+impl Write for Stream {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        match &mut self.stream {
+        match self {
             Stream::Plain(socket) => socket.write(from),
             Stream::Tls(stream) => stream.write(from),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.stream {
+        match self {
             Stream::Plain(socket) => socket.flush(),
             Stream::Tls(stream) => stream.flush(),
         }
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(stream: Stream, is_private: Option<bool>) -> Connection {
+        Connection { stream, is_private, idle_since: None, forwarded: None }
+    }
+
+    pub(crate) fn set_deadline(&mut self, deadline: Instant) {
+        self.stream.socket_mut().deadline = deadline;
+    }
+
+    pub(crate) fn tcp(&self) -> &Arc<TcpStream> {
+        self.stream.tcp()
+    }
+
+    /// Whether the server has left it open, and said nothing meanwhile.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let tcp = self.tcp();
+        let quiet = tcp.set_nonblocking(true).is_ok()
+            && tcp.peek(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        quiet && tcp.set_nonblocking(false).is_ok()
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(into)
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.stream.write(from)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
     }
 }
 
@@ -373,7 +387,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let socket = Socket::new(ours, Instant::now() + deadline);
-        (Connection::plain(socket, Some(true)), listener.accept().unwrap().0)
+        (Connection::new(Stream::Plain(socket), Some(true)), listener.accept().unwrap().0)
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use url::{Host, Url};
 
 use crate::address::{self, Rule};
-use crate::connection::{Brake, Connection, Socket};
+use crate::connection::{Brake, Connection, Socket, Stream};
 use crate::fault::Fault;
 use crate::names::Names;
 use crate::options::Options;
@@ -72,38 +72,49 @@ impl Dialer {
         };
         let proxy = self.proxies.proxy_for(url);
         let tunnel = proxy.filter(|proxy| proxy.kind != Kind::Http || url.scheme() == "https");
-        let dialled = match proxy {
+        let (mut stream, is_private) = match proxy {
             None => {
                 let addresses = self.permitted(&host, rule, ends, trace)?;
-                self.connect(&addresses, port, ends, trace)?
+                let (socket, is_private) = self.connect(&addresses, port, ends, trace)?;
+                (Stream::Plain(socket), is_private)
             }
             Some(proxy) => {
                 let target = self.target(proxy, &host, port, rule, ends, trace)?;
                 let addresses = self.addresses(proxy.host(), ends, trace)?;
-                let (mut socket, _) = self.connect(&addresses, proxy.port(), ends, trace)?;
+                let (socket, _) = self.connect(&addresses, proxy.port(), ends, trace)?;
                 brake.watch(socket.tcp()).map_err(|error| self.fault(&error, ends, trace))?;
+                let mut stream = self
+                    .to_proxy(proxy, socket)
+                    .map_err(|error| self.fault(&error, ends, trace).of("the proxy"))?;
                 if let Some(proxy) = tunnel {
                     proxy
-                        .connect(&mut socket, &target.as_destination(url))
+                        .connect(&mut stream, &target.as_destination(url))
                         .map_err(|error| self.fault(&error, ends, trace))?;
                 }
-                (socket, target.is_private())
+                (stream, target.is_private())
             }
         };
-        let (socket, is_private) = dialled;
-        brake.watch(socket.tcp()).map_err(|error| self.fault(&error, ends, trace))?;
-        let mut connection = if url.scheme() == "https" {
+        brake.watch(stream.tcp()).map_err(|error| self.fault(&error, ends, trace))?;
+        if url.scheme() == "https" {
             trace.enter(Phase::Tls);
             let session = self.tls.session(url.host_str().unwrap_or_default());
-            let made = session.and_then(|session| Connection::tls(socket, session, is_private));
-            made.map_err(|error| self.fault(&error, ends, trace))?
-        } else {
-            Connection::plain(socket, is_private)
-        };
+            let secured = session.and_then(|session| stream.secured(session));
+            stream = secured.map_err(|error| self.fault(&error, ends, trace))?;
+        }
+        let mut connection = Connection::new(stream, is_private);
         if tunnel.is_none() {
             connection.forwarded = proxy.map(|proxy| proxy.authorization().into());
         }
         Ok(connection)
+    }
+
+    /// What is said to a proxy goes over TLS where its address says so.
+    fn to_proxy(&self, proxy: &Proxy, socket: Socket) -> io::Result<Stream> {
+        let stream = Stream::Plain(socket);
+        match proxy.is_secure() {
+            true => stream.secured(self.tls.session(proxy.host())?),
+            false => Ok(stream),
+        }
     }
 
     /// The time for the next step: its own, or what is left of the whole.

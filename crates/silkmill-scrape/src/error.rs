@@ -2,7 +2,6 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 
 use silkmill::BuildError;
@@ -19,7 +18,7 @@ pub(crate) enum ErrorKind {
     Proxy(String, String),
     Certificates(PathBuf, String),
     Workers(BuildError),
-    Save(PathBuf, io::Error),
+    Save(PathBuf, String),
 }
 
 impl From<ErrorKind> for Error {
@@ -40,7 +39,7 @@ impl fmt::Display for Error {
             ErrorKind::UserAgent(value) => {
                 write!(f, "failed to set the user agent to {value:?}: a header cannot hold it")
             }
-            ErrorKind::Save(path, _) => write!(f, "failed to make the folder {path:?}"),
+            ErrorKind::Save(path, why) => write!(f, "failed to make the folder {path:?}: {why}"),
             ErrorKind::Proxy(proxy, why) => write!(f, "failed to read proxy {proxy:?}: {why}"),
             ErrorKind::Certificates(path, why) => {
                 write!(f, "failed to read certificates from {path:?}: {why}")
@@ -54,7 +53,6 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.0 {
             ErrorKind::Workers(error) => Some(error),
-            ErrorKind::Save(_, error) => Some(error),
             _ => None,
         }
     }

@@ -20,6 +20,12 @@ impl Fault {
         Fault { failure: Failure::new(kind, phase, message), may_pass: false }
     }
 
+    /// The same, which is somebody else's than the host's.
+    pub(crate) fn of(mut self, whose: &str) -> Fault {
+        self.failure.message = format!("{whose}: {}", self.failure.message);
+        self
+    }
+
     /// What `error` means when it comes in `phase`, for which `limit` was the time.
     pub(crate) fn new(error: &io::Error, phase: Phase, limit: Duration) -> Fault {
         let cause = error.get_ref();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::Extractor;
 use crate::dial::Connect;
 use crate::error::{Error, ErrorKind};
+use crate::fault::io_error_in_words;
 use crate::host::Limits;
 use crate::names::Lookup;
 use crate::proxy::{Exceptions, Proxies, Proxy};
@@ -210,7 +211,8 @@ impl Options {
     /// When there is no such folder to be had.
     pub fn save(mut self, folder: impl AsRef<Path>) -> Result<Options, Error> {
         let path = folder.as_ref();
-        let save = Folder::new(path).map_err(|error| ErrorKind::Save(path.to_owned(), error))?;
+        let refuse = |error| ErrorKind::Save(path.to_owned(), io_error_in_words(&error));
+        let save = Folder::new(path).map_err(refuse)?;
         self.save = Some(save);
         Ok(self)
     }
@@ -297,8 +299,8 @@ impl Options {
         self
     }
 
-    /// The proxy to ask for every address: `http://`, `socks5://` or, for one that looks names up,
-    /// `socks5h://`, with a user and password if it wants them.
+    /// The proxy to ask for every address: `http://`, `https://` for one that is spoken to over TLS,
+    /// `socks5://` or, for one that looks names up, `socks5h://`, with a user and password if it wants them.
     ///
     /// # Errors
     /// When it is no such address.

@@ -30,16 +30,17 @@ pub(crate) enum Kind {
 }
 
 impl Proxy {
-    /// Reads `http://`, `socks5://` or `socks5h://`, with a user, host and port. Without a scheme it is `http`.
+    /// Reads `http://`, `https://`, `socks5://` or `socks5h://`, with a user, host and port. Without a scheme it
+    /// is `http`.
     pub(crate) fn parse(text: &str) -> Result<Proxy, Error> {
         let refuse = |why: &str| ErrorKind::Proxy(text.to_owned(), why.to_owned());
         let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let url = Url::parse(&full).map_err(|error| refuse(&error.to_string()))?;
         let kind = match url.scheme() {
-            "http" => Kind::Http,
+            "http" | "https" => Kind::Http,
             "socks5" => Kind::Socks5,
             "socks5h" => Kind::Socks5Name,
-            _ => return Err(refuse("only http, socks5 and socks5h are known").into()),
+            _ => return Err(refuse("only http, https, socks5 and socks5h are known").into()),
         };
         if url.host_str().is_none_or(str::is_empty) {
             return Err(refuse("it has no host").into());
@@ -62,6 +63,11 @@ impl Proxy {
     pub(crate) fn port(&self) -> u16 {
         let default = if self.kind == Kind::Http { 80 } else { 1080 };
         self.url.port_or_known_default().unwrap_or(default)
+    }
+
+    /// Whether it is spoken to over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.url.scheme() == "https"
     }
 
     /// The header line that names its user, or nothing.
@@ -356,7 +362,9 @@ mod tests {
         let bare = Proxy::parse("proxy.test:3128").unwrap();
         assert_eq!((bare.kind, bare.port()), (Kind::Http, 3128));
         assert_eq!(Proxy::parse("socks5h://p.test").unwrap().port(), 1080);
-        for bad in ["", "https://p.test", "ftp://p.test", "http://", "http://p.test:x"] {
+        let secure = Proxy::parse("https://p.test").unwrap();
+        assert_eq!((secure.kind, secure.is_secure(), secure.port()), (Kind::Http, true, 443));
+        for bad in ["", "https://", "ftp://p.test", "http://", "http://p.test:x"] {
             assert!(Proxy::parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::fault::io_error_in_words;
 use crate::outcome::{Failure, FailureKind, Phase};
 
 /// A folder for bodies.
@@ -27,7 +28,8 @@ impl Folder {
             .and_then(|()| fs::rename(&part, self.0.join(&name)));
         written.map_err(|error| {
             let _ = fs::remove_file(&part);
-            let message = format!("failed to save the body as {name:?}: {error}");
+            let why = io_error_in_words(&error);
+            let message = format!("failed to save the body as {name:?}: {why}");
             Failure::new(FailureKind::Body, Phase::Internal, message)
         })
     }

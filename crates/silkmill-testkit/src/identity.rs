@@ -1,7 +1,7 @@
 //! Certificates for servers, good and bad, made when they are needed.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -86,9 +86,20 @@ impl Identity {
     }
 
     /// Speaks TLS over a connection. It begins when bytes are read.
+    ///
+    /// # Errors
+    /// When there is no memory or chance for a session.
+    pub fn accept(&self, stream: TcpStream) -> io::Result<impl Read + Write + use<>> {
+        self.session(stream)
+    }
+
     pub(crate) fn speak(&self, stream: TcpStream) -> io::Result<Box<dyn Duplex>> {
+        Ok(Box::new(self.session(stream)?))
+    }
+
+    fn session(&self, stream: TcpStream) -> io::Result<StreamOwned<ServerConnection, TcpStream>> {
         let session = ServerConnection::new(Arc::clone(&self.config)).map_err(io::Error::other)?;
-        Ok(Box::new(StreamOwned::new(session, stream)))
+        Ok(StreamOwned::new(session, stream))
     }
 
     fn new(certificate: CertificateDer<'static>, key: &KeyPair) -> Identity {

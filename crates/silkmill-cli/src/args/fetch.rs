@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 use super::When;
 use super::field::FieldArgs;
@@ -62,9 +62,10 @@ pub(crate) struct ScrapeArgs {
 
 /// What to ask for, how, and where the rows go.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("list").args(["urls", "input"]).required(true).multiple(true)))]
 pub(crate) struct ListArgs {
     /// What to ask for
-    #[arg(value_name = "URL", required_unless_present = "input")]
+    #[arg(value_name = "URL")]
     pub(crate) urls: Vec<String>,
 
     /// One URL a line; "-" is stdin. Blank lines and lines starting with # are passed over
@@ -124,8 +125,8 @@ pub(crate) struct ListArgs {
     #[arg(long)]
     pub(crate) deny_private: bool,
 
-    /// The proxy to use: http://, socks5:// or, to let it look up names, socks5h://, with USER:PASSWORD@ if
-    /// it wants them [default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY; but not for the hosts of NO_PROXY]
+    /// The proxy to use: http://, https:// (over TLS), socks5:// or, to let it look up names, socks5h://,
+    /// with USER:PASSWORD@ if it wants them [default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY; but not for the hosts of NO_PROXY]
     #[arg(long, value_name = "URL")]
     pub(crate) proxy: Option<String>,
 

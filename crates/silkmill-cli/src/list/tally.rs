@@ -58,12 +58,9 @@ impl Tally {
 
     /// How far the run is, in one line.
     pub(super) fn words(&self, progress: &Progress) -> String {
-        let (rows, errors) = (progress.rows, progress.errors);
-        let rate = rows as f64 / self.started.elapsed().as_secs_f64().max(f64::EPSILON);
-        let mut words = format!(
-            "{rows} rows, {errors} errors, {} in flight, {rate:.0} rows/s",
-            progress.in_flight
-        );
+        let counts = counts(progress.rows, progress.errors);
+        let rate = progress.rows as f64 / self.started.elapsed().as_secs_f64().max(f64::EPSILON);
+        let mut words = format!("{counts}, {} in flight, {rate:.0} rows/s", progress.in_flight);
         if self.earlier > 0 {
             words = format!("{} rows before, {words}", self.earlier);
         }
@@ -81,15 +78,14 @@ impl Tally {
     /// What the run came to, in one line.
     pub(super) fn summary(&self, summary: &Summary) -> String {
         let seconds = summary.elapsed.as_secs_f64();
-        let (rows, errors) = (summary.rows, summary.errors);
-        let rate = rows as f64 / seconds.max(f64::EPSILON);
+        let counts = counts(summary.rows, summary.errors);
+        let rate = summary.rows as f64 / seconds.max(f64::EPSILON);
         let before = match self.earlier {
             0 => String::new(),
+            1 => ", 1 row was there before".to_owned(),
             earlier => format!(", {earlier} rows were there before"),
         };
-        format!(
-            "silkmill: {rows} rows, {errors} errors in {seconds:.2} s ({rate:.0} rows/s){before}"
-        )
+        format!("silkmill: {counts} in {seconds:.2} s ({rate:.0} rows/s){before}")
     }
 
     /// How long the phases of a request took, as a table.
@@ -116,6 +112,15 @@ impl Tally {
         }
         table
     }
+}
+
+fn counts(rows: u64, errors: u64) -> String {
+    let (s_of_rows, s_of_errors) = (plural(rows), plural(errors));
+    format!("{rows} row{s_of_rows}, {errors} error{s_of_errors}")
+}
+
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 #[cfg(test)]

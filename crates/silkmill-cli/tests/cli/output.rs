@@ -435,6 +435,14 @@ fn bodies_are_kept_under_the_index_of_their_rows() {
     assert_eq!(again.status.code(), Some(2));
     assert!(stderr(&again).contains("failed to save to \"bodies\": it is not empty"));
     assert_eq!(fetch(&["-o", "rows.csv", "--resume"]).status.code(), Some(1));
+    let mut into_a_file = silkmill();
+    into_a_file.args(["fetch", "--save", "rows.csv"]).args(&urls).current_dir(&setting.folder);
+    let refused = into_a_file.output().unwrap();
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0));
+    assert_eq!(
+        stderr(&refused),
+        "silkmill: failed to make the folder \"rows.csv\": file exists\n"
+    );
 }
 
 /// Pseudo-random numbers that are the same on every machine (Marsaglia's xorshift).

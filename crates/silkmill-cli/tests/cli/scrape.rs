@@ -473,11 +473,11 @@ fn stats_and_progress_go_to_stderr() {
 
     let output = silkmill().args(["fetch", "--stats", "-j", "2", &url]).output().unwrap();
     assert_eq!(stdout(&output), format!("200\t{url}\n"));
-    assert!(stderr(&output).contains("1 rows, 0 errors"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("1 row, 0 errors"), "{}", stderr(&output));
 
     let output = silkmill().args(["fetch", "--progress", "always", &url]).output().unwrap();
     assert!(stderr(&output).ends_with(" rows/s\n"), "{}", stderr(&output));
-    assert!(stderr(&output).contains("silkmill: 1 rows, 0 errors"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("silkmill: 1 row, 0 errors"), "{}", stderr(&output));
 
     let slow = ["fetch", "--progress", "always", "--timeout", "1", &server.url("/silence")];
     let output = silkmill().args(slow).output().unwrap();

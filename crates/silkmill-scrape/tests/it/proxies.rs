@@ -4,10 +4,12 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
+use std::time::Duration;
 
 use silkmill_scrape::{FailureKind, Options, Phase};
-use silkmill_testkit::{Authority, Reply, Server};
+use silkmill_testkit::{Authority, Identity, Reply, Server};
 
+use crate::tls::trusting;
 use crate::{fault, once, row};
 
 /// What a proxy was asked, and where the bytes that follow are to go.
@@ -45,6 +47,52 @@ fn join(here: TcpStream, there: TcpStream) {
     let _ = io::copy(&mut from_there, &mut to_here);
     let _ = to_here.shutdown(Shutdown::Both);
     let _ = forth.join();
+}
+
+/// Speaks TLS with whoever comes, and leads him to a proxy that does not.
+fn secured(identity: &Identity, proxy: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let identity = identity.clone();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let identity = identity.clone();
+            // Who leaves ends it with an error, which is his right.
+            thread::spawn(move || carry(&identity, stream, proxy));
+        }
+    });
+    port
+}
+
+/// Carries bytes both ways on one thread, since a session of TLS has one: what does not come soon is
+/// looked for again.
+fn carry(identity: &Identity, here: TcpStream, proxy: u16) -> io::Result<()> {
+    let mut there = TcpStream::connect(("127.0.0.1", proxy))?;
+    for stream in [&here, &there] {
+        stream.set_read_timeout(Some(Duration::from_millis(2)))?;
+    }
+    let mut here = identity.accept(here)?;
+    loop {
+        let ends = pass_on(&mut here, &mut there)? | pass_on(&mut there, &mut here)?;
+        here.flush()?;
+        if ends {
+            return Ok(());
+        }
+    }
+}
+
+/// Carries what comes soon; tells whether it was the end.
+fn pass_on(from: &mut impl Read, to: &mut impl Write) -> io::Result<bool> {
+    let mut bytes = [0; 16 * 1024];
+    match from.read(&mut bytes) {
+        Ok(length) => to.write_all(&bytes[..length]).map(|()| length == 0),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn read_head(from: &mut impl BufRead) -> io::Result<String> {
@@ -193,4 +241,51 @@ fn a_proxy_that_refuses_is_a_connect_error_that_quotes_it() {
 
     assert_eq!(fault(&row), (FailureKind::Connect, Phase::Connect));
     assert!(row.error.unwrap().message.contains("403"));
+}
+
+#[test]
+fn a_proxy_may_be_spoken_to_over_tls() {
+    let authority = Authority::new();
+    let (plain, asked) = proxy(http);
+    let port = secured(&authority.vouches_for(&["127.0.0.1"]), plain);
+    let server = Server::start_tls(&authority.vouches_for(&["a.test"]), |_| {
+        Reply::html("x".repeat(300_000))
+    })
+    .unwrap();
+    let options = once().proxy(&format!("https://me:secret@127.0.0.1:{port}")).unwrap();
+    let options = trusting(options, &authority, "secure-proxy");
+
+    let page = row(&options, "http://nowhere.invalid/a?b");
+    assert_eq!(
+        (page.status, page.bytes),
+        (Some(200), "through the proxy".len() as u64),
+        "{page:?}"
+    );
+    let head = asked.recv().unwrap();
+    assert!(head.starts_with("GET http://nowhere.invalid/a?b HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("Proxy-Authorization: Basic bWU6c2VjcmV0\r\n"), "{head}");
+
+    let tunnelled = row(&options, &server.url_of("a.test", "/"));
+    assert_eq!((tunnelled.status, tunnelled.bytes), (Some(200), 300_000), "{tunnelled:?}");
+    assert!(asked.recv().unwrap().starts_with("CONNECT a.test:"));
+}
+
+#[test]
+fn what_is_wrong_with_the_tls_of_a_proxy_is_said_to_be_the_proxys() {
+    let authority = Authority::new();
+    let (plain, asked) = proxy(http);
+    let strange = secured(&Authority::new().vouches_for(&["127.0.0.1"]), plain);
+    for (port, says) in
+        [(strange, "the proxy: the certificate's issuer is not trusted"), (plain, "the proxy: ")]
+    {
+        let options = once().proxy(&format!("https://127.0.0.1:{port}")).unwrap();
+
+        let row = row(&trusting(options, &authority, "strange-proxy"), "http://nowhere.invalid/");
+
+        assert_eq!(fault(&row).1, Phase::Connect, "{row:?}");
+        let message = row.error.unwrap().message;
+        assert!(message.starts_with(says), "{message}");
+    }
+    // No page was asked for.
+    assert!(!asked.try_iter().any(|head| head.contains("nowhere")));
 }
