@@ -439,10 +439,7 @@ fn bodies_are_kept_under_the_index_of_their_rows() {
     into_a_file.args(["fetch", "--save", "rows.csv"]).args(&urls).current_dir(&setting.folder);
     let refused = into_a_file.output().unwrap();
     assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0));
-    assert_eq!(
-        stderr(&refused),
-        "silkmill: failed to make the folder \"rows.csv\": file exists\n"
-    );
+    assert_eq!(stderr(&refused), "silkmill: failed to make the folder \"rows.csv\": file exists\n");
 }
 
 /// Pseudo-random numbers that are the same on every machine (Marsaglia's xorshift).

@@ -261,6 +261,8 @@ fn words_that_make_no_sense_exit_2() {
         &["fetch", "--xpath", "//a", "http://a/"],
         &["scrape", "--xpath", "//a[", "http://a/"],
         &["scrape", "--css", "a[[", "http://a/"],
+        &["scrape", "--css", ":is(b, a:target)", "http://a/"],
+        &["scrape", "--css", "a", "--xpath", "a", "http://a/"],
     ] {
         let output = silkmill().args(words).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{words:?}");

@@ -284,3 +284,46 @@ fn many_hosts_get_their_pages_while_some_names_hang() {
     assert_eq!((rows.len(), summary.errors), (40, 4));
     assert!(started.elapsed() < FAR_TOO_LONG);
 }
+
+#[test]
+fn a_name_of_any_script_is_looked_up_and_asked_by_its_ascii_form() {
+    let server = Server::start(|request| Reply::html(request.header("Host").unwrap())).unwrap();
+    let looked_up = Arc::new(Mutex::new(Vec::new()));
+    let names = Arc::clone(&looked_up);
+    let options = Net::default().options(move |host| {
+        names.lock().unwrap().push(host.to_owned());
+        PUBLIC.to_owned()
+    });
+    for (name, ascii) in [
+        ("bücher.test", "xn--bcher-kva.test"),
+        ("BÜCHER.test", "xn--bcher-kva.test"),
+        ("例え.test", "xn--r8jz45g.test"),
+        ("a。test", "a.test"),
+    ] {
+        let row = row(&options, &server.url_of(name, "/"));
+
+        assert_eq!((row.status, row.error), (Some(200), None), "{name}");
+        assert_eq!(row.bytes, format!("{ascii}:{}", server.port()).len() as u64, "{name}");
+        assert_eq!(row.final_url, Some(server.url_of(ascii, "/")));
+    }
+    let looked_up = looked_up.lock().unwrap().join(" ");
+    assert_eq!(looked_up, "xn--bcher-kva.test xn--r8jz45g.test a.test");
+}
+
+#[test]
+fn without_a_network_every_row_says_so() {
+    let unreachable = |_: SocketAddr, _: Duration| -> io::Result<TcpStream> {
+        Err(io::ErrorKind::NetworkUnreachable.into())
+    };
+    let nameless = once()
+        .resolver(|_| Err(io::Error::other("Temporary failure in name resolution")))
+        .connector(unreachable);
+
+    let by_name = row(&nameless, "http://a.test/");
+    let by_address = row(&nameless, &format!("http://{PUBLIC}/"));
+
+    assert_eq!(fault(&by_name), (FailureKind::Dns, Phase::Resolve));
+    assert_eq!(by_name.error.unwrap().message, "temporary failure in name resolution");
+    assert_eq!(fault(&by_address), (FailureKind::Connect, Phase::Connect));
+    assert_eq!(by_address.error.unwrap().message, "network unreachable");
+}
