@@ -307,7 +307,8 @@ fn a_name_of_any_script_is_looked_up_and_asked_by_its_ascii_form() {
         assert_eq!(row.final_url, Some(server.url_of(ascii, "/")));
     }
     let looked_up = looked_up.lock().unwrap().join(" ");
-    assert_eq!(looked_up, "xn--bcher-kva.test xn--r8jz45g.test a.test");
+    let bucher = "xn--bcher-kva.test";
+    assert_eq!(looked_up, format!("{bucher} {bucher} xn--r8jz45g.test a.test"));
 }
 
 #[test]

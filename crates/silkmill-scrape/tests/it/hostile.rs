@@ -213,8 +213,11 @@ fn a_title_is_read_from_a_page_that_was_cut() {
     assert_eq!((row.title.as_deref(), row.truncated), (Some("Endless"), true));
 }
 
+/// What went wrong, if anything did.
+type Expected = Option<(FailureKind, Phase)>;
+
 /// Every way to misbehave after the connection stands, what it is called, and what the row says.
-fn kinds() -> Vec<(&'static str, Reply, Option<(FailureKind, Phase)>)> {
+fn kinds() -> Vec<(&'static str, Reply, Expected)> {
     use FailureKind::{Body, Protocol, Redirects, Timeout};
     let lengths = Reply::html("x").header("Content-Length", "7");
     let bomb = Reply::gzip(&vec![b'x'; 20_000_000]);
