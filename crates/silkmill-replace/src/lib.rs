@@ -45,10 +45,11 @@
 //! # Where things are
 //!
 //! `options` says what to do; `walk` and `filter` find files; `worker` reads (`original`), edits
-//! (`pattern`, `edit`) and stages (`stage`, `attributes`) each one; `run` leads. The transaction: `store`
+//! (`pattern`, `edit`) and stages (`stage`, `attributes`) each one, small ones while they are found (`sift`), and `early`
+//! forces what is staged to disk; `run` leads. The transaction: `store`
 //! knows where runs keep their files, and their locks, and `nearby` where other stores are; `journal` is the bytes of what a run is about to do;
 //! `swap` swaps one file; `commit` all of them, or none; `recovery` ends what a crash left; `undo` is for
-//! people.
+//! people, and `sweep` removes what is too old for them.
 //!
 //! # What it does not do
 //!
@@ -64,6 +65,7 @@ mod batch;
 mod case;
 mod commit;
 mod diff;
+mod early;
 mod edit;
 mod encoding;
 mod error;
@@ -89,6 +91,7 @@ mod stage;
 mod store;
 mod stream;
 mod swap;
+mod sweep;
 mod undo;
 mod utf16;
 mod walk;

@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use silkmill::{CancelToken, Stats, TaskError, ThreadPoolExecutor};
 
 use crate::batch::Batches;
 use crate::commit::{self, Finished, PutBack};
+use crate::early::Early;
 use crate::error::{Error, ErrorKind};
 use crate::journal::{Journal, Mark, Title, Way};
 use crate::nearby;
@@ -19,9 +19,10 @@ use crate::original::FileId;
 use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Summary};
 use crate::recovery;
 use crate::review::{Answer, Proposal, Review};
-use crate::sift::sift;
+use crate::sift::{self, sift};
 use crate::stage::{HardLinks, Stage, Staged, directory_of};
 use crate::store::{self, Store};
+use crate::sweep::Sweep;
 use crate::walk::{self, Found, Walk};
 use crate::worker::{Finding, Scratch, Shared};
 
@@ -105,8 +106,10 @@ struct Run<'a> {
     spare: Vec<Waiting>,
     stats: Option<Stats>,
     phases: Phases,
-    /// Files without a match, of which nothing was told yet.
-    sifted_out: Arc<AtomicU64>,
+    /// What the walkers have settled themselves.
+    settled: Arc<sift::Settled>,
+    /// What forces staged text to disk while the rest is staged.
+    early: Arc<Early>,
     title: Title,
     /// The run's own directory, from before the walk on; or why it cannot be had, which matters when
     /// there is something to stage.
@@ -134,7 +137,8 @@ impl<'a> Run<'a> {
             spare: Vec::new(),
             stats: None,
             phases: Phases::default(),
-            sifted_out: Arc::default(),
+            settled: Arc::default(),
+            early: Arc::default(),
             title: Title::default(),
             stored: None,
             around: Vec::new(),
@@ -196,7 +200,8 @@ impl<'a> Run<'a> {
             self.stored = Some(run);
         }
         let run = self.stored.as_ref().and_then(|run| run.as_ref().ok());
-        let stage = Stage::new(run, roots, self.options.hard_links);
+        let early = self.options.sync.then(|| Arc::clone(&self.early));
+        let stage = Stage::new(run, roots, self.options.hard_links, early);
         stage.map_err(|error| Error::store(format!("failed to use the store: {error}")))
     }
 
@@ -219,9 +224,11 @@ impl<'a> Run<'a> {
         };
         // Diffs are shown in the order of their files; new text is staged in any.
         if self.options.mode == Mode::Write && self.review.is_none() {
-            let (workers, sifted_out) = (self.options.workers, Arc::clone(&self.sifted_out));
-            let sifted = sift(paths, filter, Arc::clone(&shared), workers, cancel, sifted_out)?;
+            let (workers, settled) = (self.options.workers, Arc::clone(&self.settled));
+            let (sifted, walked) =
+                sift(paths, filter, Arc::clone(&shared), workers, cancel, settled)?;
             self.take_all(&shared, pool.map_unordered_with(init, sifted, look))?;
+            walked.join().map_err(Error::executor)?;
         } else {
             let walk = Walk::new(paths, filter).take_while(|_| !cancel.is_cancelled());
             let walk = Batches::of((0..).zip(walk));
@@ -245,22 +252,22 @@ impl<'a> Run<'a> {
                 };
                 self.take(place, finding)?;
             }
-            self.count_sifted();
+            self.take_settled()?;
             if self.review.as_ref().is_some_and(Review::is_over) {
                 break;
             }
         }
-        self.count_sifted();
-        Ok(())
+        self.take_settled()
     }
 
-    /// Tells of the files that were found to have no match on the way here.
-    fn count_sifted(&mut self) {
-        let sifted_out = self.sifted_out.swap(0, Ordering::Relaxed);
-        if sifted_out > 0 {
-            self.progress.files_seen += sifted_out;
+    /// Takes what the walkers have settled.
+    fn take_settled(&mut self) -> Result<(), Error> {
+        let no_match = self.settled.take_no_match();
+        if no_match > 0 {
+            self.progress.files_seen += no_match;
             (self.sink)(Event::Progress(self.progress));
         }
+        self.settled.take().into_iter().try_for_each(|(place, finding)| self.take(place, finding))
     }
 
     /// What a worker left to this thread.
@@ -376,8 +383,10 @@ impl<'a> Run<'a> {
         self.refuse_unfinished()?;
         let staged = self.staged.iter().map(|(_, staged, _)| &**staged);
         let journal = commit::journal(std::mem::take(&mut self.title), self.replacements, staged);
+        let _sweep = Sweep::begin(run.store());
         run.write(&journal)?;
         if self.options.sync {
+            self.early.finish()?;
             commit::flush(&journal)?;
         }
         if cancel.is_cancelled() {

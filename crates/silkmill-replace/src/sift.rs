@@ -1,14 +1,14 @@
-//! Walks on several threads, and lets through what may have a match.
+//! Walks on several threads, which finish with small files themselves and let the others through.
 //!
-//! Most files of a search have none. Each is walked to, read and searched on one thread, as a search tool
-//! does it: to hand it to another costs more than to look at it. The executor gets the files with a match, which
-//! have to be written and waited for; it reads them again, out of the page cache.
+//! Each file is walked to, read, searched and, if it has a match, staged on one thread: to hand it to another costs
+//! more than to do it. The executor gets what takes longer: files of more than a few pages that may have a match, and
+//! what is no plain text. It reads them again, out of the page cache.
 
 use std::iter;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ignore::{DirEntry, ParallelVisitor, ParallelVisitorBuilder, WalkState};
@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::filter::Filter;
 use crate::outcome::Outcome;
 use crate::walk::{self, Entered, Found};
-use crate::worker::{Scratch, Shared};
+use crate::worker::{Finding, Scratch, Shared};
 
 /// How many files may wait for the executor.
 const WAITING_MAX: usize = 1024;
@@ -35,6 +35,32 @@ const COUNTED_MAX: u64 = 256;
 /// No more threads walk, however many processors there are.
 const WALKERS_MAX: usize = 12;
 
+/// What the walkers have finished with, and the caller's thread has not taken yet.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// Files without a match. Every walker adds to it, and the caller's thread takes it; nothing is ordered by it
+    /// but by the end of the channel.
+    no_match: AtomicU64,
+    /// All else, with the place of its root among the roots: of it the run remembers each in any case, so this
+    /// needs no bound. Held by a walker to add one, and by the caller's thread to take all.
+    findings: Mutex<Vec<(u64, Finding)>>,
+}
+
+impl Settled {
+    pub(crate) fn take_no_match(&self) -> u64 {
+        self.no_match.swap(0, Ordering::Relaxed)
+    }
+
+    pub(crate) fn take(&self) -> Vec<(u64, Finding)> {
+        std::mem::take(&mut self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(u64, Finding)>> {
+        // A list is whole whatever panicked while it was locked.
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A file that may have a match, or what became of a path; with the place of its root among the roots.
 pub(crate) type Sifted = (u64, Result<Found, Outcome>);
 
@@ -44,32 +70,30 @@ struct Sieve {
     shared: Arc<Shared>,
     filter: Filter,
     let_through: SyncSender<Sifted>,
-    /// Files without a match. Every walker adds to it, and the caller's thread reads it to tell how far the
-    /// run is; nothing is ordered by it but by the end of the channel.
-    sifted_out: Arc<AtomicU64>,
+    settled: Arc<Settled>,
     cancel: CancelToken,
 }
 
-/// Starts to walk. Gives batches as they come, empty ones when nothing comes for a while; and counts in
-/// `sifted_out` the files that have no match.
+/// Starts to walk. Gives batches as they come, empty ones when nothing comes for a while; and puts into
+/// `settled` what nobody else has to look at. The walk is complete only if its thread did not panic.
 pub(crate) fn sift(
     roots: Vec<PathBuf>,
     filter: Filter,
     shared: Arc<Shared>,
     walkers: Option<usize>,
     cancel: &CancelToken,
-    sifted_out: Arc<AtomicU64>,
-) -> Result<impl Iterator<Item = Vec<Sifted>>, Error> {
+    settled: Arc<Settled>,
+) -> Result<(impl Iterator<Item = Vec<Sifted>>, Thread<()>), Error> {
     let (let_through, sifted) = mpsc::sync_channel(WAITING_MAX);
-    let sieve = Sieve { shared, filter, let_through, sifted_out, cancel: cancel.clone() };
+    let sieve = Sieve { shared, filter, let_through, settled, cancel: cancel.clone() };
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
     let walkers = walkers.unwrap_or_else(processors).min(processors()).min(WALKERS_MAX);
-    Thread::builder()
+    let walk = Thread::builder()
         .name("walk")
         .daemon(true)
         .spawn(move || sieve.walk(roots, walkers))
         .map_err(|error| Error::executor(format_args!("failed to start a thread: {error}")))?;
-    Ok(iter::from_fn(move || next_batch(&sifted)))
+    Ok((iter::from_fn(move || next_batch(&sifted)), walk))
 }
 
 /// What is there, or the first that comes. `None` when the walk has ended.
@@ -125,7 +149,7 @@ struct Walker<'a> {
     root: &'a Path,
     scratch: Scratch,
     /// Files without a match that are not yet counted for all.
-    sifted_out: u64,
+    no_match: u64,
 }
 
 impl ParallelVisitor for Walker<'_> {
@@ -139,32 +163,38 @@ impl ParallelVisitor for Walker<'_> {
 
 impl<'a> Walker<'a> {
     fn new(sieve: &'a Sieve, place: u64, root: &'a Path) -> Walker<'a> {
-        Walker { sieve, place, root, scratch: sieve.shared.scratch(), sifted_out: 0 }
+        Walker { sieve, place, root, scratch: sieve.shared.scratch(), no_match: 0 }
     }
 
     fn look_at(&mut self, found: Result<Found, Outcome>) -> WalkState {
         if self.sieve.cancel.is_cancelled() {
             return WalkState::Quit;
         }
-        if let Ok(found) = &found
-            && self.sieve.shared.has_no_match(&mut self.scratch, found)
-        {
-            self.sifted_out += 1;
-            if self.sifted_out == COUNTED_MAX {
-                self.count();
+        let let_through = match found.map(|it| self.sieve.shared.sift(&mut self.scratch, it)) {
+            Ok(Ok(Finding::NoMatch)) => {
+                self.no_match += 1;
+                if self.no_match == COUNTED_MAX {
+                    self.count();
+                }
+                return WalkState::Continue;
             }
-            return WalkState::Continue;
-        }
+            Ok(Ok(finding)) => {
+                self.sieve.settled.lock().push((self.place, finding));
+                return WalkState::Continue;
+            }
+            Ok(Err(found)) => Ok(found),
+            Err(outcome) => Err(outcome),
+        };
         // Nobody listens any more when the run has failed.
-        match self.sieve.let_through.send((self.place, found)) {
+        match self.sieve.let_through.send((self.place, let_through)) {
             Ok(()) => WalkState::Continue,
             Err(_) => WalkState::Quit,
         }
     }
 
     fn count(&mut self) {
-        let counted = std::mem::take(&mut self.sifted_out);
-        self.sieve.sifted_out.fetch_add(counted, Ordering::Relaxed);
+        let counted = std::mem::take(&mut self.no_match);
+        self.sieve.settled.no_match.fetch_add(counted, Ordering::Relaxed);
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, openat, unlinkat};
 
 use crate::attributes;
+use crate::early::Early;
 use crate::error::Error;
 use crate::journal::Way;
 use crate::original::{Identity, Original};
@@ -52,6 +53,8 @@ pub(crate) struct Stage {
     /// Against which relative paths are read.
     here: PathBuf,
     hard_links: HardLinks,
+    /// Hears of what is written; `None` when nothing is to be forced to disk.
+    early: Option<Arc<Early>>,
     /// Every worker adds to it; nothing else is ordered by it.
     next: AtomicU64,
     areas: Mutex<Areas>,
@@ -84,6 +87,7 @@ impl Stage {
         run: Option<&Run>,
         roots: Vec<PathBuf>,
         hard_links: HardLinks,
+        early: Option<Arc<Early>>,
     ) -> io::Result<Stage> {
         let folder = run.map(|run| run.path().to_path_buf());
         let mut areas = Areas::default();
@@ -95,7 +99,7 @@ impl Stage {
         // Where the current directory is gone, no path leads anywhere.
         let here = std::env::current_dir().unwrap_or_default();
         let (next, areas) = (AtomicU64::new(0), Mutex::new(areas));
-        Ok(Stage { folder, roots, here, hard_links, next, areas })
+        Ok(Stage { folder, roots, here, hard_links, early, next, areas })
     }
 
     /// Stages `new`, whole, for the file that `original` was read from.
@@ -198,11 +202,18 @@ impl Area {
         }
         let path = self.folder.join(index.to_string());
         DirBuilder::new().mode(0o700).create(&path)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = openat(CWD, &path, flags, Mode::empty())?;
-        let lane = Arc::new(Lane { path, directory });
+        let lane = Arc::new(Lane::open(path)?);
         *slot = Some(Arc::clone(&lane));
         Ok(lane)
+    }
+}
+
+impl Lane {
+    /// Opens a directory that is there.
+    pub(crate) fn open(path: PathBuf) -> io::Result<Lane> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = openat(CWD, &path, flags, Mode::empty())?;
+        Ok(Lane { path, directory })
     }
 }
 
@@ -245,7 +256,11 @@ impl Writer<'_> {
 
 impl Write for Writer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        let len = self.file.write(bytes)?;
+        if let Some(early) = &self.stage.early {
+            early.note(len as u64, &self.temporary.lane);
+        }
+        Ok(len)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -351,7 +366,7 @@ pub(crate) mod tests {
         let store = Store::open(None, root).unwrap();
         let title = Title { begun: store::now(), ..Title::default() };
         let run = store.lock().unwrap().begin(&title).unwrap();
-        let stage = Stage::new(Some(&run), vec![root.to_path_buf()], hard_links).unwrap();
+        let stage = Stage::new(Some(&run), vec![root.to_path_buf()], hard_links, None).unwrap();
         (run, stage)
     }
 

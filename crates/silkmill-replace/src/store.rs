@@ -396,21 +396,25 @@ pub(crate) fn throw_away(folder: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Removes what was thrown away, for at most so long; whether all of it is gone.
-pub(crate) fn empty_trash(store: &Path, patience: Duration) -> bool {
-    let until = std::time::Instant::now() + patience;
-    remove_until(&store.join(TRASH), until)
+/// Removes what was thrown away until `enough` says so; whether all of it is gone.
+pub(crate) fn empty_trash(store: &Path, enough: &dyn Fn() -> bool) -> bool {
+    remove_until(&store.join(TRASH), enough)
 }
 
-fn remove_until(folder: &Path, until: std::time::Instant) -> bool {
+/// How many runs, and areas of runs, wait to be removed.
+pub(crate) fn trashed(store: &Path) -> usize {
+    fs::read_dir(store.join(TRASH)).map_or(0, Iterator::count)
+}
+
+fn remove_until(folder: &Path, enough: &dyn Fn() -> bool) -> bool {
     let Ok(entries) = fs::read_dir(folder) else { return true };
     for entry in entries.flatten() {
-        if std::time::Instant::now() >= until {
+        if enough() {
             return false;
         }
         let gone = match entry.file_type() {
             Ok(kind) if kind.is_dir() => {
-                remove_until(&entry.path(), until) && fs::remove_dir(entry.path()).is_ok()
+                remove_until(&entry.path(), enough) && fs::remove_dir(entry.path()).is_ok()
             }
             _ => fs::remove_file(entry.path()).is_ok(),
         };
@@ -611,8 +615,10 @@ mod tests {
 
         throw_away(&folder).unwrap();
 
-        assert!(!folder.exists() && !empty_trash(root.path(), Duration::ZERO));
-        assert!(empty_trash(root.path(), Duration::from_secs(60)));
-        assert_eq!(fs::read_dir(root.path().join(TRASH)).unwrap().count(), 0);
+        assert!(!folder.exists());
+        assert!(!empty_trash(root.path(), &|| true));
+        assert_eq!(trashed(root.path()), 1);
+        assert!(empty_trash(root.path(), &|| false));
+        assert_eq!(trashed(root.path()), 0);
     }
 }

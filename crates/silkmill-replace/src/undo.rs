@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use silkmill::CancelToken;
 
@@ -22,6 +22,9 @@ use crate::swap::Swapper;
 
 /// How many runs are kept in one store.
 const RUNS_KEPT_MAX: usize = 10;
+
+/// How many that were dropped may lie in a store until a later run removes their files, while it waits for the disk.
+const RUNS_TRASHED_MAX: usize = 2;
 
 /// How long [`prune`] removes files when a person may be waiting for the process to end: to free the blocks
 /// of a file may cost a tenth of a millisecond.
@@ -178,8 +181,9 @@ fn swap(
     }
 }
 
-/// Removes runs beyond the last ten of a store, for at most `patience`; the rest of their files goes the
-/// next time. To be called when the result of a run is told, for it is nobody's business.
+/// Removes runs beyond the last ten of a store. To be called when the result of a run is told, for it is nobody's
+/// business: their files go while the next runs wait for the disk. When those have left too many, some are removed
+/// here, for at most `patience`.
 pub fn prune(store: &Path, patience: Duration) {
     let Some(store) = Store::existing(store) else { return };
     let Ok(mut kept) = undoable(&store) else { return };
@@ -187,8 +191,10 @@ pub fn prune(store: &Path, patience: Duration) {
     for (run, _) in kept.drain(..old) {
         let _ = throw_away(&store, run);
     }
-    drop(kept);
-    store::empty_trash(store.path(), patience);
+    if store::trashed(store.path()) > RUNS_TRASHED_MAX {
+        let until = Instant::now() + patience;
+        store::empty_trash(store.path(), &|| Instant::now() >= until);
+    }
 }
 
 /// With the runs that it undid, and their areas on other filesystems.

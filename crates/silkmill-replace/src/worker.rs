@@ -8,7 +8,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use silkmill::CancelToken;
 
 use crate::diff;
-use crate::edit::text_start;
 use crate::encoding::Charset;
 use crate::error::Error;
 use crate::options::{Mode, Options};
@@ -139,39 +138,34 @@ impl Shared {
             }
         };
         let mut subject = Subject { shared: self, found, original };
-        let finding = subject.look_at(scratch, ask).unwrap_or_else(|error| {
-            if error.is_disk_full() {
-                self.disk_full.store(true, Ordering::Relaxed);
-            }
-            subject.told(Action::Failed(error))
-        });
+        let finding = subject.look_at(scratch, ask).unwrap_or_else(|error| subject.failed(error));
         scratch.text.shrink();
         original::shrink(&mut scratch.edited);
         finding
     }
 
-    /// Whether a look at a file's text is enough to know that nothing in it is replaced. What is no plain text
-    /// is left to [`Shared::find`].
-    pub(crate) fn has_no_match(&self, scratch: &mut Scratch, found: &Found) -> bool {
-        let Ok(mut original) = Original::open(found.target()) else { return false };
+    /// Finishes with a file that is small and plain text, here and now; what is not is given back, for
+    /// [`Shared::find`].
+    pub(crate) fn sift(&self, scratch: &mut Scratch, found: Found) -> Result<Finding, Found> {
+        let Ok(mut original) = Original::open(found.target()) else { return Err(found) };
         let (size, size_max) = (original.metadata.len(), self.options.file_size_max);
         if size > size_max.unwrap_or(u64::MAX) || !original.metadata.is_file() {
-            return false;
+            return Err(found);
         }
         if size > original::HEAD_LEN as u64 {
-            return self.options.pattern.reach() != Reach::Text
+            let no_match = self.options.pattern.reach() != Reach::Text
                 && self.has_no_match_in_pieces(scratch, &original).unwrap_or(false);
+            return if no_match { Ok(Finding::NoMatch) } else { Err(found) };
         }
         let head = original.head(&mut scratch.text, self.options.reading());
-        let Ok(Head::Text { charset: None, len }) = head else { return false };
-        let bytes = scratch.text.bytes(len);
-        let mut matches = false;
-        let text = &bytes[text_start(bytes)..];
-        self.options.pattern.for_each_match(&mut scratch.cache, text, |_| {
-            matches = true;
-            false
-        });
-        !matches
+        let Ok(Head::Text { charset: None, len }) = head else { return Err(found) };
+        if self.disk_full.load(Ordering::Relaxed) {
+            return Ok(Finding::NoMatch);
+        }
+        let subject = Subject { shared: self, found, original };
+        let finding = subject.edit(scratch, len, None, None);
+        original::shrink(&mut scratch.edited);
+        Ok(finding.unwrap_or_else(|error| subject.failed(error)))
     }
 
     /// In pieces, so that what is read stays in the processor's cache, and no memory is taken for large files.
@@ -358,6 +352,13 @@ impl Subject<'_> {
         Error::io(stage::STAGE, &self.found.path, error)
     }
 
+    fn failed(&self, error: Error) -> Finding {
+        if error.is_disk_full() {
+            self.shared.disk_full.store(true, Ordering::Relaxed);
+        }
+        self.told(Action::Failed(error))
+    }
+
     /// A file that stays as it is.
     fn told(&self, action: Action) -> Finding {
         let outcome =
@@ -491,5 +492,32 @@ mod tests {
         assert!(is_later(shared.find(&mut worker, found(&large))));
         assert!(!is_later(shared.find(&mut worker, found(&small))));
         assert!(!is_later(shared.find(&mut caller, found(&large))));
+    }
+
+    #[test]
+    fn a_small_file_is_settled_where_it_is_found_and_all_others_are_left_to_a_worker() {
+        let root = tempfile::tempdir().unwrap();
+        let options = Options::builder("old", "new").build().unwrap();
+        let (_run, stage) = stage(root.path(), HardLinks::Keep);
+        let shared = Shared::new(&options, false, &CancelToken::new(), Some(stage));
+        let sifted = |text: &[u8]| {
+            let path = root.path().join("a");
+            std::fs::write(&path, text).unwrap();
+            let found = Found { path, link_target: None };
+            match shared.sift(&mut shared.scratch(), found) {
+                Ok(Finding::NoMatch) => "no match",
+                Ok(Finding::Staged { .. }) => "staged",
+                Ok(other) => panic!("{other:?}"),
+                Err(_) => "left",
+            }
+        };
+        let large = |text: &str| [text.as_bytes(), &vec![b'x'; original::HEAD_LEN]].concat();
+
+        assert_eq!(sifted(b"an old text"), "staged");
+        assert_eq!(sifted(b"a text"), "no match");
+        assert_eq!(sifted(&large("an old text")), "left");
+        assert_eq!(sifted(&large("a text")), "no match");
+        assert_eq!(sifted(b"an old text\0"), "left");
+        assert_eq!(sifted(b"\xFF\xFEo\0l\0d\0"), "left");
     }
 }

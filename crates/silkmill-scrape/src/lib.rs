@@ -31,7 +31,6 @@ pub mod charset;
 mod client;
 #[cfg(test)]
 mod conformance;
-mod connect;
 mod connection;
 mod cookie;
 mod css;

@@ -56,7 +56,9 @@ fn section(name: &str, cases: &[Case]) -> String {
             case.what, case.unit
         );
         for row in rows(case) {
-            let _ = writeln!(text, "| {} | {} | {} |", row.name, row.number, row.ratio);
+            // A pipe would end the cell.
+            let name = row.name.replace('|', "\\|");
+            let _ = writeln!(text, "| {name} | {} | {} |", row.number, row.ratio);
         }
         if let Some(best) = beside_best(case) {
             let _ = writeln!(text, "\n{best}");

@@ -175,7 +175,7 @@ pub(crate) struct ReplaceArgs {
     /// Name the files that are passed over, too
     #[arg(short, long, conflicts_with = "quiet", help_heading = "What to print")]
     pub(crate) verbose: bool,
-    /// Say whether more workers would help, as measured
+    /// Say where the time went, and whether more workers would help
     #[arg(long, help_heading = "What to print")]
     pub(crate) stats: bool,
     /// Show how far the run is

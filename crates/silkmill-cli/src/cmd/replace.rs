@@ -286,8 +286,11 @@ impl Output {
             self.out.aside(format_args!(
                 "silkmill: {staging} to read and stage, {barrier} to flush, {swapping} to swap, {flushing} to flush that"
             ));
-            let advice = stats.advice();
-            self.out.aside(format_args!("silkmill: {tasks} on {workers}; {advice}"));
+            // Small files need no worker: those that walk the tree settle them.
+            if stats.completed > 0 {
+                let advice = stats.advice();
+                self.out.aside(format_args!("silkmill: {tasks} on {workers}; {advice}"));
+            }
         }
     }
 

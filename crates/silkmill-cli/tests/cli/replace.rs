@@ -767,11 +767,15 @@ fn an_interrupt_before_the_commit_changes_nothing() {
 
 #[test]
 fn stats_say_whether_more_workers_would_help() {
-    let root = tree(&[("a", b"old")]);
+    let large = b"old ".repeat(100_000);
+    let root = tree(&[("large", &large), ("small", b"old")]);
 
-    let output = replace(&root, &["--stats", "old", "new"]);
+    let large = replace(&root, &["--stats", "old", "new"]);
+    let small = replace(&root, &["--stats", "new", "old", "small"]);
 
-    assert!(stderr(&output).contains("silkmill: 1 task on 1 worker;"), "{}", stderr(&output));
+    assert!(stderr(&large).contains("silkmill: 1 task on 1 worker;"), "{}", stderr(&large));
+    assert!(stderr(&small).contains(" s to read and stage, "), "{}", stderr(&small));
+    assert!(!stderr(&small).contains("task"), "{}", stderr(&small));
 }
 
 #[test]

@@ -2,11 +2,13 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use silkmill::{CancelToken, Thread};
-use silkmill_replace::{ErrorKind, Event, Options};
+use silkmill_replace::{ErrorKind, Event, Options, prune};
 
 use crate::tree::{Told, Tree, tell, told};
 
@@ -210,4 +212,24 @@ fn two_runs_at_once_in_one_directory_do_not_meet() {
     assert_eq!(right.join().unwrap().summary().files_changed, 30);
     assert_eq!((tree.read("3"), tree.read("33")), ("done right".into(), "left done".into()));
     assert!(tree.is_clean());
+}
+
+#[test]
+fn runs_beyond_the_last_ten_are_dropped_and_few_of_those_lie_there() {
+    let tree = Tree::new(&[("a", "x")]);
+    let lying = |store: &Path, folder: &str| {
+        let entries = fs::read_dir(store.join(folder)).into_iter().flatten();
+        entries.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count()
+    };
+    for run in 0..16 {
+        let (old, new) = if run % 2 == 0 { ("x", "y") } else { ("y", "x") };
+        let end = told(tree.options(old, new).undo(true).sync(false)).end;
+        let store = end.unwrap().store.expect("the run can be undone");
+
+        prune(&store, Duration::from_secs(60));
+
+        assert!(lying(&store, "trash") <= 2);
+        let dropped = usize::from(lying(&store, "trash") > 0 || run >= 10);
+        assert_eq!(lying(&store, ".") - dropped, (run + 1).min(10), "{run}");
+    }
 }
