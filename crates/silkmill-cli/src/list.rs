@@ -51,6 +51,9 @@ pub(crate) fn run(options: Options, schema: Schema, args: ListArgs) -> Result<Ex
     if args.stats {
         to_stderr(tally.phases());
         to_stderr(format_args!("silkmill: {}", summary.stats.advice()));
+        if let Some(words) = tally.one_host(args.workers as usize, args.per_host) {
+            to_stderr(words);
+        }
     }
     exit(&summary, earlier_errors, &output, unwritten, failure.into_inner(), cancel.is_cancelled())
 }
@@ -161,6 +164,9 @@ fn options_of(options: Options, args: &ListArgs) -> Result<Options> {
         .deny_private(args.deny_private)
         .insecure(args.insecure)
         .measure_cpu(args.stats);
+    if let Some(timeout) = args.first_byte_timeout {
+        options = options.first_byte_timeout(timeout);
+    }
     for file in &args.cacert {
         options = options.trust_file(file)?;
     }

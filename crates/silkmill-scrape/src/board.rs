@@ -14,8 +14,12 @@ use crate::outcome::Row;
 use crate::retry::{self, Dice};
 
 /// Items taken from the source and not begun, at the most: how far a run looks ahead for a host that
-/// is ready.
+/// is ready. It looks no further than it must: see `State::room`.
 pub(crate) const LOOK_AHEAD_MAX: usize = 8 * 1024;
+/// Items that may start are enough when there are so many for each worker, but no fewer than the minimum, which
+/// is what workers take while the caller wakes up.
+const READY_PER_WORKER: usize = 2;
+const READY_MIN: usize = 256;
 /// No further item is taken while the addresses of those that wait have so many bytes.
 const LOOK_AHEAD_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Rows that wait before the caller is woken for them, at the most.
@@ -99,7 +103,6 @@ struct Caller {
 /// What the caller finds on the board.
 #[derive(Debug)]
 pub(crate) struct Found {
-    pub(crate) rows: Vec<Row>,
     /// How many more items there is room for.
     pub(crate) room: usize,
     /// Whether another worker is wanted, who counts as being there.
@@ -110,7 +113,7 @@ impl<T: Item> Board<T> {
     pub(crate) fn new(limits: Limits, workers_max: usize, seed: u64) -> Board<T> {
         let state = State {
             schedule: Schedule::new(limits),
-            rows: Vec::new(),
+            rows: room_for_rows(workers_max),
             bytes: 0,
             workers: 0,
             lost: false,
@@ -158,15 +161,15 @@ impl<T: Item> Board<T> {
         state.wants_worker(now, self.workers_max)
     }
 
-    /// For the caller: takes the rows, and sees what there is to do.
-    pub(crate) fn look(&self) -> Found {
+    /// For the caller: takes the rows, in exchange for an empty `rows`, and sees what there is to do. Were the
+    /// workers to begin with a new list each time, its growth would leave holes in the memory of every thread.
+    pub(crate) fn look(&self, rows: &mut Vec<Row>) -> Found {
+        debug_assert!(rows.is_empty(), "the rows of before have not been looked at");
         let mut state = self.state();
+        std::mem::swap(&mut state.rows, rows);
         let wants_worker = state.wants_worker(Instant::now(), self.workers_max);
-        let room = match state.bytes < LOOK_AHEAD_BYTES_MAX {
-            true => LOOK_AHEAD_MAX.saturating_sub(state.schedule.waiting()),
-            false => 0,
-        };
-        Found { rows: std::mem::take(&mut state.rows), room, wants_worker }
+        let room = state.room(self.workers_max);
+        Found { room, wants_worker }
     }
 
     /// For the caller: waits until there is something to look at, but no longer than `patience`.
@@ -261,14 +264,34 @@ impl<T: Item> State<T> {
         self.schedule.done(now, done.host);
     }
 
+    /// How many more items the caller is to bring. While enough of those that are here may start, none: an item that
+    /// only waits costs memory. When too few may, more are looked at, for hosts that are ready.
+    fn room(&self, workers_max: usize) -> usize {
+        if self.bytes >= LOOK_AHEAD_BYTES_MAX {
+            return 0;
+        }
+        let lacking = ready_enough(workers_max).saturating_sub(self.schedule.startable());
+        lacking.min(LOOK_AHEAD_MAX.saturating_sub(self.schedule.waiting()))
+    }
+
     /// Whether the caller has something to do that does not wait.
     fn is_news(&self, workers_max: usize) -> bool {
         let waiting = self.schedule.waiting();
         let in_flight = waiting.min(workers_max) + self.schedule.running();
         let enough = (in_flight / ROWS_WAKE_PART).clamp(1, ROWS_WAKE_MAX);
         let runs_low = self.caller.has_more
+            && self.schedule.startable() < ready_enough(workers_max) / 2
             && waiting < LOOK_AHEAD_MAX / 2
             && self.bytes < LOOK_AHEAD_BYTES_MAX / 2;
         self.rows.len() >= enough || runs_low || (in_flight == 0 && !self.caller.has_more)
     }
+}
+
+/// A list that takes the rows of all that may be under way or ready at once, and so does not grow.
+pub(crate) fn room_for_rows(workers_max: usize) -> Vec<Row> {
+    Vec::with_capacity(ready_enough(workers_max) + workers_max)
+}
+
+fn ready_enough(workers_max: usize) -> usize {
+    workers_max.saturating_mul(READY_PER_WORKER).clamp(READY_MIN, LOOK_AHEAD_MAX)
 }

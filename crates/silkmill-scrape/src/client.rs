@@ -122,12 +122,13 @@ impl Clients {
             brake,
             trace: Trace::begin(),
             dice: Dice::new(seed),
+            worker: Arc::default(),
         }
     }
 
-    /// Ends every request there is, at once where bytes are awaited. A connection that is being
-    /// made, or a lookup, ends with its own timeout.
+    /// Ends every request there is, whatever it waits for.
     pub(crate) fn stop(&self) {
+        self.shared.dialer.stop();
         for brake in self.brakes.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             brake.pull();
         }
@@ -144,6 +145,8 @@ struct Client {
     brake: Brake,
     trace: Trace,
     dice: Dice,
+    /// The name of the thread that used it last.
+    worker: Arc<str>,
 }
 
 /// One step of a job.
@@ -224,13 +227,13 @@ impl Asker<'_> {
         }
         let mut row = Row {
             index: job.index,
-            url: job.input.shown().to_owned(),
+            url: job.input.take_shown(),
             final_url: Some(hop.url.into()),
             status: hop.status,
             redirects: hop.redirects,
             timing: self.client.trace.timing(),
             attempts: job.attempts,
-            worker: thread::current().name().unwrap_or_default().to_owned(),
+            worker: self.client.worker(),
             ..Row::default()
         };
         match attempted {
@@ -363,7 +366,6 @@ impl Asker<'_> {
 
     /// Sends one request and reads the head of its response.
     fn ask(&mut self, method: Method, hop: &Hop, ends: Instant) -> Result<Response, Fault> {
-        let limit = self.shared.options.timeout;
         let rule = self.rule(hop);
         let fits =
             |connection: &Connection| rule == Rule::All || connection.is_private != Some(true);
@@ -380,7 +382,7 @@ impl Asker<'_> {
                 }
             };
             client.trace.enter(Phase::Request);
-            connection.set_deadline(ends);
+            let first_byte = self.shared.options.first_byte_deadline(ends);
             let asked = Asked {
                 method,
                 url: &hop.url,
@@ -389,13 +391,19 @@ impl Asker<'_> {
                 forwarded: connection.forwarded.as_deref(),
             };
             self.shared.template.write(asked, &mut client.outbox);
-            match client.exchange(&mut connection, method == Method::Get) {
+            match client.exchange(&mut connection, method == Method::Get, first_byte.at, ends) {
                 Ok(head) => return Ok(Response { head, connection }),
                 // The server closed an idle connection just as we used it, which is nobody's
                 // fault. The next one is new.
                 Err(error)
                     if is_used && fault::is_closed(&error) && !client.trace.is_answered() => {}
-                Err(error) => return Err(Fault::new(&error, client.trace.phase(), limit)),
+                Err(error) => {
+                    let limit = match client.trace.is_answered() {
+                        true => self.shared.options.timeout,
+                        false => first_byte.limit,
+                    };
+                    return Err(Fault::new(&error, client.trace.phase(), limit));
+                }
             }
         }
     }
@@ -519,16 +527,36 @@ impl Asker<'_> {
 }
 
 impl Client {
-    /// Sends what is in the outbox and reads the head of the response.
-    fn exchange(&mut self, connection: &mut Connection, asked_for_body: bool) -> io::Result<Head> {
+    /// The name of this thread.
+    fn worker(&mut self) -> Arc<str> {
+        let thread = thread::current();
+        let name = thread.name().unwrap_or_default();
+        if *self.worker != *name {
+            self.worker = name.into();
+        }
+        Arc::clone(&self.worker)
+    }
+
+    /// Sends what is in the outbox and reads the head of the response, whose first byte must come by
+    /// `begins`, and all of which by `ends`.
+    fn exchange(
+        &mut self,
+        connection: &mut Connection,
+        asked_for_body: bool,
+        begins: Instant,
+        ends: Instant,
+    ) -> io::Result<Head> {
         self.brake.watch(connection.tcp())?;
+        connection.set_deadline(begins);
         self.inbox.clear();
         connection.write_all(self.outbox.as_bytes())?;
         connection.flush()?;
         self.trace.enter(Phase::Response);
         for _ in 0..ANNOUNCEMENTS_MAX {
-            let head =
-                self.inbox.read_head(connection, asked_for_body, || self.trace.received())?;
+            let head = self.inbox.read_head(connection, asked_for_body, |connection| {
+                self.trace.received();
+                connection.set_deadline(ends);
+            })?;
             match head.status {
                 101 => {
                     return Err(Malformed("the server changes to another protocol".into()).into());

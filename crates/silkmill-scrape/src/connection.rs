@@ -27,8 +27,8 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(tcp: TcpStream, deadline: Instant) -> Socket {
-        Socket { tcp: Arc::new(tcp), deadline, read_set: Duration::MAX, write_set: Duration::MAX }
+    pub(crate) fn new(tcp: Arc<TcpStream>, deadline: Instant) -> Socket {
+        Socket { tcp, deadline, read_set: Duration::MAX, write_set: Duration::MAX }
     }
 
     pub(crate) fn tcp(&self) -> &Arc<TcpStream> {
@@ -248,11 +248,11 @@ impl Inbox {
     }
 
     /// Reads the head of a response. `came` is told when its first byte has come.
-    pub(crate) fn read_head(
+    pub(crate) fn read_head<R: Read>(
         &mut self,
-        from: &mut impl Read,
+        from: &mut R,
         asked_for_body: bool,
-        mut came: impl FnMut(),
+        mut came: impl FnMut(&mut R),
     ) -> io::Result<Head> {
         let mut looked = 0;
         loop {
@@ -266,7 +266,7 @@ impl Inbox {
                 ));
             }
             if looked == 0 {
-                came();
+                came(from);
             }
             // Taking the head apart anew for every byte of one that comes in drips would take long.
             let unread = self.unread();
@@ -365,6 +365,10 @@ impl Brake {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).tcp = None;
     }
 
+    pub(crate) fn is_pulled(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pulled
+    }
+
     /// Wakes the worker, and lets it wait for no connection again.
     pub(crate) fn pull(&self) {
         let mut braked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -386,7 +390,7 @@ mod tests {
     fn pair(deadline: Duration) -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let socket = Socket::new(ours, Instant::now() + deadline);
+        let socket = Socket::new(Arc::new(ours), Instant::now() + deadline);
         (Connection::new(Stream::Plain(socket), Some(true)), listener.accept().unwrap().0)
     }
 
@@ -452,7 +456,7 @@ mod tests {
 
     fn read_head(mut from: impl Read) -> io::Result<(Head, Vec<u8>)> {
         let mut inbox = Inbox::new();
-        let head = inbox.read_head(&mut from, true, || {})?;
+        let head = inbox.read_head(&mut from, true, |_| {})?;
         Ok((head, inbox.unread().to_vec()))
     }
 

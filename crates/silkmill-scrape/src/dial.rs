@@ -1,5 +1,5 @@
 //! Makes a connection: finds the host's address, asks whether it may be asked, connects, agrees on
-//! TLS; or does it all through a proxy. Each step has its deadline.
+//! TLS; or does it all through a proxy. Each step has its deadline, and ends when the brake is pulled.
 
 use std::fmt;
 use std::io;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use url::{Host, Url};
 
 use crate::address::{self, Rule};
+use crate::connect::connect;
 use crate::connection::{Brake, Connection, Socket, Stream};
 use crate::fault::Fault;
 use crate::names::Names;
@@ -32,7 +33,8 @@ pub(crate) struct Dialer {
     names: Names,
     tls: Tls,
     proxies: Proxies,
-    connect: Arc<Connect>,
+    /// In the place of the system, if it is set.
+    connect: Option<Arc<Connect>>,
     timeout: Duration,
     connect_timeout: Duration,
 }
@@ -50,12 +52,15 @@ impl Dialer {
             names: Names::new(options.lookup.0.clone()),
             tls: Tls::new(options.trust.clone()),
             proxies: options.proxies.clone(),
-            connect: options.connect.0.clone().unwrap_or_else(|| {
-                Arc::new(|address, timeout| TcpStream::connect_timeout(&address, timeout))
-            }),
+            connect: options.connect.0.clone(),
             timeout: options.timeout,
             connect_timeout: options.connect_timeout,
         }
+    }
+
+    /// Ends what waits for a lookup, for good.
+    pub(crate) fn stop(&self) {
+        self.names.stop();
     }
 
     /// A connection over which `url` can be asked for, if `rule` permits, by `ends` at the latest.
@@ -75,13 +80,13 @@ impl Dialer {
         let (mut stream, is_private) = match proxy {
             None => {
                 let addresses = self.permitted(&host, rule, ends, trace)?;
-                let (socket, is_private) = self.connect(&addresses, port, ends, trace)?;
+                let (socket, is_private) = self.connect(&addresses, port, ends, brake, trace)?;
                 (Stream::Plain(socket), is_private)
             }
             Some(proxy) => {
                 let target = self.target(proxy, &host, port, rule, ends, trace)?;
                 let addresses = self.addresses(proxy.host(), ends, trace)?;
-                let (socket, _) = self.connect(&addresses, proxy.port(), ends, trace)?;
+                let (socket, _) = self.connect(&addresses, proxy.port(), ends, brake, trace)?;
                 brake.watch(socket.tcp()).map_err(|error| self.fault(&error, ends, trace))?;
                 let mut stream = self
                     .to_proxy(proxy, socket)
@@ -199,6 +204,7 @@ impl Dialer {
         addresses: &[IpAddr],
         port: u16,
         ends: Instant,
+        brake: &Brake,
         trace: &mut Trace,
     ) -> Result<(Socket, Option<bool>), Fault> {
         trace.enter(Phase::Connect);
@@ -212,7 +218,7 @@ impl Dialer {
             }
             let share = left / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
             let time = share.max(ADDRESS_TIME_MIN).min(left);
-            match (self.connect)(SocketAddr::new(address, port), time) {
+            match self.connect_to(SocketAddr::new(address, port), time, brake) {
                 Ok(tcp) => {
                     // Only speed is lost without it.
                     let _ = tcp.set_nodelay(true);
@@ -224,6 +230,18 @@ impl Dialer {
             }
         }
         Err(Fault::new(&error, Phase::Connect, deadline.limit))
+    }
+
+    fn connect_to(
+        &self,
+        address: SocketAddr,
+        time: Duration,
+        brake: &Brake,
+    ) -> io::Result<Arc<TcpStream>> {
+        match &self.connect {
+            None => connect(address, time, brake),
+            Some(connect) => connect(address, time).map(Arc::new),
+        }
     }
 }
 

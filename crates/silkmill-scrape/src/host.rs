@@ -55,6 +55,8 @@ pub(crate) struct Schedule<T> {
     remembered: BTreeSet<(Instant, HostId)>,
     waiting: usize,
     running: usize,
+    /// Items that could start now, all at once.
+    startable: usize,
 }
 
 #[derive(Debug)]
@@ -75,12 +77,13 @@ struct Host<T> {
     entries: Entries,
 }
 
-/// A host's entries in `ready`, `timers` and `remembered`.
+/// A host's entries in `ready`, `timers` and `remembered`, and its part of `startable`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Entries {
     ready: Option<u64>,
     timer: Option<Instant>,
     remembered: Option<Instant>,
+    startable: usize,
 }
 
 /// An item that must not start yet. Compared by its time, then by its place in the input.
@@ -104,6 +107,7 @@ impl<T> Schedule<T> {
             waiting: 0,
             remembered: BTreeSet::new(),
             running: 0,
+            startable: 0,
         }
     }
 
@@ -214,6 +218,11 @@ impl<T> Schedule<T> {
         self.running
     }
 
+    /// How many items could start, all at once, at the time of the last call that was told one.
+    pub(crate) fn startable(&self) -> usize {
+        self.startable
+    }
+
     /// Gives up on everything that waits.
     pub(crate) fn drain(&mut self) -> Vec<T> {
         let mut items = Vec::with_capacity(self.waiting);
@@ -221,9 +230,10 @@ impl<T> Schedule<T> {
             items.extend(std::mem::take(&mut host.due).into_values());
             items.extend(host.later.drain().map(|Reverse(later)| later.item));
             host.entries.ready = None;
+            host.entries.startable = 0;
         }
         self.ready.clear();
-        self.waiting = 0;
+        (self.waiting, self.startable) = (0, 0);
         items
     }
 
@@ -245,6 +255,7 @@ impl<T> Schedule<T> {
         let (old, new) = (host.entries, host.entries_now());
         host.entries = new;
         let is_over = host.is_idle() && new.remembered.is_none();
+        self.startable = self.startable + new.startable - old.startable;
         change(&mut self.ready, id, old.ready, new.ready);
         change(&mut self.timers, id, old.timer, new.timer);
         change(&mut self.remembered, id, old.remembered, new.remembered);
@@ -318,10 +329,19 @@ impl<T> Host<T> {
         let item = self.later.peek().map(|Reverse(later)| later.not_before);
         let due = self.due.keys().next().copied();
         match self.not_before {
-            None => Entries { ready: due, timer: item, remembered: None },
+            None => {
+                Entries { ready: due, timer: item, remembered: None, startable: self.startable() }
+            }
             Some(time) if due.is_some() => Entries { timer: Some(time), ..Entries::default() },
             Some(time) => Entries { timer: item.map(|item| item.max(time)), ..Entries::default() },
         }
+    }
+
+    /// How many items could start now, if the host's time has come.
+    fn startable(&self) -> usize {
+        let room = self.running_max - self.running;
+        // The first of them sets the time of the next.
+        self.due.len().min(if self.delay.is_zero() { room } else { 1 })
     }
 }
 

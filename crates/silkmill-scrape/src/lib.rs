@@ -31,6 +31,7 @@ pub mod charset;
 mod client;
 #[cfg(test)]
 mod conformance;
+mod connect;
 mod connection;
 mod cookie;
 mod css;

@@ -41,7 +41,14 @@ pub(crate) struct Names {
     lookup: Arc<Lookup>,
     threads: ThreadPoolExecutor,
     /// Written by the threads that look up, read by every worker, for the time of one look.
-    known: Arc<Mutex<HashMap<Box<str>, Entry>>>,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    hosts: HashMap<Box<str>, Entry>,
+    /// Set once, when the run ends early: nothing is looked up any more.
+    over: bool,
 }
 
 enum Entry {
@@ -52,7 +59,7 @@ enum Entry {
 /// A lookup under way.
 #[derive(Default)]
 struct Pending {
-    /// Written once, by who looks up.
+    /// Written by who looks up, or by who ends the run.
     found: Mutex<Option<Found>>,
     ready: Condvar,
 }
@@ -96,21 +103,39 @@ impl Names {
         }
     }
 
+    /// Answers everybody who waits, and who would: the run is over. What is being looked up goes on, on
+    /// its own threads, and nobody hears of it.
+    pub(crate) fn stop(&self) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.over = true;
+        let hosts = std::mem::take(&mut known.hosts);
+        drop(known);
+        for entry in hosts.into_values() {
+            if let Entry::Pending(pending) = entry {
+                pending.answer(Err(NotFound::run_is_over()));
+            }
+        }
+    }
+
     /// What is known, or the lookup to wait for.
     fn look(&self, host: &str) -> Result<Found, Arc<Pending>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        match known.get(host) {
+        if known.over {
+            return Ok(Err(NotFound::run_is_over()));
+        }
+        let hosts = &mut known.hosts;
+        match hosts.get(host) {
             Some(Entry::Known(since, found)) if since.elapsed() < NAME_AGE_MAX => {
                 return Ok(found.clone());
             }
             Some(Entry::Pending(pending)) => return Err(Arc::clone(pending)),
             _ => {}
         }
-        if known.len() >= NAMES_MAX {
-            known.retain(|_, entry| matches!(entry, Entry::Pending(_)));
+        if hosts.len() >= NAMES_MAX {
+            hosts.retain(|_, entry| matches!(entry, Entry::Pending(_)));
         }
         let pending = Arc::new(Pending::default());
-        known.insert(host.into(), Entry::Pending(Arc::clone(&pending)));
+        hosts.insert(host.into(), Entry::Pending(Arc::clone(&pending)));
         drop(known);
         let task = Task {
             host: host.into(),
@@ -140,7 +165,7 @@ impl Drop for Names {
 /// One lookup, which answers whatever becomes of it.
 struct Task {
     host: Box<str>,
-    known: Arc<Mutex<HashMap<Box<str>, Entry>>>,
+    known: Arc<Mutex<Known>>,
     pending: Arc<Pending>,
     found: Option<Found>,
 }
@@ -171,18 +196,28 @@ impl Drop for Task {
         });
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match found.as_ref().is_err_and(|error| error.may_pass) {
-            true => drop(known.remove(&self.host)),
+            true => drop(known.hosts.remove(&self.host)),
             false => {
-                known.insert(self.host.clone(), Entry::Known(Instant::now(), found.clone()));
+                known.hosts.insert(self.host.clone(), Entry::Known(Instant::now(), found.clone()));
             }
         }
         drop(known);
-        *self.pending.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
-        self.pending.ready.notify_all();
+        self.pending.answer(found);
+    }
+}
+
+impl Pending {
+    fn answer(&self, found: Found) {
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+        self.ready.notify_all();
     }
 }
 
 impl NotFound {
+    fn run_is_over() -> NotFound {
+        NotFound { why: "the run is over".to_owned(), may_pass: false }
+    }
+
     fn new(error: &io::Error) -> NotFound {
         let words = io_error_in_words(error);
         // What the C library says has no number in Rust, only words.
@@ -266,6 +301,30 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_a_lookup_that_hangs_is_answered_when_the_run_ends() {
+        let (release, hanging) = mpsc::channel::<()>();
+        let hanging = Mutex::new(hanging);
+        let (begins, begun) = mpsc::channel();
+        let names = names(move |_| {
+            begins.send(()).unwrap();
+            let _ = hanging.lock().unwrap().recv();
+            Ok(vec![[127, 0, 0, 1].into()])
+        });
+        let over = Err(Some(NotFound::run_is_over()));
+        let far = Instant::now() + Duration::from_secs(600);
+
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| names.find("hangs.test", far));
+            begun.recv().unwrap();
+            names.stop();
+            assert_eq!(waiting.join().unwrap(), over);
+        });
+
+        assert_eq!(names.find("other.test", far), over);
+        drop(release);
+    }
+
+    #[test]
     fn a_failure_that_may_pass_is_not_remembered_and_one_that_stays_is() {
         let asked = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&asked);
@@ -301,6 +360,6 @@ mod tests {
         for host in 0..NAMES_MAX + 10 {
             names.find(&host.to_string(), soon()).unwrap();
         }
-        assert!(names.known.lock().unwrap().len() <= NAMES_MAX);
+        assert!(names.known.lock().unwrap().hosts.len() <= NAMES_MAX);
     }
 }

@@ -5,10 +5,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Extractor;
-use crate::dial::Connect;
+use crate::dial::{Connect, Deadline};
 use crate::error::{Error, ErrorKind};
 use crate::fault::io_error_in_words;
 use crate::host::Limits;
@@ -63,6 +63,8 @@ pub struct Options {
     pub(crate) delay: Duration,
     pub(crate) timeout: Duration,
     pub(crate) connect_timeout: Duration,
+    /// `None` for as long as the attempt may take.
+    pub(crate) first_byte_timeout: Option<Duration>,
     pub(crate) retries: u32,
     pub(crate) redirects_max: u32,
     pub(crate) body_bytes_max: u64,
@@ -105,6 +107,7 @@ impl Options {
             delay: Duration::ZERO,
             timeout: TIMEOUT,
             connect_timeout: CONNECT_TIMEOUT,
+            first_byte_timeout: None,
             retries: RETRIES,
             redirects_max: REDIRECTS_MAX,
             body_bytes_max: BODY_BYTES_MAX,
@@ -162,6 +165,15 @@ impl Options {
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Options {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// From the time there is a connection until the first byte of the response comes over it, the request being
+    /// sent meanwhile; for every redirect anew. No more than the attempt has left, which is what it is at first: a
+    /// server that thinks for long is not the same as one that is gone, and only the user can tell.
+    #[must_use]
+    pub fn first_byte_timeout(mut self, timeout: Duration) -> Options {
+        self.first_byte_timeout = Some(timeout);
         self
     }
 
@@ -370,6 +382,14 @@ impl Options {
     ) -> Options {
         self.connect = Hook(Some(Arc::new(connect)));
         self
+    }
+
+    /// When the first byte of a response must be there, if it is asked for now and all must be there when the
+    /// attempt `ends`.
+    pub(crate) fn first_byte_deadline(&self, ends: Instant) -> Deadline {
+        let own =
+            self.first_byte_timeout.map(|limit| Deadline { at: Instant::now() + limit, limit });
+        own.filter(|own| own.at < ends).unwrap_or(Deadline { at: ends, limit: self.timeout })
     }
 
     /// Whether two requests to one host must start some time apart, or may have to.

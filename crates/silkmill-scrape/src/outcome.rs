@@ -1,6 +1,7 @@
 //! What became of one line of the input: the row. Who writes rows down is not known here.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::value::Value;
@@ -35,8 +36,8 @@ pub struct Row {
     pub elapsed: Duration,
     /// Where the time of the last request went.
     pub timing: Timing,
-    /// The name of the thread that made the row.
-    pub worker: String,
+    /// The name of the thread that made the row, which its rows share.
+    pub worker: Arc<str>,
     /// Why there is no response, or no whole one, or not every field of it.
     pub error: Option<Failure>,
 }

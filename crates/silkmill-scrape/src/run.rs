@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use silkmill::{CancelToken, Stats, ThreadPoolExecutor};
 
-use crate::board::{Board, LOOK_AHEAD_MAX};
+use crate::board::{Board, LOOK_AHEAD_MAX, room_for_rows};
 use crate::client::Clients;
 use crate::error::{Error, ErrorKind};
 use crate::job::Job;
@@ -27,8 +27,8 @@ const BATCH: usize = 64;
 const SHIFT: Duration = Duration::from_millis(200);
 /// How often a run that waits for rows looks whether it was cancelled, and lets the sink breathe.
 const TICK: Duration = Duration::from_millis(50);
-/// How long a run that ends early waits for its workers. One that is connecting, or looking up a
-/// host, cannot be interrupted; its thread ends by itself within the connect timeout.
+/// How long a run that ends early waits for its workers. None waits for a server any more; but one may be reading
+/// a page, or in a connector of the user's.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// What a run came to.
@@ -41,6 +41,8 @@ pub struct Summary {
     pub errors: u64,
     /// Whether the run ended before its source did: it was cancelled, or the sink had enough.
     pub interrupted: bool,
+    /// Rows that were ready and not handed on, since an ordered run ended before one that comes earlier was.
+    pub held_back: u64,
     /// From the start of the run to its end.
     pub elapsed: Duration,
     /// What the executor counted and measured.
@@ -55,9 +57,10 @@ pub struct Summary {
 /// while others must wait. It is read on this thread, too; it should not block for long, but say
 /// [`Input::waiting`], since rows are handed on between inputs. When `cancel` is set, or
 /// when `sink` breaks, no further input is taken, requests are broken off, and rows that are not
-/// ready are not made up. What is ready is still handed on after a cancel, in order where that is
-/// asked for, though with gaps. That takes half a second at the most; a worker that is just connecting
-/// is left to end on its own.
+/// ready are not made up. What is ready is still handed on after a cancel; where order is asked for, as
+/// far as there is no gap, so that the rows of a run, however it ends, are the beginning of the list. That takes half
+/// a second at the most: whatever a worker waits for is broken off. One that reads a page, or is kept by a
+/// connector of the [`Options`], is left to end on its own, and so is a lookup, on a thread that no worker waits for.
 ///
 /// # Errors
 /// When there are no workers to be had. What goes wrong with one address is in its row.
@@ -104,8 +107,9 @@ pub fn run_into(
     if interrupted {
         run.end(sink);
     }
-    let (rows, errors) = (run.rows, run.errors);
-    Ok(Summary { rows, errors, interrupted, elapsed: started.elapsed(), stats: run.pool.stats() })
+    let (rows, errors, held_back) = (run.rows, run.errors, run.held_back());
+    let (elapsed, stats) = (started.elapsed(), run.pool.stats());
+    Ok(Summary { rows, errors, interrupted, held_back, elapsed, stats })
 }
 
 /// A run on its way.
@@ -119,6 +123,7 @@ struct Run<'a> {
     /// Inputs taken and not handed on.
     in_flight: usize,
     in_flight_max: usize,
+    workers_max: usize,
     /// Rows that wait for an earlier one, if the run is ordered; `None` stands for one that is passed
     /// over. Each counts as in flight, so that they are no more than the window has room for.
     ahead: Option<BTreeMap<u64, Option<Row>>>,
@@ -158,6 +163,7 @@ impl<'a> Run<'a> {
             over,
             in_flight: 0,
             in_flight_max,
+            workers_max: options.workers,
             ahead: options.ordered.then(BTreeMap::new),
             turn: 0,
             paused: Instant::now(),
@@ -175,16 +181,17 @@ impl<'a> Run<'a> {
         sink: &mut dyn Sink,
     ) -> ControlFlow<()> {
         let mut state = SourceState::HasMore;
+        let mut ready = room_for_rows(self.workers_max);
         loop {
             if self.cancel.is_cancelled() {
                 return ControlFlow::Break(());
             }
             let rows = self.rows;
-            let found = self.board.look();
+            let found = self.board.look(&mut ready);
             if found.wants_worker {
                 self.hire();
             }
-            for row in found.rows {
+            for row in ready.drain(..) {
                 self.hand_on(row, sink)?;
             }
             for job in self.board.stranded() {
@@ -297,20 +304,23 @@ impl<'a> Run<'a> {
     /// Ends the run early. Rows that are here are handed on, unless the sink has had enough; others
     /// are lost, as they should be.
     fn end(&mut self, sink: &mut dyn Sink) {
-        let mut last = self.board.look().rows;
+        let (mut last, mut broken_off) = (Vec::new(), Vec::new());
+        self.board.look(&mut last);
         self.stop();
+        self.board.look(&mut broken_off);
         // Past this point an error may only say that we broke the request off.
-        last.extend(self.board.look().rows.into_iter().filter(|row| row.error.is_none()));
-        if self.sink_is_full {
-            return;
-        }
-        let mut rows = self.ahead.take().unwrap_or_default();
-        rows.extend(last.into_iter().map(|row| (row.index, Some(row))));
-        for row in rows.into_values().flatten() {
-            if self.give(row, sink).is_break() {
+        last.extend(broken_off.into_iter().filter(|row| row.error.is_none()));
+        for row in last {
+            if self.sink_is_full {
                 return;
             }
+            let _ = self.hand_on(row, sink);
         }
+    }
+
+    /// How many rows wait for an earlier one.
+    fn held_back(&self) -> u64 {
+        self.ahead.iter().flat_map(BTreeMap::values).flatten().count() as u64
     }
 
     /// Ends what is under way.

@@ -85,6 +85,14 @@ impl Input {
         }
     }
 
+    /// What the row shows, when the input is needed no more.
+    pub(crate) fn take_shown(&mut self) -> String {
+        match &mut self.0 {
+            Kind::Url(shown) | Kind::Unusable { shown, .. } => std::mem::take(shown),
+            Kind::Waiting | Kind::Answered => String::new(),
+        }
+    }
+
     /// The address, if it is one that can be asked.
     pub(crate) fn parse(&self) -> Result<Url, Failure> {
         let refuse = |why: String| Failure::new(FailureKind::Url, Phase::Input, why);

@@ -10,8 +10,8 @@ use crate::stop::Stop;
 
 /// Between two bytes of a dripping answer.
 const DRIP: Duration = Duration::from_secs(1);
-/// Endless answers are written in pieces of this size.
-const PIECE_BYTES: usize = 16 * 1024;
+/// Endless answers are written in pieces of this size: large, so that they cost the tests little.
+const PIECE_BYTES: usize = 128 * 1024;
 
 /// One answer: a status with headers and a body, or one of the ways to misbehave.
 #[derive(Clone, Debug)]

@@ -15,6 +15,9 @@ use crate::reply::{After, Farewell, Reply};
 use crate::request::Request;
 use crate::stop::Stop;
 
+/// Connections that wait to be accepted. std asks for 128, and whoever comes when they are there tries again
+/// after a second.
+const BACKLOG: i32 = 4096;
 /// A request that is to be reset is looked at without being read; it must fit in here.
 const PEEK_BYTES_MAX: usize = 16 * 1024;
 /// What is no record of TLS.
@@ -85,6 +88,8 @@ impl Server {
         script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> io::Result<Server> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        // To listen again only sets the number.
+        rustix::net::listen(&listener, BACKLOG)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             script: Box::new(script),

@@ -35,6 +35,8 @@ const ROUNDS: usize = 3;
 /// How long the slow server thinks, and for how many at once.
 const DELAY_MS: usize = 100;
 const WORKERS_SLOW: usize = 1024;
+/// How often each of the workers has a turn at the slow server, in a short list and in a long one.
+const SLOW_TURNS: [usize; 2] = [20, 60];
 /// Of a list with hostile hosts, one line in so many is of one. Each has one line.
 const HOSTILE_EVERY: usize = 100;
 const HOSTILE_TIMEOUT: &str = "2";
@@ -289,38 +291,62 @@ fn parse(bench: &Bench) -> anyhow::Result<Vec<Case>> {
     Ok(vec![Case { what, unit: "ns of CPU a byte", contenders }])
 }
 
-/// A server that waits before it answers.
+/// A server that waits before it answers. What the start of the threads and their connections takes shows in a short
+/// list; the difference to a long one is what the threads do once they are there.
 fn slow(bench: &Bench) -> anyhow::Result<Vec<Case>> {
     let server = Served::start(&["wait", &DELAY_MS.to_string()])?;
-    let count = 20 * WORKERS_SLOW;
-    let list = bench.path("urls-slow.txt");
-    fs::write(&list, format!("{}\n", server.urls[0]).repeat(count))?;
     let workers = WORKERS_SLOW.to_string();
-    let command = bench.ours(&["fetch", "-j", &workers, "--per-host", "0"], &list, "rows.txt");
-    let mut costs = Vec::new();
-    for _ in 0..ROUNDS {
-        costs.push(cost(&command, &[0], &bench.folder)?);
+    let words = ["fetch", "-j", &workers, "--per-host", "0"];
+    let mut sides = Vec::new();
+    for turns in SLOW_TURNS {
+        let list = bench.path(&format!("urls-slow-{turns}.txt"));
+        fs::write(&list, format!("{}\n", server.urls[0]).repeat(turns * WORKERS_SLOW))?;
+        sides.push((bench.ours(&words, &list, "rows.txt"), Vec::new()));
     }
-    let name = "silkmill fetch -j 1024";
-    let of = |figure: fn(&Cost) -> f64| Contender {
-        name: name.to_owned(),
-        samples: costs.iter().map(figure).collect(),
+    for _ in 0..ROUNDS {
+        for (command, costs) in &mut sides {
+            costs.push(cost(command, &[0], &bench.folder)?);
+        }
+    }
+    let [(_, short), (_, long)] = &sides[..] else { bail!("there are two lists") };
+    let ours =
+        |samples: Vec<f64>| Contender { name: format!("silkmill fetch -j {workers}"), samples };
+    let ideal = |figure: f64| Contender { name: IDEAL.to_owned(), samples: vec![figure] };
+    let seconds = |costs: &[Cost]| ours(costs.iter().map(|cost| cost.seconds).collect());
+    let a_turn = DELAY_MS as f64 / 1e3;
+    let turns_between = (SLOW_TURNS[1] - SLOW_TURNS[0]) as f64;
+    let at_work =
+        short.iter().zip(long).map(|(short, long)| (long.seconds - short.seconds) / turns_between);
+    let memory = long.iter().map(|cost| cost.memory_mb).collect();
+    let what = |turns: usize| {
+        format!(
+            "fetch {} pages from a server that waits 100 ms, 1,024 at once",
+            turns * WORKERS_SLOW
+        )
     };
-    let ideal = (count / WORKERS_SLOW * DELAY_MS) as f64 / 1e3;
-    let what = format!("fetch {count} pages from a server that waits 100 ms, 1,024 at once");
     Ok(vec![
         Case {
-            what: what.clone(),
+            what: what(SLOW_TURNS[0]),
             unit: "s",
+            contenders: vec![seconds(short), ideal(SLOW_TURNS[0] as f64 * a_turn)],
+        },
+        Case {
+            what: what(SLOW_TURNS[1]),
+            unit: "s",
+            contenders: vec![seconds(long), ideal(SLOW_TURNS[1] as f64 * a_turn)],
+        },
+        Case {
+            what: "the same once all threads are there: time of 1,024 pages".to_owned(),
+            unit: "ms",
             contenders: vec![
-                of(|cost| cost.seconds),
-                Contender { name: IDEAL.to_owned(), samples: vec![ideal] },
+                ours(at_work.map(|time| time * 1e3).collect()),
+                ideal(DELAY_MS as f64),
             ],
         },
         Case {
-            what: format!("memory ({what})"),
+            what: format!("memory ({})", what(SLOW_TURNS[1])),
             unit: "MB",
-            contenders: vec![of(|cost| cost.memory_mb)],
+            contenders: vec![ours(memory)],
         },
     ])
 }

@@ -77,7 +77,8 @@ pub(crate) struct ListArgs {
           value_parser = clap::value_parser!(u32).range(1..=WORKERS_MAX))]
     pub(crate) workers: u32,
 
-    /// Requests to one host at once; 0 is no limit. A host is a name or an address, with a port
+    /// Requests to one host at once; 0 is no limit, for a host that is yours. A host is a name or an
+    /// address, with a port: a list of one host is read by so many threads, however many there are
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) per_host: usize,
 
@@ -92,6 +93,10 @@ pub(crate) struct ListArgs {
     /// Seconds to find a host's address, and again to connect to it
     #[arg(long, value_name = "SECS", default_value = "10", value_parser = seconds)]
     pub(crate) connect_timeout: Duration,
+
+    /// Seconds from a connection to the first byte of the response [default: what --timeout leaves]
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    pub(crate) first_byte_timeout: Option<Duration>,
 
     /// Attempts after the first, when there was no connection, no answer on it, or the status was
     /// 429, 502, 503 or 504; each after a pause, in which the thread does other work: that of
@@ -160,7 +165,8 @@ pub(crate) struct ListArgs {
     pub(crate) format: Option<Format>,
 
     /// Keep the rows in the input's order; else each comes when it is ready. Up to 16 rows for each worker
-    /// wait for an earlier one; then no more lines are read
+    /// wait for an earlier one; then no more lines are read. However the run ends, its rows are the beginning
+    /// of the list: --resume goes on behind them
     #[arg(long)]
     pub(crate) ordered: bool,
 

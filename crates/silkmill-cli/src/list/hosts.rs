@@ -33,6 +33,12 @@ impl Hosts {
         self.0.insert(host.to_owned(), took);
     }
 
+    /// The host of all rows so far, if it is one.
+    pub(super) fn only(&self) -> Option<&str> {
+        let mut hosts = self.0.keys();
+        hosts.next().filter(|_| hosts.next().is_none()).map(String::as_str)
+    }
+
     /// The slowest hosts with their seconds, slowest first.
     pub(super) fn slowest(&self, most: usize) -> Vec<(&str, f64)> {
         let mut hosts: Vec<_> = self.0.iter().map(|(host, time)| (host.as_str(), *time)).collect();
@@ -63,6 +69,17 @@ mod tests {
 
         assert_eq!(hosts.0.len(), HOSTS_MAX);
         assert_eq!(hosts.slowest(1), [("h4999", 4.999)]);
+    }
+
+    #[test]
+    fn a_host_is_the_only_one_until_there_is_another() {
+        let mut hosts = Hosts::default();
+        assert_eq!(hosts.only(), None);
+        hosts.add("http://a/1", Duration::ZERO);
+        hosts.add("http://a/2", Duration::ZERO);
+        assert_eq!(hosts.only(), Some("a"));
+        hosts.add("http://a:8/", Duration::ZERO);
+        assert_eq!(hosts.only(), None);
     }
 
     #[test]

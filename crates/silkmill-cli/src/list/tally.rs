@@ -85,7 +85,24 @@ impl Tally {
             1 => ", 1 row was there before".to_owned(),
             earlier => format!(", {earlier} rows were there before"),
         };
-        format!("silkmill: {counts} in {seconds:.2} s ({rate:.0} rows/s){before}")
+        let held_back = match summary.held_back {
+            0 => String::new(),
+            1 => ", 1 row was ready and would have left a gap".to_owned(),
+            rows => format!(", {rows} rows were ready and would have left a gap"),
+        };
+        format!("silkmill: {counts} in {seconds:.2} s ({rate:.0} rows/s){before}{held_back}")
+    }
+
+    /// That all rows are of one host, which is asked by fewer threads than there are, if that is so. `per_host` is 0
+    /// for no limit.
+    pub(super) fn one_host(&self, workers: usize, per_host: usize) -> Option<String> {
+        let host = self.details.as_ref()?.hosts.only()?;
+        (1..workers).contains(&per_host).then(|| {
+            format!(
+                "silkmill: all rows are of {host}, which --per-host {per_host} lets no more than {per_host} of \
+                 {workers} threads ask at once; if it is yours, --per-host 0 is no limit"
+            )
+        })
     }
 
     /// How long the phases of a request took, as a table.
@@ -144,6 +161,18 @@ mod tests {
         tally.count(&row("http://slow/", 1500));
         tally.count(&row("http://slower/", 2500));
         assert!(tally.words(&progress).ends_with(", slowest: slower 2.5 s, slow 1.5 s"));
+    }
+
+    #[test]
+    fn a_limit_that_binds_is_told_where_all_rows_are_of_one_host() {
+        let mut tally = Tally::start(0, true);
+        assert_eq!(tally.one_host(64, 8), None);
+        tally.count(&row("http://a/1", 1));
+
+        assert!(tally.one_host(64, 8).unwrap().contains("all rows are of a, which --per-host 8"));
+        assert_eq!((tally.one_host(64, 0), tally.one_host(8, 8)), (None, None));
+        tally.count(&row("http://b/1", 1));
+        assert_eq!(tally.one_host(64, 8), None);
     }
 
     #[test]

@@ -230,7 +230,7 @@ mod tests {
             attempts: 1,
             redirects: vec!["http://b/".to_owned()],
             elapsed: Duration::from_micros(1500),
-            worker: "scrape-3".to_owned(),
+            worker: "scrape-3".into(),
             ..Row::default()
         };
 

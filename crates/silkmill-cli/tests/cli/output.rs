@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +16,7 @@ use serde_json::{Value, json};
 use silkmill_testkit::{Reply, Request, Server};
 use tempfile::TempDir;
 
-use crate::{FAR_TOO_LONG, silkmill, wait};
+use crate::{FAR_TOO_LONG, interrupt, silkmill, wait};
 
 /// The output files, one of each format that says which line a row is of.
 const FILES: [&str; 3] = ["rows.jsonl", "rows.csv", "rows.db"];
@@ -82,6 +84,10 @@ fn rows(path: &Path) -> Rows {
         "csv" => csv_rows(path),
         _ => sqlite_rows(path),
     }
+}
+
+fn indices(path: &Path) -> Vec<u64> {
+    rows(path).iter().map(|row| row["index"].parse().unwrap()).collect()
 }
 
 /// A record laid flat, as the other formats lay it.
@@ -246,6 +252,45 @@ fn a_resumed_run_asks_only_for_what_has_no_row() {
             "{said}"
         );
         assert_eq!(lasting(&setting.path(file)), before);
+    }
+}
+
+#[test]
+fn an_interrupted_run_in_order_leaves_the_beginning_of_its_list_and_is_gone_on_with() {
+    const PAGES: usize = 12;
+    const SILENT: &str = "/5";
+    for file in FILES {
+        // One page is not answered before the run is interrupted, and all that come after it are.
+        let heals = Arc::new(AtomicBool::new(false));
+        let healed = Arc::clone(&heals);
+        let server = Server::start(move |request| match request.path() {
+            SILENT if !healed.load(Ordering::SeqCst) => Reply::silence(),
+            _ => site(request),
+        });
+        let setting = Setting { server: server.unwrap(), ..Setting::new() };
+        let pages: Vec<String> = (0..PAGES).map(|page| format!("/{page}")).collect();
+        setting.list(&pages.iter().map(String::as_str).collect::<Vec<_>>());
+        let words = ["--ordered", "--resume", "-v"];
+        let mut child = setting.scrape(file, &words).stderr(Stdio::null()).spawn().unwrap();
+        let since = Instant::now();
+        let is_underway = || {
+            setting.path(file).exists()
+                && rows(&setting.path(file)).len() == 5
+                && setting.server.requests() == PAGES as u64
+        };
+        while !is_underway() {
+            assert!(since.elapsed() < FAR_TOO_LONG, "{file}");
+            thread::sleep(Duration::from_millis(20));
+        }
+
+        interrupt(&child);
+
+        assert_eq!(wait(&mut child).code(), Some(130), "{file}");
+        assert!(indices(&setting.path(file)).into_iter().eq(0..5), "{file}");
+        heals.store(true, Ordering::SeqCst);
+        let again = setting.run(file, &words);
+        assert_eq!(again.status.code(), Some(0), "{file}: {}", stderr(&again));
+        assert!(indices(&setting.path(file)).into_iter().eq(0..PAGES as u64), "{file}");
     }
 }
 

@@ -477,6 +477,14 @@ fn stats_and_progress_go_to_stderr() {
     assert_eq!(stdout(&output), format!("200\t{url}\n"));
     assert!(stderr(&output).contains("1 row, 0 errors"), "{}", stderr(&output));
 
+    let alone = ["fetch", "--stats", "-j", "2", "--per-host", "1", &url];
+    let output = silkmill().args(alone).output().unwrap();
+    assert!(
+        stderr(&output).contains("--per-host 1 lets no more than 1 of 2"),
+        "{}",
+        stderr(&output)
+    );
+
     let output = silkmill().args(["fetch", "--progress", "always", &url]).output().unwrap();
     assert!(stderr(&output).ends_with(" rows/s\n"), "{}", stderr(&output));
     assert!(stderr(&output).contains("silkmill: 1 row, 0 errors"), "{}", stderr(&output));

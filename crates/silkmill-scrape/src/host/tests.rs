@@ -160,6 +160,7 @@ fn what_waits_can_be_given_up() {
 }
 
 /// What the schedule is held to.
+#[derive(Clone)]
 struct Naive {
     limits: Limits,
     waiting: Vec<(u64, usize, Instant)>,
@@ -178,6 +179,12 @@ impl Naive {
         not_before <= now
             && self.not_before[host] <= now
             && self.running[host] < self.limits.per_host
+    }
+
+    /// How many could be taken one after the other.
+    fn startable(&self, now: Instant) -> usize {
+        let mut copy = self.clone();
+        std::iter::from_fn(|| copy.take(now)).count()
     }
 
     fn take(&mut self, now: Instant) -> Option<(u64, usize)> {
@@ -248,6 +255,7 @@ proptest! {
                         schedule.is_ready(now),
                         naive.waiting.iter().any(|item| naive.may_start(now, item))
                     );
+                    prop_assert_eq!(schedule.startable(), naive.startable(now));
                     let (ours, theirs) = (schedule.take(now), naive.take(now));
                     prop_assert_eq!(ours.as_ref().map(|turn| turn.item), theirs.map(|(place, _)| place));
                     if let (Some(turn), Some((place, host))) = (ours, theirs) {

@@ -1,11 +1,13 @@
 //! No host gets more than it may, and none that must wait holds up another.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use silkmill_scrape::FailureKind;
+use silkmill::CancelToken;
+use silkmill_scrape::{FailureKind, Input, run};
 use silkmill_testkit::{Reply, Request, Server};
 
 use crate::{FAR_TOO_LONG, hasty, once, rows};
@@ -66,15 +68,10 @@ fn a_host_that_hangs_does_not_starve_the_others() {
     let mut order = Vec::new();
     let options = hasty().timeout(Duration::from_secs(2)).workers(4).per_host(2);
 
-    let summary = silkmill_scrape::run(
-        list.iter().map(silkmill_scrape::Input::url),
-        &options,
-        &silkmill::CancelToken::new(),
-        &mut |row| {
-            order.push(row.error.map(|error| error.kind));
-            std::ops::ControlFlow::Continue(())
-        },
-    )
+    let summary = run(list.iter().map(Input::url), &options, &CancelToken::new(), &mut |row| {
+        order.push(row.error.map(|error| error.kind));
+        ControlFlow::Continue(())
+    })
     .unwrap();
 
     assert_eq!((summary.rows, summary.errors), (62, 12));
@@ -83,6 +80,52 @@ fn a_host_that_hangs_does_not_starve_the_others() {
     let failed_before = order[..good_after].iter().flatten().count();
     assert!(failed_before <= 2, "{order:?}");
     assert!(order.iter().flatten().all(|kind| *kind == FailureKind::Timeout));
+}
+
+#[test]
+fn no_more_lines_are_taken_than_are_needed_to_keep_the_workers_busy() {
+    const WORKERS: usize = 4;
+    const LINES: usize = 5_000;
+    // Lines that may start, and those that have.
+    const TAKEN_MAX: usize = 256 + WORKERS;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (taken, handed_on) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let mut ahead_max = 0;
+    let inputs = (0..LINES).map(|line| {
+        let taken = taken.fetch_add(1, Ordering::SeqCst) + 1;
+        ahead_max = ahead_max.max(taken - handed_on.load(Ordering::SeqCst));
+        Input::url(format!("http://{nobody}/{line}"))
+    });
+
+    let options = once().workers(WORKERS).per_host(0);
+    let summary = run(inputs, &options, &CancelToken::new(), &mut |_| {
+        handed_on.fetch_add(1, Ordering::SeqCst);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+
+    assert_eq!((summary.rows, summary.errors), (LINES as u64, LINES as u64));
+    assert!(ahead_max <= TAKEN_MAX, "{ahead_max}");
+}
+
+#[test]
+fn lines_of_a_host_that_hangs_are_looked_past_for_another() {
+    const PAGES: usize = 50;
+    let hanging = Server::start(|_| Reply::silence()).unwrap();
+    let good = Server::start(|_| Reply::html("x")).unwrap();
+    let mut list = urls(&hanging, 3_000);
+    list.extend(urls(&good, PAGES));
+    let mut rows = 0;
+
+    let options = once().timeout(3 * FAR_TOO_LONG).workers(4).per_host(2);
+    let summary = run(list.iter().map(Input::url), &options, &CancelToken::new(), &mut |row| {
+        assert_eq!((row.status, row.error), (Some(200), None));
+        rows += 1;
+        if rows == PAGES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+    .unwrap();
+
+    assert_eq!(summary.rows, PAGES as u64);
 }
 
 #[test]
@@ -118,14 +161,14 @@ fn retry_after_is_waited_for_and_holds_no_worker() {
     // There is one worker: were it to wait, the pages of the good server would come last.
     let started = Instant::now();
     let mut order = Vec::new();
-    silkmill_scrape::run(
-        list.iter().map(silkmill_scrape::Input::url),
+    run(
+        list.iter().map(Input::url),
         &once().workers(1).retries(1),
-        &silkmill::CancelToken::new(),
+        &CancelToken::new(),
         &mut |row| {
             assert_eq!((row.status, row.error), (Some(200), None));
             order.push((row.index, row.attempts));
-            std::ops::ControlFlow::Continue(())
+            ControlFlow::Continue(())
         },
     )
     .unwrap();

@@ -58,7 +58,7 @@ fn one_worker_uses_one_connection() {
     assert_eq!((server.requests(), server.connections()), (20, 1));
     let connected = rows.iter().filter(|row| row.timing.connect.is_some()).count();
     assert_eq!(connected, 1);
-    assert!(rows.iter().all(|row| row.worker == "fetch-0" && row.timing.first_byte.is_some()));
+    assert!(rows.iter().all(|row| &*row.worker == "fetch-0" && row.timing.first_byte.is_some()));
     assert!(rows.iter().all(|row| row.timing.tls.is_none() && row.timing.dns.is_none()));
 }
 
