@@ -6,6 +6,7 @@
 //! with its journal, which it holds locked for as long as it lives: a run whose journal can be locked
 //! is over, or dead. `lock` is held only while the others are looked at.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -17,7 +18,7 @@ use rustix::fs::{FlockOperation, flock};
 use silkmill::CancelToken;
 
 use crate::error::Error;
-use crate::journal::{self, HEAD_LEN, Journal, Mark, Title};
+use crate::journal::{self, HEAD_LEN, Journal, Mark, Title, Way};
 
 /// The store beside the files, and the areas of runs whose store is elsewhere.
 pub(crate) const BESIDE: &str = ".silkmill";
@@ -315,7 +316,10 @@ impl Run {
             read_at_most(journal, usize::MAX).map_err(|error| Error::io("read", &name, error))?;
         let parsed = journal::parse(&bytes).map_err(|refused| Error::journal(&name, refused))?;
         self.records = bytes.get(HEAD_LEN..).unwrap_or_default().to_vec();
-        Ok(parsed)
+        Ok(parsed.map(|(mut journal, mark)| {
+            renumber(&mut journal);
+            (journal, mark)
+        }))
     }
 
     /// Writes down all that the run is about to do.
@@ -423,6 +427,39 @@ fn remove_until(folder: &Path, enough: &dyn Fn() -> bool) -> bool {
         }
     }
     true
+}
+
+/// Gives the identities in a journal the numbers that their filesystems have now: another start of the system, or
+/// another mount, may give others.
+fn renumber(journal: &mut Journal) {
+    let mut devices: HashMap<u64, u64> = HashMap::new();
+    let device = |path: &Path| fs::symlink_metadata(path).map(|found| found.dev()).ok();
+    let mut areas = vec![false; journal.areas.len()];
+    for entry in &journal.entries {
+        let seen = &mut areas[entry.area as usize];
+        if !std::mem::replace(seen, true) {
+            // The area itself is on the same filesystem; but an overlay may number its files otherwise.
+            let area = &journal.areas[entry.area as usize];
+            let now = device(&area.join(entry.number.to_string())).or_else(|| device(area));
+            let then = if entry.way == Way::Take { &entry.old } else { &entry.new };
+            devices.extend(now.map(|now| (then.file.dev, now)));
+        }
+        if matches!(entry.way, Way::InPlace | Way::InPlaceBack) {
+            let then = entry.old.file.dev;
+            if !devices.contains_key(&then) {
+                devices.extend(device(&journal.target(entry)).map(|now| (then, now)));
+            }
+        }
+    }
+    if devices.iter().all(|(then, now)| then == now) {
+        return;
+    }
+    for entry in &mut journal.entries {
+        for identity in [&mut entry.old, &mut entry.new] {
+            let dev = &mut identity.file.dev;
+            *dev = devices.get(dev).copied().unwrap_or(*dev);
+        }
+    }
 }
 
 /// Which mount a path is on: renames do not cross from one to another, even of one filesystem.

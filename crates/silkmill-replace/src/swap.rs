@@ -262,8 +262,12 @@ impl Swap<'_, '_> {
         }
         match self.state()? {
             State::Waiting => Ok(()),
-            State::Gone if self.is_target(&self.entry.old)? => Ok(()),
-            State::Gone => Err(Trouble::Changed),
+            State::Gone if self.is_old_text()? => Ok(()),
+            State::Gone => {
+                // Whatever that is now, it may be all that is left of a text.
+                self.keep(&self.number())?;
+                Err(Trouble::Changed)
+            }
             State::Swapped => match self.exchange(&self.entry.new, &self.entry.old) {
                 Err(Trouble::Changed) => {
                     self.keep(&self.number())?;
@@ -524,6 +528,12 @@ impl Swap<'_, '_> {
     /// Another name of the same file was swapped before, and nothing else has happened to it.
     fn is_split(&self, found: &Identity) -> bool {
         found.is_same_text(&self.entry.old) && self.all.is_shared(found.file)
+    }
+
+    /// By its times, too: the number of a file that is gone may be another's by now.
+    fn is_old_text(&self) -> Result<bool, Errno> {
+        let found = identity(self.directory, self.target())?;
+        Ok(found.is_some_and(|found| found.is_same_text(&self.entry.old)))
     }
 
     fn is_target(&self, wanted: &Identity) -> Result<bool, Errno> {

@@ -407,3 +407,95 @@ impl StoredRun {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+    use std::fs;
+    use tempfile::TempDir;
+
+    /// A run over two files, one of them with two names, whose journal has the device numbers of another start of
+    /// the system.
+    fn run_before_a_restart(marks: &[Mark]) -> (TempDir, UndoOptions) {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        fs::create_dir(path("tree")).unwrap();
+        for name in ["tree/a", "tree/b"] {
+            fs::write(path(name), "old").unwrap();
+        }
+        fs::hard_link(path("tree/b"), path("tree/c")).unwrap();
+        let state = path("state/silkmill");
+        let options = Options::builder("old", "new").path(path("tree")).state_directory(&state);
+        let options = options.build().unwrap();
+        crate::run::run(&options, &CancelToken::new(), &mut |_| {}).unwrap();
+
+        let store = Store::existing(&state).unwrap();
+        let found = store.lock().unwrap().look().unwrap().pop().unwrap();
+        let Found::Still(mut run) = found else { panic!("{found:?}") };
+        let (mut journal, _) = run.read().unwrap().unwrap();
+        for entry in &mut journal.entries {
+            entry.old.file.dev += 1000;
+            entry.new.file.dev += 1000;
+        }
+        run.write(&journal).unwrap();
+        marks.iter().for_each(|mark| run.mark(*mark, false).unwrap());
+        let from = root.path().to_path_buf();
+        let options = UndoOptions { state_directory: Some(state), from, ..UndoOptions::default() };
+        (root, options)
+    }
+
+    fn texts(root: &TempDir) -> [String; 3] {
+        ["a", "b", "c"].map(|name| fs::read_to_string(root.path().join("tree").join(name)).unwrap())
+    }
+
+    #[test]
+    fn a_run_is_undone_though_its_disk_has_another_number_now() {
+        let (root, options) = run_before_a_restart(&[Mark::Committed, Mark::Done]);
+        assert_eq!(texts(&root), ["new"; 3]);
+
+        undo(&options, None, &CancelToken::new(), &mut |notice| panic!("{notice}")).unwrap();
+
+        assert_eq!(texts(&root), ["old"; 3]);
+    }
+
+    #[test]
+    fn a_run_is_finished_though_its_disk_has_another_number_now() {
+        let (root, options) = run_before_a_restart(&[Mark::Committed]);
+
+        let mut told = Vec::new();
+        let runs = runs(&options, &mut |notice| told.push(notice.to_string())).unwrap();
+
+        assert!(told.len() == 1 && told[0].ends_with("it is finished now, in 2 files"), "{told:?}");
+        assert_eq!((runs.len(), texts(&root)), (1, ["new"; 3].map(String::from)));
+        undo(&options, None, &CancelToken::new(), &mut |notice| panic!("{notice}")).unwrap();
+        assert_eq!(texts(&root), ["old"; 3]);
+    }
+
+    /// A filesystem such as vfat makes its inode numbers up anew.
+    #[test]
+    fn what_cannot_be_known_again_is_kept_and_named() {
+        let (root, options) = run_before_a_restart(&[Mark::Committed]);
+        // Another file under the number, and another at the target.
+        let store = Store::existing(options.state_directory.as_deref().unwrap()).unwrap();
+        let found = store.lock().unwrap().look().unwrap().pop().unwrap();
+        let Found::Still(mut run) = found else { panic!("{found:?}") };
+        let (journal, _) = run.read().unwrap().unwrap();
+        let entry = &journal.entries[0];
+        let stored = journal.areas[entry.area as usize].join(entry.number.to_string());
+        for path in [&stored, &journal.target(entry)] {
+            let copy = path.with_extension("copy");
+            fs::copy(path, &copy).unwrap();
+            fs::rename(&copy, path).unwrap();
+        }
+        drop(run);
+
+        let mut told = Vec::new();
+        runs(&options, &mut |notice| told.push(notice.to_string())).unwrap();
+
+        let kept = told.iter().find_map(|words| words.split_once("from before is kept as "));
+        let kept = kept.unwrap_or_else(|| panic!("{told:?}")).1.trim_matches('"');
+        assert_eq!(fs::read_to_string(kept).unwrap(), "old");
+        assert_eq!(texts(&root), ["new", "old", "old"]);
+    }
+}

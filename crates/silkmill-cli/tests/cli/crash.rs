@@ -349,10 +349,15 @@ fn an_undo_that_brings_back_deleted_files_and_is_killed_anywhere_brings_all_or_n
 
 /// Leaves a run that was killed at the N-th call of a kind.
 pub(crate) fn cut_off(sandbox: &Sandbox, also: &[&str], at: &str) {
+    kill(sandbox, REPLACE, also, at);
+}
+
+/// Kills a command at the N-th call of a kind.
+pub(crate) fn kill(sandbox: &Sandbox, words: &[&str], also: &[&str], at: &str) {
     let mut inject: Vec<String> = also.iter().map(|one| (*one).to_owned()).collect();
     inject.retain(|other| other.split(':').next() != at.split(':').next());
     inject.push(at.to_owned());
-    assert!(was_killed(&sandbox.strace(&inject, REPLACE)), "{at}");
+    assert!(was_killed(&sandbox.strace(&inject, words)), "{words:?} {at}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! The model: what was written before a flush that has returned is there. Of what was done since, anything
 //! may be missing, in any combination: the bytes of a file, from any page on; a journal's mark; any of the
-//! exchanges. A sector is there or not, and an exchange is, as journaling filesystems promise. That the
+//! exchanges, links and renames, as long as those of one file are lost from the last on. A sector is there or not, and
+//! so is each of these, as journaling filesystems promise. That the
 //! program flushes where the model needs it is read off the calls that it makes.
 
 use std::fs::{self, OpenOptions};
@@ -11,22 +12,24 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::crash::{REPLACE, Sandbox, Snapshot, both, cut_off};
+use crate::crash::{
+    REPLACE, Sandbox, Snapshot, both, cut_off, delete_some, kill, without_some_and_with,
+};
 use crate::replace::is_installed;
 
 /// Where the marks of a journal are, and how long one is.
 const SLOTS: &[u64] = &[64, 128, 192];
 const SLOT_LEN: usize = 24;
 
-/// The only run in the store.
-fn run_folder(sandbox: &Sandbox) -> PathBuf {
+fn run_folders(sandbox: &Sandbox) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(sandbox.store()).unwrap().map(|entry| entry.unwrap().path());
     let is_run = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with("20");
-    entries.into_iter().find(is_run).unwrap()
+    entries.filter(is_run)
 }
 
+/// Of the only run in the store.
 fn journal(sandbox: &Sandbox) -> PathBuf {
-    run_folder(sandbox).join("journal")
+    run_folders(sandbox).next().unwrap().join("journal")
 }
 
 fn lose_mark(sandbox: &Sandbox, slot: u64) {
@@ -37,7 +40,8 @@ fn lose_mark(sandbox: &Sandbox, slot: u64) {
 /// Every staged file, in an order that is always the same.
 fn staged(sandbox: &Sandbox) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for lane in fs::read_dir(run_folder(sandbox)).unwrap().map(|entry| entry.unwrap().path()) {
+    let entries = run_folders(sandbox).flat_map(|folder| fs::read_dir(folder).unwrap());
+    for lane in entries.map(|entry| entry.unwrap().path()) {
         if lane.is_dir() {
             files.extend(fs::read_dir(&lane).unwrap().map(|entry| entry.unwrap().path()));
         }
@@ -132,11 +136,15 @@ fn a_commit_mark_is_there_or_not() {
 /// The targets that are exchanged, and their places in the order of the run.
 const EXCHANGED: &[&str] = &["d/e/big", "d/read-only", "d/setuid", "d/utf-16", "plain", "real"];
 
+/// The file in the store that has this text.
+fn stored(sandbox: &Sandbox, text: &[u8]) -> PathBuf {
+    let is_it = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| bytes == text);
+    staged(sandbox).into_iter().find(is_it).unwrap()
+}
+
 /// Exchanges what has this text in the store with its target.
 fn exchange(sandbox: &Sandbox, name: &str, of: &Snapshot) {
-    let wanted = &of[Path::new(name)].bytes;
-    let is_it = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| bytes == *wanted);
-    let path = staged(sandbox).into_iter().find(is_it).unwrap();
+    let path = stored(sandbox, &of[Path::new(name)].bytes);
     let target = sandbox.tree().join(name);
     renameat_with(CWD, &path, CWD, target, RenameFlags::EXCHANGE).unwrap();
 }
@@ -157,6 +165,126 @@ fn any_of_the_exchanges_may_be_missing_before_the_second_flush() {
             }
         }
         assert_eq!(sandbox.recovered(&format!("{lost:05b}")), new);
+    }
+}
+
+/// Every state of some things of which each may be in one of `states`.
+fn combinations(things: usize, states: usize) -> impl Iterator<Item = Vec<usize>> {
+    let count = states.pow(u32::try_from(things).unwrap());
+    (0..count).map(move |mut number| {
+        let digits = (0..things).map(|_| {
+            let digit = number % states;
+            number /= states;
+            digit
+        });
+        digits.collect()
+    })
+}
+
+#[test]
+fn any_of_the_links_and_renames_may_be_missing_where_files_cannot_be_exchanged() {
+    if !is_installed("strace") {
+        return;
+    }
+    let (old, new) = both();
+    let no_exchange = &["renameat2:error=EINVAL"];
+    // Of each file: nothing was lost; the original's last rename; the rename over it, too; its second name, too.
+    // Three files stand for all: the others are swapped.
+    for states in combinations(3, 4) {
+        let sandbox = Sandbox::new();
+        cut_off(&sandbox, no_exchange, "syncfs:signal=KILL:when=2");
+        assert_eq!(sandbox.snapshot(), new);
+        for (name, state) in EXCHANGED.iter().step_by(2).zip(&states) {
+            let target = sandbox.tree().join(name);
+            // Where the original is now: the staged name.
+            let staged = stored(&sandbox, &old[Path::new(name)].bytes);
+            let out = staged.with_extension("out");
+            if *state >= 1 {
+                fs::rename(&staged, &out).unwrap();
+            }
+            if *state >= 2 {
+                fs::rename(&target, &staged).unwrap();
+                fs::hard_link(&out, &target).unwrap();
+            }
+            if *state >= 3 {
+                fs::remove_file(&out).unwrap();
+            }
+        }
+        assert_eq!(sandbox.recovered(&format!("{states:?}")), new);
+        assert!(sandbox.silkmill(&["undo"]).status.success());
+        assert_eq!(sandbox.snapshot(), old, "{states:?}");
+    }
+}
+
+#[test]
+fn any_of_the_exchanges_of_an_undo_may_be_missing_and_any_page_that_it_wrote() {
+    if !is_installed("strace") {
+        return;
+    }
+    let (old, new) = both();
+    let shared = Path::new("d/e/shared");
+    for lost in 0..1u32 << EXCHANGED.len() {
+        let sandbox = Sandbox::new();
+        assert!(sandbox.silkmill(REPLACE).status.success());
+        kill(&sandbox, &["undo"], &[], "syncfs:signal=KILL:when=2");
+        assert_eq!(sandbox.snapshot(), old);
+        for (place, name) in EXCHANGED.iter().enumerate() {
+            if lost & (1 << place) != 0 {
+                exchange(&sandbox, name, &new);
+            }
+        }
+        // Of the file that was written in place some bytes are old, and some are new.
+        let (is, was) = (&old[shared].bytes, &new[shared].bytes);
+        let torn: Vec<u8> = (0..is.len().max(was.len()))
+            .map(|at| match lost.rotate_right(u32::try_from(at / 8).unwrap()) & 1 {
+                0 => is.get(at).or(was.get(at)).copied().unwrap_or_default(),
+                _ => was.get(at).copied().unwrap_or(0),
+            })
+            .collect();
+        fs::write(sandbox.tree().join(shared), torn).unwrap();
+        assert_eq!(sandbox.recovered(&format!("{lost:b}")), old);
+        assert!(sandbox.silkmill(&["undo"]).status.success());
+        assert_eq!(sandbox.snapshot(), new, "{lost:b}");
+    }
+}
+
+#[test]
+fn any_file_that_an_undo_brings_or_takes_may_be_where_it_was() {
+    if !is_installed("strace") {
+        return;
+    }
+    let (gone, back) = without_some_and_with();
+    for takes in [false, true] {
+        let (words, is, was): (&[&str], _, _) = match takes {
+            false => (&["undo", "--force"], &back, &gone),
+            true => (&["undo"], &gone, &back),
+        };
+        for states in combinations(2, 3) {
+            let sandbox = Sandbox::new();
+            assert!(sandbox.silkmill(REPLACE).status.success());
+            delete_some(&sandbox);
+            // A copy of a file that was written in place, and an original.
+            let names = ["d/utf-16", "d/e/shared"];
+            let stored = names.map(|name| stored(&sandbox, &back[Path::new(name)].bytes));
+            if takes {
+                assert!(sandbox.silkmill(&["undo", "--force"]).status.success());
+            }
+            kill(&sandbox, words, &[], "syncfs:signal=KILL:when=2");
+            assert_eq!(&sandbox.snapshot(), is);
+            // There; at both places, where it was linked; and where it was.
+            for ((name, stored), state) in names.iter().zip(&stored).zip(&states) {
+                let target = &sandbox.tree().join(name);
+                let (from, to) = if takes { (stored, target) } else { (target, stored) };
+                match state {
+                    0 => {}
+                    1 => fs::hard_link(from, to).unwrap(),
+                    _ => fs::rename(from, to).unwrap(),
+                }
+            }
+            assert_eq!(&sandbox.recovered(&format!("{takes} {states:?}")), is);
+            assert!(sandbox.silkmill(&["undo"]).status.success());
+            assert_eq!(&sandbox.snapshot(), was, "{takes} {states:?}");
+        }
     }
 }
 
