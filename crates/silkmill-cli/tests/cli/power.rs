@@ -7,7 +7,7 @@
 //! program flushes where the model needs it is read off the calls that it makes.
 
 use std::fs::{self, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -294,22 +294,62 @@ fn any_page_of_a_file_that_is_written_in_place_may_be_missing() {
         return;
     }
     let (old, new) = both();
-    let name = Path::new("d/e/shared");
-    let (was, is) = (&old[name].bytes, &new[name].bytes);
-    let pages = is.len().div_ceil(8);
-    for lost in 0..1u32 << pages {
-        let sandbox = Sandbox::new();
-        cut_off(&sandbox, &[], "syncfs:signal=KILL:when=2");
-        let bytes: Vec<u8> = (0..is.len())
-            .map(|at| match lost & (1 << (at / 8)) {
-                0 => is[at],
-                // A page that the file has grown by is there, and empty.
-                _ => was.get(at).copied().unwrap_or(0),
-            })
-            .collect();
-        fs::write(sandbox.tree().join(name), bytes).unwrap();
-        assert_eq!(sandbox.recovered(&format!("{lost:b}")), new);
+    // One that has several names; and one that turned out late to be a mount point.
+    let busy: &[&str] = &["renameat2:error=EBUSY"];
+    for (name, also) in [("d/e/shared", &[][..]), ("d/setuid", busy)] {
+        let name = Path::new(name);
+        let (was, is) = (&old[name].bytes, &new[name].bytes);
+        let pages = is.len().div_ceil(8);
+        for lost in 0..1u32 << pages {
+            let sandbox = Sandbox::new();
+            cut_off(&sandbox, also, "syncfs:signal=KILL:when=2");
+            let bytes: Vec<u8> = (0..is.len())
+                .map(|at| match lost & (1 << (at / 8)) {
+                    0 => is[at],
+                    // A page that the file has grown by is there, and empty.
+                    _ => was.get(at).copied().unwrap_or(0),
+                })
+                .collect();
+            fs::write(sandbox.tree().join(name), bytes).unwrap();
+            fs::set_permissions(sandbox.tree().join(name), mode_of(name)).unwrap();
+            assert_eq!(sandbox.recovered(&format!("{name:?} {lost:b}")), new);
+        }
     }
+}
+
+/// A write takes the set-id bits away.
+fn mode_of(name: &Path) -> fs::Permissions {
+    fs::Permissions::from_mode(if name.ends_with("setuid") { 0o4751 } else { 0o664 })
+}
+
+#[test]
+fn a_copy_that_is_made_late_is_on_disk_before_its_original_is_written_to() {
+    if !is_installed("strace") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let mut inject = vec!["renameat2:error=EBUSY".to_owned()];
+    // Nothing is injected into a call that is never made.
+    inject.extend(
+        ["renameat", "fsync", "ftruncate"].map(|call| format!("{call}:error=EIO:when=9999")),
+    );
+    assert!(sandbox.strace(&inject, REPLACE).status.success());
+    let log = fs::read_to_string(sandbox.log()).unwrap();
+    let calls: Vec<&str> = log
+        .lines()
+        .filter(|line| !line.contains("resumed"))
+        .filter_map(|line| {
+            let known = ["renameat2(", "renameat(", "fsync(", "ftruncate("];
+            known.into_iter().find(|call| line.contains(&format!(" {call}")))
+        })
+        .collect();
+
+    // The copy, the name that says that it is whole, the directory of that name, the original.
+    let late = ["renameat2(", "fsync(", "renameat(", "fsync(", "ftruncate("];
+    let in_place = calls.iter().filter(|call| **call == "ftruncate(").count();
+    assert_eq!(in_place, EXCHANGED.len() + 1, "{log}");
+    let found = calls.windows(late.len()).filter(|calls| **calls == late).count();
+    assert_eq!(found, EXCHANGED.len(), "{log}");
 }
 
 #[test]
