@@ -249,7 +249,7 @@ impl Writer<'_> {
             attributes::copy_what_can_be(&original.file, &original.metadata, &file);
             temporary.keep_old(original)?;
         }
-        let (identity, new) = (original.identity(), Identity::of(&file.metadata()?));
+        let (identity, new) = (settled(target, original)?, Identity::of(&file.metadata()?));
         Ok(Staged { target: stage.absolute(target), identity, new, temporary, way })
     }
 }
@@ -322,6 +322,32 @@ impl Drop for Temporary {
             }
         }
     }
+}
+
+/// What the file is when it is swapped, if nobody writes to it. An overlay copies a file up before its first change,
+/// and may give the copy another number, and each name of a file one of its own: so that is done first.
+#[cfg(target_os = "linux")]
+fn settled(target: &Path, original: &Original) -> io::Result<Identity> {
+    use rustix::fs::{fstatfs, major};
+    const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
+    let read = original.identity();
+    // Only filesystems without a device are overlays, and most files are on one that has.
+    let may_be = major(read.file.dev) == 0;
+    if !may_be || fstatfs(&original.file)?.f_type.cast_unsigned() != OVERLAYFS_SUPER_MAGIC {
+        return Ok(read);
+    }
+    let flags =
+        OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    // Where it may not be opened, the swap finds out whether it has another number.
+    let Ok(file) = openat(CWD, target, flags, Mode::empty()) else { return Ok(read) };
+    let now = Identity::of(&File::from(file).metadata()?);
+    let is_same = (now.size, now.modified) == (read.size, read.modified);
+    Ok(if is_same { now } else { read })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn settled(_: &Path, original: &Original) -> io::Result<Identity> {
+    Ok(original.identity())
 }
 
 /// Which mount the file is on; an error if nobody may change it, not even root.

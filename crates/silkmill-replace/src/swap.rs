@@ -435,7 +435,11 @@ impl Swap<'_, '_> {
         if !expected {
             return Err(Trouble::Changed);
         }
-        Ok(overwrite(&target, &new)?)
+        let kept = if self.entry.way == Way::InPlaceBack { &new } else { &old };
+        if !self.all.again {
+            note_set_id(&target, kept)?;
+        }
+        Ok(overwrite(&target, &new, set_id(kept)?)?)
     }
 
     /// Copies the old text into the target itself, which then has its old time, too.
@@ -457,7 +461,8 @@ impl Swap<'_, '_> {
         }
         // By its bytes, for clocks may be too coarse to tell that it was written to.
         if !is_between(&target, &old, &old)? {
-            overwrite(&target, &old)?;
+            let kept = if self.entry.way == Way::InPlaceBack { &new } else { &old };
+            overwrite(&target, &old, set_id(kept)?)?;
         }
         let (tv_sec, tv_nsec) = self.entry.old.modified;
         let omitted = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
@@ -591,9 +596,26 @@ fn identity(
     }
 }
 
-/// Gives `target` the bytes of `text`, from its start on, and its own mode again.
-fn overwrite(mut target: &File, mut text: &File) -> io::Result<()> {
-    let mode = fstat(target)?.st_mode;
+/// Set-user-id and set-group-id.
+const SET_ID: u32 = 0o6000;
+
+fn set_id(file: &File) -> io::Result<u32> {
+    Ok(fstat(file)?.st_mode & SET_ID)
+}
+
+/// A write takes the set-id bits of its file away, and who is killed behind it does not give them back. So the
+/// copy in the store has them, too.
+fn note_set_id(target: &File, kept: &File) -> io::Result<()> {
+    let (bits, mode) = (set_id(target)?, fstat(kept)?.st_mode & 0o7777);
+    if bits != mode & SET_ID {
+        fchmod(kept, Mode::from_raw_mode(mode & !SET_ID | bits))?;
+    }
+    Ok(())
+}
+
+/// Gives `target` the bytes of `text`, from its start on, and its own mode again, with these set-id bits.
+fn overwrite(mut target: &File, mut text: &File, bits: u32) -> io::Result<()> {
+    let mode = fstat(target)?.st_mode | bits;
     target.rewind()?;
     text.rewind()?;
     let len = io::copy(&mut text, &mut target)?;

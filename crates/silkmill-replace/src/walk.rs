@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
@@ -56,12 +57,16 @@ pub(crate) fn once(paths: &[PathBuf], filter: &mut Filter) -> Vec<PathBuf> {
     if paths.len() < 2 {
         return paths.to_vec();
     }
-    let (mut seen, mut lost) = (HashSet::new(), HashSet::new());
+    let (mut seen, mut by_path) = (HashSet::new(), HashSet::new());
     let mut named: HashMap<u64, Vec<FileId>> = HashMap::new();
     let is_first = |path: &&PathBuf| {
-        let Ok(metadata) = fs::metadata(path) else { return lost.insert(path.to_path_buf()) };
+        let Ok(metadata) = fs::metadata(path) else { return by_path.insert(path.to_path_buf()) };
         if !metadata.is_file() && !metadata.is_dir() {
             return true;
+        }
+        // Names of one file may be files of their own as soon as one is written to: an overlay has it so.
+        if metadata.is_file() && metadata.nlink() > 1 {
+            return by_path.insert(fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()));
         }
         let file = FileId::of(&metadata);
         let name = path.file_name().map_or(path.as_path(), Path::new);

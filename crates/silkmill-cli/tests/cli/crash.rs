@@ -41,15 +41,27 @@ pub(crate) const CALLS: &[&str] = &[
 ];
 
 /// It may create a file, and mostly does not: a program opens a hundred files before it changes one. Each of
-/// them is tried only where nothing else is injected, or with this set to 1.
-pub(crate) const OPENAT: (&str, &str) = ("openat", "SILKMILL_LONG");
+/// them is tried only where nothing else is injected, or in a long test.
+pub(crate) const OPENAT: &str = "openat";
+
+/// Whether whoever runs the tests has time.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("SILKMILL_LONG").is_some_and(|value| value == "1")
+}
 
 /// More calls of one kind than any of these small runs makes.
 const CALLS_MAX: usize = 400;
 
+/// Set for the tests that are started again in a namespace, where sandboxes are overlays of two directories, and
+/// one kill in so many is tried.
+const OVERLAY: &str = "SILKMILL_SANDBOX_OVERLAY";
+const OVERLAY_STEP: usize = 5;
+
 /// A tree with every kind of file, and a store for its runs.
 pub(crate) struct Sandbox {
-    root: TempDir,
+    root: PathBuf,
+    is_mounted: bool,
+    _place: TempDir,
 }
 
 /// All that a run must keep of a file, or change.
@@ -66,8 +78,10 @@ pub(crate) type Snapshot = BTreeMap<PathBuf, File>;
 
 impl Sandbox {
     pub(crate) fn new() -> Sandbox {
-        let sandbox = Sandbox { root: tempfile::tempdir().unwrap() };
-        let tree = sandbox.tree();
+        let place = tempfile::tempdir().unwrap();
+        let is_mounted = std::env::var_os(OVERLAY).is_some();
+        let lower = if is_mounted { place.path().join("lower") } else { place.path().to_owned() };
+        let tree = lower.join("tree");
         fs::create_dir_all(tree.join("d/e")).unwrap();
         let big = "some old text, again and again\r\n".repeat(3000);
         let utf_16: Vec<u8> =
@@ -77,7 +91,6 @@ impl Sandbox {
             ("d/setuid", b"one old, two old", 0o4751),
             ("d/read-only", b"old\r\nold \xFF\xFE\xC3 old\r\n", 0o444),
             ("d/e/big", big.as_bytes(), 0o600),
-            ("d/e/shared", b"an old text with two names\n", 0o664),
             ("d/utf-16", &utf_16, 0o640),
             ("real", b"old behind a link", 0o640),
             ("none", b"nothing to do here\n", 0o644),
@@ -87,24 +100,30 @@ impl Sandbox {
             fs::write(tree.join(name), bytes).unwrap();
             fs::set_permissions(tree.join(name), Permissions::from_mode(*mode)).unwrap();
         }
-        fs::hard_link(tree.join("d/e/shared"), tree.join("shared too")).unwrap();
         symlink("real", tree.join("link")).unwrap();
         // Where there are no such attributes, there are none to lose.
         let _ = setxattr(tree.join("plain"), "user.note", b"kept", XattrFlags::empty());
+        let root = if is_mounted { overlay(place.path()) } else { lower };
+        let sandbox = Sandbox { root, is_mounted, _place: place };
+        // An overlay gives each name of a file from below a number of its own.
+        let shared = sandbox.tree().join("d/e/shared");
+        fs::write(&shared, "an old text with two names\n").unwrap();
+        fs::set_permissions(&shared, Permissions::from_mode(0o664)).unwrap();
+        fs::hard_link(&shared, sandbox.tree().join("shared too")).unwrap();
         sandbox
     }
 
     pub(crate) fn tree(&self) -> PathBuf {
-        self.root.path().join("tree")
+        self.root.join("tree")
     }
 
     pub(crate) fn store(&self) -> PathBuf {
-        self.root.path().join("state/silkmill")
+        self.root.join("state/silkmill")
     }
 
     /// What `strace` saw.
     pub(crate) fn log(&self) -> PathBuf {
-        self.root.path().join("log")
+        self.root.join("log")
     }
 
     /// Runs the program under `strace`, with what that is to inject.
@@ -117,14 +136,14 @@ impl Sandbox {
         let calls = inject.iter().filter_map(|one| one.split(':').next()).chain(["renameat2"]);
         strace.args(["-e", &format!("trace={}", calls.collect::<Vec<_>>().join(","))]);
         strace.arg(env!("CARGO_BIN_EXE_silkmill")).args(words);
-        strace.current_dir(self.tree()).env("XDG_STATE_HOME", self.root.path().join("state"));
+        strace.current_dir(self.tree()).env("XDG_STATE_HOME", self.root.join("state"));
         strace.output().unwrap()
     }
 
     pub(crate) fn silkmill(&self, words: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_silkmill"));
         command.args(words).current_dir(self.tree());
-        command.env("XDG_STATE_HOME", self.root.path().join("state")).output().unwrap()
+        command.env("XDG_STATE_HOME", self.root.join("state")).output().unwrap()
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -180,6 +199,26 @@ impl Sandbox {
     }
 }
 
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if self.is_mounted {
+            // The namespace ends with the tests.
+            let _ = Command::new("umount").arg("-l").arg(&self.root).status();
+        }
+    }
+}
+
+/// Mounts what is in `lower` so that it shows below, and every change goes elsewhere.
+fn overlay(place: &Path) -> PathBuf {
+    for name in ["upper", "work", "merged"] {
+        fs::create_dir(place.join(name)).unwrap();
+    }
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "overlay", "overlay", "-o", "lowerdir=lower,upperdir=upper,workdir=work"]);
+    assert!(mount.arg("merged").current_dir(place).status().unwrap().success());
+    place.join("merged")
+}
+
 fn visit(folder: &Path, file: &mut dyn FnMut(&Path)) {
     for entry in fs::read_dir(folder).into_iter().flatten() {
         let entry = entry.unwrap();
@@ -222,7 +261,8 @@ fn sweep(
 ) {
     let killed = std::sync::atomic::AtomicUsize::new(0);
     let one = |call: &str| {
-        for nth in 1.. {
+        let step = if std::env::var_os(OVERLAY).is_some() && !is_long() { OVERLAY_STEP } else { 1 };
+        for nth in (1..).step_by(step) {
             assert!(nth < CALLS_MAX, "{call} is called for ever");
             let sandbox = Sandbox::new();
             prepare(&sandbox);
@@ -241,10 +281,9 @@ fn sweep(
             killed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
     };
-    let (openat, long) = OPENAT;
-    let is_long = also.is_empty() || std::env::var_os(long).is_some_and(|value| value == "1");
+    let opens = is_long() || (also.is_empty() && std::env::var_os(OVERLAY).is_none());
     let calls: Vec<&str> =
-        is_long.then_some(openat).into_iter().chain(CALLS.iter().copied()).collect();
+        opens.then_some(OPENAT).into_iter().chain(CALLS.iter().copied()).collect();
     std::thread::scope(|scope| {
         for half in 0..2 {
             let calls = calls.iter().skip(half).step_by(2);
@@ -254,8 +293,20 @@ fn sweep(
     println!("{words:?} {also:?}: killed {} times", killed.into_inner());
 }
 
-/// Where no file can be exchanged, or renamed over.
-const WAYS: &[&[&str]] = &[&[], &["renameat2:error=EINVAL"], &["renameat2:error=EBUSY"]];
+const NO_EXCHANGE: &str = "renameat2:error=EINVAL";
+
+/// Where no file can be exchanged; or linked either, as on vfat; or renamed over.
+const WAYS: &[&[&str]] =
+    &[&[], &[NO_EXCHANGE], &[NO_EXCHANGE, "linkat:error=EPERM"], &["renameat2:error=EBUSY"]];
+
+/// On an overlay, which can exchange files, a second name of one from below has a number of its own.
+fn is_tried(also: &[&str]) -> bool {
+    std::env::var_os(OVERLAY).is_none() || !also.contains(&NO_EXCHANGE)
+}
+
+fn ways() -> impl Iterator<Item = &'static [&'static str]> {
+    WAYS.iter().copied().filter(|also| is_tried(also))
+}
 
 #[test]
 fn a_run_that_is_killed_anywhere_leaves_every_file_old_or_every_file_new() {
@@ -263,7 +314,7 @@ fn a_run_that_is_killed_anywhere_leaves_every_file_old_or_every_file_new() {
         return;
     }
     let (old, new) = both();
-    for also in WAYS {
+    for also in ways() {
         let check = |sandbox: &Sandbox, what: &str, was_killed: bool| {
             let tree = sandbox.recovered(what);
             if tree == old {
@@ -287,7 +338,7 @@ fn an_undo_that_is_killed_anywhere_leaves_every_file_old_or_every_file_new() {
         return;
     }
     let (old, new) = both();
-    for also in WAYS {
+    for also in ways() {
         let prepare = |sandbox: &Sandbox| {
             let inject: Vec<String> = also.iter().map(|one| (*one).to_owned()).collect();
             assert!(sandbox.strace(&inject, REPLACE).status.success());
@@ -303,6 +354,33 @@ fn an_undo_that_is_killed_anywhere_leaves_every_file_old_or_every_file_new() {
         };
         sweep(also, &["undo"], prepare, check);
     }
+}
+
+#[test]
+fn on_an_overlay_of_directories_it_is_the_same() {
+    if !is_installed("strace") {
+        return;
+    }
+    let mut unshare = Command::new("unshare");
+    unshare.arg("-Urm").arg(std::env::current_exe().unwrap()).env(OVERLAY, "1");
+    let tests = ["a_run_that_is_killed_anywhere", "an_undo_that_is_killed", "a_recovery_that_is"];
+    unshare.args(tests.map(|name| format!("crash::{name}"))).arg("--nocapture");
+    let place = tempfile::tempdir().unwrap();
+    let probe = "mkdir lower upper work merged && \
+        mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged";
+    let mut shell = Command::new("unshare");
+    let probe = shell.args(["-Urm", "sh", "-c", probe]).current_dir(&place).output();
+    let can_be_had = probe.as_ref().is_ok_and(|output| output.status.success());
+    if !can_be_had {
+        return println!("skipped: no overlay can be mounted here: {probe:?}");
+    }
+
+    let output = unshare.output().unwrap();
+
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("3 passed"), "{said}");
+    print!("{said}");
 }
 
 /// Files that somebody deletes between a run and its undo.
@@ -328,7 +406,7 @@ fn an_undo_that_brings_back_deleted_files_and_is_killed_anywhere_brings_all_or_n
         return;
     }
     let (gone, back) = without_some_and_with();
-    for also in WAYS {
+    for also in ways() {
         let prepare = |sandbox: &Sandbox| {
             assert!(sandbox.silkmill(REPLACE).status.success());
             delete_some(sandbox);
@@ -371,10 +449,10 @@ fn a_recovery_that_is_killed_anywhere_is_recovered_from() {
         (&[], "syncfs:signal=KILL:when=1", &old),
         (&[], "renameat2:signal=KILL:when=3", &new),
         (&["renameat2:error=EBUSY"], "ftruncate:signal=KILL:when=3", &new),
-        (&["renameat2:error=EINVAL"], "linkat:signal=KILL:when=3", &new),
-        (&["renameat2:error=EINVAL"], "renameat:signal=KILL:when=4", &new),
+        (&[NO_EXCHANGE], "linkat:signal=KILL:when=3", &new),
+        (&[NO_EXCHANGE], "renameat:signal=KILL:when=4", &new),
     ];
-    for (also, at, want) in cuts {
+    for (also, at, want) in cuts.iter().filter(|(also, ..)| is_tried(also)) {
         let prepare = |sandbox: &Sandbox| cut_off(sandbox, also, at);
         let check = |sandbox: &Sandbox, what: &str, _| {
             assert_eq!(&&sandbox.recovered(what), want, "{what} after {at}");
@@ -389,7 +467,7 @@ fn a_run_that_cannot_be_finished_is_taken_back_and_what_another_wrote_is_kept() 
         return;
     }
     let (old, _) = both();
-    for also in WAYS {
+    for also in ways() {
         // Files come in the order of their names: `real` is the last but one, and not swapped yet.
         let prepare = |sandbox: &Sandbox| {
             let at = if also.is_empty() {

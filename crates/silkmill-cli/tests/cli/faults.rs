@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::crash::{CALLS, OPENAT, REPLACE, Sandbox, both};
+use crate::crash::{CALLS, OPENAT, REPLACE, Sandbox, both, is_long};
 use crate::replace::is_installed;
 
 const ERRORS: &[&str] = &["ENOSPC", "EIO", "EACCES", "EDQUOT", "EMFILE"];
@@ -59,9 +59,8 @@ fn sweep(words: &[&str], undo: bool) {
     if !is_installed("strace") {
         return;
     }
-    let (openat, long) = OPENAT;
-    let is_long = std::env::var_os(long).is_some_and(|value| value == "1");
-    let calls: Vec<&str> = [openat].into_iter().chain(CALLS.iter().copied()).collect();
+    let is_long = is_long();
+    let calls: Vec<&str> = [OPENAT].into_iter().chain(CALLS.iter().copied()).collect();
     std::thread::scope(|scope| {
         for half in 0..2 {
             let calls = calls.iter().skip(half).step_by(2);

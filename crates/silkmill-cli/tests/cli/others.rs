@@ -175,6 +175,24 @@ fn mount_points_and_other_filesystems_within_a_tree_change_and_are_undone_like_a
 }
 
 #[test]
+fn files_that_an_overlay_copies_up_under_other_numbers_change_and_are_undone_like_any_file() {
+    let root = sandbox(&[("low/one", "old"), ("low/two", "old"), ("low/none", "text")]);
+    let low = root.path().join("tree/low");
+    fs::hard_link(low.join("two"), low.join("three")).unwrap();
+    // Its two layers are on different filesystems.
+    let script = "
+        cd tree; mkdir up all; mount -t tmpfs -o size=1m none up; mkdir up/upper up/work
+        mount -t overlay -o lowerdir=low,upperdir=up/upper,workdir=up/work none all; cd all
+        for names in '.' 'one two three'; do
+            \"$0\" replace --no-sync -q old new $names; cat one two three
+            \"$0\" undo --no-sync -q; cat one two three
+        done; ls ../up/upper";
+    let Some(said) = in_namespace(root.path(), script) else { return };
+
+    assert_eq!(said, format!("{0}one\nthree\ntwo\n", "newnewnewoldoldold".repeat(2)));
+}
+
+#[test]
 fn a_run_beside_its_files_is_known_to_runs_and_undos_above() {
     if !is_installed("strace") {
         return;

@@ -520,7 +520,7 @@ fn a_file_of_many_names_is_told_of_by_the_first() {
         assert_eq!(stdout(&output), "0/00: 1 replacement\n");
     }
     let output = replace(&root, &["--no-sync", "old", "new", "4", "3/43", "0"]);
-    assert_eq!(stdout(&output), "3/43: 1 replacement\n");
+    assert_eq!(stdout(&output), "4/04: 1 replacement\n");
 }
 
 #[test]
