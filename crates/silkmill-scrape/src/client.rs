@@ -584,12 +584,15 @@ fn read_plain(reader: &mut impl BufRead, take: &mut impl FnMut(&[u8]) -> bool) -
     }
 }
 
+/// Never a part of its caller: the room that it needs on the stack would be taken for every request, on every
+/// thread.
+#[inline(never)]
 fn read_encoded(
     encoding: Encoding,
     reader: &mut impl BufRead,
     take: &mut impl FnMut(&[u8]) -> bool,
 ) -> io::Result<bool> {
-    let mut piece = [0; PIECE_BYTES];
+    let mut piece = vec![0; PIECE_BYTES];
     let mut decoded = encoding.decode(&mut *reader)?;
     loop {
         let length = decoded.read(&mut piece)?;

@@ -102,8 +102,7 @@ impl Dialer {
         brake.watch(stream.tcp()).map_err(|error| self.fault(&error, ends, trace))?;
         if url.scheme() == "https" {
             trace.enter(Phase::Tls);
-            let session = self.tls.session(url.host_str().unwrap_or_default());
-            let secured = session.and_then(|session| stream.secured(session));
+            let secured = self.secured(stream, url.host_str().unwrap_or_default());
             stream = secured.map_err(|error| self.fault(&error, ends, trace))?;
         }
         let mut connection = Connection::new(stream, is_private);
@@ -117,9 +116,16 @@ impl Dialer {
     fn to_proxy(&self, proxy: &Proxy, socket: Socket) -> io::Result<Stream> {
         let stream = Stream::Plain(socket);
         match proxy.is_secure() {
-            true => stream.secured(self.tls.session(proxy.host())?),
+            true => self.secured(stream, proxy.host()),
             false => Ok(stream),
         }
+    }
+
+    /// Agrees on TLS with `host`. Never a part of its caller: the room that it needs on the stack would be taken for
+    /// every connection, on every thread.
+    #[inline(never)]
+    fn secured(&self, stream: Stream, host: &str) -> io::Result<Stream> {
+        stream.secured(self.tls.session(host)?)
     }
 
     /// The time for the next step: its own, or what is left of the whole.

@@ -9,6 +9,8 @@ use std::io::{self, BufRead, Read};
 pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// The header lines of a head, at the most.
 const HEADERS_MAX: usize = 256;
+/// Few heads have more. The room for them is taken on the stack for every response, on every thread.
+const HEADERS_FEW: usize = 32;
 /// The line before a chunk, with what some servers say after the number.
 const CHUNK_LINE_BYTES_MAX: usize = 4 * 1024;
 /// The header lines after the last chunk.
@@ -68,8 +70,27 @@ impl Head {
         bytes: &[u8],
         asked_for_body: bool,
     ) -> Result<Option<(Head, usize)>, Malformed> {
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        let mut response = httparse::Response::new(&mut headers);
+        let mut few = [httparse::EMPTY_HEADER; HEADERS_FEW];
+        match Head::parse_into(&mut few, bytes, asked_for_body) {
+            Err(None) => {
+                let mut many = vec![httparse::EMPTY_HEADER; HEADERS_MAX];
+                Head::parse_into(&mut many, bytes, asked_for_body).map_err(|why| {
+                    why.unwrap_or_else(|| Malformed("the response has too many headers".to_owned()))
+                })
+            }
+            Err(Some(why)) => Err(why),
+            Ok(head) => Ok(head),
+        }
+    }
+
+    /// The same, with room for so many headers; the error is `None` when there are more.
+    fn parse_into<'a>(
+        headers: &mut [httparse::Header<'a>],
+        bytes: &'a [u8],
+        asked_for_body: bool,
+    ) -> Result<Option<(Head, usize)>, Option<Malformed>> {
+        let malformed = |why: String| Err(Some(Malformed(why)));
+        let mut response = httparse::Response::new(headers);
         let mut config = httparse::ParserConfig::default();
         // Servers that write `Name : value`, or a folded line, are old and not hostile.
         config
@@ -79,23 +100,22 @@ impl Head {
         let length = match config.parse_response(&mut response, bytes) {
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) if bytes.len() >= HEAD_BYTES_MAX => {
-                return malformed("the head of the response is too long");
+                return malformed("the head of the response is too long".to_owned());
             }
             Ok(httparse::Status::Partial) => return Ok(None),
-            Err(httparse::Error::TooManyHeaders) => {
-                return malformed("the response has too many headers");
-            }
+            Err(httparse::Error::TooManyHeaders) => return Err(None),
             Err(error) => {
                 return malformed(format!("the head of the response is not HTTP: {error}"));
             }
         };
         if length > HEAD_BYTES_MAX {
-            return malformed("the head of the response is too long");
+            return malformed("the head of the response is too long".to_owned());
         }
         let status = response.code.unwrap_or_default();
         let version_1_1 = response.version == Some(1);
         Head::from_headers(status, version_1_1, response.headers, asked_for_body)
             .map(|head| Some((head, length)))
+            .map_err(Some)
     }
 
     fn from_headers(
@@ -388,6 +408,17 @@ mod tests {
         assert!(Head::parse(&endless, true).is_err());
         let one_line = [&text[..17], &b"A".repeat(HEAD_BYTES_MAX)].concat();
         assert!(Head::parse(&one_line, true).is_err());
+    }
+
+    #[test]
+    fn a_head_may_have_many_lines_to_a_bound() {
+        let lines =
+            |count: usize| head(&format!("HTTP/1.1 204 x\r\n{}\r\n", "A: b\r\n".repeat(count)));
+
+        for count in [0, HEADERS_FEW, HEADERS_FEW + 1, HEADERS_MAX] {
+            assert_eq!(lines(count).unwrap().status, 204, "{count}");
+        }
+        assert_eq!(lines(HEADERS_MAX + 1).unwrap_err().0, "the response has too many headers");
     }
 
     #[test]
