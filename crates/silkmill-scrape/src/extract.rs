@@ -130,7 +130,7 @@ pub(crate) fn title(document: &Document) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;

@@ -7,6 +7,8 @@
 //! camelCase), a number prints all its digits (`1 div 3` gives sixteen, libxml2 fifteen; large
 //! ones have no exponent), `lang()` reads `lang`, where libxml2 knows only `xml:lang`, and extension functions and namespace prefixes are refused.
 
+mod walk;
+
 use xpath_eval::{
     Axis, EvaluationContext, Expr, FilterExpr, FunctionCall, LocationPath, NodeTest, PathExpr,
     PrimaryExpr, QName, Step, Value, evaluate,
@@ -17,6 +19,8 @@ use crate::document::Document;
 use crate::problem::Problem;
 use crate::value::ValueType;
 use crate::view::View;
+
+use walk::Walk;
 
 /// Longest expression, in bytes.
 pub(crate) const EXPRESSION_BYTES_MAX: usize = 4096;
@@ -40,6 +44,8 @@ const PREDICATE_SIZE_FREE: u64 = 4;
 #[derive(Debug)]
 pub(crate) struct XPath {
     expression: Expr,
+    /// Where the expression can be walked, which is faster.
+    walk: Option<Walk>,
     gives: Kind,
     compares_sets: bool,
     gathers: bool,
@@ -56,7 +62,8 @@ impl XPath {
             Check { text, compares_sets: false, gathers: false, size: 0, predicate_size: 0 };
         let gives = check.kind_of(&expression, 0)?;
         let Check { compares_sets, gathers, predicate_size, .. } = check;
-        Ok(XPath { expression, gives, compares_sets, gathers, predicate_size })
+        let walk = Walk::new(&expression);
+        Ok(XPath { expression, walk, gives, compares_sets, gathers, predicate_size })
     }
 
     /// What its values are.
@@ -83,6 +90,10 @@ impl XPath {
             return Values::unfinished();
         }
         let view = View { document, looks: Looks::new(looks) };
+        if let Some(walk) = &self.walk {
+            let values = walk.evaluate(document, &view.looks);
+            return if view.looks.are_spent() { Values::unfinished() } else { values };
+        }
         let value = evaluate(&self.expression, &EvaluationContext::new(view.root()))
             .expect("Check::kind_of refused every expression that could fail");
         if view.looks.are_spent() {
@@ -321,6 +332,8 @@ const FUNCTIONS: &[(&str, usize, usize, Takes, Kind)] = &[
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::budget::VALUES_BYTES_MAX;
     use crate::parse::{Until, parse};
@@ -496,5 +509,77 @@ mod tests {
         assert!(values.truncated);
         let bytes: usize = values.list.iter().map(|value| value.to_string().len()).sum();
         assert!(!values.list.is_empty() && bytes <= VALUES_BYTES_MAX);
+    }
+
+    /// Paths that can be walked, and some that nearly can.
+    fn paths() -> impl Strategy<Value = String> {
+        let name =
+            || prop::sample::select(vec!["p", "*", "div", "a", "b", "td", "li", "svg", "title"]);
+        let attribute = || prop::sample::select(vec!["@a", "@href", "@class", "@b"]);
+        let text = || prop::sample::select(vec!["'x'", "'1'", "''", "'x y'"]);
+        let simple = (0..8u8, attribute(), text()).prop_map(|(shape, name, text)| match shape {
+            0 => name.to_owned(),
+            1 => format!("{name} = {text}"),
+            2 => format!("{text} = {name}"),
+            3 => format!("contains({name}, {text})"),
+            4 => format!("starts-with({name}, {text})"),
+            5 => format!("not({name})"),
+            6 => "1".to_owned(),
+            _ => "2".to_owned(),
+        });
+        let predicate =
+            (simple.clone(), simple, 0..6u8).prop_map(|(one, two, shape)| match shape {
+                0 => format!("[{one} and {two}]"),
+                1 => format!("[{one} or ({two})]"),
+                2 => format!("[{one}][{two}]"),
+                3 => String::new(),
+                _ => format!("[{one}]"),
+            });
+        let slash = || prop::sample::select(vec!["/", "//"]);
+        let step = (slash(), name(), predicate)
+            .prop_map(|(slash, name, test)| format!("{slash}{name}{test}"));
+        let end = prop::sample::select(vec![
+            "", "/@a", "//@href", "/text()", "//text()", "/..", "/node()",
+        ]);
+        (prop::collection::vec(step, 1..4), end, 0..4u8).prop_map(|(steps, end, shape)| {
+            let path = steps.concat() + end;
+            if shape == 0 { format!("count({path})") } else { path }
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn a_path_that_is_walked_leads_where_the_evaluator_goes(
+            html in crate::extract::tests::broken_html(),
+            path in paths(),
+        ) {
+            let page = parse(&html, Until::End);
+            let walked = XPath::compile(&path).unwrap();
+            let evaluated = XPath { walk: None, ..XPath::compile(&path).unwrap() };
+            prop_assert_eq!(walked.evaluate(&page), evaluated.evaluate(&page), "{}", path);
+        }
+    }
+
+    #[test]
+    fn the_paths_that_most_people_write_are_walked() {
+        for (path, is_walked) in [
+            ("//h1", true),
+            ("/html/body/p", true),
+            ("//*[contains(@class, 'price')]", true),
+            ("//div[@id='x']//a[@href and not(@rel='nofollow')]/@href", true),
+            ("//table/tbody/tr[2]/td[1]/text()", true),
+            ("count(//p[starts-with(@class, 'a')])", true),
+            ("//@href", true),
+            ("//p[last()]", false),
+            ("//p[. = 'x']", false),
+            ("//p/..", false),
+            ("/", false),
+            ("string(//p)", false),
+            ("//p[1][2]", false),
+        ] {
+            assert_eq!(XPath::compile(path).unwrap().walk.is_some(), is_walked, "{path}");
+        }
     }
 }
