@@ -1,7 +1,7 @@
 //! The paths that most people write, walked on the tree itself: `//div[@class='x']/a/@href`.
 //!
 //! Steps down to elements, attributes and texts, tests of attributes, and one position a step. The
-//! result is that of the evaluator, which a property test holds it to, for a fifth of the time: a
+//! result is that of the evaluator, which a property test holds it to, for a part of the time: a
 //! node is a number here, and a set of them is in order as it is found.
 
 use html5ever::LocalName;
@@ -81,9 +81,7 @@ impl Walk {
     fn along(path: &LocationPath, is_count: bool) -> Option<Walk> {
         let mut walk = Walk { steps: Vec::new(), end: End::Elements, is_count };
         let mut steps = path.steps.iter().peekable();
-        if steps.peek().is_none() {
-            return None;
-        }
+        steps.peek()?;
         while let Some(mut step) = steps.next() {
             let mut is_deep = false;
             if is_any_depth(step) {
