@@ -14,7 +14,8 @@ usage: cargo xtask test                          run every test there is
        cargo xtask test STEP...                  run some of them: fmt clippy test examples doc loom fuzz
        cargo xtask bench [executor|replace|scrape]...
                                                  time us beside the peers that are installed
-       cargo xtask bench executor CASE...        time some cases of it, and keep nothing
+       cargo xtask bench executor|replace|scrape CASE...
+                                                 time some cases of it, and keep nothing
        cargo xtask soak [SECONDS]                a storm of random tasks over whole pools, 60 s by default
        cargo xtask corpus DIR                    make a tree of text files to replace in";
 
@@ -36,9 +37,26 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<Misuse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// Words that mean nothing here, and not a chore that failed.
+#[derive(Debug)]
+struct Misuse(String);
+
+impl std::fmt::Display for Misuse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Misuse {}
+
+/// The error of words that mean nothing.
+fn misuse(what: String) -> anyhow::Error {
+    Misuse(what).into()
 }
 
 /// The root of the workspace, whatever the current directory is.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::{cargo, check, root};
+use crate::{cargo, check, misuse, root};
 
 /// How many inputs each fuzz target tries, besides its kept corpus.
 const FUZZ_RUNS: &str = "20000";
@@ -35,7 +35,10 @@ const STEPS: &[Step] = &[
 pub(crate) fn run(names: &[&str]) -> anyhow::Result<()> {
     if let Some(unknown) = names.iter().find(|name| STEPS.iter().all(|(step, _)| step != *name)) {
         let known: Vec<&str> = STEPS.iter().map(|(step, _)| *step).collect();
-        bail!("there is no step {unknown:?}; there are: {}", known.join(", "));
+        return Err(misuse(format!(
+            "there is no step {unknown:?}; there are: {}",
+            known.join(", ")
+        )));
     }
     let mut times = Vec::new();
     for (name, step) in STEPS {

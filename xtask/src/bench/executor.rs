@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::Context;
 
 use super::{Case, Contender, IDEAL, ROUNDS, is_installed};
-use crate::{cargo, check, root};
+use crate::{cargo, check, misuse, root};
 
 /// How often the cases run that take seconds.
 const ROUNDS_OF_LONG: usize = 3;
@@ -132,7 +132,10 @@ pub(super) fn run_some(names: &[&str]) -> anyhow::Result<Vec<Case>> {
     let table = table();
     if let Some(unknown) = names.iter().find(|name| table.iter().all(|run| run.name != **name)) {
         let known: Vec<_> = table.iter().map(|run| run.name).collect();
-        anyhow::bail!("there is no case {unknown:?}; there are: {}", known.join(", "));
+        return Err(misuse(format!(
+            "there is no case {unknown:?}; there are: {}",
+            known.join(", ")
+        )));
     }
     build()?;
     let python = is_installed("python3", "apt install python3");

@@ -4,6 +4,7 @@
 //! in `docs/benchmarks.md`, with a plot for each part. Absolute times are the machine's; the ratios are the result.
 
 mod executor;
+mod measure;
 mod replace;
 mod report;
 mod scrape;
@@ -13,13 +14,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::{cargo, check, root};
+use crate::{cargo, check, misuse, root};
 
 /// How often each side runs. Medians need an odd number.
 const ROUNDS: usize = 5;
 
 /// The contender that is no program but a bound that none can pass.
 const IDEAL: &str = "ideal";
+
+/// How the name of a contender begins that is no program but a part of our own time.
+const SHARE: &str = "of it: ";
 
 /// One thing that was measured, for us and for the peers. Less is better.
 pub(crate) struct Case {
@@ -39,6 +43,10 @@ impl Contender {
         Contender { name: name.into(), samples: Vec::new() }
     }
 
+    fn is_peer(&self) -> bool {
+        !self.name.ends_with(IDEAL) && !self.name.starts_with(SHARE)
+    }
+
     fn median(&self) -> f64 {
         let mut sorted = self.samples.clone();
         sorted.sort_by(f64::total_cmp);
@@ -49,20 +57,24 @@ impl Contender {
 impl Case {
     /// The fastest of those that are not us.
     fn best_peer(&self) -> Option<&Contender> {
-        let peers =
-            self.contenders.iter().skip(1).filter(|contender| !contender.name.ends_with(IDEAL));
+        let peers = self.contenders.iter().skip(1).filter(|contender| contender.is_peer());
         peers.min_by(|a, b| a.median().total_cmp(&b.median()))
     }
 }
 
-/// Runs the parts named, or all. After `executor` or `scrape` there may be cases of it instead; these are printed and not
-/// kept.
+/// Runs the parts named, or all. After one of them there may be cases of it instead; these are printed and not kept.
 pub(crate) fn run(which: &[&str]) -> anyhow::Result<()> {
     let is_part = |name: &&str| ["executor", "replace", "scrape"].contains(name);
     if let ["executor", names @ ..] = which
         && !names.iter().all(is_part)
     {
         report::print(&executor::run_some(names)?);
+        return Ok(());
+    }
+    if let ["replace", names @ ..] = which
+        && !names.iter().all(is_part)
+    {
+        report::print(&replace::run_some(names)?);
         return Ok(());
     }
     if let ["scrape", names @ ..] = which
@@ -75,7 +87,9 @@ pub(crate) fn run(which: &[&str]) -> anyhow::Result<()> {
     let parts: [Part; 3] =
         [("executor", executor::run), ("replace", replace::run), ("scrape", scrape::run)];
     if let Some(unknown) = which.iter().find(|name| parts.iter().all(|(part, _)| part != *name)) {
-        bail!("there is no benchmark {unknown:?}; there are: executor, replace, scrape");
+        return Err(misuse(format!(
+            "there is no benchmark {unknown:?}; there are: executor, replace, scrape"
+        )));
     }
     for (name, part) in parts {
         if which.is_empty() || which.contains(&name) {

@@ -1,71 +1,138 @@
-//! Replacing a word in a source tree and putting it back, beside the usual pipelines.
+//! Replacing words in a source tree and in a large file, beside the usual pipelines.
 
-use std::collections::hash_map::DefaultHasher;
-use std::fs;
-use std::hash::Hasher;
+mod large;
+mod pairs;
+mod shares;
+mod sides;
+mod tree;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
 use super::{Case, Contender, ROUNDS, is_installed, shell, silkmill, time};
-use crate::check;
-use crate::corpus::{self, NEEDLE};
+use crate::corpus::NEEDLE;
+use crate::{check, misuse};
 
-/// A word, one as long that is in no tree, and how many rounds of putting it there and back are measured: fewer
-/// where a round takes half a minute.
-const CASES: &[(&str, &str, usize)] = &[
-    (NEEDLE, "kzzlloc", ROUNDS),
-    ("kmalloc_caches", "kzzlloc_caches", ROUNDS),
-    ("return", "retvrn", 1),
-];
+/// In no tree, and as long as the needle.
+const NEW: &str = "kzzlloc";
 
 /// In no tree.
 const NOWHERE: &str = "kzzlloc_nowhere";
 
-/// Where the tree is, when it is not the generated one.
-const CORPUS: &str = "SILKMILL_BENCH_TREE";
+type Part = fn(&Bench) -> anyhow::Result<Vec<Case>>;
 
-/// A way to replace the first word by the second in the current directory.
-type Replace = Box<dyn Fn(&str, &str) -> Command>;
+/// What can be asked for by name. Fewer rounds where one takes half a minute.
+const PARTS: [(&str, Part); 7] = [
+    ("many", |bench| bench.word(NEEDLE, NEW, ROUNDS)),
+    ("few", |bench| bench.word("kmalloc_caches", "kzzlloc_caches", ROUNDS)),
+    ("most", |bench| bench.word("return", "retvrn", 1)),
+    ("none", Bench::no_match),
+    ("pairs", pairs::measure),
+    ("large", large::measure),
+    ("shares", shares::measure),
+];
 
 pub(super) fn run() -> anyhow::Result<Vec<Case>> {
-    let tree = tree()?;
-    let files = count_files(&tree)?;
-    let state = tempfile::tempdir()?;
-    let mut cases = Vec::new();
-    for (old, new, rounds) in CASES {
-        let what = format!("{old} to {new} and back in a tree of {files} files");
-        let mut sides = sides(&tree, state.path())?;
-        there_and_back(&tree, &mut sides, (*old, *new), *rounds)?;
-        let contenders = sides.into_iter().map(|(contender, _)| contender).collect();
-        cases.push(Case { what, unit: "ms", contenders });
+    run_some(&[])
+}
+
+/// Runs the parts named, or all of them.
+pub(super) fn run_some(names: &[&str]) -> anyhow::Result<Vec<Case>> {
+    if let Some(unknown) = names.iter().find(|name| PARTS.iter().all(|(part, _)| part != *name)) {
+        let known: Vec<&str> = PARTS.iter().map(|(part, _)| *part).collect();
+        return Err(misuse(format!(
+            "there is no part {unknown:?} of replace; there are: {}",
+            known.join(", ")
+        )));
     }
-    cases.extend(no_match(&tree, state.path())?);
-    show_phases(&tree, state.path())?;
+    let tree = tree::find()?;
+    // On the filesystem of the tree, as a user's store mostly is; and gone in the end.
+    let folder = tempfile::tempdir_in(tree.parent().unwrap_or(&tree))?;
+    let bench = Bench {
+        files: tree::count_files(&tree)?,
+        program: silkmill()?,
+        folder: folder.path().to_owned(),
+        tree,
+    };
+    let mut cases = Vec::new();
+    for (name, part) in PARTS {
+        if names.is_empty() || names.contains(&name) {
+            println!("--> {name}");
+            cases.extend(part(&bench).with_context(|| format!("part {name} failed"))?);
+        }
+    }
     Ok(cases)
 }
 
-fn there_and_back(
-    tree: &Path,
-    sides: &mut [(Contender, Replace)],
-    (old, new): (&str, &str),
-    rounds: usize,
-) -> anyhow::Result<()> {
-    let before = hash(tree)?;
-    for round in 0..=rounds {
-        for (contender, replace) in &mut *sides {
-            let there = time_on_clean_disk(&mut replace(old, new))?;
-            let back = time_on_clean_disk(&mut replace(new, old))?;
-            ensure!(hash(tree)? == before, "{} did not put the tree back", contender.name);
-            // The first round warms the caches.
-            if round > 0 {
-                contender.samples.push((there + back).as_secs_f64() / 2.0 * 1000.0);
+/// What all parts are about.
+#[derive(Clone)]
+struct Bench {
+    tree: PathBuf,
+    files: u64,
+    program: PathBuf,
+    /// For whatever a part needs.
+    folder: PathBuf,
+}
+
+impl Bench {
+    /// Our program in the tree. It keeps its originals, as it does for a user.
+    fn silkmill(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("replace").args(words).current_dir(&self.tree);
+        command.env("XDG_STATE_HOME", self.state());
+        command
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
+    /// A word replaced and put back.
+    fn word(&self, old: &str, new: &str, rounds: usize) -> anyhow::Result<Vec<Case>> {
+        // Exit code 1 is a tree without the word, as the generated one may be.
+        let mut look = self.silkmill(&["--no-ignore", "-q", "-n", old, new, "."]);
+        if look.status()?.code() == Some(1) {
+            println!("no file of the tree has {old:?}: not measured");
+            return Ok(Vec::new());
+        }
+        let mut sides = sides::sides(self);
+        sides::there_and_back(&self.tree, &mut sides, (old, new), rounds)?;
+        let what = format!("{old} to {new} and back in a tree of {} files", self.files);
+        Ok(vec![Case { what, unit: "ms", contenders: contenders(sides) }])
+    }
+
+    /// A search that finds nothing, beside the one program that only searches.
+    fn no_match(&self) -> anyhow::Result<Vec<Case>> {
+        if !is_installed("rg", "cargo install ripgrep") {
+            return Ok(Vec::new());
+        }
+        let mut ours = self.silkmill(&["--no-ignore", "-q", NOWHERE, "x", "."]);
+        let mut theirs = self.search(NOWHERE);
+        let mut contenders = [Contender::new("silkmill replace"), Contender::new("rg -l")];
+        for round in 0..=ROUNDS {
+            for (contender, command) in contenders.iter_mut().zip([&mut ours, &mut theirs]) {
+                let took = time_ending_with(1, command)?;
+                if round > 0 {
+                    contender.samples.push(milliseconds(took));
+                }
             }
         }
+        let what = "a word that is in no file of the tree".to_owned();
+        Ok(vec![Case { what, unit: "ms", contenders: contenders.into() }])
     }
-    Ok(())
+
+    fn search(&self, word: &str) -> Command {
+        let mut command = Command::new("rg");
+        command.args(["-l", "--no-ignore", "-F", word, "."]).current_dir(&self.tree);
+        command
+    }
+}
+
+fn contenders<T>(sides: Vec<(Contender, T)>) -> Vec<Contender> {
+    sides.into_iter().map(|(contender, _)| contender).collect()
 }
 
 /// Nobody pays for what the one before has left to be written.
@@ -74,131 +141,16 @@ fn time_on_clean_disk(command: &mut Command) -> anyhow::Result<Duration> {
     time(command)
 }
 
-/// A search that finds nothing, beside the one program that only searches.
-fn no_match(tree: &Path, state: &Path) -> anyhow::Result<Option<Case>> {
-    if !is_installed("rg", "cargo install ripgrep") {
-        return Ok(None);
-    }
-    let ours = format!("{} replace --no-ignore -q {NOWHERE} x .", silkmill()?.display());
-    let sides =
-        [("silkmill replace", ours), ("rg -l", format!("rg -l --no-ignore -F {NOWHERE} ."))];
-    let mut contenders = sides.map(|(name, script)| (Contender::new(name), script));
-    for round in 0..=ROUNDS {
-        for (contender, script) in &mut contenders {
-            // Both say by 1 that there was nothing.
-            let mut command = shell(&format!("{script}; [ $? = 1 ]"));
-            let took = time(command.current_dir(tree).env("XDG_STATE_HOME", state))?;
-            if round > 0 {
-                contender.samples.push(took.as_secs_f64() * 1000.0);
-            }
-        }
-    }
-    let what = "a word that is in no file of the tree".to_owned();
-    let contenders = contenders.into_iter().map(|(contender, _)| contender).collect();
-    Ok(Some(Case { what, unit: "ms", contenders }))
+/// The time of a command that says by its exit code that there was nothing.
+fn time_ending_with(code: i32, command: &mut Command) -> anyhow::Result<Duration> {
+    let words = command.get_args().map(|word| word.to_string_lossy().into_owned());
+    let words: Vec<String> = words.collect();
+    let mut checked = shell(&format!("\"$0\" \"$@\"; [ $? = {code} ]"));
+    checked.arg(command.get_program()).args(words);
+    checked.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    time(checked.current_dir(command.get_current_dir().unwrap_or(Path::new("."))))
 }
 
-/// What the time of a run goes by with. It is told and not kept, for it has no peer.
-fn show_phases(tree: &Path, state: &Path) -> anyhow::Result<()> {
-    for (old, new) in [(NEEDLE, CASES[0].1), (CASES[0].1, NEEDLE)] {
-        let mut command = Command::new(silkmill()?);
-        command.args(["replace", "--no-ignore", "-q", "--stats", old, new, "."]);
-        let output = command.current_dir(tree).env("XDG_STATE_HOME", state).output()?;
-        print!("{}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(())
-}
-
-fn tree() -> anyhow::Result<PathBuf> {
-    if let Some(tree) = std::env::var_os(CORPUS) {
-        return Ok(tree.into());
-    }
-    // Not below this repository, which ignores what it builds, and so would some of the peers.
-    let tree = std::env::temp_dir().join("silkmill-corpus");
-    if !tree.exists() {
-        println!(
-            "making a tree in {tree:?}; set {CORPUS} to use another, which is changed and put back"
-        );
-        corpus::make(&tree)?;
-    }
-    Ok(tree)
-}
-
-/// The originals of our runs are kept in `state`, as they are for a user.
-fn sides(tree: &Path, state: &Path) -> anyhow::Result<Vec<(Contender, Replace)>> {
-    let silkmill = silkmill()?;
-    let (ours, state) = (tree.to_owned(), state.to_owned());
-    let mut sides: Vec<(Contender, Replace)> = vec![(
-        Contender::new("silkmill replace (flushed)"),
-        Box::new(move |old, new| {
-            let mut command = Command::new(&silkmill);
-            command.args(["replace", "--no-ignore", "-q", old, new, "."]).current_dir(&ours);
-            command.env("XDG_STATE_HOME", &state);
-            command
-        }),
-    )];
-    let mut pipeline = |name: &str, script: &'static str| {
-        let tree = tree.to_owned();
-        let replace: Replace = Box::new(move |old, new| {
-            let mut command = shell(&script.replace("OLD", old).replace("NEW", new));
-            command.current_dir(&tree);
-            command
-        });
-        sides.push((Contender::new(name), replace));
-    };
-    let rg = is_installed("rg", "cargo install ripgrep");
-    if rg && is_installed("sd", "cargo install sd") {
-        pipeline("rg -l0 | xargs -0 sd -F", "rg -l0 --no-ignore -F OLD . | xargs -0 sd -F OLD NEW");
-    }
-    if rg {
-        pipeline(
-            "rg -l0 | xargs -0 sed -i",
-            "rg -l0 --no-ignore -F OLD . | xargs -0 sed -i s/OLD/NEW/g",
-        );
-    }
-    if is_installed("ruplacer", "cargo install ruplacer") {
-        pipeline("ruplacer --go", "ruplacer --go --quiet --ignored --no-regex OLD NEW .");
-    }
-    if is_installed("fastmod", "cargo install fastmod") {
-        pipeline("fastmod --accept-all -F", "fastmod --accept-all -F OLD NEW .");
-    }
-    if !rg {
-        pipeline("grep -rlZ | xargs -0 sed -i", "grep -rlZF OLD . | xargs -0 sed -i s/OLD/NEW/g");
-    }
-    Ok(sides)
-}
-
-/// Of every path and every byte, in one order.
-fn hash(tree: &Path) -> anyhow::Result<u64> {
-    let mut hasher = DefaultHasher::new();
-    visit(tree, &mut |path| {
-        hasher.write(path.as_os_str().as_encoded_bytes());
-        hasher.write(&fs::read(path).with_context(|| format!("failed to read {path:?}"))?);
-        Ok(())
-    })?;
-    Ok(hasher.finish())
-}
-
-fn count_files(tree: &Path) -> anyhow::Result<u64> {
-    let mut files = 0;
-    visit(tree, &mut |_| {
-        files += 1;
-        Ok(())
-    })?;
-    Ok(files)
-}
-
-fn visit(folder: &Path, file: &mut dyn FnMut(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let entries = fs::read_dir(folder).with_context(|| format!("failed to read {folder:?}"))?;
-    let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            visit(&entry.path(), file)?;
-        } else if kind.is_file() {
-            file(&entry.path())?;
-        }
-    }
-    Ok(())
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }

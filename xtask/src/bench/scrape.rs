@@ -1,7 +1,6 @@
 //! Fetching and reading pages from a loopback nginx with one worker, beside curl, wrk and what people write in
 //! Python. The server's own count of requests holds every side to the work it claims.
 
-mod measure;
 mod nginx;
 mod pages;
 mod peers;
@@ -14,10 +13,10 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
+use super::measure::{Cost, cost};
 use super::{Case, Contender, IDEAL, is_installed, silkmill};
-use crate::{cargo, check, root};
+use crate::{cargo, check, misuse, root};
 
-use measure::{Cost, cost};
 use nginx::Nginx;
 use peers::{FIELDS, PARSE, PEERS};
 
@@ -60,7 +59,10 @@ pub(super) fn run() -> anyhow::Result<Vec<Case>> {
 pub(super) fn run_some(names: &[&str]) -> anyhow::Result<Vec<Case>> {
     if let Some(unknown) = names.iter().find(|name| PARTS.iter().all(|(part, _)| part != *name)) {
         let known: Vec<&str> = PARTS.iter().map(|(part, _)| *part).collect();
-        bail!("there is no part {unknown:?} of scrape; there are: {}", known.join(", "));
+        return Err(misuse(format!(
+            "there is no part {unknown:?} of scrape; there are: {}",
+            known.join(", ")
+        )));
     }
     let tools = [("nginx", "apt install nginx-light"), ("time", "apt install time")];
     if !tools.iter().all(|(program, how)| is_installed(program, how)) {

@@ -22,6 +22,8 @@ pub(super) fn cost(command: &Command, codes: &[i32], folder: &Path) -> anyhow::R
     let mut timed = Command::new("time");
     timed.args(["--quiet", "-f", "%U %S %M", "-o"]).arg(&report);
     timed.arg(command.get_program()).args(command.get_args());
+    command.get_current_dir().map(|folder| timed.current_dir(folder));
+    timed.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let started = Instant::now();
     let status = timed.stdout(Stdio::null()).stderr(Stdio::null()).status();
     let seconds = started.elapsed().as_secs_f64();
