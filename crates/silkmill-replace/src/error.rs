@@ -120,6 +120,10 @@ impl Error {
         Error { repr: Repr::LineTooLong { path: path.to_path_buf(), bytes_max } }
     }
 
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(&self.repr, Repr::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Whether no file can grow any more, and not only this one.
     pub(crate) fn is_disk_full(&self) -> bool {
         let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];

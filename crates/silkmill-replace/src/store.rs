@@ -24,6 +24,7 @@ use crate::journal::{self, HEAD_LEN, Journal, Mark, Title, Way};
 pub(crate) const BESIDE: &str = ".silkmill";
 
 const LOCK: &str = "lock";
+const IGNORE: &str = ".gitignore";
 const JOURNAL: &str = "journal";
 
 /// What is to be removed when there is time.
@@ -37,6 +38,9 @@ const KEPT: &str = "kept";
 
 /// Between two looks at whether another run is over.
 const POLL: Duration = Duration::from_millis(20);
+
+/// How often a store is made anew that is taken away meanwhile.
+const MAKE_TRIES_MAX: usize = 100;
 
 /// How many names are tried for a run, all of this second.
 const NAMES_TRIED_MAX: u64 = 1000;
@@ -109,10 +113,24 @@ impl Store {
 
     /// The store in this very directory, made if it is not there.
     pub(crate) fn make(path: PathBuf) -> Result<Store, Error> {
+        for _ in 1..MAKE_TRIES_MAX {
+            match Store::make_once(path.clone()) {
+                // Somebody left it while it was being made.
+                Err(error) if error.is_not_found() => {}
+                made => return made,
+            }
+        }
+        Store::make_once(path)
+    }
+
+    fn make_once(path: PathBuf) -> Result<Store, Error> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
         made.map_err(|error| Error::io("keep the files of a run in", &path, error))?;
         if !is_own_directory(&path) {
-            let error = io::Error::from(io::ErrorKind::PermissionDenied);
+            let error = io::Error::from(match path.exists() {
+                true => io::ErrorKind::PermissionDenied,
+                false => io::ErrorKind::NotFound,
+            });
             return Err(Error::io("keep the files of a run in", &path, error));
         }
         let store = Store { path };
@@ -131,7 +149,7 @@ impl Store {
     }
 
     fn ignore_itself(&self) -> Result<(), Error> {
-        let path = self.path.join(".gitignore");
+        let path = self.path.join(IGNORE);
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(file) => file
                 .write_all_at(b"*\n", 0)
@@ -153,10 +171,48 @@ impl Store {
     }
 
     pub(crate) fn lock(&self) -> Result<Locked<'_>, Error> {
-        let lock = self.open_lock()?;
-        flock(&lock, FlockOperation::LockExclusive)
-            .map_err(|error| Error::io("lock the files of runs in", &self.path, error))?;
-        Ok(Locked { store: self, _lock: lock })
+        let failed = |error| Error::io("lock the files of runs in", &self.path, error);
+        loop {
+            let lock = match self.open_lock() {
+                Ok(lock) => lock,
+                Err(error) if error.is_not_found() => {
+                    Store::make(self.path.clone())?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            flock(&lock, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+            if lock.metadata().map_err(failed)?.nlink() > 0 {
+                return Ok(Locked { store: self, _lock: lock });
+            }
+            // Who held it left nothing behind, the store included.
+        }
+    }
+
+    /// Removes a store beside files in which nothing is left: nobody asked for it.
+    fn leave(path: &Path) -> io::Result<()> {
+        if path.file_name() != Some(OsStr::new(BESIDE)) {
+            return Ok(());
+        }
+        let lock = File::open(path.join(LOCK))?;
+        flock(&lock, FlockOperation::LockExclusive)?;
+        if lock.metadata()?.nlink() == 0 {
+            // Somebody has left it, and what is there now has another lock.
+            return Ok(());
+        }
+        match fs::remove_dir(path.join(TRASH)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        for entry in fs::read_dir(path)? {
+            let name = entry?.file_name();
+            if name != LOCK && name != IGNORE {
+                return Ok(());
+            }
+        }
+        fs::remove_file(path.join(IGNORE))?;
+        fs::remove_file(path.join(LOCK))?;
+        fs::remove_dir(path)
     }
 
     /// Waits until the run of this name is over. `false` if `cancel` was set first.
@@ -358,7 +414,10 @@ impl Run {
     /// Removes all its files.
     pub(crate) fn remove(mut self) -> Result<(), Error> {
         self.disposable = false;
-        remove(&self.path).map_err(|error| Error::io("remove", &self.path, error))
+        remove(&self.path).map_err(|error| Error::io("remove", &self.path, error))?;
+        // What cannot be removed may stay.
+        let _ = Store::leave(self.store());
+        Ok(())
     }
 
     /// Makes its files ready to be removed whenever there is time, and forgets the run.
@@ -372,7 +431,7 @@ impl Drop for Run {
     fn drop(&mut self) {
         if self.disposable {
             // The next run finds it unlocked and uncommitted, and tries again.
-            let _ = remove(&self.path);
+            let _ = remove(&self.path).and_then(|()| Store::leave(self.store()));
         }
     }
 }
@@ -392,11 +451,15 @@ pub(crate) fn throw_away(folder: &Path) -> io::Result<PathBuf> {
     let is_area = above.file_name() == Some(OsStr::new(AREAS));
     let store = above.parent().filter(|_| is_area).unwrap_or(above);
     let trash = store.join(TRASH);
-    DirBuilder::new().recursive(true).mode(0o700).create(&trash)?;
     let gone = trash.join(folder.file_name().unwrap_or_default());
-    match fs::rename(folder, &gone) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(gone),
+    loop {
+        DirBuilder::new().recursive(true).mode(0o700).create(&trash)?;
+        match fs::rename(folder, &gone) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            // Who left the store took the empty directory along.
+            Err(_) if folder.exists() => {}
+            _ => return Ok(gone),
+        }
     }
 }
 
@@ -612,6 +675,23 @@ mod tests {
 
         drop(run);
         assert!(store.lock().unwrap().look().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_store_that_others_make_and_leave_all_the_time_can_be_used() {
+        let root = tempfile::tempdir().unwrap();
+        let use_it = || {
+            for _ in 0..300 {
+                let store = Store::open(None, root.path()).unwrap();
+                let run = store.lock().unwrap().begin(&title(root.path())).unwrap();
+                assert!(run.path().join(JOURNAL).exists());
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(use_it);
+            use_it();
+        });
+        assert!(!root.path().join(BESIDE).exists());
     }
 
     #[test]

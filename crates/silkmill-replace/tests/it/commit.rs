@@ -84,6 +84,23 @@ fn a_strict_run_changes_nothing_when_a_path_fails() {
 }
 
 #[test]
+fn a_run_that_keeps_nothing_leaves_no_store_beside_the_files() {
+    let tree = Tree::new(&[("a", "old")]);
+    let store = tree.path(".silkmill");
+
+    assert_eq!(told(tree.options("no such text", "new").undo(true)).summary().files_changed, 0);
+    assert!(!store.exists());
+    assert_eq!(told(tree.options("old", "new").undo(false)).summary().files_changed, 1);
+    assert!(!store.exists());
+
+    // One that holds something is not touched.
+    assert_eq!(told(tree.options("new", "old").undo(true)).summary().files_changed, 1);
+    assert_eq!(told(tree.options("no such text", "new").undo(true)).summary().files_changed, 0);
+    assert!(store.join("lock").exists());
+    assert!(store.join(".gitignore").exists());
+}
+
+#[test]
 fn an_unexpected_number_of_replacements_changes_nothing() {
     let tree = Tree::new(&[("a", "old old"), ("b", "old")]);
 
