@@ -49,18 +49,20 @@ pub(super) fn run_some(names: &[&str]) -> anyhow::Result<Vec<Case>> {
         )));
     }
     let tree = tree::find()?;
-    // On the filesystem of the tree, as a user's store mostly is; and gone in the end.
-    let folder = tempfile::tempdir_in(tree.parent().unwrap_or(&tree))?;
-    let bench = Bench {
-        files: tree::count_files(&tree)?,
-        program: silkmill()?,
-        folder: folder.path().to_owned(),
-        tree,
-    };
+    let (files, program) = (tree::count_files(&tree)?, silkmill()?);
     let mut cases = Vec::new();
     for (name, part) in PARTS {
         if names.is_empty() || names.contains(&name) {
             println!("--> {name}");
+            // On the filesystem of the tree, as a user's store mostly is; and gone in the end, so that no part
+            // removes what another has left.
+            let folder = tempfile::tempdir_in(tree.parent().unwrap_or(&tree))?;
+            let bench = Bench {
+                files,
+                program: program.clone(),
+                folder: folder.path().to_owned(),
+                tree: tree.clone(),
+            };
             cases.extend(part(&bench).with_context(|| format!("part {name} failed"))?);
         }
     }
