@@ -9,8 +9,8 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use super::{Case, Contender, IDEAL, ROUNDS, is_installed};
-use crate::{cargo, check, misuse, root};
+use super::{Case, Contender, IDEAL, ROUNDS, is_installed, know_all};
+use crate::{cargo, check, root};
 
 /// How often the cases run that take seconds.
 const ROUNDS_OF_LONG: usize = 3;
@@ -122,21 +122,11 @@ with ThreadPoolExecutor(8) as pool:
     print(case, (time.perf_counter_ns() - t) // N, sep='\\t')
 ";
 
-/// Every case.
-pub(super) fn run() -> anyhow::Result<Vec<Case>> {
-    run_some(&[])
-}
-
 /// The cases named, or all.
-pub(super) fn run_some(names: &[&str]) -> anyhow::Result<Vec<Case>> {
+pub(super) fn run(names: &[&str]) -> anyhow::Result<Vec<Case>> {
     let table = table();
-    if let Some(unknown) = names.iter().find(|name| table.iter().all(|run| run.name != **name)) {
-        let known: Vec<_> = table.iter().map(|run| run.name).collect();
-        return Err(misuse(format!(
-            "there is no case {unknown:?}; there are: {}",
-            known.join(", ")
-        )));
-    }
+    let known: Vec<_> = table.iter().map(|run| run.name).collect();
+    know_all("case", names, &known)?;
     build()?;
     let python = is_installed("python3", "apt install python3");
     let labels = Labels::read()?;

@@ -62,44 +62,42 @@ impl Case {
     }
 }
 
+/// A benchmark, and how to run some of its cases, or all.
+type Part = (&'static str, fn(&[&str]) -> anyhow::Result<Vec<Case>>);
+
+const PARTS: [Part; 3] =
+    [("executor", executor::run), ("replace", replace::run), ("scrape", scrape::run)];
+
 /// Runs the parts named, or all. After one of them there may be cases of it instead; these are printed and not kept.
 pub(crate) fn run(which: &[&str]) -> anyhow::Result<()> {
-    let is_part = |name: &&str| ["executor", "replace", "scrape"].contains(name);
-    if let ["executor", names @ ..] = which
-        && !names.iter().all(is_part)
+    let part_named = |name: &str| PARTS.iter().find(|(part, _)| *part == name);
+    if let [first, names @ ..] = which
+        && let Some((_, run_part)) = part_named(first)
+        && !names.iter().all(|name| part_named(name).is_some())
     {
-        report::print(&executor::run_some(names)?);
+        report::print(&run_part(names)?);
         return Ok(());
     }
-    if let ["replace", names @ ..] = which
-        && !names.iter().all(is_part)
-    {
-        report::print(&replace::run_some(names)?);
-        return Ok(());
-    }
-    if let ["scrape", names @ ..] = which
-        && !names.iter().all(is_part)
-    {
-        report::print(&scrape::run_some(names)?);
-        return Ok(());
-    }
-    type Part = (&'static str, fn() -> anyhow::Result<Vec<Case>>);
-    let parts: [Part; 3] =
-        [("executor", executor::run), ("replace", replace::run), ("scrape", scrape::run)];
-    if let Some(unknown) = which.iter().find(|name| parts.iter().all(|(part, _)| part != *name)) {
-        return Err(misuse(format!(
-            "there is no benchmark {unknown:?}; there are: executor, replace, scrape"
-        )));
-    }
-    for (name, part) in parts {
+    know_all("benchmark", which, &PARTS.map(|(part, _)| part))?;
+    for (name, run_part) in PARTS {
         if which.is_empty() || which.contains(&name) {
             println!("==> {name}");
-            let cases = part().with_context(|| format!("benchmark {name} failed"))?;
+            let cases = run_part(&[]).with_context(|| format!("benchmark {name} failed"))?;
             report::print(&cases);
             report::keep(name, &cases)?;
         }
     }
     Ok(())
+}
+
+/// Refuses a name that nothing has.
+fn know_all(what: &str, names: &[&str], known: &[&str]) -> anyhow::Result<()> {
+    match names.iter().find(|name| !known.contains(name)) {
+        Some(unknown) => {
+            Err(misuse(format!("there is no {what} {unknown:?}; there are: {}", known.join(", "))))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Builds the program as users have it and returns its path.

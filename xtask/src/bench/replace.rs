@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::{Case, Contender, ROUNDS, is_installed, shell, silkmill, time};
+use super::{Case, Contender, ROUNDS, is_installed, know_all, shell, silkmill, time};
+use crate::check;
 use crate::corpus::NEEDLE;
-use crate::{check, misuse};
 
 /// In no tree, and as long as the needle.
 const NEW: &str = "kzzlloc";
@@ -35,19 +35,9 @@ const PARTS: [(&str, Part); 7] = [
     ("shares", shares::measure),
 ];
 
-pub(super) fn run() -> anyhow::Result<Vec<Case>> {
-    run_some(&[])
-}
-
 /// Runs the parts named, or all of them.
-pub(super) fn run_some(names: &[&str]) -> anyhow::Result<Vec<Case>> {
-    if let Some(unknown) = names.iter().find(|name| PARTS.iter().all(|(part, _)| part != *name)) {
-        let known: Vec<&str> = PARTS.iter().map(|(part, _)| *part).collect();
-        return Err(misuse(format!(
-            "there is no part {unknown:?} of replace; there are: {}",
-            known.join(", ")
-        )));
-    }
+pub(super) fn run(names: &[&str]) -> anyhow::Result<Vec<Case>> {
+    know_all("part of replace", names, &PARTS.map(|(part, _)| part))?;
     let tree = tree::find()?;
     let (files, program) = (tree::count_files(&tree)?, silkmill()?);
     let mut cases = Vec::new();

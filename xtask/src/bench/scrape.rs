@@ -14,8 +14,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use anyhow::{Context, bail, ensure};
 
 use super::measure::{Cost, cost};
-use super::{Case, Contender, IDEAL, is_installed, silkmill};
-use crate::{cargo, check, misuse, root};
+use super::{Case, Contender, IDEAL, is_installed, know_all, silkmill};
+use crate::{cargo, check, root};
 
 use nginx::Nginx;
 use peers::{FIELDS, PARSE, PEERS};
@@ -51,19 +51,9 @@ const PARTS: [Part; 7] = [
     ("hostile", hostile),
 ];
 
-pub(super) fn run() -> anyhow::Result<Vec<Case>> {
-    run_some(&[])
-}
-
 /// Runs the parts named, or all of them.
-pub(super) fn run_some(names: &[&str]) -> anyhow::Result<Vec<Case>> {
-    if let Some(unknown) = names.iter().find(|name| PARTS.iter().all(|(part, _)| part != *name)) {
-        let known: Vec<&str> = PARTS.iter().map(|(part, _)| *part).collect();
-        return Err(misuse(format!(
-            "there is no part {unknown:?} of scrape; there are: {}",
-            known.join(", ")
-        )));
-    }
+pub(super) fn run(names: &[&str]) -> anyhow::Result<Vec<Case>> {
+    know_all("part of scrape", names, &PARTS.map(|(part, _)| part))?;
     let tools = [("nginx", "apt install nginx-light"), ("time", "apt install time")];
     if !tools.iter().all(|(program, how)| is_installed(program, how)) {
         return Ok(Vec::new());
