@@ -14,7 +14,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::{cargo, check, misuse, root};
+use crate::misuse::know_all;
+use crate::program::{cargo, check, root};
+use crate::subcommand::{Subcommand, list};
+
+pub(crate) const SUBCOMMAND: Subcommand = Subcommand {
+    name: "bench",
+    summary: "measure us beside the peers that are installed",
+    help,
+    run,
+};
 
 /// How often each side runs. Medians need an odd number.
 const ROUNDS: usize = 5;
@@ -62,27 +71,41 @@ impl Case {
     }
 }
 
-/// A benchmark, and how to run some of its cases, or all.
-type Part = (&'static str, fn(&[&str]) -> anyhow::Result<Vec<Case>>);
+/// One of the three benchmarks.
+struct Part {
+    name: &'static str,
+    /// Lists the names of its cases, and what each measures.
+    cases: fn() -> Vec<(&'static str, &'static str)>,
+    /// Measures the cases named, or all.
+    run: fn(&[&str]) -> anyhow::Result<Vec<Case>>,
+}
 
-const PARTS: [Part; 3] =
-    [("executor", executor::run), ("replace", replace::run), ("scrape", scrape::run)];
+const PARTS: [Part; 3] = [
+    Part { name: "executor", cases: executor::cases, run: executor::run },
+    Part { name: "replace", cases: replace::cases, run: replace::run },
+    Part { name: "scrape", cases: scrape::cases, run: scrape::run },
+];
 
-/// Runs the parts named, or all. After one of them there may be cases of it instead; these are printed and not kept.
-pub(crate) fn run(which: &[&str]) -> anyhow::Result<()> {
-    let part_named = |name: &str| PARTS.iter().find(|(part, _)| *part == name);
-    if let [first, names @ ..] = which
-        && let Some((_, run_part)) = part_named(first)
+/// Runs the parts named, or all. After one part there may be cases of it instead; these are printed
+/// and not kept.
+fn run(words: &[&str]) -> anyhow::Result<()> {
+    let part_named = |name: &str| PARTS.iter().find(|part| part.name == name);
+    if let [first, names @ ..] = words
+        && let Some(part) = part_named(first)
         && !names.iter().all(|name| part_named(name).is_some())
     {
-        report::print(&run_part(names)?);
+        let known = (part.cases)();
+        let known: Vec<&str> = known.iter().map(|(case, _)| *case).collect();
+        know_all(&format!("case of {first}"), names, &known)?;
+        report::print(&(part.run)(names)?);
         return Ok(());
     }
-    know_all("benchmark", which, &PARTS.map(|(part, _)| part))?;
-    for (name, run_part) in PARTS {
-        if which.is_empty() || which.contains(&name) {
+    know_all("part", words, &PARTS.each_ref().map(|part| part.name))?;
+    for part in &PARTS {
+        if words.is_empty() || words.contains(&part.name) {
+            let name = part.name;
             println!("==> {name}");
-            let cases = run_part(&[]).with_context(|| format!("benchmark {name} failed"))?;
+            let cases = (part.run)(&[]).with_context(|| format!("benchmark {name} failed"))?;
             report::print(&cases);
             report::keep(name, &cases)?;
         }
@@ -90,15 +113,36 @@ pub(crate) fn run(which: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses a name that nothing has.
-fn know_all(what: &str, names: &[&str], known: &[&str]) -> anyhow::Result<()> {
-    match names.iter().find(|name| !known.contains(name)) {
-        Some(unknown) => {
-            Err(misuse(format!("there is no {what} {unknown:?}; there are: {}", known.join(", "))))
-        }
-        None => Ok(()),
+fn help() -> String {
+    let mut page = HELP.to_owned();
+    for part in &PARTS {
+        page += &format!("\ncases of {}:\n{}", part.name, list((part.cases)()));
     }
+    page + HELP_END
 }
+
+const HELP: &str = "\
+usage: cargo xtask bench [PART]...        measure all of the parts named, or of all three
+       cargo xtask bench PART CASE...     measure some cases of one part, and keep nothing
+
+Runs us and the peers that are installed in turn, in one run, and prints medians and ratios. Whole
+parts replace their sections of docs/benchmarks.md and their plots in docs/benchmarks/. A peer that
+is missing is named with the way to install it; nothing is installed.
+
+parts: executor, replace, scrape
+";
+
+const HELP_END: &str = "
+time: with all peers, on two cores, about five minutes for executor, two for scrape and ten or more
+      for replace, which depends on the disk (estimated from the figures); before that a release
+      build. A machine that does something else meanwhile gives other figures
+needs: for executor the crates that it is measured beside, which cargo fetches; for scrape nginx and
+      GNU time; for the case `large` of replace GNU time, 10 GiB of disk, and as much memory where
+      sd is installed
+environment:
+  SILKMILL_BENCH_TREE  a tree to replace in, which is changed and put back, instead of a made up one
+  SILKMILL_PAGES       a folder of real product pages to read, instead of made up ones
+";
 
 /// Builds the program as users have it and returns its path.
 fn silkmill() -> anyhow::Result<std::path::PathBuf> {
@@ -127,7 +171,7 @@ fn shell(script: &str) -> Command {
 }
 
 fn is_installed(program: &str, how: &str) -> bool {
-    let yes = crate::is_installed(program);
+    let yes = crate::program::is_installed(program);
     if !yes {
         println!("not measured beside {program}, which is not installed: {how}");
     }

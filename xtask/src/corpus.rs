@@ -1,4 +1,5 @@
-//! A tree of text files shaped like a source tree, for machines that have none: the same one every time.
+//! `cargo xtask corpus`: a tree of text files shaped like a source tree, for machines that have none.
+//! It is the same tree every time.
 
 use std::fs;
 use std::io::Write;
@@ -6,15 +7,42 @@ use std::path::Path;
 
 use anyhow::Context;
 
-/// What the benchmark replaces. It stands in one file of `NEEDLE_EVERY`.
+use crate::misuse::misuse;
+use crate::subcommand::Subcommand;
+
+pub(crate) const SUBCOMMAND: Subcommand = Subcommand {
+    name: "corpus",
+    summary: "make a tree of text files to replace in",
+    help: || HELP.to_owned(),
+    run,
+};
+
+const HELP: &str = "\
+usage: cargo xtask corpus DIR             make the tree in DIR, which must not exist
+
+Makes 20,000 text files in 800 folders, shaped like a source tree and the same on every machine.
+`kmalloc` stands in one file of 22. `cargo xtask bench replace` makes such a tree by itself.
+
+time: a few seconds
+needs: 300 MB of disk
+";
+
+/// The word that the benchmark replaces. It stands in one file of `NEEDLE_EVERY`.
 pub(crate) const NEEDLE: &str = "kmalloc";
 
 const FILES: u64 = 20_000;
 const FILES_PER_FOLDER: u64 = 25;
 const NEEDLE_EVERY: u64 = 22;
 
-/// Lines of a file are drawn evenly from these.
+/// The number of lines of a file is drawn evenly from this range.
 const LINES: std::ops::Range<u64> = 20..900;
+
+fn run(words: &[&str]) -> anyhow::Result<()> {
+    match words {
+        [folder] => make(folder.as_ref()),
+        _ => Err(misuse("corpus takes the name of one folder")),
+    }
+}
 
 /// Makes the tree in `folder`, which must not exist.
 pub(crate) fn make(folder: &Path) -> anyhow::Result<()> {

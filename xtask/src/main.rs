@@ -1,89 +1,148 @@
-//! The project's chores, in Rust, so that they need nothing but Rust.
+//! The project's chores as commands of `cargo xtask`: in Rust, so that they need nothing but Rust.
 
 mod bench;
 mod corpus;
+mod misuse;
+mod program;
 mod soak;
+mod subcommand;
 mod test;
 
-use std::process::{Command, ExitCode};
+use std::io::Write;
+use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use misuse::{Misuse, misuse, unknown};
+use subcommand::Subcommand;
 
-const USAGE: &str = "\
-usage: cargo xtask test                          run every test there is
-       cargo xtask test STEP...                  run some of them: fmt clippy test examples doc loom fuzz
-       cargo xtask bench [executor|replace|scrape]...
-                                                 time us beside the peers that are installed
-       cargo xtask bench executor|replace|scrape CASE...
-                                                 time some cases of it, and keep nothing
-       cargo xtask soak [SECONDS]                a storm of random tasks over whole pools, 60 s by default
-       cargo xtask corpus DIR                    make a tree of text files to replace in";
+const SUBCOMMANDS: [&Subcommand; 4] =
+    [&test::SUBCOMMAND, &bench::SUBCOMMAND, &soak::SUBCOMMAND, &corpus::SUBCOMMAND];
+
+/// The words that ask for help, behind a command or alone.
+const HELP: [&str; 2] = ["--help", "-h"];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    let done = match words.as_slice() {
-        ["test", steps @ ..] => test::run(steps),
-        ["bench", which @ ..] => bench::run(which),
-        ["soak"] => soak::run(soak::SECONDS_DEFAULT),
-        ["soak", seconds] => soak::run(seconds),
-        ["corpus", folder] => corpus::make(folder.as_ref()),
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match done {
+    match run(&words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");
-            if error.is::<Misuse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            if !error.is::<Misuse>() {
+                return ExitCode::FAILURE;
+            }
+            eprintln!("see {}", page_that_helps(&words));
+            ExitCode::from(2)
         }
     }
 }
 
-/// Words that mean nothing here, and not a chore that failed.
-#[derive(Debug)]
-struct Misuse(String);
-
-impl std::fmt::Display for Misuse {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+/// Does what the words of the command line ask for.
+fn run(words: &[&str]) -> anyhow::Result<()> {
+    match understand(words)? {
+        Request::Page(page) => show(&page),
+        Request::Run(command, rest) => (command.run)(rest),
     }
 }
 
-impl std::error::Error for Misuse {}
-
-/// The error of words that mean nothing.
-fn misuse(what: String) -> anyhow::Error {
-    Misuse(what).into()
+/// What the words of the command line ask for.
+enum Request<'a> {
+    Page(String),
+    /// A command, and the words behind its name.
+    Run(&'static Subcommand, &'a [&'a str]),
 }
 
-/// The root of the workspace, whatever the current directory is.
-fn root() -> &'static std::path::Path {
-    let here: &std::path::Path = env!("CARGO_MANIFEST_DIR").as_ref();
-    here.parent().expect("xtask is a folder of the workspace")
-}
-
-/// `cargo`, the one that runs us, at the root of the workspace.
-fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root());
-    command
-}
-
-/// Runs a command and fails unless it succeeds.
-fn check(command: &mut Command) -> anyhow::Result<()> {
-    let shown = format!("{command:?}");
-    let status = command.status().with_context(|| format!("failed to start {shown}"))?;
-    if !status.success() {
-        bail!("{shown} failed: {status}");
+fn understand<'a>(words: &'a [&'a str]) -> anyhow::Result<Request<'a>> {
+    let (name, rest) = match words {
+        [] => {
+            let known = SUBCOMMANDS.map(|command| command.name).join(", ");
+            return Err(misuse(format!("no command is named; there are: {known}")));
+        }
+        ["help"] | ["help", "help"] => return Ok(Request::Page(overview())),
+        [word] | ["help", word] if HELP.contains(word) => return Ok(Request::Page(overview())),
+        ["help", name, ..] => (*name, &HELP[..1]),
+        [name, rest @ ..] => (*name, rest),
+    };
+    let Some(command) = SUBCOMMANDS.into_iter().find(|command| command.name == name) else {
+        return Err(unknown("command", name, &SUBCOMMANDS.map(|command| command.name)));
+    };
+    if rest.iter().any(|word| HELP.contains(word)) {
+        return Ok(Request::Page((command.help)()));
     }
-    Ok(())
+    Ok(Request::Run(command, rest))
 }
 
-/// Whether a program is on the path.
-fn is_installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+/// Prints a page. A reader that closes the pipe early has seen enough.
+fn show(page: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(page.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The page about all commands.
+fn overview() -> String {
+    let commands = SUBCOMMANDS.map(|command| (command.name, command.summary));
+    format!(
+        "usage: cargo xtask COMMAND [WORD]...\n\n\
+         commands:\n{}\n\
+         `cargo xtask help COMMAND` tells what a command does, the words it knows, how long it takes\n\
+         and what it needs. While you work: `cargo xtask test --fast`. Before a change is done:\n\
+         `cargo xtask test`. A command that fails is exit 1, words that mean nothing are exit 2.\n",
+        subcommand::list(commands)
+    )
+}
+
+/// The command that prints the page a misuse should be followed by.
+fn page_that_helps(words: &[&str]) -> String {
+    let is_named = |command: &&&Subcommand| words.first() == Some(&command.name);
+    match SUBCOMMANDS.iter().find(is_named) {
+        Some(command) => format!("cargo xtask help {}", command.name),
+        None => "cargo xtask help".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Misuse, Request, SUBCOMMANDS, overview, page_that_helps, run, soak, understand};
+
+    #[test]
+    fn every_page_of_help_fits_a_terminal_and_says_how_long_its_command_takes() {
+        for command in SUBCOMMANDS {
+            let page = (command.help)();
+            let widest = page.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(100), "{}: {widest:?} columns", command.name);
+            assert!(page.starts_with(&format!("usage: cargo xtask {}", command.name)));
+            assert!(page.contains("\ntime: ") && page.contains("\nneeds: "), "{}", command.name);
+            assert!(overview().contains(command.summary));
+        }
+    }
+
+    #[test]
+    fn words_that_ask_for_help_get_a_page() {
+        for words in [&["help"][..], &["--help"], &["-h"], &["help", "-h"]] {
+            assert!(matches!(understand(words), Ok(Request::Page(page)) if page == overview()));
+        }
+        for words in [&["help", "soak"][..], &["soak", "--help"], &["soak", "5", "-h"]] {
+            let expected = (soak::SUBCOMMAND.help)();
+            assert!(matches!(understand(words), Ok(Request::Page(page)) if page == expected));
+        }
+    }
+
+    #[test]
+    fn words_that_mean_nothing_are_a_misuse_and_point_to_a_page() {
+        let cases: [(&[&str], &str); 7] = [
+            (&[], "cargo xtask help"),
+            (&["tset"], "cargo xtask help"),
+            (&["help", "tset"], "cargo xtask help"),
+            (&["test", "clipy"], "cargo xtask help test"),
+            (&["test", "--fats"], "cargo xtask help test"),
+            (&["soak", "long"], "cargo xtask help soak"),
+            (&["corpus"], "cargo xtask help corpus"),
+        ];
+        for (words, page) in cases {
+            let error = run(words).unwrap_err();
+            assert!(error.is::<Misuse>(), "{words:?}: {error}");
+            assert_eq!(page_that_helps(words), page);
+        }
+    }
 }

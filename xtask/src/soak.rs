@@ -1,12 +1,39 @@
 //! `cargo xtask soak`: the storm of `crates/silkmill/tests/stress.rs`, optimised and for longer.
 
-use crate::{cargo, check, misuse};
+use crate::misuse::misuse;
+use crate::program::{cargo, check};
+use crate::subcommand::Subcommand;
 
-/// For so many seconds unless told otherwise.
-pub(crate) const SECONDS_DEFAULT: &str = "60";
+pub(crate) const SUBCOMMAND: Subcommand = Subcommand {
+    name: "soak",
+    summary: "run a storm of random tasks over whole pools",
+    help: || HELP.to_owned(),
+    run,
+};
 
-/// Runs it for so many seconds. `SILKMILL_SEED` names the round to begin with.
-pub(crate) fn run(seconds: &str) -> anyhow::Result<()> {
+const HELP: &str = "\
+usage: cargo xtask soak [SECONDS]         for so many seconds, 60 unless told otherwise
+
+Submits random tasks in random ways from several threads, cancels some, ends the pools at a random
+moment, and checks after each round that everything adds up. It prints the seed of the first round,
+and that of a round that hangs.
+
+time: the seconds named, and a release build of the library before them
+needs: nothing but Rust
+environment:
+  SILKMILL_SEED  the seed of the round to begin with. Threads do not do the same twice: a seed that
+                 failed is worth many tries
+";
+
+const SECONDS_DEFAULT: &str = "60";
+
+/// Runs the storm for the seconds that the one word names.
+fn run(words: &[&str]) -> anyhow::Result<()> {
+    let seconds = match words {
+        [] => SECONDS_DEFAULT,
+        [seconds] => seconds,
+        _ => return Err(misuse("soak takes one number of seconds")),
+    };
     let whole: Result<u64, _> = seconds.parse();
     if whole.is_err() {
         return Err(misuse(format!("failed to read {seconds:?} as a number of seconds")));

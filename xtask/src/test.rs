@@ -8,7 +8,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::{cargo, check, misuse, root};
+use crate::misuse::{know_all, misuse};
+use crate::program::{cargo, check, root};
+use crate::subcommand::{Subcommand, list};
+
+pub(crate) const SUBCOMMAND: Subcommand = Subcommand {
+    name: "test",
+    summary: "run every test there is, or with --fast those of the inner loop",
+    help,
+    run,
+};
+
+/// The word that chooses the steps of the inner loop.
+const FAST: &str = "--fast";
 
 /// How many inputs each fuzz target tries, besides its kept corpus.
 const FUZZ_RUNS: &str = "20000";
@@ -19,35 +31,61 @@ const FUZZ_SECONDS_MAX: &str = "60";
 /// The longest input the fuzzer makes up, in bytes.
 const FUZZ_INPUT_MAX: &str = "4096";
 
-type Step = (&'static str, fn() -> anyhow::Result<()>);
+/// One step of the test run.
+struct Step {
+    name: &'static str,
+    /// What it shows, for the page of help.
+    what: &'static str,
+    runs: Runs,
+    run: fn() -> anyhow::Result<()>,
+}
 
-const STEPS: &[Step] = &[
-    ("fmt", fmt),
-    ("clippy", clippy),
-    ("test", test),
-    ("examples", examples),
-    ("doc", doc),
-    ("loom", loom),
-    ("fuzz", fuzz),
-];
+/// When a step runs without being named.
+#[derive(Clone, Copy, PartialEq)]
+enum Runs {
+    Always,
+    /// It takes too long for the inner loop.
+    WithoutFast,
+    /// The whole run has it as a part of another step.
+    WithFast,
+}
 
-/// Runs the steps named, or all of them.
-pub(crate) fn run(names: &[&str]) -> anyhow::Result<()> {
-    if let Some(unknown) = names.iter().find(|name| STEPS.iter().all(|(step, _)| step != *name)) {
-        let known: Vec<&str> = STEPS.iter().map(|(step, _)| *step).collect();
-        return Err(misuse(format!(
-            "there is no step {unknown:?}; there are: {}",
-            known.join(", ")
-        )));
-    }
-    let mut times = Vec::new();
-    for (name, step) in STEPS {
-        if names.is_empty() || names.contains(name) {
-            println!("==> {name}");
-            let started = Instant::now();
-            step().with_context(|| format!("step {name} failed"))?;
-            times.push((name, started.elapsed()));
+#[rustfmt::skip]
+const STEPS: [Step; 8] = {
+    use Runs::*;
+    [
+        Step { name: "fmt", what: "rustfmt would change nothing", runs: Always, run: fmt },
+        Step { name: "clippy", what: "clippy warns of nothing", runs: Always, run: clippy },
+        Step { name: "unit", what: "the unit tests alone", runs: WithFast, run: unit },
+        Step { name: "test", what: "unit, integration and documentation tests", runs: WithoutFast, run: test },
+        Step { name: "examples", what: "every example of the library runs to its end", runs: WithoutFast, run: examples },
+        Step { name: "doc", what: "rustdoc warns of nothing", runs: WithoutFast, run: doc },
+        Step { name: "loom", what: "loom's models hold in every interleaving", runs: WithoutFast, run: loom },
+        Step { name: "fuzz", what: "the fuzz targets hold for the kept inputs and 20,000 new ones each", runs: WithoutFast, run: fuzz },
+    ]
+};
+
+/// Runs the steps named; or, with `--fast`, those of the inner loop; or all.
+fn run(words: &[&str]) -> anyhow::Result<()> {
+    let is_chosen: Box<dyn Fn(&Step) -> bool> = match words {
+        [] => Box::new(|step| step.runs != Runs::WithFast),
+        [FAST] => Box::new(|step| step.runs != Runs::WithoutFast),
+        words if words.contains(&FAST) => {
+            return Err(misuse(format!("{FAST} stands alone: it is a choice of steps")));
         }
+        names => {
+            let mut known: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+            known.push(FAST);
+            know_all("step", names, &known)?;
+            Box::new(|step| names.contains(&step.name))
+        }
+    };
+    let mut times = Vec::new();
+    for step in STEPS.iter().filter(|step| is_chosen(step)) {
+        println!("==> {}", step.name);
+        let started = Instant::now();
+        (step.run)().with_context(|| format!("step {} failed", step.name))?;
+        times.push((step.name, started.elapsed()));
     }
     println!("\nall passed:");
     for (name, time) in &times {
@@ -58,12 +96,46 @@ pub(crate) fn run(names: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn help() -> String {
+    let steps = list(STEPS.iter().map(|step| (step.name, step.what)));
+    let fast = STEPS.iter().filter(|step| step.runs != Runs::WithoutFast);
+    let fast: Vec<&str> = fast.map(|step| step.name).collect();
+    format!("{HELP}\nsteps:\n{steps}\nsteps of {FAST}: {}\n{HELP_END}", fast.join(", "))
+}
+
+const HELP: &str = "\
+usage: cargo xtask test                   run every test there is
+       cargo xtask test --fast            run the steps of the inner loop
+       cargo xtask test STEP...           run some steps
+
+Runs the steps in the order in which they fail fastest, stops at the first that fails, and prints
+how long each took.
+";
+
+const HELP_END: &str = "
+time: about 12 minutes on two cores; with --fast about two, once dependencies are built
+needs: a C compiler; for some tests strace, git, patch, nginx, a C++ compiler, and Python with lxml,
+      html5lib and html5lib's tests. A test whose program is missing is skipped, and says so.
+      `.ci/run` installs them all on Debian
+environment:
+  SILKMILL_REQUIRE=1  a test whose program is missing fails
+";
+
 fn fmt() -> anyhow::Result<()> {
-    check(cargo().args(["fmt", "--all", "--check"]))
+    check(cargo().args(["fmt", "--all", "--check"]))?;
+    for workspace in ["benches/Cargo.toml", "fuzz/Cargo.toml"] {
+        check(cargo().args(["fmt", "--check", "--manifest-path", workspace]))?;
+    }
+    Ok(())
 }
 
 fn clippy() -> anyhow::Result<()> {
     check(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+/// The tests that stand beside the code of the libraries and the programs.
+fn unit() -> anyhow::Result<()> {
+    check(cargo().args(["test", "--workspace", "--lib", "--bins"]))
 }
 
 /// Unit, integration and documentation tests.
@@ -107,7 +179,7 @@ fn loom() -> anyhow::Result<()> {
 /// libFuzzer needs the compiler's coverage counters. These flags are what `cargo fuzz` gives to a nightly compiler, less
 /// the address sanitizer, which stable has not; our crates have no `unsafe` for it to watch.
 fn fuzz() -> anyhow::Result<()> {
-    if !["c++", "g++", "clang++"].into_iter().any(crate::is_installed) {
+    if !["c++", "g++", "clang++"].into_iter().any(crate::program::is_installed) {
         return missing("a C++ compiler", "the fuzzer's engine is written in C++");
     }
     let host = host()?;

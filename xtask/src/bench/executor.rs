@@ -9,8 +9,8 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use super::{Case, Contender, IDEAL, ROUNDS, is_installed, know_all};
-use crate::{cargo, check, root};
+use super::{Case, Contender, IDEAL, ROUNDS, is_installed};
+use crate::program::{cargo, check, root};
 
 /// How often the cases run that take seconds.
 const ROUNDS_OF_LONG: usize = 3;
@@ -34,6 +34,17 @@ struct Run {
     /// Ours first.
     contenders: Vec<&'static str>,
     figures: Vec<Figure>,
+}
+
+impl Run {
+    /// What is measured, without what each figure adds to that.
+    fn what(&self) -> &'static str {
+        let what = self.figures.first().map_or("", |figure| figure.what);
+        match self.figures.len() {
+            1 => what,
+            _ => what.split(':').next().unwrap_or(what),
+        }
+    }
 }
 
 struct Figure {
@@ -122,16 +133,18 @@ with ThreadPoolExecutor(8) as pool:
     print(case, (time.perf_counter_ns() - t) // N, sep='\\t')
 ";
 
-/// The cases named, or all.
+/// Lists the cases, and what each measures.
+pub(super) fn cases() -> Vec<(&'static str, &'static str)> {
+    table().iter().map(|run| (run.name, run.what())).collect()
+}
+
+/// Measures the cases named, or all.
 pub(super) fn run(names: &[&str]) -> anyhow::Result<Vec<Case>> {
-    let table = table();
-    let known: Vec<_> = table.iter().map(|run| run.name).collect();
-    know_all("case", names, &known)?;
     build()?;
     let python = is_installed("python3", "apt install python3");
     let labels = Labels::read()?;
     let mut cases = Vec::new();
-    for mut run in table.into_iter().filter(|run| names.is_empty() || names.contains(&run.name)) {
+    for mut run in table().into_iter().filter(|run| names.is_empty() || names.contains(&run.name)) {
         eprintln!("    {}", run.name);
         run.contenders.retain(|name| python || *name != "CPython");
         cases.extend(take_rounds(&run, &labels)?);

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::{Case, Contender, ROUNDS, is_installed, know_all, shell, silkmill, time};
-use crate::check;
+use super::{Case, Contender, ROUNDS, is_installed, shell, silkmill, time};
 use crate::corpus::NEEDLE;
+use crate::program::check;
 
 /// In no tree, and as long as the needle.
 const NEW: &str = "kzzlloc";
@@ -22,29 +22,35 @@ const NEW: &str = "kzzlloc";
 /// In no tree.
 const NOWHERE: &str = "kzzlloc_nowhere";
 
-type Part = fn(&Bench) -> anyhow::Result<Vec<Case>>;
+type Measure = fn(&Bench) -> anyhow::Result<Vec<Case>>;
 
-/// What can be asked for by name. Fewer rounds where one takes half a minute.
-const PARTS: [(&str, Part); 7] = [
-    ("many", |bench| bench.word(NEEDLE, NEW, ROUNDS)),
-    ("few", |bench| bench.word("kmalloc_caches", "kzzlloc_caches", ROUNDS)),
-    ("most", |bench| bench.word("return", "retvrn", 1)),
-    ("none", Bench::no_match),
-    ("pairs", pairs::measure),
-    ("large", large::measure),
-    ("shares", shares::measure),
+/// The cases: name, what is measured, and how. Fewer rounds where one takes half a minute.
+const CASES: [(&str, &str, Measure); 7] = [
+    ("many", "a word in many files, and back", |bench| bench.word(NEEDLE, NEW, ROUNDS)),
+    ("few", "a word in a handful of files, and back", |bench| {
+        bench.word("kmalloc_caches", "kzzlloc_caches", ROUNDS)
+    }),
+    ("most", "a word in half of all files, and back", |bench| bench.word("return", "retvrn", 1)),
+    ("none", "a word that is in no file", Bench::no_match),
+    ("pairs", "100 pairs of words at once, and back", pairs::measure),
+    ("large", "a word in one file of 4 GiB, and back", large::measure),
+    ("shares", "what the time of a run goes by with", shares::measure),
 ];
 
-/// Runs the parts named, or all of them.
+/// Lists the cases, and what each measures.
+pub(super) fn cases() -> Vec<(&'static str, &'static str)> {
+    CASES.map(|(name, what, _)| (name, what)).into()
+}
+
+/// Measures the cases named, or all.
 pub(super) fn run(names: &[&str]) -> anyhow::Result<Vec<Case>> {
-    know_all("part of replace", names, &PARTS.map(|(part, _)| part))?;
     let tree = tree::find()?;
     let (files, program) = (tree::count_files(&tree)?, silkmill()?);
     let mut cases = Vec::new();
-    for (name, part) in PARTS {
+    for (name, _, measure) in CASES {
         if names.is_empty() || names.contains(&name) {
             println!("--> {name}");
-            // On the filesystem of the tree, as a user's store mostly is; and gone in the end, so that no part
+            // On the filesystem of the tree, as a user's store mostly is; and gone in the end, so that no case
             // removes what another has left.
             let folder = tempfile::tempdir_in(tree.parent().unwrap_or(&tree))?;
             let bench = Bench {
@@ -53,7 +59,7 @@ pub(super) fn run(names: &[&str]) -> anyhow::Result<Vec<Case>> {
                 folder: folder.path().to_owned(),
                 tree: tree.clone(),
             };
-            cases.extend(part(&bench).with_context(|| format!("part {name} failed"))?);
+            cases.extend(measure(&bench).with_context(|| format!("case {name} failed"))?);
         }
     }
     Ok(cases)

@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::Context;
 
 use super::Case;
-use crate::root;
+use crate::program::root;
 
 const HEADING: &str = "# Benchmarks
 

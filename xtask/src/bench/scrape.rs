@@ -19,8 +19,8 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 
 use super::measure::{Cost, cost};
-use super::{Case, Contender, is_installed, know_all, silkmill};
-use crate::root;
+use super::{Case, Contender, is_installed, silkmill};
+use crate::program::root;
 
 use nginx::Nginx;
 
@@ -34,30 +34,36 @@ const WORKERS: &str = "64";
 /// How often each side runs, after once that does not count.
 const ROUNDS: usize = 3;
 
-type Part = (&'static str, fn(&Bench) -> anyhow::Result<Vec<Case>>);
-const PARTS: [Part; 7] = [
-    ("fetch", fetch::measure),
-    ("titles", beside_python::titles),
-    ("fields", beside_python::fields),
-    ("parse", parse::measure),
-    ("slow", slow::measure),
-    ("refused", refused::measure),
-    ("hostile", hostile::measure),
+type Measure = fn(&Bench) -> anyhow::Result<Vec<Case>>;
+
+/// The cases: name, what is measured, and how.
+const CASES: [(&str, &str, Measure); 7] = [
+    ("fetch", "pages fetched and thrown away", fetch::measure),
+    ("titles", "the titles of pages", beside_python::titles),
+    ("fields", "the title and five XPath fields of pages", beside_python::fields),
+    ("parse", "parsing and fields alone, in one thread", parse::measure),
+    ("slow", "1,024 workers at a server that waits 100 ms", slow::measure),
+    ("refused", "the memory of long lists", refused::measure),
+    ("hostile", "a list with hostile hosts", hostile::measure),
 ];
 
-/// Runs the parts named, or all of them.
+/// Lists the cases, and what each measures.
+pub(super) fn cases() -> Vec<(&'static str, &'static str)> {
+    CASES.map(|(name, what, _)| (name, what)).into()
+}
+
+/// Measures the cases named, or all.
 pub(super) fn run(names: &[&str]) -> anyhow::Result<Vec<Case>> {
-    know_all("part of scrape", names, &PARTS.map(|(part, _)| part))?;
     let tools = [("nginx", "apt install nginx-light"), ("time", "apt install time")];
     if !tools.iter().all(|(program, how)| is_installed(program, how)) {
         return Ok(Vec::new());
     }
     let bench = Bench::set_up()?;
     let mut cases = Vec::new();
-    for (name, part) in PARTS {
+    for (name, _, measure) in CASES {
         if names.is_empty() || names.contains(&name) {
             println!("--> {name}");
-            cases.extend(part(&bench).with_context(|| format!("part {name} failed"))?);
+            cases.extend(measure(&bench).with_context(|| format!("case {name} failed"))?);
         }
     }
     Ok(cases)

@@ -10,8 +10,8 @@ use anyhow::ensure;
 use super::{Bench, NEW};
 use crate::bench::measure::cost;
 use crate::bench::{Case, Contender, is_installed, shell};
-use crate::check;
 use crate::corpus::NEEDLE;
+use crate::program::check;
 
 /// In bytes.
 const SIZE: u64 = 4 << 30;

@@ -7,8 +7,8 @@ use anyhow::{Context, ensure};
 
 use super::{Bench, NEW, NOWHERE, milliseconds, time_ending_with};
 use crate::bench::{Case, Contender, ROUNDS, SHARE};
-use crate::check;
 use crate::corpus::NEEDLE;
+use crate::program::check;
 
 /// The parts of a run in the order of `--stats`, behind the search that is measured by itself.
 const PARTS: [&str; 4] =

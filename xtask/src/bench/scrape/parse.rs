@@ -8,7 +8,7 @@ use anyhow::Context;
 use super::peers::{self, FIELDS, PARSE};
 use super::{Bench, ROUNDS};
 use crate::bench::{Case, Contender};
-use crate::{cargo, check, root};
+use crate::program::{cargo, check, root};
 
 pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Case>> {
     let folder = bench.path("products");

@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-use crate::{cargo, check, root};
+use crate::program::{cargo, check, root};
 
 /// A running server. It ends when this is dropped.
 pub(super) struct Served {
