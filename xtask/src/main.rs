@@ -7,6 +7,7 @@ mod program;
 mod soak;
 mod subcommand;
 mod test;
+mod tidy;
 
 use std::io::Write;
 use std::process::ExitCode;

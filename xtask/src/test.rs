@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::misuse::{know_all, misuse};
-use crate::program::{cargo, check, root};
+use crate::program::{cargo, check, is_installed, root};
 use crate::subcommand::{Subcommand, list};
+use crate::tidy;
 
 pub(crate) const SUBCOMMAND: Subcommand = Subcommand {
     name: "test",
@@ -51,10 +52,11 @@ enum Runs {
 }
 
 #[rustfmt::skip]
-const STEPS: [Step; 8] = {
+const STEPS: [Step; 9] = {
     use Runs::*;
     [
         Step { name: "fmt", what: "rustfmt would change nothing", runs: Always, run: fmt },
+        Step { name: "tidy", what: "the house rules below hold", runs: Always, run: tidy },
         Step { name: "clippy", what: "clippy warns of nothing", runs: Always, run: clippy },
         Step { name: "unit", what: "the unit tests alone", runs: WithFast, run: unit },
         Step { name: "test", what: "unit, integration and documentation tests", runs: WithoutFast, run: test },
@@ -65,8 +67,14 @@ const STEPS: [Step; 8] = {
     ]
 };
 
-/// Runs the steps named; or, with `--fast`, those of the inner loop; or all.
+/// Runs some rules of the step `tidy` when the words say so. Runs the steps named; or, with `--fast`, those of the inner loop; or all.
 fn run(words: &[&str]) -> anyhow::Result<()> {
+    let is_step = |word: &&str| *word == FAST || STEPS.iter().any(|step| step.name == *word);
+    if let ["tidy", rules @ ..] = words
+        && !rules.iter().all(is_step)
+    {
+        return tidy::run(rules);
+    }
     let is_chosen: Box<dyn Fn(&Step) -> bool> = match words {
         [] => Box::new(|step| step.runs != Runs::WithFast),
         [FAST] => Box::new(|step| step.runs != Runs::WithoutFast),
@@ -100,13 +108,15 @@ fn help() -> String {
     let steps = list(STEPS.iter().map(|step| (step.name, step.what)));
     let fast = STEPS.iter().filter(|step| step.runs != Runs::WithoutFast);
     let fast: Vec<&str> = fast.map(|step| step.name).collect();
-    format!("{HELP}\nsteps:\n{steps}\nsteps of {FAST}: {}\n{HELP_END}", fast.join(", "))
+    let (fast, rules) = (fast.join(", "), list(tidy::rules()));
+    format!("{HELP}\nsteps:\n{steps}\nsteps of {FAST}: {fast}\n\nrules of tidy:\n{rules}{HELP_END}")
 }
 
 const HELP: &str = "\
 usage: cargo xtask test                   run every test there is
        cargo xtask test --fast            run the steps of the inner loop
        cargo xtask test STEP...           run some steps
+       cargo xtask test tidy RULE...      check some rules of the step tidy
 
 Runs the steps in the order in which they fail fastest, stops at the first that fails, and prints
 how long each took.
@@ -127,6 +137,13 @@ fn fmt() -> anyhow::Result<()> {
         check(cargo().args(["fmt", "--check", "--manifest-path", workspace]))?;
     }
     Ok(())
+}
+
+fn tidy() -> anyhow::Result<()> {
+    if !is_installed("git") {
+        return missing("git", "it knows which files are the repository's");
+    }
+    tidy::run(&[])
 }
 
 fn clippy() -> anyhow::Result<()> {
@@ -179,7 +196,7 @@ fn loom() -> anyhow::Result<()> {
 /// libFuzzer needs the compiler's coverage counters. These flags are what `cargo fuzz` gives to a nightly compiler, less
 /// the address sanitizer, which stable has not; our crates have no `unsafe` for it to watch.
 fn fuzz() -> anyhow::Result<()> {
-    if !["c++", "g++", "clang++"].into_iter().any(crate::program::is_installed) {
+    if !["c++", "g++", "clang++"].into_iter().any(is_installed) {
         return missing("a C++ compiler", "the fuzzer's engine is written in C++");
     }
     let host = host()?;
