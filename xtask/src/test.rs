@@ -140,9 +140,6 @@ fn fmt() -> anyhow::Result<()> {
 }
 
 fn tidy() -> anyhow::Result<()> {
-    if !is_installed("git") {
-        return missing("git", "it knows which files are the repository's");
-    }
     tidy::run(&[])
 }
 

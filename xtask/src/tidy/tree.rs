@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
 use crate::program::root;
 
@@ -18,22 +19,21 @@ impl Tree {
     /// Reads the files that git tracks, and those that it would track: a new file is checked before it
     /// is added. A file that is tracked and deleted is left out.
     pub(super) fn read() -> anyhow::Result<Tree> {
-        let mut list = Command::new("git");
-        list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-        let output = list.current_dir(root()).output().context("failed to start git")?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "git cannot list the files: {said}");
-        let listed = String::from_utf8(output.stdout).context("a file's name is not UTF-8")?;
+        let paths = match listed_by_git() {
+            Some(paths) => paths,
+            None => walked(root())?,
+        };
         let mut files = BTreeMap::new();
-        for path in listed.split('\0').filter(|path| !path.is_empty()) {
-            let on_disk = root().join(path);
+        for path in paths {
+            let on_disk = root().join(&path);
+            let read = || {
+                let text = std::fs::read_to_string(&on_disk);
+                text.with_context(|| format!("failed to read {on_disk:?}"))
+            };
             if on_disk.is_file() {
                 let is_read = path.ends_with(".rs") || path.ends_with(".md");
-                let read = || {
-                    std::fs::read_to_string(&on_disk)
-                        .with_context(|| format!("failed to read {on_disk:?}"))
-                };
-                files.insert(path.to_owned(), if is_read { read()? } else { String::new() });
+                let text = if is_read { read()? } else { String::new() };
+                files.insert(path, text);
             }
         }
         Ok(Tree { files })
@@ -69,6 +69,37 @@ impl Tree {
     }
 }
 
+/// Asks git for the paths. `None` where there is no git, or no repository: an unpacked release is none.
+fn listed_by_git() -> Option<Vec<String>> {
+    let mut list = Command::new("git");
+    // Git refuses a repository that belongs to another user, as that of a build machine may.
+    list.arg("-c").arg(format!("safe.directory={}", root().display()));
+    list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    let output = list.current_dir(root()).output().ok()?;
+    let paths = String::from_utf8(output.stdout).ok()?;
+    let is_listed = output.status.success() && !paths.is_empty();
+    is_listed.then(|| paths.split_terminator('\0').map(str::to_owned).collect())
+}
+
+/// Lists all files, but those of builds and those in hidden folders.
+fn walked(root: &Path) -> anyhow::Result<Vec<String>> {
+    let (mut paths, mut folders) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        let entries = folder.read_dir().with_context(|| format!("failed to read {folder:?}"))?;
+        for entry in entries {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if !path.is_dir() {
+                let below = path.strip_prefix(root).context("a folder is below itself")?;
+                paths.push(below.to_string_lossy().into_owned());
+            } else if name != "target" && !name.starts_with('.') {
+                folders.push(path);
+            }
+        }
+    }
+    Ok(paths)
+}
+
 /// What is wrong, and where: in the order in which violations are shown.
 #[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Violation {
@@ -95,7 +126,7 @@ impl fmt::Display for Violation {
 
 #[cfg(test)]
 mod tests {
-    use super::{Tree, Violation};
+    use super::{Tree, Violation, root, walked};
 
     #[test]
     fn files_and_folders_are_there_and_beginnings_of_names_are_not() {
@@ -108,6 +139,13 @@ mod tests {
     fn the_repository_can_be_read_and_has_this_file() {
         let tree = Tree::read().unwrap();
         assert_eq!(tree.text("xtask/src/tidy/tree.rs"), Some(include_str!("tree.rs")));
+    }
+
+    #[test]
+    fn a_walk_finds_the_sources_that_git_lists() {
+        let walked = walked(root()).unwrap();
+        let tree = Tree::read().unwrap();
+        assert!(tree.sources().all(|(path, _)| walked.iter().any(|walked| walked == path)));
     }
 
     #[test]
