@@ -1,4 +1,5 @@
-//! What the contenders are made to do. Each function makes its pool, runs one case once and returns the figure.
+//! The cases: what each contender has to do. Each function makes its pool, runs one case once and
+//! returns the figure.
 
 use std::hint::black_box;
 use std::sync::{Arc, Barrier};
@@ -9,7 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::pools::{Pool, Rayon, Silkmill};
 
-/// Tasks of a batch, from however many producers, and items of a map.
+/// How many tasks a batch has, from one producer or several, and how many items a map.
 const TASKS: u32 = 200_000;
 
 const ROUND_TRIPS: u32 = 20_000;
@@ -21,24 +22,24 @@ const SLEEPER_TIME: Duration = Duration::from_millis(10);
 const BURST: usize = 1_000;
 const BURST_TIME: Duration = Duration::from_millis(1);
 
-/// One submit every so often, for so many times.
+/// A task is submitted once in this time, for so many times.
 const TRICKLE_PERIOD: Duration = Duration::from_millis(1);
 const TRICKLE_SUBMITS: u32 = 5_000;
-/// How often the loop that submits nothing goes round, to be taken off.
+/// How often the loop that submits nothing goes round. Its processor time is subtracted.
 const TRICKLE_BARE: u32 = 1_000;
 
 const PARKED: usize = 256;
 const IDLE_TIME: Duration = Duration::from_secs(5);
 
-/// How long workers get to fall asleep.
+/// How long a case waits until its workers have fallen asleep.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// Nanoseconds a task: all are submitted, then all are read.
+/// Returns nanoseconds a task: all are submitted, then all are read.
 pub fn batch<P: Pool>(workers: usize) -> f64 {
     producers::<P>(workers, 1)
 }
 
-/// Nanoseconds a task, when several threads submit their share and read it.
+/// Returns nanoseconds a task when several threads each submit their share and read it.
 pub fn producers<P: Pool>(workers: usize, producers: u32) -> f64 {
     let pool = P::new(workers);
     warm_up(&pool, workers);
@@ -59,7 +60,7 @@ fn submit_and_read<P: Pool>(pool: &P, tasks: u32) {
     assert_eq!(sum, (1..=u64::from(tasks)).sum());
 }
 
-/// Nanoseconds to submit one task and read it.
+/// Returns the nanoseconds it takes to submit one task and read it.
 pub fn round_trip<P: Pool>(workers: usize) -> f64 {
     let pool = P::new(workers);
     warm_up(&pool, workers);
@@ -71,7 +72,7 @@ pub fn round_trip<P: Pool>(workers: usize) -> f64 {
     nanos_each(started, ROUND_TRIPS)
 }
 
-/// Nanoseconds an item of `ThreadPoolExecutor::map`, in order.
+/// Returns nanoseconds an item of `ThreadPoolExecutor::map`, in order.
 pub fn map_of_silkmill(workers: usize) -> f64 {
     let pool = Silkmill::new(workers);
     warm_up(&pool, workers);
@@ -82,7 +83,7 @@ pub fn map_of_silkmill(workers: usize) -> f64 {
     nanos
 }
 
-/// Nanoseconds an item of rayon's parallel iterator, in order.
+/// Returns nanoseconds an item of rayon's parallel iterator, in order.
 pub fn map_of_rayon(workers: usize) -> f64 {
     let pool = Rayon::new(workers);
     warm_up(&pool, workers);
@@ -94,20 +95,21 @@ pub fn map_of_rayon(workers: usize) -> f64 {
     nanos
 }
 
-/// Milliseconds until all sleepers have slept, on workers that run already.
+/// Returns the milliseconds until all sleepers have slept, on workers that run already.
 pub fn sleepers_warm<P: Pool>() -> f64 {
     let pool = P::new(SLEEPER_WORKERS);
     warm_up(&pool, SLEEPER_WORKERS);
     sleep_all(&pool, Instant::now())
 }
 
-/// The same with the start of the pool and of its workers.
+/// Returns the milliseconds until all sleepers have slept, the start of the pool and its workers
+/// included.
 pub fn sleepers_cold<P: Pool>() -> f64 {
     let started = Instant::now();
     sleep_all(&P::new(SLEEPER_WORKERS), started)
 }
 
-/// What nobody can beat: every worker sleeps all the time.
+/// Returns the milliseconds that no pool can beat: every worker sleeps all the time.
 pub fn sleepers_ideal() -> f64 {
     f64::from(SLEEPERS) / SLEEPER_WORKERS as f64 * SLEEPER_TIME.as_secs_f64() * 1e3
 }
@@ -119,7 +121,8 @@ fn sleep_all<P: Pool>(pool: &P, started: Instant) -> f64 {
     started.elapsed().as_secs_f64() * 1e3
 }
 
-/// Microseconds from the first submit until the last task starts, when all workers sleep.
+/// Returns the microseconds from the first submit until the last task starts, when all workers
+/// sleep.
 pub fn burst<P: Pool>(workers: usize) -> f64 {
     let pool = P::new(workers);
     warm_up(&pool, workers);
@@ -135,12 +138,12 @@ pub fn burst<P: Pool>(workers: usize) -> f64 {
     micros(last.expect("there are tasks") - started)
 }
 
-/// What came of submitting at a steady pace, whether or not the tasks keep up.
+/// The result of submitting at a steady pace, whether or not the tasks keep up.
 pub struct Trickle {
-    /// From submit to start, in microseconds.
+    /// The delay from submit to start, in microseconds.
     pub p50: f64,
     pub p999: f64,
-    /// Milliseconds of processor a second, without those of the loop that submits.
+    /// Milliseconds of processor time a second, without those of the loop that submits.
     pub cpu: f64,
 }
 
@@ -159,7 +162,8 @@ pub fn trickle<P: Pool>(workers: usize) -> Trickle {
     Trickle { p50: quantile(0.5), p999: quantile(0.999), cpu: (busy - bare).max(0.0) }
 }
 
-/// Calls `submit` at a steady pace, and says what processor time the process took meanwhile.
+/// Calls `submit` at a steady pace. Returns the processor time of the process meanwhile, in
+/// milliseconds a second.
 fn cpu_a_second(submits: u32, mut submit: impl FnMut(Instant)) -> f64 {
     let before = cpu_time();
     let started = Instant::now();
@@ -171,7 +175,7 @@ fn cpu_a_second(submits: u32, mut submit: impl FnMut(Instant)) -> f64 {
     (cpu_time() - before).as_secs_f64() * 1e3 / started.elapsed().as_secs_f64()
 }
 
-/// KiB of resident memory that a worker takes which has nothing to do.
+/// Returns the KiB of resident memory that an idle worker takes.
 pub fn parked<P: Pool>() -> f64 {
     let before = resident_kib();
     let pool = P::new(PARKED);
@@ -180,7 +184,7 @@ pub fn parked<P: Pool>() -> f64 {
     (resident_kib() - before) / PARKED as f64
 }
 
-/// Milliseconds of processor that workers take which have nothing to do.
+/// Returns the milliseconds of processor time that idle workers take.
 pub fn idle_cpu<P: Pool>(workers: usize) -> f64 {
     let pool = P::new(workers);
     warm_up(&pool, workers);
@@ -190,7 +194,7 @@ pub fn idle_cpu<P: Pool>(workers: usize) -> f64 {
     (cpu_time() - before).as_secs_f64() * 1e3
 }
 
-/// Has every worker run a task, all at once: the first tasks start the threads.
+/// Makes every worker run a task, all at once: the first tasks start the threads.
 fn warm_up<P: Pool>(pool: &P, workers: usize) {
     let barrier = Arc::new(Barrier::new(workers));
     let meet = |_| {
@@ -211,7 +215,7 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-/// What the process has had of the processors.
+/// Returns the processor time that the process has used.
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::try_from(time).expect("a processor's time is not negative")

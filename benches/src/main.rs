@@ -1,5 +1,6 @@
-//! Runs one case with one contender: `silkmill-benches CASE CONTENDER`. Prints key and figure, parted by a tab; the
-//! units are in `xtask/src/bench/executor.rs`, where the table of cases is.
+//! Runs one case with one contender: `silkmill-benches CASE CONTENDER`. It prints a key and a
+//! figure with a tab between them; the units are in `xtask/src/bench/executor.rs`, in the table of
+//! cases.
 
 use silkmill_benches::cases;
 use silkmill_benches::pools::{

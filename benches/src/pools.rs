@@ -1,6 +1,8 @@
-//! Each contender, reduced to what is compared: hand a closure over, run it on another thread, hand its value back.
+//! The contenders, reduced to what is compared: each takes a closure, runs it on another thread,
+//! and hands its value back.
 //!
-//! A pool that has no handle for results gets the one that people put beside it: a oneshot channel, or std's.
+//! A pool that has no handle for results gets the one that people add to it: a oneshot channel, or
+//! std's.
 
 use std::num::NonZero;
 use std::sync::mpsc;
@@ -10,10 +12,10 @@ use std::time::Duration;
 use silkmill::{CancelToken, ThreadPoolExecutor};
 use tokio::runtime::{Builder, Runtime};
 
-/// How long an idle worker stays where that can be said: longer than any case lasts.
+/// How long an idle worker stays, where the pool lets us choose: longer than any case lasts.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
-/// A pool with a number of workers.
+/// A pool with a fixed number of workers.
 pub trait Pool: Sync {
     /// What a result is read from.
     type Handle<T: Send + 'static>: Send;
@@ -35,7 +37,7 @@ pub trait Pool: Sync {
 
 /// A pool that can drop what is queued.
 pub trait Cancel: Pool {
-    /// Cancels every task, has the worker behind `gate` end, and waits until it has.
+    /// Cancels every task, lets the worker behind `gate` end, and waits until it has ended.
     fn cancel(self, handles: Vec<Self::Handle<usize>>, gate: mpsc::Sender<()>);
 }
 
@@ -78,7 +80,7 @@ impl Cancel for Silkmill {
     }
 }
 
-/// `rayon_core::ThreadPool::spawn`, and a oneshot channel for the result.
+/// The method `rayon_core::ThreadPool::spawn`, with a oneshot channel for the result.
 pub struct Rayon(pub rayon_core::ThreadPool);
 
 impl Pool for Rayon {
@@ -104,7 +106,7 @@ impl Pool for Rayon {
     }
 }
 
-/// The crate `threadpool`, and std's channel for the result.
+/// The crate `threadpool`, with std's channel for the result.
 pub struct Threadpool(threadpool::ThreadPool);
 
 impl Pool for Threadpool {
@@ -152,7 +154,7 @@ impl Pool for RustyPool {
     }
 }
 
-/// `tokio::task::spawn_blocking`. Its one async worker has nothing to do.
+/// The function `tokio::task::spawn_blocking`. Tokio's one async worker has nothing to do.
 pub struct Tokio(Runtime);
 
 impl Pool for Tokio {
@@ -189,7 +191,7 @@ impl Cancel for Tokio {
     }
 }
 
-/// `blocking::unblock`. The pool belongs to the process and has no end.
+/// The function `blocking::unblock`. Its pool belongs to the process and never ends.
 pub struct Blocking;
 
 impl Pool for Blocking {
@@ -216,7 +218,7 @@ impl Pool for Blocking {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// What people write by hand: threads that read closures from a channel.
+/// A pool as people write it by hand: threads that read closures from a channel.
 pub struct Crossbeam {
     jobs: Option<crossbeam_channel::Sender<Job>>,
     threads: Vec<JoinHandle<()>>,

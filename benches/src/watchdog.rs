@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// No case takes a tenth of this on an idle machine.
+/// The longest time for one case. On an idle machine none takes a tenth of it.
 const SECONDS_MAX: u64 = 120;
 
 /// Starts the thread that ends the process when its time is up. It sleeps until then and costs nothing.

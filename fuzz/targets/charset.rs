@@ -1,4 +1,5 @@
-//! Any bytes decode, to a charset with a name, and UTF-8 that says so decodes to itself.
+//! Any bytes are decoded, from a charset that has a name, and UTF-8 that is declared as such
+//! decodes to itself.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Any bytes are a page, at a bounded cost, and the short way to the title agrees with the long one.
+//! Any bytes are parsed as a page, at a bounded cost, and the short way to the title gives the same
+//! as the long one.
 
 #![no_main]
 

@@ -1,6 +1,7 @@
-//! Any file is edited as a naive replacement would edit it, and any regex is edited to an end.
+//! Any text is edited as a naive replacement would edit it, and an edit with any regex comes to an
+//! end.
 //!
-//! The input is a flag, OLD, NEW and the text, parted by newlines.
+//! The input is flags, OLD, NEW and the text, with newlines between them.
 
 #![no_main]
 
@@ -15,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     if matches!(text, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) {
-        // It is UTF-16, and the business of another target.
+        // The text is UTF-16, which the target `encoding` is for.
         return;
     }
     let regex = flags.contains(&b'e');
@@ -27,7 +28,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Byte by byte. A byte order mark is no part of the text.
+/// Replaces byte by byte. A byte order mark is no part of the text.
 fn naive(text: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
     let mark = b"\xEF\xBB\xBF";
     let (mut out, mut rest) = match text.strip_prefix(mark) {

@@ -1,6 +1,7 @@
-//! Text in any encoding is edited to an end, bytes that do not match stay, and UTF-16 is edited as its units are.
+//! An edit of text in any encoding comes to an end, bytes that do not match stay as they are, and
+//! UTF-16 is edited by its units.
 //!
-//! The input is the label of an encoding, OLD, NEW and the text, parted by newlines.
+//! The input is the label of an encoding, OLD, NEW and the text, with newlines between them.
 
 #![no_main]
 
@@ -16,7 +17,8 @@ fuzz_target!(|input: &[u8]| {
     };
     let label = String::from_utf8_lossy(label);
     let Ok(options) = Options::builder(old, new).encoding(label.clone()).build() else { return };
-    // What the encoding cannot write is an error, and the same as what matches is no change.
+    // A NEW that the encoding cannot write is an error, and a NEW that is the same as the match is
+    // no change.
     let Ok(edited) = options.edit(text) else { return };
     let (Ok(old), Ok(new)) = (std::str::from_utf8(old), std::str::from_utf8(new)) else { return };
     match (text, &*label) {
@@ -33,7 +35,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Unit by unit.
+/// Compares an edit with a naive one, unit by unit.
 fn check(
     edited: &Option<Vec<u8>>,
     mark: &[u8],

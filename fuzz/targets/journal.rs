@@ -1,7 +1,7 @@
-//! Any journal means the same when it is written again, or is refused.
+//! Any bytes are refused as a journal, or mean the same when they are written again.
 //!
-//! The first byte says what the rest is: a file as it lies on disk, or records that are given right
-//! checksums first, for no fuzzer would find those.
+//! The first byte says what the rest is: a file as it is on disk, or records that get right
+//! checksums first, since a fuzzer would not find those.
 
 #![no_main]
 

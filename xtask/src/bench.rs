@@ -1,7 +1,8 @@
-//! `cargo xtask bench`: us and the peers that are installed, side by side in one run, alternating.
+//! `cargo xtask bench`: measures us and the peers that are installed, in turn, in one run.
 //!
-//! It installs nothing: a peer that is missing is named, with the way to get it. Medians and ratios are printed and kept
-//! in `docs/benchmarks.md`, with a plot for each part. Absolute times are the machine's; the ratios are the result.
+//! It installs nothing: it names a peer that is missing, with the way to get it. It prints medians
+//! and ratios, and keeps them in `docs/benchmarks.md` with a plot for each part. Absolute times
+//! depend on the machine; the ratios are the result.
 
 mod executor;
 mod measure;
@@ -28,7 +29,7 @@ pub(crate) const SUBCOMMAND: Subcommand = Subcommand {
 /// How often each side runs. Medians need an odd number.
 const ROUNDS: usize = 5;
 
-/// The contender that is no program but a bound that none can pass.
+/// The name of the contender that is no program but a bound that none can pass.
 const IDEAL: &str = "ideal";
 
 /// How the name of a contender begins that is no program but a part of our own time.
@@ -38,7 +39,7 @@ const SHARE: &str = "of it: ";
 pub(crate) struct Case {
     what: String,
     unit: &'static str,
-    /// Ours first.
+    /// Our own comes first.
     contenders: Vec<Contender>,
 }
 
@@ -64,7 +65,7 @@ impl Contender {
 }
 
 impl Case {
-    /// The fastest of those that are not us.
+    /// Returns the fastest of the peers.
     fn best_peer(&self) -> Option<&Contender> {
         let peers = self.contenders.iter().skip(1).filter(|contender| contender.is_peer());
         peers.min_by(|a, b| a.median().total_cmp(&b.median()))
@@ -150,7 +151,7 @@ fn silkmill() -> anyhow::Result<std::path::PathBuf> {
     Ok(root().join("target/release/silkmill"))
 }
 
-/// Runs a command to its end, says how long it took, and fails unless it succeeds.
+/// Runs a command to its end and returns how long it took. Fails unless the command succeeds.
 fn time(command: &mut Command) -> anyhow::Result<Duration> {
     let shown = format!("{command:?}");
     let started = Instant::now();
@@ -163,7 +164,7 @@ fn time(command: &mut Command) -> anyhow::Result<Duration> {
     Ok(elapsed)
 }
 
-/// A shell command.
+/// Makes the command that runs a script in the shell.
 fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", script]);

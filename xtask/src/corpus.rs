@@ -1,5 +1,5 @@
-//! `cargo xtask corpus`: a tree of text files shaped like a source tree, for machines that have none.
-//! It is the same tree every time.
+//! `cargo xtask corpus`: makes a tree of text files shaped like a source tree, for machines that
+//! have none. It is the same tree every time.
 
 use std::fs;
 use std::io::Write;

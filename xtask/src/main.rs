@@ -1,4 +1,5 @@
-//! The project's chores as commands of `cargo xtask`: in Rust, so that they need nothing but Rust.
+//! The project's chores, as commands of `cargo xtask`. They are written in Rust, so that they need
+//! nothing but Rust.
 
 mod bench;
 mod corpus;
@@ -45,7 +46,7 @@ fn run(words: &[&str]) -> anyhow::Result<()> {
     }
 }
 
-/// What the words of the command line ask for.
+/// A command line that was understood.
 enum Request<'a> {
     Page(String),
     /// A command, and the words behind its name.
@@ -80,7 +81,7 @@ fn show(page: &str) -> anyhow::Result<()> {
     }
 }
 
-/// The page about all commands.
+/// Writes the page about all commands.
 fn overview() -> String {
     let commands = SUBCOMMANDS.map(|command| (command.name, command.summary));
     format!(
@@ -93,7 +94,7 @@ fn overview() -> String {
     )
 }
 
-/// The command that prints the page a misuse should be followed by.
+/// Returns the command that prints the page to read after a misuse.
 fn page_that_helps(words: &[&str]) -> String {
     let is_named = |command: &&&Subcommand| words.first() == Some(&command.name);
     match SUBCOMMANDS.iter().find(is_named) {

@@ -1,17 +1,17 @@
-//! The programs that chores start, and where they start them.
+//! Starts programs, and knows where: at the root of the workspace.
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail};
 
-/// The root of the workspace, whatever the current directory is.
+/// Returns the root of the workspace, whatever the current directory is.
 pub(crate) fn root() -> &'static Path {
     let here: &Path = env!("CARGO_MANIFEST_DIR").as_ref();
     here.parent().expect("xtask is a folder of the workspace")
 }
 
-/// `cargo`, the one that runs us, at the root of the workspace.
+/// Makes a command of the `cargo` that runs us, at the root of the workspace.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());

@@ -1,4 +1,5 @@
-//! `cargo xtask soak`: the storm of `crates/silkmill/tests/stress.rs`, optimised and for longer.
+//! `cargo xtask soak`: runs the storm of `crates/silkmill/tests/stress.rs`, optimised and for
+//! longer.
 
 use crate::misuse::misuse;
 use crate::program::{cargo, check};

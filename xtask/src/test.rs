@@ -1,7 +1,7 @@
-//! `cargo xtask test`: every test there is, in the order in which they fail fastest.
+//! `cargo xtask test`: runs every test there is, in the order in which they fail fastest.
 //!
-//! With `SILKMILL_REQUIRE=1` a test that needs a program which is not installed fails. Without it such a test is skipped,
-//! and says so.
+//! A test that needs a program which is not installed says that it was skipped. With
+//! `SILKMILL_REQUIRE=1` it fails.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -26,16 +26,16 @@ const FAST: &str = "--fast";
 /// How many inputs each fuzz target tries, besides its kept corpus.
 const FUZZ_RUNS: &str = "20000";
 
-/// No fuzz target takes longer, however slow the machine.
+/// The longest time for one fuzz target, however slow the machine is.
 const FUZZ_SECONDS_MAX: &str = "60";
 
-/// The longest input the fuzzer makes up, in bytes.
+/// The longest input that the fuzzer makes up, in bytes.
 const FUZZ_INPUT_MAX: &str = "4096";
 
 /// One step of the test run.
 struct Step {
     name: &'static str,
-    /// What it shows, for the page of help.
+    /// What its success shows, for the page of help.
     what: &'static str,
     runs: Runs,
     run: fn() -> anyhow::Result<()>,
@@ -67,7 +67,8 @@ const STEPS: [Step; 9] = {
     ]
 };
 
-/// Runs some rules of the step `tidy` when the words say so. Runs the steps named; or, with `--fast`, those of the inner loop; or all.
+/// Runs the steps named; or, with `--fast`, those of the inner loop; or all. Behind `tidy` the
+/// words may name rules of that step instead.
 fn run(words: &[&str]) -> anyhow::Result<()> {
     let is_step = |word: &&str| *word == FAST || STEPS.iter().any(|step| step.name == *word);
     if let ["tidy", rules @ ..] = words
@@ -147,17 +148,17 @@ fn clippy() -> anyhow::Result<()> {
     check(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
 }
 
-/// The tests that stand beside the code of the libraries and the programs.
+/// Runs the tests that stand beside the code of the libraries and the programs.
 fn unit() -> anyhow::Result<()> {
     check(cargo().args(["test", "--workspace", "--lib", "--bins"]))
 }
 
-/// Unit, integration and documentation tests.
+/// Runs unit, integration and documentation tests.
 fn test() -> anyhow::Result<()> {
     check(cargo().args(["test", "--workspace"]))
 }
 
-/// Every example runs to its end. What they print is for people.
+/// Runs every example to its end. No test reads what they print; it is for people.
 fn examples() -> anyhow::Result<()> {
     let folder = root().join("crates/silkmill/examples");
     let entries = folder.read_dir().with_context(|| format!("failed to read {folder:?}"))?;
@@ -180,7 +181,8 @@ fn doc() -> anyhow::Result<()> {
     check(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// The models, in every interleaving. Assertions stay on in the optimised build: they are half of what is checked.
+/// Runs loom's models in every interleaving. Assertions stay on in the optimised build: they are
+/// half of what is checked.
 fn loom() -> anyhow::Result<()> {
     let mut models = cargo();
     models.args(["test", "--package", "silkmill", "--lib", "--release"]);
@@ -188,10 +190,11 @@ fn loom() -> anyhow::Result<()> {
     check(models.env("RUSTFLAGS", "--cfg loom -C debug-assertions"))
 }
 
-/// A fixed number of inputs for each target, from the kept corpus on, always the same ones.
+/// Gives each fuzz target the kept corpus and a fixed number of new inputs, always the same ones.
 ///
-/// libFuzzer needs the compiler's coverage counters. These flags are what `cargo fuzz` gives to a nightly compiler, less
-/// the address sanitizer, which stable has not; our crates have no `unsafe` for it to watch.
+/// libFuzzer needs the compiler's coverage counters. These flags are what `cargo fuzz` gives to a
+/// nightly compiler, without the address sanitizer, which stable does not have; the code that is
+/// fuzzed has no `unsafe` for it to watch.
 fn fuzz() -> anyhow::Result<()> {
     if !["c++", "g++", "clang++"].into_iter().any(is_installed) {
         return missing("a C++ compiler", "the fuzzer's engine is written in C++");
@@ -227,7 +230,8 @@ fn fuzz() -> anyhow::Result<()> {
     cost()
 }
 
-/// What the fuzzer kept and found may crash nobody and still cost too much; so may pages that are made to.
+/// Measures what the pages that the fuzzer kept and found cost, and some that are made to be
+/// expensive. A page may crash nothing and still cost too much.
 fn cost() -> anyhow::Result<()> {
     println!("--> cost");
     let mut cost = cargo();
@@ -235,7 +239,7 @@ fn cost() -> anyhow::Result<()> {
     check(cost.args(["fuzz/corpus/document", "fuzz/target/found/document"]))
 }
 
-/// Runs a fuzz target and prints its statistics, or all it said when it failed.
+/// Runs a fuzz target and prints its statistics, or all its output when it failed.
 fn run_quietly(target: &mut Command) -> anyhow::Result<()> {
     let output = target.output().with_context(|| format!("failed to start {target:?}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -248,7 +252,7 @@ fn run_quietly(target: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The machine's target triple, as the compiler calls it.
+/// Returns the machine's target triple, as the compiler calls it.
 fn host() -> anyhow::Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).arg("-vV").output().context("failed to start rustc")?;

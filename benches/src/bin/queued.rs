@@ -1,4 +1,5 @@
-//! What a queued task costs: `queued queued CONTENDER`. A program of its own, for its allocator counts.
+//! Measures what a queued task costs: `queued queued CONTENDER`. It is a program of its own,
+//! because its allocator counts, which takes time.
 
 use std::alloc::System;
 use std::sync::mpsc;
@@ -42,7 +43,7 @@ fn and_cancel<P: Cancel>() {
     println!("queued-cancel\t{}", started.elapsed().as_secs_f64() * 1e3);
 }
 
-/// Queues the tasks, then runs them: this pool has no way to cancel them all and end.
+/// Queues the tasks, then runs them: such a pool has no way to cancel them all and end.
 fn and_run<P: Pool>() {
     let pool = P::new(1);
     let (gate, held) = hold(&pool);
@@ -53,14 +54,16 @@ fn and_run<P: Pool>() {
     assert_eq!(sum, TASKS * (TASKS + 1) / 2);
 }
 
-/// Keeps the one worker busy, and returns once it is.
+/// Gives the one worker a task that lasts until the sender is dropped.
 fn hold<P: Pool>(pool: &P) -> (mpsc::Sender<()>, P::Handle<()>) {
     pool.read(pool.submit(|| ()));
     let (gate, wait) = mpsc::channel();
     (gate, pool.hold(wait))
 }
 
-/// Queues the tasks and prints what that took. They capture something: a box around nothing is no allocation. The vector of handles is counted in.
+/// Queues the tasks and prints the memory and the allocations that took. The tasks capture a
+/// number: a box around a closure without captures is no allocation. The vector of handles is
+/// counted, too.
 fn queue<P: Pool>(pool: &P) -> Vec<P::Handle<usize>> {
     let region = Region::new(ALLOCATOR);
     let mut handles = Vec::with_capacity(TASKS);

@@ -1,7 +1,7 @@
-//! The executor beside other pools (see `benches/`), and Python's for scale.
+//! Measures the executor beside other pools (see `benches/`), and Python's for scale.
 //!
-//! Here is the table: what is measured, in which unit, with whom, and how often. Each case and contender runs in a
-//! process of its own, the contenders of a case in turn.
+//! The table here says what is measured, in which unit, with which contenders, and how often. Each
+//! case and contender runs in a process of its own, the contenders of a case in turn.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,11 @@ use anyhow::Context;
 use super::{Case, Contender, IDEAL, ROUNDS, is_installed};
 use crate::program::{cargo, check, root};
 
-/// How often the cases run that take seconds.
+/// How often each side runs in the cases that take seconds.
 const ROUNDS_OF_LONG: usize = 3;
 
-/// What the programs of `benches/` call the contenders: the name of the crate, wherever there is one.
+/// The contenders' names in the programs of `benches/`: the name of the crate, wherever there is
+/// one.
 const POOLS: &[&str] = &[
     "silkmill",
     "rayon-core",
@@ -26,18 +27,18 @@ const POOLS: &[&str] = &[
     "crossbeam-channel",
 ];
 
-/// Something to run. One run may print several figures.
+/// A case to run. One run may print several figures.
 struct Run {
-    /// What to ask for on the command line, and the program for.
+    /// Its name on the command line, both of this program and of those it starts.
     name: &'static str,
     rounds: usize,
-    /// Ours first.
+    /// Our own comes first.
     contenders: Vec<&'static str>,
     figures: Vec<Figure>,
 }
 
 impl Run {
-    /// What is measured, without what each figure adds to that.
+    /// Returns what is measured, without what each figure adds to that.
     fn what(&self) -> &'static str {
         let what = self.figures.first().map_or("", |figure| figure.what);
         match self.figures.len() {
@@ -48,7 +49,7 @@ impl Run {
 }
 
 struct Figure {
-    /// What the program prints before it.
+    /// The word that the program prints before the figure.
     key: &'static str,
     what: &'static str,
     unit: &'static str,
@@ -106,7 +107,8 @@ fn table() -> Vec<Run> {
     ]
 }
 
-/// What `benches/` does, in Python. Fewer tasks, for it takes longer; the figures are per task.
+/// The cases of `benches/` in Python. It runs fewer tasks, for each takes longer; the figures are
+/// per task.
 const PYTHON: &str = "
 import sys, time
 from concurrent.futures import ThreadPoolExecutor
@@ -152,7 +154,7 @@ pub(super) fn run(names: &[&str]) -> anyhow::Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// Into the folder of its own that the programs are run from, wherever our own build goes.
+/// Builds the programs of `benches/` into a folder of their own, wherever our own build goes.
 fn build() -> anyhow::Result<()> {
     check(
         cargo()
@@ -162,7 +164,7 @@ fn build() -> anyhow::Result<()> {
     )
 }
 
-/// All rounds of one run; what nobody printed is left out.
+/// Takes all rounds of one run. A figure that a contender does not print is left out.
 fn take_rounds(run: &Run, labels: &Labels) -> anyhow::Result<Vec<Case>> {
     let mut cases: Vec<_> = run.figures.iter().map(case).collect();
     for _ in 0..run.rounds {
@@ -206,7 +208,7 @@ fn program_path(name: &str) -> PathBuf {
     root().join("benches/target/release").join(name)
 }
 
-/// Files one line: key and figure.
+/// Adds the figure of one line, a key and a figure, to its case.
 fn file(cases: &mut [(&'static str, Case)], name: &str, line: &str) -> anyhow::Result<()> {
     let (key, figure) = line.split_once('\t').context("there is no tab")?;
     let case = cases.iter_mut().find(|(known, _)| *known == key);
@@ -221,7 +223,7 @@ fn file(cases: &mut [(&'static str, Case)], name: &str, line: &str) -> anyhow::R
     Ok(())
 }
 
-/// How the contenders are shown: with the versions that were built.
+/// The contenders' names as they are shown, with the versions that were built.
 struct Labels {
     lock: String,
     python: String,
@@ -251,7 +253,7 @@ impl Labels {
         format!("{contender} {}{how}", self.version(contender).unwrap_or("?"))
     }
 
-    /// From the lock file, where a package's version is the line after its name.
+    /// Reads a version from the lock file, where it is the line after the package's name.
     fn version(&self, package: &str) -> Option<&str> {
         let name = format!("name = \"{package}\"");
         let mut lines = self.lock.lines().skip_while(|line| *line != name).skip(1);

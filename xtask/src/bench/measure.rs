@@ -1,4 +1,5 @@
-//! What a command cost, processor time and memory included. GNU time says what std does not.
+//! Measures what a command costs, processor time and memory included, with GNU time: std reports
+//! neither.
 
 use std::fs;
 use std::path::Path;
@@ -7,11 +8,11 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 
-/// What one run cost.
+/// The cost of one run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cost {
     pub(super) seconds: f64,
-    /// Of the command and all its threads, kernel included.
+    /// Of the command and all its threads, the kernel's time for them included.
     pub(super) cpu_seconds: f64,
     pub(super) memory_mb: f64,
 }

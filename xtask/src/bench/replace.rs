@@ -1,4 +1,5 @@
-//! Replacing words in a source tree and in a large file, beside the usual pipelines.
+//! Measures how long it takes to replace words in a source tree and in a large file, beside the
+//! usual pipelines.
 
 mod large;
 mod pairs;
@@ -16,15 +17,15 @@ use super::{Case, Contender, ROUNDS, is_installed, shell, silkmill, time};
 use crate::corpus::NEEDLE;
 use crate::program::check;
 
-/// In no tree, and as long as the needle.
+/// A word that is in no tree, and as long as the needle.
 const NEW: &str = "kzzlloc";
 
-/// In no tree.
+/// Another word that is in no tree.
 const NOWHERE: &str = "kzzlloc_nowhere";
 
 type Measure = fn(&Bench) -> anyhow::Result<Vec<Case>>;
 
-/// The cases: name, what is measured, and how. Fewer rounds where one takes half a minute.
+/// The cases: name, what is measured, and how. A case whose rounds take half a minute has fewer.
 const CASES: [(&str, &str, Measure); 7] = [
     ("many", "a word in many files, and back", |bench| bench.word(NEEDLE, NEW, ROUNDS)),
     ("few", "a word in a handful of files, and back", |bench| {
@@ -50,8 +51,8 @@ pub(super) fn run(names: &[&str]) -> anyhow::Result<Vec<Case>> {
     for (name, _, measure) in CASES {
         if names.is_empty() || names.contains(&name) {
             println!("--> {name}");
-            // On the filesystem of the tree, as a user's store mostly is; and gone in the end, so that no case
-            // removes what another has left.
+            // It is on the filesystem of the tree, as a user's store mostly is, and is removed in
+            // the end, so that no case removes what another has left.
             let folder = tempfile::tempdir_in(tree.parent().unwrap_or(&tree))?;
             let bench = Bench {
                 files,
@@ -65,18 +66,18 @@ pub(super) fn run(names: &[&str]) -> anyhow::Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// What all parts are about.
+/// What all cases need.
 #[derive(Clone)]
 struct Bench {
     tree: PathBuf,
     files: u64,
     program: PathBuf,
-    /// For whatever a part needs.
+    /// For the files of one case.
     folder: PathBuf,
 }
 
 impl Bench {
-    /// Our program in the tree. It keeps its originals, as it does for a user.
+    /// Makes a command of our program in the tree. It keeps its originals, as it does for a user.
     fn silkmill(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("replace").args(words).current_dir(&self.tree);
@@ -88,9 +89,9 @@ impl Bench {
         self.folder.join("state")
     }
 
-    /// A word replaced and put back.
+    /// Measures one word, replaced and put back.
     fn word(&self, old: &str, new: &str, rounds: usize) -> anyhow::Result<Vec<Case>> {
-        // Exit code 1 is a tree without the word, as the generated one may be.
+        // Exit code 1 means that the tree is without the word, as the generated one may be.
         let mut look = self.silkmill(&["--no-ignore", "-q", "-n", old, new, "."]);
         if look.status()?.code() == Some(1) {
             println!("no file of the tree has {old:?}: not measured");
@@ -102,7 +103,7 @@ impl Bench {
         Ok(vec![Case { what, unit: "ms", contenders: contenders(sides) }])
     }
 
-    /// A search that finds nothing, beside the one program that only searches.
+    /// Measures a search that finds nothing, beside the one program that only searches.
     fn no_match(&self) -> anyhow::Result<Vec<Case>> {
         if !is_installed("rg", "cargo install ripgrep") {
             return Ok(Vec::new());
@@ -133,13 +134,14 @@ fn contenders<T>(sides: Vec<(Contender, T)>) -> Vec<Contender> {
     sides.into_iter().map(|(contender, _)| contender).collect()
 }
 
-/// Nobody pays for what the one before has left to be written.
+/// Times a command on a disk that has nothing left to write, so that no side pays for the one
+/// before.
 fn time_on_clean_disk(command: &mut Command) -> anyhow::Result<Duration> {
     check(&mut Command::new("sync"))?;
     time(command)
 }
 
-/// The time of a command that says by its exit code that there was nothing.
+/// Times a command that is expected to end with `code`, such as that for no match.
 fn time_ending_with(code: i32, command: &mut Command) -> anyhow::Result<Duration> {
     let words = command.get_args().map(|word| word.to_string_lossy().into_owned());
     let words: Vec<String> = words.collect();

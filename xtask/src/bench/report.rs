@@ -1,4 +1,4 @@
-//! What was measured, as a table for people, a section of `docs/benchmarks.md`, and a plot.
+//! Shows what was measured, as a table for people, a section of `docs/benchmarks.md`, and a plot.
 
 use std::fmt::Write;
 use std::fs;
@@ -67,7 +67,8 @@ fn section(name: &str, cases: &[Case]) -> String {
     text
 }
 
-/// Ours over that of the best peer: the other way round than the column of ratios, so below 1 we are ahead.
+/// Divides our figure by that of the best peer. The column of ratios has it the other way round;
+/// here we are ahead below 1.
 fn beside_best(case: &Case) -> Option<String> {
     let ours = case.contenders.first()?.median();
     let best = case.best_peer()?;
@@ -98,7 +99,7 @@ fn rows(case: &Case) -> Vec<Row> {
     case.contenders.iter().enumerate().map(row).collect()
 }
 
-/// Three figures at most; more would be noise.
+/// Writes a number with about three digits; more would be noise.
 fn rounded(value: f64) -> String {
     if value >= 100.0 {
         format!("{value:.0}")
@@ -115,7 +116,7 @@ const BAR_HEIGHT: usize = 18;
 const NAME_WIDTH: usize = 240;
 const BAR_WIDTH_MAX: f64 = 420.0;
 
-/// Bars, a group for each case, each group on a scale of its own.
+/// Draws bars, a group for each case, each group on a scale of its own.
 fn plot(cases: &[Case]) -> String {
     let mut bars = String::new();
     let mut y = 10;

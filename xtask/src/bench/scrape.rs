@@ -1,5 +1,6 @@
-//! Fetching and reading pages from a loopback nginx with one worker, beside curl, wrk and what people write in
-//! Python. The server's own count of requests holds every side to the work it claims.
+//! Measures how long it takes to fetch and read pages from a loopback nginx with one worker, beside
+//! curl, wrk and what people write in Python. The server's own count of requests shows that every
+//! side did the work that it claims.
 
 mod beside_python;
 mod fetch;
@@ -24,14 +25,14 @@ use crate::program::root;
 
 use nginx::Nginx;
 
-/// Pages on the server.
+/// How many pages the server has.
 const PAGES: usize = 200;
-/// Pages that fast sides fetch in a round, and slow ones: their time is taken by the page.
+/// How many pages fast sides fetch in a round, and slow ones below: times are divided by the pages.
 const MANY: usize = 20_000;
 const FEW: usize = 1_000;
-/// Fetched at once, by us and by curl.
+/// How many pages we and curl fetch at once.
 const WORKERS: &str = "64";
-/// How often each side runs, after once that does not count.
+/// How often each side runs, after one run that does not count.
 const ROUNDS: usize = 3;
 
 type Measure = fn(&Bench) -> anyhow::Result<Vec<Case>>;
@@ -69,13 +70,13 @@ pub(super) fn run(names: &[&str]) -> anyhow::Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// The server, the program, and a folder for lists and rows.
+/// What all cases need: the server, the program, and a folder for lists and rows.
 struct Bench {
     folder: PathBuf,
     silkmill: PathBuf,
     nginx: Nginx,
     made_up: Vec<String>,
-    /// Real pages, or the same.
+    /// The names of real pages, or of the made-up ones where there are none.
     products: Vec<String>,
 }
 
@@ -99,7 +100,7 @@ impl Bench {
         self.folder.join(name)
     }
 
-    /// A list of so many pages.
+    /// Writes a list of `count` lines and returns its path.
     fn list(&self, pages: &[String], count: usize) -> anyhow::Result<PathBuf> {
         let path = self.path(&format!("urls-{count}.txt"));
         let lines = pages.iter().cycle().take(count).map(|page| self.nginx.url(page) + "\n");
@@ -114,13 +115,13 @@ impl Bench {
         command
     }
 
-    /// Runs every side in turn, and holds each to its number of requests.
+    /// Runs every side in turn, and fails unless the server saw each side's number of requests.
     fn rounds(&self, sides: &mut [Side], rounds: usize) -> anyhow::Result<()> {
         for round in 0..=rounds {
             for side in &mut *sides {
                 let before = self.nginx.requests()?;
                 let cost = cost(&side.command, &[0], &self.folder)?;
-                // The question itself is a request too.
+                // Asking for the count is itself a request.
                 let seen = self.nginx.requests()? - before - 1;
                 if let Some(expected) = side.requests {
                     ensure!(seen == expected, "{}: the server saw {seen} of {expected}", side.name);
@@ -138,7 +139,7 @@ impl Bench {
 struct Side {
     name: String,
     command: Command,
-    /// `None` for one that counts time and not requests.
+    /// `None` for a side that runs for a fixed time and not for a number of requests.
     requests: Option<u64>,
     costs: Vec<(Cost, u64)>,
 }
@@ -154,7 +155,7 @@ impl Side {
     }
 }
 
-/// Time and processor time of a page.
+/// Makes two cases of what was measured: time and processor time a page.
 fn per_page(what: &str, sides: &[Side]) -> Vec<Case> {
     let wall = |cost: &Cost, seen: u64| cost.seconds * 1e6 / seen as f64;
     let cpu = |cost: &Cost, seen: u64| cost.cpu_seconds * 1e6 / seen as f64;

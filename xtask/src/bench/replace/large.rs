@@ -1,4 +1,5 @@
-//! A word in one file that is larger than many a machine's memory: time, and peak memory.
+//! Measures time and peak memory for a word in one file that is larger than many a machine's
+//! memory.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -13,10 +14,10 @@ use crate::bench::{Case, Contender, is_installed, shell};
 use crate::corpus::NEEDLE;
 use crate::program::check;
 
-/// In bytes.
+/// The size of the file, in bytes.
 const SIZE: u64 = 4 << 30;
 
-/// The word is on one line of so many.
+/// How many lines there are for each that has the word.
 const LINES_A_WORD: u64 = 100;
 
 pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Case>> {
@@ -46,7 +47,7 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Case>> {
     let mut memory: Vec<_> = sides.iter().map(|(name, _)| Contender::new(*name)).collect();
     for (old, new) in [(NEEDLE, NEW), (NEW, NEEDLE), (NEEDLE, NEW)] {
         for (place, (name, replace)) in sides.iter().enumerate() {
-            // Each begins with the file as the one before did.
+            // Each side begins with the file as the one before did.
             if place > 0 {
                 check(&mut bench.silkmill(&[
                     "-q",
@@ -61,7 +62,7 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Case>> {
             ensure!(fs::metadata(&file)?.len() >= SIZE, "{name} did not keep the file whole");
             times[place].samples.push(cost.seconds);
             memory[place].samples.push(cost.memory_mb);
-            // Ours keeps the original, which may not fit twice.
+            // Our side keeps the original, and the disk may have no room for two.
             let _ = fs::remove_dir_all(bench.state());
         }
     }
@@ -73,7 +74,7 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Case>> {
     ])
 }
 
-/// Lines as source code has them.
+/// Makes the file, of lines as source code has them.
 fn make(path: &Path) -> anyhow::Result<()> {
     let mut block = Vec::new();
     for line in 0..LINES_A_WORD {

@@ -1,4 +1,4 @@
-//! A hundred words at once.
+//! Measures a hundred words that are replaced at once.
 
 use std::fmt::Write;
 use std::fs;
@@ -9,10 +9,11 @@ use super::{Bench, NEW, contenders};
 use crate::bench::{Case, Contender, is_installed, shell};
 use crate::corpus::NEEDLE;
 
-/// How many pairs there are, the needle's among them. The others are in no tree: what they cost is the search.
+/// How many pairs there are, the needle's among them. The words of the others are in no tree, so
+/// that the search alone costs more.
 const PAIRS: usize = 100;
 
-/// Fewer than usual, for `sed` takes long.
+/// There is one round, for `sed` takes long.
 const ROUNDS: usize = 1;
 
 pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Case>> {
@@ -60,7 +61,8 @@ fn pairs(old: &str, new: &str) -> Vec<(String, String)> {
     std::iter::once((old.to_owned(), new.to_owned())).chain(others).collect()
 }
 
-/// All files that have the word, which all other words begin with.
+/// Writes a script that edits all files that have the word. All other words begin with it, so no
+/// file has those alone.
 fn script(old: &str, pairs: &[(String, String)]) -> String {
     let mut script = format!("rg -l0 --no-ignore -F {old} . | xargs -0 sed -i");
     for (old, new) in pairs.iter().rev() {

@@ -1,4 +1,4 @@
-//! What the time of a run goes by with, beside what it could not be without.
+//! Measures the shares of a run's time: those of each phase, and that of the search alone.
 
 use std::process::Command;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::bench::{Case, Contender, ROUNDS, SHARE};
 use crate::corpus::NEEDLE;
 use crate::program::check;
 
-/// The parts of a run in the order of `--stats`, behind the search that is measured by itself.
+/// The phases of a run in the order of `--stats`, as the report names them.
 const PARTS: [&str; 4] =
     ["stage, and walk, read and match meanwhile", "barrier", "swap", "flush the swaps"];
 
@@ -49,7 +49,8 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Case>> {
     Ok(vec![Case { what, unit: "ms", contenders }])
 }
 
-/// The milliseconds that `--stats` tells of: "0.412 s to read and stage, 0.164 s to flush, …".
+/// Reads the milliseconds from what `--stats` prints: "0.412 s to read and stage, 0.164 s to flush,
+/// …".
 fn phases(told: &str) -> anyhow::Result<[f64; 4]> {
     let words: Vec<&str> = told.split_whitespace().collect();
     let figures = words.windows(3).filter(|words| words[1..] == ["s", "to"]);

@@ -1,4 +1,4 @@
-//! Us and our peers, replacing a word in a tree and putting it back.
+//! Lets us and our peers replace a word in a tree and put it back.
 
 use std::path::Path;
 use std::process::Command;
@@ -18,7 +18,8 @@ pub(super) fn there_and_back(
     rounds: usize,
 ) -> anyhow::Result<()> {
     let before = tree::hash(tree)?;
-    // The first round warms the caches, and is not measured; where one takes long, nobody notices.
+    // The first round warms the caches and is not measured. A single round takes so long that cold
+    // caches make no difference.
     let first = usize::from(rounds == 1);
     for round in first..=rounds {
         for (contender, replace) in &mut *sides {
@@ -33,7 +34,7 @@ pub(super) fn there_and_back(
     Ok(())
 }
 
-/// The originals of our runs are kept in `state`, as they are for a user.
+/// Makes a command for every side. Our runs keep their originals, as they do for a user.
 pub(super) fn sides(bench: &Bench) -> Vec<(Contender, Replace)> {
     let (ours, tree) = (bench.clone(), &bench.tree);
     let mut sides: Vec<(Contender, Replace)> = vec![(

@@ -1,4 +1,4 @@
-//! The tree that words are replaced in, and whether it is as it was.
+//! The tree that words are replaced in, and a hash that shows whether it is as it was.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -9,14 +9,14 @@ use anyhow::Context;
 
 use crate::corpus;
 
-/// Where the tree is, when it is not the generated one.
+/// The variable that names a tree to use instead of the generated one.
 const CORPUS: &str = "SILKMILL_BENCH_TREE";
 
 pub(super) fn find() -> anyhow::Result<PathBuf> {
     if let Some(tree) = std::env::var_os(CORPUS) {
         return Ok(tree.into());
     }
-    // Not below this repository, which ignores what it builds, and so would some of the peers.
+    // It is not below this repository: git ignores what is built here, and so do some of the peers.
     let tree = std::env::temp_dir().join("silkmill-corpus");
     if !tree.exists() {
         println!(
@@ -27,7 +27,7 @@ pub(super) fn find() -> anyhow::Result<PathBuf> {
     Ok(tree)
 }
 
-/// Of every path and every byte, in one order.
+/// Hashes every path and every byte, in a fixed order.
 pub(super) fn hash(tree: &Path) -> anyhow::Result<u64> {
     let mut hasher = DefaultHasher::new();
     visit(tree, &mut |path| {

@@ -1,4 +1,4 @@
-//! Titles and fields of pages, beside what people write for that in Python.
+//! Measures the titles and fields of pages, beside what people write for that in Python.
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,7 +9,7 @@ use super::peers::{self, FIELDS, PEERS};
 use super::{Bench, FEW, MANY, ROUNDS, Side, WORKERS, per_page};
 use crate::bench::Case;
 
-/// How many pages we read with fields.
+/// How many pages we read when there are fields to read.
 const MANY_WITH_FIELDS: usize = 5_000;
 
 pub(super) fn titles(bench: &Bench) -> anyhow::Result<Vec<Case>> {
@@ -49,7 +49,7 @@ fn beside_python(
     Ok(per_page(what, &sides))
 }
 
-/// The last peer's rows are among ours.
+/// Fails unless the rows of the last peer are among ours.
 fn same_titles(bench: &Bench) -> anyhow::Result<()> {
     let ours = fs::read_to_string(bench.path("rows.txt"))?;
     let ours: HashSet<&str> = ours.lines().collect();

@@ -1,4 +1,5 @@
-//! Pages fetched and thrown away, beside curl, and beside wrk as the bound of the server.
+//! Measures pages that are fetched and thrown away, beside curl, and beside wrk, which shows the
+//! limit of the server.
 
 use std::fmt::Write;
 use std::fs;

@@ -1,4 +1,4 @@
-//! A list with hostile hosts, beside the same list without them.
+//! Measures a list with hostile hosts, beside the same list without them.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -10,7 +10,7 @@ use super::{Bench, MANY, ROUNDS, WORKERS};
 use crate::bench::measure::cost;
 use crate::bench::{Case, Contender};
 
-/// One line in so many leads to a hostile host. Each such host has one line.
+/// How many lines there are for each that leads to a hostile host. Each such host has one line.
 const HOSTILE_EVERY: usize = 100;
 
 /// The `--timeout` of the runs, in seconds.

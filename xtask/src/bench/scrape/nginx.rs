@@ -12,7 +12,8 @@ use anyhow::{Context, bail};
 /// How long the server may take to answer its first request.
 const START_MAX: Duration = Duration::from_secs(10);
 
-/// A server of our own on the loopback interface, with one worker on one processor; ended when it is dropped.
+/// A server of our own on the loopback interface, with one worker on one processor. It ends when
+/// this is dropped.
 pub(super) struct Nginx {
     child: Child,
     port: u16,
@@ -22,7 +23,7 @@ impl Nginx {
     /// Serves the files of `folder/pages`.
     pub(super) fn start(folder: &Path) -> anyhow::Result<Nginx> {
         fs::create_dir_all(folder.join("tmp"))?;
-        // Free a moment ago; nobody else on this machine is expected to take it.
+        // This port was free a moment ago; no other program is expected to take it meanwhile.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let config: PathBuf = folder.join("nginx.conf");
         fs::write(&config, configuration(folder, port))?;
@@ -56,7 +57,7 @@ impl Nginx {
         format!("http://127.0.0.1:{}/{page}", self.port)
     }
 
-    /// How many requests the server has answered, this one included.
+    /// Returns how many requests the server has answered, this one included.
     pub(super) fn requests(&self) -> anyhow::Result<u64> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.write_all(b"GET /status HTTP/1.0\r\n\r\n")?;
@@ -70,7 +71,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // It is in the foreground, so this ends it and its worker.
+        // The server runs in the foreground, so this ends it and its worker.
         let id = self.child.id().to_string();
         let _ = Command::new("kill").args(["-TERM", &id]).status();
         let _ = self.child.wait();

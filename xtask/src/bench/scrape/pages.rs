@@ -1,5 +1,5 @@
-//! The pages that are read: made up ones of 26 KB, and product pages, real ones where somebody has a folder of
-//! them.
+//! The pages that are read: made-up ones of 26 KB, and product pages, which are real where a
+//! variable names a folder of them.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 
-/// Names a folder of real pages. Without it some are made up.
+/// The variable that names a folder of real pages. Without it the made-up ones are read.
 pub(super) const VARIABLE: &str = "SILKMILL_PAGES";
 
-/// About what a page weighs, in bytes.
+/// About how large a page is, in bytes.
 const PAGE_BYTES: usize = 26_000;
 
-/// Writes `count` pages into a folder, and gives their names.
+/// Writes `count` pages into a folder and returns their names.
 pub(super) fn make(folder: &Path, count: usize) -> anyhow::Result<Vec<String>> {
     fs::create_dir_all(folder)?;
     let names: Vec<String> = (0..count).map(|number| format!("{number}.html")).collect();
@@ -23,7 +23,8 @@ pub(super) fn make(folder: &Path, count: usize) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Copies the real pages into a folder, and gives their names; none when there are none.
+/// Copies the real pages into a folder and returns their names. There are none when no folder is
+/// named.
 pub(super) fn copy_real(folder: &Path) -> anyhow::Result<Vec<String>> {
     let Some(from) = std::env::var_os(VARIABLE).map(PathBuf::from) else { return Ok(Vec::new()) };
     fs::create_dir_all(folder)?;

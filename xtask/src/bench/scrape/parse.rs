@@ -1,4 +1,4 @@
-//! Parsing and fields alone, in one thread, beside lxml.
+//! Measures parsing and fields alone, in one thread, beside lxml.
 
 use std::fs;
 use std::process::Command;

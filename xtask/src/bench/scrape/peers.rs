@@ -1,10 +1,10 @@
-//! What others write for the same jobs, in Python. Each takes a list of URLs and a file for its rows, and
-//! reads the title, or with a third word the title and five fields.
+//! Programs that people write in Python for the same jobs. Each takes a list of URLs and a file for
+//! its rows, and reads the title, or with a third word the title and five fields.
 
 use std::path::Path;
 use std::process::Command;
 
-/// The fields, as XPath. They are there on the real pages and on those that are made up.
+/// The fields, as XPath. The real pages have them, and so have the made-up ones.
 pub(super) const FIELDS: [&str; 5] = [
     "//h1",
     "//*[contains(@class, 'price')]",
@@ -29,7 +29,7 @@ urls = open(sys.argv[1]).read().split()
 out = open(sys.argv[2], 'w')
 ";
 
-/// requests, and a pool of 32 threads with a session each.
+/// The client `requests`, and a pool of 32 threads with a session each.
 const THREADS: &str = "
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -43,7 +43,7 @@ with ThreadPoolExecutor(32) as pool:
         print(url, *cells, sep='\\t', file=out)
 ";
 
-/// aiohttp with 64 at once.
+/// The client `aiohttp`, with 64 requests at once.
 const ASYNC: &str = "
 import asyncio, aiohttp
 async def main():
@@ -57,7 +57,7 @@ async def main():
 asyncio.run(main())
 ";
 
-/// Scrapy with 64 at once.
+/// Scrapy, with 64 requests at once.
 const SCRAPY: &str = "
 import scrapy
 from scrapy.crawler import CrawlerProcess
@@ -74,7 +74,8 @@ process.crawl(Spider)
 process.start()
 ";
 
-/// Parses the pages of a folder and reads the fields, again and again, and prints nanoseconds a byte.
+/// Parses the pages of a folder and reads the fields, five times, and prints the nanoseconds a byte
+/// of the fastest time.
 pub(super) const PARSE: &str = "
 import glob, sys, time
 from lxml import html
@@ -91,7 +92,7 @@ for _ in range(5):
 print(best * 1e9 / sum(map(len, pages)))
 ";
 
-/// A peer: its name, the module it needs, and its program.
+/// The peers: name, the module that it needs, and program.
 pub(super) const PEERS: [(&str, &str, &str); 3] = [
     ("Python: requests + lxml, 32 threads", "requests", THREADS),
     ("Python: aiohttp + lxml, 64 at once", "aiohttp", ASYNC),
@@ -108,7 +109,7 @@ pub(super) fn has_module(module: &str) -> bool {
     yes
 }
 
-/// The program of a peer over a list.
+/// Makes the command that runs a peer over a list.
 pub(super) fn command(program: &str, urls: &Path, rows: &Path, with_fields: bool) -> Command {
     let mut command = Command::new("python3");
     command.arg("-c").arg(with_expressions(&format!("{READ}{program}"))).arg(urls).arg(rows);
@@ -118,7 +119,7 @@ pub(super) fn command(program: &str, urls: &Path, rows: &Path, with_fields: bool
     command
 }
 
-/// Puts the fields where the program says so.
+/// Puts the fields where the program has `[E]`.
 pub(super) fn with_expressions(program: &str) -> String {
     let fields: Vec<String> = FIELDS.iter().map(|field| format!("\"{field}\"")).collect();
     program.replace("[E]", &format!("[{}]", fields.join(", ")))

@@ -1,4 +1,4 @@
-//! The memory that a run takes over lines to a port that refuses every connection.
+//! Measures the memory that a run takes over lines to a port that refuses every connection.
 
 use std::fmt::Write;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The server of the tests as a process of its own.
+//! Runs the server of the tests as a process of its own.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -47,7 +47,7 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // It waits for the end of its input.
+        // The server ends at the end of its input.
         if let Some(mut stdin) = self.stdin.take() {
             let _ = stdin.flush();
         }

@@ -1,7 +1,7 @@
-//! A server that waits before it answers, and as many workers as that asks for.
+//! Measures 1,024 workers at a server that waits before it answers.
 //!
-//! A short list shows what the start of the threads and their connections takes; the difference to a
-//! long one is what the threads do once they are there.
+//! A short list shows how long the threads and their connections take to start. The difference to a
+//! long list shows how long the threads take once they run.
 
 use std::fs;
 
