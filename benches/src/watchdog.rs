@@ -5,7 +5,8 @@ use std::time::Duration;
 /// The longest time for one case. On an idle machine none takes a tenth of it.
 const SECONDS_MAX: u64 = 120;
 
-/// Starts the thread that ends the process when its time is up. It sleeps until then and costs nothing.
+/// Starts the thread that ends the process when its time is up. It sleeps until then and costs
+/// nothing.
 pub fn start() {
     std::thread::spawn(|| {
         std::thread::sleep(Duration::from_secs(SECONDS_MAX));

@@ -1,5 +1,5 @@
-//! The error of words that mean nothing to `cargo xtask`. It is the mistake of the caller, and not a
-//! command that failed, so it has an exit code of its own.
+//! The error of words that mean nothing to `cargo xtask`. It is the mistake of the caller, and not
+//! a command that failed, so it has an exit code of its own.
 
 use std::fmt;
 
@@ -51,8 +51,8 @@ fn is_near(word: &str, known: &str) -> bool {
     to_all <= known.len().div_ceil(3) || (word.len() > 1 && to_beginning <= word.len() / 5)
 }
 
-/// Counts the letters to insert, remove or replace to turn a word into each beginning of another, the
-/// empty one first and the whole one last (Levenshtein's distances).
+/// Counts the letters to insert, remove or replace to turn a word into each beginning of another,
+/// the empty one first and the whole one last (Levenshtein's distances).
 fn distances(from: &str, to: &str) -> Vec<usize> {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();

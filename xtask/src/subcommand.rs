@@ -5,8 +5,8 @@ pub(crate) struct Subcommand {
     pub(crate) name: &'static str,
     /// Its line in the list of all commands, without a full stop.
     pub(crate) summary: &'static str,
-    /// Writes the page that `cargo xtask help NAME` prints: what the command does, the words it knows,
-    /// how long it takes and what it needs.
+    /// Writes the page that `cargo xtask help NAME` prints: what the command does, the words it
+    /// knows, how long it takes and what it needs.
     pub(crate) help: fn() -> String,
     /// Runs the command with the words behind its name.
     pub(crate) run: fn(&[&str]) -> anyhow::Result<()>,

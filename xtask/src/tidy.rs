@@ -1,7 +1,7 @@
 //! `cargo xtask test tidy`: the house rules that a program can check. It reads and never writes.
 //!
-//! Each rule is a function from the [`Tree`] to its violations, in a file of its own under `tidy/`. All
-//! rules run before the step fails, so one run shows everything there is to mend.
+//! Each rule is a function from the [`Tree`] to its violations, in a file of its own under `tidy/`.
+//! All rules run before the step fails, so one run shows everything there is to mend.
 
 mod architecture;
 mod circles;

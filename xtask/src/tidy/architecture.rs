@@ -1,12 +1,13 @@
 //! Every path that ARCHITECTURE.md names exists.
 //!
-//! What is a path: a word in backticks, without blanks, that ends in `.rs`, `.md`, `.toml` or `/`, or
-//! begins with one of the folders at the root (`crates/`, `docs/`, …). Blocks of code are not read.
+//! What is a path: a word in backticks, without blanks, that ends in `.rs`, `.md`, `.toml` or `/`,
+//! or begins with one of the folders at the root (`crates/`, `docs/`, …). Blocks of code are not
+//! read.
 //!
-//! Where it is looked for: first from the folder that the heading above names in backticks, if it names
-//! one (`### The library: crates/silkmill/src`), which holds until the next heading; and then from the
-//! root. In a row of a table whose first cell names a folder, that folder comes before both. So a row
-//! may say `pool/`, and then `queue.rs` for what is in it.
+//! Where it is looked for: first from the folder that the heading above names in backticks, if it
+//! names one (`### The library: crates/silkmill/src`), which holds until the next heading; and then
+//! from the root. In a row of a table whose first cell names a folder, that folder comes before
+//! both. So a row may say `pool/`, and then `queue.rs` for what is in it.
 
 use super::tree::{Tree, Violation};
 
@@ -44,7 +45,8 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     violations
 }
 
-/// The folder that the first cell of a table's row names, from the root and with a slash at its end.
+/// The folder that the first cell of a table's row names, from the root and with a slash at its
+/// end.
 fn folder_of_row(tree: &Tree, line: &str, heading: &str) -> Option<String> {
     let cell = line.strip_prefix('|')?.split('|').next()?;
     let folders = paths(cell).into_iter().filter(|path| path.ends_with('/'));

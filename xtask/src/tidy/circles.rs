@@ -1,18 +1,18 @@
-//! Imports between the files of a crate run one way: no two files import each other, by however many
-//! others.
+//! Imports between the files of a crate run one way: no two files import each other, by however
+//! many others.
 //!
 //! What counts as an import of the file that defines a module, or that names what is meant:
 //!
-//! * every path of a `use` that begins with `crate`, `super`, `self` or a module declared in the same
-//!   place, nested groups and re-exports (`pub use`) included;
+//! * every path of a `use` that begins with `crate`, `super`, `self` or a module declared in the
+//!   same place, nested groups and re-exports (`pub use`) included;
 //! * every path in code that begins with `crate::` or `super::`.
 //!
-//! So a file that uses `super::Name` imports the face of its folder. A face that declares `mod child;`
-//! and calls `child::run()` does not import the child by that: it is made of its children. As soon as it
-//! has a `use` of something in the child, it does.
+//! So a file that uses `super::Name` imports the face of its folder. A face that declares `mod
+//! child;` and calls `child::run()` does not import the child by that: it is made of its children.
+//! As soon as it has a `use` of something in the child, it does.
 //!
-//! Comments, strings, macros' own names and everything under `#[cfg(test)]` do not count. Between crates
-//! cargo allows no circles.
+//! Comments, strings, macros' own names and everything under `#[cfg(test)]` do not count. Between
+//! crates cargo allows no circles.
 
 mod graph;
 mod imports;
@@ -39,7 +39,8 @@ pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     violations
 }
 
-/// Returns whether a crate begins with this file. Crates of one file have no circles and are left out.
+/// Returns whether a crate begins with this file. Crates of one file have no circles and are left
+/// out.
 fn is_root(path: &str) -> bool {
     ["/lib.rs", "/main.rs"].iter().any(|name| path.ends_with(name))
 }

@@ -1,4 +1,5 @@
-//! No comment goes beyond column 100, where rustfmt ends code. rustfmt itself does not wrap comments.
+//! No comment goes beyond column 100, where rustfmt ends code. rustfmt itself does not wrap
+//! comments.
 
 use super::rust::{Token, tokens};
 use super::tree::{Tree, Violation};

@@ -1,8 +1,8 @@
 //! Every decision has one style of title, a status, and a line in the index.
 //!
-//! A page is `docs/decisions/NNN-words.md`. Its first line is `# NNN: title`, and the next line that is
-//! not empty begins with `Status: `. `docs/decisions/README.md` links every page; what it says of the
-//! numbers that have none is for people.
+//! A page is `docs/decisions/NNN-words.md`. Its first line is `# NNN: title`, and the next line
+//! that is not empty begins with `Status: `. `docs/decisions/README.md` links every page; what it
+//! says of the numbers that have none is for people.
 
 use super::tree::{Tree, Violation};
 

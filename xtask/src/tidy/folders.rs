@@ -1,4 +1,5 @@
-//! No folder has more than 16 source files beside each other. Folders below it are folders of their own.
+//! No folder has more than 16 source files beside each other. Folders below it are folders of their
+//! own.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Rust source as tokens: words, signs and comments. It knows just enough of the language that nothing
-//! within a string or a comment is taken for code, and no test for what is built.
+//! Rust source as tokens: words, signs and comments. It knows just enough of the language that
+//! nothing within a string or a comment is taken for code, and no test for what is built.
 
 /// A piece of source text.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,8 +25,8 @@ pub(super) fn tokens(text: &str) -> Vec<Placed<'_>> {
     std::iter::from_fn(|| reader.next()).collect()
 }
 
-/// Splits source text into the tokens of what is built when no test is: without comments, and without
-/// items, statements and fields under `#[cfg(test)]` or `#[test]`.
+/// Splits source text into the tokens of what is built when no test is: without comments, and
+/// without items, statements and fields under `#[cfg(test)]` or `#[test]`.
 pub(super) fn production_tokens(text: &str) -> Vec<Placed<'_>> {
     let mut all = tokens(text);
     all.retain(|(_, token)| !matches!(token, Token::Comment(_)));
@@ -47,7 +47,8 @@ pub(super) fn production_tokens(text: &str) -> Vec<Placed<'_>> {
     kept
 }
 
-/// Splits off an attribute when the tokens begin with one. Says whether it is one of the form `#![…]`.
+/// Splits off an attribute when the tokens begin with one. Says whether it is one of the form
+/// `#![…]`.
 fn split_attribute<'t, 'a>(
     tokens: &'t [Placed<'a>],
 ) -> Option<(&'t [Placed<'a>], bool, &'t [Placed<'a>])> {

@@ -1,7 +1,8 @@
 //! A source file of more than 500 lines, tests included, says in its header why it is one file.
 //!
-//! The header is the `//!` lines that the file begins with. One of its sentences must have the words "is
-//! one file", "are one file" or "so one file": "It is one file, for it is one state machine."
+//! The header is the `//!` lines that the file begins with. One of its sentences must have the
+//! words "is one file", "are one file" or "so one file": "It is one file, for it is one state
+//! machine."
 
 use super::tree::{Tree, Violation};
 

@@ -9,15 +9,15 @@ use anyhow::Context;
 
 use crate::program::root;
 
-/// Every file of the repository by its path from the root, with `/` between folders. The text is there
-/// for source files and documents, and empty for all others.
+/// Every file of the repository by its path from the root, with `/` between folders. The text is
+/// there for source files and documents, and empty for all others.
 pub(super) struct Tree {
     files: BTreeMap<String, String>,
 }
 
 impl Tree {
-    /// Reads the files that git tracks, and those that it would track: a new file is checked before it
-    /// is added. A file that is tracked and deleted is left out.
+    /// Reads the files that git tracks, and those that it would track: a new file is checked before
+    /// it is added. A file that is tracked and deleted is left out.
     pub(super) fn read() -> anyhow::Result<Tree> {
         let paths = match listed_by_git() {
             Some(paths) => paths,
@@ -62,14 +62,16 @@ impl Tree {
         files.filter(move |(path, _)| path.starts_with(beginning))
     }
 
-    /// Returns whether this is the path of a file or, with or without a slash at its end, of a folder.
+    /// Returns whether this is the path of a file or, with or without a slash at its end, of a
+    /// folder.
     pub(super) fn has(&self, path: &str) -> bool {
         let folder = format!("{}/", path.trim_end_matches('/'));
         self.files.contains_key(path) || self.below(&folder).next().is_some()
     }
 }
 
-/// Asks git for the paths. `None` where there is no git, or no repository: an unpacked release is none.
+/// Asks git for the paths. `None` where there is no git, or no repository: an unpacked release is
+/// none.
 fn listed_by_git() -> Option<Vec<String>> {
     let mut list = Command::new("git");
     // Git refuses a repository that belongs to another user, as that of a build machine may.

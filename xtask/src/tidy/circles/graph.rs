@@ -24,8 +24,8 @@ impl Graph {
         imports.map(|(imported, line)| (imported.as_str(), *line))
     }
 
-    /// The largest sets of files each of which leads to all others of its set (the strongly connected
-    /// components), without those of a single file.
+    /// The largest sets of files each of which leads to all others of its set (the strongly
+    /// connected components), without those of a single file.
     pub(super) fn circles(&self) -> Vec<Vec<&str>> {
         let reached: BTreeMap<&str, BTreeSet<&str>> =
             self.imports.keys().map(|file| (file.as_str(), self.reached_from(file))).collect();
@@ -52,8 +52,8 @@ impl Graph {
         reached
     }
 
-    /// The shortest way from a file of the circle back to itself, as imports: file, line, imported file.
-    /// Of several it is the one whose first file comes first.
+    /// The shortest way from a file of the circle back to itself, as imports: file, line, imported
+    /// file. Of several it is the one whose first file comes first.
     pub(super) fn shortest_way_round<'g>(
         &'g self,
         circle: &[&'g str],

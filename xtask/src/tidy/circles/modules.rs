@@ -9,8 +9,8 @@ use crate::tidy::tree::Tree;
 /// A module's path from the root of its crate, which is empty.
 type ModulePath<'a> = Vec<&'a str>;
 
-/// A crate, read from its root on along its `mod` declarations. Files that only tests declare are none
-/// of it.
+/// A crate, read from its root on along its `mod` declarations. Files that only tests declare are
+/// none of it.
 pub(super) struct Crate<'a> {
     /// The file that has each module, inline ones included.
     files: BTreeMap<ModulePath<'a>, String>,
