@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::job;
-use crate::sleep::Parker;
+use crate::pool::sleep::Parker;
+use crate::pool::worker;
 use crate::sync::{Deadline, Mutex};
-use crate::worker;
+use crate::task::job;
 
 /// Asks running work to stop, cooperatively: the work looks, and ends when it suits it.
 ///

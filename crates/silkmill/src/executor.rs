@@ -1,22 +1,30 @@
 //! A pool of threads for work that waits: its public face. The threads themselves are `crew`'s.
 
+pub(crate) mod batch;
+pub(crate) mod builder;
+pub(crate) mod future;
+pub(crate) mod map;
+pub(crate) mod scope;
+pub(crate) mod task_options;
+pub(crate) mod wait;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::builder::ThreadPoolExecutorBuilder;
 use crate::cancel::CancelToken;
-use crate::crew::Crew;
 use crate::error::TrySubmitError;
-use crate::future::Future;
-use crate::job::Wrapped;
-use crate::map::{Map, MapUnordered};
-use crate::queue::{Patience, Priority, Refused};
-use crate::stats::Stats;
+use crate::executor::builder::ThreadPoolExecutorBuilder;
+use crate::executor::future::Future;
+use crate::executor::map::{Map, MapUnordered};
+use crate::executor::task_options::TaskOptions;
+use crate::pool::Crew;
+use crate::pool::queue::{Patience, Priority, Refused};
+use crate::pool::stats::Stats;
+use crate::pool::worker;
 use crate::sync::Deadline;
 use crate::task::TaskHandle;
-use crate::task_options::TaskOptions;
-use crate::worker;
+use crate::task::job::Wrapped;
 
 /// Runs closures on a bounded number of threads and hands out [`Future`]s for their results.
 ///

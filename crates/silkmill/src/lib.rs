@@ -51,49 +51,27 @@
 #![deny(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-mod batch;
-mod builder;
 mod cancel;
-mod clock;
-mod crew;
 mod error;
-mod event;
 mod executor;
-mod exit;
-mod future;
-mod job;
 mod location;
-mod map;
-#[cfg(all(test, loom))]
-mod models;
-#[cfg(all(test, loom))]
-mod models_sync;
-mod queue;
-mod scope;
-mod seat;
-mod semaphore;
-mod sleep;
-mod spin;
-mod stats;
+mod pool;
 mod sync;
 mod task;
-mod task_options;
 mod thread;
 mod unwind;
-mod wait;
-mod worker;
 
-pub use crate::builder::ThreadPoolExecutorBuilder;
 pub use crate::cancel::CancelToken;
 pub use crate::error::{BuildError, SpawnError, TaskError, TaskErrorKind, TrySubmitError};
-pub use crate::event::Event;
+pub use crate::executor::builder::ThreadPoolExecutorBuilder;
+pub use crate::executor::future::Future;
+pub use crate::executor::map::{Map, MapUnordered};
+pub use crate::executor::scope::Scope;
+pub use crate::executor::task_options::TaskOptions;
+pub use crate::executor::wait::{AsCompleted, ReturnWhen, Waited, as_completed, wait};
 pub use crate::executor::{RunningTask, ShutdownReport, ThreadPoolExecutor};
-pub use crate::future::Future;
-pub use crate::map::{Map, MapUnordered};
-pub use crate::queue::Priority;
-pub use crate::scope::Scope;
-pub use crate::semaphore::{OwnedPermit, Permit, Semaphore};
-pub use crate::stats::{Advice, Measured, Stats};
-pub use crate::task_options::TaskOptions;
+pub use crate::pool::queue::Priority;
+pub use crate::pool::stats::{Advice, Measured, Stats};
+pub use crate::sync::event::Event;
+pub use crate::sync::semaphore::{OwnedPermit, Permit, Semaphore};
 pub use crate::thread::{Builder, Thread, ThreadInfo, active_count, current, threads};
-pub use crate::wait::{AsCompleted, ReturnWhen, Waited, as_completed, wait};

@@ -3,6 +3,12 @@
 //! Poisoning is ignored on purpose. No lock here is held while a task, a callback or any other code of the
 //! user runs, so a lock can only be poisoned by a bug of ours, and its data is whole even then.
 
+pub(crate) mod event;
+#[cfg(all(test, loom))]
+mod models;
+pub(crate) mod semaphore;
+pub(crate) mod spin;
+
 #[cfg(loom)]
 pub(crate) use loom::cell::UnsafeCell;
 #[cfg(loom)]

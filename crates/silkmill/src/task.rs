@@ -23,6 +23,8 @@
 
 #![expect(unsafe_code, reason = "a task's type is erased while it is queued")]
 
+pub(crate) mod job;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -32,12 +34,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::error::TaskError;
-use crate::job::Job;
+use crate::executor::wait::Waiter;
 use crate::location;
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Condvar, Deadline, Mutex, UnsafeCell};
+use crate::task::job::Job;
 use crate::unwind::caught;
-use crate::wait::Waiter;
 
 type Callback<T> = Box<dyn FnOnce(Result<&T, &TaskError>) + Send>;
 

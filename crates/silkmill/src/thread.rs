@@ -3,6 +3,8 @@
 //! Rust ends a process when `main` returns, whatever its threads do. Here that is a choice: a daemon thread ends with
 //! the process, any other is joined before the process ends (see `exit`).
 
+pub(crate) mod exit;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +14,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{SpawnError, TaskError};
-use crate::exit;
 use crate::location;
 use crate::sync::Deadline;
 use crate::task::{Claim, Ended, Host, NewTask, TaskHandle};

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::batch::{BATCH_MAX, BATCHES_IN_FLIGHT, BatchSize, Left, Ran, STUCK};
 use crate::error::TaskError;
 use crate::executor::ThreadPoolExecutor;
-use crate::future::Future;
+use crate::executor::batch::{BATCH_MAX, BATCHES_IN_FLIGHT, BatchSize, Left, Ran, STUCK};
+use crate::executor::future::Future;
+use crate::executor::wait::AsCompleted;
 use crate::sync::Mutex;
-use crate::wait::AsCompleted;
 
 /// How many items a map takes for each worker, unless told otherwise: one to work on, one to go on with at once.
 const IN_FLIGHT_PER_WORKER: usize = 2;

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::executor::ThreadPoolExecutor;
-use crate::future::Future;
-use crate::job::Wrapped;
-use crate::map::{Map, MapUnordered, Submit};
+use crate::executor::future::Future;
+use crate::executor::map::{Map, MapUnordered, Submit};
+use crate::pool::worker;
 use crate::sync::Deadline;
+use crate::task::job::Wrapped;
 use crate::task::{Latch, scoped};
-use crate::worker;
 
 /// Submits tasks that may borrow what was there before the scope began; [`ThreadPoolExecutor::scope`] makes it.
 ///

@@ -14,11 +14,11 @@ use loom::sync::{Condvar, Mutex};
 use loom::thread::{JoinHandle, spawn};
 
 use crate::error::TaskError;
-use crate::queue::{Patience, Priority, Queue, Queued, Refused};
-use crate::sleep::Parker;
+use crate::executor::wait::Waiter;
+use crate::pool::queue::{Patience, Priority, Queue, Queued, Refused};
+use crate::pool::sleep::Parker;
 use crate::sync::Deadline;
 use crate::task::{Anyone, Claim, Ended, Host, NewTask, QueuedTask, TaskHandle};
-use crate::wait::Waiter;
 
 type Counted = Arc<AtomicUsize>;
 

@@ -12,8 +12,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::crew::Crew;
 use crate::error::TaskError;
+use crate::pool::Crew;
 use crate::sync::Mutex;
 use crate::unwind::caught;
 

@@ -4,12 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use crate::cancel::CancelToken;
-use crate::crew::Crew;
-use crate::future::Future;
-use crate::job::OwnToken;
-use crate::seat::Seat;
-use crate::sleep::Parker;
+use crate::executor::future::Future;
+use crate::pool::Crew;
+use crate::pool::meter::Seat;
+use crate::pool::sleep::Parker;
 use crate::sync::Deadline;
+use crate::task::job::OwnToken;
 use crate::task::{Claim, TaskHandle};
 
 /// How many tasks a worker may be in the middle of, each waiting for the next, before it lets another worker run the

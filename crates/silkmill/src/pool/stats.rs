@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::queue::Census;
-use crate::seat::Counts;
+use crate::pool::meter::Counts;
+use crate::pool::queue::Census;
 
 /// Fewer finished tasks than this are too few to advise on.
 const TASKS_MIN: u64 = 10;

@@ -7,7 +7,7 @@
 use std::process;
 use std::sync::{Mutex, OnceLock, PoisonError, Weak};
 
-use crate::crew::Crew;
+use crate::pool::Crew;
 use crate::thread;
 
 /// The pools whose tasks the process waits for, some of which may be gone. Process-wide, because a process has one end.

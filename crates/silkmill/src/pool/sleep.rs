@@ -57,7 +57,7 @@
 
 use std::sync::Arc;
 
-use crate::spin;
+use crate::sync::spin;
 use crate::sync::{Condvar, Deadline, Mutex};
 
 /// How many workers may be started in the place of blocked ones. Past that, workers wait without being replaced, save that

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::crew::Crew;
 use crate::error::TaskError;
+use crate::pool::Crew;
+use crate::pool::worker;
 use crate::sync::Deadline;
 use crate::task::{Claim, TaskHandle};
-use crate::worker;
 
 /// A result that is on its way.
 ///

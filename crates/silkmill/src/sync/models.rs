@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread::spawn;
 
-use crate::event::Event;
-use crate::semaphore::Semaphore;
 use crate::sync::Deadline;
+use crate::sync::event::Event;
+use crate::sync::semaphore::Semaphore;
 
 fn model(f: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::sleep::{SPINS_MAX, Spinning};
+use crate::pool::sleep::{SPINS_MAX, Spinning};
 use crate::sync::{Mutex, spin_loop};
 
 /// Spins for those who wait for a result, as [`Spinning`] does for workers.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::cancel::CancelToken;
 use crate::error::TrySubmitError;
 use crate::executor::ThreadPoolExecutor;
-use crate::future::Future;
-use crate::queue::{Patience, Priority};
+use crate::executor::future::Future;
+use crate::pool::queue::{Patience, Priority};
 use crate::sync::Deadline;
 
 /// What is asked for one task; [`ThreadPoolExecutor::task`] makes it.

@@ -1,5 +1,14 @@
 //! The workers of one pool, with the queue they work from: starting them, seating them, running their tasks, ending them.
 
+pub(crate) mod clock;
+pub(crate) mod meter;
+#[cfg(all(test, loom))]
+mod models;
+pub(crate) mod queue;
+pub(crate) mod sleep;
+pub(crate) mod stats;
+pub(crate) mod worker;
+
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -7,23 +16,22 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::builder::{ContextHook, ThreadPoolExecutorBuilder, UnreadPanicHook};
 use crate::cancel::CancelToken;
-use crate::clock::{Clock, thread_cpu_now};
 use crate::error::{SpawnError, TaskError};
 use crate::executor::RunningTask;
-use crate::exit;
-use crate::future::Future;
-use crate::job::{Carrier, Job};
-use crate::queue::{Patience, Priority, Queue, Queued, QueuedAt, Refused};
-use crate::seat::{Counts, Seat};
-use crate::spin::AdaptiveSpin;
-use crate::stats::{Stats, Totals};
+use crate::executor::builder::{ContextHook, ThreadPoolExecutorBuilder, UnreadPanicHook};
+use crate::executor::future::Future;
+use crate::pool::clock::{Clock, thread_cpu_now};
+use crate::pool::meter::{Counts, Seat};
+use crate::pool::queue::{Patience, Priority, Queue, Queued, QueuedAt, Refused};
+use crate::pool::stats::{Stats, Totals};
+use crate::sync::spin::AdaptiveSpin;
 use crate::sync::{Deadline, Mutex};
+use crate::task::job::{Carrier, Job};
 use crate::task::{Anyone, Claim, Claimed, Ended, Host, Latch, NewTask, QueuedTask, TaskHandle};
 use crate::thread::Builder;
+use crate::thread::exit;
 use crate::unwind::caught;
-use crate::worker;
 
 /// What the executor, its workers and its futures share.
 pub(crate) struct Crew {

@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::future::Future;
+use crate::executor::future::Future;
+use crate::pool::worker;
 use crate::sync::{Condvar, Deadline, Mutex};
-use crate::worker;
 
 /// When [`wait()`] has waited enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::crew::Crew;
 use crate::error::{BuildError, TaskError};
 use crate::executor::ThreadPoolExecutor;
-use crate::job::Carrier;
 use crate::location;
+use crate::pool::Crew;
+use crate::task::job::Carrier;
 
 /// The default number of workers is this at most, however many processors there are.
 const WORKERS_DEFAULT_MAX: usize = 32;
