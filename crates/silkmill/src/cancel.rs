@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::pool::sleep::Parker;
 use crate::pool::worker;
+use crate::sync::parker::Parker;
 use crate::sync::{Deadline, Mutex};
 use crate::task::job;
 

@@ -6,6 +6,7 @@
 pub(crate) mod event;
 #[cfg(all(test, loom))]
 mod models;
+pub(crate) mod parker;
 pub(crate) mod semaphore;
 pub(crate) mod spin;
 

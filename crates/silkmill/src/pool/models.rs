@@ -16,8 +16,8 @@ use loom::thread::{JoinHandle, spawn};
 use crate::error::TaskError;
 use crate::executor::wait::Waiter;
 use crate::pool::queue::{Patience, Priority, Queue, Queued, Refused};
-use crate::pool::sleep::Parker;
 use crate::sync::Deadline;
+use crate::sync::parker::Parker;
 use crate::task::{Anyone, Claim, Ended, Host, NewTask, QueuedTask, TaskHandle};
 
 type Counted = Arc<AtomicUsize>;

@@ -28,8 +28,10 @@ use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use crate::pool::sleep::{Orders, Parker, Roll, SPINS_MAX, TimedOut};
+use crate::pool::sleep::{Orders, Roll, SUBSTITUTES_MAX, TimedOut};
 use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::parker::Parker;
+use crate::sync::spin::SPINS_MAX;
 use crate::sync::{Condvar, Deadline, Mutex, MutexGuard, spin_loop};
 use crate::task::QueuedTask;
 
@@ -627,7 +629,7 @@ impl Queue {
 
     /// Whether a worker that blocks now would not be replaced.
     pub(crate) fn substitutes_are_spent(&self) -> bool {
-        self.front.0.lock().roll.blocked() >= crate::pool::sleep::SUBSTITUTES_MAX
+        self.front.0.lock().roll.blocked() >= SUBSTITUTES_MAX
     }
 
     /// Takes a worker back that was to be started and could not be. Whether nobody is left to run what is queued: see

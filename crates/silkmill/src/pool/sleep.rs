@@ -52,62 +52,17 @@
 //! # Spinning
 //!
 //! Waking a thread costs microseconds, so a searching worker may look again for a while before it sleeps: one at a time, for
-//! [`SPINS_MAX`] turns of a loop, and only while that pays (see [`Spinning`]). It counts as searching, so rule 1 holds; and since
+//! [`SPINS_MAX`](crate::sync::spin::SPINS_MAX) turns of a loop, and only while that pays (see [`Spinning`]). It counts as searching, so rule 1 holds; and since
 //! pushes call nobody while somebody searches, a spinner saves both sides the system call.
 
 use std::sync::Arc;
 
-use crate::sync::spin;
-use crate::sync::{Condvar, Deadline, Mutex};
+use crate::sync::parker::Parker;
+use crate::sync::spin::Spinning;
 
 /// How many workers may be started in the place of blocked ones. Past that, workers wait without being replaced, save that
 /// there may always be one that is not blocked.
 pub(crate) const SUBSTITUTES_MAX: usize = 64;
-
-/// How many turns a spinner's loop takes; some twenty microseconds in all.
-#[cfg(not(loom))]
-pub(crate) const SPINS_MAX: u32 = 1_000;
-#[cfg(loom)]
-pub(crate) const SPINS_MAX: u32 = 0;
-
-/// Where one thread sleeps until it is called.
-pub(crate) struct Parker {
-    state: Mutex<Parked>,
-    call: Condvar,
-}
-
-#[derive(Default)]
-struct Parked {
-    sleeps: bool,
-    called: bool,
-}
-
-impl Parker {
-    pub(crate) fn new() -> Self {
-        Parker { state: Mutex::new(Parked::default()), call: Condvar::new() }
-    }
-
-    /// Sleeps until called; false when the deadline came first. A call that came before is answered at once.
-    pub(crate) fn park_until(&self, deadline: Deadline) -> bool {
-        let mut state = self.state.lock();
-        while !state.called && !deadline.has_passed() {
-            state.sleeps = true;
-            state = self.call.wait_until(state, deadline);
-            state.sleeps = false;
-        }
-        std::mem::take(&mut state.called)
-    }
-
-    pub(crate) fn call(&self) {
-        let mut state = self.state.lock();
-        state.called = true;
-        let sleeps = state.sleeps;
-        drop(state);
-        if sleeps {
-            self.call.notify_one();
-        }
-    }
-}
 
 /// What is to be done once the locks are let go.
 #[must_use = "an order that is not carried out strands a task"]
@@ -304,40 +259,4 @@ pub(crate) enum TimedOut {
     /// A task is queued: it looks for it.
     Searching,
     Left,
-}
-
-/// Whether it pays to spin. A success buys [`CREDIT_MAX`] more tries, a failure costs one, and without credit only one sleep
-/// in [`PROBE_EVERY`] is preceded by a try. So tasks that come in a row are picked up without a system call, and a pool
-/// that gets one task a millisecond spends next to nothing on spinning.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Spinning {
-    somebody_spins: bool,
-    credit: u32,
-    declined: u32,
-}
-
-const CREDIT_MAX: u32 = 4;
-const PROBE_EVERY: u32 = 32;
-
-impl Spinning {
-    /// Whether the caller may spin. It must [`end`](Spinning::end) what it has begun.
-    pub(crate) fn begin(&mut self) -> bool {
-        if SPINS_MAX == 0 || self.somebody_spins || !spin::is_of_use() {
-            return false;
-        }
-        if self.credit == 0 {
-            self.declined += 1;
-            if self.declined < PROBE_EVERY {
-                return false;
-            }
-            self.declined = 0;
-        }
-        self.somebody_spins = true;
-        true
-    }
-
-    pub(crate) fn end(&mut self, found: bool) {
-        self.somebody_spins = false;
-        self.credit = if found { CREDIT_MAX } else { self.credit.saturating_sub(1) };
-    }
 }

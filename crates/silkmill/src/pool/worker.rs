@@ -7,8 +7,8 @@ use crate::cancel::CancelToken;
 use crate::executor::future::Future;
 use crate::pool::Crew;
 use crate::pool::meter::Seat;
-use crate::pool::sleep::Parker;
 use crate::sync::Deadline;
+use crate::sync::parker::Parker;
 use crate::task::job::OwnToken;
 use crate::task::{Claim, TaskHandle};
 

@@ -10,7 +10,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::pool::sleep::Parker;
+use crate::sync::parker::Parker;
 use crate::sync::{Deadline, Mutex, MutexGuard};
 
 /// Lets at most so many threads or tasks do something at once: requests to one host, files open, megabytes in memory.
