@@ -1,14 +1,13 @@
 //! A flag that says "please stop", shared by whoever asks and whoever works.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::pool::worker;
 use crate::sync::parker::Parker;
 use crate::sync::{Deadline, Mutex};
-use crate::task::job;
 
 /// Asks running work to stop, cooperatively: the work looks, and ends when it suits it.
 ///
@@ -61,7 +60,8 @@ impl CancelToken {
 
     /// The token of the task that the calling thread runs. Outside of tasks, a new one that nobody cancels.
     pub fn current() -> Self {
-        job::own_token().or_else(worker::pool_token).unwrap_or_default()
+        let current = CURRENT.try_with(|current| current.borrow().clone());
+        current.ok().flatten().unwrap_or_default()
     }
 
     /// A token that is cancelled with this one, and can be cancelled without it. Looking at it looks at all above it, so
@@ -148,5 +148,29 @@ impl fmt::Debug for CancelToken {
             .field("cancelled", &self.is_cancelled())
             .field("deadline", &self.deadline())
             .finish()
+    }
+}
+
+thread_local! {
+    /// The token of the task that runs on this thread; between tasks of a worker, its pool's.
+    static CURRENT: RefCell<Option<CancelToken>> = const { RefCell::new(None) };
+}
+
+/// Makes a token the calling thread's [current](CancelToken::current) one, until it is dropped.
+pub(crate) struct CurrentToken {
+    outer: Option<CancelToken>,
+}
+
+impl CurrentToken {
+    pub(crate) fn set(token: CancelToken) -> Self {
+        let outer = CURRENT.try_with(|current| current.replace(Some(token))).ok().flatten();
+        CurrentToken { outer }
+    }
+}
+
+impl Drop for CurrentToken {
+    fn drop(&mut self) {
+        let outer = self.outer.take();
+        let _ = CURRENT.try_with(|current| current.replace(outer));
     }
 }

@@ -3,13 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use crate::cancel::CancelToken;
+use crate::cancel::CurrentToken;
 use crate::executor::future::Future;
 use crate::pool::Crew;
 use crate::pool::meter::Seat;
 use crate::sync::Deadline;
 use crate::sync::parker::Parker;
-use crate::task::job::OwnToken;
 use crate::task::{Claim, TaskHandle};
 
 /// How many tasks a worker may be in the middle of, each waiting for the next, before it lets another worker run the
@@ -26,6 +25,7 @@ thread_local! {
 /// Works for `crew` until there is nothing left to do and nothing more to come.
 pub(crate) fn work(crew: &Arc<Crew>, seat: &Arc<Seat>) {
     POOL.set(Some((Arc::clone(crew), Arc::clone(seat))));
+    let current = CurrentToken::set(crew.token().clone());
     if crew.initialize() {
         crew.queue.started();
         let parker = Arc::new(Parker::new());
@@ -37,6 +37,7 @@ pub(crate) fn work(crew: &Arc<Crew>, seat: &Arc<Seat>) {
             }
         }
     }
+    drop(current);
     // The next thing this thread drops may be the pool's last handle; it must not wait for itself.
     POOL.set(None);
 }
@@ -44,11 +45,6 @@ pub(crate) fn work(crew: &Arc<Crew>, seat: &Arc<Seat>) {
 /// Whether the calling thread works for `crew`.
 pub(crate) fn is_of(crew: &Arc<Crew>) -> bool {
     with_pool(|own, _| Arc::ptr_eq(own, crew)).unwrap_or(false)
-}
-
-/// The token that the pool of the calling thread cancels, if it is a worker.
-pub(crate) fn pool_token() -> Option<CancelToken> {
-    with_pool(|own, _| own.token().clone())
 }
 
 fn with_pool<R>(f: impl FnOnce(&Arc<Crew>, &Arc<Seat>) -> R) -> Option<R> {
@@ -70,9 +66,9 @@ pub(crate) fn runs_on_the_spot<T: Send>(crew: &Arc<Crew>, task: &TaskHandle<T>) 
     let Some(claimed) = task.claim(Claim::ToRun) else { return false };
     ON_THE_SPOT.set(ON_THE_SPOT.get() + 1);
     // The task has a token of its own or the pool's, not that of the one which waits for it.
-    let outer = OwnToken::replace(None);
+    let current = CurrentToken::set(crew.token().clone());
     crew.run_on_the_spot(claimed, &seat);
-    drop(outer);
+    drop(current);
     ON_THE_SPOT.set(ON_THE_SPOT.get() - 1);
     true
 }
@@ -98,9 +94,9 @@ pub(crate) fn wait_in(crew: &Arc<Crew>, are_done: impl Fn() -> bool, wait: impl 
     let own = with_pool(|own, seat| Arc::ptr_eq(own, crew).then(|| Arc::clone(seat))).flatten();
     let Some(seat) = own else { return wait() };
     while crew.queue.substitutes_are_spent() && !are_done() {
-        let outer = OwnToken::replace(None);
+        let current = CurrentToken::set(crew.token().clone());
         let helped = crew.helps(&seat);
-        drop(outer);
+        drop(current);
         if !helped {
             break;
         }

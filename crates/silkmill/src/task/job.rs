@@ -1,9 +1,8 @@
 //! What a task runs: a closure, or one that carries a token or its submitter's context.
 
-use std::cell::RefCell;
 use std::panic::resume_unwind;
 
-use crate::cancel::CancelToken;
+use crate::cancel::{CancelToken, CurrentToken};
 use crate::error::NotStarted;
 
 /// What a task runs to get its result.
@@ -39,7 +38,8 @@ impl<F: FnOnce() -> T + Send, T> Job<T> for Wrapped<F> {
                 resume_unwind(Box::new(NotStarted::TimedOut));
             }
         }
-        let _outer = OwnToken::replace(token);
+        // Without a token of its own the task has its pool's, which is the worker's current one.
+        let _own = token.map(CurrentToken::set);
         let Some(carrier) = carrier else { return f() };
         let mut f = Some(f);
         let mut result = None;
@@ -49,34 +49,5 @@ impl<F: FnOnce() -> T + Send, T> Job<T> for Wrapped<F> {
             }
         });
         result.expect("a context hook calls the closure that it is given")
-    }
-}
-
-thread_local! {
-    /// The token of the task that runs on this thread, if it has one of its own.
-    static OWN_TOKEN: RefCell<Option<CancelToken>> = const { RefCell::new(None) };
-}
-
-/// See [`CancelToken::current`].
-pub(crate) fn own_token() -> Option<CancelToken> {
-    OWN_TOKEN.try_with(|token| token.borrow().clone()).ok().flatten()
-}
-
-/// Sets the calling thread's token until it is dropped.
-pub(crate) struct OwnToken {
-    outer: Option<CancelToken>,
-}
-
-impl OwnToken {
-    pub(crate) fn replace(token: Option<CancelToken>) -> Self {
-        let outer = OWN_TOKEN.try_with(|own| own.replace(token)).ok().flatten();
-        OwnToken { outer }
-    }
-}
-
-impl Drop for OwnToken {
-    fn drop(&mut self) {
-        let outer = self.outer.take();
-        let _ = OWN_TOKEN.try_with(|own| own.replace(outer));
     }
 }
