@@ -24,6 +24,7 @@
 #![expect(unsafe_code, reason = "a task's type is erased while it is queued")]
 
 pub(crate) mod job;
+pub(crate) mod waiter;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -34,11 +35,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::error::TaskError;
-use crate::executor::wait::Waiter;
 use crate::location;
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Condvar, Deadline, Mutex, UnsafeCell};
 use crate::task::job::Job;
+use crate::task::waiter::Waiter;
 use crate::unwind::caught;
 
 type Callback<T> = Box<dyn FnOnce(Result<&T, &TaskError>) + Send>;

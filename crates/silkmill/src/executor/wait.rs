@@ -1,13 +1,13 @@
 //! Waiting for several futures: [`wait()`] and [`as_completed`].
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::executor::future::Future;
 use crate::pool::worker;
-use crate::sync::{Condvar, Deadline, Mutex};
+use crate::sync::Deadline;
+use crate::task::waiter::Waiter;
 
 /// When [`wait()`] has waited enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,40 +193,5 @@ impl<T> fmt::Debug for AsCompleted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let left = self.futures.len() - self.vacant.len();
         f.debug_struct("AsCompleted").field("left", &left).finish()
-    }
-}
-
-/// A list of the indices of tasks that are done, and a thread that waits for the next one.
-pub(crate) struct Waiter {
-    ready: Mutex<VecDeque<usize>>,
-    told: Condvar,
-}
-
-impl Waiter {
-    pub(crate) fn new() -> Self {
-        Waiter { ready: Mutex::new(VecDeque::new()), told: Condvar::new() }
-    }
-
-    pub(crate) fn tell(&self, index: usize) {
-        self.ready.lock().push_back(index);
-        self.told.notify_one();
-    }
-
-    fn next_now(&self) -> Option<usize> {
-        self.ready.lock().pop_front()
-    }
-
-    /// The next index; `None` when the deadline came first.
-    pub(crate) fn next(&self, deadline: Deadline) -> Option<usize> {
-        let mut ready = self.ready.lock();
-        loop {
-            if let Some(index) = ready.pop_front() {
-                return Some(index);
-            }
-            if deadline.has_passed() {
-                return None;
-            }
-            ready = self.told.wait_until(ready, deadline);
-        }
     }
 }

@@ -14,10 +14,10 @@ use loom::sync::{Condvar, Mutex};
 use loom::thread::{JoinHandle, spawn};
 
 use crate::error::TaskError;
-use crate::executor::wait::Waiter;
 use crate::pool::queue::{Patience, Priority, Queue, Queued, Refused};
 use crate::sync::Deadline;
 use crate::sync::parker::Parker;
+use crate::task::waiter::Waiter;
 use crate::task::{Anyone, Claim, Ended, Host, NewTask, QueuedTask, TaskHandle};
 
 type Counted = Arc<AtomicUsize>;

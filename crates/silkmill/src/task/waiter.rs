@@ -1,0 +1,40 @@
+//! A thread that waits for the next of many tasks.
+
+use std::collections::VecDeque;
+
+use crate::sync::{Condvar, Deadline, Mutex};
+
+/// A list of the indices of tasks that are done, and a thread that waits for the next one.
+pub(crate) struct Waiter {
+    ready: Mutex<VecDeque<usize>>,
+    told: Condvar,
+}
+
+impl Waiter {
+    pub(crate) fn new() -> Self {
+        Waiter { ready: Mutex::new(VecDeque::new()), told: Condvar::new() }
+    }
+
+    pub(crate) fn tell(&self, index: usize) {
+        self.ready.lock().push_back(index);
+        self.told.notify_one();
+    }
+
+    pub(crate) fn next_now(&self) -> Option<usize> {
+        self.ready.lock().pop_front()
+    }
+
+    /// The next index; `None` when the deadline came first.
+    pub(crate) fn next(&self, deadline: Deadline) -> Option<usize> {
+        let mut ready = self.ready.lock();
+        loop {
+            if let Some(index) = ready.pop_front() {
+                return Some(index);
+            }
+            if deadline.has_passed() {
+                return None;
+            }
+            ready = self.told.wait_until(ready, deadline);
+        }
+    }
+}
