@@ -74,4 +74,5 @@ pub use crate::pool::queue::Priority;
 pub use crate::pool::stats::{Advice, Measured, Stats};
 pub use crate::sync::event::Event;
 pub use crate::sync::semaphore::{OwnedPermit, Permit, Semaphore};
-pub use crate::thread::{Builder, Thread, ThreadInfo, active_count, current, threads};
+pub use crate::thread::registry::{ThreadInfo, active_count, current, threads};
+pub use crate::thread::{Builder, Thread};

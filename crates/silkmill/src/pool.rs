@@ -12,7 +12,7 @@ pub(crate) mod worker;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use crate::sync::{Deadline, Mutex};
 use crate::task::job::{Carrier, Job};
 use crate::task::{Anyone, Claim, Claimed, Ended, Host, Latch, NewTask, QueuedTask, TaskHandle};
 use crate::thread::Builder;
-use crate::thread::exit;
+use crate::thread::exit::{self, AtExit};
 use crate::unwind::caught;
 
 /// What the executor, its workers and its futures share.
@@ -224,7 +224,10 @@ impl Crew {
 
     fn spawn_worker(self: &Arc<Self>) -> Result<(), SpawnError> {
         if !self.described.daemon {
-            self.known_at_exit.get_or_init(|| exit::shut_down_at_exit(Arc::downgrade(self)));
+            self.known_at_exit.get_or_init(|| {
+                let pool: Weak<Crew> = Arc::downgrade(self);
+                exit::shut_down_at_exit(pool);
+            });
         }
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{number}", self.described.prefix);
@@ -382,9 +385,11 @@ impl Crew {
             let _ = handle.join();
         }
     }
+}
 
+impl AtExit for Crew {
     /// The end of the process: runs what is queued and waits for it.
-    pub(crate) fn shut_down_at_exit(&self) {
+    fn shut_down_at_exit(&self) {
         self.queue.close();
         if !self.is_abandoned() {
             self.queue.wait_for_workers(Deadline::NEVER);

@@ -1,22 +1,21 @@
-//! Threads that return a value, and the registry of those that live.
+//! Threads that return a value.
 //!
 //! Rust ends a process when `main` returns, whatever its threads do. Here that is a choice: a daemon thread ends with
-//! the process, any other is joined before the process ends (see `exit`).
+//! the process, any other is joined before the process ends (see `exit`). Which threads live is in the `registry`.
 
 pub(crate) mod exit;
+pub(crate) mod registry;
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::{SpawnError, TaskError};
 use crate::location;
 use crate::sync::Deadline;
 use crate::task::{Claim, Ended, Host, NewTask, TaskHandle};
+use crate::thread::registry::{Entry, ThreadInfo};
 
 /// A running thread that will return a `T`.
 ///
@@ -95,10 +94,12 @@ impl<T: Send + 'static> Thread<T> {
     }
 
     fn join_until(mut self, deadline: Deadline) -> Result<Result<T, TaskError>, Thread<T>> {
-        if self.info.ident() == ident() {
+        if self.info.ident() == registry::ident() {
             return Ok(Err(TaskError::joined_itself()));
         }
-        if !self.task.wait_until(deadline) || !wait_until_gone(self.info.ident(), deadline) {
+        if !self.task.wait_until(deadline)
+            || !registry::wait_until_gone(self.info.ident(), deadline)
+        {
             return Err(self);
         }
         Ok(self.task.take_result().expect("join consumes the only handle, so the result is there"))
@@ -192,7 +193,7 @@ impl Builder {
 
     /// Starts a registered thread that runs `body`.
     pub(crate) fn start(self, body: impl FnOnce() + Send + 'static) -> Result<Started, SpawnError> {
-        let ident = IDENT_NEXT.fetch_add(1, Ordering::Relaxed);
+        let ident = registry::next_ident();
         let name = self
             .name
             .unwrap_or_else(|| format!("thread-{}", NAMELESS_NEXT.fetch_add(1, Ordering::Relaxed)));
@@ -227,192 +228,8 @@ pub(crate) struct Started {
     pub(crate) handle: std::thread::JoinHandle<()>,
 }
 
-/// Who a thread is. Equal when it is the same thread.
-#[derive(Clone, Debug)]
-pub struct ThreadInfo {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    name: String,
-    ident: u64,
-    /// Set by the thread itself, first thing.
-    native_id: OnceLock<Option<u32>>,
-    daemon: bool,
-}
-
-impl ThreadInfo {
-    fn new(name: &str, ident: u64, daemon: bool) -> Self {
-        let inner = Inner { name: name.to_owned(), ident, native_id: OnceLock::new(), daemon };
-        ThreadInfo { inner: Arc::new(inner) }
-    }
-
-    /// The name; empty for a thread that has none and was not started through this crate.
-    pub fn name(&self) -> &str {
-        &self.inner.name
-    }
-
-    /// A number that no other thread of this process has or will have.
-    pub fn ident(&self) -> u64 {
-        self.inner.ident
-    }
-
-    /// The operating system's number for the thread (`gettid` on Linux). `None` until the thread runs, and where the
-    /// system has no such number.
-    pub fn native_id(&self) -> Option<u32> {
-        self.inner.native_id.get().copied().flatten()
-    }
-
-    /// Whether the thread ends with the process instead of being waited for.
-    pub fn is_daemon(&self) -> bool {
-        self.inner.daemon
-    }
-}
-
-impl PartialEq for ThreadInfo {
-    fn eq(&self, other: &Self) -> bool {
-        self.ident() == other.ident()
-    }
-}
-
-impl Eq for ThreadInfo {}
-
-/// The calling thread, whoever started it.
-///
-/// ```
-/// let name = silkmill::Builder::new().name("reader").spawn(|| silkmill::current().name().to_owned())?;
-/// assert_eq!(name.join()?, "reader");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn current() -> ThreadInfo {
-    // After the thread's locals are gone there is nothing to look up, only to make.
-    let ours = ENTRY.try_with(|entry| entry.borrow().as_ref().map(|entry| entry.info.clone()));
-    ours.ok().flatten().unwrap_or_else(|| {
-        let thread = std::thread::current();
-        let name = thread.name().unwrap_or_default();
-        // The process ends when its main thread does, and waits for no other that std started.
-        let info = ThreadInfo::new(name, ident(), name != "main");
-        info.inner.native_id.get_or_init(native_id);
-        info
-    })
-}
-
-/// The living threads that were started through this crate, workers of executors included, oldest first.
-pub fn threads() -> Vec<ThreadInfo> {
-    registry().values().filter(|living| living.alive).map(|living| living.info.clone()).collect()
-}
-
-/// How many threads started through this crate are alive. The main thread is not counted.
-pub fn active_count() -> usize {
-    registry().values().filter(|living| living.alive).count()
-}
-
-/// Whether this crate started the calling thread. Holds to the thread's very end, when the registry does not say so any
-/// more: the C library has dropped the thread's locals, its entry among them.
-pub(crate) fn is_ours() -> bool {
-    IS_OURS.get()
-}
-
-/// Waits until no thread is left that is not a daemon. Not to be called by a thread of ours: another may be waiting for it.
-pub(crate) fn join_non_daemons() {
-    let mut registry = registry();
-    while registry.values().any(|living| !living.info.is_daemon()) {
-        registry = GONE.wait(registry).unwrap_or_else(PoisonError::into_inner);
-    }
-}
-
-/// Waits until a thread of ours has left the registry. False when the deadline came first.
-fn wait_until_gone(ident: u64, deadline: Deadline) -> bool {
-    let mut registry = registry();
-    while registry.contains_key(&ident) {
-        registry = match deadline.at() {
-            None => GONE.wait(registry).unwrap_or_else(PoisonError::into_inner),
-            Some(at) if at <= Instant::now() => return false,
-            Some(at) => {
-                let left = at.saturating_duration_since(Instant::now());
-                GONE.wait_timeout(registry, left).unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
-    }
-    true
-}
-
-static IDENT_NEXT: AtomicU64 = AtomicU64::new(1);
-
 /// The number in the name of the next thread that is given none.
 static NAMELESS_NEXT: AtomicU64 = AtomicU64::new(1);
-
-/// Every thread of ours from before it is started until its last own statement. Process-wide, because a process has one
-/// end. Written by starting and ending threads, read by `threads` and at exit.
-static REGISTRY: Mutex<BTreeMap<u64, Living>> = Mutex::new(BTreeMap::new());
-
-/// Notified when a thread leaves the registry.
-static GONE: Condvar = Condvar::new();
-
-thread_local! {
-    /// The calling thread's place in the registry. Made before any thread-local of the user, so it is dropped after them
-    /// (std drops them last first): a thread is gone when they are.
-    static ENTRY: RefCell<Option<Entry>> = const { RefCell::new(None) };
-    /// Beside `ENTRY` and without a destructor, so that it can be read while the process ends. Zero means none yet.
-    static IDENT: Cell<u64> = const { Cell::new(0) };
-    /// Whether this crate started the thread. Without a destructor, too.
-    static IS_OURS: Cell<bool> = const { Cell::new(false) };
-}
-
-struct Living {
-    info: ThreadInfo,
-    /// False once the result is as good as published.
-    alive: bool,
-}
-
-fn registry() -> MutexGuard<'static, BTreeMap<u64, Living>> {
-    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn ident() -> u64 {
-    if IDENT.get() == 0 {
-        IDENT.set(IDENT_NEXT.fetch_add(1, Ordering::Relaxed));
-    }
-    IDENT.get()
-}
-
-#[cfg(target_os = "linux")]
-fn native_id() -> Option<u32> {
-    u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn native_id() -> Option<u32> {
-    None
-}
-
-/// A thread's place in the registry; dropping it gives the place up.
-struct Entry {
-    info: ThreadInfo,
-}
-
-impl Entry {
-    fn register(info: ThreadInfo) -> Entry {
-        registry().insert(info.ident(), Living { info: info.clone(), alive: true });
-        Entry { info }
-    }
-
-    /// Tells the calling thread who it is.
-    fn adopt(self) {
-        IDENT.set(self.info.ident());
-        IS_OURS.set(true);
-        self.info.inner.native_id.get_or_init(native_id);
-        ENTRY.set(Some(self));
-    }
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        registry().remove(&self.info.ident());
-        GONE.notify_all();
-    }
-}
 
 /// A thread whose value is about to be seen: whoever has seen it does not find the thread among the living.
 struct Leaving;
@@ -421,9 +238,7 @@ impl Host for Leaving {
     fn ended(&self, _how: Ended) {}
 
     fn free(&self, _briefly: bool) {
-        if let Some(living) = registry().get_mut(&ident()) {
-            living.alive = false;
-        }
+        registry::leave();
     }
 
     fn busy(&self) {}

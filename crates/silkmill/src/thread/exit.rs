@@ -7,12 +7,16 @@
 use std::process;
 use std::sync::{Mutex, OnceLock, PoisonError, Weak};
 
-use crate::pool::Crew;
-use crate::thread;
+use crate::thread::registry;
+
+/// What the end of the process runs to its own end, and waits for: a pool.
+pub(crate) trait AtExit: Send + Sync {
+    fn shut_down_at_exit(&self);
+}
 
 /// The pools whose tasks the process waits for, some of which may be gone. Process-wide, because a process has one end.
 /// Written by every pool that starts its first worker, read at exit.
-static POOLS: Mutex<Vec<Weak<Crew>>> = Mutex::new(Vec::new());
+static POOLS: Mutex<Vec<Weak<dyn AtExit>>> = Mutex::new(Vec::new());
 
 /// The process that is to wait. A forked child has another number, this memory, and none of the threads in it.
 static WAITING_PROCESS: OnceLock<u32> = OnceLock::new();
@@ -32,24 +36,24 @@ pub(crate) fn join_threads_at_exit() {
 }
 
 /// Makes the end of the process run what is queued in this pool, and wait for it.
-pub(crate) fn shut_down_at_exit(crew: Weak<Crew>) {
+pub(crate) fn shut_down_at_exit(pool: Weak<dyn AtExit>) {
     join_threads_at_exit();
     let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
     pools.retain(|pool| pool.strong_count() > 0);
-    pools.push(crew);
+    pools.push(pool);
 }
 
 extern "C" fn at_exit() {
-    if WAITING_PROCESS.get() != Some(&process::id()) || thread::is_ours() {
+    if WAITING_PROCESS.get() != Some(&process::id()) || registry::is_ours() {
         return;
     }
     // Threads may use pools, and what pools run may start threads and pools.
     loop {
-        thread::join_non_daemons();
+        registry::join_non_daemons();
         let pools = std::mem::take(&mut *POOLS.lock().unwrap_or_else(PoisonError::into_inner));
         if pools.is_empty() {
             return;
         }
-        pools.iter().filter_map(Weak::upgrade).for_each(|crew| crew.shut_down_at_exit());
+        pools.iter().filter_map(Weak::upgrade).for_each(|pool| pool.shut_down_at_exit());
     }
 }
