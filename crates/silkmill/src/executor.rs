@@ -20,7 +20,7 @@ use crate::executor::map::{Map, MapUnordered};
 use crate::executor::task_options::TaskOptions;
 use crate::pool::Crew;
 use crate::pool::queue::{Patience, Priority, Refused};
-use crate::pool::stats::Stats;
+use crate::pool::stats::{RunningTask, Stats};
 use crate::pool::worker;
 use crate::sync::Deadline;
 use crate::task::TaskHandle;
@@ -364,13 +364,4 @@ impl ShutdownReport {
     pub fn is_complete(&self) -> bool {
         self.workers == 0 && self.cancelled == 0
     }
-}
-
-/// A task that runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunningTask {
-    /// The name of the thread it runs on.
-    pub worker: String,
-    /// How long it has been running.
-    pub running_for: Duration,
 }

@@ -1,6 +1,7 @@
 //! The workers of one pool, with the queue they work from: starting them, seating them, running their tasks, ending them.
 
 pub(crate) mod clock;
+pub(crate) mod config;
 pub(crate) mod meter;
 #[cfg(all(test, loom))]
 mod models;
@@ -18,13 +19,12 @@ use std::time::Duration;
 
 use crate::cancel::CancelToken;
 use crate::error::{SpawnError, TaskError};
-use crate::executor::RunningTask;
-use crate::executor::builder::{ContextHook, ThreadPoolExecutorBuilder, UnreadPanicHook};
 use crate::executor::future::Future;
 use crate::pool::clock::{Clock, thread_cpu_now};
+use crate::pool::config::PoolConfig;
 use crate::pool::meter::{Counts, Seat};
 use crate::pool::queue::{Patience, Priority, Queue, Queued, QueuedAt, Refused};
-use crate::pool::stats::{Stats, Totals};
+use crate::pool::stats::{RunningTask, Stats, Totals};
 use crate::sync::spin::AdaptiveSpin;
 use crate::sync::{Deadline, Mutex};
 use crate::task::job::{Carrier, Job};
@@ -39,8 +39,8 @@ pub(crate) struct Crew {
     /// For those who wait for a result.
     pub(crate) spin: AdaptiveSpin,
     clock: Clock,
-    described: Described,
-    measure_cpu: bool,
+    /// Measures processor time only where the system has a clock for it.
+    config: PoolConfig,
     cancelled: AtomicU64,
     /// The living workers, and what those that left had counted. Written when one starts or ends.
     seats: Mutex<Seats>,
@@ -58,29 +58,18 @@ pub(crate) struct Crew {
     known_at_exit: OnceLock<()>,
 }
 
-/// How the executor was described, less what others keep.
-struct Described {
-    prefix: String,
-    stack_size: Option<usize>,
-    idle_timeout: Duration,
-    daemon: bool,
-    initializer: Option<Arc<dyn Fn() + Send + Sync>>,
-    context: Option<ContextHook>,
-    unread_panic: UnreadPanicHook,
-}
-
 struct Seats {
     living: Vec<Arc<Seat>>,
     departed: Counts,
 }
 
 impl Crew {
-    pub(crate) fn new(max_workers: usize, described: ThreadPoolExecutorBuilder) -> Self {
+    pub(crate) fn new(max_workers: usize, mut config: PoolConfig) -> Self {
+        config.measure_cpu &= thread_cpu_now().is_some();
         Crew {
-            queue: Queue::new(described.queue_capacity, max_workers),
+            queue: Queue::new(config.queue_capacity, max_workers),
             spin: AdaptiveSpin::new(),
             clock: Clock::new(),
-            measure_cpu: described.measure_cpu && thread_cpu_now().is_some(),
             cancelled: AtomicU64::new(0),
             seats: Mutex::new(Seats { living: Vec::new(), departed: Counts::default() }),
             handles: Mutex::new(Vec::new()),
@@ -89,30 +78,22 @@ impl Crew {
             broken: OnceLock::new(),
             token: CancelToken::new(),
             known_at_exit: OnceLock::new(),
-            described: Described {
-                prefix: described.thread_name_prefix,
-                stack_size: described.stack_size,
-                idle_timeout: described.idle_timeout,
-                daemon: described.daemon,
-                initializer: described.initializer,
-                context: described.context,
-                unread_panic: described.unread_panic,
-            },
+            config,
         }
     }
 
     /// What the names of the workers begin with.
     pub(crate) fn name(&self) -> &str {
-        &self.described.prefix
+        &self.config.thread_name_prefix
     }
 
     pub(crate) fn idle_timeout(&self) -> Duration {
-        self.described.idle_timeout
+        self.config.idle_timeout
     }
 
     /// What the calling thread gives to a task that it submits, if the pool was asked for that.
     pub(crate) fn carrier(&self) -> Option<Carrier> {
-        self.described.context.as_ref().map(|capture| capture())
+        self.config.context.as_ref().map(|capture| capture())
     }
 
     /// What shutdowns cancel.
@@ -223,17 +204,17 @@ impl Crew {
     }
 
     fn spawn_worker(self: &Arc<Self>) -> Result<(), SpawnError> {
-        if !self.described.daemon {
+        if !self.config.daemon {
             self.known_at_exit.get_or_init(|| {
                 let pool: Weak<Crew> = Arc::downgrade(self);
                 exit::shut_down_at_exit(pool);
             });
         }
         let number = self.started.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}-{number}", self.described.prefix);
+        let name = format!("{}-{number}", self.config.thread_name_prefix);
         // The end of the process waits for pools as such, not for their threads: an idle one would never end.
         let mut builder = Builder::new().name(name.clone()).daemon(true);
-        if let Some(bytes) = self.described.stack_size {
+        if let Some(bytes) = self.config.stack_size {
             builder = builder.stack_size(bytes);
         }
         let crew = Arc::clone(self);
@@ -261,7 +242,7 @@ impl Crew {
     /// Runs the initializer on the calling worker. When it panics the pool is of no use: everything that is queued, or
     /// submitted from now on, ends with that error, and the worker leaves.
     pub(crate) fn initialize(self: &Arc<Self>) -> bool {
-        let Some(initializer) = &self.described.initializer else { return true };
+        let Some(initializer) = &self.config.initializer else { return true };
         let Err(payload) = catch_unwind(AssertUnwindSafe(|| initializer())) else { return true };
         let error = TaskError::panicked(payload);
         self.broken.get_or_init(|| Arc::new(error.message().to_owned()));
@@ -309,7 +290,7 @@ impl Crew {
     }
 
     fn begin(&self, queued_at: Option<QueuedAt>, seat: &Seat) {
-        seat.begin(&self.clock, self.measure_cpu, queued_at);
+        seat.begin(&self.clock, self.config.measure_cpu, queued_at);
     }
 
     /// Ends a task that was taken out of the queue with `error`, unless it is a husk.
@@ -342,7 +323,7 @@ impl Crew {
 
     /// Tells whoever wants to know of a panic that nobody has read.
     pub(crate) fn report_unread(&self, error: &TaskError) {
-        caught(|| (self.described.unread_panic)(error));
+        caught(|| (self.config.unread_panic)(error));
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -357,7 +338,7 @@ impl Crew {
         }
         drop(seats);
         let cancelled = self.cancelled.load(Ordering::Relaxed);
-        totals.into_stats(self.queue.census(), cancelled, self.measure_cpu)
+        totals.into_stats(self.queue.census(), cancelled, self.config.measure_cpu)
     }
 
     pub(crate) fn running_tasks(&self) -> Vec<RunningTask> {
@@ -413,7 +394,7 @@ impl Host for Working<'_> {
     fn free(&self, briefly: bool) {
         let next = self.crew.queue.finish(briefly);
         if next.is_none() {
-            self.seat.rest(&self.crew.clock, self.crew.measure_cpu);
+            self.seat.rest(&self.crew.clock, self.crew.config.measure_cpu);
         }
         self.next.set(next);
     }
@@ -430,7 +411,7 @@ impl Host for Working<'_> {
             },
         };
         self.crew.start_workers(start);
-        self.seat.resume(&self.crew.clock, self.crew.measure_cpu);
+        self.seat.resume(&self.crew.clock, self.crew.config.measure_cpu);
     }
 
     fn unread(&self, error: &TaskError) {

@@ -9,7 +9,7 @@ use crate::error::{BuildError, TaskError};
 use crate::executor::ThreadPoolExecutor;
 use crate::location;
 use crate::pool::Crew;
-use crate::task::job::Carrier;
+use crate::pool::config::PoolConfig;
 
 /// The default number of workers is this at most, however many processors there are.
 const WORKERS_DEFAULT_MAX: usize = 32;
@@ -21,41 +21,29 @@ const WORKERS_DEFAULT_EXTRA: usize = 4;
 /// enough that a program which has stopped using a pool soon has none of its threads.
 const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
-/// What is done with a panic that nobody has read.
-pub(crate) type UnreadPanicHook = Arc<dyn Fn(&TaskError) + Send + Sync>;
-
-/// Makes what carries the submitter's context into a task.
-pub(crate) type ContextHook = Arc<dyn Fn() -> Carrier + Send + Sync>;
-
 /// Describes an executor before it is built.
 #[derive(Clone)]
 #[must_use = "a builder makes no executor until `build`"]
 pub struct ThreadPoolExecutorBuilder {
     max_workers: Option<usize>,
-    pub(crate) thread_name_prefix: String,
-    pub(crate) queue_capacity: Option<usize>,
-    pub(crate) stack_size: Option<usize>,
-    pub(crate) measure_cpu: bool,
-    pub(crate) idle_timeout: Duration,
-    pub(crate) daemon: bool,
-    pub(crate) initializer: Option<Arc<dyn Fn() + Send + Sync>>,
-    pub(crate) context: Option<ContextHook>,
-    pub(crate) unread_panic: UnreadPanicHook,
+    config: PoolConfig,
 }
 
 impl Default for ThreadPoolExecutorBuilder {
     fn default() -> Self {
         ThreadPoolExecutorBuilder {
             max_workers: None,
-            thread_name_prefix: "silkmill".to_owned(),
-            queue_capacity: None,
-            stack_size: None,
-            measure_cpu: false,
-            idle_timeout: IDLE_TIMEOUT_DEFAULT,
-            daemon: false,
-            initializer: None,
-            context: None,
-            unread_panic: Arc::new(print_unread_panic),
+            config: PoolConfig {
+                thread_name_prefix: "silkmill".to_owned(),
+                queue_capacity: None,
+                stack_size: None,
+                measure_cpu: false,
+                idle_timeout: IDLE_TIMEOUT_DEFAULT,
+                daemon: false,
+                initializer: None,
+                context: None,
+                unread_panic: Arc::new(print_unread_panic),
+            },
         }
     }
 }
@@ -72,26 +60,26 @@ impl ThreadPoolExecutorBuilder {
 
     /// What the names of the workers begin with: `fetch` makes `fetch-0`, `fetch-1` and so on.
     pub fn thread_name_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.thread_name_prefix = prefix.into();
+        self.config.thread_name_prefix = prefix.into();
         self
     }
 
     /// How many tasks may wait for a worker. Without a capacity the queue grows as far as memory goes.
     pub fn queue_capacity(mut self, capacity: usize) -> Self {
-        self.queue_capacity = Some(capacity);
+        self.config.queue_capacity = Some(capacity);
         self
     }
 
     /// The size of each worker's stack in bytes; the system may round it up.
     pub fn stack_size(mut self, bytes: usize) -> Self {
-        self.stack_size = Some(bytes);
+        self.config.stack_size = Some(bytes);
         self
     }
 
     /// Whether to measure the processor time of every task (two system calls a task), so that
     /// [`Stats::advice`](crate::Stats::advice) can tell waiting from computing. Off by default.
     pub fn measure_cpu(mut self, yes: bool) -> Self {
-        self.measure_cpu = yes;
+        self.config.measure_cpu = yes;
         self
     }
 
@@ -100,7 +88,7 @@ impl ThreadPoolExecutorBuilder {
     ///
     /// Of several idle workers the one that worked last is called first, so the others come to leave.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = timeout;
+        self.config.idle_timeout = timeout;
         self
     }
 
@@ -110,7 +98,7 @@ impl ThreadPoolExecutorBuilder {
     ///
     /// Dropping the executor waits for its tasks in either case.
     pub fn daemon(mut self, daemon: bool) -> Self {
-        self.daemon = daemon;
+        self.config.daemon = daemon;
         self
     }
 
@@ -130,7 +118,7 @@ impl ThreadPoolExecutorBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn initializer(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
-        self.initializer = Some(Arc::new(f));
+        self.config.initializer = Some(Arc::new(f));
         self
     }
 
@@ -166,7 +154,7 @@ impl ThreadPoolExecutorBuilder {
     where
         C: FnOnce(&mut dyn FnMut()) + Send + 'static,
     {
-        self.context = Some(Arc::new(move || Box::new(capture())));
+        self.config.context = Some(Arc::new(move || Box::new(capture())));
         self
     }
 
@@ -189,7 +177,7 @@ impl ThreadPoolExecutorBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_unread_panic(mut self, hook: impl Fn(&TaskError) + Send + Sync + 'static) -> Self {
-        self.unread_panic = Arc::new(hook);
+        self.config.unread_panic = Arc::new(hook);
         self
     }
 
@@ -202,14 +190,14 @@ impl ThreadPoolExecutorBuilder {
         if max_workers == 0 {
             return Err(BuildError::new("max_workers must be greater than 0"));
         }
-        if self.queue_capacity == Some(0) {
+        if self.config.queue_capacity == Some(0) {
             return Err(BuildError::new("queue_capacity must be greater than 0"));
         }
-        if self.thread_name_prefix.contains('\0') {
+        if self.config.thread_name_prefix.contains('\0') {
             return Err(BuildError::new("thread_name_prefix holds a NUL"));
         }
         location::note_panics();
-        let crew = Crew::new(max_workers, self);
+        let crew = Crew::new(max_workers, self.config);
         Ok(ThreadPoolExecutor { crew: Arc::new(crew) })
     }
 }
@@ -229,14 +217,14 @@ impl fmt::Debug for ThreadPoolExecutorBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ThreadPoolExecutorBuilder")
             .field("max_workers", &self.max_workers)
-            .field("thread_name_prefix", &self.thread_name_prefix)
-            .field("queue_capacity", &self.queue_capacity)
-            .field("stack_size", &self.stack_size)
-            .field("measure_cpu", &self.measure_cpu)
-            .field("idle_timeout", &self.idle_timeout)
-            .field("daemon", &self.daemon)
-            .field("initializer", &self.initializer.is_some())
-            .field("context", &self.context.is_some())
+            .field("thread_name_prefix", &self.config.thread_name_prefix)
+            .field("queue_capacity", &self.config.queue_capacity)
+            .field("stack_size", &self.config.stack_size)
+            .field("measure_cpu", &self.config.measure_cpu)
+            .field("idle_timeout", &self.config.idle_timeout)
+            .field("daemon", &self.config.daemon)
+            .field("initializer", &self.config.initializer.is_some())
+            .field("context", &self.config.context.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -155,6 +155,15 @@ impl fmt::Display for Measured {
     }
 }
 
+/// A task that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningTask {
+    /// The name of the thread it runs on.
+    pub worker: String,
+    /// How long it has been running.
+    pub running_for: Duration,
+}
+
 /// The sums over all workers.
 #[derive(Default)]
 pub(crate) struct Totals {
