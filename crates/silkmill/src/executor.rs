@@ -151,10 +151,11 @@ impl ThreadPoolExecutor {
                 pushed.map_err(|(wrapped, refused)| (wrapped.f, refused))
             }
         };
-        pushed.map_err(|(f, refused)| match refused {
-            Refused::Full => TrySubmitError::Full(f),
-            Refused::Shutdown => TrySubmitError::Shutdown(f),
-        })
+        match pushed {
+            Ok(task) => Ok(Future::new(task, Arc::clone(&self.crew))),
+            Err((f, Refused::Full)) => Err(TrySubmitError::Full(f)),
+            Err((f, Refused::Shutdown)) => Err(TrySubmitError::Shutdown(f)),
+        }
     }
 
     pub(crate) fn patience(&self, deadline: Deadline) -> Patience {

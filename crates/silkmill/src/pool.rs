@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use crate::cancel::CancelToken;
 use crate::error::{SpawnError, TaskError};
-use crate::executor::future::Future;
 use crate::pool::clock::{Clock, thread_cpu_now};
 use crate::pool::config::PoolConfig;
 use crate::pool::meter::{Counts, Seat};
@@ -116,7 +115,7 @@ impl Crew {
         job: J,
         priority: Priority,
         patience: Patience,
-    ) -> Result<Future<T>, (J, Refused)>
+    ) -> Result<TaskHandle<T>, (J, Refused)>
     where
         J: Job<T> + 'static,
         T: Send + 'static,
@@ -130,10 +129,7 @@ impl Crew {
             queued
         });
         match pushed {
-            Ok(()) => {
-                let handle = handle.expect("a push that succeeds has made its task");
-                Ok(Future::new(handle, Arc::clone(self)))
-            }
+            Ok(()) => Ok(handle.expect("a push that succeeds has made its task")),
             Err(refused) => {
                 let new = new.expect("a push that is refused makes no task");
                 Err((new.into_job(), refused))
@@ -147,7 +143,7 @@ impl Crew {
         job: J,
         latch: &Latch<'scope, '_>,
         patience: Patience,
-    ) -> Future<T>
+    ) -> TaskHandle<T>
     where
         J: Job<T> + 'scope,
         T: Send + 'scope,
@@ -159,11 +155,10 @@ impl Crew {
             queued
         });
         let refused = || TaskHandle::failed(self.refusal());
-        let handle = match pushed {
+        match pushed {
             Ok(()) => handle.unwrap_or_else(refused),
             Err(_) => refused(),
-        };
-        Future::new(handle, Arc::clone(self))
+        }
     }
 
     fn push_made(

@@ -87,7 +87,7 @@ impl<T: Send> Future<T> {
         let task = self.task();
         !deadline.has_passed()
             && (self.crew.spin.until(|| task.is_done())
-                || worker::while_blocked_on([self], || task.wait_until(deadline)))
+                || worker::while_blocked_on([&self.crew], || task.wait_until(deadline)))
     }
 
     /// Cancels the task if it has not started. True when it will never run, which every reader of the result then sees

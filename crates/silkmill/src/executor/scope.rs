@@ -65,10 +65,11 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
     {
         let patience = self.pool.patience(Deadline::NEVER);
         let crew = &self.pool.crew;
-        match crew.carrier() {
+        let task = match crew.carrier() {
             None => crew.push_scoped(f, &self.latch, patience),
             carrier => crew.push_scoped(Wrapped { f, token: None, carrier }, &self.latch, patience),
-        }
+        };
+        Future::new(task, Arc::clone(crew))
     }
 
     /// Like [`ThreadPoolExecutor::map`], for items and a function that may borrow.

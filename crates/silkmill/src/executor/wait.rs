@@ -71,7 +71,8 @@ pub fn wait<'a, T: Send>(
             }
             None => {
                 let wait = || waiter.next(deadline);
-                let Some(index) = worker::while_blocked_on(futures.iter().copied(), wait) else {
+                let pools = futures.iter().map(|future| future.crew());
+                let Some(index) = worker::while_blocked_on(pools, wait) else {
                     break;
                 };
                 index
@@ -178,7 +179,8 @@ impl<T: Send> Iterator for AsCompleted<T> {
                 continue;
             }
             let wait = || self.waiter.next(Deadline::NEVER);
-            break worker::while_blocked_on(self.futures.iter().flatten(), wait)?;
+            let pools = self.futures.iter().flatten().map(Future::crew);
+            break worker::while_blocked_on(pools, wait)?;
         };
         self.vacant.push(index);
         self.futures[index].take()

@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use crate::cancel::CurrentToken;
-use crate::executor::future::Future;
 use crate::pool::Crew;
 use crate::pool::meter::Seat;
 use crate::sync::Deadline;
@@ -73,15 +72,15 @@ pub(crate) fn runs_on_the_spot<T: Send>(crew: &Arc<Crew>, task: &TaskHandle<T>) 
     true
 }
 
-/// Runs `wait`, which blocks until one of `futures` is done. If the calling thread works for the pool of one of them,
-/// the pool may start another worker meanwhile: else its workers could all end up waiting for what none is left to run.
-pub(crate) fn while_blocked_on<'a, T: Send + 'a, R>(
-    futures: impl IntoIterator<Item = &'a Future<T>>,
+/// Runs `wait`, which blocks until a task of one of `pools` is done. If the calling thread works for one of them,
+/// that pool may start another worker meanwhile: else its workers could all end up waiting for what none is left to run.
+pub(crate) fn while_blocked_on<'a, R>(
+    pools: impl IntoIterator<Item = &'a Arc<Crew>>,
     wait: impl FnOnce() -> R,
 ) -> R {
     let own = with_pool(|own, _| Arc::clone(own));
     let Some(own) = own else { return wait() };
-    if !futures.into_iter().any(|future| Arc::ptr_eq(future.crew(), &own)) {
+    if !pools.into_iter().any(|crew| Arc::ptr_eq(crew, &own)) {
         return wait();
     }
     blocked(&own, wait)
