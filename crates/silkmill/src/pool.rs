@@ -10,26 +10,23 @@ pub(crate) mod sleep;
 pub(crate) mod stats;
 pub(crate) mod worker;
 
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::cancel::CancelToken;
-use crate::error::{SpawnError, TaskError};
+use crate::error::TaskError;
 use crate::pool::clock::{Clock, thread_cpu_now};
 use crate::pool::config::PoolConfig;
 use crate::pool::meter::{Counts, Seat};
-use crate::pool::queue::{Patience, Priority, Queue, Queued, QueuedAt, Refused};
+use crate::pool::queue::{Patience, Priority, Queue, Queued, Refused};
 use crate::pool::stats::{RunningTask, Stats, Totals};
 use crate::sync::spin::AdaptiveSpin;
 use crate::sync::{Deadline, Mutex};
 use crate::task::job::{Carrier, Job};
-use crate::task::{Anyone, Claim, Claimed, Ended, Host, Latch, NewTask, QueuedTask, TaskHandle};
-use crate::thread::Builder;
-use crate::thread::exit::{self, AtExit};
+use crate::task::{Anyone, Claim, Claimed, Latch, NewTask, QueuedTask, TaskHandle};
+use crate::thread::exit::AtExit;
 use crate::unwind::caught;
 
 /// What the executor, its workers and its futures share.
@@ -185,109 +182,6 @@ impl Crew {
         }
     }
 
-    /// Starts as many workers as the queue has ordered, which are on its roll. When that fails and nobody else is left to
-    /// run what is queued, the queued tasks end with that error.
-    pub(crate) fn start_workers(self: &Arc<Self>, count: usize) {
-        for _ in 0..count {
-            if let Err(error) = self.spawn_worker() {
-                self.queue.not_started();
-                while let Some(task) = self.queue.take_stranded() {
-                    self.fail(task, TaskError::no_thread(error.io_error()));
-                }
-            }
-        }
-    }
-
-    fn spawn_worker(self: &Arc<Self>) -> Result<(), SpawnError> {
-        if !self.config.daemon {
-            self.known_at_exit.get_or_init(|| {
-                let pool: Weak<Crew> = Arc::downgrade(self);
-                exit::shut_down_at_exit(pool);
-            });
-        }
-        let number = self.started.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}-{number}", self.config.thread_name_prefix);
-        // The end of the process waits for pools as such, not for their threads: an idle one would never end.
-        let mut builder = Builder::new().name(name.clone()).daemon(true);
-        if let Some(bytes) = self.config.stack_size {
-            builder = builder.stack_size(bytes);
-        }
-        let crew = Arc::clone(self);
-        let started = builder.start(move || {
-            let seat = Arc::new(Seat::new(name, crew.clock.now()));
-            crew.seats.lock().living.push(Arc::clone(&seat));
-            // The last thing that a worker does for the queue is to say goodbye, after which a shutdown returns.
-            worker::work(&crew, &seat);
-            crew.vacate(&seat);
-        })?;
-        let mut handles = self.handles.lock();
-        handles.retain(|handle| !handle.is_finished());
-        handles.push(started.handle);
-        Ok(())
-    }
-
-    fn vacate(&self, seat: &Arc<Seat>) {
-        let mut seats = self.seats.lock();
-        let alive_ns = self.clock.now().saturating_sub(seat.since);
-        seat.counts.alive_ns.store(alive_ns, Ordering::Relaxed);
-        seats.living.retain(|other| !Arc::ptr_eq(other, seat));
-        seats.departed.add(&seat.counts);
-    }
-
-    /// Runs the initializer on the calling worker. When it panics the pool is of no use: everything that is queued, or
-    /// submitted from now on, ends with that error, and the worker leaves.
-    pub(crate) fn initialize(self: &Arc<Self>) -> bool {
-        let Some(initializer) = &self.config.initializer else { return true };
-        let Err(payload) = catch_unwind(AssertUnwindSafe(|| initializer())) else { return true };
-        let error = TaskError::panicked(payload);
-        self.broken.get_or_init(|| Arc::new(error.message().to_owned()));
-        caught(|| drop(error));
-        self.queue.close();
-        while let Some(task) = self.queue.take_to_cancel() {
-            self.fail(task, self.refusal());
-        }
-        self.queue.not_started();
-        false
-    }
-
-    /// Runs a task that the calling worker has taken out of the queue. Returns the next one, if it was taken in the same
-    /// breath.
-    pub(crate) fn run_popped(self: &Arc<Self>, queued: Queued, seat: &Seat) -> Option<Queued> {
-        let Some(claimed) = queued.task.claim(Claim::ToRun) else {
-            self.queue.count_husk_gone();
-            return self.queue.finish(true);
-        };
-        let working = Working { crew: self, seat, next: Cell::new(None) };
-        self.begin(queued.at, seat);
-        claimed.run(&working);
-        working.next.take()
-    }
-
-    /// Runs a task that the calling worker waits for and has claimed in the queue.
-    pub(crate) fn run_on_the_spot(self: &Arc<Self>, task: Claimed<'_>, seat: &Seat) {
-        self.queue.count_husk();
-        let waiting = Waiting { crew: self, seat };
-        seat.begin_inside();
-        task.run(&waiting);
-    }
-
-    /// Runs any task that is queued, inside of the one that the calling worker runs. False when there is none.
-    pub(crate) fn helps(self: &Arc<Self>, seat: &Seat) -> bool {
-        let Some(queued) = self.queue.take_any() else { return false };
-        match queued.task.claim(Claim::ToRun) {
-            None => self.queue.count_husk_gone(),
-            Some(claimed) => {
-                seat.begin_inside();
-                claimed.run(&Waiting { crew: self, seat });
-            }
-        }
-        true
-    }
-
-    fn begin(&self, queued_at: Option<QueuedAt>, seat: &Seat) {
-        seat.begin(&self.clock, self.config.measure_cpu, queued_at);
-    }
-
     /// Ends a task that was taken out of the queue with `error`, unless it is a husk.
     /// Says whether it was none.
     fn fail(&self, queued: Queued, error: TaskError) -> bool {
@@ -370,66 +264,5 @@ impl AtExit for Crew {
         if !self.is_abandoned() {
             self.queue.wait_for_workers(Deadline::NEVER);
         }
-    }
-}
-
-/// A worker at a task that it took out of the queue.
-struct Working<'a> {
-    crew: &'a Arc<Crew>,
-    seat: &'a Seat,
-    /// The task after this one, if it was taken in the same breath as this one ended.
-    next: Cell<Option<Queued>>,
-}
-
-impl Host for Working<'_> {
-    fn ended(&self, how: Ended) {
-        self.seat.end(how);
-    }
-
-    fn free(&self, briefly: bool) {
-        let next = self.crew.queue.finish(briefly);
-        if next.is_none() {
-            self.seat.rest(&self.crew.clock, self.crew.config.measure_cpu);
-        }
-        self.next.set(next);
-    }
-
-    fn busy(&self) {
-        let start = match self.next.take() {
-            None => self.crew.queue.busy_again(),
-            Some(next) => match self.crew.queue.put_back(next) {
-                Ok(start) => start,
-                Err(next) => {
-                    self.crew.fail(next, self.crew.broken_or(TaskError::cancelled));
-                    0
-                }
-            },
-        };
-        self.crew.start_workers(start);
-        self.seat.resume(&self.crew.clock, self.crew.config.measure_cpu);
-    }
-
-    fn unread(&self, error: &TaskError) {
-        self.crew.report_unread(error);
-    }
-}
-
-/// A worker at a task that it runs on the spot: it goes on with another, so it is never free.
-struct Waiting<'a> {
-    crew: &'a Crew,
-    seat: &'a Seat,
-}
-
-impl Host for Waiting<'_> {
-    fn ended(&self, how: Ended) {
-        self.seat.end(how);
-    }
-
-    fn free(&self, _briefly: bool) {}
-
-    fn busy(&self) {}
-
-    fn unread(&self, error: &TaskError) {
-        self.crew.report_unread(error);
     }
 }
