@@ -14,10 +14,7 @@ use std::time::Duration;
 
 use crate::cancel::CancelToken;
 use crate::error::TrySubmitError;
-use crate::executor::builder::ThreadPoolExecutorBuilder;
 use crate::executor::future::Future;
-use crate::executor::map::{Map, MapUnordered};
-use crate::executor::task_options::TaskOptions;
 use crate::pool::Crew;
 use crate::pool::queue::{Patience, Priority, Refused};
 use crate::pool::stats::{RunningTask, Stats};
@@ -47,11 +44,6 @@ pub struct ThreadPoolExecutor {
 }
 
 impl ThreadPoolExecutor {
-    /// Describes an executor before it is built.
-    pub fn builder() -> ThreadPoolExecutorBuilder {
-        ThreadPoolExecutorBuilder::default()
-    }
-
     /// Queues `f` and returns the handle to its result. Blocks while the queue is at its capacity; those who block are
     /// served in order.
     ///
@@ -63,11 +55,6 @@ impl ThreadPoolExecutor {
         T: Send + 'static,
     {
         self.submit_as(Priority::Normal, None, f)
-    }
-
-    /// Describes a task before it is submitted: its priority, how long it may take, a token to cancel it with.
-    pub fn task(&self) -> TaskOptions<'_> {
-        TaskOptions::new(self)
     }
 
     pub(crate) fn submit_as<F, T>(
@@ -161,90 +148,6 @@ impl ThreadPoolExecutor {
     pub(crate) fn patience(&self, deadline: Deadline) -> Patience {
         let own = worker::is_of(&self.crew);
         if own { Patience::Unbounded } else { Patience::Until(deadline) }
-    }
-
-    /// Applies `f` to every item and yields the results in the items' order.
-    ///
-    /// Lazy: items are taken from the iterator on the calling thread and only as results are read, so it may be endless.
-    /// At most [`in_flight`](Map::in_flight) items are taken and not yielded; dropping the iterator early cancels those
-    /// that have not started.
-    pub fn map<I, F, T>(&self, items: I, f: F) -> Map<'_, I::IntoIter, I::Item, T>
-    where
-        I: IntoIterator,
-        I::Item: Send + 'static,
-        F: Fn(I::Item) -> T + Send + Sync + 'static,
-        T: Send + 'static,
-    {
-        self.map_with(|| (), items, move |(), item| f(item))
-    }
-
-    /// Like [`map`](ThreadPoolExecutor::map), but yields each result as soon as it is there.
-    pub fn map_unordered<I, F, T>(
-        &self,
-        items: I,
-        f: F,
-    ) -> MapUnordered<'_, I::IntoIter, I::Item, T>
-    where
-        I: IntoIterator,
-        I::Item: Send + 'static,
-        F: Fn(I::Item) -> T + Send + Sync + 'static,
-        T: Send + 'static,
-    {
-        self.map_unordered_with(|| (), items, move |(), item| f(item))
-    }
-
-    /// Like [`map`](ThreadPoolExecutor::map), with a state that `f` may use and change: a buffer, a connection.
-    ///
-    /// `init` makes a state when a worker needs one and none is at hand, so there are never more of them than workers.
-    /// The state of a call that panics is dropped.
-    ///
-    /// ```
-    /// use silkmill::ThreadPoolExecutor;
-    ///
-    /// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
-    /// let hex: Result<Vec<String>, _> = pool
-    ///     .map_with(String::new, [10, 11, 12], |buffer, n| {
-    ///         buffer.clear();
-    ///         buffer.push_str(&format!("{n:x}"));
-    ///         buffer.clone()
-    ///     })
-    ///     .collect();
-    /// assert_eq!(hex?, ["a", "b", "c"]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn map_with<I, S, N, F, T>(
-        &self,
-        init: N,
-        items: I,
-        f: F,
-    ) -> Map<'_, I::IntoIter, I::Item, T>
-    where
-        I: IntoIterator,
-        I::Item: Send + 'static,
-        S: Send + 'static,
-        N: Fn() -> S + Send + Sync + 'static,
-        F: Fn(&mut S, I::Item) -> T + Send + Sync + 'static,
-        T: Send + 'static,
-    {
-        Map::new(self, items.into_iter(), init, f)
-    }
-
-    /// [`map_with`](ThreadPoolExecutor::map_with), yielding each result as soon as it is there.
-    pub fn map_unordered_with<I, S, N, F, T>(
-        &self,
-        init: N,
-        items: I,
-        f: F,
-    ) -> MapUnordered<'_, I::IntoIter, I::Item, T>
-    where
-        I: IntoIterator,
-        I::Item: Send + 'static,
-        S: Send + 'static,
-        N: Fn() -> S + Send + Sync + 'static,
-        F: Fn(&mut S, I::Item) -> T + Send + Sync + 'static,
-        T: Send + 'static,
-    {
-        MapUnordered::new(self, items.into_iter(), init, f)
     }
 
     /// How many workers there may be. A worker that waits for a task of its own pool is not counted.

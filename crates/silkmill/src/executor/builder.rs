@@ -29,6 +29,13 @@ pub struct ThreadPoolExecutorBuilder {
     config: PoolConfig,
 }
 
+impl ThreadPoolExecutor {
+    /// Describes an executor before it is built.
+    pub fn builder() -> ThreadPoolExecutorBuilder {
+        ThreadPoolExecutorBuilder::default()
+    }
+}
+
 impl Default for ThreadPoolExecutorBuilder {
     fn default() -> Self {
         ThreadPoolExecutorBuilder {

@@ -14,6 +14,92 @@ use crate::sync::Mutex;
 /// How many items a map takes for each worker, unless told otherwise: one to work on, one to go on with at once.
 const IN_FLIGHT_PER_WORKER: usize = 2;
 
+impl ThreadPoolExecutor {
+    /// Applies `f` to every item and yields the results in the items' order.
+    ///
+    /// Lazy: items are taken from the iterator on the calling thread and only as results are read, so it may be endless.
+    /// At most [`in_flight`](Map::in_flight) items are taken and not yielded; dropping the iterator early cancels those
+    /// that have not started.
+    pub fn map<I, F, T>(&self, items: I, f: F) -> Map<'_, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: Fn(I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.map_with(|| (), items, move |(), item| f(item))
+    }
+
+    /// Like [`map`](ThreadPoolExecutor::map), but yields each result as soon as it is there.
+    pub fn map_unordered<I, F, T>(
+        &self,
+        items: I,
+        f: F,
+    ) -> MapUnordered<'_, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: Fn(I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.map_unordered_with(|| (), items, move |(), item| f(item))
+    }
+
+    /// Like [`map`](ThreadPoolExecutor::map), with a state that `f` may use and change: a buffer, a connection.
+    ///
+    /// `init` makes a state when a worker needs one and none is at hand, so there are never more of them than workers.
+    /// The state of a call that panics is dropped.
+    ///
+    /// ```
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+    /// let hex: Result<Vec<String>, _> = pool
+    ///     .map_with(String::new, [10, 11, 12], |buffer, n| {
+    ///         buffer.clear();
+    ///         buffer.push_str(&format!("{n:x}"));
+    ///         buffer.clone()
+    ///     })
+    ///     .collect();
+    /// assert_eq!(hex?, ["a", "b", "c"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn map_with<I, S, N, F, T>(
+        &self,
+        init: N,
+        items: I,
+        f: F,
+    ) -> Map<'_, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        S: Send + 'static,
+        N: Fn() -> S + Send + Sync + 'static,
+        F: Fn(&mut S, I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        Map::new(self, items.into_iter(), init, f)
+    }
+
+    /// [`map_with`](ThreadPoolExecutor::map_with), yielding each result as soon as it is there.
+    pub fn map_unordered_with<I, S, N, F, T>(
+        &self,
+        init: N,
+        items: I,
+        f: F,
+    ) -> MapUnordered<'_, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        S: Send + 'static,
+        N: Fn() -> S + Send + Sync + 'static,
+        F: Fn(&mut S, I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        MapUnordered::new(self, items.into_iter(), init, f)
+    }
+}
+
 /// The iterator behind [`ThreadPoolExecutor::map`].
 #[must_use = "a map is lazy: it does nothing until its results are read"]
 pub struct Map<'pool, I, A, T>

@@ -33,6 +33,13 @@ pub struct TaskOptions<'pool> {
     token: Option<CancelToken>,
 }
 
+impl ThreadPoolExecutor {
+    /// Describes a task before it is submitted: its priority, how long it may take, a token to cancel it with.
+    pub fn task(&self) -> TaskOptions<'_> {
+        TaskOptions::new(self)
+    }
+}
+
 impl<'pool> TaskOptions<'pool> {
     pub(crate) fn new(pool: &'pool ThreadPoolExecutor) -> Self {
         TaskOptions { pool, priority: Priority::Normal, timeout: None, token: None }
