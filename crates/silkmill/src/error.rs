@@ -6,8 +6,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use crate::location;
 use crate::sync::Mutex;
+use crate::unwind::take_location;
 
 /// Why a task or a thread has no value.
 ///
@@ -82,7 +82,7 @@ impl TaskError {
             return TaskError { reason };
         }
         let message = message_of(&*payload);
-        let location = location::take();
+        let location = take_location();
         let thread_name = std::thread::current().name().map(str::to_owned);
         TaskError {
             reason: Reason::Panicked(Box::new(Panic {

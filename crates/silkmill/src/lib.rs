@@ -54,7 +54,6 @@
 mod cancel;
 mod error;
 mod executor;
-mod location;
 mod pool;
 mod sync;
 mod task;

@@ -35,12 +35,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::error::TaskError;
-use crate::location;
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Condvar, Deadline, Mutex, UnsafeCell};
 use crate::task::job::Job;
 use crate::task::waiter::Waiter;
-use crate::unwind::caught;
+use crate::unwind::{caught, forget_location};
 
 type Callback<T> = Box<dyn FnOnce(Result<&T, &TaskError>) + Send>;
 
@@ -323,7 +322,7 @@ unsafe fn run<F: Job<T>, T>(cell: NonNull<Header>, host: &dyn Host, side: Side) 
     // SAFETY: as above.
     let job = payload.with_mut(|payload| unsafe { ptr::replace(payload, Payload::Empty) });
     let Payload::Job(job) = job else { unreachable!("a task is run once") };
-    location::forget();
+    forget_location();
     let result = catch_unwind(AssertUnwindSafe(|| job.run())).map_err(TaskError::panicked);
     // SAFETY: as above. What is overwritten is `Empty`.
     payload.with_mut(|payload| unsafe { *payload = Payload::Result(result) });

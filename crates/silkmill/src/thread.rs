@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::error::{SpawnError, TaskError};
-use crate::location;
 use crate::sync::Deadline;
 use crate::task::{Claim, Ended, Host, NewTask, TaskHandle};
 use crate::thread::registry::{Entry, ThreadInfo};
+use crate::unwind::note_panics;
 
 /// A running thread that will return a `T`.
 ///
@@ -180,7 +180,7 @@ impl Builder {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        location::note_panics();
+        note_panics();
         let (theirs, task) = NewTask::new(f).into_owners();
         // The value is dropped on the thread when nobody wants it, and the process waits for that too.
         let started = self.start(move || {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::error::{BuildError, TaskError};
 use crate::executor::ThreadPoolExecutor;
-use crate::location;
 use crate::pool::Crew;
 use crate::pool::config::PoolConfig;
+use crate::unwind::note_panics;
 
 /// The default number of workers is this at most, however many processors there are.
 const WORKERS_DEFAULT_MAX: usize = 32;
@@ -203,7 +203,7 @@ impl ThreadPoolExecutorBuilder {
         if self.config.thread_name_prefix.contains('\0') {
             return Err(BuildError::new("thread_name_prefix holds a NUL"));
         }
-        location::note_panics();
+        note_panics();
         let crew = Crew::new(max_workers, self.config);
         Ok(ThreadPoolExecutor { crew: Arc::new(crew) })
     }
