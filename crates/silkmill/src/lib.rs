@@ -69,7 +69,7 @@ pub use crate::executor::scope::Scope;
 pub use crate::executor::task_options::TaskOptions;
 pub use crate::executor::wait::{AsCompleted, ReturnWhen, Waited, as_completed, wait};
 pub use crate::executor::{ShutdownReport, ThreadPoolExecutor};
-pub use crate::pool::queue::Priority;
+pub use crate::pool::priority::Priority;
 pub use crate::pool::stats::{Advice, Measured, RunningTask, Stats};
 pub use crate::sync::event::Event;
 pub use crate::sync::semaphore::{OwnedPermit, Permit, Semaphore};

@@ -7,7 +7,8 @@ use crate::cancel::CancelToken;
 use crate::error::TrySubmitError;
 use crate::executor::ThreadPoolExecutor;
 use crate::executor::future::Future;
-use crate::pool::queue::{Patience, Priority};
+use crate::pool::priority::Priority;
+use crate::pool::queue::Patience;
 use crate::sync::Deadline;
 
 /// What is asked for one task; [`ThreadPoolExecutor::task`] makes it.

@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::pool::clock::{Clock, coarse_tick, thread_cpu_now};
-use crate::pool::queue::QueuedAt;
+use crate::pool::queue_delay::QueuedAt;
 use crate::task::Ended;
 
 /// What a worker counts. Written by that worker alone, read by whoever asks for statistics; it orders nothing, save that a

@@ -14,7 +14,8 @@ use loom::sync::{Condvar, Mutex};
 use loom::thread::{JoinHandle, spawn};
 
 use crate::error::TaskError;
-use crate::pool::queue::{Patience, Priority, Queue, Queued, Refused};
+use crate::pool::priority::{Priority, Queued};
+use crate::pool::queue::{Patience, Queue, Refused};
 use crate::sync::Deadline;
 use crate::sync::parker::Parker;
 use crate::task::waiter::Waiter;

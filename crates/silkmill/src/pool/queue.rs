@@ -19,15 +19,16 @@
 //! 1. *Submitters are served in the order in which they began to wait.* Nobody overtakes, not even one who would not wait.
 //! 2. *A cancelled task gives its room back at once.* Its husk stays in the list until a worker passes it, or until
 //!    husks outnumber the living.
-//! 3. *First come, first served*, within a priority. A class that has been passed over [`PASSED_OVER_MAX`] times in
+//! 3. *First come, first served*, within a priority. A class that has been passed over [`PASSED_OVER_MAX`](crate::pool::priority::PASSED_OVER_MAX) times in
 //!    favour of a higher one is served next, so none starves.
 //!
 //! All of it is what two locks guard together, and so one file.
 
 use std::collections::VecDeque;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use crate::pool::priority::{Lanes, Priority, Queued};
+use crate::pool::queue_delay::Stamps;
 use crate::pool::sleep::{Orders, Roll, SUBSTITUTES_MAX, TimedOut};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::parker::Parker;
@@ -44,134 +45,6 @@ const SPINS_BETWEEN_LOOKS: u32 = 10;
 
 /// How many times in a row a spinner sees a task before it takes it, when a busy worker may come for it.
 const LOOKS_BESIDE_BUSY: u32 = 2;
-
-/// How often a class of tasks is passed over in favour of a higher one before it is served.
-const PASSED_OVER_MAX: u8 = 8;
-
-/// Which tasks are taken first.
-///
-/// Within a class, first come is first served. Of two classes the higher is served, but a class that has been passed over
-/// eight times in a row is served next: so of nine tasks taken, one at least is of each class that waits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Priority {
-    /// After all others.
-    Low,
-    /// What [`submit`](crate::ThreadPoolExecutor::submit) gives.
-    #[default]
-    Normal,
-    /// Before all others.
-    High,
-}
-
-const LANES: usize = 3;
-
-impl Priority {
-    /// The highest comes first.
-    fn lane(self) -> usize {
-        match self {
-            Priority::High => 0,
-            Priority::Normal => 1,
-            Priority::Low => 2,
-        }
-    }
-}
-
-/// A task in the queue.
-pub(crate) struct Queued {
-    pub(crate) task: QueuedTask,
-    pub(crate) at: Option<QueuedAt>,
-}
-
-/// When a task was queued, in one word, for there are as many as tasks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct QueuedAt(NonZeroU64);
-
-const STANDS_FOR_BITS: u32 = 5;
-
-impl QueuedAt {
-    /// At `ticks`, in nanoseconds up to 18 years. The same is true, more or less, of `stands_for` tasks, at most 31.
-    pub(crate) fn new(ticks: u64, stands_for: u64) -> Option<Self> {
-        debug_assert!(stands_for >> STANDS_FOR_BITS == 0, "it fits");
-        NonZeroU64::new(ticks << STANDS_FOR_BITS | stands_for).map(QueuedAt)
-    }
-
-    pub(crate) fn ticks(self) -> u64 {
-        self.0.get() >> STANDS_FOR_BITS
-    }
-
-    pub(crate) fn stands_for(self) -> u64 {
-        self.0.get() & ((1 << STANDS_FOR_BITS) - 1)
-    }
-}
-
-/// Tasks in order of service, husks included.
-#[derive(Default)]
-struct Lanes {
-    tasks: [VecDeque<Queued>; LANES],
-    passed_over: [u8; LANES],
-    len: usize,
-}
-
-impl Lanes {
-    fn push(&mut self, task: Queued, priority: Priority) {
-        self.tasks[priority.lane()].push_back(task);
-        self.len += 1;
-    }
-
-    /// Puts a task back that was popped and would be next.
-    fn put_back(&mut self, task: Queued) {
-        self.tasks[Priority::High.lane()].push_front(task);
-        self.len += 1;
-    }
-
-    fn has_normal(&self) -> bool {
-        !self.tasks[Priority::Normal.lane()].is_empty()
-    }
-
-    /// Puts tasks of normal priority behind all others of theirs.
-    fn append(&mut self, arrived: &mut VecDeque<Queued>) {
-        self.len += arrived.len();
-        let lane = &mut self.tasks[Priority::Normal.lane()];
-        if lane.is_empty() {
-            std::mem::swap(lane, arrived);
-        } else {
-            lane.append(arrived);
-        }
-    }
-
-    fn pop(&mut self) -> Option<Queued> {
-        let lane = self.next_lane()?;
-        self.len -= 1;
-        self.tasks[lane].pop_front()
-    }
-
-    /// The lane to serve: the highest that is not empty, unless a lower one has been passed over too often.
-    fn next_lane(&mut self) -> Option<usize> {
-        let highest = self.tasks.iter().position(|lane| !lane.is_empty())?;
-        if self.tasks[highest].len() == self.len {
-            self.passed_over = [0; LANES];
-            return Some(highest);
-        }
-        let mut chosen = highest;
-        for lane in highest + 1..LANES {
-            if !self.tasks[lane].is_empty() {
-                self.passed_over[lane] += 1;
-                if self.passed_over[lane] > PASSED_OVER_MAX {
-                    chosen = lane;
-                }
-            }
-        }
-        self.passed_over[chosen] = 0;
-        Some(chosen)
-    }
-
-    fn retain_pending(&mut self) {
-        for lane in &mut self.tasks {
-            lane.retain(|queued| queued.task.is_pending());
-        }
-        self.len = self.tasks.iter().map(VecDeque::len).sum();
-    }
-}
 
 /// Something that is written often, on cache lines of its own. Two, for processors fetch them in pairs.
 #[repr(align(128))]
@@ -230,34 +103,6 @@ impl Back {
 struct Whole<'a> {
     front: MutexGuard<'a, Front>,
     back: MutexGuard<'a, Back>,
-}
-
-/// Which tasks are stamped with the time at which they were queued. Reading a clock takes as long as the rest of a push, so
-/// when tasks come faster than one a microsecond, only every 16th is stamped, and stands for the rest.
-#[derive(Default)]
-struct Stamps {
-    last: u64,
-    /// How many tasks came since.
-    since: u64,
-    every: u64,
-}
-
-const STAMP_EVERY_MAX: u64 = 16;
-
-impl Stamps {
-    /// The time and how many tasks it stands for, if this one is to be stamped.
-    fn stamp(&mut self, now: impl FnOnce() -> u64) -> Option<QueuedAt> {
-        self.since += 1;
-        if self.since < self.every {
-            return None;
-        }
-        let now = now();
-        let fast = now.saturating_sub(self.last) < self.since * 1_000;
-        let stands_for = std::mem::take(&mut self.since);
-        self.every = if fast { (self.every.max(1) * 2).min(STAMP_EVERY_MAX) } else { 1 };
-        self.last = now;
-        QueuedAt::new(now, stands_for)
-    }
 }
 
 impl Front {

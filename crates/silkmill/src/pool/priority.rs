@@ -1,0 +1,112 @@
+//! Tasks that are queued, in the order in which they are taken.
+
+use std::collections::VecDeque;
+
+use crate::pool::queue_delay::QueuedAt;
+use crate::task::QueuedTask;
+
+/// How often a class of tasks is passed over in favour of a higher one before it is served.
+pub(crate) const PASSED_OVER_MAX: u8 = 8;
+
+/// Which tasks are taken first.
+///
+/// Within a class, first come is first served. Of two classes the higher is served, but a class that has been passed over
+/// eight times in a row is served next: so of nine tasks taken, one at least is of each class that waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// After all others.
+    Low,
+    /// What [`submit`](crate::ThreadPoolExecutor::submit) gives.
+    #[default]
+    Normal,
+    /// Before all others.
+    High,
+}
+
+const LANES: usize = 3;
+
+impl Priority {
+    /// The highest comes first.
+    fn lane(self) -> usize {
+        match self {
+            Priority::High => 0,
+            Priority::Normal => 1,
+            Priority::Low => 2,
+        }
+    }
+}
+
+/// A task in the queue.
+pub(crate) struct Queued {
+    pub(crate) task: QueuedTask,
+    pub(crate) at: Option<QueuedAt>,
+}
+
+/// Tasks in order of service, husks included.
+#[derive(Default)]
+pub(super) struct Lanes {
+    tasks: [VecDeque<Queued>; LANES],
+    passed_over: [u8; LANES],
+    pub(super) len: usize,
+}
+
+impl Lanes {
+    pub(super) fn push(&mut self, task: Queued, priority: Priority) {
+        self.tasks[priority.lane()].push_back(task);
+        self.len += 1;
+    }
+
+    /// Puts a task back that was popped and would be next.
+    pub(super) fn put_back(&mut self, task: Queued) {
+        self.tasks[Priority::High.lane()].push_front(task);
+        self.len += 1;
+    }
+
+    pub(super) fn has_normal(&self) -> bool {
+        !self.tasks[Priority::Normal.lane()].is_empty()
+    }
+
+    /// Puts tasks of normal priority behind all others of theirs.
+    pub(super) fn append(&mut self, arrived: &mut VecDeque<Queued>) {
+        self.len += arrived.len();
+        let lane = &mut self.tasks[Priority::Normal.lane()];
+        if lane.is_empty() {
+            std::mem::swap(lane, arrived);
+        } else {
+            lane.append(arrived);
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Queued> {
+        let lane = self.next_lane()?;
+        self.len -= 1;
+        self.tasks[lane].pop_front()
+    }
+
+    /// The lane to serve: the highest that is not empty, unless a lower one has been passed over too often.
+    fn next_lane(&mut self) -> Option<usize> {
+        let highest = self.tasks.iter().position(|lane| !lane.is_empty())?;
+        if self.tasks[highest].len() == self.len {
+            self.passed_over = [0; LANES];
+            return Some(highest);
+        }
+        let mut chosen = highest;
+        for lane in highest + 1..LANES {
+            if !self.tasks[lane].is_empty() {
+                self.passed_over[lane] += 1;
+                if self.passed_over[lane] > PASSED_OVER_MAX {
+                    chosen = lane;
+                }
+            }
+        }
+        self.passed_over[chosen] = 0;
+        Some(chosen)
+    }
+
+    pub(super) fn retain_pending(&mut self) {
+        for lane in &mut self.tasks {
+            lane.retain(|queued| queued.task.is_pending());
+        }
+        self.len = self.tasks.iter().map(VecDeque::len).sum();
+    }
+}

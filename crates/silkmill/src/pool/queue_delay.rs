@@ -1,0 +1,53 @@
+//! How long tasks wait in the queue, measured on a sample of them.
+
+use std::num::NonZeroU64;
+
+/// When a task was queued, in one word, for there are as many as tasks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueuedAt(NonZeroU64);
+
+const STANDS_FOR_BITS: u32 = 5;
+
+impl QueuedAt {
+    /// At `ticks`, in nanoseconds up to 18 years. The same is true, more or less, of `stands_for` tasks, at most 31.
+    pub(crate) fn new(ticks: u64, stands_for: u64) -> Option<Self> {
+        debug_assert!(stands_for >> STANDS_FOR_BITS == 0, "it fits");
+        NonZeroU64::new(ticks << STANDS_FOR_BITS | stands_for).map(QueuedAt)
+    }
+
+    pub(crate) fn ticks(self) -> u64 {
+        self.0.get() >> STANDS_FOR_BITS
+    }
+
+    pub(crate) fn stands_for(self) -> u64 {
+        self.0.get() & ((1 << STANDS_FOR_BITS) - 1)
+    }
+}
+
+/// Which tasks are stamped with the time at which they were queued. Reading a clock takes as long as the rest of a push, so
+/// when tasks come faster than one a microsecond, only every 16th is stamped, and stands for the rest.
+#[derive(Default)]
+pub(super) struct Stamps {
+    last: u64,
+    /// How many tasks came since.
+    since: u64,
+    every: u64,
+}
+
+const STAMP_EVERY_MAX: u64 = 16;
+
+impl Stamps {
+    /// The time and how many tasks it stands for, if this one is to be stamped.
+    pub(super) fn stamp(&mut self, now: impl FnOnce() -> u64) -> Option<QueuedAt> {
+        self.since += 1;
+        if self.since < self.every {
+            return None;
+        }
+        let now = now();
+        let fast = now.saturating_sub(self.last) < self.since * 1_000;
+        let stands_for = std::mem::take(&mut self.since);
+        self.every = if fast { (self.every.max(1) * 2).min(STAMP_EVERY_MAX) } else { 1 };
+        self.last = now;
+        QueuedAt::new(now, stands_for)
+    }
+}
