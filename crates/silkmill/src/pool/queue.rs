@@ -331,41 +331,57 @@ impl Queue {
                 return Some(task);
             }
             if !has_spun && front.roll.spinning().begin() {
-                let somebody_is_busy = front.roll.busy() > 0;
-                drop(whole);
-                let found = self.spin(somebody_is_busy);
-                whole = self.lock();
-                whole.front.roll.spinning().end(found);
+                whole = self.spin(whole);
                 has_spun = true;
-                continue;
-            }
-            has_spun = false;
-            front.roll.sleep(parker);
-            self.let_go(whole, Orders::default());
-            let called = parker.park_until(idle_timeout());
-            whole = self.lock();
-            if !called {
-                let front = &mut *whole.front;
-                match front.roll.timed_out(parker, front.tasks.len) {
-                    TimedOut::Searching => {}
-                    TimedOut::Called => {
-                        drop(whole);
-                        parker.park_until(Deadline::NEVER);
-                        whole = self.lock();
-                    }
-                    TimedOut::Left => {
-                        self.say_goodbye(whole, Orders::default());
-                        return None;
-                    }
-                }
+            } else {
+                whole = self.sleep(whole, parker, &idle_timeout)?;
+                has_spun = false;
             }
         }
     }
 
-    /// Looks for a task without the lock, for a while. Whether there was one. While `somebody_is_busy` a task is left to
-    /// them for the first looks: if their tasks are short they take it sooner than we could.
-    fn spin(&self, somebody_is_busy: bool) -> bool {
-        let looks_enough = if somebody_is_busy { LOOKS_BESIDE_BUSY } else { 1 };
+    /// Lets both locks go and spins for a while, as the worker was allowed to.
+    fn spin<'a>(&'a self, whole: Whole<'a>) -> Whole<'a> {
+        let somebody_is_busy = whole.front.roll.busy() > 0;
+        drop(whole);
+        let found = self.spin_until_queued(if somebody_is_busy { LOOKS_BESIDE_BUSY } else { 1 });
+        let mut whole = self.lock();
+        whole.front.roll.spinning().end(found);
+        whole
+    }
+
+    /// Lets both locks go and sleeps until the worker is called, or has slept for long enough. `None` when it has left then.
+    fn sleep<'a>(
+        &'a self,
+        mut whole: Whole<'a>,
+        parker: &Arc<Parker>,
+        idle_timeout: impl Fn() -> Deadline,
+    ) -> Option<Whole<'a>> {
+        whole.front.roll.sleep(parker);
+        self.let_go(whole, Orders::default());
+        let called = parker.park_until(idle_timeout());
+        let mut whole = self.lock();
+        if called {
+            return Some(whole);
+        }
+        let front = &mut *whole.front;
+        match front.roll.timed_out(parker, front.tasks.len) {
+            TimedOut::Searching => Some(whole),
+            TimedOut::Called => {
+                drop(whole);
+                parker.park_until(Deadline::NEVER);
+                Some(self.lock())
+            }
+            TimedOut::Left => {
+                self.say_goodbye(whole, Orders::default());
+                None
+            }
+        }
+    }
+
+    /// Looks for a task without the lock, for a while. Whether there was one. It is there once `looks_enough` looks in a
+    /// row have seen one: beside a busy worker more than one, for if its tasks are short it takes the next sooner than we could.
+    fn spin_until_queued(&self, looks_enough: u32) -> bool {
         let mut looks = 0;
         for _ in 0..SPINS_MAX / SPINS_BETWEEN_LOOKS {
             (0..SPINS_BETWEEN_LOOKS).for_each(|_| spin_loop());
