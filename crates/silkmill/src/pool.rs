@@ -28,7 +28,9 @@ use crate::pool::stats::{RunningTask, Stats, Totals};
 use crate::sync::spin::AdaptiveSpin;
 use crate::sync::{Deadline, Mutex};
 use crate::task::job::{Carrier, Job};
-use crate::task::{Anyone, Claim, Claimed, Latch, NewTask, QueuedTask, TaskHandle};
+use crate::task::observer::{Anyone, Claim};
+use crate::task::scope_latch::Latch;
+use crate::task::{Claimed, NewTask, QueuedTask, TaskHandle};
 use crate::thread::exit::AtExit;
 use crate::unwind::caught;
 

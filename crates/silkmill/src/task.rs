@@ -23,70 +23,35 @@
 
 #![expect(unsafe_code, reason = "a task's type is erased while it is queued")]
 
+// The permission for `unsafe` is this file's alone.
+#[deny(unsafe_code)]
 pub(crate) mod job;
+#[deny(unsafe_code)]
+mod listeners;
+#[deny(unsafe_code)]
+pub(crate) mod observer;
+#[deny(unsafe_code)]
+pub(crate) mod scope_latch;
+#[deny(unsafe_code)]
 pub(crate) mod waiter;
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use crate::error::TaskError;
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-use crate::sync::{Condvar, Deadline, Mutex, UnsafeCell};
+use crate::sync::{Deadline, UnsafeCell};
 use crate::task::job::Job;
+use crate::task::listeners::{Callback, Extras, News};
+use crate::task::observer::{Anyone, Claim, Ended, Host};
+use crate::task::scope_latch::Latch;
 use crate::task::waiter::Waiter;
 use crate::unwind::{caught, forget_location};
-
-type Callback<T> = Box<dyn FnOnce(Result<&T, &TaskError>) + Send>;
-
-/// What a claim is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Claim {
-    ToRun,
-    ToCancel,
-}
-
-/// Whoever runs a task, and wants to know how far it is.
-pub(crate) trait Host {
-    /// The task has ended, so much is known.
-    fn ended(&self, how: Ended);
-
-    /// Nothing of the user's is left to do, and the result is published next. `briefly` says that nothing else follows
-    /// either: no one to wake, nothing to drop.
-    fn free(&self, briefly: bool);
-
-    /// Something of the user's is left to do after all.
-    fn busy(&self);
-
-    /// The task panicked, and there is nobody to read that.
-    fn unread(&self, error: &TaskError);
-}
-
-/// How a task ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
-    Returned,
-    Panicked,
-    /// It was its turn, but it was cancelled or overdue.
-    NotStarted,
-}
-
-/// A host that does not care.
-pub(crate) struct Anyone;
-
-impl Host for Anyone {
-    fn ended(&self, _how: Ended) {}
-
-    fn free(&self, _briefly: bool) {}
-
-    fn busy(&self) {}
-
-    fn unread(&self, _error: &TaskError) {}
-}
 
 /// Somebody has the right to the payload.
 const CLAIMED: usize = 1;
@@ -196,7 +161,7 @@ impl<F: Job<T>, T: Send> NewTask<F, T> {
         self.into_erased()
     }
 
-    /// The owners of a task that borrows. See [`scoped`] for why they may forget that.
+    /// The owners of a task that borrows. See [`scoped`](scope_latch::scoped) for why they may forget that.
     pub(crate) fn into_scoped<'scope>(
         self,
         latch: &Latch<'scope, '_>,
@@ -206,8 +171,7 @@ impl<F: Job<T>, T: Send> NewTask<F, T> {
         T: 'scope,
     {
         let (queued, handle) = self.into_erased();
-        *latch.left.lock() += 1;
-        handle.extras().inner.lock().latch = Some(Arc::clone(&latch.left));
+        handle.extras().set_latch(latch.count_up());
         (queued, handle)
     }
 
@@ -345,71 +309,118 @@ unsafe fn fail<F, T>(cell: NonNull<Header>, error: TaskError, host: &dyn Host, s
     unsafe { complete(cell, host, side) };
 }
 
-/// Runs the callbacks, then lets everyone see the result.
+/// Runs the callbacks, then lets everyone see the result, and tells those who listen.
 ///
 /// # Safety
 /// The task is claimed by the caller, who does not touch the cell afterwards, and the payload is a result.
 unsafe fn complete<F, T>(cell: NonNull<Cell<F, T>>, host: &dyn Host, side: Side) {
-    // SAFETY: the cell lives until the result is published: see where `header` and `payload` are last used.
-    let Cell { header, payload } = unsafe { cell.as_ref() };
-    // SAFETY: the payload is the claimer's until it is published, and nobody writes it while this is borrowed.
-    let lent = || payload.with(|payload| unsafe { &*payload });
-    let (mut flags, ended) = match lent() {
-        Payload::Result(Err(error)) if error.is_panic() => (DONE | FAILED, Ended::Panicked),
-        Payload::Result(Err(error)) if error.is_cancelled() => {
-            (DONE | FAILED | CANCELLED, Ended::NotStarted)
-        }
-        Payload::Result(Err(_)) => (DONE | FAILED, Ended::NotStarted),
-        _ => (DONE, Ended::Returned),
-    };
+    // SAFETY: the cell lives until the result is published, which is further down, and the payload is the claimer's.
+    let (mut flags, ended) = outcome_of(unsafe { lent_result(&cell.as_ref().payload) });
     if side == Side::Queued {
         flags |= QUEUED_GONE;
     }
     host.ended(ended);
-    let (news, handle_gone) = loop {
-        let state = header.state.load(Ordering::Acquire);
-        let extras = (state & EXTRAS != 0).then(|| {
-            // SAFETY: whoever set the flag had set the pointer, to an `Arc` of this type that the cell owns.
-            unsafe { extras_of::<T>(header) }
-        });
-        let told = match (&extras, lent()) {
-            (Some(extras), Payload::Result(result)) => extras.run_callbacks(result),
-            _ => false,
-        };
-        let handle_gone = state & HANDLE_GONE != 0;
-        if handle_gone {
-            if let Payload::Result(Err(error)) = lent()
-                && error.is_panic()
-                && !told
-            {
-                caught(|| host.unread(error));
-            }
-            // SAFETY: the handle is gone, so the payload stays ours, and what was lent has come back.
-            let result =
-                payload.with_mut(|payload| unsafe { ptr::replace(payload, Payload::Empty) });
-            caught(|| drop(result));
-        }
-        host.free(extras.is_none());
-        let publish = || {
-            let new = state | flags;
-            header.state.compare_exchange(state, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-        };
-        let published = match &extras {
-            None => publish().then_some(None),
-            Some(extras) => extras.publish(publish).map(Some),
-        };
-        match published {
+    let published = loop {
+        // SAFETY: passed on to our caller; nothing is published before this returns something.
+        match unsafe { try_publish(cell, flags, host) } {
             // From here on the handle may free the cell.
-            Some(news) => break (news.map(|news| (extras, news)), handle_gone),
+            Some(published) => break published,
             None => host.busy(),
         }
     };
-    if handle_gone && side == Side::Queued {
+    if published.handle_gone && side == Side::Queued {
         // SAFETY: both owners are gone, and the payload is empty.
         unsafe { free::<F, T>(cell.cast()) };
     }
-    if let Some((Some(extras), news)) = news {
+    if let Some((extras, news)) = published.news {
         extras.tell(news, host);
+    }
+}
+
+/// The flags that a result is published with, and how the task ended.
+fn outcome_of<T>(result: Option<&Result<T, TaskError>>) -> (usize, Ended) {
+    match result {
+        Some(Err(error)) if error.is_panic() => (DONE | FAILED, Ended::Panicked),
+        Some(Err(error)) if error.is_cancelled() => (DONE | FAILED | CANCELLED, Ended::NotStarted),
+        Some(Err(_)) => (DONE | FAILED, Ended::NotStarted),
+        _ => (DONE, Ended::Returned),
+    }
+}
+
+/// What a publication leaves to be done.
+struct Published<T> {
+    /// Whether the handle was gone, so that the cell has no other owner any more.
+    handle_gone: bool,
+    /// Who is to be told, if there are extras. They outlive the cell.
+    news: Option<(Arc<Extras<T>>, News)>,
+}
+
+/// Runs the callbacks there are, drops the result if the handle is gone, and publishes, unless something has changed
+/// meanwhile: a callback has come, the handle has gone, or extras were announced. `None` when it has.
+///
+/// # Safety
+/// As for [`complete`], but for a caller who tries again when this returns `None`. A cell that was published is not touched
+/// any more, unless the handle is gone.
+unsafe fn try_publish<F, T>(
+    cell: NonNull<Cell<F, T>>,
+    flags: usize,
+    host: &dyn Host,
+) -> Option<Published<T>> {
+    // SAFETY: the cell lives until the result is published: see where `header` and `payload` are last used.
+    let Cell { header, payload } = unsafe { cell.as_ref() };
+    let state = header.state.load(Ordering::Acquire);
+    let extras = (state & EXTRAS != 0).then(|| {
+        // SAFETY: whoever set the flag had set the pointer, to an `Arc` of this type that the cell owns.
+        unsafe { extras_of::<T>(header) }
+    });
+    // SAFETY: the payload is the claimer's until it is published, and nobody writes it while this is borrowed.
+    let told = match (&extras, unsafe { lent_result(payload) }) {
+        (Some(extras), Some(result)) => extras.run_callbacks(result),
+        _ => false,
+    };
+    let handle_gone = state & HANDLE_GONE != 0;
+    if handle_gone {
+        // SAFETY: the handle is gone, so the payload stays ours, and what was lent has come back.
+        unsafe { discard_result(payload, told, host) };
+    }
+    host.free(extras.is_none());
+    let publish = || {
+        let new = state | flags;
+        header.state.compare_exchange(state, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    };
+    let news = match extras {
+        None => publish().then_some(None)?,
+        Some(extras) => extras.publish(publish).map(|news| Some((extras, news)))?,
+    };
+    Some(Published { handle_gone, news })
+}
+
+/// Drops a result that nobody will read, and reports it if it is a panic that no callback was `told` of.
+///
+/// # Safety
+/// The payload is the caller's, and stays so.
+unsafe fn discard_result<F, T>(payload: &UnsafeCell<Payload<F, T>>, told: bool, host: &dyn Host) {
+    // SAFETY: promised by the caller; what is lent is not used any more when the payload is replaced.
+    if let Some(Err(error)) = unsafe { lent_result(payload) }
+        && error.is_panic()
+        && !told
+    {
+        caught(|| host.unread(error));
+    }
+    // SAFETY: promised by the caller.
+    let result = payload.with_mut(|payload| unsafe { ptr::replace(payload, Payload::Empty) });
+    caught(|| drop(result));
+}
+
+/// The result that a payload is; `None` when it was dropped or taken.
+///
+/// # Safety
+/// The payload is the caller's, and nobody writes it while it is lent.
+unsafe fn lent_result<F, T>(payload: &UnsafeCell<Payload<F, T>>) -> Option<&Result<T, TaskError>> {
+    // SAFETY: promised by the caller.
+    match payload.with(|payload| unsafe { &*payload }) {
+        Payload::Result(result) => Some(result),
+        _ => None,
     }
 }
 
@@ -491,7 +502,7 @@ pub(crate) struct TaskHandle<T> {
 
 // SAFETY: the result is `Send` (`NewTask::new` asks for that), and everything else is atomic or behind a lock.
 unsafe impl<T: Send> Send for TaskHandle<T> {}
-// SAFETY: a shared handle gives nobody a `&T`, save to callbacks, one at a time (`Extras::lent`), for which `Send` is enough.
+// SAFETY: a shared handle gives nobody a `&T`, save to callbacks, one at a time (`ExtrasInner::lent`), for which `Send` is enough.
 unsafe impl<T: Send> Sync for TaskHandle<T> {}
 
 /// What is behind the pointer does not move.
@@ -566,22 +577,7 @@ impl<T> TaskHandle<T> {
 
     /// Blocks until the result is published. False when the deadline came first.
     pub(crate) fn wait_until(&self, deadline: Deadline) -> bool {
-        if self.is_done() {
-            return true;
-        }
-        let extras = self.extras();
-        let mut inner = extras.inner.lock();
-        loop {
-            if self.is_done() {
-                return true;
-            }
-            if deadline.has_passed() {
-                return false;
-            }
-            inner.waiting += 1;
-            inner = extras.published.wait_until(inner, deadline);
-            inner.waiting -= 1;
-        }
+        self.is_done() || self.extras().wait_until(|| self.is_done(), deadline)
     }
 
     /// Takes the result of a finished task; `None` when it is not finished, or was taken before.
@@ -600,13 +596,9 @@ impl<T> TaskHandle<T> {
     /// When the result was taken before.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
         if !self.is_done() {
-            // Cloned before the lock is taken: the clone is the runtime's code. So is the drop of the old one.
+            // Cloned before the lock is taken: the clone is the runtime's code.
             let waker = context.waker().clone();
-            let mut inner = self.extras().inner.lock();
-            if !self.is_done() {
-                let old = inner.waker.replace(waker);
-                drop(inner);
-                drop(old);
+            if self.extras().set_waker(waker, || self.is_done()) {
                 return Poll::Pending;
             }
         }
@@ -619,25 +611,16 @@ impl<T> TaskHandle<T> {
     /// When the result was taken before, by polling.
     pub(crate) fn add_callback(&self, callback: Callback<T>) {
         let extras = self.extras();
-        let mut inner = extras.inner.lock();
-        if !self.is_done() || inner.lent {
-            inner.callbacks.push(callback);
+        if !extras.add_callback(callback, || self.is_done()) {
             return;
         }
-        inner.lent = true;
-        inner.callbacks.push(callback);
-        drop(inner);
         // SAFETY: the result is published; it is taken only through a mutable handle, so not while this one is
         // borrowed; and `lent` keeps every other reader out.
         let result = unsafe {
             (self.header().vtable.lend)(self.cell).cast::<Result<T, TaskError>>().as_ref()
         };
         if result.is_none() {
-            let mut inner = extras.inner.lock();
-            inner.lent = false;
-            let callbacks = std::mem::take(&mut inner.callbacks);
-            drop(inner);
-            drop(callbacks);
+            extras.drop_callbacks();
         }
         extras
             .run_callbacks(result.expect("a future that was awaited to its end is not used again"));
@@ -645,19 +628,15 @@ impl<T> TaskHandle<T> {
 
     /// Tells `waiter` about `index` when the result is published, or at once.
     pub(crate) fn add_waiter(&self, waiter: &Arc<Waiter>, index: usize) {
-        if !self.is_done() {
-            let mut inner = self.extras().inner.lock();
-            if !self.is_done() {
-                inner.waiters.push((Arc::clone(waiter), index));
-                return;
-            }
+        if !self.is_done() && self.extras().add_waiter(waiter, index, || self.is_done()) {
+            return;
         }
         waiter.tell(index);
     }
 
     pub(crate) fn remove_waiter(&self, waiter: &Arc<Waiter>) {
         if self.state() & EXTRAS != 0 {
-            self.extras().inner.lock().waiters.retain(|(other, _)| !Arc::ptr_eq(other, waiter));
+            self.extras().remove_waiter(waiter);
         }
     }
 
@@ -680,7 +659,7 @@ impl<T> TaskHandle<T> {
     unsafe fn disown(&mut self) -> Option<(Result<T, TaskError>, Told)> {
         if self.state() & EXTRAS != 0 {
             // The runtime's code, which is not to be run by a worker.
-            let waker = self.extras().inner.lock().waker.take();
+            let waker = self.extras().take_waker();
             drop(waker);
         }
         let mut state = self.state();
@@ -700,7 +679,7 @@ impl<T> TaskHandle<T> {
         }
         let result = self.take_result();
         // Only now: the callbacks that were told had run when the result was published.
-        let told = Told(self.state() & EXTRAS != 0 && self.extras().inner.lock().told);
+        let told = Told(self.state() & EXTRAS != 0 && self.extras().told());
         // SAFETY: this owner is going, as the caller promises, and the payload is empty.
         unsafe { give_up(self.cell, HANDLE_GONE) };
         result.map(|result| (result, told))
@@ -725,168 +704,5 @@ impl<T> fmt::Debug for TaskHandle<T> {
             state if state & CLAIMED != 0 => "running",
             _ => "pending",
         })
-    }
-}
-
-/// What few tasks need.
-struct Extras<T> {
-    inner: Mutex<ExtrasInner<T>>,
-    /// Notified when the result is published.
-    published: Condvar,
-}
-
-struct ExtrasInner<T> {
-    callbacks: Vec<Callback<T>>,
-    waiters: Vec<(Arc<Waiter>, usize)>,
-    waker: Option<Waker>,
-    /// Threads that wait for `published`. Nobody is notified when nobody waits, for that is a system call.
-    waiting: usize,
-    /// Whether a callback that came late reads the result. Who lends it runs what comes meanwhile.
-    lent: bool,
-    /// Whether a callback was given the result.
-    told: bool,
-    /// Of the scope that waits for the task.
-    latch: Option<Arc<Left>>,
-}
-
-/// What is to be done once a result is published.
-struct News {
-    waiters: Vec<(Arc<Waiter>, usize)>,
-    waker: Option<Waker>,
-    somebody_waits: bool,
-    latch: Option<Arc<Left>>,
-}
-
-impl<T> Extras<T> {
-    fn new() -> Self {
-        let inner = ExtrasInner {
-            callbacks: Vec::new(),
-            waiters: Vec::new(),
-            waker: None,
-            waiting: 0,
-            lent: false,
-            told: false,
-            latch: None,
-        };
-        Extras { inner: Mutex::new(inner), published: Condvar::new() }
-    }
-
-    /// Runs callbacks until none is left, in the order in which they came. Says whether any was ever told.
-    fn run_callbacks(&self, result: &Result<T, TaskError>) -> bool {
-        loop {
-            let mut inner = self.inner.lock();
-            if inner.callbacks.is_empty() {
-                inner.lent = false;
-                return inner.told;
-            }
-            inner.told = true;
-            let callbacks = std::mem::take(&mut inner.callbacks);
-            drop(inner);
-            for callback in callbacks {
-                caught(|| callback(result.as_ref()));
-            }
-        }
-    }
-
-    /// Publishes with `publish`, unless a callback has come that must run before. `None` when it did not happen.
-    fn publish(&self, publish: impl FnOnce() -> bool) -> Option<News> {
-        let mut inner = self.inner.lock();
-        if !inner.callbacks.is_empty() || !publish() {
-            return None;
-        }
-        Some(News {
-            waiters: std::mem::take(&mut inner.waiters),
-            waker: inner.waker.take(),
-            somebody_waits: inner.waiting > 0,
-            latch: inner.latch.take(),
-        })
-    }
-
-    fn tell(&self, news: News, host: &dyn Host) {
-        if news.somebody_waits {
-            self.published.notify_all();
-        }
-        for (waiter, index) in news.waiters {
-            waiter.tell(index);
-        }
-        if let Some(waker) = news.waker {
-            host.busy();
-            caught(|| waker.wake());
-            host.free(true);
-        }
-        if let Some(left) = news.latch {
-            left.count_down();
-        }
-    }
-}
-
-/// The tasks of a scope that have not ended.
-pub(crate) struct Left {
-    count: Mutex<usize>,
-    none: Condvar,
-}
-
-impl Left {
-    fn lock(&self) -> crate::sync::MutexGuard<'_, usize> {
-        self.count.lock()
-    }
-
-    fn count_down(&self) {
-        let mut count = self.count.lock();
-        *count -= 1;
-        let last = *count == 0;
-        drop(count);
-        if last {
-            self.none.notify_all();
-        }
-    }
-
-    /// Blocks until there are none.
-    pub(crate) fn wait(&self) {
-        let mut count = self.count.lock();
-        while *count > 0 {
-            count = self.none.wait(count);
-        }
-    }
-
-    pub(crate) fn is_none(&self) -> bool {
-        *self.count.lock() == 0
-    }
-}
-
-/// Lets tasks borrow for `'scope`: whoever has one is inside [`scoped`], which does not return before they have all ended.
-pub(crate) struct Latch<'scope, 'env: 'scope> {
-    left: Arc<Left>,
-    /// Invariant, so that nobody can make the scope longer or shorter.
-    scope: PhantomData<&'scope mut &'scope ()>,
-    env: PhantomData<&'env mut &'env ()>,
-}
-
-impl Clone for Latch<'_, '_> {
-    fn clone(&self) -> Self {
-        Latch { left: Arc::clone(&self.left), scope: PhantomData, env: PhantomData }
-    }
-}
-
-/// Runs `f` with a latch, waits until every task made with it has ended, at first with `wait`, and returns what `f` did.
-///
-/// This is what makes it sound that [`NewTask::into_scoped`] forgets what a task borrows. `f` must work for every `'scope`,
-/// so what a task borrows was there before `f` began and is there after it. A closure and a result are dropped before
-/// the latch counts the task out, save for a result that is read through the handle, which cannot leave `f` either.
-///
-/// # Panics
-/// When `f` does, once all tasks have ended.
-pub(crate) fn scoped<'env, R>(
-    f: impl for<'scope> FnOnce(Latch<'scope, 'env>) -> R,
-    wait: impl FnOnce(&Arc<Left>),
-) -> R {
-    let left = Arc::new(Left { count: Mutex::new(0), none: Condvar::new() });
-    let latch = Latch { left: Arc::clone(&left), scope: PhantomData, env: PhantomData };
-    let result = catch_unwind(AssertUnwindSafe(|| f(latch)));
-    let waited = catch_unwind(AssertUnwindSafe(|| wait(&left)));
-    left.wait();
-    match (result, waited) {
-        (Ok(result), Ok(())) => result,
-        (Err(payload), _) | (_, Err(payload)) => resume_unwind(payload),
     }
 }

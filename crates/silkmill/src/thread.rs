@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use crate::error::{SpawnError, TaskError};
 use crate::sync::Deadline;
-use crate::task::{Claim, Ended, Host, NewTask, TaskHandle};
+use crate::task::observer::{Claim, Ended, Host};
+use crate::task::{NewTask, TaskHandle};
 use crate::thread::registry::{Entry, ThreadInfo};
 use crate::unwind::note_panics;
 

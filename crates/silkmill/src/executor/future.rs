@@ -10,7 +10,8 @@ use crate::error::TaskError;
 use crate::pool::Crew;
 use crate::pool::worker;
 use crate::sync::Deadline;
-use crate::task::{Claim, TaskHandle};
+use crate::task::TaskHandle;
+use crate::task::observer::Claim;
 
 /// A result that is on its way.
 ///

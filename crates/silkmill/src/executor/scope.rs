@@ -9,7 +9,7 @@ use crate::executor::map::{Map, MapUnordered, Submit};
 use crate::pool::worker;
 use crate::sync::Deadline;
 use crate::task::job::Wrapped;
-use crate::task::{Latch, scoped};
+use crate::task::scope_latch::{Latch, scoped};
 
 /// Submits tasks that may borrow what was there before the scope began; [`ThreadPoolExecutor::scope`] makes it.
 ///

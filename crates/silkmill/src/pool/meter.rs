@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::pool::clock::{Clock, coarse_tick, thread_cpu_now};
 use crate::pool::queue_delay::QueuedAt;
-use crate::task::Ended;
+use crate::task::observer::Ended;
 
 /// What a worker counts. Written by that worker alone, read by whoever asks for statistics; it orders nothing, save that a
 /// task is counted before its result is published.

@@ -18,8 +18,9 @@ use crate::pool::priority::{Priority, Queued};
 use crate::pool::queue::{Patience, Queue, Refused};
 use crate::sync::Deadline;
 use crate::sync::parker::Parker;
+use crate::task::observer::{Anyone, Claim, Ended, Host};
 use crate::task::waiter::Waiter;
-use crate::task::{Anyone, Claim, Ended, Host, NewTask, QueuedTask, TaskHandle};
+use crate::task::{NewTask, QueuedTask, TaskHandle};
 
 type Counted = Arc<AtomicUsize>;
 

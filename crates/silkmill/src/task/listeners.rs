@@ -1,0 +1,192 @@
+//! What few tasks have: callbacks, a waker, threads that wait for the result, and the counter of a scope.
+//!
+//! One lock guards them. A result is published under it, so whoever adds a listener under it and finds the task not done is
+//! told of the result.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::error::TaskError;
+use crate::sync::{Condvar, Deadline, Mutex};
+use crate::task::observer::Host;
+use crate::task::scope_latch::Left;
+use crate::task::waiter::Waiter;
+use crate::unwind::caught;
+
+pub(super) type Callback<T> = Box<dyn FnOnce(Result<&T, &TaskError>) + Send>;
+
+/// What few tasks need.
+pub(super) struct Extras<T> {
+    inner: Mutex<ExtrasInner<T>>,
+    /// Notified when the result is published.
+    published: Condvar,
+}
+
+struct ExtrasInner<T> {
+    callbacks: Vec<Callback<T>>,
+    waiters: Vec<(Arc<Waiter>, usize)>,
+    waker: Option<Waker>,
+    /// Threads that wait for `published`. Nobody is notified when nobody waits, for that is a system call.
+    waiting: usize,
+    /// Whether a callback that came late reads the result. Who lends it runs what comes meanwhile.
+    lent: bool,
+    /// Whether a callback was given the result.
+    told: bool,
+    /// Of the scope that waits for the task.
+    latch: Option<Arc<Left>>,
+}
+
+/// What is to be done once a result is published.
+pub(super) struct News {
+    waiters: Vec<(Arc<Waiter>, usize)>,
+    waker: Option<Waker>,
+    somebody_waits: bool,
+    latch: Option<Arc<Left>>,
+}
+
+impl<T> Extras<T> {
+    pub(super) fn new() -> Self {
+        let inner = ExtrasInner {
+            callbacks: Vec::new(),
+            waiters: Vec::new(),
+            waker: None,
+            waiting: 0,
+            lent: false,
+            told: false,
+            latch: None,
+        };
+        Extras { inner: Mutex::new(inner), published: Condvar::new() }
+    }
+
+    /// Blocks until `is_done`, which changes under the lock only. False when the deadline came first.
+    pub(super) fn wait_until(&self, is_done: impl Fn() -> bool, deadline: Deadline) -> bool {
+        let mut inner = self.inner.lock();
+        loop {
+            if is_done() {
+                return true;
+            }
+            if deadline.has_passed() {
+                return false;
+            }
+            inner.waiting += 1;
+            inner = self.published.wait_until(inner, deadline);
+            inner.waiting -= 1;
+        }
+    }
+
+    /// Keeps `waker` for the publication, in the place of the one before. False when the task `is_done`.
+    pub(super) fn set_waker(&self, waker: Waker, is_done: impl Fn() -> bool) -> bool {
+        let mut inner = self.inner.lock();
+        if is_done() {
+            return false;
+        }
+        let old = inner.waker.replace(waker);
+        // The drop of the old one is the runtime's code.
+        drop(inner);
+        drop(old);
+        true
+    }
+
+    pub(super) fn take_waker(&self) -> Option<Waker> {
+        self.inner.lock().waker.take()
+    }
+
+    /// Keeps `waiter` for the publication. False when the task `is_done`.
+    pub(super) fn add_waiter(
+        &self,
+        waiter: &Arc<Waiter>,
+        index: usize,
+        is_done: impl Fn() -> bool,
+    ) -> bool {
+        let mut inner = self.inner.lock();
+        if is_done() {
+            return false;
+        }
+        inner.waiters.push((Arc::clone(waiter), index));
+        true
+    }
+
+    pub(super) fn remove_waiter(&self, waiter: &Arc<Waiter>) {
+        self.inner.lock().waiters.retain(|(other, _)| !Arc::ptr_eq(other, waiter));
+    }
+
+    /// Keeps the scope's counter of a task that is not queued yet.
+    pub(super) fn set_latch(&self, latch: Arc<Left>) {
+        self.inner.lock().latch = Some(latch);
+    }
+
+    /// Keeps `callback` for whoever has the result: the one who publishes it or has lent it already. True when the task
+    /// `is_done` and nobody has: then the caller lends it, to [`run_callbacks`](Extras::run_callbacks) or to
+    /// [`drop_callbacks`](Extras::drop_callbacks).
+    pub(super) fn add_callback(&self, callback: Callback<T>, is_done: impl Fn() -> bool) -> bool {
+        let mut inner = self.inner.lock();
+        inner.callbacks.push(callback);
+        if !is_done() || inner.lent {
+            return false;
+        }
+        inner.lent = true;
+        true
+    }
+
+    /// Drops the callbacks of a caller who had a result to lend and finds none.
+    pub(super) fn drop_callbacks(&self) {
+        let mut inner = self.inner.lock();
+        inner.lent = false;
+        let callbacks = std::mem::take(&mut inner.callbacks);
+        drop(inner);
+        drop(callbacks);
+    }
+
+    /// Whether a callback was given the result.
+    pub(super) fn told(&self) -> bool {
+        self.inner.lock().told
+    }
+
+    /// Runs callbacks until none is left, in the order in which they came. Says whether any was ever told.
+    pub(super) fn run_callbacks(&self, result: &Result<T, TaskError>) -> bool {
+        loop {
+            let mut inner = self.inner.lock();
+            if inner.callbacks.is_empty() {
+                inner.lent = false;
+                return inner.told;
+            }
+            inner.told = true;
+            let callbacks = std::mem::take(&mut inner.callbacks);
+            drop(inner);
+            for callback in callbacks {
+                caught(|| callback(result.as_ref()));
+            }
+        }
+    }
+
+    /// Publishes with `publish`, unless a callback has come that must run before. `None` when it did not happen.
+    pub(super) fn publish(&self, publish: impl FnOnce() -> bool) -> Option<News> {
+        let mut inner = self.inner.lock();
+        if !inner.callbacks.is_empty() || !publish() {
+            return None;
+        }
+        Some(News {
+            waiters: std::mem::take(&mut inner.waiters),
+            waker: inner.waker.take(),
+            somebody_waits: inner.waiting > 0,
+            latch: inner.latch.take(),
+        })
+    }
+
+    pub(super) fn tell(&self, news: News, host: &dyn Host) {
+        if news.somebody_waits {
+            self.published.notify_all();
+        }
+        for (waiter, index) in news.waiters {
+            waiter.tell(index);
+        }
+        if let Some(waker) = news.waker {
+            host.busy();
+            caught(|| waker.wake());
+            host.free(true);
+        }
+        if let Some(left) = news.latch {
+            left.count_down();
+        }
+    }
+}

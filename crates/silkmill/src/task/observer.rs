@@ -1,0 +1,48 @@
+//! What the thread that runs a task is told of it.
+
+use crate::error::TaskError;
+
+/// What a claim is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    ToRun,
+    ToCancel,
+}
+
+/// Whoever runs a task, and wants to know how far it is.
+pub(crate) trait Host {
+    /// The task has ended, so much is known.
+    fn ended(&self, how: Ended);
+
+    /// Nothing of the user's is left to do, and the result is published next. `briefly` says that nothing else follows
+    /// either: no one to wake, nothing to drop.
+    fn free(&self, briefly: bool);
+
+    /// Something of the user's is left to do after all.
+    fn busy(&self);
+
+    /// The task panicked, and there is nobody to read that.
+    fn unread(&self, error: &TaskError);
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Returned,
+    Panicked,
+    /// It was its turn, but it was cancelled or overdue.
+    NotStarted,
+}
+
+/// A host that does not care.
+pub(crate) struct Anyone;
+
+impl Host for Anyone {
+    fn ended(&self, _how: Ended) {}
+
+    fn free(&self, _briefly: bool) {}
+
+    fn busy(&self) {}
+
+    fn unread(&self, _error: &TaskError) {}
+}

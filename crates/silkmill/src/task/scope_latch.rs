@@ -1,0 +1,82 @@
+//! Lets tasks borrow, by waiting for them: what makes [`into_scoped`](crate::task::NewTask::into_scoped) sound.
+
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use crate::sync::{Condvar, Mutex};
+
+/// The tasks of a scope that have not ended.
+pub(crate) struct Left {
+    count: Mutex<usize>,
+    none: Condvar,
+}
+
+impl Left {
+    pub(super) fn count_down(&self) {
+        let mut count = self.count.lock();
+        *count -= 1;
+        let last = *count == 0;
+        drop(count);
+        if last {
+            self.none.notify_all();
+        }
+    }
+
+    /// Blocks until there are none.
+    pub(crate) fn wait(&self) {
+        let mut count = self.count.lock();
+        while *count > 0 {
+            count = self.none.wait(count);
+        }
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        *self.count.lock() == 0
+    }
+}
+
+/// Lets tasks borrow for `'scope`: whoever has one is inside [`scoped`], which does not return before they have all ended.
+pub(crate) struct Latch<'scope, 'env: 'scope> {
+    left: Arc<Left>,
+    /// Invariant, so that nobody can make the scope longer or shorter.
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+impl Latch<'_, '_> {
+    /// Counts a task in. Whoever ends it counts it down.
+    pub(super) fn count_up(&self) -> Arc<Left> {
+        *self.left.count.lock() += 1;
+        Arc::clone(&self.left)
+    }
+}
+
+impl Clone for Latch<'_, '_> {
+    fn clone(&self) -> Self {
+        Latch { left: Arc::clone(&self.left), scope: PhantomData, env: PhantomData }
+    }
+}
+
+/// Runs `f` with a latch, waits until every task made with it has ended, at first with `wait`, and returns what `f` did.
+///
+/// This is what makes it sound that [`NewTask::into_scoped`](crate::task::NewTask::into_scoped) forgets what a task borrows. `f` must work for every `'scope`,
+/// so what a task borrows was there before `f` began and is there after it. A closure and a result are dropped before
+/// the latch counts the task out, save for a result that is read through the handle, which cannot leave `f` either.
+///
+/// # Panics
+/// When `f` does, once all tasks have ended.
+pub(crate) fn scoped<'env, R>(
+    f: impl for<'scope> FnOnce(Latch<'scope, 'env>) -> R,
+    wait: impl FnOnce(&Arc<Left>),
+) -> R {
+    let left = Arc::new(Left { count: Mutex::new(0), none: Condvar::new() });
+    let latch = Latch { left: Arc::clone(&left), scope: PhantomData, env: PhantomData };
+    let result = catch_unwind(AssertUnwindSafe(|| f(latch)));
+    let waited = catch_unwind(AssertUnwindSafe(|| wait(&left)));
+    left.wait();
+    match (result, waited) {
+        (Ok(result), Ok(())) => result,
+        (Err(payload), _) | (_, Err(payload)) => resume_unwind(payload),
+    }
+}
