@@ -58,6 +58,8 @@ impl Counts {
 
 pub(crate) struct Seat {
     pub(crate) name: String,
+    /// Whether to measure processor time besides.
+    measure_cpu: bool,
     pub(crate) counts: Counts,
     /// When the worker came, by the executor's clock.
     pub(crate) since: u64,
@@ -69,9 +71,10 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    pub(crate) fn new(name: String, since: u64) -> Self {
+    pub(crate) fn new(name: String, since: u64, measure_cpu: bool) -> Self {
         Seat {
             name,
+            measure_cpu,
             counts: Counts::default(),
             since,
             stretch_since: AtomicU64::new(0),
@@ -94,7 +97,7 @@ impl Seat {
     }
 
     /// A task begins.
-    pub(crate) fn begin(&self, clock: &Clock, measure_cpu: bool, queued_at: Option<QueuedAt>) {
+    pub(crate) fn begin(&self, clock: &Clock, queued_at: Option<QueuedAt>) {
         add(&self.counts.started, 1);
         let goes_on = self.busy_since().is_some() && !self.has_ticked();
         if goes_on && queued_at.is_none() {
@@ -110,8 +113,8 @@ impl Seat {
             }
         }
         if !goes_on {
-            self.close(now, measure_cpu);
-            self.open(now, measure_cpu);
+            self.close(now);
+            self.open(now);
         }
     }
 
@@ -139,30 +142,32 @@ impl Seat {
     }
 
     /// The worker has nothing to do, for now.
-    pub(crate) fn rest(&self, clock: &Clock, measure_cpu: bool) {
-        self.close(clock.now(), measure_cpu);
+    pub(crate) fn rest(&self, clock: &Clock) {
+        self.close(clock.now());
     }
 
     /// The worker has something to do that is no task of its own.
-    pub(crate) fn resume(&self, clock: &Clock, measure_cpu: bool) {
+    pub(crate) fn resume(&self, clock: &Clock) {
         if self.busy_since().is_none() {
-            self.open(clock.now(), measure_cpu);
+            self.open(clock.now());
         }
     }
 
-    fn open(&self, now: u64, measure_cpu: bool) {
+    fn open(&self, now: u64) {
         self.stretch_since.store(now, Ordering::Relaxed);
-        if measure_cpu {
+        if self.measure_cpu {
             self.stretch_cpu_since.store(thread_cpu_now().unwrap_or(0), Ordering::Relaxed);
         }
     }
 
-    fn close(&self, now: u64, measure_cpu: bool) {
+    fn close(&self, now: u64) {
         let Some(since) = self.busy_since() else { return };
         self.stretch_since.store(0, Ordering::Relaxed);
         let wall_ns = now.saturating_sub(since);
         add(&self.counts.wall_ns, wall_ns);
-        if measure_cpu && let Some(cpu_now) = thread_cpu_now() {
+        if self.measure_cpu
+            && let Some(cpu_now) = thread_cpu_now()
+        {
             let cpu_since = self.stretch_cpu_since.load(Ordering::Relaxed);
             add(&self.counts.cpu_ns, cpu_now.saturating_sub(cpu_since));
         }

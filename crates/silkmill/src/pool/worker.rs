@@ -60,7 +60,7 @@ impl Crew {
         }
         let crew = Arc::clone(self);
         let started = builder.start(move || {
-            let seat = Arc::new(Seat::new(name, crew.clock.now()));
+            let seat = Arc::new(Seat::new(name, crew.clock.now(), crew.config.measure_cpu));
             crew.seats.lock().living.push(Arc::clone(&seat));
             // The last thing that a worker does for the queue is to say goodbye, after which a shutdown returns.
             work(&crew, &seat);
@@ -131,7 +131,7 @@ impl Crew {
     }
 
     fn begin(&self, queued_at: Option<QueuedAt>, seat: &Seat) {
-        seat.begin(&self.clock, self.config.measure_cpu, queued_at);
+        seat.begin(&self.clock, queued_at);
     }
 }
 
@@ -240,7 +240,7 @@ impl Host for Working<'_> {
     fn free(&self, briefly: bool) {
         let next = self.crew.queue.finish(briefly);
         if next.is_none() {
-            self.seat.rest(&self.crew.clock, self.crew.config.measure_cpu);
+            self.seat.rest(&self.crew.clock);
         }
         self.next.set(next);
     }
@@ -257,7 +257,7 @@ impl Host for Working<'_> {
             },
         };
         self.crew.start_workers(start);
-        self.seat.resume(&self.crew.clock, self.crew.config.measure_cpu);
+        self.seat.resume(&self.crew.clock);
     }
 
     fn unread(&self, error: &TaskError) {
