@@ -48,7 +48,7 @@ use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Deadline, UnsafeCell};
 use crate::task::job::Job;
 use crate::task::listeners::{Callback, Extras, News};
-use crate::task::observer::{Anyone, Claim, Ended, Host};
+use crate::task::observer::{Afterwards, Anyone, Claim, Ended, Host};
 use crate::task::scope_latch::Latch;
 use crate::task::waiter::Waiter;
 use crate::unwind::{caught, forget_location};
@@ -383,7 +383,7 @@ unsafe fn try_publish<F, T>(
         // SAFETY: the handle is gone, so the payload stays ours, and what was lent has come back.
         unsafe { discard_result(payload, told, host) };
     }
-    host.free(extras.is_none());
+    host.free(if extras.is_none() { Afterwards::Nothing } else { Afterwards::Notify });
     let publish = || {
         let new = state | flags;
         header.state.compare_exchange(state, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::error::{SpawnError, TaskError};
 use crate::sync::Deadline;
-use crate::task::observer::{Claim, Ended, Host};
+use crate::task::observer::{Afterwards, Claim, Ended, Host};
 use crate::task::{NewTask, TaskHandle};
 use crate::thread::registry::{Entry, ThreadInfo};
 use crate::unwind::note_panics;
@@ -238,7 +238,7 @@ struct Leaving;
 impl Host for Leaving {
     fn ended(&self, _how: Ended) {}
 
-    fn free(&self, _briefly: bool) {
+    fn free(&self, _afterwards: Afterwards) {
         registry::leave();
     }
 

@@ -15,10 +15,10 @@ use loom::thread::{JoinHandle, spawn};
 
 use crate::error::TaskError;
 use crate::pool::priority::{Priority, Queued};
-use crate::pool::queue::{Patience, Queue, Refused};
+use crate::pool::queue::{Patience, PutBack, Queue, Refused};
 use crate::sync::Deadline;
 use crate::sync::parker::Parker;
-use crate::task::observer::{Anyone, Claim, Ended, Host};
+use crate::task::observer::{Afterwards, Anyone, Claim, Ended, Host};
 use crate::task::waiter::Waiter;
 use crate::task::{NewTask, QueuedTask, TaskHandle};
 
@@ -55,7 +55,7 @@ fn work_until(queue: &Arc<Queue>, idle_deadline: impl Fn() -> Deadline) {
 fn run(queue: &Arc<Queue>, queued: Queued) -> Option<Queued> {
     let Some(claimed) = queued.task.claim(Claim::ToRun) else {
         queue.count_husk_gone();
-        return queue.finish(true);
+        return queue.finish(Afterwards::Nothing);
     };
     let worker = Worker { queue, next: Cell::new(None) };
     claimed.run(&worker);
@@ -70,16 +70,17 @@ struct Worker<'a> {
 impl Host for Worker<'_> {
     fn ended(&self, _how: Ended) {}
 
-    fn free(&self, briefly: bool) {
-        self.next.set(self.queue.finish(briefly));
+    fn free(&self, afterwards: Afterwards) {
+        self.next.set(self.queue.finish(afterwards));
     }
 
     fn busy(&self) {
         let start = match self.next.take() {
             None => self.queue.busy_again(),
-            Some(next) => {
-                self.queue.put_back(next).unwrap_or_else(|_| unreachable!("nobody cancels"))
-            }
+            Some(next) => match self.queue.put_back(next) {
+                PutBack::Queued { start } => start,
+                PutBack::Cancelling(_) => unreachable!("no model cancels what is queued"),
+            },
         };
         drop(start_workers(self.queue, start));
     }

@@ -35,6 +35,7 @@ use crate::sync::parker::Parker;
 use crate::sync::spin::SPINS_MAX;
 use crate::sync::{Condvar, Deadline, Mutex, MutexGuard, spin_loop};
 use crate::task::QueuedTask;
+use crate::task::observer::Afterwards;
 
 /// Husks are swept once there are this many more of them than living tasks.
 const HUSKS_MIN: usize = 64;
@@ -144,6 +145,15 @@ impl Front {
 pub(crate) enum Refused {
     Full,
     Shutdown,
+}
+
+/// What became of a task that was to be put back.
+#[must_use]
+pub(crate) enum PutBack {
+    /// It is queued again, and the caller must start as many workers.
+    Queued { start: usize },
+    /// It was not queued, for what is queued is being cancelled: the caller cancels it.
+    Cancelling(Queued),
 }
 
 /// Whether a push may wait for room.
@@ -411,9 +421,10 @@ impl Queue {
         }
     }
 
-    /// Says that the calling worker has ended its task. With `and_next` it gets the next one in the same breath, if there is
-    /// one, and stays busy; else it is searching.
-    pub(crate) fn finish(&self, and_next: bool) -> Option<Queued> {
+    /// Says that the calling worker has ended its task. With nothing to do for it afterwards the worker gets the next one
+    /// atomically, if there is one, and stays busy; else it is searching.
+    pub(crate) fn finish(&self, afterwards: Afterwards) -> Option<Queued> {
+        let and_next = afterwards == Afterwards::Nothing;
         if and_next {
             let mut front = self.front.0.lock();
             // What has arrived meanwhile comes after the normal ones that are here, and so cannot be missed.
@@ -444,19 +455,16 @@ impl Queue {
     }
 
     /// Puts a task back that [`Queue::finish`] gave out, because the worker has something else to do first, and stays
-    /// busy. How many workers the caller must start.
-    ///
-    /// # Errors
-    /// Gives the task back when what is queued is being cancelled.
-    pub(crate) fn put_back(&self, task: Queued) -> Result<usize, Queued> {
+    /// busy.
+    pub(crate) fn put_back(&self, task: Queued) -> PutBack {
         let mut whole = self.lock();
         if whole.front.cancelling {
-            return Err(task);
+            return PutBack::Cancelling(task);
         }
         whole.front.tasks.put_back(task);
         let queued = whole.front.tasks.len;
         let orders = whole.front.roll.call_or_start(queued);
-        Ok(self.let_go(whole, orders))
+        PutBack::Queued { start: self.let_go(whole, orders) }
     }
 
     /// Says that a task that was taken out turned out to be a husk.

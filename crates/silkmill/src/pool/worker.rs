@@ -10,10 +10,11 @@ use crate::error::{SpawnError, TaskError};
 use crate::pool::Crew;
 use crate::pool::meter::Seat;
 use crate::pool::priority::Queued;
+use crate::pool::queue::PutBack;
 use crate::pool::queue_delay::QueuedAt;
 use crate::sync::Deadline;
 use crate::sync::parker::Parker;
-use crate::task::observer::{Claim, Ended, Host};
+use crate::task::observer::{Afterwards, Claim, Ended, Host};
 use crate::task::{Claimed, TaskHandle};
 use crate::thread::Builder;
 use crate::thread::exit;
@@ -101,7 +102,7 @@ impl Crew {
     pub(crate) fn run_popped(self: &Arc<Self>, queued: Queued, seat: &Seat) -> Option<Queued> {
         let Some(claimed) = queued.task.claim(Claim::ToRun) else {
             self.queue.count_husk_gone();
-            return self.queue.finish(true);
+            return self.queue.finish(Afterwards::Nothing);
         };
         let working = Working { crew: self, seat, next: Cell::new(None) };
         self.begin(queued.at, seat);
@@ -237,8 +238,8 @@ impl Host for Working<'_> {
         self.seat.end(how);
     }
 
-    fn free(&self, briefly: bool) {
-        let next = self.crew.queue.finish(briefly);
+    fn free(&self, afterwards: Afterwards) {
+        let next = self.crew.queue.finish(afterwards);
         if next.is_none() {
             self.seat.rest(&self.crew.clock);
         }
@@ -249,8 +250,8 @@ impl Host for Working<'_> {
         let start = match self.next.take() {
             None => self.crew.queue.busy_again(),
             Some(next) => match self.crew.queue.put_back(next) {
-                Ok(start) => start,
-                Err(next) => {
+                PutBack::Queued { start } => start,
+                PutBack::Cancelling(next) => {
                     self.crew.fail(next, self.crew.broken_or(TaskError::cancelled));
                     0
                 }
@@ -276,7 +277,7 @@ impl Host for Waiting<'_> {
         self.seat.end(how);
     }
 
-    fn free(&self, _briefly: bool) {}
+    fn free(&self, _afterwards: Afterwards) {}
 
     fn busy(&self) {}
 

@@ -8,7 +8,7 @@ use std::task::Waker;
 
 use crate::error::TaskError;
 use crate::sync::{Condvar, Deadline, Mutex};
-use crate::task::observer::Host;
+use crate::task::observer::{Afterwards, Host};
 use crate::task::scope_latch::Left;
 use crate::task::waiter::Waiter;
 use crate::unwind::caught;
@@ -183,7 +183,7 @@ impl<T> Extras<T> {
         if let Some(waker) = news.waker {
             host.busy();
             caught(|| waker.wake());
-            host.free(true);
+            host.free(Afterwards::Nothing);
         }
         if let Some(left) = news.latch {
             left.count_down();

@@ -14,15 +14,22 @@ pub(crate) trait Host {
     /// The task has ended, so much is known.
     fn ended(&self, how: Ended);
 
-    /// Nothing of the user's is left to do, and the result is published next. `briefly` says that nothing else follows
-    /// either: no one to wake, nothing to drop.
-    fn free(&self, briefly: bool);
+    /// Nothing of the user's is left to do, and the result is published next.
+    fn free(&self, afterwards: Afterwards);
 
     /// Something of the user's is left to do after all.
     fn busy(&self);
 
     /// The task panicked, and there is nobody to read that.
     fn unread(&self, error: &TaskError);
+}
+
+/// What the thread that runs a task has to do for it once the result is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Afterwards {
+    Nothing,
+    /// It may have threads to wake.
+    Notify,
 }
 
 /// How a task ended.
@@ -40,7 +47,7 @@ pub(crate) struct Anyone;
 impl Host for Anyone {
     fn ended(&self, _how: Ended) {}
 
-    fn free(&self, _briefly: bool) {}
+    fn free(&self, _afterwards: Afterwards) {}
 
     fn busy(&self) {}
 
