@@ -11,7 +11,7 @@ use loom::thread::spawn;
 
 use crate::sync::Deadline;
 use crate::sync::event::Event;
-use crate::sync::semaphore::Semaphore;
+use crate::sync::semaphore::{Semaphore, Taking};
 
 fn model(f: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -68,9 +68,9 @@ fn a_permit_handed_to_one_who_gives_up_is_not_lost() {
         let semaphore = Arc::new(Semaphore::new(0));
         let gives_up = {
             let semaphore = Arc::clone(&semaphore);
-            spawn(move || match semaphore.take_or_line_up(1, false) {
-                Ok(taken) => taken,
-                Err(parker) => semaphore.wait_in_line(&parker, too_late()),
+            spawn(move || match semaphore.take_or_line_up(1) {
+                Taking::Taken => true,
+                Taking::InLine(parker) => semaphore.wait_in_line(&parker, too_late()),
             })
         };
         semaphore.add_permits(1);
@@ -84,7 +84,9 @@ fn a_permit_handed_to_one_who_gives_up_is_not_lost() {
 fn who_gives_up_lets_those_behind_go() {
     model(|| {
         let semaphore = Arc::new(Semaphore::new(1));
-        let Err(greedy) = semaphore.take_or_line_up(2, false) else { unreachable!("one is there") };
+        let Taking::InLine(greedy) = semaphore.take_or_line_up(2) else {
+            unreachable!("one is there")
+        };
         let behind = {
             let semaphore = Arc::clone(&semaphore);
             spawn(move || semaphore.acquire().forget())
@@ -100,7 +102,9 @@ fn who_gives_up_lets_those_behind_go() {
 fn who_only_looks_does_not_overtake() {
     model(|| {
         let semaphore = Arc::new(Semaphore::new(1));
-        let Err(first) = semaphore.take_or_line_up(2, false) else { unreachable!("one is there") };
+        let Taking::InLine(first) = semaphore.take_or_line_up(2) else {
+            unreachable!("one is there")
+        };
         let newcomer = {
             let semaphore = Arc::clone(&semaphore);
             spawn(move || semaphore.try_acquire().is_some())

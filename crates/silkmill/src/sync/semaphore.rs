@@ -55,6 +55,24 @@ struct Waiting {
     parker: Arc<Parker>,
 }
 
+impl Inner {
+    /// Takes permits if there are enough and nobody waits. Whether it did.
+    fn take(&mut self, wanted: usize) -> bool {
+        let can_take = wanted == 0 || (self.line.is_empty() && self.available >= wanted);
+        if can_take {
+            self.available -= wanted;
+        }
+        can_take
+    }
+}
+
+/// What became of a caller who wants permits and has time.
+pub(crate) enum Taking {
+    Taken,
+    /// Whoever gives permits back serves the caller, and calls this parker.
+    InLine(Arc<Parker>),
+}
+
 impl Semaphore {
     /// A semaphore with so many permits. It may have none at first: see [`add_permits`](Semaphore::add_permits).
     pub fn new(permits: usize) -> Self {
@@ -133,29 +151,24 @@ impl Semaphore {
 
     /// Whether `wanted` permits were taken before the deadline.
     fn take(&self, wanted: usize, deadline: Deadline) -> bool {
-        match self.take_or_line_up(wanted, deadline.has_passed()) {
-            Ok(taken) => taken,
-            Err(parker) => self.wait_in_line(&parker, deadline),
+        if deadline.has_passed() {
+            return self.inner.lock().take(wanted);
+        }
+        match self.take_or_line_up(wanted) {
+            Taking::Taken => true,
+            Taking::InLine(parker) => self.wait_in_line(&parker, deadline),
         }
     }
 
-    /// Takes at once if it is possible, and tells so. If not, and there is time, the caller is now in line.
-    pub(crate) fn take_or_line_up(
-        &self,
-        wanted: usize,
-        only_look: bool,
-    ) -> Result<bool, Arc<Parker>> {
+    /// Takes at once if it is possible. If not, the caller is now in line.
+    pub(crate) fn take_or_line_up(&self, wanted: usize) -> Taking {
         let mut inner = self.inner.lock();
-        if wanted == 0 || (inner.line.is_empty() && inner.available >= wanted) {
-            inner.available -= wanted;
-            return Ok(true);
-        }
-        if only_look {
-            return Ok(false);
+        if inner.take(wanted) {
+            return Taking::Taken;
         }
         let parker = Arc::new(Parker::new());
         inner.line.push_back(Waiting { wanted, parker: Arc::clone(&parker) });
-        Err(parker)
+        Taking::InLine(parker)
     }
 
     /// Waits to be served. Whether that was in time.
