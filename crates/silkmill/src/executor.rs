@@ -1,4 +1,4 @@
-//! A pool of threads for work that waits: its public face. The threads themselves are `crew`'s.
+//! A pool of threads for work that waits: its public face. The threads themselves are `pool`'s.
 
 pub(crate) mod batch;
 pub(crate) mod builder;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::cancel::CancelToken;
 use crate::error::TrySubmitError;
 use crate::executor::future::Future;
-use crate::pool::Crew;
+use crate::pool::Pool;
 use crate::pool::priority::Priority;
 use crate::pool::queue::{Patience, Refused};
 use crate::pool::stats::{RunningTask, Stats};
@@ -41,7 +41,7 @@ use crate::task::job::Wrapped;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct ThreadPoolExecutor {
-    pub(crate) crew: Arc<Crew>,
+    pub(crate) pool: Arc<Pool>,
 }
 
 impl ThreadPoolExecutor {
@@ -71,8 +71,8 @@ impl ThreadPoolExecutor {
         match self.push(priority, token, self.patience(Deadline::NEVER), f) {
             Ok(future) => future,
             Err(_) => {
-                let task = TaskHandle::failed(self.crew.refusal());
-                Future::new(task, Arc::clone(&self.crew))
+                let task = TaskHandle::failed(self.pool.refusal());
+                Future::new(task, Arc::clone(&self.pool))
             }
         }
     }
@@ -130,30 +130,30 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let carrier = self.crew.carrier();
+        let carrier = self.pool.carrier();
         let pushed = match (&token, &carrier) {
-            (None, None) => self.crew.push(f, priority, patience),
+            (None, None) => self.pool.push(f, priority, patience),
             _ => {
                 let wrapped = Wrapped { f, token, carrier };
-                let pushed = self.crew.push(wrapped, priority, patience);
+                let pushed = self.pool.push(wrapped, priority, patience);
                 pushed.map_err(|(wrapped, refused)| (wrapped.f, refused))
             }
         };
         match pushed {
-            Ok(task) => Ok(Future::new(task, Arc::clone(&self.crew))),
+            Ok(task) => Ok(Future::new(task, Arc::clone(&self.pool))),
             Err((f, Refused::Full)) => Err(TrySubmitError::Full(f)),
             Err((f, Refused::Shutdown)) => Err(TrySubmitError::Shutdown(f)),
         }
     }
 
     pub(crate) fn patience(&self, deadline: Deadline) -> Patience {
-        let own = worker::is_of(&self.crew);
+        let own = worker::is_of(&self.pool);
         if own { Patience::Unbounded } else { Patience::Until(deadline) }
     }
 
     /// How many workers there may be. A worker that waits for a task of its own pool is not counted.
     pub fn max_workers(&self) -> usize {
-        self.crew.queue.workers_max()
+        self.pool.queue.workers_max()
     }
 
     /// Changes how many workers there may be. Workers that are too many leave as soon as they have ended their tasks;
@@ -163,27 +163,27 @@ impl ThreadPoolExecutor {
     /// When `max_workers` is 0.
     pub fn set_max_workers(&self, max_workers: usize) {
         assert!(max_workers > 0, "max_workers must be greater than 0");
-        self.crew.start_workers(self.crew.queue.resize(max_workers));
+        self.pool.start_workers(self.pool.queue.resize(max_workers));
     }
 
     /// What the executor has counted and measured so far.
     pub fn stats(&self) -> Stats {
-        self.crew.stats()
+        self.pool.stats()
     }
 
     /// Takes no more tasks, runs what is queued, and waits until every worker has ended.
     ///
     /// It may be called again, from several threads too. A task that shuts its own pool down does not wait.
     pub fn shutdown(&self) {
-        self.crew.queue.close();
+        self.pool.queue.close();
         self.wait_for_workers(Deadline::NEVER);
     }
 
     /// Takes no more tasks, cancels what is queued, asks what runs to stop (see [`CancelToken::current`]), and waits for it.
     pub fn shutdown_now(&self) {
-        self.crew.queue.close();
-        self.crew.token().cancel();
-        self.crew.cancel_queued();
+        self.pool.queue.close();
+        self.pool.token().cancel();
+        self.pool.cancel_queued();
         self.wait_for_workers(Deadline::NEVER);
     }
 
@@ -206,29 +206,29 @@ impl ThreadPoolExecutor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn shutdown_timeout(&self, timeout: Duration) -> ShutdownReport {
-        self.crew.queue.close();
+        self.pool.queue.close();
         if self.wait_for_workers(Deadline::after(timeout)) {
             return ShutdownReport::default();
         }
-        let cancelled = match worker::is_of(&self.crew) {
+        let cancelled = match worker::is_of(&self.pool) {
             true => 0,
             false => {
-                self.crew.abandon();
-                self.crew.token().cancel();
-                self.crew.cancel_queued()
+                self.pool.abandon();
+                self.pool.token().cancel();
+                self.pool.cancel_queued()
             }
         };
-        let workers = self.crew.stats().workers;
-        ShutdownReport { running: self.crew.running_tasks(), cancelled, workers }
+        let workers = self.pool.stats().workers;
+        ShutdownReport { running: self.pool.running_tasks(), cancelled, workers }
     }
 
     fn wait_for_workers(&self, deadline: Deadline) -> bool {
-        if worker::is_of(&self.crew) {
+        if worker::is_of(&self.pool) {
             return false;
         }
-        let ended = self.crew.queue.wait_for_workers(deadline);
+        let ended = self.pool.queue.wait_for_workers(deadline);
         if ended && deadline.is_never() {
-            self.crew.join_handles();
+            self.pool.join_handles();
         }
         ended
     }
@@ -236,8 +236,8 @@ impl ThreadPoolExecutor {
 
 impl Drop for ThreadPoolExecutor {
     fn drop(&mut self) {
-        self.crew.queue.close();
-        if !self.crew.is_abandoned() {
+        self.pool.queue.close();
+        if !self.pool.is_abandoned() {
             self.wait_for_workers(Deadline::NEVER);
         }
     }
@@ -246,9 +246,9 @@ impl Drop for ThreadPoolExecutor {
 impl fmt::Debug for ThreadPoolExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ThreadPoolExecutor")
-            .field("thread_name_prefix", &self.crew.name())
+            .field("thread_name_prefix", &self.pool.name())
             .field("max_workers", &self.max_workers())
-            .field("census", &self.crew.queue.census())
+            .field("census", &self.pool.queue.census())
             .finish()
     }
 }

@@ -35,7 +35,7 @@ use crate::thread::exit::AtExit;
 use crate::unwind::caught;
 
 /// What the executor, its workers and its futures share.
-pub(crate) struct Crew {
+pub(crate) struct Pool {
     pub(crate) queue: Queue,
     /// For those who wait for a result.
     pub(crate) spin: AdaptiveSpin,
@@ -55,7 +55,7 @@ pub(crate) struct Crew {
     broken: OnceLock<Arc<String>>,
     /// Cancelled when the pool is shut down for good.
     token: CancelToken,
-    /// Where this crew stands among those that the end of the process waits for.
+    /// Where this pool stands among those that the end of the process waits for.
     known_at_exit: OnceLock<()>,
 }
 
@@ -64,10 +64,10 @@ struct Seats {
     departed: Counts,
 }
 
-impl Crew {
+impl Pool {
     pub(crate) fn new(max_workers: usize, mut config: PoolConfig) -> Self {
         config.measure_cpu &= thread_cpu_now().is_some();
-        Crew {
+        Pool {
             queue: Queue::new(config.queue_capacity, max_workers),
             spin: AdaptiveSpin::new(),
             clock: Clock::new(),
@@ -262,7 +262,7 @@ impl Crew {
     }
 }
 
-impl AtExit for Crew {
+impl AtExit for Pool {
     /// The end of the process: runs what is queued and waits for it.
     fn shut_down_at_exit(&self) {
         self.queue.close();

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::TaskError;
-use crate::pool::Crew;
+use crate::pool::Pool;
 use crate::sync::Mutex;
 use crate::unwind::caught;
 
@@ -89,12 +89,12 @@ pub(crate) type Left<A> = Arc<Mutex<VecDeque<A>>>;
 pub(crate) struct Ran<T> {
     results: VecDeque<Result<T, TaskError>>,
     took: Duration,
-    crew: Option<Arc<Crew>>,
+    pool: Option<Arc<Pool>>,
 }
 
 impl<T> Ran<T> {
     pub(crate) fn nothing() -> Self {
-        Ran { results: VecDeque::new(), took: Duration::ZERO, crew: None }
+        Ran { results: VecDeque::new(), took: Duration::ZERO, pool: None }
     }
 
     /// What becomes of items that were never run.
@@ -104,13 +104,13 @@ impl<T> Ran<T> {
         if items > 0 {
             results.push_back(Err(error));
         }
-        Ran { results, took: Duration::ZERO, crew: None }
+        Ran { results, took: Duration::ZERO, pool: None }
     }
 
     /// Takes items out of `left` and runs them, until there are none.
     pub(crate) fn all<A, S>(
         left: &Left<A>,
-        crew: Arc<Crew>,
+        pool: Arc<Pool>,
         state: &mut Option<S>,
         init: impl Fn() -> S,
         f: impl Fn(&mut S, A) -> T,
@@ -127,7 +127,7 @@ impl<T> Ran<T> {
             }
             results.push_back(result);
         }
-        Ran { results, took: started.elapsed(), crew: Some(crew) }
+        Ran { results, took: started.elapsed(), pool: Some(pool) }
     }
 
     pub(crate) fn took(&self) -> Duration {
@@ -146,10 +146,10 @@ impl<T> Ran<T> {
 impl<T> Drop for Ran<T> {
     fn drop(&mut self) {
         for result in self.results.drain(..) {
-            if let (Err(error), Some(crew)) = (&result, &self.crew)
+            if let (Err(error), Some(pool)) = (&result, &self.pool)
                 && error.is_panic()
             {
-                crew.report_unread(error);
+                pool.report_unread(error);
             }
         }
     }
@@ -165,15 +165,15 @@ mod tests {
     #[test]
     fn a_panic_among_results_that_nobody_reads_is_reported() {
         let (sender, receiver) = channel();
-        let pool = ThreadPoolExecutor::builder()
+        let executor = ThreadPoolExecutor::builder()
             .on_unread_panic(move |error| drop(sender.send(error.message().to_owned())))
             .build()
             .expect("one worker is some");
         let left = Arc::new(Mutex::new((1..=4).collect()));
-        let crew = Arc::clone(&pool.crew);
+        let pool = Arc::clone(&executor.pool);
         let fail = |(): &mut (), n: u32| if n.is_multiple_of(2) { panic!("{n}") } else { n };
 
-        let mut ran = Ran::all(&left, crew, &mut None, || (), fail);
+        let mut ran = Ran::all(&left, pool, &mut None, || (), fail);
 
         assert_eq!(ran.pop().and_then(Result::ok), Some(1));
         assert!(ran.pop().is_some_and(|result| result.is_err()), "the second is read");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::{BuildError, TaskError};
 use crate::executor::ThreadPoolExecutor;
-use crate::pool::Crew;
+use crate::pool::Pool;
 use crate::pool::config::PoolConfig;
 use crate::unwind::note_panics;
 
@@ -204,8 +204,8 @@ impl ThreadPoolExecutorBuilder {
             return Err(BuildError::new("thread_name_prefix holds a NUL"));
         }
         note_panics();
-        let crew = Crew::new(max_workers, self.config);
-        Ok(ThreadPoolExecutor { crew: Arc::new(crew) })
+        let pool = Pool::new(max_workers, self.config);
+        Ok(ThreadPoolExecutor { pool: Arc::new(pool) })
     }
 }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::error::TaskError;
-use crate::pool::Crew;
+use crate::pool::Pool;
 use crate::pool::worker;
 use crate::sync::Deadline;
 use crate::task::TaskHandle;
@@ -32,14 +32,14 @@ use crate::task::observer::Claim;
 pub struct Future<T> {
     /// `None` only while it is dropped.
     task: Option<TaskHandle<T>>,
-    crew: Arc<Crew>,
+    pool: Arc<Pool>,
 }
 
 const NOT_DROPPED: &str = "a future has its task until it is dropped";
 
 impl<T: Send> Future<T> {
-    pub(crate) fn new(task: TaskHandle<T>, crew: Arc<Crew>) -> Self {
-        Future { task: Some(task), crew }
+    pub(crate) fn new(task: TaskHandle<T>, pool: Arc<Pool>) -> Self {
+        Future { task: Some(task), pool }
     }
 
     /// Waits for the task and returns its value.
@@ -87,8 +87,8 @@ impl<T: Send> Future<T> {
         }
         let task = self.task();
         !deadline.has_passed()
-            && (self.crew.spin.until(|| task.is_done())
-                || worker::while_blocked_on([&self.crew], || task.wait_until(deadline)))
+            && (self.pool.spin.until(|| task.is_done())
+                || worker::while_blocked_on([&self.pool], || task.wait_until(deadline)))
     }
 
     /// Cancels the task if it has not started. True when it will never run, which every reader of the result then sees
@@ -97,7 +97,7 @@ impl<T: Send> Future<T> {
     /// What runs can only be asked to stop: give the task a [token](crate::TaskOptions::token) for that.
     pub fn cancel(&self) -> bool {
         if let Some(claimed) = self.task().claim(Claim::ToCancel) {
-            self.crew.cancel_claimed(claimed);
+            self.pool.cancel_claimed(claimed);
         }
         self.task().is_cancelled()
     }
@@ -149,15 +149,15 @@ impl<T: Send> Future<T> {
 
     /// See [`worker::runs_on_the_spot`].
     pub(crate) fn runs_on_the_spot(&self) -> bool {
-        worker::runs_on_the_spot(&self.crew, self.task())
+        worker::runs_on_the_spot(&self.pool, self.task())
     }
 
     pub(crate) fn task(&self) -> &TaskHandle<T> {
         self.task.as_ref().expect(NOT_DROPPED)
     }
 
-    pub(crate) fn crew(&self) -> &Arc<Crew> {
-        &self.crew
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
     }
 }
 
@@ -174,7 +174,7 @@ impl<T: Send> std::future::Future for Future<T> {
 impl<T> Drop for Future<T> {
     fn drop(&mut self) {
         if let Some(error) = self.task.take().and_then(TaskHandle::dispose) {
-            self.crew.report_unread(&error);
+            self.pool.report_unread(&error);
         }
     }
 }

@@ -131,7 +131,7 @@ where
     I: Iterator<Item = A>,
     T: Send,
 {
-    pub(crate) fn new<S, N, F>(pool: &'pool ThreadPoolExecutor, items: I, init: N, f: F) -> Self
+    pub(crate) fn new<S, N, F>(executor: &'pool ThreadPoolExecutor, items: I, init: N, f: F) -> Self
     where
         A: Send + 'static,
         T: 'static,
@@ -140,8 +140,8 @@ where
         F: Fn(&mut S, A) -> T + Send + Sync + 'static,
     {
         let mapper = Arc::new(Mapper { states: Mutex::new(Vec::new()), init, f });
-        let submit_many = Arc::clone(&mapper).submitting_many(pool);
-        let mut map = Map::over(mapper.submitting(pool), items, pool.max_workers());
+        let submit_many = Arc::clone(&mapper).submitting_many(executor);
+        let mut map = Map::over(mapper.submitting(executor), items, executor.max_workers());
         map.submit_many = Some(submit_many);
         map.size = BatchSize::new(BATCH_MAX);
         map
@@ -312,7 +312,7 @@ where
     I: Iterator<Item = A>,
     T: Send,
 {
-    pub(crate) fn new<S, N, F>(pool: &'pool ThreadPoolExecutor, items: I, init: N, f: F) -> Self
+    pub(crate) fn new<S, N, F>(executor: &'pool ThreadPoolExecutor, items: I, init: N, f: F) -> Self
     where
         A: Send + 'static,
         T: 'static,
@@ -321,7 +321,7 @@ where
         F: Fn(&mut S, A) -> T + Send + Sync + 'static,
     {
         let mapper = Arc::new(Mapper { states: Mutex::new(Vec::new()), init, f });
-        MapUnordered::over(mapper.submitting(pool), items, pool.max_workers())
+        MapUnordered::over(mapper.submitting(executor), items, executor.max_workers())
     }
 
     pub(crate) fn over(submit: Submit<'pool, A, T>, items: I, max_workers: usize) -> Self {
@@ -394,7 +394,7 @@ where
     N: Fn() -> S + Send + Sync + 'static,
     F: Send + Sync + 'static,
 {
-    fn submitting<A, T>(self: Arc<Self>, pool: &ThreadPoolExecutor) -> Submit<'_, A, T>
+    fn submitting<A, T>(self: Arc<Self>, executor: &ThreadPoolExecutor) -> Submit<'_, A, T>
     where
         A: Send + 'static,
         T: Send + 'static,
@@ -402,7 +402,7 @@ where
     {
         Box::new(move |item| {
             let mapper = Arc::clone(&self);
-            pool.submit(move || {
+            executor.submit(move || {
                 let spare = mapper.states.lock().pop();
                 let mut state = spare.unwrap_or_else(&mapper.init);
                 let result = (mapper.f)(&mut state, item);
@@ -413,17 +413,17 @@ where
         })
     }
 
-    fn submitting_many<A, T>(self: Arc<Self>, pool: &ThreadPoolExecutor) -> SubmitMany<'_, A, T>
+    fn submitting_many<A, T>(self: Arc<Self>, executor: &ThreadPoolExecutor) -> SubmitMany<'_, A, T>
     where
         A: Send + 'static,
         T: Send + 'static,
         F: Fn(&mut S, A) -> T,
     {
         Box::new(move |left| {
-            let (mapper, crew) = (Arc::clone(&self), Arc::clone(&pool.crew));
-            pool.submit(move || {
+            let (mapper, pool) = (Arc::clone(&self), Arc::clone(&executor.pool));
+            executor.submit(move || {
                 let mut state = mapper.states.lock().pop();
-                let ran = Ran::all(&left, crew, &mut state, &mapper.init, &mapper.f);
+                let ran = Ran::all(&left, pool, &mut state, &mapper.init, &mapper.f);
                 mapper.states.lock().extend(state);
                 ran
             })

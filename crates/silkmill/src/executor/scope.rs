@@ -15,7 +15,7 @@ use crate::task::scope_latch::{Latch, scoped};
 ///
 /// A clone may be moved into a task, which can then submit further tasks of the scope.
 pub struct Scope<'scope, 'env: 'scope> {
-    pool: &'env ThreadPoolExecutor,
+    executor: &'env ThreadPoolExecutor,
     latch: Latch<'scope, 'env>,
 }
 
@@ -46,10 +46,10 @@ impl ThreadPoolExecutor {
         F: for<'scope> FnOnce(&Scope<'scope, 'env>) -> R,
     {
         scoped(
-            |latch| f(&Scope { pool: self, latch }),
+            |latch| f(&Scope { executor: self, latch }),
             |left| {
                 if !left.is_none() {
-                    worker::wait_in(&self.crew, || left.is_none(), || left.wait());
+                    worker::wait_in(&self.pool, || left.is_none(), || left.wait());
                 }
             },
         )
@@ -63,13 +63,13 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let patience = self.pool.patience(Deadline::NEVER);
-        let crew = &self.pool.crew;
-        let task = match crew.carrier() {
-            None => crew.push_scoped(f, &self.latch, patience),
-            carrier => crew.push_scoped(Wrapped { f, token: None, carrier }, &self.latch, patience),
+        let patience = self.executor.patience(Deadline::NEVER);
+        let pool = &self.executor.pool;
+        let task = match pool.carrier() {
+            None => pool.push_scoped(f, &self.latch, patience),
+            carrier => pool.push_scoped(Wrapped { f, token: None, carrier }, &self.latch, patience),
         };
-        Future::new(task, Arc::clone(crew))
+        Future::new(task, Arc::clone(pool))
     }
 
     /// Like [`ThreadPoolExecutor::map`], for items and a function that may borrow.
@@ -93,7 +93,7 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         F: Fn(I::Item) -> T + Send + Sync + 'scope,
         T: Send + 'scope,
     {
-        Map::over(self.submitter(f), items.into_iter(), self.pool.max_workers())
+        Map::over(self.submitter(f), items.into_iter(), self.executor.max_workers())
     }
 
     /// Like [`ThreadPoolExecutor::map_unordered`], for items and a function that may borrow.
@@ -108,7 +108,7 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         F: Fn(I::Item) -> T + Send + Sync + 'scope,
         T: Send + 'scope,
     {
-        MapUnordered::over(self.submitter(f), items.into_iter(), self.pool.max_workers())
+        MapUnordered::over(self.submitter(f), items.into_iter(), self.executor.max_workers())
     }
 
     fn submitter<A, F, T>(&self, f: F) -> Submit<'scope, A, T>
@@ -128,12 +128,12 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
 
 impl Clone for Scope<'_, '_> {
     fn clone(&self) -> Self {
-        Scope { pool: self.pool, latch: self.latch.clone() }
+        Scope { executor: self.executor, latch: self.latch.clone() }
     }
 }
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope").field("pool", self.pool).finish()
+        f.debug_struct("Scope").field("pool", self.executor).finish()
     }
 }

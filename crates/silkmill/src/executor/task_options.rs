@@ -28,7 +28,7 @@ use crate::sync::Deadline;
 #[derive(Clone)]
 #[must_use = "options submit nothing until `submit`"]
 pub struct TaskOptions<'pool> {
-    pool: &'pool ThreadPoolExecutor,
+    executor: &'pool ThreadPoolExecutor,
     priority: Priority,
     timeout: Option<Duration>,
     token: Option<CancelToken>,
@@ -42,8 +42,8 @@ impl ThreadPoolExecutor {
 }
 
 impl<'pool> TaskOptions<'pool> {
-    pub(crate) fn new(pool: &'pool ThreadPoolExecutor) -> Self {
-        TaskOptions { pool, priority: Priority::Normal, timeout: None, token: None }
+    pub(crate) fn new(executor: &'pool ThreadPoolExecutor) -> Self {
+        TaskOptions { executor, priority: Priority::Normal, timeout: None, token: None }
     }
 
     /// Which tasks it goes before.
@@ -75,8 +75,8 @@ impl<'pool> TaskOptions<'pool> {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let (pool, priority) = (self.pool, self.priority);
-        pool.submit_as(priority, self.own_token(), f)
+        let (executor, priority) = (self.executor, self.priority);
+        executor.submit_as(priority, self.own_token(), f)
     }
 
     /// Like [`ThreadPoolExecutor::try_submit`].
@@ -88,8 +88,8 @@ impl<'pool> TaskOptions<'pool> {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let (pool, priority) = (self.pool, self.priority);
-        pool.push(priority, self.own_token(), Patience::None, f)
+        let (executor, priority) = (self.executor, self.priority);
+        executor.push(priority, self.own_token(), Patience::None, f)
     }
 
     /// Like [`ThreadPoolExecutor::submit_timeout`].
@@ -105,8 +105,8 @@ impl<'pool> TaskOptions<'pool> {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let (pool, priority) = (self.pool, self.priority);
-        pool.push(priority, self.own_token(), pool.patience(Deadline::after(timeout)), f)
+        let (executor, priority) = (self.executor, self.priority);
+        executor.push(priority, self.own_token(), executor.patience(Deadline::after(timeout)), f)
     }
 
     fn own_token(self) -> Option<CancelToken> {
@@ -114,7 +114,7 @@ impl<'pool> TaskOptions<'pool> {
             return None;
         }
         let deadline = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        Some(CancelToken::with([Some(self.pool.crew.token().clone()), self.token], deadline))
+        Some(CancelToken::with([Some(self.executor.pool.token().clone()), self.token], deadline))
     }
 }
 

@@ -71,7 +71,7 @@ pub fn wait<'a, T: Send>(
             }
             None => {
                 let wait = || waiter.next(deadline);
-                let pools = futures.iter().map(|future| future.crew());
+                let pools = futures.iter().map(|future| future.pool());
                 let Some(index) = worker::while_blocked_on(pools, wait) else {
                     break;
                 };
@@ -179,7 +179,7 @@ impl<T: Send> Iterator for AsCompleted<T> {
                 continue;
             }
             let wait = || self.waiter.next(Deadline::NEVER);
-            let pools = self.futures.iter().flatten().map(Future::crew);
+            let pools = self.futures.iter().flatten().map(Future::pool);
             break worker::while_blocked_on(pools, wait)?;
         };
         self.vacant.push(index);

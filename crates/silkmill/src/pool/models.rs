@@ -112,7 +112,7 @@ fn push(queue: &Queue, task: QueuedTask, patience: Patience) -> Result<usize, Re
     queue.push(Priority::Normal, patience, || 0, || task)
 }
 
-/// Pushes `task` and starts the workers that the queue orders, as `Crew::push` does.
+/// Pushes `task` and starts the workers that the queue orders, as `Pool::push` does.
 fn submit(queue: &Arc<Queue>, task: QueuedTask) -> Vec<JoinHandle<()>> {
     let start = push(queue, task, Patience::Until(Deadline::NEVER)).unwrap_or(0);
     start_workers(queue, start)

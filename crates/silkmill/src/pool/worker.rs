@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 
 use crate::cancel::CurrentToken;
 use crate::error::{SpawnError, TaskError};
-use crate::pool::Crew;
+use crate::pool::Pool;
 use crate::pool::meter::Seat;
 use crate::pool::priority::Queued;
 use crate::pool::queue::PutBack;
@@ -26,12 +26,12 @@ const ON_THE_SPOT_MAX: usize = 16;
 
 thread_local! {
     /// The pool this thread works for. Set once, before the first task.
-    static POOL: RefCell<Option<(Arc<Crew>, Arc<Seat>)>> = const { RefCell::new(None) };
+    static POOL: RefCell<Option<(Arc<Pool>, Arc<Seat>)>> = const { RefCell::new(None) };
     /// How many tasks this thread runs on the spot, each inside the one before.
     static ON_THE_SPOT: Cell<usize> = const { Cell::new(0) };
 }
 
-impl Crew {
+impl Pool {
     /// Starts as many workers as the queue has ordered, which are on its roll. When that fails and nobody else is left to
     /// run what is queued, the queued tasks end with that error.
     pub(crate) fn start_workers(self: &Arc<Self>, count: usize) {
@@ -48,7 +48,7 @@ impl Crew {
     fn spawn_worker(self: &Arc<Self>) -> Result<(), SpawnError> {
         if !self.config.daemon {
             self.known_at_exit.get_or_init(|| {
-                let pool: Weak<Crew> = Arc::downgrade(self);
+                let pool: Weak<Pool> = Arc::downgrade(self);
                 exit::shut_down_at_exit(pool);
             });
         }
@@ -59,13 +59,13 @@ impl Crew {
         if let Some(bytes) = self.config.stack_size {
             builder = builder.stack_size(bytes);
         }
-        let crew = Arc::clone(self);
+        let pool = Arc::clone(self);
         let started = builder.start(move || {
-            let seat = Arc::new(Seat::new(name, crew.clock.now(), crew.config.measure_cpu));
-            crew.seats.lock().living.push(Arc::clone(&seat));
+            let seat = Arc::new(Seat::new(name, pool.clock.now(), pool.config.measure_cpu));
+            pool.seats.lock().living.push(Arc::clone(&seat));
             // The last thing that a worker does for the queue is to say goodbye, after which a shutdown returns.
-            work(&crew, &seat);
-            crew.vacate(&seat);
+            work(&pool, &seat);
+            pool.vacate(&seat);
         })?;
         let mut handles = self.handles.lock();
         handles.retain(|handle| !handle.is_finished());
@@ -104,7 +104,7 @@ impl Crew {
             self.queue.count_husk_gone();
             return self.queue.finish(Afterwards::Nothing);
         };
-        let working = Working { crew: self, seat, next: Cell::new(None) };
+        let working = Working { pool: self, seat, next: Cell::new(None) };
         self.begin(queued.at, seat);
         claimed.run(&working);
         working.next.take()
@@ -113,7 +113,7 @@ impl Crew {
     /// Runs a task that the calling worker waits for and has claimed in the queue.
     pub(crate) fn run_on_the_spot(self: &Arc<Self>, task: Claimed<'_>, seat: &Seat) {
         self.queue.count_husk();
-        let waiting = Waiting { crew: self, seat };
+        let waiting = Waiting { pool: self, seat };
         seat.begin_inside();
         task.run(&waiting);
     }
@@ -125,7 +125,7 @@ impl Crew {
             None => self.queue.count_husk_gone(),
             Some(claimed) => {
                 seat.begin_inside();
-                claimed.run(&Waiting { crew: self, seat });
+                claimed.run(&Waiting { pool: self, seat });
             }
         }
         true
@@ -136,18 +136,18 @@ impl Crew {
     }
 }
 
-/// Works for `crew` until there is nothing left to do and nothing more to come.
-pub(crate) fn work(crew: &Arc<Crew>, seat: &Arc<Seat>) {
-    POOL.set(Some((Arc::clone(crew), Arc::clone(seat))));
-    let current = CurrentToken::set(crew.token().clone());
-    if crew.initialize() {
-        crew.queue.started();
+/// Works for `pool` until there is nothing left to do and nothing more to come.
+pub(crate) fn work(pool: &Arc<Pool>, seat: &Arc<Seat>) {
+    POOL.set(Some((Arc::clone(pool), Arc::clone(seat))));
+    let current = CurrentToken::set(pool.token().clone());
+    if pool.initialize() {
+        pool.queue.started();
         let parker = Arc::new(Parker::new());
-        let idle_deadline = || Deadline::after(crew.idle_timeout());
-        while let Some(task) = crew.queue.pop(&parker, idle_deadline) {
+        let idle_deadline = || Deadline::after(pool.idle_timeout());
+        while let Some(task) = pool.queue.pop(&parker, idle_deadline) {
             let mut next = Some(task);
             while let Some(task) = next {
-                next = crew.run_popped(task, seat);
+                next = pool.run_popped(task, seat);
             }
         }
     }
@@ -156,32 +156,32 @@ pub(crate) fn work(crew: &Arc<Crew>, seat: &Arc<Seat>) {
     POOL.set(None);
 }
 
-/// Whether the calling thread works for `crew`.
-pub(crate) fn is_of(crew: &Arc<Crew>) -> bool {
-    with_pool(|own, _| Arc::ptr_eq(own, crew)).unwrap_or(false)
+/// Whether the calling thread works for `pool`.
+pub(crate) fn is_of(pool: &Arc<Pool>) -> bool {
+    with_pool(|own, _| Arc::ptr_eq(own, pool)).unwrap_or(false)
 }
 
-fn with_pool<R>(f: impl FnOnce(&Arc<Crew>, &Arc<Seat>) -> R) -> Option<R> {
-    POOL.try_with(|pool| pool.borrow().as_ref().map(|(crew, seat)| f(crew, seat))).ok().flatten()
+fn with_pool<R>(f: impl FnOnce(&Arc<Pool>, &Arc<Seat>) -> R) -> Option<R> {
+    POOL.try_with(|pool| pool.borrow().as_ref().map(|(pool, seat)| f(pool, seat))).ok().flatten()
 }
 
-/// Runs the task here and now, if the calling thread works for `crew`, nobody has started the task, and the stack is not
+/// Runs the task here and now, if the calling thread works for `pool`, nobody has started the task, and the stack is not
 /// too deep. Whoever is about to wait for the task does well to try this first.
-pub(crate) fn runs_on_the_spot<T: Send>(crew: &Arc<Crew>, task: &TaskHandle<T>) -> bool {
+pub(crate) fn runs_on_the_spot<T: Send>(pool: &Arc<Pool>, task: &TaskHandle<T>) -> bool {
     if !task.is_pending() {
         return false;
     }
-    let own = with_pool(|own, seat| Arc::ptr_eq(own, crew).then(|| Arc::clone(seat))).flatten();
+    let own = with_pool(|own, seat| Arc::ptr_eq(own, pool).then(|| Arc::clone(seat))).flatten();
     let Some(seat) = own else { return false };
     // When no substitute may be had any more, depth is the lesser evil.
-    if ON_THE_SPOT.get() >= ON_THE_SPOT_MAX && !crew.queue.substitutes_are_spent() {
+    if ON_THE_SPOT.get() >= ON_THE_SPOT_MAX && !pool.queue.substitutes_are_spent() {
         return false;
     }
     let Some(claimed) = task.claim(Claim::ToRun) else { return false };
     ON_THE_SPOT.set(ON_THE_SPOT.get() + 1);
     // The task has a token of its own or the pool's, not that of the one which waits for it.
-    let current = CurrentToken::set(crew.token().clone());
-    crew.run_on_the_spot(claimed, &seat);
+    let current = CurrentToken::set(pool.token().clone());
+    pool.run_on_the_spot(claimed, &seat);
     drop(current);
     ON_THE_SPOT.set(ON_THE_SPOT.get() - 1);
     true
@@ -190,35 +190,35 @@ pub(crate) fn runs_on_the_spot<T: Send>(crew: &Arc<Crew>, task: &TaskHandle<T>) 
 /// Runs `wait`, which blocks until a task of one of `pools` is done. If the calling thread works for one of them,
 /// that pool may start another worker meanwhile: else its workers could all end up waiting for what none is left to run.
 pub(crate) fn while_blocked_on<'a, R>(
-    pools: impl IntoIterator<Item = &'a Arc<Crew>>,
+    pools: impl IntoIterator<Item = &'a Arc<Pool>>,
     wait: impl FnOnce() -> R,
 ) -> R {
     let own = with_pool(|own, _| Arc::clone(own));
     let Some(own) = own else { return wait() };
-    if !pools.into_iter().any(|crew| Arc::ptr_eq(crew, &own)) {
+    if !pools.into_iter().any(|pool| Arc::ptr_eq(pool, &own)) {
         return wait();
     }
     blocked(&own, wait)
 }
 
-/// Blocks with `wait` until tasks of `crew` `are_done`. A worker of that pool may be replaced meanwhile, as in
+/// Blocks with `wait` until tasks of `pool` `are_done`. A worker of that pool may be replaced meanwhile, as in
 /// [`while_blocked_on`]; once no substitute may be had any more, it first runs whatever is queued, for that may be what it
 /// waits for.
-pub(crate) fn wait_in(crew: &Arc<Crew>, are_done: impl Fn() -> bool, wait: impl FnOnce()) {
-    let own = with_pool(|own, seat| Arc::ptr_eq(own, crew).then(|| Arc::clone(seat))).flatten();
+pub(crate) fn wait_in(pool: &Arc<Pool>, are_done: impl Fn() -> bool, wait: impl FnOnce()) {
+    let own = with_pool(|own, seat| Arc::ptr_eq(own, pool).then(|| Arc::clone(seat))).flatten();
     let Some(seat) = own else { return wait() };
-    while crew.queue.substitutes_are_spent() && !are_done() {
-        let current = CurrentToken::set(crew.token().clone());
-        let helped = crew.helps(&seat);
+    while pool.queue.substitutes_are_spent() && !are_done() {
+        let current = CurrentToken::set(pool.token().clone());
+        let helped = pool.helps(&seat);
         drop(current);
         if !helped {
             break;
         }
     }
-    blocked(crew, wait);
+    blocked(pool, wait);
 }
 
-fn blocked<R>(own: &Arc<Crew>, wait: impl FnOnce() -> R) -> R {
+fn blocked<R>(own: &Arc<Pool>, wait: impl FnOnce() -> R) -> R {
     own.start_workers(own.queue.block());
     let waited = wait();
     own.queue.unblock();
@@ -227,7 +227,7 @@ fn blocked<R>(own: &Arc<Crew>, wait: impl FnOnce() -> R) -> R {
 
 /// A worker at a task that it took out of the queue.
 struct Working<'a> {
-    crew: &'a Arc<Crew>,
+    pool: &'a Arc<Pool>,
     seat: &'a Seat,
     /// The task after this one, if it was taken in the same breath as this one ended.
     next: Cell<Option<Queued>>,
@@ -239,36 +239,36 @@ impl Host for Working<'_> {
     }
 
     fn free(&self, afterwards: Afterwards) {
-        let next = self.crew.queue.finish(afterwards);
+        let next = self.pool.queue.finish(afterwards);
         if next.is_none() {
-            self.seat.rest(&self.crew.clock);
+            self.seat.rest(&self.pool.clock);
         }
         self.next.set(next);
     }
 
     fn busy(&self) {
         let start = match self.next.take() {
-            None => self.crew.queue.busy_again(),
-            Some(next) => match self.crew.queue.put_back(next) {
+            None => self.pool.queue.busy_again(),
+            Some(next) => match self.pool.queue.put_back(next) {
                 PutBack::Queued { start } => start,
                 PutBack::Cancelling(next) => {
-                    self.crew.fail(next, self.crew.broken_or(TaskError::cancelled));
+                    self.pool.fail(next, self.pool.broken_or(TaskError::cancelled));
                     0
                 }
             },
         };
-        self.crew.start_workers(start);
-        self.seat.resume(&self.crew.clock);
+        self.pool.start_workers(start);
+        self.seat.resume(&self.pool.clock);
     }
 
     fn unread(&self, error: &TaskError) {
-        self.crew.report_unread(error);
+        self.pool.report_unread(error);
     }
 }
 
 /// A worker at a task that it runs on the spot: it goes on with another, so it is never free.
 struct Waiting<'a> {
-    crew: &'a Crew,
+    pool: &'a Pool,
     seat: &'a Seat,
 }
 
@@ -282,6 +282,6 @@ impl Host for Waiting<'_> {
     fn busy(&self) {}
 
     fn unread(&self, error: &TaskError) {
-        self.crew.report_unread(error);
+        self.pool.report_unread(error);
     }
 }
