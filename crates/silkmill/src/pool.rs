@@ -1,4 +1,4 @@
-//! The workers of one pool, with the queue they work from: starting them, seating them, running their tasks, ending them.
+//! The workers of one pool, with the queue they work from: starting them, metering them, running their tasks, ending them.
 
 pub(crate) mod clock;
 pub(crate) mod config;
@@ -21,7 +21,7 @@ use crate::cancel::CancelToken;
 use crate::error::TaskError;
 use crate::pool::clock::{Clock, thread_cpu_now};
 use crate::pool::config::PoolConfig;
-use crate::pool::meter::{Counts, Seat};
+use crate::pool::meter::{Counts, WorkerMeter};
 use crate::pool::priority::{Priority, Queued};
 use crate::pool::queue::{Patience, Queue, Refused};
 use crate::pool::stats::{RunningTask, Stats, Totals};
@@ -44,7 +44,7 @@ pub(crate) struct Pool {
     config: PoolConfig,
     cancelled: AtomicU64,
     /// The living workers, and what those that left had counted. Written when one starts or ends.
-    seats: Mutex<Seats>,
+    meters: Mutex<Meters>,
     /// Of workers that were started and not joined. Finished ones are let go when the next is started.
     handles: Mutex<Vec<JoinHandle<()>>>,
     /// How many workers were ever started, for their names. Nothing is ordered by it.
@@ -59,8 +59,8 @@ pub(crate) struct Pool {
     known_at_exit: OnceLock<()>,
 }
 
-struct Seats {
-    living: Vec<Arc<Seat>>,
+struct Meters {
+    living: Vec<Arc<WorkerMeter>>,
     departed: Counts,
 }
 
@@ -72,7 +72,7 @@ impl Pool {
             spin: AdaptiveSpin::new(),
             clock: Clock::new(),
             cancelled: AtomicU64::new(0),
-            seats: Mutex::new(Seats { living: Vec::new(), departed: Counts::default() }),
+            meters: Mutex::new(Meters { living: Vec::new(), departed: Counts::default() }),
             handles: Mutex::new(Vec::new()),
             started: AtomicUsize::new(0),
             abandoned: AtomicBool::new(false),
@@ -222,28 +222,28 @@ impl Pool {
 
     pub(crate) fn stats(&self) -> Stats {
         let mut totals = Totals::default();
-        let seats = self.seats.lock();
-        totals.add(&seats.departed);
+        let meters = self.meters.lock();
+        totals.add(&meters.departed);
         let now = self.clock.now();
-        for seat in &seats.living {
-            totals.add(&seat.counts);
-            totals.alive_ns += now.saturating_sub(seat.since);
-            totals.running += seat.running();
+        for meter in &meters.living {
+            totals.add(&meter.counts);
+            totals.alive_ns += now.saturating_sub(meter.since);
+            totals.running += meter.running();
         }
-        drop(seats);
+        drop(meters);
         let cancelled = self.cancelled.load(Ordering::Relaxed);
         totals.into_stats(self.queue.census(), cancelled, self.config.measure_cpu)
     }
 
     pub(crate) fn running_tasks(&self) -> Vec<RunningTask> {
         let now = self.clock.now();
-        let seats = self.seats.lock();
-        let mut running: Vec<RunningTask> = seats
+        let meters = self.meters.lock();
+        let mut running: Vec<RunningTask> = meters
             .living
             .iter()
-            .filter_map(|seat| {
-                let running_for = Duration::from_nanos(now.saturating_sub(seat.busy_since()?));
-                Some(RunningTask { worker: seat.name.clone(), running_for })
+            .filter_map(|meter| {
+                let running_for = Duration::from_nanos(now.saturating_sub(meter.busy_since()?));
+                Some(RunningTask { worker: meter.name.clone(), running_for })
             })
             .collect();
         running.sort_by_key(|task| std::cmp::Reverse(task.running_for));

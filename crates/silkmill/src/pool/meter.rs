@@ -56,7 +56,7 @@ impl Counts {
     }
 }
 
-pub(crate) struct Seat {
+pub(crate) struct WorkerMeter {
     pub(crate) name: String,
     /// Whether to measure processor time besides.
     measure_cpu: bool,
@@ -70,9 +70,9 @@ pub(crate) struct Seat {
     tick: AtomicU64,
 }
 
-impl Seat {
+impl WorkerMeter {
     pub(crate) fn new(name: String, since: u64, measure_cpu: bool) -> Self {
-        Seat {
+        WorkerMeter {
             name,
             measure_cpu,
             counts: Counts::default(),

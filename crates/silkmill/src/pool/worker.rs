@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use crate::cancel::CurrentToken;
 use crate::error::{SpawnError, TaskError};
 use crate::pool::Pool;
-use crate::pool::meter::Seat;
+use crate::pool::meter::WorkerMeter;
 use crate::pool::priority::Queued;
 use crate::pool::queue::PutBack;
 use crate::pool::queue_delay::QueuedAt;
@@ -26,7 +26,7 @@ const ON_THE_SPOT_MAX: usize = 16;
 
 thread_local! {
     /// The pool this thread works for. Set once, before the first task.
-    static POOL: RefCell<Option<(Arc<Pool>, Arc<Seat>)>> = const { RefCell::new(None) };
+    static POOL: RefCell<Option<(Arc<Pool>, Arc<WorkerMeter>)>> = const { RefCell::new(None) };
     /// How many tasks this thread runs on the spot, each inside the one before.
     static ON_THE_SPOT: Cell<usize> = const { Cell::new(0) };
 }
@@ -61,11 +61,11 @@ impl Pool {
         }
         let pool = Arc::clone(self);
         let started = builder.start(move || {
-            let seat = Arc::new(Seat::new(name, pool.clock.now(), pool.config.measure_cpu));
-            pool.seats.lock().living.push(Arc::clone(&seat));
+            let meter = Arc::new(WorkerMeter::new(name, pool.clock.now(), pool.config.measure_cpu));
+            pool.meters.lock().living.push(Arc::clone(&meter));
             // The last thing that a worker does for the queue is to say goodbye, after which a shutdown returns.
-            work(&pool, &seat);
-            pool.vacate(&seat);
+            work(&pool, &meter);
+            pool.retire(&meter);
         })?;
         let mut handles = self.handles.lock();
         handles.retain(|handle| !handle.is_finished());
@@ -73,12 +73,12 @@ impl Pool {
         Ok(())
     }
 
-    fn vacate(&self, seat: &Arc<Seat>) {
-        let mut seats = self.seats.lock();
-        let alive_ns = self.clock.now().saturating_sub(seat.since);
-        seat.counts.alive_ns.store(alive_ns, Ordering::Relaxed);
-        seats.living.retain(|other| !Arc::ptr_eq(other, seat));
-        seats.departed.add(&seat.counts);
+    fn retire(&self, meter: &Arc<WorkerMeter>) {
+        let mut meters = self.meters.lock();
+        let alive_ns = self.clock.now().saturating_sub(meter.since);
+        meter.counts.alive_ns.store(alive_ns, Ordering::Relaxed);
+        meters.living.retain(|other| !Arc::ptr_eq(other, meter));
+        meters.departed.add(&meter.counts);
     }
 
     /// Runs the initializer on the calling worker. When it panics the pool is of no use: everything that is queued, or
@@ -99,46 +99,50 @@ impl Pool {
 
     /// Runs a task that the calling worker has taken out of the queue. Returns the next one, if it was taken in the same
     /// breath.
-    pub(crate) fn run_popped(self: &Arc<Self>, queued: Queued, seat: &Seat) -> Option<Queued> {
+    pub(crate) fn run_popped(
+        self: &Arc<Self>,
+        queued: Queued,
+        meter: &WorkerMeter,
+    ) -> Option<Queued> {
         let Some(claimed) = queued.task.claim(Claim::ToRun) else {
             self.queue.count_husk_gone();
             return self.queue.finish(Afterwards::Nothing);
         };
-        let working = Working { pool: self, seat, next: Cell::new(None) };
-        self.begin(queued.at, seat);
+        let working = Working { pool: self, meter, next: Cell::new(None) };
+        self.begin(queued.at, meter);
         claimed.run(&working);
         working.next.take()
     }
 
     /// Runs a task that the calling worker waits for and has claimed in the queue.
-    pub(crate) fn run_on_the_spot(self: &Arc<Self>, task: Claimed<'_>, seat: &Seat) {
+    pub(crate) fn run_on_the_spot(self: &Arc<Self>, task: Claimed<'_>, meter: &WorkerMeter) {
         self.queue.count_husk();
-        let waiting = Waiting { pool: self, seat };
-        seat.begin_inside();
+        let waiting = Waiting { pool: self, meter };
+        meter.begin_inside();
         task.run(&waiting);
     }
 
     /// Runs any task that is queued, inside of the one that the calling worker runs. False when there is none.
-    pub(crate) fn helps(self: &Arc<Self>, seat: &Seat) -> bool {
+    pub(crate) fn helps(self: &Arc<Self>, meter: &WorkerMeter) -> bool {
         let Some(queued) = self.queue.take_any() else { return false };
         match queued.task.claim(Claim::ToRun) {
             None => self.queue.count_husk_gone(),
             Some(claimed) => {
-                seat.begin_inside();
-                claimed.run(&Waiting { pool: self, seat });
+                meter.begin_inside();
+                claimed.run(&Waiting { pool: self, meter });
             }
         }
         true
     }
 
-    fn begin(&self, queued_at: Option<QueuedAt>, seat: &Seat) {
-        seat.begin(&self.clock, queued_at);
+    fn begin(&self, queued_at: Option<QueuedAt>, meter: &WorkerMeter) {
+        meter.begin(&self.clock, queued_at);
     }
 }
 
 /// Works for `pool` until there is nothing left to do and nothing more to come.
-pub(crate) fn work(pool: &Arc<Pool>, seat: &Arc<Seat>) {
-    POOL.set(Some((Arc::clone(pool), Arc::clone(seat))));
+pub(crate) fn work(pool: &Arc<Pool>, meter: &Arc<WorkerMeter>) {
+    POOL.set(Some((Arc::clone(pool), Arc::clone(meter))));
     let current = CurrentToken::set(pool.token().clone());
     if pool.initialize() {
         pool.queue.started();
@@ -147,7 +151,7 @@ pub(crate) fn work(pool: &Arc<Pool>, seat: &Arc<Seat>) {
         while let Some(task) = pool.queue.pop(&parker, idle_deadline) {
             let mut next = Some(task);
             while let Some(task) = next {
-                next = pool.run_popped(task, seat);
+                next = pool.run_popped(task, meter);
             }
         }
     }
@@ -161,8 +165,8 @@ pub(crate) fn is_of(pool: &Arc<Pool>) -> bool {
     with_pool(|own, _| Arc::ptr_eq(own, pool)).unwrap_or(false)
 }
 
-fn with_pool<R>(f: impl FnOnce(&Arc<Pool>, &Arc<Seat>) -> R) -> Option<R> {
-    POOL.try_with(|pool| pool.borrow().as_ref().map(|(pool, seat)| f(pool, seat))).ok().flatten()
+fn with_pool<R>(f: impl FnOnce(&Arc<Pool>, &Arc<WorkerMeter>) -> R) -> Option<R> {
+    POOL.try_with(|pool| pool.borrow().as_ref().map(|(pool, meter)| f(pool, meter))).ok().flatten()
 }
 
 /// Runs the task here and now, if the calling thread works for `pool`, nobody has started the task, and the stack is not
@@ -171,8 +175,8 @@ pub(crate) fn runs_on_the_spot<T: Send>(pool: &Arc<Pool>, task: &TaskHandle<T>) 
     if !task.is_pending() {
         return false;
     }
-    let own = with_pool(|own, seat| Arc::ptr_eq(own, pool).then(|| Arc::clone(seat))).flatten();
-    let Some(seat) = own else { return false };
+    let own = with_pool(|own, meter| Arc::ptr_eq(own, pool).then(|| Arc::clone(meter))).flatten();
+    let Some(meter) = own else { return false };
     // When no substitute may be had any more, depth is the lesser evil.
     if ON_THE_SPOT.get() >= ON_THE_SPOT_MAX && !pool.queue.substitutes_are_spent() {
         return false;
@@ -181,7 +185,7 @@ pub(crate) fn runs_on_the_spot<T: Send>(pool: &Arc<Pool>, task: &TaskHandle<T>) 
     ON_THE_SPOT.set(ON_THE_SPOT.get() + 1);
     // The task has a token of its own or the pool's, not that of the one which waits for it.
     let current = CurrentToken::set(pool.token().clone());
-    pool.run_on_the_spot(claimed, &seat);
+    pool.run_on_the_spot(claimed, &meter);
     drop(current);
     ON_THE_SPOT.set(ON_THE_SPOT.get() - 1);
     true
@@ -205,11 +209,11 @@ pub(crate) fn while_blocked_on<'a, R>(
 /// [`while_blocked_on`]; once no substitute may be had any more, it first runs whatever is queued, for that may be what it
 /// waits for.
 pub(crate) fn wait_in(pool: &Arc<Pool>, are_done: impl Fn() -> bool, wait: impl FnOnce()) {
-    let own = with_pool(|own, seat| Arc::ptr_eq(own, pool).then(|| Arc::clone(seat))).flatten();
-    let Some(seat) = own else { return wait() };
+    let own = with_pool(|own, meter| Arc::ptr_eq(own, pool).then(|| Arc::clone(meter))).flatten();
+    let Some(meter) = own else { return wait() };
     while pool.queue.substitutes_are_spent() && !are_done() {
         let current = CurrentToken::set(pool.token().clone());
-        let helped = pool.helps(&seat);
+        let helped = pool.helps(&meter);
         drop(current);
         if !helped {
             break;
@@ -228,20 +232,20 @@ fn blocked<R>(own: &Arc<Pool>, wait: impl FnOnce() -> R) -> R {
 /// A worker at a task that it took out of the queue.
 struct Working<'a> {
     pool: &'a Arc<Pool>,
-    seat: &'a Seat,
+    meter: &'a WorkerMeter,
     /// The task after this one, if it was taken in the same breath as this one ended.
     next: Cell<Option<Queued>>,
 }
 
 impl Host for Working<'_> {
     fn ended(&self, how: Ended) {
-        self.seat.end(how);
+        self.meter.end(how);
     }
 
     fn free(&self, afterwards: Afterwards) {
         let next = self.pool.queue.finish(afterwards);
         if next.is_none() {
-            self.seat.rest(&self.pool.clock);
+            self.meter.rest(&self.pool.clock);
         }
         self.next.set(next);
     }
@@ -258,7 +262,7 @@ impl Host for Working<'_> {
             },
         };
         self.pool.start_workers(start);
-        self.seat.resume(&self.pool.clock);
+        self.meter.resume(&self.pool.clock);
     }
 
     fn unread(&self, error: &TaskError) {
@@ -269,12 +273,12 @@ impl Host for Working<'_> {
 /// A worker at a task that it runs on the spot: it goes on with another, so it is never free.
 struct Waiting<'a> {
     pool: &'a Pool,
-    seat: &'a Seat,
+    meter: &'a WorkerMeter,
 }
 
 impl Host for Waiting<'_> {
     fn ended(&self, how: Ended) {
-        self.seat.end(how);
+        self.meter.end(how);
     }
 
     fn free(&self, _afterwards: Afterwards) {}
