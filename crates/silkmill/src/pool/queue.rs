@@ -1,15 +1,15 @@
 //! Where tasks wait for workers, and submitters for room.
 //!
 //! The queue has two ends, each with a lock of its own, so that submitters and workers do not meet at every task. The
-//! *front* has the tasks that workers take, the submitters in line, and the [`Roll`] of the workers, whose rules stand in
+//! *front* has the tasks that workers take, the submitters in line, and the [`WorkerCounts`] of the workers, whose rules stand in
 //! `sleep`. The *back* has what has arrived since somebody looked.
 //!
 //! Every step of the wake protocol is taken with both locks, by whoever has moved what has arrived to the front before: so it
-//! sees the whole queue and the whole roll, and is atomic. Two steps take one lock, and change nothing that the
+//! sees the whole queue and all counts, and is atomic. Two steps take one lock, and change nothing that the
 //! protocol speaks of:
 //!
 //! * *A push to the back*, while `is_quick` says that its rules hold however much is queued. That flag is worked out anew
-//!   whenever both locks are let go, and it is read and the task put under the back's lock, so no change of the roll comes
+//!   whenever both locks are let go, and it is read and the task put under the back's lock, so no change of the counts comes
 //!   in between.
 //! * *A busy worker that takes its next task from the front* and stays busy. The front must have a task of normal priority:
 //!   all that has arrived comes after it.
@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use crate::pool::priority::{Lanes, Priority, Queued};
 use crate::pool::queue_delay::Stamps;
-use crate::pool::sleep::{Orders, Roll, SUBSTITUTES_MAX, TimedOut};
+use crate::pool::sleep::{Orders, SUBSTITUTES_MAX, TimedOut, WorkerCounts};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::parker::Parker;
 use crate::sync::spin::SPINS_MAX;
@@ -74,7 +74,7 @@ struct Front {
     open: bool,
     /// Whether what is queued is being cancelled, and no longer given to workers.
     cancelling: bool,
-    roll: Roll,
+    counts: WorkerCounts,
     /// Submitters that wait for room, first come first served.
     line: VecDeque<Arc<Parker>>,
     /// Whether the first in line was called, and has not looked yet.
@@ -86,7 +86,7 @@ struct Back {
     /// Of normal priority, in their order, and all of them after those of the front.
     arrived: VecDeque<Queued>,
     /// Whether a task of normal priority may be put here without a look at the front: the queue is open, has no limit, and
-    /// [`Roll::needs_no_call`].
+    /// [`WorkerCounts::needs_no_call`].
     is_quick: bool,
     submitted: u64,
     stamps: Stamps,
@@ -118,7 +118,7 @@ impl Front {
 
     /// Whether a busy worker may take the next task.
     fn goes_on(&self) -> bool {
-        !self.cancelling && !self.roll.is_surplus()
+        !self.cancelling && !self.counts.is_surplus()
     }
 
     /// Who stands first in line, if there is room now and nobody has told so yet. The caller calls.
@@ -186,7 +186,7 @@ impl Queue {
             husks: 0,
             open: true,
             cancelling: false,
-            roll: Roll::new(workers_max),
+            counts: WorkerCounts::new(workers_max),
             line: VecDeque::new(),
             first_is_called: false,
         };
@@ -221,7 +221,7 @@ impl Queue {
     /// Lets both locks go and wakes whoever was waiting for what changed under them. The starts are the caller's.
     fn let_go(&self, whole: Whole<'_>, orders: Orders) -> usize {
         let Whole { front, mut back } = whole;
-        back.is_quick = front.open && self.capacity.is_none() && front.roll.needs_no_call();
+        back.is_quick = front.open && self.capacity.is_none() && front.counts.needs_no_call();
         drop(back);
         self.let_front_go(front, orders.call);
         orders.start
@@ -279,7 +279,7 @@ impl Queue {
         let task = whole.back.receive(make(), now);
         whole.front.tasks.push(task, priority);
         let queued = whole.front.tasks.len;
-        let orders = whole.front.roll.call_or_start(queued);
+        let orders = whole.front.counts.call_or_start(queued);
         Ok(self.let_go(whole, orders))
     }
 
@@ -315,12 +315,12 @@ impl Queue {
     /// Says that the calling worker, which was started, looks for work from now on.
     pub(crate) fn started(&self) {
         let mut whole = self.lock();
-        whole.front.roll.started();
+        whole.front.counts.started();
         self.let_go(whole, Orders::default());
     }
 
     /// The next task; blocks until there is one. To be called by a searching worker, which is busy afterwards. `None` tells
-    /// it, taken off the roll already, to leave: the queue is closed and empty, or it is one too many, or it has slept
+    /// it, counted out already, to leave: the queue is closed and empty, or it is one too many, or it has slept
     /// for `idle_timeout`.
     pub(crate) fn pop(
         &self,
@@ -332,15 +332,15 @@ impl Queue {
         loop {
             let front = &mut *whole.front;
             let at_the_end = front.cancelling || (!front.open && front.tasks.len == 0);
-            if at_the_end || front.roll.is_surplus() {
+            if at_the_end || front.counts.is_surplus() {
                 return self.leave(whole);
             }
             if let Some(task) = front.tasks.pop() {
-                let orders = front.roll.took(front.tasks.len);
+                let orders = front.counts.took(front.tasks.len);
                 self.let_go(whole, orders);
                 return Some(task);
             }
-            if !has_spun && front.roll.spinning().begin() {
+            if !has_spun && front.counts.spinning().begin() {
                 whole = self.spin(whole);
                 has_spun = true;
             } else {
@@ -352,11 +352,11 @@ impl Queue {
 
     /// Lets both locks go and spins for a while, as the worker was allowed to.
     fn spin<'a>(&'a self, whole: Whole<'a>) -> Whole<'a> {
-        let somebody_is_busy = whole.front.roll.busy() > 0;
+        let somebody_is_busy = whole.front.counts.busy() > 0;
         drop(whole);
         let found = self.spin_until_queued(if somebody_is_busy { LOOKS_BESIDE_BUSY } else { 1 });
         let mut whole = self.lock();
-        whole.front.roll.spinning().end(found);
+        whole.front.counts.spinning().end(found);
         whole
     }
 
@@ -367,7 +367,7 @@ impl Queue {
         parker: &Arc<Parker>,
         idle_timeout: impl Fn() -> Deadline,
     ) -> Option<Whole<'a>> {
-        whole.front.roll.sleep(parker);
+        whole.front.counts.sleep(parker);
         self.let_go(whole, Orders::default());
         let called = parker.park_until(idle_timeout());
         let mut whole = self.lock();
@@ -375,7 +375,7 @@ impl Queue {
             return Some(whole);
         }
         let front = &mut *whole.front;
-        match front.roll.timed_out(parker, front.tasks.len) {
+        match front.counts.timed_out(parker, front.tasks.len) {
             TimedOut::Searching => Some(whole),
             TimedOut::Called => {
                 drop(whole);
@@ -408,13 +408,13 @@ impl Queue {
 
     fn leave(&self, mut whole: Whole<'_>) -> Option<Queued> {
         let queued = whole.front.tasks.len;
-        let orders = whole.front.roll.left(queued);
+        let orders = whole.front.counts.left(queued);
         self.say_goodbye(whole, orders);
         None
     }
 
     fn say_goodbye(&self, whole: Whole<'_>, orders: Orders) {
-        let last = whole.front.roll.workers() == 0;
+        let last = whole.front.counts.workers() == 0;
         self.let_go(whole, orders);
         if last {
             self.left.notify_all();
@@ -438,7 +438,7 @@ impl Queue {
         let take = and_next && whole.front.goes_on();
         let task = take.then(|| whole.front.tasks.pop()).flatten();
         if task.is_none() {
-            whole.front.roll.search();
+            whole.front.counts.search();
         }
         self.let_go(whole, Orders::default());
         task
@@ -450,7 +450,7 @@ impl Queue {
     pub(crate) fn busy_again(&self) -> usize {
         let mut whole = self.lock();
         let queued = whole.front.tasks.len;
-        let orders = whole.front.roll.busy_again(queued);
+        let orders = whole.front.counts.busy_again(queued);
         self.let_go(whole, orders)
     }
 
@@ -463,7 +463,7 @@ impl Queue {
         }
         whole.front.tasks.put_back(task);
         let queued = whole.front.tasks.len;
-        let orders = whole.front.roll.call_or_start(queued);
+        let orders = whole.front.counts.call_or_start(queued);
         PutBack::Queued { start: self.let_go(whole, orders) }
     }
 
@@ -485,34 +485,34 @@ impl Queue {
     pub(crate) fn block(&self) -> usize {
         let mut whole = self.lock();
         let queued = whole.front.tasks.len;
-        let orders = whole.front.roll.block(queued);
+        let orders = whole.front.counts.block(queued);
         self.let_go(whole, orders)
     }
 
     /// Says that the calling worker waits no more.
     pub(crate) fn unblock(&self) {
         let mut whole = self.lock();
-        let orders = whole.front.roll.unblock();
+        let orders = whole.front.counts.unblock();
         self.let_go(whole, orders);
     }
 
     /// Whether a worker that blocks now would not be replaced.
     pub(crate) fn substitutes_are_spent(&self) -> bool {
-        self.front.0.lock().roll.blocked() >= SUBSTITUTES_MAX
+        self.front.0.lock().counts.blocked() >= SUBSTITUTES_MAX
     }
 
     /// Takes a worker back that was to be started and could not be. Whether nobody is left to run what is queued: see
     /// [`Queue::take_stranded`].
     pub(crate) fn not_started(&self) {
         let mut whole = self.lock();
-        whole.front.roll.not_started();
+        whole.front.counts.not_started();
         self.say_goodbye(whole, Orders::default());
     }
 
     /// Takes out a task that nobody is left to run.
     pub(crate) fn take_stranded(&self) -> Option<Queued> {
         let mut whole = self.lock();
-        if whole.front.roll.workers() > whole.front.roll.blocked() {
+        if whole.front.counts.workers() > whole.front.counts.blocked() {
             return None;
         }
         let task = whole.front.tasks.pop();
@@ -532,7 +532,7 @@ impl Queue {
     pub(crate) fn close(&self) {
         let mut whole = self.lock();
         whole.front.open = false;
-        let sleepers = whole.front.roll.call_all();
+        let sleepers = whole.front.counts.call_all();
         let line: Vec<_> = whole.front.line.iter().cloned().collect();
         self.let_go(whole, Orders::default());
         for parker in sleepers.into_iter().chain(line) {
@@ -553,20 +553,20 @@ impl Queue {
     pub(crate) fn resize(&self, workers_max: usize) -> usize {
         let mut whole = self.lock();
         let queued = whole.front.tasks.len;
-        let (orders, surplus) = whole.front.roll.resize(workers_max, queued);
+        let (orders, surplus) = whole.front.counts.resize(workers_max, queued);
         let start = self.let_go(whole, orders);
         surplus.iter().for_each(|parker| parker.call());
         start
     }
 
     pub(crate) fn workers_max(&self) -> usize {
-        self.front.0.lock().roll.workers_max()
+        self.front.0.lock().counts.workers_max()
     }
 
     /// Waits until no worker exists. False when the deadline came first.
     pub(crate) fn wait_for_workers(&self, deadline: Deadline) -> bool {
         let mut front = self.front.0.lock();
-        while front.roll.workers() > 0 {
+        while front.counts.workers() > 0 {
             if deadline.has_passed() {
                 return false;
             }
@@ -586,8 +586,8 @@ impl Queue {
         let front = &*whole.front;
         Census {
             queued: front.living(),
-            workers: front.roll.workers(),
-            free: front.roll.free(),
+            workers: front.counts.workers(),
+            free: front.counts.free(),
             in_line: front.line.len(),
             submitted: whole.back.submitted,
         }

@@ -8,7 +8,7 @@
 //! * *blocked*: busy, and waiting for a task of its own pool;
 //! * *asleep*: parked, in a stack, so that the one that slept last is called first and the coldest can time out.
 //!
-//! The first two and the last are called *free*. [`Roll`] counts them; it is plain data, changed only under both locks of the
+//! The first two and the last are called *free*. [`WorkerCounts`] counts them; it is plain data, changed only under both locks of the
 //! queue, so that every change below is atomic together with the change of the queue that caused it. It wakes and starts
 //! nobody itself: it returns [`Orders`], which are carried out once the locks are let go.
 //!
@@ -29,8 +29,8 @@
 //! > more tasks are queued than workers are free ⟹ as many workers exist as are allowed.
 //!
 //! A push that finds fewer free workers than queued tasks starts one. Taking a task takes one of each. A free worker
-//! becomes busy otherwise (see [`Roll::busy_again`]), or is blocked, only together with the same check; and one that is asleep
-//! leaves only when nothing is queued. A start that the system refuses takes the worker off the roll; if it was the
+//! becomes busy otherwise (see [`WorkerCounts::busy_again`]), or is blocked, only together with the same check; and one that is asleep
+//! leaves only when nothing is queued. A start that the system refuses counts the worker out; if it was the
 //! last, what is queued ends with that error, and if not, the next push tries again.
 //!
 //! **3. A worker is free before its result is seen.** It says so before it publishes (or takes its next task in the same
@@ -46,7 +46,7 @@
 //! # When a push need not ask
 //!
 //! Rule 1 holds for any number of tasks while somebody is searching or nobody asleep, and rule 2 while as many workers
-//! exist as are allowed. Only a change of the roll can end that, so until then ([`Roll::needs_no_call`]) tasks may be queued
+//! exist as are allowed. Only a change of the counts can end that, so until then ([`WorkerCounts::needs_no_call`]) tasks may be queued
 //! without a look at it. A busy pool is in that state, and so is one with a spinner.
 //!
 //! # Spinning
@@ -70,12 +70,12 @@ pub(crate) const SUBSTITUTES_MAX: usize = 64;
 pub(crate) struct Orders {
     /// Whom to wake.
     pub(crate) call: Option<Arc<Parker>>,
-    /// How many workers to start. They are on the roll already.
+    /// How many workers to start. They are counted already.
     pub(crate) start: usize,
 }
 
 /// Who exists, and what they are doing.
-pub(crate) struct Roll {
+pub(crate) struct WorkerCounts {
     workers_max: usize,
     workers: usize,
     starting: usize,
@@ -85,9 +85,9 @@ pub(crate) struct Roll {
     spinning: Spinning,
 }
 
-impl Roll {
+impl WorkerCounts {
     pub(crate) fn new(workers_max: usize) -> Self {
-        Roll {
+        WorkerCounts {
             workers_max,
             workers: 0,
             starting: 0,

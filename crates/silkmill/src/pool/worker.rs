@@ -32,7 +32,7 @@ thread_local! {
 }
 
 impl Pool {
-    /// Starts as many workers as the queue has ordered, which are on its roll. When that fails and nobody else is left to
+    /// Starts as many workers as the queue has ordered, which are counted already. When that fails and nobody else is left to
     /// run what is queued, the queued tasks end with that error.
     pub(crate) fn start_workers(self: &Arc<Self>, count: usize) {
         for _ in 0..count {
