@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use crate::pool::priority::{Lanes, Priority, Queued};
 use crate::pool::queue_delay::Stamps;
-use crate::pool::sleep::{Orders, SUBSTITUTES_MAX, TimedOut, WorkerCounts};
+use crate::pool::sleep::{SUBSTITUTES_MAX, TimedOut, Wakeups, WorkerCounts};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::parker::Parker;
 use crate::sync::spin::SPINS_MAX;
@@ -219,12 +219,12 @@ impl Queue {
     }
 
     /// Lets both locks go and wakes whoever was waiting for what changed under them. The starts are the caller's.
-    fn let_go(&self, whole: Whole<'_>, orders: Orders) -> usize {
+    fn let_go(&self, whole: Whole<'_>, wakeups: Wakeups) -> usize {
         let Whole { front, mut back } = whole;
         back.is_quick = front.open && self.capacity.is_none() && front.counts.needs_no_call();
         drop(back);
-        self.let_front_go(front, orders.call);
-        orders.start
+        self.let_front_go(front, wakeups.call);
+        wakeups.start
     }
 
     fn let_front_go(&self, mut front: MutexGuard<'_, Front>, call: Option<Arc<Parker>>) {
@@ -273,14 +273,14 @@ impl Queue {
             }
         };
         if let Some(refused) = refused {
-            self.let_go(whole, Orders::default());
+            self.let_go(whole, Wakeups::default());
             return Err(refused);
         }
         let task = whole.back.receive(make(), now);
         whole.front.tasks.push(task, priority);
         let queued = whole.front.tasks.len;
-        let orders = whole.front.counts.call_or_start(queued);
-        Ok(self.let_go(whole, orders))
+        let wakeups = whole.front.counts.call_or_start(queued);
+        Ok(self.let_go(whole, wakeups))
     }
 
     /// Stands in line until it is our turn and there is room, the queue is closed, or it took too long.
@@ -316,7 +316,7 @@ impl Queue {
     pub(crate) fn started(&self) {
         let mut whole = self.lock();
         whole.front.counts.started();
-        self.let_go(whole, Orders::default());
+        self.let_go(whole, Wakeups::default());
     }
 
     /// The next task; blocks until there is one. To be called by a searching worker, which is busy afterwards. `None` tells
@@ -336,8 +336,8 @@ impl Queue {
                 return self.leave(whole);
             }
             if let Some(task) = front.tasks.pop() {
-                let orders = front.counts.took(front.tasks.len);
-                self.let_go(whole, orders);
+                let wakeups = front.counts.took(front.tasks.len);
+                self.let_go(whole, wakeups);
                 return Some(task);
             }
             if !has_spun && front.counts.spinning().begin() {
@@ -368,7 +368,7 @@ impl Queue {
         idle_timeout: impl Fn() -> Deadline,
     ) -> Option<Whole<'a>> {
         whole.front.counts.sleep(parker);
-        self.let_go(whole, Orders::default());
+        self.let_go(whole, Wakeups::default());
         let called = parker.park_until(idle_timeout());
         let mut whole = self.lock();
         if called {
@@ -383,7 +383,7 @@ impl Queue {
                 Some(self.lock())
             }
             TimedOut::Left => {
-                self.say_goodbye(whole, Orders::default());
+                self.say_goodbye(whole, Wakeups::default());
                 None
             }
         }
@@ -408,14 +408,14 @@ impl Queue {
 
     fn leave(&self, mut whole: Whole<'_>) -> Option<Queued> {
         let queued = whole.front.tasks.len;
-        let orders = whole.front.counts.left(queued);
-        self.say_goodbye(whole, orders);
+        let wakeups = whole.front.counts.left(queued);
+        self.say_goodbye(whole, wakeups);
         None
     }
 
-    fn say_goodbye(&self, whole: Whole<'_>, orders: Orders) {
+    fn say_goodbye(&self, whole: Whole<'_>, wakeups: Wakeups) {
         let last = whole.front.counts.workers() == 0;
-        self.let_go(whole, orders);
+        self.let_go(whole, wakeups);
         if last {
             self.left.notify_all();
         }
@@ -440,7 +440,7 @@ impl Queue {
         if task.is_none() {
             whole.front.counts.search();
         }
-        self.let_go(whole, Orders::default());
+        self.let_go(whole, Wakeups::default());
         task
     }
 
@@ -450,8 +450,8 @@ impl Queue {
     pub(crate) fn busy_again(&self) -> usize {
         let mut whole = self.lock();
         let queued = whole.front.tasks.len;
-        let orders = whole.front.counts.busy_again(queued);
-        self.let_go(whole, orders)
+        let wakeups = whole.front.counts.busy_again(queued);
+        self.let_go(whole, wakeups)
     }
 
     /// Puts a task back that [`Queue::finish`] gave out, because the worker has something else to do first, and stays
@@ -463,8 +463,8 @@ impl Queue {
         }
         whole.front.tasks.put_back(task);
         let queued = whole.front.tasks.len;
-        let orders = whole.front.counts.call_or_start(queued);
-        PutBack::Queued { start: self.let_go(whole, orders) }
+        let wakeups = whole.front.counts.call_or_start(queued);
+        PutBack::Queued { start: self.let_go(whole, wakeups) }
     }
 
     /// Says that a task that was taken out turned out to be a husk.
@@ -477,7 +477,7 @@ impl Queue {
         let mut whole = self.lock();
         whole.front.husks += 1;
         whole.front.sweep();
-        self.let_go(whole, Orders::default());
+        self.let_go(whole, Wakeups::default());
     }
 
     /// Says that the calling worker begins to wait for a task of this pool. How many workers the caller must start.
@@ -485,15 +485,15 @@ impl Queue {
     pub(crate) fn block(&self) -> usize {
         let mut whole = self.lock();
         let queued = whole.front.tasks.len;
-        let orders = whole.front.counts.block(queued);
-        self.let_go(whole, orders)
+        let wakeups = whole.front.counts.block(queued);
+        self.let_go(whole, wakeups)
     }
 
     /// Says that the calling worker waits no more.
     pub(crate) fn unblock(&self) {
         let mut whole = self.lock();
-        let orders = whole.front.counts.unblock();
-        self.let_go(whole, orders);
+        let wakeups = whole.front.counts.unblock();
+        self.let_go(whole, wakeups);
     }
 
     /// Whether a worker that blocks now would not be replaced.
@@ -506,7 +506,7 @@ impl Queue {
     pub(crate) fn not_started(&self) {
         let mut whole = self.lock();
         whole.front.counts.not_started();
-        self.say_goodbye(whole, Orders::default());
+        self.say_goodbye(whole, Wakeups::default());
     }
 
     /// Takes out a task that nobody is left to run.
@@ -516,7 +516,7 @@ impl Queue {
             return None;
         }
         let task = whole.front.tasks.pop();
-        self.let_go(whole, Orders::default());
+        self.let_go(whole, Wakeups::default());
         task
     }
 
@@ -524,7 +524,7 @@ impl Queue {
     pub(crate) fn take_any(&self) -> Option<Queued> {
         let mut whole = self.lock();
         let task = if whole.front.cancelling { None } else { whole.front.tasks.pop() };
-        self.let_go(whole, Orders::default());
+        self.let_go(whole, Wakeups::default());
         task
     }
 
@@ -534,7 +534,7 @@ impl Queue {
         whole.front.open = false;
         let sleepers = whole.front.counts.call_all();
         let line: Vec<_> = whole.front.line.iter().cloned().collect();
-        self.let_go(whole, Orders::default());
+        self.let_go(whole, Wakeups::default());
         for parker in sleepers.into_iter().chain(line) {
             parker.call();
         }
@@ -553,8 +553,8 @@ impl Queue {
     pub(crate) fn resize(&self, workers_max: usize) -> usize {
         let mut whole = self.lock();
         let queued = whole.front.tasks.len;
-        let (orders, surplus) = whole.front.counts.resize(workers_max, queued);
-        let start = self.let_go(whole, orders);
+        let (wakeups, surplus) = whole.front.counts.resize(workers_max, queued);
+        let start = self.let_go(whole, wakeups);
         surplus.iter().for_each(|parker| parker.call());
         start
     }

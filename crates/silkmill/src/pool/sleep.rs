@@ -10,7 +10,7 @@
 //!
 //! The first two and the last are called *free*. [`WorkerCounts`] counts them; it is plain data, changed only under both locks of the
 //! queue, so that every change below is atomic together with the change of the queue that caused it. It wakes and starts
-//! nobody itself: it returns [`Orders`], which are carried out once the locks are let go.
+//! nobody itself: it returns [`Wakeups`], which are carried out once the locks are let go.
 //!
 //! # The rules
 //!
@@ -24,7 +24,7 @@
 //! counted on it. A busy worker that takes its next task calls nobody: that changes nothing in the rule. So one call is under way at a time, however fast tasks come, and none is owed: calls do not storm. A searching worker
 //! runs no code of the user's, so it comes soon, whatever the tasks do.
 //!
-//! **2. No task waits while a worker may be started.** Whenever the locks are let go and the orders are carried out,
+//! **2. No task waits while a worker may be started.** Whenever the locks are let go and the wakeups are carried out,
 //!
 //! > more tasks are queued than workers are free ⟹ as many workers exist as are allowed.
 //!
@@ -67,7 +67,7 @@ pub(crate) const SUBSTITUTES_MAX: usize = 64;
 /// What is to be done once the locks are let go.
 #[must_use = "an order that is not carried out strands a task"]
 #[derive(Default)]
-pub(crate) struct Orders {
+pub(crate) struct Wakeups {
     /// Whom to wake.
     pub(crate) call: Option<Arc<Parker>>,
     /// How many workers to start. They are counted already.
@@ -135,24 +135,24 @@ impl WorkerCounts {
     }
 
     /// Keeps rule 1.
-    fn call(&mut self, queued: usize) -> Orders {
+    fn call(&mut self, queued: usize) -> Wakeups {
         if queued == 0 || self.searching > 0 {
-            return Orders::default();
+            return Wakeups::default();
         }
         let call = self.asleep.pop();
         self.searching += usize::from(call.is_some());
-        Orders { call, start: 0 }
+        Wakeups { call, start: 0 }
     }
 
     /// Keeps rules 1 and 2.
-    pub(crate) fn call_or_start(&mut self, queued: usize) -> Orders {
-        let mut orders = self.call(queued);
+    pub(crate) fn call_or_start(&mut self, queued: usize) -> Wakeups {
+        let mut wakeups = self.call(queued);
         while queued > self.free() && self.workers < self.allowed() {
             self.workers += 1;
             self.starting += 1;
-            orders.start += 1;
+            wakeups.start += 1;
         }
-        orders
+        wakeups
     }
 
     /// A worker that was to be started looks for work now.
@@ -168,7 +168,7 @@ impl WorkerCounts {
     }
 
     /// A searching worker took a task, after which `queued` are left.
-    pub(crate) fn took(&mut self, queued: usize) -> Orders {
+    pub(crate) fn took(&mut self, queued: usize) -> Wakeups {
         self.searching -= 1;
         self.call(queued)
     }
@@ -179,13 +179,13 @@ impl WorkerCounts {
     }
 
     /// A searching worker has something else to do first.
-    pub(crate) fn busy_again(&mut self, queued: usize) -> Orders {
+    pub(crate) fn busy_again(&mut self, queued: usize) -> Wakeups {
         self.searching -= 1;
         self.call_or_start(queued)
     }
 
     /// A searching worker leaves, at the end or because it is one too many.
-    pub(crate) fn left(&mut self, queued: usize) -> Orders {
+    pub(crate) fn left(&mut self, queued: usize) -> Wakeups {
         self.searching -= 1;
         self.workers -= 1;
         self.call(queued)
@@ -211,20 +211,20 @@ impl WorkerCounts {
         TimedOut::Left
     }
 
-    pub(crate) fn block(&mut self, queued: usize) -> Orders {
+    pub(crate) fn block(&mut self, queued: usize) -> Wakeups {
         self.blocked += 1;
         self.call_or_start(queued)
     }
 
     /// If there is one too many now, one that sleeps is called, to leave.
-    pub(crate) fn unblock(&mut self) -> Orders {
+    pub(crate) fn unblock(&mut self) -> Wakeups {
         self.blocked -= 1;
-        let mut orders = Orders::default();
+        let mut wakeups = Wakeups::default();
         if self.is_surplus() && !self.asleep.is_empty() {
             self.searching += 1;
-            orders.call = Some(self.asleep.remove(0));
+            wakeups.call = Some(self.asleep.remove(0));
         }
-        orders
+        wakeups
     }
 
     /// Sets how many workers there may be. Returns who must be called because they are too many now.
@@ -232,12 +232,12 @@ impl WorkerCounts {
         &mut self,
         workers_max: usize,
         queued: usize,
-    ) -> (Orders, Vec<Arc<Parker>>) {
+    ) -> (Wakeups, Vec<Arc<Parker>>) {
         self.workers_max = workers_max;
-        let orders = self.call_or_start(queued);
+        let wakeups = self.call_or_start(queued);
         let surplus = self.workers.saturating_sub(self.allowed()).min(self.asleep.len());
         self.searching += surplus;
-        (orders, self.asleep.drain(..surplus).collect())
+        (wakeups, self.asleep.drain(..surplus).collect())
     }
 
     /// Everyone who sleeps, to be called because of the end.
