@@ -187,11 +187,11 @@ impl Pool {
         }
     }
 
-    /// Ends a task that was taken out of the queue with `error`, unless it is a husk.
+    /// Ends a task that was taken out of the queue with `error`, unless it is a tombstone.
     /// Says whether it was none.
     fn fail(&self, queued: Queued, error: TaskError) -> bool {
         let Some(claimed) = queued.task.claim(Claim::ToCancel) else {
-            self.queue.count_husk_gone();
+            self.queue.remove_tombstone();
             return false;
         };
         self.cancelled.fetch_add(1, Ordering::Relaxed);
@@ -201,7 +201,7 @@ impl Pool {
 
     /// Cancels a task that the caller has claimed in the queue.
     pub(crate) fn cancel_claimed(&self, task: Claimed<'_>) {
-        self.queue.count_husk();
+        self.queue.add_tombstone();
         self.cancelled.fetch_add(1, Ordering::Relaxed);
         task.fail(TaskError::cancelled(), &Anyone);
     }

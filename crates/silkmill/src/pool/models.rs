@@ -54,7 +54,7 @@ fn work_until(queue: &Arc<Queue>, idle_deadline: impl Fn() -> Deadline) {
 
 fn run(queue: &Arc<Queue>, queued: Queued) -> Option<Queued> {
     let Some(claimed) = queued.task.claim(Claim::ToRun) else {
-        queue.count_husk_gone();
+        queue.remove_tombstone();
         return queue.finish(Afterwards::Nothing);
     };
     let worker = Worker { queue, next: Cell::new(None) };
@@ -376,7 +376,7 @@ fn a_cancellation_gives_room_and_races_a_worker_for_the_task() {
             let claimed = first_done.claim(Claim::ToCancel);
             let won = claimed.is_some();
             if let Some(claimed) = claimed {
-                theirs.count_husk();
+                theirs.add_tombstone();
                 claimed.fail(TaskError::cancelled(), &Anyone);
             }
             (won, first_done.is_cancelled())
@@ -390,7 +390,7 @@ fn a_cancellation_gives_room_and_races_a_worker_for_the_task() {
         end(&queue, worker);
         assert_eq!(cancelled, won);
         assert_eq!(runs.load(Ordering::SeqCst), if won { 1 } else { 2 });
-        assert_eq!((queue.census().queued, queue.husks()), (0, 0));
+        assert_eq!((queue.census().queued, queue.tombstones()), (0, 0));
     });
 }
 
@@ -602,9 +602,9 @@ impl Drop for DropCounter {
     }
 }
 
-/// Catches a husk that is freed while its canceller still uses it.
+/// Catches a tombstone that is freed while its canceller still uses it.
 #[test]
-fn a_husk_that_is_passed_races_its_canceller() {
+fn a_tombstone_that_is_passed_races_its_canceller() {
     model(|| {
         let drops = counter();
         let value = DropCounter(Arc::clone(&drops));

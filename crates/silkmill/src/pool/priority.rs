@@ -42,7 +42,7 @@ pub(crate) struct Queued {
     pub(crate) at: Option<QueuedAt>,
 }
 
-/// Tasks in order of service, husks included.
+/// Tasks in order of service, tombstones included.
 #[derive(Default)]
 pub(super) struct Lanes {
     tasks: [VecDeque<Queued>; LANES],

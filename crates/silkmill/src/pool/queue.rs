@@ -17,8 +17,8 @@
 //! The queue's own rules, each of which a model or a test holds to:
 //!
 //! 1. *Submitters are served in the order in which they began to wait.* Nobody overtakes, not even one who would not wait.
-//! 2. *A cancelled task gives its room back at once.* Its husk stays in the list until a worker passes it, or until
-//!    husks outnumber the living.
+//! 2. *A cancelled task gives its room back at once.* Its tombstone stays in the list until a worker passes it, or until
+//!    tombstones outnumber the living.
 //! 3. *First come, first served*, within a priority. A class that has been passed over [`PASSED_OVER_MAX`](crate::pool::priority::PASSED_OVER_MAX) times in
 //!    favour of a higher one is served next, so none starves.
 //!
@@ -37,8 +37,8 @@ use crate::sync::{Condvar, Deadline, Mutex, MutexGuard, spin_loop};
 use crate::task::QueuedTask;
 use crate::task::observer::Afterwards;
 
-/// Husks are swept once there are this many more of them than living tasks.
-const HUSKS_MIN: usize = 64;
+/// Tombstones are swept once there are this many more of them than living tasks.
+const TOMBSTONES_MIN: usize = 64;
 
 /// How long a spinner waits between two looks, in turns of its loop. A look takes the line from whoever writes it, and every
 /// task that it finds a lock from whoever submits; what comes in a fifth of a microsecond is better taken at once.
@@ -69,8 +69,8 @@ pub(crate) struct Queue {
 /// What workers take from, and all that is known of them.
 struct Front {
     tasks: Lanes,
-    /// How many of `tasks` are husks. Signed, because a worker may pass a husk just before its canceller counts it.
-    husks: isize,
+    /// How many of `tasks` are tombstones. Signed, because a worker may pass a tombstone just before its canceller counts it.
+    tombstones: isize,
     open: bool,
     /// Whether what is queued is being cancelled, and no longer given to workers.
     cancelling: bool,
@@ -107,9 +107,9 @@ struct Whole<'a> {
 }
 
 impl Front {
-    /// How many tasks are queued, husks not counted.
+    /// How many tasks are queued, tombstones not counted.
     fn living(&self) -> usize {
-        self.tasks.len.saturating_add_signed(-self.husks)
+        self.tasks.len.saturating_add_signed(-self.tombstones)
     }
 
     fn has_room(&self, capacity: usize) -> bool {
@@ -132,10 +132,10 @@ impl Front {
     }
 
     fn sweep(&mut self) {
-        if self.husks > 0 && self.husks.unsigned_abs() > self.living() + HUSKS_MIN {
+        if self.tombstones > 0 && self.tombstones.unsigned_abs() > self.living() + TOMBSTONES_MIN {
             let before = self.tasks.len;
             self.tasks.retain_pending();
-            self.husks -= (before - self.tasks.len) as isize;
+            self.tombstones -= (before - self.tasks.len) as isize;
         }
     }
 }
@@ -183,7 +183,7 @@ impl Queue {
     pub(crate) fn new(capacity: Option<usize>, workers_max: usize) -> Self {
         let front = Front {
             tasks: Lanes::default(),
-            husks: 0,
+            tombstones: 0,
             open: true,
             cancelling: false,
             counts: WorkerCounts::new(workers_max),
@@ -467,15 +467,15 @@ impl Queue {
         PutBack::Queued { start: self.let_go(whole, wakeups) }
     }
 
-    /// Says that a task that was taken out turned out to be a husk.
-    pub(crate) fn count_husk_gone(&self) {
-        self.front.0.lock().husks -= 1;
+    /// Says that a task that was taken out turned out to be a tombstone.
+    pub(crate) fn remove_tombstone(&self) {
+        self.front.0.lock().tombstones -= 1;
     }
 
     /// Says that a queued task was claimed by somebody who did not take it out.
-    pub(crate) fn count_husk(&self) {
+    pub(crate) fn add_tombstone(&self) {
         let mut whole = self.lock();
-        whole.front.husks += 1;
+        whole.front.tombstones += 1;
         whole.front.sweep();
         self.let_go(whole, Wakeups::default());
     }
@@ -575,10 +575,10 @@ impl Queue {
         true
     }
 
-    /// How many husks are counted; none when nothing is queued and nobody is about to count.
+    /// How many tombstones are counted; none when nothing is queued and nobody is about to count.
     #[cfg(all(test, loom))]
-    pub(crate) fn husks(&self) -> isize {
-        self.front.0.lock().husks
+    pub(crate) fn tombstones(&self) -> isize {
+        self.front.0.lock().tombstones
     }
 
     pub(crate) fn census(&self) -> Census {

@@ -105,7 +105,7 @@ impl Pool {
         meter: &WorkerMeter,
     ) -> Option<Queued> {
         let Some(claimed) = queued.task.claim(Claim::ToRun) else {
-            self.queue.count_husk_gone();
+            self.queue.remove_tombstone();
             return self.queue.finish(Afterwards::Nothing);
         };
         let working = Working { pool: self, meter, next: Cell::new(None) };
@@ -116,7 +116,7 @@ impl Pool {
 
     /// Runs a task that the calling worker waits for and has claimed in the queue.
     pub(crate) fn run_on_the_spot(self: &Arc<Self>, task: Claimed<'_>, meter: &WorkerMeter) {
-        self.queue.count_husk();
+        self.queue.add_tombstone();
         let waiting = Waiting { pool: self, meter };
         meter.begin_inside();
         task.run(&waiting);
@@ -126,7 +126,7 @@ impl Pool {
     pub(crate) fn helps(self: &Arc<Self>, meter: &WorkerMeter) -> bool {
         let Some(queued) = self.queue.take_any() else { return false };
         match queued.task.claim(Claim::ToRun) {
-            None => self.queue.count_husk_gone(),
+            None => self.queue.remove_tombstone(),
             Some(claimed) => {
                 meter.begin_inside();
                 claimed.run(&Waiting { pool: self, meter });
