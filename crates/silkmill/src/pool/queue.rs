@@ -1,7 +1,7 @@
 //! Where tasks wait for workers, and submitters for room.
 //!
 //! The queue has two ends, each with a lock of its own, so that submitters and workers do not meet at every task. The
-//! *front* has the tasks that workers take, the submitters in line, and the [`WorkerCounts`] of the workers, whose rules stand in
+//! *front* has the tasks that workers take, the submitters that wait, and the [`WorkerCounts`] of the workers, whose rules stand in
 //! `sleep`. The *back* has what has arrived since somebody looked.
 //!
 //! Every step of the wake protocol is taken with both locks, by whoever has moved what has arrived to the front before: so it
@@ -76,9 +76,9 @@ struct Front {
     cancelling: bool,
     counts: WorkerCounts,
     /// Submitters that wait for room, first come first served.
-    line: VecDeque<Arc<Parker>>,
+    waiters: VecDeque<Arc<Parker>>,
     /// Whether the first in line was called, and has not looked yet.
-    first_is_called: bool,
+    first_is_woken: bool,
 }
 
 /// Where submitters put tasks that need nobody's attention.
@@ -122,12 +122,12 @@ impl Front {
     }
 
     /// Who stands first in line, if there is room now and nobody has told so yet. The caller calls.
-    fn next_in_line(&mut self, capacity: usize) -> Option<Arc<Parker>> {
-        if self.first_is_called || !self.has_room(capacity) {
+    fn next_with_room(&mut self, capacity: usize) -> Option<Arc<Parker>> {
+        if self.first_is_woken || !self.has_room(capacity) {
             return None;
         }
-        let first = Arc::clone(self.line.front()?);
-        self.first_is_called = true;
+        let first = Arc::clone(self.waiters.front()?);
+        self.first_is_woken = true;
         Some(first)
     }
 
@@ -174,7 +174,7 @@ pub(crate) struct Census {
     pub(crate) queued: usize,
     pub(crate) workers: usize,
     pub(crate) free: usize,
-    pub(crate) in_line: usize,
+    pub(crate) submitters_waiting: usize,
     pub(crate) submitted: u64,
 }
 
@@ -187,8 +187,8 @@ impl Queue {
             open: true,
             cancelling: false,
             counts: WorkerCounts::new(workers_max),
-            line: VecDeque::new(),
-            first_is_called: false,
+            waiters: VecDeque::new(),
+            first_is_woken: false,
         };
         let back = Back {
             arrived: VecDeque::new(),
@@ -229,9 +229,9 @@ impl Queue {
 
     fn let_front_go(&self, mut front: MutexGuard<'_, Front>, call: Option<Arc<Parker>>) {
         self.front_hint.0.store(front.tasks.len, Ordering::Relaxed);
-        let in_line = self.capacity.and_then(|capacity| front.next_in_line(capacity));
+        let waiter = self.capacity.and_then(|capacity| front.next_with_room(capacity));
         drop(front);
-        for parker in call.into_iter().chain(in_line) {
+        for parker in call.into_iter().chain(waiter) {
             parker.call();
         }
     }
@@ -264,11 +264,11 @@ impl Queue {
         let refused = match patience {
             _ if !whole.front.open => Some(Refused::Shutdown),
             Patience::Unbounded => None,
-            _ if whole.front.line.is_empty() && self.has_room(&whole.front) => None,
+            _ if whole.front.waiters.is_empty() && self.has_room(&whole.front) => None,
             Patience::None => Some(Refused::Full),
             Patience::Until(deadline) => {
                 let refused;
-                (whole, refused) = self.wait_in_line(whole, deadline);
+                (whole, refused) = self.wait_for_room(whole, deadline);
                 refused
             }
         };
@@ -284,21 +284,21 @@ impl Queue {
     }
 
     /// Stands in line until it is our turn and there is room, the queue is closed, or it took too long.
-    fn wait_in_line<'a>(
+    fn wait_for_room<'a>(
         &'a self,
         mut whole: Whole<'a>,
         deadline: Deadline,
     ) -> (Whole<'a>, Option<Refused>) {
         let me = Arc::new(Parker::new());
-        whole.front.line.push_back(Arc::clone(&me));
+        whole.front.waiters.push_back(Arc::clone(&me));
         loop {
             drop(whole);
             let in_time = me.park_until(deadline);
             whole = self.lock();
             let front = &mut *whole.front;
-            let first = front.line.front().is_some_and(|first| Arc::ptr_eq(first, &me));
+            let first = front.waiters.front().is_some_and(|first| Arc::ptr_eq(first, &me));
             if first {
-                front.first_is_called = false;
+                front.first_is_woken = false;
             }
             let refused = match (front.open, first && self.has_room(front)) {
                 (false, _) => Some(Refused::Shutdown),
@@ -307,7 +307,7 @@ impl Queue {
                 // There was room, and a worker that submitted to its own pool has taken it.
                 (true, false) => continue,
             };
-            front.line.retain(|other| !Arc::ptr_eq(other, &me));
+            front.waiters.retain(|other| !Arc::ptr_eq(other, &me));
             return (whole, refused);
         }
     }
@@ -533,9 +533,9 @@ impl Queue {
         let mut whole = self.lock();
         whole.front.open = false;
         let sleepers = whole.front.counts.call_all();
-        let line: Vec<_> = whole.front.line.iter().cloned().collect();
+        let waiters: Vec<_> = whole.front.waiters.iter().cloned().collect();
         self.let_go(whole, Wakeups::default());
-        for parker in sleepers.into_iter().chain(line) {
+        for parker in sleepers.into_iter().chain(waiters) {
             parker.call();
         }
     }
@@ -588,7 +588,7 @@ impl Queue {
             queued: front.living(),
             workers: front.counts.workers(),
             free: front.counts.free(),
-            in_line: front.line.len(),
+            submitters_waiting: front.waiters.len(),
             submitted: whole.back.submitted,
         }
     }

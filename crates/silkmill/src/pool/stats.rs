@@ -188,7 +188,7 @@ impl Totals {
         let delay_ns = count(&counts.delay_ns) as f64 * scale;
         Stats {
             queued: census.queued,
-            submitters_waiting: census.in_line,
+            submitters_waiting: census.submitters_waiting,
             workers: census.workers,
             workers_idle: census.free,
             running: self.running,

@@ -68,9 +68,9 @@ fn a_permit_handed_to_one_who_gives_up_is_not_lost() {
         let semaphore = Arc::new(Semaphore::new(0));
         let gives_up = {
             let semaphore = Arc::clone(&semaphore);
-            spawn(move || match semaphore.take_or_line_up(1) {
+            spawn(move || match semaphore.take_or_wait(1) {
                 Taking::Taken => true,
-                Taking::InLine(parker) => semaphore.wait_in_line(&parker, too_late()),
+                Taking::Waiting(parker) => semaphore.wait_for_permits(&parker, too_late()),
             })
         };
         semaphore.add_permits(1);
@@ -84,14 +84,14 @@ fn a_permit_handed_to_one_who_gives_up_is_not_lost() {
 fn who_gives_up_lets_those_behind_go() {
     model(|| {
         let semaphore = Arc::new(Semaphore::new(1));
-        let Taking::InLine(greedy) = semaphore.take_or_line_up(2) else {
+        let Taking::Waiting(greedy) = semaphore.take_or_wait(2) else {
             unreachable!("one is there")
         };
         let behind = {
             let semaphore = Arc::clone(&semaphore);
             spawn(move || semaphore.acquire().forget())
         };
-        assert!(!semaphore.wait_in_line(&greedy, too_late()));
+        assert!(!semaphore.wait_for_permits(&greedy, too_late()));
         behind.join().unwrap();
         assert_eq!(semaphore.available(), 0);
     });
@@ -102,7 +102,7 @@ fn who_gives_up_lets_those_behind_go() {
 fn who_only_looks_does_not_overtake() {
     model(|| {
         let semaphore = Arc::new(Semaphore::new(1));
-        let Taking::InLine(first) = semaphore.take_or_line_up(2) else {
+        let Taking::Waiting(first) = semaphore.take_or_wait(2) else {
             unreachable!("one is there")
         };
         let newcomer = {
@@ -110,7 +110,7 @@ fn who_only_looks_does_not_overtake() {
             spawn(move || semaphore.try_acquire().is_some())
         };
         semaphore.add_permits(1);
-        assert!(semaphore.wait_in_line(&first, Deadline::NEVER));
+        assert!(semaphore.wait_for_permits(&first, Deadline::NEVER));
         assert!(!newcomer.join().unwrap());
     });
 }

@@ -47,10 +47,10 @@ pub struct Semaphore {
 struct Inner {
     available: usize,
     /// Who waits, first come first served. Whoever is served is taken out by the one who serves.
-    line: VecDeque<Waiting>,
+    waiters: VecDeque<Waiter>,
 }
 
-struct Waiting {
+struct Waiter {
     wanted: usize,
     parker: Arc<Parker>,
 }
@@ -58,7 +58,7 @@ struct Waiting {
 impl Inner {
     /// Takes permits if there are enough and nobody waits. Whether it did.
     fn take(&mut self, wanted: usize) -> bool {
-        let can_take = wanted == 0 || (self.line.is_empty() && self.available >= wanted);
+        let can_take = wanted == 0 || (self.waiters.is_empty() && self.available >= wanted);
         if can_take {
             self.available -= wanted;
         }
@@ -70,13 +70,13 @@ impl Inner {
 pub(crate) enum Taking {
     Taken,
     /// Whoever gives permits back serves the caller, and calls this parker.
-    InLine(Arc<Parker>),
+    Waiting(Arc<Parker>),
 }
 
 impl Semaphore {
     /// A semaphore with so many permits. It may have none at first: see [`add_permits`](Semaphore::add_permits).
     pub fn new(permits: usize) -> Self {
-        let inner = Inner { available: permits, line: VecDeque::new() };
+        let inner = Inner { available: permits, waiters: VecDeque::new() };
         Semaphore { inner: Mutex::new(inner) }
     }
 
@@ -154,32 +154,32 @@ impl Semaphore {
         if deadline.has_passed() {
             return self.inner.lock().take(wanted);
         }
-        match self.take_or_line_up(wanted) {
+        match self.take_or_wait(wanted) {
             Taking::Taken => true,
-            Taking::InLine(parker) => self.wait_in_line(&parker, deadline),
+            Taking::Waiting(parker) => self.wait_for_permits(&parker, deadline),
         }
     }
 
     /// Takes at once if it is possible. If not, the caller is now in line.
-    pub(crate) fn take_or_line_up(&self, wanted: usize) -> Taking {
+    pub(crate) fn take_or_wait(&self, wanted: usize) -> Taking {
         let mut inner = self.inner.lock();
         if inner.take(wanted) {
             return Taking::Taken;
         }
         let parker = Arc::new(Parker::new());
-        inner.line.push_back(Waiting { wanted, parker: Arc::clone(&parker) });
-        Taking::InLine(parker)
+        inner.waiters.push_back(Waiter { wanted, parker: Arc::clone(&parker) });
+        Taking::Waiting(parker)
     }
 
     /// Waits to be served. Whether that was in time.
-    pub(crate) fn wait_in_line(&self, parker: &Arc<Parker>, deadline: Deadline) -> bool {
+    pub(crate) fn wait_for_permits(&self, parker: &Arc<Parker>, deadline: Deadline) -> bool {
         if parker.park_until(deadline) {
             return true;
         }
         let mut inner = self.inner.lock();
-        let place = inner.line.iter().position(|waiting| Arc::ptr_eq(&waiting.parker, parker));
+        let place = inner.waiters.iter().position(|waiter| Arc::ptr_eq(&waiter.parker, parker));
         let Some(place) = place else { return true };
-        inner.line.remove(place);
+        inner.waiters.remove(place);
         // Those behind may want less, and be served now.
         let_go(inner);
         false
@@ -189,22 +189,22 @@ impl Semaphore {
 /// Serves whoever can be, lets the lock go, and only then wakes them.
 fn let_go(mut inner: MutexGuard<'_, Inner>) {
     let mut served = Vec::new();
-    while let Some(first) = inner.line.front()
+    while let Some(first) = inner.waiters.front()
         && first.wanted <= inner.available
     {
         inner.available -= first.wanted;
-        served.extend(inner.line.pop_front());
+        served.extend(inner.waiters.pop_front());
     }
     drop(inner);
-    for waiting in served {
-        waiting.parker.call();
+    for waiter in served {
+        waiter.parker.call();
     }
 }
 
 impl fmt::Debug for Semaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = self.inner.lock();
-        let (available, waiting) = (inner.available, inner.line.len());
+        let (available, waiting) = (inner.available, inner.waiters.len());
         drop(inner);
         f.debug_struct("Semaphore")
             .field("available", &available)
