@@ -1,17 +1,17 @@
 //! Where tasks wait for workers, and submitters for room.
 //!
 //! The queue has two ends, each with a lock of its own, so that submitters and workers do not meet at every task. The
-//! *front* has the tasks that workers take, the submitters that wait, and the [`WorkerCounts`] of the workers, whose rules stand in
-//! `sleep`. The *back* has what has arrived since somebody looked.
+//! *head* has the tasks that workers take, the submitters that wait, and the [`WorkerCounts`] of the workers, whose rules stand in
+//! `sleep`. The *tail* has what has arrived since somebody looked.
 //!
-//! Every step of the wake protocol is taken with both locks, by whoever has moved what has arrived to the front before: so it
+//! Every step of the wake protocol is taken with both locks, by whoever has moved what has arrived to the head before: so it
 //! sees the whole queue and all counts, and is atomic. Two steps take one lock, and change nothing that the
 //! protocol speaks of:
 //!
-//! * *A push to the back*, while `is_quick` says that its rules hold however much is queued. That flag is worked out anew
-//!   whenever both locks are let go, and it is read and the task put under the back's lock, so no change of the counts comes
+//! * *A push to the tail*, while `is_quick` says that its rules hold however much is queued. That flag is worked out anew
+//!   whenever both locks are let go, and it is read and the task put under the tail's lock, so no change of the counts comes
 //!   in between.
-//! * *A busy worker that takes its next task from the front* and stays busy. The front must have a task of normal priority:
+//! * *A busy worker that takes its next task from the head* and stays busy. The head must have a task of normal priority:
 //!   all that has arrived comes after it.
 //!
 //! The queue's own rules, each of which a model or a test holds to:
@@ -52,14 +52,14 @@ const LOOKS_BESIDE_BUSY: u32 = 2;
 struct OwnLines<T>(T);
 
 pub(crate) struct Queue {
-    front: OwnLines<Mutex<Front>>,
-    /// Taken after the front's lock by those who take both.
-    back: OwnLines<Mutex<Back>>,
-    /// How many tasks the front has, for spinners, who look without a lock. Written under the front's lock; it orders
+    head: OwnLines<Mutex<Head>>,
+    /// Taken after the head's lock by those who take both.
+    tail: OwnLines<Mutex<Tail>>,
+    /// How many tasks the head has, for spinners, who look without a lock. Written under the head's lock; it orders
     /// nothing, for whoever sees it takes the locks to act on it.
-    front_hint: OwnLines<AtomicUsize>,
-    /// The same for the back.
-    back_hint: OwnLines<AtomicUsize>,
+    head_hint: OwnLines<AtomicUsize>,
+    /// The same for the tail.
+    tail_hint: OwnLines<AtomicUsize>,
     /// The last worker left. Whoever shuts down waits here.
     left: Condvar,
     /// `None` means no limit.
@@ -67,7 +67,7 @@ pub(crate) struct Queue {
 }
 
 /// What workers take from, and all that is known of them.
-struct Front {
+struct Head {
     tasks: Lanes,
     /// How many of `tasks` are tombstones. Signed, because a worker may pass a tombstone just before its canceller counts it.
     tombstones: isize,
@@ -82,17 +82,17 @@ struct Front {
 }
 
 /// Where submitters put tasks that need nobody's attention.
-struct Back {
-    /// Of normal priority, in their order, and all of them after those of the front.
+struct Tail {
+    /// Of normal priority, in their order, and all of them after those of the head.
     arrived: VecDeque<Queued>,
-    /// Whether a task of normal priority may be put here without a look at the front: the queue is open, has no limit, and
+    /// Whether a task of normal priority may be put here without a look at the head: the queue is open, has no limit, and
     /// [`WorkerCounts::needs_no_call`].
     is_quick: bool,
     submitted: u64,
     stamps: Stamps,
 }
 
-impl Back {
+impl Tail {
     /// Counts and stamps a task.
     fn receive(&mut self, task: QueuedTask, now: impl FnOnce() -> u64) -> Queued {
         self.submitted += 1;
@@ -100,13 +100,13 @@ impl Back {
     }
 }
 
-/// Both ends, locked. What had arrived is at the front.
-struct Whole<'a> {
-    front: MutexGuard<'a, Front>,
-    back: MutexGuard<'a, Back>,
+/// Both ends, locked. What had arrived is at the head.
+struct Both<'a> {
+    head: MutexGuard<'a, Head>,
+    tail: MutexGuard<'a, Tail>,
 }
 
-impl Front {
+impl Head {
     /// How many tasks are queued, tombstones not counted.
     fn living(&self) -> usize {
         self.tasks.len.saturating_add_signed(-self.tombstones)
@@ -181,7 +181,7 @@ pub(crate) struct Census {
 impl Queue {
     /// A `capacity` of `None` means no limit.
     pub(crate) fn new(capacity: Option<usize>, workers_max: usize) -> Self {
-        let front = Front {
+        let head = Head {
             tasks: Lanes::default(),
             tombstones: 0,
             open: true,
@@ -190,54 +190,54 @@ impl Queue {
             waiters: VecDeque::new(),
             first_is_woken: false,
         };
-        let back = Back {
+        let tail = Tail {
             arrived: VecDeque::new(),
             is_quick: false,
             submitted: 0,
             stamps: Stamps::default(),
         };
         Queue {
-            front: OwnLines(Mutex::new(front)),
-            back: OwnLines(Mutex::new(back)),
-            front_hint: OwnLines(AtomicUsize::new(0)),
-            back_hint: OwnLines(AtomicUsize::new(0)),
+            head: OwnLines(Mutex::new(head)),
+            tail: OwnLines(Mutex::new(tail)),
+            head_hint: OwnLines(AtomicUsize::new(0)),
+            tail_hint: OwnLines(AtomicUsize::new(0)),
             left: Condvar::new(),
             capacity,
         }
     }
 
-    /// Takes both locks, and moves what has arrived to the front.
-    fn lock(&self) -> Whole<'_> {
-        let mut front = self.front.0.lock();
-        let mut back = self.back.0.lock();
-        if !back.arrived.is_empty() {
-            front.tasks.append(&mut back.arrived);
-            self.front_hint.0.store(front.tasks.len, Ordering::Relaxed);
-            self.back_hint.0.store(0, Ordering::Relaxed);
+    /// Takes both locks, and moves what has arrived to the head.
+    fn lock(&self) -> Both<'_> {
+        let mut head = self.head.0.lock();
+        let mut tail = self.tail.0.lock();
+        if !tail.arrived.is_empty() {
+            head.tasks.append(&mut tail.arrived);
+            self.head_hint.0.store(head.tasks.len, Ordering::Relaxed);
+            self.tail_hint.0.store(0, Ordering::Relaxed);
         }
-        Whole { front, back }
+        Both { head, tail }
     }
 
     /// Lets both locks go and wakes whoever was waiting for what changed under them. The starts are the caller's.
-    fn let_go(&self, whole: Whole<'_>, wakeups: Wakeups) -> usize {
-        let Whole { front, mut back } = whole;
-        back.is_quick = front.open && self.capacity.is_none() && front.counts.needs_no_call();
-        drop(back);
-        self.let_front_go(front, wakeups.call);
+    fn let_go(&self, both: Both<'_>, wakeups: Wakeups) -> usize {
+        let Both { head, mut tail } = both;
+        tail.is_quick = head.open && self.capacity.is_none() && head.counts.needs_no_call();
+        drop(tail);
+        self.let_head_go(head, wakeups.call);
         wakeups.start
     }
 
-    fn let_front_go(&self, mut front: MutexGuard<'_, Front>, call: Option<Arc<Parker>>) {
-        self.front_hint.0.store(front.tasks.len, Ordering::Relaxed);
-        let waiter = self.capacity.and_then(|capacity| front.next_with_room(capacity));
-        drop(front);
+    fn let_head_go(&self, mut head: MutexGuard<'_, Head>, call: Option<Arc<Parker>>) {
+        self.head_hint.0.store(head.tasks.len, Ordering::Relaxed);
+        let waiter = self.capacity.and_then(|capacity| head.next_with_room(capacity));
+        drop(head);
         for parker in call.into_iter().chain(waiter) {
             parker.call();
         }
     }
 
-    fn has_room(&self, front: &Front) -> bool {
-        self.capacity.is_none_or(|capacity| front.has_room(capacity))
+    fn has_room(&self, head: &Head) -> bool {
+        self.capacity.is_none_or(|capacity| head.has_room(capacity))
     }
 
     /// Queues what `make` makes, as soon as there is room. How many workers the caller must start.
@@ -252,71 +252,71 @@ impl Queue {
         make: impl FnOnce() -> QueuedTask,
     ) -> Result<usize, Refused> {
         if priority == Priority::Normal {
-            let mut back = self.back.0.lock();
-            if back.is_quick {
-                let task = back.receive(make(), now);
-                back.arrived.push_back(task);
-                self.back_hint.0.store(back.arrived.len(), Ordering::Relaxed);
+            let mut tail = self.tail.0.lock();
+            if tail.is_quick {
+                let task = tail.receive(make(), now);
+                tail.arrived.push_back(task);
+                self.tail_hint.0.store(tail.arrived.len(), Ordering::Relaxed);
                 return Ok(0);
             }
         }
-        let mut whole = self.lock();
+        let mut both = self.lock();
         let refused = match patience {
-            _ if !whole.front.open => Some(Refused::Shutdown),
+            _ if !both.head.open => Some(Refused::Shutdown),
             Patience::Unbounded => None,
-            _ if whole.front.waiters.is_empty() && self.has_room(&whole.front) => None,
+            _ if both.head.waiters.is_empty() && self.has_room(&both.head) => None,
             Patience::None => Some(Refused::Full),
             Patience::Until(deadline) => {
                 let refused;
-                (whole, refused) = self.wait_for_room(whole, deadline);
+                (both, refused) = self.wait_for_room(both, deadline);
                 refused
             }
         };
         if let Some(refused) = refused {
-            self.let_go(whole, Wakeups::default());
+            self.let_go(both, Wakeups::default());
             return Err(refused);
         }
-        let task = whole.back.receive(make(), now);
-        whole.front.tasks.push(task, priority);
-        let queued = whole.front.tasks.len;
-        let wakeups = whole.front.counts.call_or_start(queued);
-        Ok(self.let_go(whole, wakeups))
+        let task = both.tail.receive(make(), now);
+        both.head.tasks.push(task, priority);
+        let queued = both.head.tasks.len;
+        let wakeups = both.head.counts.call_or_start(queued);
+        Ok(self.let_go(both, wakeups))
     }
 
     /// Stands in line until it is our turn and there is room, the queue is closed, or it took too long.
     fn wait_for_room<'a>(
         &'a self,
-        mut whole: Whole<'a>,
+        mut both: Both<'a>,
         deadline: Deadline,
-    ) -> (Whole<'a>, Option<Refused>) {
+    ) -> (Both<'a>, Option<Refused>) {
         let me = Arc::new(Parker::new());
-        whole.front.waiters.push_back(Arc::clone(&me));
+        both.head.waiters.push_back(Arc::clone(&me));
         loop {
-            drop(whole);
+            drop(both);
             let in_time = me.park_until(deadline);
-            whole = self.lock();
-            let front = &mut *whole.front;
-            let first = front.waiters.front().is_some_and(|first| Arc::ptr_eq(first, &me));
+            both = self.lock();
+            let head = &mut *both.head;
+            let first = head.waiters.front().is_some_and(|first| Arc::ptr_eq(first, &me));
             if first {
-                front.first_is_woken = false;
+                head.first_is_woken = false;
             }
-            let refused = match (front.open, first && self.has_room(front)) {
+            let refused = match (head.open, first && self.has_room(head)) {
                 (false, _) => Some(Refused::Shutdown),
                 (true, true) => None,
                 (true, false) if !in_time => Some(Refused::Full),
                 // There was room, and a worker that submitted to its own pool has taken it.
                 (true, false) => continue,
             };
-            front.waiters.retain(|other| !Arc::ptr_eq(other, &me));
-            return (whole, refused);
+            head.waiters.retain(|other| !Arc::ptr_eq(other, &me));
+            return (both, refused);
         }
     }
 
     /// Says that the calling worker, which was started, looks for work from now on.
     pub(crate) fn started(&self) {
-        let mut whole = self.lock();
-        whole.front.counts.started();
-        self.let_go(whole, Wakeups::default());
+        let mut both = self.lock();
+        both.head.counts.started();
+        self.let_go(both, Wakeups::default());
     }
 
     /// The next task; blocks until there is one. To be called by a searching worker, which is busy afterwards. `None` tells
@@ -327,63 +327,63 @@ impl Queue {
         parker: &Arc<Parker>,
         idle_timeout: impl Fn() -> Deadline,
     ) -> Option<Queued> {
-        let mut whole = self.lock();
+        let mut both = self.lock();
         let mut has_spun = false;
         loop {
-            let front = &mut *whole.front;
-            let at_the_end = front.cancelling || (!front.open && front.tasks.len == 0);
-            if at_the_end || front.counts.is_surplus() {
-                return self.leave(whole);
+            let head = &mut *both.head;
+            let at_the_end = head.cancelling || (!head.open && head.tasks.len == 0);
+            if at_the_end || head.counts.is_surplus() {
+                return self.leave(both);
             }
-            if let Some(task) = front.tasks.pop() {
-                let wakeups = front.counts.took(front.tasks.len);
-                self.let_go(whole, wakeups);
+            if let Some(task) = head.tasks.pop() {
+                let wakeups = head.counts.took(head.tasks.len);
+                self.let_go(both, wakeups);
                 return Some(task);
             }
-            if !has_spun && front.counts.spinning().begin() {
-                whole = self.spin(whole);
+            if !has_spun && head.counts.spinning().begin() {
+                both = self.spin(both);
                 has_spun = true;
             } else {
-                whole = self.sleep(whole, parker, &idle_timeout)?;
+                both = self.sleep(both, parker, &idle_timeout)?;
                 has_spun = false;
             }
         }
     }
 
     /// Lets both locks go and spins for a while, as the worker was allowed to.
-    fn spin<'a>(&'a self, whole: Whole<'a>) -> Whole<'a> {
-        let somebody_is_busy = whole.front.counts.busy() > 0;
-        drop(whole);
+    fn spin<'a>(&'a self, both: Both<'a>) -> Both<'a> {
+        let somebody_is_busy = both.head.counts.busy() > 0;
+        drop(both);
         let found = self.spin_until_queued(if somebody_is_busy { LOOKS_BESIDE_BUSY } else { 1 });
-        let mut whole = self.lock();
-        whole.front.counts.spinning().end(found);
-        whole
+        let mut both = self.lock();
+        both.head.counts.spinning().end(found);
+        both
     }
 
     /// Lets both locks go and sleeps until the worker is called, or has slept for long enough. `None` when it has left then.
     fn sleep<'a>(
         &'a self,
-        mut whole: Whole<'a>,
+        mut both: Both<'a>,
         parker: &Arc<Parker>,
         idle_timeout: impl Fn() -> Deadline,
-    ) -> Option<Whole<'a>> {
-        whole.front.counts.sleep(parker);
-        self.let_go(whole, Wakeups::default());
+    ) -> Option<Both<'a>> {
+        both.head.counts.sleep(parker);
+        self.let_go(both, Wakeups::default());
         let called = parker.park_until(idle_timeout());
-        let mut whole = self.lock();
+        let mut both = self.lock();
         if called {
-            return Some(whole);
+            return Some(both);
         }
-        let front = &mut *whole.front;
-        match front.counts.timed_out(parker, front.tasks.len) {
-            TimedOut::Searching => Some(whole),
+        let head = &mut *both.head;
+        match head.counts.timed_out(parker, head.tasks.len) {
+            TimedOut::Searching => Some(both),
             TimedOut::Called => {
-                drop(whole);
+                drop(both);
                 parker.park_until(Deadline::NEVER);
                 Some(self.lock())
             }
             TimedOut::Left => {
-                self.say_goodbye(whole, Wakeups::default());
+                self.say_goodbye(both, Wakeups::default());
                 None
             }
         }
@@ -395,7 +395,7 @@ impl Queue {
         let mut looks = 0;
         for _ in 0..SPINS_MAX / SPINS_BETWEEN_LOOKS {
             (0..SPINS_BETWEEN_LOOKS).for_each(|_| spin_loop());
-            let queued = [&self.back_hint, &self.front_hint]
+            let queued = [&self.tail_hint, &self.head_hint]
                 .iter()
                 .any(|hint| hint.0.load(Ordering::Relaxed) > 0);
             looks = if queued { looks + 1 } else { 0 };
@@ -406,16 +406,16 @@ impl Queue {
         false
     }
 
-    fn leave(&self, mut whole: Whole<'_>) -> Option<Queued> {
-        let queued = whole.front.tasks.len;
-        let wakeups = whole.front.counts.left(queued);
-        self.say_goodbye(whole, wakeups);
+    fn leave(&self, mut both: Both<'_>) -> Option<Queued> {
+        let queued = both.head.tasks.len;
+        let wakeups = both.head.counts.left(queued);
+        self.say_goodbye(both, wakeups);
         None
     }
 
-    fn say_goodbye(&self, whole: Whole<'_>, wakeups: Wakeups) {
-        let last = whole.front.counts.workers() == 0;
-        self.let_go(whole, wakeups);
+    fn say_goodbye(&self, both: Both<'_>, wakeups: Wakeups) {
+        let last = both.head.counts.workers() == 0;
+        self.let_go(both, wakeups);
         if last {
             self.left.notify_all();
         }
@@ -426,21 +426,21 @@ impl Queue {
     pub(crate) fn finish(&self, afterwards: Afterwards) -> Option<Queued> {
         let and_next = afterwards == Afterwards::Nothing;
         if and_next {
-            let mut front = self.front.0.lock();
+            let mut head = self.head.0.lock();
             // What has arrived meanwhile comes after the normal ones that are here, and so cannot be missed.
-            if front.goes_on() && front.tasks.has_normal() {
-                let task = front.tasks.pop();
-                self.let_front_go(front, None);
+            if head.goes_on() && head.tasks.has_normal() {
+                let task = head.tasks.pop();
+                self.let_head_go(head, None);
                 return task;
             }
         }
-        let mut whole = self.lock();
-        let take = and_next && whole.front.goes_on();
-        let task = take.then(|| whole.front.tasks.pop()).flatten();
+        let mut both = self.lock();
+        let take = and_next && both.head.goes_on();
+        let task = take.then(|| both.head.tasks.pop()).flatten();
         if task.is_none() {
-            whole.front.counts.search();
+            both.head.counts.search();
         }
-        self.let_go(whole, Wakeups::default());
+        self.let_go(both, Wakeups::default());
         task
     }
 
@@ -448,93 +448,93 @@ impl Queue {
     /// start.
     #[must_use]
     pub(crate) fn busy_again(&self) -> usize {
-        let mut whole = self.lock();
-        let queued = whole.front.tasks.len;
-        let wakeups = whole.front.counts.busy_again(queued);
-        self.let_go(whole, wakeups)
+        let mut both = self.lock();
+        let queued = both.head.tasks.len;
+        let wakeups = both.head.counts.busy_again(queued);
+        self.let_go(both, wakeups)
     }
 
     /// Puts a task back that [`Queue::finish`] gave out, because the worker has something else to do first, and stays
     /// busy.
     pub(crate) fn put_back(&self, task: Queued) -> PutBack {
-        let mut whole = self.lock();
-        if whole.front.cancelling {
+        let mut both = self.lock();
+        if both.head.cancelling {
             return PutBack::Cancelling(task);
         }
-        whole.front.tasks.put_back(task);
-        let queued = whole.front.tasks.len;
-        let wakeups = whole.front.counts.call_or_start(queued);
-        PutBack::Queued { start: self.let_go(whole, wakeups) }
+        both.head.tasks.put_back(task);
+        let queued = both.head.tasks.len;
+        let wakeups = both.head.counts.call_or_start(queued);
+        PutBack::Queued { start: self.let_go(both, wakeups) }
     }
 
     /// Says that a task that was taken out turned out to be a tombstone.
     pub(crate) fn remove_tombstone(&self) {
-        self.front.0.lock().tombstones -= 1;
+        self.head.0.lock().tombstones -= 1;
     }
 
     /// Says that a queued task was claimed by somebody who did not take it out.
     pub(crate) fn add_tombstone(&self) {
-        let mut whole = self.lock();
-        whole.front.tombstones += 1;
-        whole.front.sweep();
-        self.let_go(whole, Wakeups::default());
+        let mut both = self.lock();
+        both.head.tombstones += 1;
+        both.head.sweep();
+        self.let_go(both, Wakeups::default());
     }
 
     /// Says that the calling worker begins to wait for a task of this pool. How many workers the caller must start.
     #[must_use]
     pub(crate) fn block(&self) -> usize {
-        let mut whole = self.lock();
-        let queued = whole.front.tasks.len;
-        let wakeups = whole.front.counts.block(queued);
-        self.let_go(whole, wakeups)
+        let mut both = self.lock();
+        let queued = both.head.tasks.len;
+        let wakeups = both.head.counts.block(queued);
+        self.let_go(both, wakeups)
     }
 
     /// Says that the calling worker waits no more.
     pub(crate) fn unblock(&self) {
-        let mut whole = self.lock();
-        let wakeups = whole.front.counts.unblock();
-        self.let_go(whole, wakeups);
+        let mut both = self.lock();
+        let wakeups = both.head.counts.unblock();
+        self.let_go(both, wakeups);
     }
 
     /// Whether a worker that blocks now would not be replaced.
     pub(crate) fn substitutes_are_spent(&self) -> bool {
-        self.front.0.lock().counts.blocked() >= SUBSTITUTES_MAX
+        self.head.0.lock().counts.blocked() >= SUBSTITUTES_MAX
     }
 
     /// Takes a worker back that was to be started and could not be. Whether nobody is left to run what is queued: see
     /// [`Queue::take_stranded`].
     pub(crate) fn not_started(&self) {
-        let mut whole = self.lock();
-        whole.front.counts.not_started();
-        self.say_goodbye(whole, Wakeups::default());
+        let mut both = self.lock();
+        both.head.counts.not_started();
+        self.say_goodbye(both, Wakeups::default());
     }
 
     /// Takes out a task that nobody is left to run.
     pub(crate) fn take_stranded(&self) -> Option<Queued> {
-        let mut whole = self.lock();
-        if whole.front.counts.workers() > whole.front.counts.blocked() {
+        let mut both = self.lock();
+        if both.head.counts.workers() > both.head.counts.blocked() {
             return None;
         }
-        let task = whole.front.tasks.pop();
-        self.let_go(whole, Wakeups::default());
+        let task = both.head.tasks.pop();
+        self.let_go(both, Wakeups::default());
         task
     }
 
     /// Takes a task out for a worker that is busy with another, and stays so.
     pub(crate) fn take_any(&self) -> Option<Queued> {
-        let mut whole = self.lock();
-        let task = if whole.front.cancelling { None } else { whole.front.tasks.pop() };
-        self.let_go(whole, Wakeups::default());
+        let mut both = self.lock();
+        let task = if both.head.cancelling { None } else { both.head.tasks.pop() };
+        self.let_go(both, Wakeups::default());
         task
     }
 
     /// Takes no more tasks. What is queued is still given to workers.
     pub(crate) fn close(&self) {
-        let mut whole = self.lock();
-        whole.front.open = false;
-        let sleepers = whole.front.counts.call_all();
-        let waiters: Vec<_> = whole.front.waiters.iter().cloned().collect();
-        self.let_go(whole, Wakeups::default());
+        let mut both = self.lock();
+        both.head.open = false;
+        let sleepers = both.head.counts.call_all();
+        let waiters: Vec<_> = both.head.waiters.iter().cloned().collect();
+        self.let_go(both, Wakeups::default());
         for parker in sleepers.into_iter().chain(waiters) {
             parker.call();
         }
@@ -543,34 +543,34 @@ impl Queue {
     /// Takes out a task to be cancelled. From the first call on no task is given to workers. To be called once the queue is
     /// closed, until there are no more.
     pub(crate) fn take_to_cancel(&self) -> Option<Queued> {
-        let mut whole = self.lock();
-        whole.front.cancelling = true;
-        whole.front.tasks.pop()
+        let mut both = self.lock();
+        both.head.cancelling = true;
+        both.head.tasks.pop()
     }
 
     /// Sets how many workers there may be. How many the caller must start.
     #[must_use]
     pub(crate) fn resize(&self, workers_max: usize) -> usize {
-        let mut whole = self.lock();
-        let queued = whole.front.tasks.len;
-        let (wakeups, surplus) = whole.front.counts.resize(workers_max, queued);
-        let start = self.let_go(whole, wakeups);
+        let mut both = self.lock();
+        let queued = both.head.tasks.len;
+        let (wakeups, surplus) = both.head.counts.resize(workers_max, queued);
+        let start = self.let_go(both, wakeups);
         surplus.iter().for_each(|parker| parker.call());
         start
     }
 
     pub(crate) fn workers_max(&self) -> usize {
-        self.front.0.lock().counts.workers_max()
+        self.head.0.lock().counts.workers_max()
     }
 
     /// Waits until no worker exists. False when the deadline came first.
     pub(crate) fn wait_for_workers(&self, deadline: Deadline) -> bool {
-        let mut front = self.front.0.lock();
-        while front.counts.workers() > 0 {
+        let mut head = self.head.0.lock();
+        while head.counts.workers() > 0 {
             if deadline.has_passed() {
                 return false;
             }
-            front = self.left.wait_until(front, deadline);
+            head = self.left.wait_until(head, deadline);
         }
         true
     }
@@ -578,18 +578,18 @@ impl Queue {
     /// How many tombstones are counted; none when nothing is queued and nobody is about to count.
     #[cfg(all(test, loom))]
     pub(crate) fn tombstones(&self) -> isize {
-        self.front.0.lock().tombstones
+        self.head.0.lock().tombstones
     }
 
     pub(crate) fn census(&self) -> Census {
-        let whole = self.lock();
-        let front = &*whole.front;
+        let both = self.lock();
+        let head = &*both.head;
         Census {
-            queued: front.living(),
-            workers: front.counts.workers(),
-            free: front.counts.free(),
-            submitters_waiting: front.waiters.len(),
-            submitted: whole.back.submitted,
+            queued: head.living(),
+            workers: head.counts.workers(),
+            free: head.counts.free(),
+            submitters_waiting: head.waiters.len(),
+            submitted: both.tail.submitted,
         }
     }
 }
