@@ -49,17 +49,17 @@ const LOOKS_BESIDE_BUSY: u32 = 2;
 
 /// Something that is written often, on cache lines of its own. Two, for processors fetch them in pairs.
 #[repr(align(128))]
-struct OwnLines<T>(T);
+struct CachePadded<T>(T);
 
 pub(crate) struct Queue {
-    head: OwnLines<Mutex<Head>>,
+    head: CachePadded<Mutex<Head>>,
     /// Taken after the head's lock by those who take both.
-    tail: OwnLines<Mutex<Tail>>,
+    tail: CachePadded<Mutex<Tail>>,
     /// How many tasks the head has, for spinners, who look without a lock. Written under the head's lock; it orders
     /// nothing, for whoever sees it takes the locks to act on it.
-    head_hint: OwnLines<AtomicUsize>,
+    head_hint: CachePadded<AtomicUsize>,
     /// The same for the tail.
-    tail_hint: OwnLines<AtomicUsize>,
+    tail_hint: CachePadded<AtomicUsize>,
     /// The last worker left. Whoever shuts down waits here.
     left: Condvar,
     /// `None` means no limit.
@@ -197,10 +197,10 @@ impl Queue {
             stamps: Stamps::default(),
         };
         Queue {
-            head: OwnLines(Mutex::new(head)),
-            tail: OwnLines(Mutex::new(tail)),
-            head_hint: OwnLines(AtomicUsize::new(0)),
-            tail_hint: OwnLines(AtomicUsize::new(0)),
+            head: CachePadded(Mutex::new(head)),
+            tail: CachePadded(Mutex::new(tail)),
+            head_hint: CachePadded(AtomicUsize::new(0)),
+            tail_hint: CachePadded(AtomicUsize::new(0)),
             left: Condvar::new(),
             capacity,
         }
