@@ -23,11 +23,11 @@ pub enum Priority {
     High,
 }
 
-const LANES: usize = 3;
+const CLASSES: usize = 3;
 
 impl Priority {
     /// The highest comes first.
-    fn lane(self) -> usize {
+    fn class(self) -> usize {
         match self {
             Priority::High => 0,
             Priority::Normal => 1,
@@ -44,58 +44,58 @@ pub(crate) struct Queued {
 
 /// Tasks in order of service, tombstones included.
 #[derive(Default)]
-pub(super) struct Lanes {
-    tasks: [VecDeque<Queued>; LANES],
-    passed_over: [u8; LANES],
+pub(super) struct PriorityQueue {
+    tasks: [VecDeque<Queued>; CLASSES],
+    passed_over: [u8; CLASSES],
     pub(super) len: usize,
 }
 
-impl Lanes {
+impl PriorityQueue {
     pub(super) fn push(&mut self, task: Queued, priority: Priority) {
-        self.tasks[priority.lane()].push_back(task);
+        self.tasks[priority.class()].push_back(task);
         self.len += 1;
     }
 
     /// Puts a task back that was popped and would be next.
     pub(super) fn put_back(&mut self, task: Queued) {
-        self.tasks[Priority::High.lane()].push_front(task);
+        self.tasks[Priority::High.class()].push_front(task);
         self.len += 1;
     }
 
     pub(super) fn has_normal(&self) -> bool {
-        !self.tasks[Priority::Normal.lane()].is_empty()
+        !self.tasks[Priority::Normal.class()].is_empty()
     }
 
     /// Puts tasks of normal priority behind all others of theirs.
     pub(super) fn append(&mut self, arrived: &mut VecDeque<Queued>) {
         self.len += arrived.len();
-        let lane = &mut self.tasks[Priority::Normal.lane()];
-        if lane.is_empty() {
-            std::mem::swap(lane, arrived);
+        let class = &mut self.tasks[Priority::Normal.class()];
+        if class.is_empty() {
+            std::mem::swap(class, arrived);
         } else {
-            lane.append(arrived);
+            class.append(arrived);
         }
     }
 
     pub(super) fn pop(&mut self) -> Option<Queued> {
-        let lane = self.next_lane()?;
+        let class = self.next_class()?;
         self.len -= 1;
-        self.tasks[lane].pop_front()
+        self.tasks[class].pop_front()
     }
 
-    /// The lane to serve: the highest that is not empty, unless a lower one has been passed over too often.
-    fn next_lane(&mut self) -> Option<usize> {
-        let highest = self.tasks.iter().position(|lane| !lane.is_empty())?;
+    /// The class to serve: the highest that is not empty, unless a lower one has been passed over too often.
+    fn next_class(&mut self) -> Option<usize> {
+        let highest = self.tasks.iter().position(|class| !class.is_empty())?;
         if self.tasks[highest].len() == self.len {
-            self.passed_over = [0; LANES];
+            self.passed_over = [0; CLASSES];
             return Some(highest);
         }
         let mut chosen = highest;
-        for lane in highest + 1..LANES {
-            if !self.tasks[lane].is_empty() {
-                self.passed_over[lane] += 1;
-                if self.passed_over[lane] > PASSED_OVER_MAX {
-                    chosen = lane;
+        for class in highest + 1..CLASSES {
+            if !self.tasks[class].is_empty() {
+                self.passed_over[class] += 1;
+                if self.passed_over[class] > PASSED_OVER_MAX {
+                    chosen = class;
                 }
             }
         }
@@ -104,8 +104,8 @@ impl Lanes {
     }
 
     pub(super) fn retain_pending(&mut self) {
-        for lane in &mut self.tasks {
-            lane.retain(|queued| queued.task.is_pending());
+        for class in &mut self.tasks {
+            class.retain(|queued| queued.task.is_pending());
         }
         self.len = self.tasks.iter().map(VecDeque::len).sum();
     }

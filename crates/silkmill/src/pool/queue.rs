@@ -27,7 +27,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::pool::priority::{Lanes, Priority, Queued};
+use crate::pool::priority::{Priority, PriorityQueue, Queued};
 use crate::pool::queue_delay::Stamps;
 use crate::pool::sleep::{SUBSTITUTES_MAX, TimedOut, Wakeups, WorkerCounts};
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -68,7 +68,7 @@ pub(crate) struct Queue {
 
 /// What workers take from, and all that is known of them.
 struct Head {
-    tasks: Lanes,
+    tasks: PriorityQueue,
     /// How many of `tasks` are tombstones. Signed, because a worker may pass a tombstone just before its canceller counts it.
     tombstones: isize,
     open: bool,
@@ -182,7 +182,7 @@ impl Queue {
     /// A `capacity` of `None` means no limit.
     pub(crate) fn new(capacity: Option<usize>, workers_max: usize) -> Self {
         let head = Head {
-            tasks: Lanes::default(),
+            tasks: PriorityQueue::default(),
             tombstones: 0,
             open: true,
             cancelling: false,
