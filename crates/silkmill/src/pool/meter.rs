@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::pool::clock::{Clock, coarse_tick, thread_cpu_now};
-use crate::pool::queue_delay::QueuedAt;
+use crate::pool::queue_delay::SampledArrival;
 use crate::task::observer::Ended;
 
 /// What a worker counts. Written by that worker alone, read by whoever asks for statistics; it orders nothing, save that a
@@ -97,17 +97,17 @@ impl WorkerMeter {
     }
 
     /// A task begins.
-    pub(crate) fn begin(&self, clock: &Clock, queued_at: Option<QueuedAt>) {
+    pub(crate) fn begin(&self, clock: &Clock, arrival: Option<SampledArrival>) {
         add(&self.counts.started, 1);
         let goes_on = self.busy_since().is_some() && !self.has_ticked();
-        if goes_on && queued_at.is_none() {
+        if goes_on && arrival.is_none() {
             return;
         }
         let now = clock.now();
-        if let Some(at) = queued_at {
-            let delay = now.saturating_sub(at.ticks());
-            add(&self.counts.delayed, at.stands_for());
-            add(&self.counts.delay_ns, delay.saturating_mul(at.stands_for()));
+        if let Some(arrival) = arrival {
+            let delay = now.saturating_sub(arrival.ticks());
+            add(&self.counts.delayed, arrival.stands_for());
+            add(&self.counts.delay_ns, delay.saturating_mul(arrival.stands_for()));
             if delay > self.counts.delay_ns_max.load(Ordering::Relaxed) {
                 self.counts.delay_ns_max.store(delay, Ordering::Relaxed);
             }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::pool::queue_delay::QueuedAt;
+use crate::pool::queue_delay::SampledArrival;
 use crate::task::QueuedTask;
 
 /// How often a class of tasks is passed over in favour of a higher one before it is served.
@@ -39,7 +39,7 @@ impl Priority {
 /// A task in the queue.
 pub(crate) struct Queued {
     pub(crate) task: QueuedTask,
-    pub(crate) at: Option<QueuedAt>,
+    pub(crate) arrival: Option<SampledArrival>,
 }
 
 /// Tasks in order of service, tombstones included.

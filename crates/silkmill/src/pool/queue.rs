@@ -28,7 +28,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::pool::priority::{Priority, PriorityQueue, Queued};
-use crate::pool::queue_delay::Stamps;
+use crate::pool::queue_delay::DelaySampler;
 use crate::pool::sleep::{SUBSTITUTES_MAX, TimedOut, Wakeups, WorkerCounts};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::parker::Parker;
@@ -89,14 +89,14 @@ struct Tail {
     /// [`WorkerCounts::needs_no_call`].
     is_quick: bool,
     submitted: u64,
-    stamps: Stamps,
+    delay_sampler: DelaySampler,
 }
 
 impl Tail {
     /// Counts and stamps a task.
     fn receive(&mut self, task: QueuedTask, now: impl FnOnce() -> u64) -> Queued {
         self.submitted += 1;
-        Queued { task, at: self.stamps.stamp(now) }
+        Queued { task, arrival: self.delay_sampler.sample(now) }
     }
 }
 
@@ -194,7 +194,7 @@ impl Queue {
             arrived: VecDeque::new(),
             is_quick: false,
             submitted: 0,
-            stamps: Stamps::default(),
+            delay_sampler: DelaySampler::default(),
         };
         Queue {
             head: CachePadded(Mutex::new(head)),

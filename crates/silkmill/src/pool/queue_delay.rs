@@ -4,15 +4,15 @@ use std::num::NonZeroU64;
 
 /// When a task was queued, in one word, for there are as many as tasks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct QueuedAt(NonZeroU64);
+pub(crate) struct SampledArrival(NonZeroU64);
 
 const STANDS_FOR_BITS: u32 = 5;
 
-impl QueuedAt {
+impl SampledArrival {
     /// At `ticks`, in nanoseconds up to 18 years. The same is true, more or less, of `stands_for` tasks, at most 31.
     pub(crate) fn new(ticks: u64, stands_for: u64) -> Option<Self> {
         debug_assert!(stands_for >> STANDS_FOR_BITS == 0, "it fits");
-        NonZeroU64::new(ticks << STANDS_FOR_BITS | stands_for).map(QueuedAt)
+        NonZeroU64::new(ticks << STANDS_FOR_BITS | stands_for).map(SampledArrival)
     }
 
     pub(crate) fn ticks(self) -> u64 {
@@ -27,18 +27,18 @@ impl QueuedAt {
 /// Which tasks are stamped with the time at which they were queued. Reading a clock takes as long as the rest of a push, so
 /// when tasks come faster than one a microsecond, only every 16th is stamped, and stands for the rest.
 #[derive(Default)]
-pub(super) struct Stamps {
+pub(super) struct DelaySampler {
     last: u64,
     /// How many tasks came since.
     since: u64,
     every: u64,
 }
 
-const STAMP_EVERY_MAX: u64 = 16;
+const SAMPLE_EVERY_MAX: u64 = 16;
 
-impl Stamps {
+impl DelaySampler {
     /// The time and how many tasks it stands for, if this one is to be stamped.
-    pub(super) fn stamp(&mut self, now: impl FnOnce() -> u64) -> Option<QueuedAt> {
+    pub(super) fn sample(&mut self, now: impl FnOnce() -> u64) -> Option<SampledArrival> {
         self.since += 1;
         if self.since < self.every {
             return None;
@@ -46,8 +46,8 @@ impl Stamps {
         let now = now();
         let fast = now.saturating_sub(self.last) < self.since * 1_000;
         let stands_for = std::mem::take(&mut self.since);
-        self.every = if fast { (self.every.max(1) * 2).min(STAMP_EVERY_MAX) } else { 1 };
+        self.every = if fast { (self.every.max(1) * 2).min(SAMPLE_EVERY_MAX) } else { 1 };
         self.last = now;
-        QueuedAt::new(now, stands_for)
+        SampledArrival::new(now, stands_for)
     }
 }

@@ -11,7 +11,7 @@ use crate::pool::Pool;
 use crate::pool::meter::WorkerMeter;
 use crate::pool::priority::Queued;
 use crate::pool::queue::PutBack;
-use crate::pool::queue_delay::QueuedAt;
+use crate::pool::queue_delay::SampledArrival;
 use crate::sync::Deadline;
 use crate::sync::parker::Parker;
 use crate::task::observer::{Afterwards, Claim, Ended, Host};
@@ -109,7 +109,7 @@ impl Pool {
             return self.queue.finish(Afterwards::Nothing);
         };
         let working = Working { pool: self, meter, next: Cell::new(None) };
-        self.begin(queued.at, meter);
+        self.begin(queued.arrival, meter);
         claimed.run(&working);
         working.next.take()
     }
@@ -135,8 +135,8 @@ impl Pool {
         true
     }
 
-    fn begin(&self, queued_at: Option<QueuedAt>, meter: &WorkerMeter) {
-        meter.begin(&self.clock, queued_at);
+    fn begin(&self, arrival: Option<SampledArrival>, meter: &WorkerMeter) {
+        meter.begin(&self.clock, arrival);
     }
 }
 
