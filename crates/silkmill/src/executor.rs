@@ -17,7 +17,7 @@ use crate::error::TrySubmitError;
 use crate::executor::future::Future;
 use crate::pool::Pool;
 use crate::pool::priority::Priority;
-use crate::pool::queue::{Patience, Refused};
+use crate::pool::queue::{Refused, WaitPolicy};
 use crate::pool::stats::{RunningTask, Stats};
 use crate::pool::worker;
 use crate::sync::Deadline;
@@ -68,7 +68,7 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        match self.push(priority, token, self.patience(Deadline::NEVER), f) {
+        match self.push(priority, token, self.wait_policy(Deadline::NEVER), f) {
             Ok(future) => future,
             Err(_) => {
                 let task = TaskHandle::failed(self.pool.refusal());
@@ -100,7 +100,7 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.push(Priority::Normal, None, Patience::None, f)
+        self.push(Priority::Normal, None, WaitPolicy::None, f)
     }
 
     /// Queues `f`, waiting for room for at most `timeout`.
@@ -116,14 +116,14 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.push(Priority::Normal, None, self.patience(Deadline::after(timeout)), f)
+        self.push(Priority::Normal, None, self.wait_policy(Deadline::after(timeout)), f)
     }
 
     pub(crate) fn push<F, T>(
         &self,
         priority: Priority,
         token: Option<CancelToken>,
-        patience: Patience,
+        wait_policy: WaitPolicy,
         f: F,
     ) -> Result<Future<T>, TrySubmitError<F>>
     where
@@ -132,10 +132,10 @@ impl ThreadPoolExecutor {
     {
         let carrier = self.pool.carrier();
         let pushed = match (&token, &carrier) {
-            (None, None) => self.pool.push(f, priority, patience),
+            (None, None) => self.pool.push(f, priority, wait_policy),
             _ => {
                 let wrapped = Wrapped { f, token, carrier };
-                let pushed = self.pool.push(wrapped, priority, patience);
+                let pushed = self.pool.push(wrapped, priority, wait_policy);
                 pushed.map_err(|(wrapped, refused)| (wrapped.f, refused))
             }
         };
@@ -146,9 +146,9 @@ impl ThreadPoolExecutor {
         }
     }
 
-    pub(crate) fn patience(&self, deadline: Deadline) -> Patience {
+    pub(crate) fn wait_policy(&self, deadline: Deadline) -> WaitPolicy {
         let own = worker::is_of(&self.pool);
-        if own { Patience::Unbounded } else { Patience::Until(deadline) }
+        if own { WaitPolicy::Unbounded } else { WaitPolicy::Until(deadline) }
     }
 
     /// How many workers there may be. A worker that waits for a task of its own pool is not counted.

@@ -23,7 +23,7 @@ use crate::pool::clock::{Clock, thread_cpu_now};
 use crate::pool::config::PoolConfig;
 use crate::pool::meter::{Counts, WorkerMeter};
 use crate::pool::priority::{Priority, Queued};
-use crate::pool::queue::{Patience, Queue, Refused};
+use crate::pool::queue::{Queue, Refused, WaitPolicy};
 use crate::pool::stats::{RunningTask, Stats, Totals};
 use crate::sync::spin::AdaptiveSpin;
 use crate::sync::{Deadline, Mutex};
@@ -116,7 +116,7 @@ impl Pool {
         self: &Arc<Self>,
         job: J,
         priority: Priority,
-        patience: Patience,
+        wait_policy: WaitPolicy,
     ) -> Result<TaskHandle<T>, (J, Refused)>
     where
         J: Job<T> + 'static,
@@ -124,7 +124,7 @@ impl Pool {
     {
         let mut new = Some(NewTask::new(job));
         let mut handle = None;
-        let pushed = self.push_made(priority, patience, || {
+        let pushed = self.push_made(priority, wait_policy, || {
             let new = new.take().expect("a task is queued once");
             let (queued, theirs) = new.into_owners();
             handle = Some(theirs);
@@ -144,14 +144,14 @@ impl Pool {
         self: &Arc<Self>,
         job: J,
         latch: &Latch<'scope, '_>,
-        patience: Patience,
+        wait_policy: WaitPolicy,
     ) -> TaskHandle<T>
     where
         J: Job<T> + 'scope,
         T: Send + 'scope,
     {
         let mut handle = None;
-        let pushed = self.push_made(Priority::Normal, patience, || {
+        let pushed = self.push_made(Priority::Normal, wait_policy, || {
             let (queued, theirs) = NewTask::new(job).into_scoped(latch);
             handle = Some(theirs);
             queued
@@ -166,10 +166,10 @@ impl Pool {
     fn push_made(
         self: &Arc<Self>,
         priority: Priority,
-        patience: Patience,
+        wait_policy: WaitPolicy,
         make: impl FnOnce() -> QueuedTask,
     ) -> Result<(), Refused> {
-        let start = self.queue.push(priority, patience, || self.clock.now(), make)?;
+        let start = self.queue.push(priority, wait_policy, || self.clock.now(), make)?;
         self.start_workers(start);
         Ok(())
     }

@@ -63,11 +63,13 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let patience = self.executor.patience(Deadline::NEVER);
+        let wait_policy = self.executor.wait_policy(Deadline::NEVER);
         let pool = &self.executor.pool;
         let task = match pool.carrier() {
-            None => pool.push_scoped(f, &self.latch, patience),
-            carrier => pool.push_scoped(Wrapped { f, token: None, carrier }, &self.latch, patience),
+            None => pool.push_scoped(f, &self.latch, wait_policy),
+            carrier => {
+                pool.push_scoped(Wrapped { f, token: None, carrier }, &self.latch, wait_policy)
+            }
         };
         Future::new(task, Arc::clone(pool))
     }

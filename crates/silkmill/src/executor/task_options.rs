@@ -8,7 +8,7 @@ use crate::error::TrySubmitError;
 use crate::executor::ThreadPoolExecutor;
 use crate::executor::future::Future;
 use crate::pool::priority::Priority;
-use crate::pool::queue::Patience;
+use crate::pool::queue::WaitPolicy;
 use crate::sync::Deadline;
 
 /// What is asked for one task; [`ThreadPoolExecutor::task`] makes it.
@@ -89,7 +89,7 @@ impl<'pool> TaskOptions<'pool> {
         T: Send + 'static,
     {
         let (executor, priority) = (self.executor, self.priority);
-        executor.push(priority, self.own_token(), Patience::None, f)
+        executor.push(priority, self.own_token(), WaitPolicy::None, f)
     }
 
     /// Like [`ThreadPoolExecutor::submit_timeout`].
@@ -106,7 +106,7 @@ impl<'pool> TaskOptions<'pool> {
         T: Send + 'static,
     {
         let (executor, priority) = (self.executor, self.priority);
-        executor.push(priority, self.own_token(), executor.patience(Deadline::after(timeout)), f)
+        executor.push(priority, self.own_token(), executor.wait_policy(Deadline::after(timeout)), f)
     }
 
     fn own_token(self) -> Option<CancelToken> {

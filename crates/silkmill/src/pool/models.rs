@@ -15,7 +15,7 @@ use loom::thread::{JoinHandle, spawn};
 
 use crate::error::TaskError;
 use crate::pool::priority::{Priority, Queued};
-use crate::pool::queue::{Patience, PutBack, Queue, Refused};
+use crate::pool::queue::{PutBack, Queue, Refused, WaitPolicy};
 use crate::sync::Deadline;
 use crate::sync::parker::Parker;
 use crate::task::observer::{Afterwards, Anyone, Claim, Ended, Host};
@@ -108,13 +108,13 @@ fn meet(met: &Arc<Meeting>, guests: usize) -> (QueuedTask, TaskHandle<()>) {
     NewTask::new(job).into_owners()
 }
 
-fn push(queue: &Queue, task: QueuedTask, patience: Patience) -> Result<usize, Refused> {
-    queue.push(Priority::Normal, patience, || 0, || task)
+fn push(queue: &Queue, task: QueuedTask, wait_policy: WaitPolicy) -> Result<usize, Refused> {
+    queue.push(Priority::Normal, wait_policy, || 0, || task)
 }
 
 /// Pushes `task` and starts the workers that the queue orders, as `Pool::push` does.
 fn submit(queue: &Arc<Queue>, task: QueuedTask) -> Vec<JoinHandle<()>> {
-    let start = push(queue, task, Patience::Until(Deadline::NEVER)).unwrap_or(0);
+    let start = push(queue, task, WaitPolicy::Until(Deadline::NEVER)).unwrap_or(0);
     start_workers(queue, start)
 }
 
@@ -191,8 +191,8 @@ fn two_tasks_get_two_workers_although_one_times_out() {
         let queue = Arc::new(Queue::new(None, 2));
         let met = Arc::new(Meeting::default());
         let ((first, first_done), (second, second_done)) = (meet(&met, 2), meet(&met, 2));
-        assert_eq!(push(&queue, first, Patience::Unbounded), Ok(1));
-        assert_eq!(push(&queue, second, Patience::Unbounded), Ok(1));
+        assert_eq!(push(&queue, first, WaitPolicy::Unbounded), Ok(1));
+        assert_eq!(push(&queue, second, WaitPolicy::Unbounded), Ok(1));
         let theirs = Arc::clone(&queue);
         let leaver = spawn(move || work_until(&theirs, Deadline::passed));
         let mut workers = start_workers(&queue, 1);
@@ -264,7 +264,7 @@ fn a_push_that_races_a_close_is_refused_or_run() {
         let (queued, done) = task(&runs);
         let theirs = Arc::clone(&queue);
         let submitter = spawn(move || {
-            let pushed = push(&theirs, queued, Patience::Until(Deadline::NEVER));
+            let pushed = push(&theirs, queued, WaitPolicy::Until(Deadline::NEVER));
             if pushed == Ok(1) {
                 work(&theirs);
             }
@@ -308,7 +308,7 @@ fn submitters_in_line_are_served_or_refused() {
         let submitters = [(); 2].map(|()| {
             let queue = Arc::clone(&queue);
             let (queued, _done) = task(&runs);
-            spawn(move || push(&queue, queued, Patience::Until(Deadline::NEVER)).is_ok())
+            spawn(move || push(&queue, queued, WaitPolicy::Until(Deadline::NEVER)).is_ok())
         });
 
         let taken = submitters.map(|submitter| usize::from(submitter.join().unwrap()));
@@ -325,10 +325,10 @@ fn closing_refuses_who_stands_in_line() {
     model(|| {
         let queue = Arc::new(Queue::new(Some(1), 1));
         let runs = counter();
-        assert_eq!(push(&queue, task(&runs).0, Patience::Unbounded), Ok(1));
+        assert_eq!(push(&queue, task(&runs).0, WaitPolicy::Unbounded), Ok(1));
         let theirs = Arc::clone(&queue);
         let second = task(&runs).0;
-        let submitter = spawn(move || push(&theirs, second, Patience::Until(Deadline::NEVER)));
+        let submitter = spawn(move || push(&theirs, second, WaitPolicy::Until(Deadline::NEVER)));
 
         queue.close();
 
@@ -345,7 +345,7 @@ fn a_worker_that_is_only_starting_is_not_waited_for() {
         let [first, second, third] = [(); 3].map(|()| task(&runs));
         let mut workers = submit(&queue, first.0);
         let third_done = Arc::new(third.1);
-        let start = push(&queue, second.0, Patience::Unbounded).unwrap();
+        let start = push(&queue, second.0, WaitPolicy::Unbounded).unwrap();
         workers.extend((0..start).map(|_| {
             let (queue, third_done) = (Arc::clone(&queue), Arc::clone(&third_done));
             spawn(move || {
@@ -429,7 +429,7 @@ fn a_push_that_races_an_idle_worker_which_leaves_strands_no_task() {
         let queue = Arc::new(Queue::new(None, 1));
         let runs = counter();
         let ((first, first_done), (second, second_done)) = (task(&runs), task(&runs));
-        assert_eq!(push(&queue, first, Patience::Unbounded), Ok(1));
+        assert_eq!(push(&queue, first, WaitPolicy::Unbounded), Ok(1));
         let theirs = Arc::clone(&queue);
         // Sleeps for no time at all, so it leaves as soon as it finds nothing.
         let leaver = spawn(move || work_until(&theirs, Deadline::passed));
@@ -452,7 +452,7 @@ fn a_call_that_races_a_timeout_is_answered() {
         let runs = counter();
         let (first, first_done) = task(&runs);
         let (second, second_done) = task(&runs);
-        assert_eq!(push(&queue, first, Patience::Unbounded), Ok(1));
+        assert_eq!(push(&queue, first, WaitPolicy::Unbounded), Ok(1));
         let theirs = Arc::clone(&queue);
         let leaver = spawn(move || work_until(&theirs, Deadline::passed));
         let theirs = Arc::clone(&queue);
@@ -477,7 +477,7 @@ fn a_start_that_fails_strands_no_task() {
         let ((first, first_done), (second, second_done)) = (task(&runs), task(&runs));
         let theirs = Arc::clone(&queue);
         let unlucky = spawn(move || {
-            let start = push(&theirs, first, Patience::Unbounded).unwrap();
+            let start = push(&theirs, first, WaitPolicy::Unbounded).unwrap();
             if start == 1 {
                 theirs.not_started();
                 while let Some(task) = theirs.take_stranded() {

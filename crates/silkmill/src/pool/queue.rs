@@ -158,7 +158,7 @@ pub(crate) enum PutBack {
 
 /// Whether a push may wait for room.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Patience {
+pub(crate) enum WaitPolicy {
     /// Do not wait: room now, or none.
     None,
     /// Wait in line until the deadline.
@@ -247,7 +247,7 @@ impl Queue {
     pub(crate) fn push(
         &self,
         priority: Priority,
-        patience: Patience,
+        wait_policy: WaitPolicy,
         now: impl FnOnce() -> u64,
         make: impl FnOnce() -> QueuedTask,
     ) -> Result<usize, Refused> {
@@ -261,12 +261,12 @@ impl Queue {
             }
         }
         let mut both = self.lock();
-        let refused = match patience {
+        let refused = match wait_policy {
             _ if !both.head.open => Some(Refused::Shutdown),
-            Patience::Unbounded => None,
+            WaitPolicy::Unbounded => None,
             _ if both.head.waiters.is_empty() && self.has_room(&both.head) => None,
-            Patience::None => Some(Refused::Full),
-            Patience::Until(deadline) => {
+            WaitPolicy::None => Some(Refused::Full),
+            WaitPolicy::Until(deadline) => {
                 let refused;
                 (both, refused) = self.wait_for_room(both, deadline);
                 refused
