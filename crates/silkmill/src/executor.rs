@@ -248,7 +248,7 @@ impl fmt::Debug for ThreadPoolExecutor {
         f.debug_struct("ThreadPoolExecutor")
             .field("thread_name_prefix", &self.pool.name())
             .field("max_workers", &self.max_workers())
-            .field("census", &self.pool.queue.census())
+            .field("queue", &self.pool.queue.snapshot())
             .finish()
     }
 }

@@ -232,7 +232,7 @@ impl Pool {
         }
         drop(meters);
         let cancelled = self.cancelled.load(Ordering::Relaxed);
-        totals.into_stats(self.queue.census(), cancelled, self.config.measure_cpu)
+        totals.into_stats(self.queue.snapshot(), cancelled, self.config.measure_cpu)
     }
 
     pub(crate) fn running_tasks(&self) -> Vec<RunningTask> {

@@ -390,7 +390,7 @@ fn a_cancellation_gives_room_and_races_a_worker_for_the_task() {
         end(&queue, worker);
         assert_eq!(cancelled, won);
         assert_eq!(runs.load(Ordering::SeqCst), if won { 1 } else { 2 });
-        assert_eq!((queue.census().queued, queue.tombstones()), (0, 0));
+        assert_eq!((queue.snapshot().queued, queue.tombstones()), (0, 0));
     });
 }
 
@@ -534,7 +534,7 @@ fn a_resize_races_a_push() {
 
         resizer.join().unwrap();
         end(&queue, workers);
-        assert_eq!(queue.census().workers, 0);
+        assert_eq!(queue.snapshot().workers, 0);
         assert_eq!(runs.load(Ordering::SeqCst), 2);
     });
 }

@@ -170,7 +170,7 @@ pub(crate) enum WaitPolicy {
 
 /// A picture of the queue, for the statistics.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Census {
+pub(crate) struct QueueSnapshot {
     pub(crate) queued: usize,
     pub(crate) workers: usize,
     pub(crate) free: usize,
@@ -581,10 +581,10 @@ impl Queue {
         self.head.0.lock().tombstones
     }
 
-    pub(crate) fn census(&self) -> Census {
+    pub(crate) fn snapshot(&self) -> QueueSnapshot {
         let both = self.lock();
         let head = &*both.head;
-        Census {
+        QueueSnapshot {
             queued: head.living(),
             workers: head.counts.workers(),
             free: head.counts.free(),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::pool::meter::Counts;
-use crate::pool::queue::Census;
+use crate::pool::queue::QueueSnapshot;
 
 /// Fewer finished tasks than this are too few to advise on.
 const TASKS_MIN: u64 = 10;
@@ -179,7 +179,12 @@ impl Totals {
         self.alive_ns += counts.alive_ns.load(Ordering::Relaxed);
     }
 
-    pub(crate) fn into_stats(self, census: Census, cancelled: u64, measure_cpu: bool) -> Stats {
+    pub(crate) fn into_stats(
+        self,
+        snapshot: QueueSnapshot,
+        cancelled: u64,
+        measure_cpu: bool,
+    ) -> Stats {
         let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
         let counts = &self.counts;
         let delayed = count(&counts.delayed);
@@ -187,12 +192,12 @@ impl Totals {
         let scale = count(&counts.started) as f64 / delayed.max(1) as f64;
         let delay_ns = count(&counts.delay_ns) as f64 * scale;
         Stats {
-            queued: census.queued,
-            submitters_waiting: census.submitters_waiting,
-            workers: census.workers,
-            workers_idle: census.free,
+            queued: snapshot.queued,
+            submitters_waiting: snapshot.submitters_waiting,
+            workers: snapshot.workers,
+            workers_idle: snapshot.free,
             running: self.running,
-            submitted: census.submitted,
+            submitted: snapshot.submitted,
             completed: count(&counts.completed),
             panicked: count(&counts.panicked),
             cancelled: cancelled + count(&counts.not_started),
