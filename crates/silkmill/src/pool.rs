@@ -28,7 +28,7 @@ use crate::pool::stats::{RunningTask, Stats, Totals};
 use crate::sync::spin::AdaptiveSpin;
 use crate::sync::{Deadline, Mutex};
 use crate::task::job::{Carrier, Job};
-use crate::task::observer::{Anyone, Claim};
+use crate::task::observer::{Claim, NoObserver};
 use crate::task::scope_latch::Latch;
 use crate::task::{Claimed, NewTask, QueuedTask, TaskHandle};
 use crate::thread::exit::AtExit;
@@ -195,7 +195,7 @@ impl Pool {
             return false;
         };
         self.cancelled.fetch_add(1, Ordering::Relaxed);
-        claimed.fail(error, &Anyone);
+        claimed.fail(error, &NoObserver);
         true
     }
 
@@ -203,7 +203,7 @@ impl Pool {
     pub(crate) fn cancel_claimed(&self, task: Claimed<'_>) {
         self.queue.add_tombstone();
         self.cancelled.fetch_add(1, Ordering::Relaxed);
-        task.fail(TaskError::cancelled(), &Anyone);
+        task.fail(TaskError::cancelled(), &NoObserver);
     }
 
     /// Cancels everything that is queued, one after the other, and says how much that was.

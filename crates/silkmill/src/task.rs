@@ -48,7 +48,7 @@ use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Deadline, UnsafeCell};
 use crate::task::job::Job;
 use crate::task::listeners::{Callback, Extras, News};
-use crate::task::observer::{Afterwards, Anyone, Claim, Ended, Host};
+use crate::task::observer::{Afterwards, Claim, Ended, NoObserver, Observer};
 use crate::task::scope_latch::Latch;
 use crate::task::waiter::Waiter;
 use crate::unwind::{caught, forget_location};
@@ -81,9 +81,9 @@ struct Header {
 /// What can be done with a cell whose types are forgotten.
 struct VTable {
     /// Runs the closure of a claimed task and publishes what became of it.
-    run: unsafe fn(NonNull<Header>, &dyn Host, Side),
+    run: unsafe fn(NonNull<Header>, &dyn Observer, Side),
     /// Drops the closure of a claimed task and publishes an error.
-    fail: unsafe fn(NonNull<Header>, TaskError, &dyn Host, Side),
+    fail: unsafe fn(NonNull<Header>, TaskError, &dyn Observer, Side),
     /// Moves the result into the `Option<Result<T, TaskError>>` that is pointed to.
     take: unsafe fn(NonNull<Header>, *mut ()),
     /// Points to the `Result<T, TaskError>`; null when it was taken.
@@ -228,7 +228,7 @@ impl Drop for QueuedTask {
     fn drop(&mut self) {
         if self.header().claim(Claim::ToCancel) {
             Claimed { cell: self.cell, side: Side::Queued, owner: PhantomData }
-                .fail(TaskError::cancelled(), &Anyone);
+                .fail(TaskError::cancelled(), &NoObserver);
             return;
         }
         // SAFETY: this owner is going, and does not touch the cell after this.
@@ -265,21 +265,21 @@ unsafe impl Send for Claimed<'_> {}
 
 impl Claimed<'_> {
     /// Runs the closure, then the callbacks, and publishes the result.
-    pub(crate) fn run(self, host: &dyn Host) {
+    pub(crate) fn run(self, observer: &dyn Observer) {
         // SAFETY: the task is claimed, by us, and was not ended; the cell lives until it is.
-        unsafe { (self.cell.as_ref().vtable.run)(self.cell, host, self.side) };
+        unsafe { (self.cell.as_ref().vtable.run)(self.cell, observer, self.side) };
     }
 
     /// Ends the task with `error` instead of running it.
-    pub(crate) fn fail(self, error: TaskError, host: &dyn Host) {
+    pub(crate) fn fail(self, error: TaskError, observer: &dyn Observer) {
         // SAFETY: as in `run`.
-        unsafe { (self.cell.as_ref().vtable.fail)(self.cell, error, host, self.side) };
+        unsafe { (self.cell.as_ref().vtable.fail)(self.cell, error, observer, self.side) };
     }
 }
 
 /// # Safety
 /// The cell is of these types and claimed by the caller, who does not touch it afterwards.
-unsafe fn run<F: Job<T>, T>(cell: NonNull<Header>, host: &dyn Host, side: Side) {
+unsafe fn run<F: Job<T>, T>(cell: NonNull<Header>, observer: &dyn Observer, side: Side) {
     let cell = cell.cast::<Cell<F, T>>();
     // SAFETY: the caller has claimed the task, so the payload is its own; the cell lives until it is published.
     let payload = unsafe { &cell.as_ref().payload };
@@ -291,12 +291,12 @@ unsafe fn run<F: Job<T>, T>(cell: NonNull<Header>, host: &dyn Host, side: Side) 
     // SAFETY: as above. What is overwritten is `Empty`.
     payload.with_mut(|payload| unsafe { *payload = Payload::Result(result) });
     // SAFETY: passed on to our caller.
-    unsafe { complete(cell, host, side) };
+    unsafe { complete(cell, observer, side) };
 }
 
 /// # Safety
 /// As for [`run`].
-unsafe fn fail<F, T>(cell: NonNull<Header>, error: TaskError, host: &dyn Host, side: Side) {
+unsafe fn fail<F, T>(cell: NonNull<Header>, error: TaskError, observer: &dyn Observer, side: Side) {
     let cell = cell.cast::<Cell<F, T>>();
     // SAFETY: the caller has claimed the task, so the payload is its own; the cell lives until it is published.
     let payload = unsafe { &cell.as_ref().payload };
@@ -306,26 +306,26 @@ unsafe fn fail<F, T>(cell: NonNull<Header>, error: TaskError, host: &dyn Host, s
     // What the closure owns is the user's, and so is the code that drops it.
     caught(|| drop(job));
     // SAFETY: passed on to our caller.
-    unsafe { complete(cell, host, side) };
+    unsafe { complete(cell, observer, side) };
 }
 
 /// Runs the callbacks, then lets everyone see the result, and tells those who listen.
 ///
 /// # Safety
 /// The task is claimed by the caller, who does not touch the cell afterwards, and the payload is a result.
-unsafe fn complete<F, T>(cell: NonNull<Cell<F, T>>, host: &dyn Host, side: Side) {
+unsafe fn complete<F, T>(cell: NonNull<Cell<F, T>>, observer: &dyn Observer, side: Side) {
     // SAFETY: the cell lives until the result is published, which is further down, and the payload is the claimer's.
     let (mut flags, ended) = outcome_of(unsafe { lent_result(&cell.as_ref().payload) });
     if side == Side::Queued {
         flags |= QUEUED_GONE;
     }
-    host.ended(ended);
+    observer.ended(ended);
     let published = loop {
         // SAFETY: passed on to our caller; nothing is published before this returns something.
-        match unsafe { try_publish(cell, flags, host) } {
+        match unsafe { try_publish(cell, flags, observer) } {
             // From here on the handle may free the cell.
             Some(published) => break published,
-            None => host.busy(),
+            None => observer.busy(),
         }
     };
     if published.handle_gone && side == Side::Queued {
@@ -333,7 +333,7 @@ unsafe fn complete<F, T>(cell: NonNull<Cell<F, T>>, host: &dyn Host, side: Side)
         unsafe { free::<F, T>(cell.cast()) };
     }
     if let Some((extras, news)) = published.news {
-        extras.tell(news, host);
+        extras.tell(news, observer);
     }
 }
 
@@ -364,7 +364,7 @@ struct Published<T> {
 unsafe fn try_publish<F, T>(
     cell: NonNull<Cell<F, T>>,
     flags: usize,
-    host: &dyn Host,
+    observer: &dyn Observer,
 ) -> Option<Published<T>> {
     // SAFETY: the cell lives until the result is published: see where `header` and `payload` are last used.
     let Cell { header, payload } = unsafe { cell.as_ref() };
@@ -381,9 +381,9 @@ unsafe fn try_publish<F, T>(
     let handle_gone = state & HANDLE_GONE != 0;
     if handle_gone {
         // SAFETY: the handle is gone, so the payload stays ours, and what was lent has come back.
-        unsafe { discard_result(payload, told, host) };
+        unsafe { discard_result(payload, told, observer) };
     }
-    host.free(if extras.is_none() { Afterwards::Nothing } else { Afterwards::Notify });
+    observer.free(if extras.is_none() { Afterwards::Nothing } else { Afterwards::Notify });
     let publish = || {
         let new = state | flags;
         header.state.compare_exchange(state, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
@@ -399,13 +399,17 @@ unsafe fn try_publish<F, T>(
 ///
 /// # Safety
 /// The payload is the caller's, and stays so.
-unsafe fn discard_result<F, T>(payload: &UnsafeCell<Payload<F, T>>, told: bool, host: &dyn Host) {
+unsafe fn discard_result<F, T>(
+    payload: &UnsafeCell<Payload<F, T>>,
+    told: bool,
+    observer: &dyn Observer,
+) {
     // SAFETY: promised by the caller; what is lent is not used any more when the payload is replaced.
     if let Some(Err(error)) = unsafe { lent_result(payload) }
         && error.is_panic()
         && !told
     {
-        caught(|| host.unread(error));
+        caught(|| observer.unread(error));
     }
     // SAFETY: promised by the caller.
     let result = payload.with_mut(|payload| unsafe { ptr::replace(payload, Payload::Empty) });

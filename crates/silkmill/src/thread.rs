@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::error::{SpawnError, TaskError};
 use crate::sync::Deadline;
-use crate::task::observer::{Afterwards, Claim, Ended, Host};
+use crate::task::observer::{Afterwards, Claim, Ended, Observer};
 use crate::task::{NewTask, TaskHandle};
 use crate::thread::registry::{Entry, ThreadInfo};
 use crate::unwind::note_panics;
@@ -186,7 +186,7 @@ impl Builder {
         // The value is dropped on the thread when nobody wants it, and the process waits for that too.
         let started = self.start(move || {
             if let Some(claimed) = theirs.claim(Claim::ToRun) {
-                claimed.run(&Leaving);
+                claimed.run(&ThreadObserver);
             }
         })?;
         Ok(Thread { task, info: started.info })
@@ -233,9 +233,9 @@ pub(crate) struct Started {
 static NAMELESS_NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// A thread whose value is about to be seen: whoever has seen it does not find the thread among the living.
-struct Leaving;
+struct ThreadObserver;
 
-impl Host for Leaving {
+impl Observer for ThreadObserver {
     fn ended(&self, _how: Ended) {}
 
     fn free(&self, _afterwards: Afterwards) {

@@ -18,7 +18,7 @@ use crate::pool::priority::{Priority, Queued};
 use crate::pool::queue::{PutBack, Queue, Refused, WaitPolicy};
 use crate::sync::Deadline;
 use crate::sync::parker::Parker;
-use crate::task::observer::{Afterwards, Anyone, Claim, Ended, Host};
+use crate::task::observer::{Afterwards, Claim, Ended, NoObserver, Observer};
 use crate::task::waiter::Waiter;
 use crate::task::{NewTask, QueuedTask, TaskHandle};
 
@@ -67,7 +67,7 @@ struct Worker<'a> {
     next: Cell<Option<Queued>>,
 }
 
-impl Host for Worker<'_> {
+impl Observer for Worker<'_> {
     fn ended(&self, _how: Ended) {}
 
     fn free(&self, afterwards: Afterwards) {
@@ -377,7 +377,7 @@ fn a_cancellation_gives_room_and_races_a_worker_for_the_task() {
             let won = claimed.is_some();
             if let Some(claimed) = claimed {
                 theirs.add_tombstone();
-                claimed.fail(TaskError::cancelled(), &Anyone);
+                claimed.fail(TaskError::cancelled(), &NoObserver);
             }
             (won, first_done.is_cancelled())
         });
@@ -482,7 +482,7 @@ fn a_start_that_fails_strands_no_task() {
                 theirs.not_started();
                 while let Some(task) = theirs.take_stranded() {
                     let claimed = task.task.claim(Claim::ToCancel).unwrap();
-                    claimed.fail(TaskError::shutdown(), &Anyone);
+                    claimed.fail(TaskError::shutdown(), &NoObserver);
                 }
             }
         });
@@ -545,7 +545,7 @@ fn a_result_is_seen_by_whoever_waits_and_after_its_callback() {
     model(|| {
         let called = counter();
         let (queued, mut handle) = NewTask::new(|| 25).into_owners();
-        let worker = spawn(move || queued.claim(Claim::ToRun).unwrap().run(&Anyone));
+        let worker = spawn(move || queued.claim(Claim::ToRun).unwrap().run(&NoObserver));
         let calling = Arc::clone(&called);
         handle.add_callback(Box::new(move |result| {
             assert_eq!(result.ok(), Some(&25));
@@ -567,7 +567,7 @@ fn a_handle_that_is_dropped_races_the_publication() {
         let drops = counter();
         let value = DropCounter(Arc::clone(&drops));
         let (queued, handle) = NewTask::new(move || value).into_owners();
-        let worker = spawn(move || queued.claim(Claim::ToRun).unwrap().run(&Anyone));
+        let worker = spawn(move || queued.claim(Claim::ToRun).unwrap().run(&NoObserver));
 
         drop(handle);
 
@@ -582,7 +582,7 @@ fn a_callback_of_a_dropped_handle_is_called() {
     model(|| {
         let called = counter();
         let (queued, handle) = NewTask::new(|| 25).into_owners();
-        let worker = spawn(move || queued.claim(Claim::ToRun).unwrap().run(&Anyone));
+        let worker = spawn(move || queued.claim(Claim::ToRun).unwrap().run(&NoObserver));
         let calling = Arc::clone(&called);
         handle.add_callback(Box::new(move |_| {
             calling.fetch_add(1, Ordering::SeqCst);
@@ -611,12 +611,12 @@ fn a_tombstone_that_is_passed_races_its_canceller() {
         let (queued, handle) = NewTask::new(move || drop(value)).into_owners();
         let worker = spawn(move || {
             if let Some(claimed) = queued.claim(Claim::ToRun) {
-                claimed.run(&Anyone);
+                claimed.run(&NoObserver);
             }
         });
 
         if let Some(claimed) = handle.claim(Claim::ToCancel) {
-            claimed.fail(TaskError::cancelled(), &Anyone);
+            claimed.fail(TaskError::cancelled(), &NoObserver);
         }
         drop(handle);
 
@@ -634,12 +634,12 @@ fn a_task_is_run_or_cancelled_and_its_waiters_are_told() {
         let waiter = Arc::new(Waiter::new());
         let worker = spawn(move || {
             if let Some(claimed) = queued.claim(Claim::ToRun) {
-                claimed.run(&Anyone);
+                claimed.run(&NoObserver);
             }
         });
         handle.add_waiter(&waiter, 7);
         if let Some(claimed) = handle.claim(Claim::ToCancel) {
-            claimed.fail(TaskError::cancelled(), &Anyone);
+            claimed.fail(TaskError::cancelled(), &NoObserver);
         }
 
         assert_eq!(waiter.next(Deadline::NEVER), Some(7));

@@ -14,7 +14,7 @@ use crate::pool::queue::PutBack;
 use crate::pool::queue_delay::SampledArrival;
 use crate::sync::Deadline;
 use crate::sync::parker::Parker;
-use crate::task::observer::{Afterwards, Claim, Ended, Host};
+use crate::task::observer::{Afterwards, Claim, Ended, Observer};
 use crate::task::{Claimed, TaskHandle};
 use crate::thread::Builder;
 use crate::thread::exit;
@@ -237,7 +237,7 @@ struct Working<'a> {
     next: Cell<Option<Queued>>,
 }
 
-impl Host for Working<'_> {
+impl Observer for Working<'_> {
     fn ended(&self, how: Ended) {
         self.meter.end(how);
     }
@@ -276,7 +276,7 @@ struct Waiting<'a> {
     meter: &'a WorkerMeter,
 }
 
-impl Host for Waiting<'_> {
+impl Observer for Waiting<'_> {
     fn ended(&self, how: Ended) {
         self.meter.end(how);
     }

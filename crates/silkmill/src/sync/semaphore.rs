@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::sync::parker::Parker;
 use crate::sync::{Deadline, Mutex, MutexGuard};
 
-/// Lets at most so many threads or tasks do something at once: requests to one host, files open, megabytes in memory.
+/// Lets at most so many threads or tasks do something at once: requests to one observer, files open, megabytes in memory.
 ///
 /// [`acquire`](Semaphore::acquire) takes a permit, waiting for one if need be, and dropping the [`Permit`] gives it back.
 /// First come, first served: nobody is overtaken, not even by those who do not wait.

@@ -8,7 +8,7 @@ use std::task::Waker;
 
 use crate::error::TaskError;
 use crate::sync::{Condvar, Deadline, Mutex};
-use crate::task::observer::{Afterwards, Host};
+use crate::task::observer::{Afterwards, Observer};
 use crate::task::scope_latch::Left;
 use crate::task::waiter::Waiter;
 use crate::unwind::caught;
@@ -173,7 +173,7 @@ impl<T> Extras<T> {
         })
     }
 
-    pub(super) fn tell(&self, news: News, host: &dyn Host) {
+    pub(super) fn tell(&self, news: News, observer: &dyn Observer) {
         if news.somebody_waits {
             self.published.notify_all();
         }
@@ -181,9 +181,9 @@ impl<T> Extras<T> {
             waiter.tell(index);
         }
         if let Some(waker) = news.waker {
-            host.busy();
+            observer.busy();
             caught(|| waker.wake());
-            host.free(Afterwards::Nothing);
+            observer.free(Afterwards::Nothing);
         }
         if let Some(left) = news.latch {
             left.count_down();

@@ -10,7 +10,7 @@ pub(crate) enum Claim {
 }
 
 /// Whoever runs a task, and wants to know how far it is.
-pub(crate) trait Host {
+pub(crate) trait Observer {
     /// The task has ended, so much is known.
     fn ended(&self, how: Ended);
 
@@ -41,10 +41,10 @@ pub(crate) enum Ended {
     NotStarted,
 }
 
-/// A host that does not care.
-pub(crate) struct Anyone;
+/// A observer that does not care.
+pub(crate) struct NoObserver;
 
-impl Host for Anyone {
+impl Observer for NoObserver {
     fn ended(&self, _how: Ended) {}
 
     fn free(&self, _afterwards: Afterwards) {}
