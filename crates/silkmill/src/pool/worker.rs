@@ -108,18 +108,18 @@ impl Pool {
             self.queue.remove_tombstone();
             return self.queue.finish(Afterwards::Nothing);
         };
-        let working = Working { pool: self, meter, next: Cell::new(None) };
+        let observer = WorkerObserver { pool: self, meter, next: Cell::new(None) };
         self.begin(queued.arrival, meter);
-        claimed.run(&working);
-        working.next.take()
+        claimed.run(&observer);
+        observer.next.take()
     }
 
     /// Runs a task that the calling worker waits for and has claimed in the queue.
     pub(crate) fn run_on_the_spot(self: &Arc<Self>, task: Claimed<'_>, meter: &WorkerMeter) {
         self.queue.add_tombstone();
-        let waiting = Waiting { pool: self, meter };
+        let observer = InlineObserver { pool: self, meter };
         meter.begin_inside();
-        task.run(&waiting);
+        task.run(&observer);
     }
 
     /// Runs any task that is queued, inside of the one that the calling worker runs. False when there is none.
@@ -129,7 +129,7 @@ impl Pool {
             None => self.queue.remove_tombstone(),
             Some(claimed) => {
                 meter.begin_inside();
-                claimed.run(&Waiting { pool: self, meter });
+                claimed.run(&InlineObserver { pool: self, meter });
             }
         }
         true
@@ -230,14 +230,14 @@ fn blocked<R>(own: &Arc<Pool>, wait: impl FnOnce() -> R) -> R {
 }
 
 /// A worker at a task that it took out of the queue.
-struct Working<'a> {
+struct WorkerObserver<'a> {
     pool: &'a Arc<Pool>,
     meter: &'a WorkerMeter,
     /// The task after this one, if it was taken in the same breath as this one ended.
     next: Cell<Option<Queued>>,
 }
 
-impl Observer for Working<'_> {
+impl Observer for WorkerObserver<'_> {
     fn ended(&self, how: Ended) {
         self.meter.end(how);
     }
@@ -271,12 +271,12 @@ impl Observer for Working<'_> {
 }
 
 /// A worker at a task that it runs on the spot: it goes on with another, so it is never free.
-struct Waiting<'a> {
+struct InlineObserver<'a> {
     pool: &'a Pool,
     meter: &'a WorkerMeter,
 }
 
-impl Observer for Waiting<'_> {
+impl Observer for InlineObserver<'_> {
     fn ended(&self, how: Ended) {
         self.meter.end(how);
     }
