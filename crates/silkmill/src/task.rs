@@ -1,7 +1,7 @@
 //! One closure and the cell its result ends up in: one allocation, and the only `unsafe` of the executor.
 //!
 //! A task goes one way: *pending* (it holds its closure) → *claimed*, to be run or to be cancelled → *done* (the result is
-//! published). Whoever claims it owns it: a worker, a waiter that runs it on the spot, or a canceller. Exactly one of them
+//! published). Whoever claims it owns it: a worker, a waiter that runs it inline, or a canceller. Exactly one of them
 //! wins, because the step is one compare-and-swap of the cell's state.
 //!
 //! Callbacks run before the result is published, so whoever has seen the result knows that they have all run.

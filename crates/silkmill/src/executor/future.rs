@@ -44,7 +44,7 @@ impl<T: Send> Future<T> {
 
     /// Waits for the task and returns its value.
     ///
-    /// Called by a worker on a task of its own pool that nobody has started, it runs that task on the spot, to a depth
+    /// Called by a worker on a task of its own pool that nobody has started, it runs that task inline, to a depth
     /// of 16; on one that somebody runs, it lets the pool start another worker meanwhile, up to 64, and more only when
     /// all are blocked. So tasks may wait for
     /// tasks of their own pool with one worker, as deep as the workers' stacks allow. Two pools that wait for each other
@@ -82,7 +82,7 @@ impl<T: Send> Future<T> {
 
     fn is_done_by(&self, deadline: Deadline) -> bool {
         // A timed wait cannot promise to return in time once it runs the task itself, so it does not.
-        if deadline.is_never() && self.runs_on_the_spot() {
+        if deadline.is_never() && self.try_run_inline() {
             return true;
         }
         let task = self.task();
@@ -147,9 +147,9 @@ impl<T: Send> Future<T> {
         self.task().add_callback(Box::new(callback));
     }
 
-    /// See [`worker::runs_on_the_spot`].
-    pub(crate) fn runs_on_the_spot(&self) -> bool {
-        worker::runs_on_the_spot(&self.pool, self.task())
+    /// See [`worker::try_run_inline`].
+    pub(crate) fn try_run_inline(&self) -> bool {
+        worker::try_run_inline(&self.pool, self.task())
     }
 
     pub(crate) fn task(&self) -> &TaskHandle<T> {
@@ -166,7 +166,7 @@ impl<T: Send> std::future::Future for Future<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // A task that awaits a task of its own pool must not starve it.
-        self.runs_on_the_spot();
+        self.try_run_inline();
         self.task.as_mut().expect(NOT_DROPPED).poll(context)
     }
 }

@@ -215,7 +215,7 @@ where
         mut future: Future<Ran<T>>,
         left: &Left<A>,
     ) -> Result<Ran<T>, TaskError> {
-        if !future.done() && !future.runs_on_the_spot() {
+        if !future.done() && !future.try_run_inline() {
             match future.result_timeout(STUCK) {
                 Ok(result) => return result,
                 Err(not_done) => future = not_done,

@@ -66,7 +66,7 @@ pub fn wait<'a, T: Send>(
         let done = match waiter.next_now() {
             Some(index) => index,
             None if deadline.has_passed() => break,
-            None if deadline.is_never() && pending.any(|future| future.runs_on_the_spot()) => {
+            None if deadline.is_never() && pending.any(|future| future.try_run_inline()) => {
                 continue;
             }
             None => {
@@ -120,7 +120,7 @@ pub struct AsCompleted<T> {
     /// `None` where a future was yielded; such places are used again.
     futures: Vec<Option<Future<T>>>,
     vacant: Vec<usize>,
-    /// No future before this place is worth trying to run on the spot.
+    /// No future before this place is worth trying to run inline.
     tried: usize,
 }
 
@@ -140,11 +140,11 @@ impl<T: Send> AsCompleted<T> {
         future.task().add_waiter(&self.waiter, index);
     }
 
-    /// Runs a task here and now, if this is a worker of its pool. See [`worker::runs_on_the_spot`].
-    fn runs_one_on_the_spot(&mut self) -> bool {
+    /// Runs a task here and now, if this is a worker of its pool. See [`worker::try_run_inline`].
+    fn try_run_one_inline(&mut self) -> bool {
         while let Some(place) = self.futures.get(self.tried) {
             self.tried += 1;
-            if place.as_ref().is_some_and(Future::runs_on_the_spot) {
+            if place.as_ref().is_some_and(Future::try_run_inline) {
                 return true;
             }
         }
@@ -175,7 +175,7 @@ impl<T: Send> Iterator for AsCompleted<T> {
             if let Some(index) = self.waiter.next_now() {
                 break index;
             }
-            if self.runs_one_on_the_spot() {
+            if self.try_run_one_inline() {
                 continue;
             }
             let wait = || self.waiter.next(Deadline::NEVER);

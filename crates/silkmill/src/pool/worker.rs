@@ -22,13 +22,13 @@ use crate::unwind::caught;
 
 /// How many tasks a worker may be in the middle of, each waiting for the next, before it lets another worker run the
 /// next one. Each takes a piece of the worker's stack.
-const ON_THE_SPOT_MAX: usize = 16;
+const INLINE_DEPTH_MAX: usize = 16;
 
 thread_local! {
     /// The pool this thread works for. Set once, before the first task.
     static POOL: RefCell<Option<(Arc<Pool>, Arc<WorkerMeter>)>> = const { RefCell::new(None) };
-    /// How many tasks this thread runs on the spot, each inside the one before.
-    static ON_THE_SPOT: Cell<usize> = const { Cell::new(0) };
+    /// How many tasks this thread runs inline, each inside the one before.
+    static INLINE_DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
 impl Pool {
@@ -115,7 +115,7 @@ impl Pool {
     }
 
     /// Runs a task that the calling worker waits for and has claimed in the queue.
-    pub(crate) fn run_on_the_spot(self: &Arc<Self>, task: Claimed<'_>, meter: &WorkerMeter) {
+    pub(crate) fn run_inline(self: &Arc<Self>, task: Claimed<'_>, meter: &WorkerMeter) {
         self.queue.add_tombstone();
         let observer = InlineObserver { pool: self, meter };
         meter.begin_inside();
@@ -123,7 +123,7 @@ impl Pool {
     }
 
     /// Runs any task that is queued, inside of the one that the calling worker runs. False when there is none.
-    pub(crate) fn helps(self: &Arc<Self>, meter: &WorkerMeter) -> bool {
+    pub(crate) fn run_one_queued(self: &Arc<Self>, meter: &WorkerMeter) -> bool {
         let Some(queued) = self.queue.take_any() else { return false };
         match queued.task.claim(Claim::ToRun) {
             None => self.queue.remove_tombstone(),
@@ -171,23 +171,23 @@ fn with_pool<R>(f: impl FnOnce(&Arc<Pool>, &Arc<WorkerMeter>) -> R) -> Option<R>
 
 /// Runs the task here and now, if the calling thread works for `pool`, nobody has started the task, and the stack is not
 /// too deep. Whoever is about to wait for the task does well to try this first.
-pub(crate) fn runs_on_the_spot<T: Send>(pool: &Arc<Pool>, task: &TaskHandle<T>) -> bool {
+pub(crate) fn try_run_inline<T: Send>(pool: &Arc<Pool>, task: &TaskHandle<T>) -> bool {
     if !task.is_pending() {
         return false;
     }
     let own = with_pool(|own, meter| Arc::ptr_eq(own, pool).then(|| Arc::clone(meter))).flatten();
     let Some(meter) = own else { return false };
     // When no substitute may be had any more, depth is the lesser evil.
-    if ON_THE_SPOT.get() >= ON_THE_SPOT_MAX && !pool.queue.substitutes_are_spent() {
+    if INLINE_DEPTH.get() >= INLINE_DEPTH_MAX && !pool.queue.substitutes_are_spent() {
         return false;
     }
     let Some(claimed) = task.claim(Claim::ToRun) else { return false };
-    ON_THE_SPOT.set(ON_THE_SPOT.get() + 1);
+    INLINE_DEPTH.set(INLINE_DEPTH.get() + 1);
     // The task has a token of its own or the pool's, not that of the one which waits for it.
     let current = CurrentToken::set(pool.token().clone());
-    pool.run_on_the_spot(claimed, &meter);
+    pool.run_inline(claimed, &meter);
     drop(current);
-    ON_THE_SPOT.set(ON_THE_SPOT.get() - 1);
+    INLINE_DEPTH.set(INLINE_DEPTH.get() - 1);
     true
 }
 
@@ -213,7 +213,7 @@ pub(crate) fn wait_in(pool: &Arc<Pool>, are_done: impl Fn() -> bool, wait: impl 
     let Some(meter) = own else { return wait() };
     while pool.queue.substitutes_are_spent() && !are_done() {
         let current = CurrentToken::set(pool.token().clone());
-        let helped = pool.helps(&meter);
+        let helped = pool.run_one_queued(&meter);
         drop(current);
         if !helped {
             break;
@@ -270,7 +270,7 @@ impl Observer for WorkerObserver<'_> {
     }
 }
 
-/// A worker at a task that it runs on the spot: it goes on with another, so it is never free.
+/// A worker at a task that it runs inline: it goes on with another, so it is never free.
 struct InlineObserver<'a> {
     pool: &'a Pool,
     meter: &'a WorkerMeter,
