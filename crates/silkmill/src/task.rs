@@ -15,8 +15,8 @@
 //! the handle afterwards, for which the one releases and the other acquires. If the handle goes before the
 //! publication, the payload stays with the one who claimed.
 //!
-//! What few tasks need (callbacks, wakers, sleeping waiters) lies in [`Extras`], which the handle makes when it is needed and
-//! announces in the state. Publishing happens under the lock of the extras, or fails because somebody has just announced
+//! What few tasks need (callbacks, wakers, sleeping waiters) lies in [`Listeners`], which the handle makes when it is needed and
+//! announces in the state. Publishing happens under the lock of the listeners, or fails because somebody has just announced
 //! some, and is tried again.
 //!
 //! It is one long file so that everything `unsafe` can be read in one go.
@@ -47,7 +47,7 @@ use crate::error::TaskError;
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Deadline, UnsafeCell};
 use crate::task::job::Job;
-use crate::task::listeners::{Callback, Extras, News};
+use crate::task::listeners::{Callback, Listeners, News};
 use crate::task::observer::{Afterwards, Claim, Ended, NoObserver, Observer};
 use crate::task::scope_latch::Latch;
 use crate::task::waiter::Waiter;
@@ -61,8 +61,8 @@ const DONE: usize = 1 << 1;
 const CANCELLED: usize = 1 << 2;
 /// The result is an error.
 const FAILED: usize = 1 << 3;
-/// There are extras, so publishing takes their lock.
-const EXTRAS: usize = 1 << 4;
+/// There are listeners, so publishing takes their lock.
+const LISTENERS: usize = 1 << 4;
 /// The [`TaskHandle`] was dropped.
 const HANDLE_GONE: usize = 1 << 5;
 /// The [`QueuedTask`] was dropped, or what it became has published the result.
@@ -74,8 +74,8 @@ struct Header {
     /// The flags above. The publication releases the result, and whoever sees `DONE` acquires it. A claim orders nothing:
     /// the closure was there before the owners were.
     state: AtomicUsize,
-    /// An `Arc<Extras<T>>`, or null. Set once, by the handle; read by whoever saw `EXTRAS`.
-    extras: AtomicPtr<()>,
+    /// An `Arc<Listeners<T>>`, or null. Set once, by the handle; read by whoever saw `LISTENERS`.
+    listeners: AtomicPtr<()>,
 }
 
 /// What can be done with a cell whose types are forgotten.
@@ -137,7 +137,7 @@ impl<F: Job<T>, T: Send> NewTask<F, T> {
         let header = Header {
             vtable: &VTableOf::<F, T>::VTABLE,
             state: AtomicUsize::new(state),
-            extras: AtomicPtr::new(ptr::null_mut()),
+            listeners: AtomicPtr::new(ptr::null_mut()),
         };
         NewTask { cell: Box::new(Cell { header, payload: UnsafeCell::new(payload) }) }
     }
@@ -171,7 +171,7 @@ impl<F: Job<T>, T: Send> NewTask<F, T> {
         T: 'scope,
     {
         let (queued, handle) = self.into_erased();
-        handle.extras().set_latch(latch.count_up());
+        handle.listeners().set_latch(latch.count_up());
         (queued, handle)
     }
 
@@ -332,8 +332,8 @@ unsafe fn complete<F, T>(cell: NonNull<Cell<F, T>>, observer: &dyn Observer, sid
         // SAFETY: both owners are gone, and the payload is empty.
         unsafe { free::<F, T>(cell.cast()) };
     }
-    if let Some((extras, news)) = published.news {
-        extras.tell(news, observer);
+    if let Some((listeners, news)) = published.news {
+        listeners.tell(news, observer);
     }
 }
 
@@ -351,12 +351,12 @@ fn outcome_of<T>(result: Option<&Result<T, TaskError>>) -> (usize, Ended) {
 struct Published<T> {
     /// Whether the handle was gone, so that the cell has no other owner any more.
     handle_gone: bool,
-    /// Who is to be told, if there are extras. They outlive the cell.
-    news: Option<(Arc<Extras<T>>, News)>,
+    /// Who is to be told, if there are listeners. They outlive the cell.
+    news: Option<(Arc<Listeners<T>>, News)>,
 }
 
 /// Runs the callbacks there are, drops the result if the handle is gone, and publishes, unless something has changed
-/// meanwhile: a callback has come, the handle has gone, or extras were announced. `None` when it has.
+/// meanwhile: a callback has come, the handle has gone, or listeners were announced. `None` when it has.
 ///
 /// # Safety
 /// As for [`complete`], but for a caller who tries again when this returns `None`. A cell that was published is not touched
@@ -369,13 +369,13 @@ unsafe fn try_publish<F, T>(
     // SAFETY: the cell lives until the result is published: see where `header` and `payload` are last used.
     let Cell { header, payload } = unsafe { cell.as_ref() };
     let state = header.state.load(Ordering::Acquire);
-    let extras = (state & EXTRAS != 0).then(|| {
+    let listeners = (state & LISTENERS != 0).then(|| {
         // SAFETY: whoever set the flag had set the pointer, to an `Arc` of this type that the cell owns.
-        unsafe { extras_of::<T>(header) }
+        unsafe { listeners_of::<T>(header) }
     });
     // SAFETY: the payload is the claimer's until it is published, and nobody writes it while this is borrowed.
-    let told = match (&extras, unsafe { lent_result(payload) }) {
-        (Some(extras), Some(result)) => extras.run_callbacks(result),
+    let told = match (&listeners, unsafe { lent_result(payload) }) {
+        (Some(listeners), Some(result)) => listeners.run_callbacks(result),
         _ => false,
     };
     let handle_gone = state & HANDLE_GONE != 0;
@@ -383,14 +383,14 @@ unsafe fn try_publish<F, T>(
         // SAFETY: the handle is gone, so the payload stays ours, and what was lent has come back.
         unsafe { discard_result(payload, told, observer) };
     }
-    observer.free(if extras.is_none() { Afterwards::Nothing } else { Afterwards::Notify });
+    observer.free(if listeners.is_none() { Afterwards::Nothing } else { Afterwards::Notify });
     let publish = || {
         let new = state | flags;
         header.state.compare_exchange(state, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     };
-    let news = match extras {
+    let news = match listeners {
         None => publish().then_some(None)?,
-        Some(extras) => extras.publish(publish).map(|news| Some((extras, news)))?,
+        Some(listeners) => listeners.publish(publish).map(|news| Some((listeners, news)))?,
     };
     Some(Published { handle_gone, news })
 }
@@ -459,10 +459,10 @@ unsafe fn lend<F, T>(cell: NonNull<Header>) -> *const () {
 unsafe fn free<F, T>(cell: NonNull<Header>) {
     // SAFETY: it was made by a `Box` of this type, and nobody else knows it any more.
     let cell = unsafe { Box::from_raw(cell.cast::<Cell<F, T>>().as_ptr()) };
-    let extras = cell.header.extras.load(Ordering::Acquire).cast::<Extras<T>>();
-    if !extras.is_null() {
+    let listeners = cell.header.listeners.load(Ordering::Acquire).cast::<Listeners<T>>();
+    if !listeners.is_null() {
         // SAFETY: the cell owns one count of the `Arc` this came from.
-        drop(unsafe { Arc::from_raw(extras) });
+        drop(unsafe { Arc::from_raw(listeners) });
     }
     // Whoever has the payload empties it before it goes, so nothing of the user's is dropped here.
     // SAFETY: nobody else knows the cell.
@@ -488,13 +488,13 @@ unsafe fn give_up(cell: NonNull<Header>, owner: usize) {
 }
 
 /// # Safety
-/// `EXTRAS` is set, and the cell is one whose result is a `T`.
-unsafe fn extras_of<T>(header: &Header) -> Arc<Extras<T>> {
-    let extras = header.extras.load(Ordering::Acquire).cast::<Extras<T>>().cast_const();
+/// `LISTENERS` is set, and the cell is one whose result is a `T`.
+unsafe fn listeners_of<T>(header: &Header) -> Arc<Listeners<T>> {
+    let listeners = header.listeners.load(Ordering::Acquire).cast::<Listeners<T>>().cast_const();
     // SAFETY: the pointer came from `Arc::into_raw`, and the cell keeps its own count.
     unsafe {
-        Arc::increment_strong_count(extras);
-        Arc::from_raw(extras)
+        Arc::increment_strong_count(listeners);
+        Arc::from_raw(listeners)
     }
 }
 
@@ -506,7 +506,7 @@ pub(crate) struct TaskHandle<T> {
 
 // SAFETY: the result is `Send` (`NewTask::new` asks for that), and everything else is atomic or behind a lock.
 unsafe impl<T: Send> Send for TaskHandle<T> {}
-// SAFETY: a shared handle gives nobody a `&T`, save to callbacks, one at a time (`ExtrasInner::lent`), for which `Send` is enough.
+// SAFETY: a shared handle gives nobody a `&T`, save to callbacks, one at a time (`Inner::lent`), for which `Send` is enough.
 unsafe impl<T: Send> Sync for TaskHandle<T> {}
 
 /// What is behind the pointer does not move.
@@ -550,38 +550,38 @@ impl<T> TaskHandle<T> {
         self.state() & (DONE | FAILED) == DONE | FAILED
     }
 
-    /// The extras, made and announced if need be.
-    fn extras(&self) -> &Extras<T> {
+    /// The listeners, made and announced if need be.
+    fn listeners(&self) -> &Listeners<T> {
         let header = self.header();
-        let mut extras = header.extras.load(Ordering::Acquire).cast::<Extras<T>>();
-        if extras.is_null() {
-            let new = Arc::into_raw(Arc::new(Extras::new())).cast_mut();
-            match header.extras.compare_exchange(
+        let mut listeners = header.listeners.load(Ordering::Acquire).cast::<Listeners<T>>();
+        if listeners.is_null() {
+            let new = Arc::into_raw(Arc::new(Listeners::new())).cast_mut();
+            match header.listeners.compare_exchange(
                 ptr::null_mut(),
                 new.cast(),
                 Ordering::AcqRel,
                 Ordering::Acquire,
             ) {
-                Ok(_) => extras = new,
+                Ok(_) => listeners = new,
                 Err(theirs) => {
                     // SAFETY: it came from `into_raw` just now, and nobody else has seen it.
                     drop(unsafe { Arc::from_raw(new) });
-                    extras = theirs.cast();
+                    listeners = theirs.cast();
                 }
             }
         }
-        if header.state.load(Ordering::Relaxed) & EXTRAS == 0 {
+        if header.state.load(Ordering::Relaxed) & LISTENERS == 0 {
             // Whoever publishes next sees the flag, and so the pointer. If the result is published already, our
             // caller sees that from here on.
-            header.state.fetch_or(EXTRAS, Ordering::AcqRel);
+            header.state.fetch_or(LISTENERS, Ordering::AcqRel);
         }
         // SAFETY: the cell keeps the `Arc`, and the handle keeps the cell.
-        unsafe { &*extras }
+        unsafe { &*listeners }
     }
 
     /// Blocks until the result is published. False when the deadline came first.
     pub(crate) fn wait_until(&self, deadline: Deadline) -> bool {
-        self.is_done() || self.extras().wait_until(|| self.is_done(), deadline)
+        self.is_done() || self.listeners().wait_until(|| self.is_done(), deadline)
     }
 
     /// Takes the result of a finished task; `None` when it is not finished, or was taken before.
@@ -602,7 +602,7 @@ impl<T> TaskHandle<T> {
         if !self.is_done() {
             // Cloned before the lock is taken: the clone is the runtime's code.
             let waker = context.waker().clone();
-            if self.extras().set_waker(waker, || self.is_done()) {
+            if self.listeners().set_waker(waker, || self.is_done()) {
                 return Poll::Pending;
             }
         }
@@ -614,8 +614,8 @@ impl<T> TaskHandle<T> {
     /// # Panics
     /// When the result was taken before, by polling.
     pub(crate) fn add_callback(&self, callback: Callback<T>) {
-        let extras = self.extras();
-        if !extras.add_callback(callback, || self.is_done()) {
+        let listeners = self.listeners();
+        if !listeners.add_callback(callback, || self.is_done()) {
             return;
         }
         // SAFETY: the result is published; it is taken only through a mutable handle, so not while this one is
@@ -624,23 +624,23 @@ impl<T> TaskHandle<T> {
             (self.header().vtable.lend)(self.cell).cast::<Result<T, TaskError>>().as_ref()
         };
         if result.is_none() {
-            extras.drop_callbacks();
+            listeners.drop_callbacks();
         }
-        extras
+        listeners
             .run_callbacks(result.expect("a future that was awaited to its end is not used again"));
     }
 
     /// Tells `waiter` about `index` when the result is published, or at once.
     pub(crate) fn add_waiter(&self, waiter: &Arc<Waiter>, index: usize) {
-        if !self.is_done() && self.extras().add_waiter(waiter, index, || self.is_done()) {
+        if !self.is_done() && self.listeners().add_waiter(waiter, index, || self.is_done()) {
             return;
         }
         waiter.tell(index);
     }
 
     pub(crate) fn remove_waiter(&self, waiter: &Arc<Waiter>) {
-        if self.state() & EXTRAS != 0 {
-            self.extras().remove_waiter(waiter);
+        if self.state() & LISTENERS != 0 {
+            self.listeners().remove_waiter(waiter);
         }
     }
 
@@ -661,9 +661,9 @@ impl<T> TaskHandle<T> {
     /// # Safety
     /// The handle is not used afterwards.
     unsafe fn disown(&mut self) -> Option<(Result<T, TaskError>, Told)> {
-        if self.state() & EXTRAS != 0 {
+        if self.state() & LISTENERS != 0 {
             // The runtime's code, which is not to be run by a worker.
-            let waker = self.extras().take_waker();
+            let waker = self.listeners().take_waker();
             drop(waker);
         }
         let mut state = self.state();
@@ -683,7 +683,7 @@ impl<T> TaskHandle<T> {
         }
         let result = self.take_result();
         // Only now: the callbacks that were told had run when the result was published.
-        let told = Told(self.state() & EXTRAS != 0 && self.extras().told());
+        let told = Told(self.state() & LISTENERS != 0 && self.listeners().told());
         // SAFETY: this owner is going, as the caller promises, and the payload is empty.
         unsafe { give_up(self.cell, HANDLE_GONE) };
         result.map(|result| (result, told))

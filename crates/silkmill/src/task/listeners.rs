@@ -16,13 +16,13 @@ use crate::unwind::caught;
 pub(super) type Callback<T> = Box<dyn FnOnce(Result<&T, &TaskError>) + Send>;
 
 /// What few tasks need.
-pub(super) struct Extras<T> {
-    inner: Mutex<ExtrasInner<T>>,
+pub(super) struct Listeners<T> {
+    inner: Mutex<Inner<T>>,
     /// Notified when the result is published.
     published: Condvar,
 }
 
-struct ExtrasInner<T> {
+struct Inner<T> {
     callbacks: Vec<Callback<T>>,
     waiters: Vec<(Arc<Waiter>, usize)>,
     waker: Option<Waker>,
@@ -44,9 +44,9 @@ pub(super) struct News {
     latch: Option<Arc<Left>>,
 }
 
-impl<T> Extras<T> {
+impl<T> Listeners<T> {
     pub(super) fn new() -> Self {
-        let inner = ExtrasInner {
+        let inner = Inner {
             callbacks: Vec::new(),
             waiters: Vec::new(),
             waker: None,
@@ -55,7 +55,7 @@ impl<T> Extras<T> {
             told: false,
             latch: None,
         };
-        Extras { inner: Mutex::new(inner), published: Condvar::new() }
+        Listeners { inner: Mutex::new(inner), published: Condvar::new() }
     }
 
     /// Blocks until `is_done`, which changes under the lock only. False when the deadline came first.
@@ -116,8 +116,8 @@ impl<T> Extras<T> {
     }
 
     /// Keeps `callback` for whoever has the result: the one who publishes it or has lent it already. True when the task
-    /// `is_done` and nobody has: then the caller lends it, to [`run_callbacks`](Extras::run_callbacks) or to
-    /// [`drop_callbacks`](Extras::drop_callbacks).
+    /// `is_done` and nobody has: then the caller lends it, to [`run_callbacks`](Listeners::run_callbacks) or to
+    /// [`drop_callbacks`](Listeners::drop_callbacks).
     pub(super) fn add_callback(&self, callback: Callback<T>, is_done: impl Fn() -> bool) -> bool {
         let mut inner = self.inner.lock();
         inner.callbacks.push(callback);
