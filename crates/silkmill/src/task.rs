@@ -47,7 +47,7 @@ use crate::error::TaskError;
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Deadline, UnsafeCell};
 use crate::task::job::Job;
-use crate::task::listeners::{Callback, Listeners, News};
+use crate::task::listeners::{Callback, Listeners, Notifications};
 use crate::task::observer::{Afterwards, Claim, Ended, NoObserver, Observer};
 use crate::task::scope_latch::Latch;
 use crate::task::waiter::Waiter;
@@ -332,8 +332,8 @@ unsafe fn complete<F, T>(cell: NonNull<Cell<F, T>>, observer: &dyn Observer, sid
         // SAFETY: both owners are gone, and the payload is empty.
         unsafe { free::<F, T>(cell.cast()) };
     }
-    if let Some((listeners, news)) = published.news {
-        listeners.tell(news, observer);
+    if let Some((listeners, notifications)) = published.notifications {
+        listeners.notify(notifications, observer);
     }
 }
 
@@ -352,7 +352,7 @@ struct Published<T> {
     /// Whether the handle was gone, so that the cell has no other owner any more.
     handle_gone: bool,
     /// Who is to be told, if there are listeners. They outlive the cell.
-    news: Option<(Arc<Listeners<T>>, News)>,
+    notifications: Option<(Arc<Listeners<T>>, Notifications)>,
 }
 
 /// Runs the callbacks there are, drops the result if the handle is gone, and publishes, unless something has changed
@@ -388,11 +388,13 @@ unsafe fn try_publish<F, T>(
         let new = state | flags;
         header.state.compare_exchange(state, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     };
-    let news = match listeners {
+    let notifications = match listeners {
         None => publish().then_some(None)?,
-        Some(listeners) => listeners.publish(publish).map(|news| Some((listeners, news)))?,
+        Some(listeners) => {
+            listeners.publish(publish).map(|notifications| Some((listeners, notifications)))?
+        }
     };
-    Some(Published { handle_gone, news })
+    Some(Published { handle_gone, notifications })
 }
 
 /// Drops a result that nobody will read, and reports it if it is a panic that no callback was `told` of.

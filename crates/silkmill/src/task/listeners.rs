@@ -37,7 +37,7 @@ struct Inner<T> {
 }
 
 /// What is to be done once a result is published.
-pub(super) struct News {
+pub(super) struct Notifications {
     waiters: Vec<(Arc<Waiter>, usize)>,
     waker: Option<Waker>,
     somebody_waits: bool,
@@ -160,12 +160,12 @@ impl<T> Listeners<T> {
     }
 
     /// Publishes with `publish`, unless a callback has come that must run before. `None` when it did not happen.
-    pub(super) fn publish(&self, publish: impl FnOnce() -> bool) -> Option<News> {
+    pub(super) fn publish(&self, publish: impl FnOnce() -> bool) -> Option<Notifications> {
         let mut inner = self.inner.lock();
         if !inner.callbacks.is_empty() || !publish() {
             return None;
         }
-        Some(News {
+        Some(Notifications {
             waiters: std::mem::take(&mut inner.waiters),
             waker: inner.waker.take(),
             somebody_waits: inner.waiting > 0,
@@ -173,19 +173,19 @@ impl<T> Listeners<T> {
         })
     }
 
-    pub(super) fn tell(&self, news: News, observer: &dyn Observer) {
-        if news.somebody_waits {
+    pub(super) fn notify(&self, notifications: Notifications, observer: &dyn Observer) {
+        if notifications.somebody_waits {
             self.published.notify_all();
         }
-        for (waiter, index) in news.waiters {
+        for (waiter, index) in notifications.waiters {
             waiter.tell(index);
         }
-        if let Some(waker) = news.waker {
+        if let Some(waker) = notifications.waker {
             observer.busy();
             caught(|| waker.wake());
             observer.free(Afterwards::Nothing);
         }
-        if let Some(left) = news.latch {
+        if let Some(left) = notifications.latch {
             left.count_down();
         }
     }
