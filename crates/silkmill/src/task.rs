@@ -351,7 +351,7 @@ fn outcome_of<T>(result: Option<&Result<T, TaskError>>) -> (usize, Ended) {
 struct Published<T> {
     /// Whether the handle was gone, so that the cell has no other owner any more.
     handle_gone: bool,
-    /// Who is to be told, if there are listeners. They outlive the cell.
+    /// Who is to be notified, if there are listeners. They outlive the cell.
     notifications: Option<(Arc<Listeners<T>>, Notifications)>,
 }
 
@@ -374,14 +374,14 @@ unsafe fn try_publish<F, T>(
         unsafe { listeners_of::<T>(header) }
     });
     // SAFETY: the payload is the claimer's until it is published, and nobody writes it while this is borrowed.
-    let told = match (&listeners, unsafe { lent_result(payload) }) {
+    let delivered = match (&listeners, unsafe { lent_result(payload) }) {
         (Some(listeners), Some(result)) => listeners.run_callbacks(result),
         _ => false,
     };
     let handle_gone = state & HANDLE_GONE != 0;
     if handle_gone {
         // SAFETY: the handle is gone, so the payload stays ours, and what was lent has come back.
-        unsafe { discard_result(payload, told, observer) };
+        unsafe { discard_result(payload, delivered, observer) };
     }
     observer.free(if listeners.is_none() { Afterwards::Nothing } else { Afterwards::Notify });
     let publish = || {
@@ -397,19 +397,19 @@ unsafe fn try_publish<F, T>(
     Some(Published { handle_gone, notifications })
 }
 
-/// Drops a result that nobody will read, and reports it if it is a panic that no callback was `told` of.
+/// Drops a result that nobody will read, and reports it if it is a panic that was not `delivered` to a callback.
 ///
 /// # Safety
 /// The payload is the caller's, and stays so.
 unsafe fn discard_result<F, T>(
     payload: &UnsafeCell<Payload<F, T>>,
-    told: bool,
+    delivered: bool,
     observer: &dyn Observer,
 ) {
     // SAFETY: promised by the caller; what is lent is not used any more when the payload is replaced.
     if let Some(Err(error)) = unsafe { lent_result(payload) }
         && error.is_panic()
-        && !told
+        && !delivered
     {
         caught(|| observer.unread(error));
     }
@@ -651,7 +651,7 @@ impl<T> TaskHandle<T> {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: the handle is not dropped, nor used again.
         match unsafe { this.disown() } {
-            Some((Err(error), Told(false))) if error.is_panic() => Some(error),
+            Some((Err(error), Delivered(false))) if error.is_panic() => Some(error),
             // Dropped here, so that a panic of its drop is the caller's.
             _ => None,
         }
@@ -662,7 +662,7 @@ impl<T> TaskHandle<T> {
     ///
     /// # Safety
     /// The handle is not used afterwards.
-    unsafe fn disown(&mut self) -> Option<(Result<T, TaskError>, Told)> {
+    unsafe fn disown(&mut self) -> Option<(Result<T, TaskError>, Delivered)> {
         if self.state() & LISTENERS != 0 {
             // The runtime's code, which is not to be run by a worker.
             let waker = self.listeners().take_waker();
@@ -685,15 +685,15 @@ impl<T> TaskHandle<T> {
         }
         let result = self.take_result();
         // Only now: the callbacks that were told had run when the result was published.
-        let told = Told(self.state() & LISTENERS != 0 && self.listeners().told());
+        let delivered = Delivered(self.state() & LISTENERS != 0 && self.listeners().delivered());
         // SAFETY: this owner is going, as the caller promises, and the payload is empty.
         unsafe { give_up(self.cell, HANDLE_GONE) };
-        result.map(|result| (result, told))
+        result.map(|result| (result, delivered))
     }
 }
 
 /// Whether a callback was given the result.
-struct Told(bool);
+struct Delivered(bool);
 
 impl<T> Drop for TaskHandle<T> {
     fn drop(&mut self) {

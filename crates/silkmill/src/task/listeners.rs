@@ -31,7 +31,7 @@ struct Inner<T> {
     /// Whether a callback that came late reads the result. Who lends it runs what comes meanwhile.
     lent: bool,
     /// Whether a callback was given the result.
-    told: bool,
+    delivered: bool,
     /// Of the scope that waits for the task.
     latch: Option<Arc<Left>>,
 }
@@ -52,7 +52,7 @@ impl<T> Listeners<T> {
             waker: None,
             waiting: 0,
             lent: false,
-            told: false,
+            delivered: false,
             latch: None,
         };
         Listeners { inner: Mutex::new(inner), published: Condvar::new() }
@@ -138,8 +138,8 @@ impl<T> Listeners<T> {
     }
 
     /// Whether a callback was given the result.
-    pub(super) fn told(&self) -> bool {
-        self.inner.lock().told
+    pub(super) fn delivered(&self) -> bool {
+        self.inner.lock().delivered
     }
 
     /// Runs callbacks until none is left, in the order in which they came. Says whether any was ever told.
@@ -148,9 +148,9 @@ impl<T> Listeners<T> {
             let mut inner = self.inner.lock();
             if inner.callbacks.is_empty() {
                 inner.lent = false;
-                return inner.told;
+                return inner.delivered;
             }
-            inner.told = true;
+            inner.delivered = true;
             let callbacks = std::mem::take(&mut inner.callbacks);
             drop(inner);
             for callback in callbacks {
