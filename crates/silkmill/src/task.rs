@@ -637,7 +637,7 @@ impl<T> TaskHandle<T> {
         if !self.is_done() && self.listeners().add_waiter(waiter, index, || self.is_done()) {
             return;
         }
-        waiter.tell(index);
+        waiter.notify(index);
     }
 
     pub(crate) fn remove_waiter(&self, waiter: &Arc<Waiter>) {

@@ -627,7 +627,7 @@ fn a_tombstone_that_is_passed_races_its_canceller() {
 
 /// Catches a task that is both run and cancelled, or neither, and a waiter for many that is told nothing.
 #[test]
-fn a_task_is_run_or_cancelled_and_its_waiters_are_told() {
+fn a_task_is_run_or_cancelled_and_its_waiters_are_notified() {
     model(|| {
         let runs = counter();
         let (queued, mut handle) = task(&runs);

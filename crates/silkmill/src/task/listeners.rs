@@ -178,7 +178,7 @@ impl<T> Listeners<T> {
             self.published.notify_all();
         }
         for (waiter, index) in notifications.waiters {
-            waiter.tell(index);
+            waiter.notify(index);
         }
         if let Some(waker) = notifications.waker {
             observer.busy();

@@ -7,17 +7,17 @@ use crate::sync::{Condvar, Deadline, Mutex};
 /// A list of the indices of tasks that are done, and a thread that waits for the next one.
 pub(crate) struct Waiter {
     ready: Mutex<VecDeque<usize>>,
-    told: Condvar,
+    notified: Condvar,
 }
 
 impl Waiter {
     pub(crate) fn new() -> Self {
-        Waiter { ready: Mutex::new(VecDeque::new()), told: Condvar::new() }
+        Waiter { ready: Mutex::new(VecDeque::new()), notified: Condvar::new() }
     }
 
-    pub(crate) fn tell(&self, index: usize) {
+    pub(crate) fn notify(&self, index: usize) {
         self.ready.lock().push_back(index);
-        self.told.notify_one();
+        self.notified.notify_one();
     }
 
     pub(crate) fn next_now(&self) -> Option<usize> {
@@ -34,7 +34,7 @@ impl Waiter {
             if deadline.has_passed() {
                 return None;
             }
-            ready = self.told.wait_until(ready, deadline);
+            ready = self.notified.wait_until(ready, deadline);
         }
     }
 }
