@@ -171,7 +171,7 @@ impl<F: Job<T>, T: Send> NewTask<F, T> {
         T: 'scope,
     {
         let (queued, handle) = self.into_erased();
-        handle.listeners().set_latch(latch.count_up());
+        handle.listeners().set_scope(latch.count_up());
         (queued, handle)
     }
 

@@ -47,9 +47,9 @@ impl ThreadPoolExecutor {
     {
         scoped(
             |latch| f(&Scope { executor: self, latch }),
-            |left| {
-                if !left.is_none() {
-                    worker::wait_in(&self.pool, || left.is_none(), || left.wait());
+            |counter| {
+                if !counter.is_zero() {
+                    worker::wait_in(&self.pool, || counter.is_zero(), || counter.wait());
                 }
             },
         )

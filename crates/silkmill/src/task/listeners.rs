@@ -9,7 +9,7 @@ use std::task::Waker;
 use crate::error::TaskError;
 use crate::sync::{Condvar, Deadline, Mutex};
 use crate::task::observer::{Afterwards, Observer};
-use crate::task::scope_latch::Left;
+use crate::task::scope_latch::ScopeCounter;
 use crate::task::waiter::Waiter;
 use crate::unwind::caught;
 
@@ -33,7 +33,7 @@ struct Inner<T> {
     /// Whether a callback was given the result.
     delivered: bool,
     /// Of the scope that waits for the task.
-    latch: Option<Arc<Left>>,
+    scope: Option<Arc<ScopeCounter>>,
 }
 
 /// What is to be done once a result is published.
@@ -41,7 +41,7 @@ pub(super) struct Notifications {
     waiters: Vec<(Arc<Waiter>, usize)>,
     waker: Option<Waker>,
     somebody_waits: bool,
-    latch: Option<Arc<Left>>,
+    scope: Option<Arc<ScopeCounter>>,
 }
 
 impl<T> Listeners<T> {
@@ -53,7 +53,7 @@ impl<T> Listeners<T> {
             waiting: 0,
             lent: false,
             delivered: false,
-            latch: None,
+            scope: None,
         };
         Listeners { inner: Mutex::new(inner), published: Condvar::new() }
     }
@@ -111,8 +111,8 @@ impl<T> Listeners<T> {
     }
 
     /// Keeps the scope's counter of a task that is not queued yet.
-    pub(super) fn set_latch(&self, latch: Arc<Left>) {
-        self.inner.lock().latch = Some(latch);
+    pub(super) fn set_scope(&self, scope: Arc<ScopeCounter>) {
+        self.inner.lock().scope = Some(scope);
     }
 
     /// Keeps `callback` for whoever has the result: the one who publishes it or has lent it already. True when the task
@@ -169,7 +169,7 @@ impl<T> Listeners<T> {
             waiters: std::mem::take(&mut inner.waiters),
             waker: inner.waker.take(),
             somebody_waits: inner.waiting > 0,
-            latch: inner.latch.take(),
+            scope: inner.scope.take(),
         })
     }
 
@@ -185,8 +185,8 @@ impl<T> Listeners<T> {
             caught(|| waker.wake());
             observer.free(Afterwards::Nothing);
         }
-        if let Some(left) = notifications.latch {
-            left.count_down();
+        if let Some(scope) = notifications.scope {
+            scope.count_down();
         }
     }
 }

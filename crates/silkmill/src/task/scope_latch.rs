@@ -7,19 +7,19 @@ use std::sync::Arc;
 use crate::sync::{Condvar, Mutex};
 
 /// The tasks of a scope that have not ended.
-pub(crate) struct Left {
+pub(crate) struct ScopeCounter {
     count: Mutex<usize>,
-    none: Condvar,
+    zero: Condvar,
 }
 
-impl Left {
+impl ScopeCounter {
     pub(super) fn count_down(&self) {
         let mut count = self.count.lock();
         *count -= 1;
         let last = *count == 0;
         drop(count);
         if last {
-            self.none.notify_all();
+            self.zero.notify_all();
         }
     }
 
@@ -27,18 +27,18 @@ impl Left {
     pub(crate) fn wait(&self) {
         let mut count = self.count.lock();
         while *count > 0 {
-            count = self.none.wait(count);
+            count = self.zero.wait(count);
         }
     }
 
-    pub(crate) fn is_none(&self) -> bool {
+    pub(crate) fn is_zero(&self) -> bool {
         *self.count.lock() == 0
     }
 }
 
 /// Lets tasks borrow for `'scope`: whoever has one is inside [`scoped`], which does not return before they have all ended.
 pub(crate) struct Latch<'scope, 'env: 'scope> {
-    left: Arc<Left>,
+    counter: Arc<ScopeCounter>,
     /// Invariant, so that nobody can make the scope longer or shorter.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
@@ -46,15 +46,15 @@ pub(crate) struct Latch<'scope, 'env: 'scope> {
 
 impl Latch<'_, '_> {
     /// Counts a task in. Whoever ends it counts it down.
-    pub(super) fn count_up(&self) -> Arc<Left> {
-        *self.left.count.lock() += 1;
-        Arc::clone(&self.left)
+    pub(super) fn count_up(&self) -> Arc<ScopeCounter> {
+        *self.counter.count.lock() += 1;
+        Arc::clone(&self.counter)
     }
 }
 
 impl Clone for Latch<'_, '_> {
     fn clone(&self) -> Self {
-        Latch { left: Arc::clone(&self.left), scope: PhantomData, env: PhantomData }
+        Latch { counter: Arc::clone(&self.counter), scope: PhantomData, env: PhantomData }
     }
 }
 
@@ -68,13 +68,13 @@ impl Clone for Latch<'_, '_> {
 /// When `f` does, once all tasks have ended.
 pub(crate) fn scoped<'env, R>(
     f: impl for<'scope> FnOnce(Latch<'scope, 'env>) -> R,
-    wait: impl FnOnce(&Arc<Left>),
+    wait: impl FnOnce(&Arc<ScopeCounter>),
 ) -> R {
-    let left = Arc::new(Left { count: Mutex::new(0), none: Condvar::new() });
-    let latch = Latch { left: Arc::clone(&left), scope: PhantomData, env: PhantomData };
+    let counter = Arc::new(ScopeCounter { count: Mutex::new(0), zero: Condvar::new() });
+    let latch = Latch { counter: Arc::clone(&counter), scope: PhantomData, env: PhantomData };
     let result = catch_unwind(AssertUnwindSafe(|| f(latch)));
-    let waited = catch_unwind(AssertUnwindSafe(|| wait(&left)));
-    left.wait();
+    let waited = catch_unwind(AssertUnwindSafe(|| wait(&counter)));
+    counter.wait();
     match (result, waited) {
         (Ok(result), Ok(())) => result,
         (Err(payload), _) | (_, Err(payload)) => resume_unwind(payload),
