@@ -83,7 +83,7 @@ impl BatchSize {
 }
 
 /// The items of a batch that have not begun.
-pub(crate) type Left<A> = Arc<Mutex<VecDeque<A>>>;
+pub(crate) type Unstarted<A> = Arc<Mutex<VecDeque<A>>>;
 
 /// The results of the items that a task ran. Panics among them that nobody reads are reported.
 pub(crate) struct Ran<T> {
@@ -107,17 +107,17 @@ impl<T> Ran<T> {
         Ran { results, took: Duration::ZERO, pool: None }
     }
 
-    /// Takes items out of `left` and runs them, until there are none.
+    /// Takes items out of `unstarted` and runs them, until there are none.
     pub(crate) fn all<A, S>(
-        left: &Left<A>,
+        unstarted: &Unstarted<A>,
         pool: Arc<Pool>,
         state: &mut Option<S>,
         init: impl Fn() -> S,
         f: impl Fn(&mut S, A) -> T,
     ) -> Self {
         let started = Instant::now();
-        let mut results = VecDeque::with_capacity(left.lock().len());
-        let next = || left.lock().pop_front();
+        let mut results = VecDeque::with_capacity(unstarted.lock().len());
+        let next = || unstarted.lock().pop_front();
         while let Some(item) = next() {
             let run = || f(state.get_or_insert_with(&init), item);
             let result = catch_unwind(AssertUnwindSafe(run)).map_err(TaskError::panicked);
@@ -169,11 +169,11 @@ mod tests {
             .on_unread_panic(move |error| drop(sender.send(error.message().to_owned())))
             .build()
             .expect("one worker is some");
-        let left = Arc::new(Mutex::new((1..=4).collect()));
+        let unstarted = Arc::new(Mutex::new((1..=4).collect()));
         let pool = Arc::clone(&executor.pool);
         let fail = |(): &mut (), n: u32| if n.is_multiple_of(2) { panic!("{n}") } else { n };
 
-        let mut ran = Ran::all(&left, pool, &mut None, || (), fail);
+        let mut ran = Ran::all(&unstarted, pool, &mut None, || (), fail);
 
         assert_eq!(ran.pop().and_then(Result::ok), Some(1));
         assert!(ran.pop().is_some_and(|result| result.is_err()), "the second is read");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::TaskError;
 use crate::executor::ThreadPoolExecutor;
-use crate::executor::batch::{BATCH_MAX, BATCHES_IN_FLIGHT, BatchSize, Left, Ran, STUCK};
+use crate::executor::batch::{BATCH_MAX, BATCHES_IN_FLIGHT, BatchSize, Ran, STUCK, Unstarted};
 use crate::executor::future::Future;
 use crate::executor::wait::AsCompleted;
 use crate::sync::Mutex;
@@ -123,7 +123,7 @@ where
 /// One item in a pool, or several.
 enum Place<A, T> {
     One(Future<T>),
-    Many(Future<Ran<T>>, Left<A>),
+    Many(Future<Ran<T>>, Unstarted<A>),
 }
 
 impl<'pool, I, A, T> Map<'pool, I, A, T>
@@ -203,9 +203,9 @@ where
             return false;
         }
         self.pending += items.len();
-        let left = Arc::new(Mutex::new(items));
-        let future = submit_many(Arc::clone(&left));
-        self.window.push_back(Place::Many(future, left));
+        let unstarted = Arc::new(Mutex::new(items));
+        let future = submit_many(Arc::clone(&unstarted));
+        self.window.push_back(Place::Many(future, unstarted));
         true
     }
 
@@ -213,7 +213,7 @@ where
     fn read_many(
         &mut self,
         mut future: Future<Ran<T>>,
-        left: &Left<A>,
+        unstarted: &Unstarted<A>,
     ) -> Result<Ran<T>, TaskError> {
         if !future.done() && !future.try_run_inline() {
             match future.result_timeout(STUCK) {
@@ -221,7 +221,7 @@ where
                 Err(not_done) => future = not_done,
             }
             self.size.was_stuck();
-            let items = std::mem::take(&mut *left.lock());
+            let items = std::mem::take(&mut *unstarted.lock());
             let futures: Vec<_> =
                 items.into_iter().map(|item| (self.source.submit)(item)).collect();
             for future in futures.into_iter().rev() {
@@ -251,14 +251,14 @@ where
                     self.pending -= 1;
                     return Some(future.result());
                 }
-                Place::Many(future, left) => match self.read_many(future, &left) {
+                Place::Many(future, unstarted) => match self.read_many(future, &unstarted) {
                     Ok(ran) => {
                         self.size.learn(ran.len(), ran.took());
                         self.ready = ran;
                     }
                     Err(error) => {
                         // None of them began: the pool was shut down, or no thread could be had.
-                        let items = std::mem::take(&mut *left.lock());
+                        let items = std::mem::take(&mut *unstarted.lock());
                         self.pending -= items.len();
                         self.ready = Ran::failed(items.len(), error);
                         self.pending += self.ready.len();
@@ -280,9 +280,9 @@ impl<I, A, T: Send> Drop for Map<'_, I, A, T> {
                 Place::One(future) => {
                     future.cancel();
                 }
-                Place::Many(future, left) => {
+                Place::Many(future, unstarted) => {
                     // What runs finds nothing more to do.
-                    let items = std::mem::take(&mut *left.lock());
+                    let items = std::mem::take(&mut *unstarted.lock());
                     drop(items);
                     future.cancel();
                 }
@@ -379,7 +379,7 @@ struct Source<'pool, I, A, T> {
 }
 
 /// Hands several items to the pool, which may be taken back as long as they have not begun.
-type SubmitMany<'pool, A, T> = Box<dyn FnMut(Left<A>) -> Future<Ran<T>> + Send + 'pool>;
+type SubmitMany<'pool, A, T> = Box<dyn FnMut(Unstarted<A>) -> Future<Ran<T>> + Send + 'pool>;
 
 /// A function with the states it works on, of which `init` makes one when a worker needs it and none is at hand.
 struct Mapper<S, N, F> {
@@ -419,11 +419,11 @@ where
         T: Send + 'static,
         F: Fn(&mut S, A) -> T,
     {
-        Box::new(move |left| {
+        Box::new(move |unstarted| {
             let (mapper, pool) = (Arc::clone(&self), Arc::clone(&executor.pool));
             executor.submit(move || {
                 let mut state = mapper.states.lock().pop();
-                let ran = Ran::all(&left, pool, &mut state, &mapper.init, &mapper.f);
+                let ran = Ran::all(&unstarted, pool, &mut state, &mapper.init, &mapper.f);
                 mapper.states.lock().extend(state);
                 ran
             })
