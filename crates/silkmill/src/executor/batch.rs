@@ -86,15 +86,15 @@ impl BatchSize {
 pub(crate) type Unstarted<A> = Arc<Mutex<VecDeque<A>>>;
 
 /// The results of the items that a task ran. Panics among them that nobody reads are reported.
-pub(crate) struct Ran<T> {
+pub(crate) struct BatchResults<T> {
     results: VecDeque<Result<T, TaskError>>,
     took: Duration,
     pool: Option<Arc<Pool>>,
 }
 
-impl<T> Ran<T> {
+impl<T> BatchResults<T> {
     pub(crate) fn nothing() -> Self {
-        Ran { results: VecDeque::new(), took: Duration::ZERO, pool: None }
+        BatchResults { results: VecDeque::new(), took: Duration::ZERO, pool: None }
     }
 
     /// What becomes of items that were never run.
@@ -104,7 +104,7 @@ impl<T> Ran<T> {
         if items > 0 {
             results.push_back(Err(error));
         }
-        Ran { results, took: Duration::ZERO, pool: None }
+        BatchResults { results, took: Duration::ZERO, pool: None }
     }
 
     /// Takes items out of `unstarted` and runs them, until there are none.
@@ -127,7 +127,7 @@ impl<T> Ran<T> {
             }
             results.push_back(result);
         }
-        Ran { results, took: started.elapsed(), pool: Some(pool) }
+        BatchResults { results, took: started.elapsed(), pool: Some(pool) }
     }
 
     pub(crate) fn took(&self) -> Duration {
@@ -143,7 +143,7 @@ impl<T> Ran<T> {
     }
 }
 
-impl<T> Drop for Ran<T> {
+impl<T> Drop for BatchResults<T> {
     fn drop(&mut self) {
         for result in self.results.drain(..) {
             if let (Err(error), Some(pool)) = (&result, &self.pool)
@@ -173,11 +173,11 @@ mod tests {
         let pool = Arc::clone(&executor.pool);
         let fail = |(): &mut (), n: u32| if n.is_multiple_of(2) { panic!("{n}") } else { n };
 
-        let mut ran = Ran::all(&unstarted, pool, &mut None, || (), fail);
+        let mut results = BatchResults::all(&unstarted, pool, &mut None, || (), fail);
 
-        assert_eq!(ran.pop().and_then(Result::ok), Some(1));
-        assert!(ran.pop().is_some_and(|result| result.is_err()), "the second is read");
-        drop(ran);
+        assert_eq!(results.pop().and_then(Result::ok), Some(1));
+        assert!(results.pop().is_some_and(|result| result.is_err()), "the second is read");
+        drop(results);
         assert_eq!(receiver.try_iter().collect::<Vec<_>>(), ["4"]);
     }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crate::error::TaskError;
 use crate::executor::ThreadPoolExecutor;
-use crate::executor::batch::{BATCH_MAX, BATCHES_IN_FLIGHT, BatchSize, Ran, STUCK, Unstarted};
+use crate::executor::batch::{
+    BATCH_MAX, BATCHES_IN_FLIGHT, BatchResults, BatchSize, STUCK, Unstarted,
+};
 use crate::executor::future::Future;
 use crate::executor::wait::AsCompleted;
 use crate::sync::Mutex;
@@ -113,7 +115,7 @@ where
     /// What was handed over, in order.
     window: VecDeque<Place<A, T>>,
     /// Results that are ready to be yielded, before those of the window.
-    ready: Ran<T>,
+    ready: BatchResults<T>,
     /// Items that were taken and not yielded.
     pending: usize,
     max_workers: usize,
@@ -123,7 +125,7 @@ where
 /// One item in a pool, or several.
 enum Place<A, T> {
     One(Future<T>),
-    Many(Future<Ran<T>>, Unstarted<A>),
+    Many(Future<BatchResults<T>>, Unstarted<A>),
 }
 
 impl<'pool, I, A, T> Map<'pool, I, A, T>
@@ -153,7 +155,7 @@ where
             submit_many: None,
             size: BatchSize::new(1),
             window: VecDeque::new(),
-            ready: Ran::nothing(),
+            ready: BatchResults::nothing(),
             pending: 0,
             max_workers,
             in_flight_is_default: true,
@@ -212,9 +214,9 @@ where
     /// The results of a batch. If it is stuck, the items that have not begun are handed over one by one.
     fn read_many(
         &mut self,
-        mut future: Future<Ran<T>>,
+        mut future: Future<BatchResults<T>>,
         unstarted: &Unstarted<A>,
-    ) -> Result<Ran<T>, TaskError> {
+    ) -> Result<BatchResults<T>, TaskError> {
         if !future.done() && !future.try_run_inline() {
             match future.result_timeout(STUCK) {
                 Ok(result) => return result,
@@ -252,15 +254,15 @@ where
                     return Some(future.result());
                 }
                 Place::Many(future, unstarted) => match self.read_many(future, &unstarted) {
-                    Ok(ran) => {
-                        self.size.learn(ran.len(), ran.took());
-                        self.ready = ran;
+                    Ok(results) => {
+                        self.size.learn(results.len(), results.took());
+                        self.ready = results;
                     }
                     Err(error) => {
                         // None of them began: the pool was shut down, or no thread could be had.
                         let items = std::mem::take(&mut *unstarted.lock());
                         self.pending -= items.len();
-                        self.ready = Ran::failed(items.len(), error);
+                        self.ready = BatchResults::failed(items.len(), error);
                         self.pending += self.ready.len();
                     }
                 },
@@ -379,7 +381,8 @@ struct Source<'pool, I, A, T> {
 }
 
 /// Hands several items to the pool, which may be taken back as long as they have not begun.
-type SubmitMany<'pool, A, T> = Box<dyn FnMut(Unstarted<A>) -> Future<Ran<T>> + Send + 'pool>;
+type SubmitMany<'pool, A, T> =
+    Box<dyn FnMut(Unstarted<A>) -> Future<BatchResults<T>> + Send + 'pool>;
 
 /// A function with the states it works on, of which `init` makes one when a worker needs it and none is at hand.
 struct Mapper<S, N, F> {
@@ -423,9 +426,10 @@ where
             let (mapper, pool) = (Arc::clone(&self), Arc::clone(&executor.pool));
             executor.submit(move || {
                 let mut state = mapper.states.lock().pop();
-                let ran = Ran::all(&unstarted, pool, &mut state, &mapper.init, &mapper.f);
+                let results =
+                    BatchResults::all(&unstarted, pool, &mut state, &mapper.init, &mapper.f);
                 mapper.states.lock().extend(state);
-                ran
+                results
             })
         })
     }
