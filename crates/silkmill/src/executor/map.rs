@@ -113,7 +113,7 @@ where
     submit_many: Option<SubmitMany<'pool, A, T>>,
     size: BatchSize,
     /// What was handed over, in order.
-    window: VecDeque<Place<A, T>>,
+    window: VecDeque<Slot<A, T>>,
     /// Results that are ready to be yielded, before those of the window.
     ready: BatchResults<T>,
     /// Items that were taken and not yielded.
@@ -123,7 +123,7 @@ where
 }
 
 /// One item in a pool, or several.
-enum Place<A, T> {
+enum Slot<A, T> {
     One(Future<T>),
     Many(Future<BatchResults<T>>, Unstarted<A>),
 }
@@ -197,7 +197,7 @@ where
             let future = self.source.submit_next();
             self.pending += usize::from(future.is_some());
             let more = future.is_some();
-            self.window.extend(future.map(Place::One));
+            self.window.extend(future.map(Slot::One));
             return more;
         };
         let items: VecDeque<A> = (0..size).map_while(|_| self.source.take()).collect();
@@ -207,7 +207,7 @@ where
         self.pending += items.len();
         let unstarted = Arc::new(Mutex::new(items));
         let future = submit_many(Arc::clone(&unstarted));
-        self.window.push_back(Place::Many(future, unstarted));
+        self.window.push_back(Slot::Many(future, unstarted));
         true
     }
 
@@ -227,7 +227,7 @@ where
             let futures: Vec<_> =
                 items.into_iter().map(|item| (self.source.submit)(item)).collect();
             for future in futures.into_iter().rev() {
-                self.window.push_front(Place::One(future));
+                self.window.push_front(Slot::One(future));
             }
         }
         future.result()
@@ -249,11 +249,11 @@ where
                 return Some(result);
             }
             match self.window.pop_front()? {
-                Place::One(future) => {
+                Slot::One(future) => {
                     self.pending -= 1;
                     return Some(future.result());
                 }
-                Place::Many(future, unstarted) => match self.read_many(future, &unstarted) {
+                Slot::Many(future, unstarted) => match self.read_many(future, &unstarted) {
                     Ok(results) => {
                         self.size.learn(results.len(), results.took());
                         self.ready = results;
@@ -277,12 +277,12 @@ where
 
 impl<I, A, T: Send> Drop for Map<'_, I, A, T> {
     fn drop(&mut self) {
-        for place in &self.window {
-            match place {
-                Place::One(future) => {
+        for slot in &self.window {
+            match slot {
+                Slot::One(future) => {
                     future.cancel();
                 }
-                Place::Many(future, unstarted) => {
+                Slot::Many(future, unstarted) => {
                     // What runs finds nothing more to do.
                     let items = std::mem::take(&mut *unstarted.lock());
                     drop(items);
