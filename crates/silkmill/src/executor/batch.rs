@@ -4,7 +4,7 @@
 //! [`ITEM_SHORT`] each, a map puts several into one task, more and more of them up to [`BATCH_MAX`]. Whether they do is tried
 //! out now and then with a batch of two, and measured for every batch; items that wait are handed over one by one.
 //!
-//! Items of a batch may even wait for each other: if the batch that is to be read next takes longer than [`STUCK`], the reader
+//! Items of a batch may even wait for each other: if the batch that is to be read next takes longer than [`BATCH_WAIT_MAX`], the reader
 //! takes the items out of it that have not begun, and hands them over one by one.
 
 use std::collections::VecDeque;
@@ -27,7 +27,7 @@ pub(crate) const BATCH_MAX: usize = 256;
 pub(crate) const BATCHES_IN_FLIGHT: usize = 4;
 
 /// How long a batch may take before its items are taken out of it.
-pub(crate) const STUCK: Duration = Duration::from_millis(1);
+pub(crate) const BATCH_WAIT_MAX: Duration = Duration::from_millis(1);
 
 /// How many items are handed over one by one before it is first tried whether they are short.
 const TRY_AFTER: usize = 64;
@@ -78,7 +78,7 @@ impl BatchSize {
 
     /// The batch that was to be read next was stuck.
     pub(crate) fn was_stuck(&mut self) {
-        self.learn(2, STUCK);
+        self.learn(2, BATCH_WAIT_MAX);
     }
 }
 

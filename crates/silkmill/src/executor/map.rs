@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::error::TaskError;
 use crate::executor::ThreadPoolExecutor;
 use crate::executor::batch::{
-    BATCH_MAX, BATCHES_IN_FLIGHT, BatchResults, BatchSize, STUCK, Unstarted,
+    BATCH_MAX, BATCH_WAIT_MAX, BATCHES_IN_FLIGHT, BatchResults, BatchSize, Unstarted,
 };
 use crate::executor::future::Future;
 use crate::executor::wait::AsCompleted;
@@ -218,7 +218,7 @@ where
         unstarted: &Unstarted<A>,
     ) -> Result<BatchResults<T>, TaskError> {
         if !future.done() && !future.try_run_inline() {
-            match future.result_timeout(STUCK) {
+            match future.result_timeout(BATCH_WAIT_MAX) {
                 Ok(result) => return result,
                 Err(not_done) => future = not_done,
             }
