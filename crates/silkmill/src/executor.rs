@@ -22,7 +22,7 @@ use crate::pool::stats::{RunningTask, Stats};
 use crate::pool::worker;
 use crate::sync::Deadline;
 use crate::task::TaskHandle;
-use crate::task::job::Wrapped;
+use crate::task::job::WithContext;
 
 /// Runs closures on a bounded number of threads and hands out [`Future`]s for their results.
 ///
@@ -130,13 +130,13 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let carrier = self.pool.carrier();
-        let pushed = match (&token, &carrier) {
+        let context = self.pool.capture_context();
+        let pushed = match (&token, &context) {
             (None, None) => self.pool.push(f, priority, wait_policy),
             _ => {
-                let wrapped = Wrapped { f, token, carrier };
-                let pushed = self.pool.push(wrapped, priority, wait_policy);
-                pushed.map_err(|(wrapped, refused)| (wrapped.f, refused))
+                let job = WithContext { f, token, context };
+                let pushed = self.pool.push(job, priority, wait_policy);
+                pushed.map_err(|(job, refused)| (job.f, refused))
             }
         };
         match pushed {

@@ -27,7 +27,7 @@ use crate::pool::queue::{Queue, Refused, WaitPolicy};
 use crate::pool::stats::{RunningTask, Stats, Totals};
 use crate::sync::spin::AdaptiveSpin;
 use crate::sync::{Deadline, Mutex};
-use crate::task::job::{Carrier, Job};
+use crate::task::job::{ContextRunner, Job};
 use crate::task::observer::{Claim, NoObserver};
 use crate::task::scope_latch::Latch;
 use crate::task::{Claimed, NewTask, QueuedTask, TaskHandle};
@@ -93,7 +93,7 @@ impl Pool {
     }
 
     /// What the calling thread gives to a task that it submits, if the pool was asked for that.
-    pub(crate) fn carrier(&self) -> Option<Carrier> {
+    pub(crate) fn capture_context(&self) -> Option<ContextRunner> {
         self.config.context.as_ref().map(|capture| capture())
     }
 

@@ -8,7 +8,7 @@ use crate::executor::future::Future;
 use crate::executor::map::{Map, MapUnordered, Submit};
 use crate::pool::worker;
 use crate::sync::Deadline;
-use crate::task::job::Wrapped;
+use crate::task::job::WithContext;
 use crate::task::scope_latch::{Latch, scoped};
 
 /// Submits tasks that may borrow what was there before the scope began; [`ThreadPoolExecutor::scope`] makes it.
@@ -65,10 +65,10 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
     {
         let wait_policy = self.executor.wait_policy(Deadline::NEVER);
         let pool = &self.executor.pool;
-        let task = match pool.carrier() {
+        let task = match pool.capture_context() {
             None => pool.push_scoped(f, &self.latch, wait_policy),
-            carrier => {
-                pool.push_scoped(Wrapped { f, token: None, carrier }, &self.latch, wait_policy)
+            context => {
+                pool.push_scoped(WithContext { f, token: None, context }, &self.latch, wait_policy)
             }
         };
         Future::new(task, Arc::clone(pool))

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::TaskError;
-use crate::task::job::Carrier;
+use crate::task::job::ContextRunner;
 
 /// What is done with a panic that nobody has read.
 pub(crate) type UnreadPanicHook = Arc<dyn Fn(&TaskError) + Send + Sync>;
 
 /// Makes what carries the submitter's context into a task.
-pub(crate) type ContextHook = Arc<dyn Fn() -> Carrier + Send + Sync>;
+pub(crate) type ContextHook = Arc<dyn Fn() -> ContextRunner + Send + Sync>;
 
 /// How a pool was described, less the number of its workers, which may change.
 #[derive(Clone)]

@@ -17,18 +17,18 @@ impl<F: FnOnce() -> T + Send, T> Job<T> for F {
 }
 
 /// Calls the closure it is given with something of the submitter's in place.
-pub(crate) type Carrier = Box<dyn FnOnce(&mut dyn FnMut()) + Send>;
+pub(crate) type ContextRunner = Box<dyn FnOnce(&mut dyn FnMut()) + Send>;
 
 /// A closure with what is to be around it. A type of its own so that a refused submitter gets the closure back.
-pub(crate) struct Wrapped<F> {
+pub(crate) struct WithContext<F> {
     pub(crate) f: F,
     pub(crate) token: Option<CancelToken>,
-    pub(crate) carrier: Option<Carrier>,
+    pub(crate) context: Option<ContextRunner>,
 }
 
-impl<F: FnOnce() -> T + Send, T> Job<T> for Wrapped<F> {
+impl<F: FnOnce() -> T + Send, T> Job<T> for WithContext<F> {
     fn run(self) -> T {
-        let Wrapped { f, token, carrier } = self;
+        let WithContext { f, token, context } = self;
         if let Some(token) = &token {
             // Not a panic: the hook is not called, and the payload becomes the task's error.
             if token.was_cancelled() {
@@ -40,10 +40,10 @@ impl<F: FnOnce() -> T + Send, T> Job<T> for Wrapped<F> {
         }
         // Without a token of its own the task has its pool's, which is the worker's current one.
         let _own = token.map(CurrentToken::set);
-        let Some(carrier) = carrier else { return f() };
+        let Some(context) = context else { return f() };
         let mut f = Some(f);
         let mut result = None;
-        carrier(&mut || {
+        context(&mut || {
             if let Some(f) = f.take() {
                 result = Some(f());
             }
