@@ -219,15 +219,15 @@ impl Queue {
     }
 
     /// Lets both locks go and wakes whoever was waiting for what changed under them. The starts are the caller's.
-    fn let_go(&self, both: Both<'_>, wakeups: Wakeups) -> usize {
+    fn release(&self, both: Both<'_>, wakeups: Wakeups) -> usize {
         let Both { head, mut tail } = both;
         tail.is_quick = head.open && self.capacity.is_none() && head.counts.needs_no_call();
         drop(tail);
-        self.let_head_go(head, wakeups.call);
+        self.release_head(head, wakeups.call);
         wakeups.start
     }
 
-    fn let_head_go(&self, mut head: MutexGuard<'_, Head>, call: Option<Arc<Parker>>) {
+    fn release_head(&self, mut head: MutexGuard<'_, Head>, call: Option<Arc<Parker>>) {
         self.head_hint.0.store(head.tasks.len, Ordering::Relaxed);
         let waiter = self.capacity.and_then(|capacity| head.next_with_room(capacity));
         drop(head);
@@ -273,14 +273,14 @@ impl Queue {
             }
         };
         if let Some(refused) = refused {
-            self.let_go(both, Wakeups::default());
+            self.release(both, Wakeups::default());
             return Err(refused);
         }
         let task = both.tail.receive(make(), now);
         both.head.tasks.push(task, priority);
         let queued = both.head.tasks.len;
         let wakeups = both.head.counts.call_or_start(queued);
-        Ok(self.let_go(both, wakeups))
+        Ok(self.release(both, wakeups))
     }
 
     /// Stands in line until it is our turn and there is room, the queue is closed, or it took too long.
@@ -316,7 +316,7 @@ impl Queue {
     pub(crate) fn started(&self) {
         let mut both = self.lock();
         both.head.counts.started();
-        self.let_go(both, Wakeups::default());
+        self.release(both, Wakeups::default());
     }
 
     /// The next task; blocks until there is one. To be called by a searching worker, which is busy afterwards. `None` tells
@@ -337,7 +337,7 @@ impl Queue {
             }
             if let Some(task) = head.tasks.pop() {
                 let wakeups = head.counts.took(head.tasks.len);
-                self.let_go(both, wakeups);
+                self.release(both, wakeups);
                 return Some(task);
             }
             if !has_spun && head.counts.spinning().begin() {
@@ -368,7 +368,7 @@ impl Queue {
         idle_timeout: impl Fn() -> Deadline,
     ) -> Option<Both<'a>> {
         both.head.counts.sleep(parker);
-        self.let_go(both, Wakeups::default());
+        self.release(both, Wakeups::default());
         let called = parker.park_until(idle_timeout());
         let mut both = self.lock();
         if called {
@@ -415,7 +415,7 @@ impl Queue {
 
     fn say_goodbye(&self, both: Both<'_>, wakeups: Wakeups) {
         let last = both.head.counts.workers() == 0;
-        self.let_go(both, wakeups);
+        self.release(both, wakeups);
         if last {
             self.left.notify_all();
         }
@@ -430,7 +430,7 @@ impl Queue {
             // What has arrived meanwhile comes after the normal ones that are here, and so cannot be missed.
             if head.goes_on() && head.tasks.has_normal() {
                 let task = head.tasks.pop();
-                self.let_head_go(head, None);
+                self.release_head(head, None);
                 return task;
             }
         }
@@ -440,7 +440,7 @@ impl Queue {
         if task.is_none() {
             both.head.counts.search();
         }
-        self.let_go(both, Wakeups::default());
+        self.release(both, Wakeups::default());
         task
     }
 
@@ -451,7 +451,7 @@ impl Queue {
         let mut both = self.lock();
         let queued = both.head.tasks.len;
         let wakeups = both.head.counts.busy_again(queued);
-        self.let_go(both, wakeups)
+        self.release(both, wakeups)
     }
 
     /// Puts a task back that [`Queue::finish`] gave out, because the worker has something else to do first, and stays
@@ -464,7 +464,7 @@ impl Queue {
         both.head.tasks.put_back(task);
         let queued = both.head.tasks.len;
         let wakeups = both.head.counts.call_or_start(queued);
-        PutBack::Queued { start: self.let_go(both, wakeups) }
+        PutBack::Queued { start: self.release(both, wakeups) }
     }
 
     /// Says that a task that was taken out turned out to be a tombstone.
@@ -477,7 +477,7 @@ impl Queue {
         let mut both = self.lock();
         both.head.tombstones += 1;
         both.head.sweep();
-        self.let_go(both, Wakeups::default());
+        self.release(both, Wakeups::default());
     }
 
     /// Says that the calling worker begins to wait for a task of this pool. How many workers the caller must start.
@@ -486,14 +486,14 @@ impl Queue {
         let mut both = self.lock();
         let queued = both.head.tasks.len;
         let wakeups = both.head.counts.block(queued);
-        self.let_go(both, wakeups)
+        self.release(both, wakeups)
     }
 
     /// Says that the calling worker waits no more.
     pub(crate) fn unblock(&self) {
         let mut both = self.lock();
         let wakeups = both.head.counts.unblock();
-        self.let_go(both, wakeups);
+        self.release(both, wakeups);
     }
 
     /// Whether a worker that blocks now would not be replaced.
@@ -516,7 +516,7 @@ impl Queue {
             return None;
         }
         let task = both.head.tasks.pop();
-        self.let_go(both, Wakeups::default());
+        self.release(both, Wakeups::default());
         task
     }
 
@@ -524,7 +524,7 @@ impl Queue {
     pub(crate) fn take_any(&self) -> Option<Queued> {
         let mut both = self.lock();
         let task = if both.head.cancelling { None } else { both.head.tasks.pop() };
-        self.let_go(both, Wakeups::default());
+        self.release(both, Wakeups::default());
         task
     }
 
@@ -534,7 +534,7 @@ impl Queue {
         both.head.open = false;
         let sleepers = both.head.counts.call_all();
         let waiters: Vec<_> = both.head.waiters.iter().cloned().collect();
-        self.let_go(both, Wakeups::default());
+        self.release(both, Wakeups::default());
         for parker in sleepers.into_iter().chain(waiters) {
             parker.call();
         }
@@ -554,7 +554,7 @@ impl Queue {
         let mut both = self.lock();
         let queued = both.head.tasks.len;
         let (wakeups, surplus) = both.head.counts.resize(workers_max, queued);
-        let start = self.let_go(both, wakeups);
+        let start = self.release(both, wakeups);
         surplus.iter().for_each(|parker| parker.call());
         start
     }

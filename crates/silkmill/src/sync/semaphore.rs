@@ -146,7 +146,7 @@ impl Semaphore {
     pub fn add_permits(&self, permits: usize) {
         let mut inner = self.inner.lock();
         inner.available = inner.available.saturating_add(permits);
-        let_go(inner);
+        serve_and_release(inner);
     }
 
     /// Whether `wanted` permits were taken before the deadline.
@@ -181,13 +181,13 @@ impl Semaphore {
         let Some(place) = place else { return true };
         inner.waiters.remove(place);
         // Those behind may want less, and be served now.
-        let_go(inner);
+        serve_and_release(inner);
         false
     }
 }
 
 /// Serves whoever can be, lets the lock go, and only then wakes them.
-fn let_go(mut inner: MutexGuard<'_, Inner>) {
+fn serve_and_release(mut inner: MutexGuard<'_, Inner>) {
     let mut served = Vec::new();
     while let Some(first) = inner.waiters.front()
         && first.wanted <= inner.available
