@@ -61,7 +61,7 @@ pub(crate) struct Queue {
     /// The same for the tail.
     tail_hint: CachePadded<AtomicUsize>,
     /// The last worker left. Whoever shuts down waits here.
-    left: Condvar,
+    all_exited: Condvar,
     /// `None` means no limit.
     capacity: Option<usize>,
 }
@@ -201,7 +201,7 @@ impl Queue {
             tail: CachePadded(Mutex::new(tail)),
             head_hint: CachePadded(AtomicUsize::new(0)),
             tail_hint: CachePadded(AtomicUsize::new(0)),
-            left: Condvar::new(),
+            all_exited: Condvar::new(),
             capacity,
         }
     }
@@ -333,7 +333,7 @@ impl Queue {
             let head = &mut *both.head;
             let at_the_end = head.cancelling || (!head.open && head.tasks.len == 0);
             if at_the_end || head.counts.is_surplus() {
-                return self.leave(both);
+                return self.exit(both);
             }
             if let Some(task) = head.tasks.pop() {
                 let wakeups = head.counts.took(head.tasks.len);
@@ -382,8 +382,8 @@ impl Queue {
                 parker.park_until(Deadline::NEVER);
                 Some(self.lock())
             }
-            TimedOut::Left => {
-                self.say_goodbye(both, Wakeups::default());
+            TimedOut::Exited => {
+                self.release_after_exit(both, Wakeups::default());
                 None
             }
         }
@@ -406,18 +406,18 @@ impl Queue {
         false
     }
 
-    fn leave(&self, mut both: Both<'_>) -> Option<Queued> {
+    fn exit(&self, mut both: Both<'_>) -> Option<Queued> {
         let queued = both.head.tasks.len;
-        let wakeups = both.head.counts.left(queued);
-        self.say_goodbye(both, wakeups);
+        let wakeups = both.head.counts.exited(queued);
+        self.release_after_exit(both, wakeups);
         None
     }
 
-    fn say_goodbye(&self, both: Both<'_>, wakeups: Wakeups) {
+    fn release_after_exit(&self, both: Both<'_>, wakeups: Wakeups) {
         let last = both.head.counts.workers() == 0;
         self.release(both, wakeups);
         if last {
-            self.left.notify_all();
+            self.all_exited.notify_all();
         }
     }
 
@@ -506,7 +506,7 @@ impl Queue {
     pub(crate) fn not_started(&self) {
         let mut both = self.lock();
         both.head.counts.not_started();
-        self.say_goodbye(both, Wakeups::default());
+        self.release_after_exit(both, Wakeups::default());
     }
 
     /// Takes out a task that nobody is left to run.
@@ -570,7 +570,7 @@ impl Queue {
             if deadline.has_passed() {
                 return false;
             }
-            head = self.left.wait_until(head, deadline);
+            head = self.all_exited.wait_until(head, deadline);
         }
         true
     }

@@ -185,7 +185,7 @@ impl WorkerCounts {
     }
 
     /// A searching worker leaves, at the end or because it is one too many.
-    pub(crate) fn left(&mut self, queued: usize) -> Wakeups {
+    pub(crate) fn exited(&mut self, queued: usize) -> Wakeups {
         self.searching -= 1;
         self.workers -= 1;
         self.call(queued)
@@ -208,7 +208,7 @@ impl WorkerCounts {
             return TimedOut::Searching;
         }
         self.workers -= 1;
-        TimedOut::Left
+        TimedOut::Exited
     }
 
     pub(crate) fn block(&mut self, queued: usize) -> Wakeups {
@@ -258,5 +258,5 @@ pub(crate) enum TimedOut {
     Called,
     /// A task is queued: it looks for it.
     Searching,
-    Left,
+    Exited,
 }
