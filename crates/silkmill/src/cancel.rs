@@ -85,7 +85,7 @@ impl CancelToken {
     pub fn cancel(&self) {
         self.inner.cancelled.store(true, Ordering::Release);
         let sleepers = std::mem::take(&mut *self.inner.sleepers.lock());
-        sleepers.iter().filter_map(Weak::upgrade).for_each(|parker| parker.call());
+        sleepers.iter().filter_map(Weak::upgrade).for_each(|parker| parker.unpark());
     }
 
     /// Whether somebody asked to stop, or the time is up.

@@ -86,7 +86,7 @@ struct Tail {
     /// Of normal priority, in their order, and all of them after those of the head.
     arrived: VecDeque<Queued>,
     /// Whether a task of normal priority may be put here without a look at the head: the queue is open, has no limit, and
-    /// [`WorkerCounts::needs_no_call`].
+    /// [`WorkerCounts::needs_no_wakeup`].
     is_quick: bool,
     submitted: u64,
     delay_sampler: DelaySampler,
@@ -221,18 +221,18 @@ impl Queue {
     /// Lets both locks go and wakes whoever was waiting for what changed under them. The starts are the caller's.
     fn release(&self, both: Both<'_>, wakeups: Wakeups) -> usize {
         let Both { head, mut tail } = both;
-        tail.is_quick = head.open && self.capacity.is_none() && head.counts.needs_no_call();
+        tail.is_quick = head.open && self.capacity.is_none() && head.counts.needs_no_wakeup();
         drop(tail);
-        self.release_head(head, wakeups.call);
+        self.release_head(head, wakeups.wake);
         wakeups.start
     }
 
-    fn release_head(&self, mut head: MutexGuard<'_, Head>, call: Option<Arc<Parker>>) {
+    fn release_head(&self, mut head: MutexGuard<'_, Head>, wake: Option<Arc<Parker>>) {
         self.head_hint.0.store(head.tasks.len, Ordering::Relaxed);
         let waiter = self.capacity.and_then(|capacity| head.next_with_room(capacity));
         drop(head);
-        for parker in call.into_iter().chain(waiter) {
-            parker.call();
+        for parker in wake.into_iter().chain(waiter) {
+            parker.unpark();
         }
     }
 
@@ -279,7 +279,7 @@ impl Queue {
         let task = both.tail.receive(make(), now);
         both.head.tasks.push(task, priority);
         let queued = both.head.tasks.len;
-        let wakeups = both.head.counts.call_or_start(queued);
+        let wakeups = both.head.counts.wake_or_start(queued);
         Ok(self.release(both, wakeups))
     }
 
@@ -369,15 +369,15 @@ impl Queue {
     ) -> Option<Both<'a>> {
         both.head.counts.sleep(parker);
         self.release(both, Wakeups::default());
-        let called = parker.park_until(idle_timeout());
+        let woken = parker.park_until(idle_timeout());
         let mut both = self.lock();
-        if called {
+        if woken {
             return Some(both);
         }
         let head = &mut *both.head;
         match head.counts.timed_out(parker, head.tasks.len) {
             TimedOut::Searching => Some(both),
-            TimedOut::Called => {
+            TimedOut::Woken => {
                 drop(both);
                 parker.park_until(Deadline::NEVER);
                 Some(self.lock())
@@ -463,7 +463,7 @@ impl Queue {
         }
         both.head.tasks.put_back(task);
         let queued = both.head.tasks.len;
-        let wakeups = both.head.counts.call_or_start(queued);
+        let wakeups = both.head.counts.wake_or_start(queued);
         PutBack::Queued { start: self.release(both, wakeups) }
     }
 
@@ -532,11 +532,11 @@ impl Queue {
     pub(crate) fn close(&self) {
         let mut both = self.lock();
         both.head.open = false;
-        let sleepers = both.head.counts.call_all();
+        let sleepers = both.head.counts.wake_all();
         let waiters: Vec<_> = both.head.waiters.iter().cloned().collect();
         self.release(both, Wakeups::default());
         for parker in sleepers.into_iter().chain(waiters) {
-            parker.call();
+            parker.unpark();
         }
     }
 
@@ -555,7 +555,7 @@ impl Queue {
         let queued = both.head.tasks.len;
         let (wakeups, surplus) = both.head.counts.resize(workers_max, queued);
         let start = self.release(both, wakeups);
-        surplus.iter().for_each(|parker| parker.call());
+        surplus.iter().for_each(|parker| parker.unpark());
         start
     }
 

@@ -46,7 +46,7 @@
 //! # When a push need not ask
 //!
 //! Rule 1 holds for any number of tasks while somebody is searching or nobody asleep, and rule 2 while as many workers
-//! exist as are allowed. Only a change of the counts can end that, so until then ([`WorkerCounts::needs_no_call`]) tasks may be queued
+//! exist as are allowed. Only a change of the counts can end that, so until then ([`WorkerCounts::needs_no_wakeup`]) tasks may be queued
 //! without a look at it. A busy pool is in that state, and so is one with a spinner.
 //!
 //! # Spinning
@@ -69,7 +69,7 @@ pub(crate) const SUBSTITUTES_MAX: usize = 64;
 #[derive(Default)]
 pub(crate) struct Wakeups {
     /// Whom to wake.
-    pub(crate) call: Option<Arc<Parker>>,
+    pub(crate) wake: Option<Arc<Parker>>,
     /// How many workers to start. They are counted already.
     pub(crate) start: usize,
 }
@@ -130,23 +130,23 @@ impl WorkerCounts {
 
     /// Whether rules 1 and 2 hold however many tasks are queued. As long as nothing else changes, a push has nobody to call
     /// and nobody to start.
-    pub(crate) fn needs_no_call(&self) -> bool {
+    pub(crate) fn needs_no_wakeup(&self) -> bool {
         self.workers >= self.allowed() && (self.searching > 0 || self.asleep.is_empty())
     }
 
     /// Keeps rule 1.
-    fn call(&mut self, queued: usize) -> Wakeups {
+    fn wake(&mut self, queued: usize) -> Wakeups {
         if queued == 0 || self.searching > 0 {
             return Wakeups::default();
         }
-        let call = self.asleep.pop();
-        self.searching += usize::from(call.is_some());
-        Wakeups { call, start: 0 }
+        let wake = self.asleep.pop();
+        self.searching += usize::from(wake.is_some());
+        Wakeups { wake, start: 0 }
     }
 
     /// Keeps rules 1 and 2.
-    pub(crate) fn call_or_start(&mut self, queued: usize) -> Wakeups {
-        let mut wakeups = self.call(queued);
+    pub(crate) fn wake_or_start(&mut self, queued: usize) -> Wakeups {
+        let mut wakeups = self.wake(queued);
         while queued > self.free() && self.workers < self.allowed() {
             self.workers += 1;
             self.starting += 1;
@@ -170,7 +170,7 @@ impl WorkerCounts {
     /// A searching worker took a task, after which `queued` are left.
     pub(crate) fn took(&mut self, queued: usize) -> Wakeups {
         self.searching -= 1;
-        self.call(queued)
+        self.wake(queued)
     }
 
     /// A busy worker has ended its task.
@@ -181,14 +181,14 @@ impl WorkerCounts {
     /// A searching worker has something else to do first.
     pub(crate) fn busy_again(&mut self, queued: usize) -> Wakeups {
         self.searching -= 1;
-        self.call_or_start(queued)
+        self.wake_or_start(queued)
     }
 
     /// A searching worker leaves, at the end or because it is one too many.
     pub(crate) fn exited(&mut self, queued: usize) -> Wakeups {
         self.searching -= 1;
         self.workers -= 1;
-        self.call(queued)
+        self.wake(queued)
     }
 
     /// A searching worker, which has found nothing, is about to park.
@@ -200,7 +200,7 @@ impl WorkerCounts {
     /// A worker has slept long enough. Whether it may leave, and has left; if not it is searching, or was called just now.
     pub(crate) fn timed_out(&mut self, parker: &Arc<Parker>, queued: usize) -> TimedOut {
         let Some(place) = self.asleep.iter().position(|other| Arc::ptr_eq(other, parker)) else {
-            return TimedOut::Called;
+            return TimedOut::Woken;
         };
         self.asleep.remove(place);
         if queued > 0 {
@@ -213,7 +213,7 @@ impl WorkerCounts {
 
     pub(crate) fn block(&mut self, queued: usize) -> Wakeups {
         self.blocked += 1;
-        self.call_or_start(queued)
+        self.wake_or_start(queued)
     }
 
     /// If there is one too many now, one that sleeps is called, to leave.
@@ -222,7 +222,7 @@ impl WorkerCounts {
         let mut wakeups = Wakeups::default();
         if self.is_surplus() && !self.asleep.is_empty() {
             self.searching += 1;
-            wakeups.call = Some(self.asleep.remove(0));
+            wakeups.wake = Some(self.asleep.remove(0));
         }
         wakeups
     }
@@ -234,14 +234,14 @@ impl WorkerCounts {
         queued: usize,
     ) -> (Wakeups, Vec<Arc<Parker>>) {
         self.workers_max = workers_max;
-        let wakeups = self.call_or_start(queued);
+        let wakeups = self.wake_or_start(queued);
         let surplus = self.workers.saturating_sub(self.allowed()).min(self.asleep.len());
         self.searching += surplus;
         (wakeups, self.asleep.drain(..surplus).collect())
     }
 
     /// Everyone who sleeps, to be called because of the end.
-    pub(crate) fn call_all(&mut self) -> Vec<Arc<Parker>> {
+    pub(crate) fn wake_all(&mut self) -> Vec<Arc<Parker>> {
         self.searching += self.asleep.len();
         std::mem::take(&mut self.asleep)
     }
@@ -255,7 +255,7 @@ impl WorkerCounts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimedOut {
     /// It was called in the same moment, and the call is on its way.
-    Called,
+    Woken,
     /// A task is queued: it looks for it.
     Searching,
     Exited,

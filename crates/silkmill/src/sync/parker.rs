@@ -5,38 +5,38 @@ use crate::sync::{Condvar, Deadline, Mutex};
 /// Where one thread sleeps until it is called.
 pub(crate) struct Parker {
     state: Mutex<Parked>,
-    call: Condvar,
+    unparked: Condvar,
 }
 
 #[derive(Default)]
 struct Parked {
     sleeps: bool,
-    called: bool,
+    unparked: bool,
 }
 
 impl Parker {
     pub(crate) fn new() -> Self {
-        Parker { state: Mutex::new(Parked::default()), call: Condvar::new() }
+        Parker { state: Mutex::new(Parked::default()), unparked: Condvar::new() }
     }
 
     /// Sleeps until called; false when the deadline came first. A call that came before is answered at once.
     pub(crate) fn park_until(&self, deadline: Deadline) -> bool {
         let mut state = self.state.lock();
-        while !state.called && !deadline.has_passed() {
+        while !state.unparked && !deadline.has_passed() {
             state.sleeps = true;
-            state = self.call.wait_until(state, deadline);
+            state = self.unparked.wait_until(state, deadline);
             state.sleeps = false;
         }
-        std::mem::take(&mut state.called)
+        std::mem::take(&mut state.unparked)
     }
 
-    pub(crate) fn call(&self) {
+    pub(crate) fn unpark(&self) {
         let mut state = self.state.lock();
-        state.called = true;
+        state.unparked = true;
         let sleeps = state.sleeps;
         drop(state);
         if sleeps {
-            self.call.notify_one();
+            self.unparked.notify_one();
         }
     }
 }

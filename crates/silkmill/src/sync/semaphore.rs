@@ -197,7 +197,7 @@ fn serve_and_release(mut inner: MutexGuard<'_, Inner>) {
     }
     drop(inner);
     for waiter in served {
-        waiter.parker.call();
+        waiter.parker.unpark();
     }
 }
 
