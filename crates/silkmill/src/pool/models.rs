@@ -168,7 +168,7 @@ fn two_pushes_and_a_worker_strand_no_task() {
 
 /// Catches a call that is not passed on: two workers sleep, and two tasks need them both.
 #[test]
-fn two_sleeping_workers_are_both_called() {
+fn two_sleeping_workers_are_both_woken() {
     big_model(|| {
         let queue = Arc::new(Queue::new(None, 2));
         let met = Arc::new(Meeting::default());
@@ -212,7 +212,7 @@ fn two_tasks_get_two_workers_although_one_times_out() {
 
 /// Catches a worker that is trusted to look for work, and runs a waker of the user's instead.
 #[test]
-fn a_worker_that_wakes_somebody_is_not_counted_on() {
+fn a_worker_that_runs_a_waker_is_not_counted_on() {
     struct WaitsFor(Mutex<Option<TaskHandle<()>>>);
     impl Wake for WaitsFor {
         fn wake(self: Arc<Self>) {
@@ -240,7 +240,7 @@ fn a_worker_that_wakes_somebody_is_not_counted_on() {
 
 /// Catches a worker that is counted as free only after its result was seen: the second push would start another.
 #[test]
-fn who_has_seen_a_result_meets_a_free_worker() {
+fn a_reader_of_a_result_meets_a_free_worker() {
     model(|| {
         let queue = Arc::new(Queue::new(None, 2));
         let runs = counter();
@@ -300,7 +300,7 @@ fn a_submitter_that_waits_for_room_gets_it() {
 
 /// Catches a second submitter in line that nobody tells, and one that a shutdown leaves in line.
 #[test]
-fn submitters_in_line_are_served_or_refused() {
+fn waiting_submitters_are_served_or_refused() {
     big_model(|| {
         let queue = Arc::new(Queue::new(Some(1), 1));
         let runs = counter();
@@ -321,7 +321,7 @@ fn submitters_in_line_are_served_or_refused() {
 
 /// Catches a submitter that stays in line although the queue was closed, with nobody left to make room.
 #[test]
-fn closing_refuses_who_stands_in_line() {
+fn closing_refuses_waiting_submitters() {
     model(|| {
         let queue = Arc::new(Queue::new(Some(1), 1));
         let runs = counter();
@@ -446,7 +446,7 @@ fn a_push_that_races_an_idle_worker_which_leaves_strands_no_task() {
 
 /// Catches a call that is lost when the sleeper times out in the same moment.
 #[test]
-fn a_call_that_races_a_timeout_is_answered() {
+fn a_wakeup_that_races_a_timeout_is_answered() {
     big_model(|| {
         let queue = Arc::new(Queue::new(None, 2));
         let runs = counter();
@@ -541,7 +541,7 @@ fn a_resize_races_a_push() {
 
 /// Catches a waiter that sleeps through the publication, and a result that is seen before its callback has run.
 #[test]
-fn a_result_is_seen_by_whoever_waits_and_after_its_callback() {
+fn a_result_is_seen_by_its_waiter_and_after_its_callback() {
     model(|| {
         let called = counter();
         let (queued, mut handle) = NewTask::new(|| 25).into_owners();

@@ -26,7 +26,7 @@ fn too_late() -> Deadline {
 /// Catches a permit given back that wakes nobody, two who are inside at once, and a permit that does not order what was
 /// done under it: a relaxed load may see an old value then.
 #[test]
-fn who_has_the_permit_is_alone_and_sees_what_was_done_before() {
+fn a_permit_holder_is_alone_and_sees_what_was_done_before() {
     model(|| {
         let semaphore = Arc::new(Semaphore::new(1));
         let visits = Arc::new(AtomicUsize::new(0));
@@ -63,7 +63,7 @@ fn two_permits_wake_two() {
 
 /// Catches a permit that is lost when it is handed to one who gives up just then, and one that is there twice.
 #[test]
-fn a_permit_handed_to_one_who_gives_up_is_not_lost() {
+fn a_permit_handed_to_a_waiter_that_gives_up_is_not_lost() {
     model(|| {
         let semaphore = Arc::new(Semaphore::new(0));
         let gives_up = {
@@ -81,7 +81,7 @@ fn a_permit_handed_to_one_who_gives_up_is_not_lost() {
 
 /// Catches one who wants more than there is, gives up, and leaves those behind waiting for what is there.
 #[test]
-fn who_gives_up_lets_those_behind_go() {
+fn a_waiter_that_gives_up_lets_those_behind_go() {
     model(|| {
         let semaphore = Arc::new(Semaphore::new(1));
         let Taking::Waiting(greedy) = semaphore.take_or_wait(2) else {
@@ -99,7 +99,7 @@ fn who_gives_up_lets_those_behind_go() {
 
 /// Catches a newcomer who takes what the first in line has not enough of yet, or was just handed.
 #[test]
-fn who_only_looks_does_not_overtake() {
+fn try_acquire_does_not_overtake() {
     model(|| {
         let semaphore = Arc::new(Semaphore::new(1));
         let Taking::Waiting(first) = semaphore.take_or_wait(2) else {
@@ -117,7 +117,7 @@ fn who_only_looks_does_not_overtake() {
 
 /// Catches a set that wakes nobody, or only one, and a flag that does not order what was done before.
 #[test]
-fn a_set_wakes_everyone_who_waits() {
+fn a_set_wakes_every_waiter() {
     model(|| {
         let event = Arc::new(Event::new());
         let done_before = Arc::new(AtomicUsize::new(0));
