@@ -8,7 +8,7 @@
 //! sees the whole queue and all counts, and is atomic. Two steps take one lock, and change nothing that the
 //! protocol speaks of:
 //!
-//! * *A push to the tail*, while `is_quick` says that its rules hold however much is queued. That flag is worked out anew
+//! * *A push to the tail*, while `bypasses_head` says that its rules hold however much is queued. That flag is worked out anew
 //!   whenever both locks are let go, and it is read and the task put under the tail's lock, so no change of the counts comes
 //!   in between.
 //! * *A busy worker that takes its next task from the head* and stays busy. The head must have a task of normal priority:
@@ -87,7 +87,7 @@ struct Tail {
     arrived: VecDeque<Queued>,
     /// Whether a task of normal priority may be put here without a look at the head: the queue is open, has no limit, and
     /// [`WorkerCounts::needs_no_wakeup`].
-    is_quick: bool,
+    bypasses_head: bool,
     submitted: u64,
     delay_sampler: DelaySampler,
 }
@@ -117,7 +117,7 @@ impl Head {
     }
 
     /// Whether a busy worker may take the next task.
-    fn goes_on(&self) -> bool {
+    fn may_continue(&self) -> bool {
         !self.cancelling && !self.counts.is_surplus()
     }
 
@@ -192,7 +192,7 @@ impl Queue {
         };
         let tail = Tail {
             arrived: VecDeque::new(),
-            is_quick: false,
+            bypasses_head: false,
             submitted: 0,
             delay_sampler: DelaySampler::default(),
         };
@@ -221,7 +221,7 @@ impl Queue {
     /// Lets both locks go and wakes whoever was waiting for what changed under them. The starts are the caller's.
     fn release(&self, both: Both<'_>, wakeups: Wakeups) -> usize {
         let Both { head, mut tail } = both;
-        tail.is_quick = head.open && self.capacity.is_none() && head.counts.needs_no_wakeup();
+        tail.bypasses_head = head.open && self.capacity.is_none() && head.counts.needs_no_wakeup();
         drop(tail);
         self.release_head(head, wakeups.wake);
         wakeups.start
@@ -253,7 +253,7 @@ impl Queue {
     ) -> Result<usize, Refused> {
         if priority == Priority::Normal {
             let mut tail = self.tail.0.lock();
-            if tail.is_quick {
+            if tail.bypasses_head {
                 let task = tail.receive(make(), now);
                 tail.arrived.push_back(task);
                 self.tail_hint.0.store(tail.arrived.len(), Ordering::Relaxed);
@@ -352,9 +352,9 @@ impl Queue {
 
     /// Lets both locks go and spins for a while, as the worker was allowed to.
     fn spin<'a>(&'a self, both: Both<'a>) -> Both<'a> {
-        let somebody_is_busy = both.head.counts.busy() > 0;
+        let beside_busy = both.head.counts.busy() > 0;
         drop(both);
-        let found = self.spin_until_queued(if somebody_is_busy { LOOKS_BESIDE_BUSY } else { 1 });
+        let found = self.spin_until_queued(if beside_busy { LOOKS_BESIDE_BUSY } else { 1 });
         let mut both = self.lock();
         both.head.counts.spinning().end(found);
         both
@@ -428,14 +428,14 @@ impl Queue {
         if and_next {
             let mut head = self.head.0.lock();
             // What has arrived meanwhile comes after the normal ones that are here, and so cannot be missed.
-            if head.goes_on() && head.tasks.has_normal() {
+            if head.may_continue() && head.tasks.has_normal() {
                 let task = head.tasks.pop();
                 self.release_head(head, None);
                 return task;
             }
         }
         let mut both = self.lock();
-        let take = and_next && both.head.goes_on();
+        let take = and_next && both.head.may_continue();
         let task = take.then(|| both.head.tasks.pop()).flatten();
         if task.is_none() {
             both.head.counts.search();

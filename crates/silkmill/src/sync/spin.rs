@@ -36,7 +36,7 @@ impl AdaptiveSpin {
 }
 
 /// Whether there is another processor that could change what a spinner looks at.
-pub(crate) fn is_of_use() -> bool {
+pub(crate) fn is_useful() -> bool {
     static PROCESSORS: OnceLock<usize> = OnceLock::new();
     let count = || std::thread::available_parallelism().map_or(1, usize::from);
     *PROCESSORS.get_or_init(count) > 1
@@ -47,7 +47,7 @@ pub(crate) fn is_of_use() -> bool {
 /// that gets one task a millisecond spends next to nothing on spinning.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spinning {
-    somebody_spins: bool,
+    is_spinning: bool,
     credit: u32,
     declined: u32,
 }
@@ -58,7 +58,7 @@ const PROBE_EVERY: u32 = 32;
 impl Spinning {
     /// Whether the caller may spin. It must [`end`](Spinning::end) what it has begun.
     pub(crate) fn begin(&mut self) -> bool {
-        if SPINS_MAX == 0 || self.somebody_spins || !is_of_use() {
+        if SPINS_MAX == 0 || self.is_spinning || !is_useful() {
             return false;
         }
         if self.credit == 0 {
@@ -68,12 +68,12 @@ impl Spinning {
             }
             self.declined = 0;
         }
-        self.somebody_spins = true;
+        self.is_spinning = true;
         true
     }
 
     pub(crate) fn end(&mut self, found: bool) {
-        self.somebody_spins = false;
+        self.is_spinning = false;
         self.credit = if found { CREDIT_MAX } else { self.credit.saturating_sub(1) };
     }
 }

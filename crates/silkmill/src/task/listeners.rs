@@ -40,7 +40,7 @@ struct Inner<T> {
 pub(super) struct Notifications {
     waiters: Vec<(Arc<Waiter>, usize)>,
     waker: Option<Waker>,
-    somebody_waits: bool,
+    has_waiting_threads: bool,
     scope: Option<Arc<ScopeCounter>>,
 }
 
@@ -168,13 +168,13 @@ impl<T> Listeners<T> {
         Some(Notifications {
             waiters: std::mem::take(&mut inner.waiters),
             waker: inner.waker.take(),
-            somebody_waits: inner.waiting > 0,
+            has_waiting_threads: inner.waiting > 0,
             scope: inner.scope.take(),
         })
     }
 
     pub(super) fn notify(&self, notifications: Notifications, observer: &dyn Observer) {
-        if notifications.somebody_waits {
+        if notifications.has_waiting_threads {
             self.published.notify_all();
         }
         for (waiter, index) in notifications.waiters {
