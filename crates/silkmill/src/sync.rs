@@ -89,8 +89,8 @@ impl Condvar {
     ) -> MutexGuard<'a, T> {
         match deadline.remaining() {
             None => self.wait(guard),
-            Some(left) => {
-                let waited = self.0.wait_timeout(guard, left);
+            Some(remaining) => {
+                let waited = self.0.wait_timeout(guard, remaining);
                 waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0
             }
         }

@@ -60,9 +60,9 @@ pub fn wait<'a, T: Send>(
         ReturnWhen::FirstError => futures[index].task().has_failed(),
         ReturnWhen::All => false,
     };
-    let mut left = futures.len();
+    let mut pending_count = futures.len();
     let mut pending = futures.iter();
-    while left > 0 {
+    while pending_count > 0 {
         let done = match waiter.next_now() {
             Some(index) => index,
             None if deadline.has_passed() => break,
@@ -78,7 +78,7 @@ pub fn wait<'a, T: Send>(
                 index
             }
         };
-        left -= 1;
+        pending_count -= 1;
         if enough(done) {
             break;
         }
@@ -193,7 +193,7 @@ impl<T: Send> Iterator for AsCompleted<T> {
 
 impl<T> fmt::Debug for AsCompleted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let left = self.futures.len() - self.vacant.len();
-        f.debug_struct("AsCompleted").field("left", &left).finish()
+        let pending = self.futures.len() - self.vacant.len();
+        f.debug_struct("AsCompleted").field("left", &pending).finish()
     }
 }

@@ -111,8 +111,8 @@ pub(super) fn wait_until_gone(ident: u64, deadline: Deadline) -> bool {
             None => GONE.wait(registry).unwrap_or_else(PoisonError::into_inner),
             Some(at) if at <= Instant::now() => return false,
             Some(at) => {
-                let left = at.saturating_duration_since(Instant::now());
-                GONE.wait_timeout(registry, left).unwrap_or_else(PoisonError::into_inner).0
+                let remaining = at.saturating_duration_since(Instant::now());
+                GONE.wait_timeout(registry, remaining).unwrap_or_else(PoisonError::into_inner).0
             }
         };
     }
