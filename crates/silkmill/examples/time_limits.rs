@@ -1,4 +1,5 @@
-//! A task with a time limit, and one that a token stops: cooperatively, for no thread can be stopped from outside.
+//! A task with a time limit, and one that a token stops: cooperatively, for no thread can be
+//! stopped from outside.
 //!
 //! Run it with `cargo run -p silkmill --example time_limits`.
 

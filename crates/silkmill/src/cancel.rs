@@ -11,11 +11,11 @@ use crate::sync::{Deadline, Mutex};
 
 /// Asks running work to stop, cooperatively: the work looks, and ends when it suits it.
 ///
-/// Clones share one flag. Once set it stays set. A token may have a parent and a deadline: it is cancelled when its own flag
-/// is set, when its parent is cancelled, or when its time is up.
+/// Clones share one flag. Once set it stays set. A token may have a parent and a deadline: it is
+/// cancelled when its own flag is set, when its parent is cancelled, or when its time is up.
 ///
-/// Inside a task [`CancelToken::current`] is the task's own token. [`shutdown_now`] cancels it, [`shutdown_timeout`] does
-/// when it gives up waiting, and so does the end of the task's [timeout].
+/// Inside a task [`CancelToken::current`] is the task's own token. [`shutdown_now`] cancels it,
+/// [`shutdown_timeout`] does when it gives up waiting, and so does the end of the task's [timeout].
 ///
 /// [`shutdown_now`]: crate::ThreadPoolExecutor::shutdown_now
 /// [`shutdown_timeout`]: crate::ThreadPoolExecutor::shutdown_timeout
@@ -43,8 +43,8 @@ pub struct CancelToken {
 
 #[derive(Default)]
 struct Inner {
-    /// Written once by whoever cancels, read by everyone. Release and acquire, so that what the canceller wrote
-    /// before (a reason, say) is seen by the one who stops because of it.
+    /// Written once by whoever cancels, read by everyone. Release and acquire, so that what the
+    /// canceller wrote before (a reason, say) is seen by the one who stops because of it.
     cancelled: AtomicBool,
     parents: [Option<CancelToken>; 2],
     deadline: Option<Instant>,
@@ -58,20 +58,21 @@ impl CancelToken {
         CancelToken::default()
     }
 
-    /// The token of the task that the calling thread runs. Outside of tasks, a new one that nobody cancels.
+    /// The token of the task that the calling thread runs. Outside of tasks, a new one that nobody
+    /// cancels.
     pub fn current() -> Self {
         let current = CURRENT.try_with(|current| current.borrow().clone());
         current.ok().flatten().unwrap_or_default()
     }
 
-    /// A token that is cancelled with this one, and can be cancelled without it. Looking at it looks at all above it, so
-    /// chains of thousands are not for stacks of ordinary size.
+    /// A token that is cancelled with this one, and can be cancelled without it. Looking at it
+    /// looks at all above it, so chains of thousands are not for stacks of ordinary size.
     pub fn child(&self) -> Self {
         CancelToken::with([Some(self.clone()), None], None)
     }
 
-    /// A child of this token whose time is up after `timeout`. `Duration::MAX` and everything else the clock cannot express
-    /// mean never.
+    /// A child of this token whose time is up after `timeout`. `Duration::MAX` and everything else
+    /// the clock cannot express mean never.
     pub fn child_with_timeout(&self, timeout: Duration) -> Self {
         CancelToken::with([Some(self.clone()), None], Instant::now().checked_add(timeout))
     }
@@ -111,7 +112,8 @@ impl CancelToken {
         above.chain(self.inner.deadline).min()
     }
 
-    /// Sleeps for `duration`, or until the token is cancelled. True when it may go on: the token is not cancelled.
+    /// Sleeps for `duration`, or until the token is cancelled. True when it may go on: the token is
+    /// not cancelled.
     ///
     /// `Duration::MAX` and everything else the clock cannot express mean until then.
     pub fn sleep(&self, duration: Duration) -> bool {
@@ -129,8 +131,9 @@ impl CancelToken {
         !self.is_cancelled()
     }
 
-    /// Has `parker` called when this token or one above it is cancelled. Whoever registers looks at the tokens afterwards,
-    /// so none is missed: a canceller sets the flag first and then calls those registered.
+    /// Has `parker` called when this token or one above it is cancelled. Whoever registers looks at
+    /// the tokens afterwards, so none is missed: a canceller sets the flag first and then calls
+    /// those registered.
     fn register(&self, parker: &Arc<Parker>) {
         let mut sleepers = self.inner.sleepers.lock();
         sleepers.retain(|other| other.strong_count() > 0);

@@ -11,8 +11,9 @@ use crate::unwind::take_location;
 
 /// Why a task or a thread has no value.
 ///
-/// It says which of the few reasons it was ([`kind`](TaskError::kind)) and, for a panic, everything the panic
-/// said: its message, its payload, where it happened, and the name of the thread it happened on.
+/// It says which of the few reasons it was ([`kind`](TaskError::kind)) and, for a panic, everything
+/// the panic said: its message, its payload, where it happened, and the name of the thread it
+/// happened on.
 ///
 /// ```
 /// let thread = silkmill::Thread::builder().name("counter").spawn(|| -> u32 { panic!("lost count") })?;
@@ -154,8 +155,8 @@ impl TaskError {
         self.kind() == TaskErrorKind::Cancelled
     }
 
-    /// The message of the task's panic, or of the initializer's; empty when the payload was no string, or when there
-    /// was no panic.
+    /// The message of the task's panic, or of the initializer's; empty when the payload was no
+    /// string, or when there was no panic.
     pub fn message(&self) -> &str {
         match &self.reason {
             Reason::Panicked(panic) => &panic.message,
@@ -164,8 +165,9 @@ impl TaskError {
         }
     }
 
-    /// Where the task panicked, as `file:line:column`. `None` when there was no panic, and when the program has set
-    /// a panic hook of its own after its first thread or pool was made: only a hook is told.
+    /// Where the task panicked, as `file:line:column`. `None` when there was no panic, and when the
+    /// program has set a panic hook of its own after its first thread or pool was made: only a hook
+    /// is told.
     pub fn location(&self) -> Option<&str> {
         self.panic()?.location.as_deref()
     }
@@ -175,7 +177,8 @@ impl TaskError {
         self.panic()?.thread_name.as_deref()
     }
 
-    /// What was given to `panic!` or [`std::panic::panic_any`], or the error itself when there was no panic.
+    /// What was given to `panic!` or [`std::panic::panic_any`], or the error itself when there was
+    /// no panic.
     ///
     /// # Errors
     /// Gives the error back unchanged when it is no panic.

@@ -26,11 +26,13 @@ use crate::task::job::WithContext;
 
 /// Runs closures on a bounded number of threads and hands out [`Future`]s for their results.
 ///
-/// It is made for work that waits, for files, networks and other processes: workers are started when tasks find none
-/// free, a task that blocks holds up no other as long as a worker is free or can be started, and a queue with a capacity
-/// holds submitters back. Panics are results. A task may wait for tasks of its own pool.
+/// It is made for work that waits, for files, networks and other processes: workers are started
+/// when tasks find none free, a task that blocks holds up no other as long as a worker is free or
+/// can be started, and a queue with a capacity holds submitters back. Panics are results. A task
+/// may wait for tasks of its own pool.
 ///
-/// Dropping the executor runs what is queued and waits for it, like [`shutdown`](ThreadPoolExecutor::shutdown).
+/// Dropping the executor runs what is queued and waits for it, like
+/// [`shutdown`](ThreadPoolExecutor::shutdown).
 ///
 /// ```
 /// use silkmill::ThreadPoolExecutor;
@@ -45,11 +47,11 @@ pub struct ThreadPoolExecutor {
 }
 
 impl ThreadPoolExecutor {
-    /// Queues `f` and returns the handle to its result. Blocks while the queue is at its capacity; those who block are
-    /// served in order.
+    /// Queues `f` and returns the handle to its result. Blocks while the queue is at its capacity;
+    /// those who block are served in order.
     ///
-    /// After a shutdown `f` is dropped, and the result is an error that says so. A task that submits to its own pool
-    /// is never held back, for it might be waiting for itself.
+    /// After a shutdown `f` is dropped, and the result is an error that says so. A task that
+    /// submits to its own pool is never held back, for it might be waiting for itself.
     pub fn submit<F, T>(&self, f: F) -> Future<T>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -151,13 +153,14 @@ impl ThreadPoolExecutor {
         if own { WaitPolicy::Unbounded } else { WaitPolicy::Until(deadline) }
     }
 
-    /// How many workers there may be. A worker that waits for a task of its own pool is not counted.
+    /// How many workers there may be. A worker that waits for a task of its own pool is not
+    /// counted.
     pub fn max_workers(&self) -> usize {
         self.pool.queue.workers_max()
     }
 
-    /// Changes how many workers there may be. Workers that are too many leave as soon as they have ended their tasks;
-    /// new ones are started for what is queued.
+    /// Changes how many workers there may be. Workers that are too many leave as soon as they have
+    /// ended their tasks; new ones are started for what is queued.
     ///
     /// # Panics
     /// When `max_workers` is 0.
@@ -173,13 +176,15 @@ impl ThreadPoolExecutor {
 
     /// Takes no more tasks, runs what is queued, and waits until every worker has ended.
     ///
-    /// It may be called again, from several threads too. A task that shuts its own pool down does not wait.
+    /// It may be called again, from several threads too. A task that shuts its own pool down does
+    /// not wait.
     pub fn shutdown(&self) {
         self.pool.queue.close();
         self.wait_for_workers(Deadline::NEVER);
     }
 
-    /// Takes no more tasks, cancels what is queued, asks what runs to stop (see [`CancelToken::current`]), and waits for it.
+    /// Takes no more tasks, cancels what is queued, asks what runs to stop (see
+    /// [`CancelToken::current`]), and waits for it.
     pub fn shutdown_now(&self) {
         self.pool.queue.close();
         self.pool.token().cancel();
@@ -187,10 +192,12 @@ impl ThreadPoolExecutor {
         self.wait_for_workers(Deadline::NEVER);
     }
 
-    /// Takes no more tasks, runs what is queued for as long as `timeout` allows, then cancels the rest, asks what
-    /// runs to stop (see [`CancelToken::current`]), and tells what still runs. Nothing waits for that any more: neither dropping the executor nor the end of the process.
+    /// Takes no more tasks, runs what is queued for as long as `timeout` allows, then cancels the
+    /// rest, asks what runs to stop (see [`CancelToken::current`]), and tells what still runs.
+    /// Nothing waits for that any more: neither dropping the executor nor the end of the process.
     ///
-    /// Called by a task of the pool it does not wait and cancels nothing: it would be waiting for itself.
+    /// Called by a task of the pool it does not wait and cancels nothing: it would be waiting for
+    /// itself.
     ///
     /// ```
     /// use std::time::Duration;

@@ -1,19 +1,22 @@
 //! Threads that return values, and a thread pool for work that waits.
 //!
-//! Programs reach for threads when their work waits: for files, for networks, for other processes. This crate gives
-//! such programs what they would otherwise build out of std's parts:
+//! Programs reach for threads when their work waits: for files, for networks, for other processes.
+//! This crate gives such programs what they would otherwise build out of std's parts:
 //!
-//! * [`Thread<T>`](Thread): a thread that returns a value, whose panic is a value too, that can be joined for a while
-//!   ([`join_timeout`](Thread::join_timeout)), and that the process waits for unless it is a
-//!   [daemon](Builder::daemon).
-//! * [`ThreadPoolExecutor`]: a bounded number of threads that run closures and hand out [`Future`]s, with a queue that
-//!   can hold submitters back, cancellation of what has not started, and a [shutdown](ThreadPoolExecutor::shutdown)
-//!   that says what is left. [`map`](ThreadPoolExecutor::map) runs one function over many items, lazily.
-//! * [`wait()`] and [`as_completed`], for many futures at once. A future can also be `.await`ed, on any runtime.
-//! * [`ThreadPoolExecutor::scope`]: tasks that borrow. [`ThreadPoolExecutor::task`]: a priority, a time limit, a token to
-//!   stop it with ([`CancelToken`]) for a single task.
+//! * [`Thread<T>`](Thread): a thread that returns a value, whose panic is a value too, that can be
+//!   joined for a while ([`join_timeout`](Thread::join_timeout)), and that the process waits for
+//!   unless it is a [daemon](Builder::daemon).
+//! * [`ThreadPoolExecutor`]: a bounded number of threads that run closures and hand out
+//!   [`Future`]s, with a queue that can hold submitters back, cancellation of what has not started,
+//!   and a [shutdown](ThreadPoolExecutor::shutdown) that says what is left.
+//!   [`map`](ThreadPoolExecutor::map) runs one function over many items, lazily.
+//! * [`wait()`] and [`as_completed`], for many futures at once. A future can also be `.await`ed, on
+//!   any runtime.
+//! * [`ThreadPoolExecutor::scope`]: tasks that borrow. [`ThreadPoolExecutor::task`]: a priority, a
+//!   time limit, a token to stop it with ([`CancelToken`]) for a single task.
 //! * [`Semaphore`] and [`Event`], which std lacks.
-//! * [`Stats::advice`]: whether the tasks waited or computed, measured, and so whether more workers would help.
+//! * [`Stats::advice`]: whether the tasks waited or computed, measured, and so whether more workers
+//!   would help.
 //!
 //! ```
 //! use silkmill::{Thread, ThreadPoolExecutor, as_completed};
@@ -40,13 +43,13 @@
 //!
 //! # What it does not do
 //!
-//! Work that computes is rayon's; connections by the ten thousand are an async runtime's. Locks are std's: `Mutex`,
-//! `RwLock`, `Condvar` and `Barrier` need no wrapper.
+//! Work that computes is rayon's; connections by the ten thousand are an async runtime's. Locks are
+//! std's: `Mutex`, `RwLock`, `Condvar` and `Barrier` need no wrapper.
 //!
 //! # Panics
 //!
-//! A closure that panics ends its own task with a [`TaskError`] and nothing else: the worker lives, and callbacks and
-//! drops that panic are caught as well. std prints the panic's message as always.
+//! A closure that panics ends its own task with a [`TaskError`] and nothing else: the worker lives,
+//! and callbacks and drops that panic are caught as well. std prints the panic's message as always.
 
 #![deny(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]

@@ -1,4 +1,5 @@
-//! The workers of one pool, with the queue they work from: starting them, metering them, running their tasks, ending them.
+//! The workers of one pool, with the queue they work from: starting them, metering them, running
+//! their tasks, ending them.
 
 pub(crate) mod clock;
 pub(crate) mod config;
@@ -45,13 +46,16 @@ pub(crate) struct Pool {
     cancelled: AtomicU64,
     /// The living workers, and what those that left had counted. Written when one starts or ends.
     meters: Mutex<Meters>,
-    /// Of workers that were started and not joined. Finished ones are let go when the next is started.
+    /// Of workers that were started and not joined. Finished ones are let go when the next is
+    /// started.
     handles: Mutex<Vec<JoinHandle<()>>>,
     /// How many workers were ever started, for their names. Nothing is ordered by it.
     started: AtomicUsize,
-    /// Set once a shutdown gave up waiting. Read by `drop`, which the same owner calls later, so it orders nothing.
+    /// Set once a shutdown gave up waiting. Read by `drop`, which the same owner calls later, so it
+    /// orders nothing.
     abandoned: AtomicBool,
-    /// What the initializer said when it failed. Written once, before the queue is closed because of it.
+    /// What the initializer said when it failed. Written once, before the queue is closed because
+    /// of it.
     broken: OnceLock<Arc<String>>,
     /// Cancelled when the pool is shut down for good.
     token: CancelToken,
@@ -139,7 +143,8 @@ impl Pool {
         }
     }
 
-    /// Queues a task that may borrow for as long as `latch` allows. After a shutdown it ends with that error.
+    /// Queues a task that may borrow for as long as `latch` allows. After a shutdown it ends with
+    /// that error.
     pub(crate) fn push_scoped<'scope, J, T>(
         self: &Arc<Self>,
         job: J,
@@ -250,7 +255,8 @@ impl Pool {
         running
     }
 
-    /// Joins workers that have said goodbye to the queue and have only their thread-locals left to drop.
+    /// Joins workers that have said goodbye to the queue and have only their thread-locals left to
+    /// drop.
     pub(crate) fn join_handles(&self) {
         let own = std::thread::current().id();
         let handles = std::mem::take(&mut *self.handles.lock());

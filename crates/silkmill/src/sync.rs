@@ -1,7 +1,8 @@
 //! The locks of this crate: std's, or loom's when the models are checked.
 //!
-//! Poisoning is ignored on purpose. No lock here is held while a task, a callback or any other code of the
-//! user runs, so a lock can only be poisoned by a bug of ours, and its data is whole even then.
+//! Poisoning is ignored on purpose. No lock here is held while a task, a callback or any other code
+//! of the user runs, so a lock can only be poisoned by a bug of ours, and its data is whole even
+//! then.
 
 pub(crate) mod event;
 #[cfg(all(test, loom))]
@@ -105,7 +106,8 @@ impl Condvar {
     }
 }
 
-/// A moment to give up at, or none. `Duration::MAX` and everything the clock cannot express mean none.
+/// A moment to give up at, or none. `Duration::MAX` and everything the clock cannot express mean
+/// none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Option<Instant>);
 

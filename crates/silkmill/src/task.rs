@@ -1,23 +1,27 @@
-//! One closure and the cell its result ends up in: one allocation, and the only `unsafe` of the executor.
+//! One closure and the cell its result ends up in: one allocation, and the only `unsafe` of the
+//! executor.
 //!
-//! A task goes one way: *pending* (it holds its closure) → *claimed*, to be run or to be cancelled → *done* (the result is
-//! published). Whoever claims it owns it: a worker, a waiter that runs it inline, or a canceller. Exactly one of them
-//! wins, because the step is one compare-and-swap of the cell's state.
+//! A task goes one way: *pending* (it holds its closure) → *claimed*, to be run or to be cancelled
+//! → *done* (the result is published). Whoever claims it owns it: a worker, a waiter that runs it
+//! inline, or a canceller. Exactly one of them wins, because the step is one compare-and-swap of
+//! the cell's state.
 //!
-//! Callbacks run before the result is published, so whoever has seen the result knows that they have all run.
+//! Callbacks run before the result is published, so whoever has seen the result knows that they
+//! have all run.
 //!
 //! # Who may touch what
 //!
-//! A cell has two owners, each of which exists once: [`QueuedTask`], which lies in a queue and then belongs to a worker, and
-//! [`TaskHandle`], which belongs to a future. The state says when each is gone, and the one that goes last frees the cell.
+//! A cell has two owners, each of which exists once: [`QueuedTask`], which lies in a queue and then
+//! belongs to a worker, and [`TaskHandle`], which belongs to a future. The state says when each is
+//! gone, and the one that goes last frees the cell.
 //!
-//! The payload belongs to nobody while the task is pending; to whoever claimed it from the claim to the publication; and to
-//! the handle afterwards, for which the one releases and the other acquires. If the handle goes before the
-//! publication, the payload stays with the one who claimed.
+//! The payload belongs to nobody while the task is pending; to whoever claimed it from the claim to
+//! the publication; and to the handle afterwards, for which the one releases and the other
+//! acquires. If the handle goes before the publication, the payload stays with the one who claimed.
 //!
-//! What few tasks need (callbacks, wakers, sleeping waiters) lies in [`Listeners`], which the handle makes when it is needed and
-//! announces in the state. Publishing happens under the lock of the listeners, or fails because somebody has just announced
-//! some, and is tried again.
+//! What few tasks need (callbacks, wakers, sleeping waiters) lies in [`Listeners`], which the
+//! handle makes when it is needed and announces in the state. Publishing happens under the lock of
+//! the listeners, or fails because somebody has just announced some, and is tried again.
 //!
 //! It is one long file so that everything `unsafe` can be read in one go.
 
@@ -71,8 +75,8 @@ const QUEUED_GONE: usize = 1 << 6;
 /// What every cell begins with, whatever its types.
 struct Header {
     vtable: &'static VTable,
-    /// The flags above. The publication releases the result, and whoever sees `DONE` acquires it. A claim orders nothing:
-    /// the closure was there before the owners were.
+    /// The flags above. The publication releases the result, and whoever sees `DONE` acquires it. A
+    /// claim orders nothing: the closure was there before the owners were.
     state: AtomicUsize,
     /// An `Arc<Listeners<T>>`, or null. Set once, by the handle; read by whoever saw `LISTENERS`.
     listeners: AtomicPtr<()>,
@@ -161,7 +165,8 @@ impl<F: Job<T>, T: Send> NewTask<F, T> {
         self.into_erased()
     }
 
-    /// The owners of a task that borrows. See [`scoped`](scope_latch::scoped) for why they may forget that.
+    /// The owners of a task that borrows. See [`scoped`](scope_latch::scoped) for why they may
+    /// forget that.
     pub(crate) fn into_scoped<'scope>(
         self,
         latch: &Latch<'scope, '_>,
@@ -194,13 +199,15 @@ impl<T: Send> TaskHandle<T> {
     }
 }
 
-/// The owner of a task that waits to be run. Dropping it cancels the task, if nobody has claimed it.
+/// The owner of a task that waits to be run. Dropping it cancels the task, if nobody has claimed
+/// it.
 pub(crate) struct QueuedTask {
     cell: NonNull<Header>,
 }
 
-// SAFETY: it is made of a closure and a result that are `Send` (`NewTask::new` asks for that), and it is the only owner of
-// its kind. What is shared with the handle is atomic, behind a lock, or handed over by the state.
+// SAFETY: it is made of a closure and a result that are `Send` (`NewTask::new` asks for that), and
+// it is the only owner of its kind. What is shared with the handle is atomic, behind a lock, or
+// handed over by the state.
 unsafe impl Send for QueuedTask {}
 
 impl QueuedTask {
@@ -260,7 +267,8 @@ pub(crate) struct Claimed<'a> {
     owner: PhantomData<&'a ()>,
 }
 
-// SAFETY: as for `QueuedTask`; whoever has claimed a task is its only owner until the result is published.
+// SAFETY: as for `QueuedTask`; whoever has claimed a task is its only owner until the result is
+// published.
 unsafe impl Send for Claimed<'_> {}
 
 impl Claimed<'_> {
@@ -281,7 +289,8 @@ impl Claimed<'_> {
 /// The cell is of these types and claimed by the caller, who does not touch it afterwards.
 unsafe fn run<F: Job<T>, T>(cell: NonNull<Header>, observer: &dyn Observer, side: Side) {
     let cell = cell.cast::<Cell<F, T>>();
-    // SAFETY: the caller has claimed the task, so the payload is its own; the cell lives until it is published.
+    // SAFETY: the caller has claimed the task, so the payload is its own; the cell lives until it
+    // is published.
     let payload = unsafe { &cell.as_ref().payload };
     // SAFETY: as above.
     let job = payload.with_mut(|payload| unsafe { ptr::replace(payload, Payload::Empty) });
@@ -298,7 +307,8 @@ unsafe fn run<F: Job<T>, T>(cell: NonNull<Header>, observer: &dyn Observer, side
 /// As for [`run`].
 unsafe fn fail<F, T>(cell: NonNull<Header>, error: TaskError, observer: &dyn Observer, side: Side) {
     let cell = cell.cast::<Cell<F, T>>();
-    // SAFETY: the caller has claimed the task, so the payload is its own; the cell lives until it is published.
+    // SAFETY: the caller has claimed the task, so the payload is its own; the cell lives until it
+    // is published.
     let payload = unsafe { &cell.as_ref().payload };
     let result = Payload::Result(Err(error));
     // SAFETY: as above.
@@ -312,9 +322,11 @@ unsafe fn fail<F, T>(cell: NonNull<Header>, error: TaskError, observer: &dyn Obs
 /// Runs the callbacks, then lets everyone see the result, and tells those who listen.
 ///
 /// # Safety
-/// The task is claimed by the caller, who does not touch the cell afterwards, and the payload is a result.
+/// The task is claimed by the caller, who does not touch the cell afterwards, and the payload is a
+/// result.
 unsafe fn complete<F, T>(cell: NonNull<Cell<F, T>>, observer: &dyn Observer, side: Side) {
-    // SAFETY: the cell lives until the result is published, which is further down, and the payload is the claimer's.
+    // SAFETY: the cell lives until the result is published, which is further down, and the payload
+    // is the claimer's.
     let (mut flags, ended) = outcome_of(unsafe { lent_result(&cell.as_ref().payload) });
     if side == Side::Queued {
         flags |= QUEUED_GONE;
@@ -355,25 +367,29 @@ struct Published<T> {
     notifications: Option<(Arc<Listeners<T>>, Notifications)>,
 }
 
-/// Runs the callbacks there are, drops the result if the handle is gone, and publishes, unless something has changed
-/// meanwhile: a callback has come, the handle has gone, or listeners were announced. `None` when it has.
+/// Runs the callbacks there are, drops the result if the handle is gone, and publishes, unless
+/// something has changed meanwhile: a callback has come, the handle has gone, or listeners were
+/// announced. `None` when it has.
 ///
 /// # Safety
-/// As for [`complete`], but for a caller who tries again when this returns `None`. A cell that was published is not touched
-/// any more, unless the handle is gone.
+/// As for [`complete`], but for a caller who tries again when this returns `None`. A cell that was
+/// published is not touched any more, unless the handle is gone.
 unsafe fn try_publish<F, T>(
     cell: NonNull<Cell<F, T>>,
     flags: usize,
     observer: &dyn Observer,
 ) -> Option<Published<T>> {
-    // SAFETY: the cell lives until the result is published: see where `header` and `payload` are last used.
+    // SAFETY: the cell lives until the result is published: see where `header` and `payload` are
+    // last used.
     let Cell { header, payload } = unsafe { cell.as_ref() };
     let state = header.state.load(Ordering::Acquire);
     let listeners = (state & LISTENERS != 0).then(|| {
-        // SAFETY: whoever set the flag had set the pointer, to an `Arc` of this type that the cell owns.
+        // SAFETY: whoever set the flag had set the pointer, to an `Arc` of this type that the cell
+        // owns.
         unsafe { listeners_of::<T>(header) }
     });
-    // SAFETY: the payload is the claimer's until it is published, and nobody writes it while this is borrowed.
+    // SAFETY: the payload is the claimer's until it is published, and nobody writes it while this
+    // is borrowed.
     let delivered = match (&listeners, unsafe { lent_result(payload) }) {
         (Some(listeners), Some(result)) => listeners.run_callbacks(result),
         _ => false,
@@ -397,7 +413,8 @@ unsafe fn try_publish<F, T>(
     Some(Published { handle_gone, notifications })
 }
 
-/// Drops a result that nobody will read, and reports it if it is a panic that was not `delivered` to a callback.
+/// Drops a result that nobody will read, and reports it if it is a panic that was not `delivered`
+/// to a callback.
 ///
 /// # Safety
 /// The payload is the caller's, and stays so.
@@ -406,7 +423,8 @@ unsafe fn discard_result<F, T>(
     delivered: bool,
     observer: &dyn Observer,
 ) {
-    // SAFETY: promised by the caller; what is lent is not used any more when the payload is replaced.
+    // SAFETY: promised by the caller; what is lent is not used any more when the payload is
+    // replaced.
     if let Some(Err(error)) = unsafe { lent_result(payload) }
         && error.is_panic()
         && !delivered
@@ -431,7 +449,8 @@ unsafe fn lent_result<F, T>(payload: &UnsafeCell<Payload<F, T>>) -> Option<&Resu
 }
 
 /// # Safety
-/// The cell is of these types, the payload is the caller's, and `out` points to an `Option<Result<T, TaskError>>`.
+/// The cell is of these types, the payload is the caller's, and `out` points to an
+/// `Option<Result<T, TaskError>>`.
 unsafe fn take<F, T>(cell: NonNull<Header>, out: *mut ()) {
     // SAFETY: promised by the caller.
     let (cell, out) = unsafe {
@@ -475,8 +494,8 @@ unsafe fn free<F, T>(cell: NonNull<Header>) {
 /// Notes that an owner is gone. The last one frees the cell.
 ///
 /// # Safety
-/// The caller is that owner, and does not touch the cell afterwards. The payload holds nothing of the user's once both
-/// are gone.
+/// The caller is that owner, and does not touch the cell afterwards. The payload holds nothing of
+/// the user's once both are gone.
 unsafe fn give_up(cell: NonNull<Header>, owner: usize) {
     // SAFETY: the caller's share keeps the cell until the flag is set.
     let header = unsafe { cell.as_ref() };
@@ -506,9 +525,11 @@ pub(crate) struct TaskHandle<T> {
     result: PhantomData<T>,
 }
 
-// SAFETY: the result is `Send` (`NewTask::new` asks for that), and everything else is atomic or behind a lock.
+// SAFETY: the result is `Send` (`NewTask::new` asks for that), and everything else is atomic or
+// behind a lock.
 unsafe impl<T: Send> Send for TaskHandle<T> {}
-// SAFETY: a shared handle gives nobody a `&T`, save to callbacks, one at a time (`Inner::lent`), for which `Send` is enough.
+// SAFETY: a shared handle gives nobody a `&T`, save to callbacks, one at a time (`Inner::lent`),
+// for which `Send` is enough.
 unsafe impl<T: Send> Sync for TaskHandle<T> {}
 
 /// What is behind the pointer does not move.
@@ -573,8 +594,8 @@ impl<T> TaskHandle<T> {
             }
         }
         if header.state.load(Ordering::Relaxed) & LISTENERS == 0 {
-            // Whoever publishes next sees the flag, and so the pointer. If the result is published already, our
-            // caller sees that from here on.
+            // Whoever publishes next sees the flag, and so the pointer. If the result is published
+            // already, our caller sees that from here on.
             header.state.fetch_or(LISTENERS, Ordering::AcqRel);
         }
         // SAFETY: the cell keeps the `Arc`, and the handle keeps the cell.
@@ -590,7 +611,8 @@ impl<T> TaskHandle<T> {
     pub(crate) fn take_result(&mut self) -> Option<Result<T, TaskError>> {
         let mut result: Option<Result<T, TaskError>> = None;
         if self.is_done() {
-            // SAFETY: the result is published and the handle borrowed mutably, so the payload is ours.
+            // SAFETY: the result is published and the handle borrowed mutably, so the payload is
+            // ours.
             unsafe { (self.header().vtable.take)(self.cell, ptr::from_mut(&mut result).cast()) };
         }
         result
@@ -620,8 +642,8 @@ impl<T> TaskHandle<T> {
         if !listeners.add_callback(callback, || self.is_done()) {
             return;
         }
-        // SAFETY: the result is published; it is taken only through a mutable handle, so not while this one is
-        // borrowed; and `lent` keeps every other reader out.
+        // SAFETY: the result is published; it is taken only through a mutable handle, so not while
+        // this one is borrowed; and `lent` keeps every other reader out.
         let result = unsafe {
             (self.header().vtable.lend)(self.cell).cast::<Result<T, TaskError>>().as_ref()
         };
@@ -657,8 +679,8 @@ impl<T> TaskHandle<T> {
         }
     }
 
-    /// Says that nobody will read the result. It is returned when it is there already; if not, whoever ends the task drops
-    /// it.
+    /// Says that nobody will read the result. It is returned when it is there already; if not,
+    /// whoever ends the task drops it.
     ///
     /// # Safety
     /// The handle is not used afterwards.
@@ -671,8 +693,8 @@ impl<T> TaskHandle<T> {
         let mut state = self.state();
         while state & DONE == 0 {
             let gone = state | HANDLE_GONE;
-            // From here on the payload is that of whoever ends the task, and so is the cell: a task whose queued owner is
-            // gone was claimed through this handle, and is done.
+            // From here on the payload is that of whoever ends the task, and so is the cell: a task
+            // whose queued owner is gone was claimed through this handle, and is done.
             match self.header().state.compare_exchange(
                 state,
                 gone,

@@ -1,7 +1,8 @@
 //! Threads that return a value.
 //!
-//! Rust ends a process when `main` returns, whatever its threads do. Here that is a choice: a daemon thread ends with
-//! the process, any other is joined before the process ends (see `exit`). Which threads live is in the `registry`.
+//! Rust ends a process when `main` returns, whatever its threads do. Here that is a choice: a
+//! daemon thread ends with the process, any other is joined before the process ends (see `exit`).
+//! Which threads live is in the `registry`.
 
 pub(crate) mod exit;
 pub(crate) mod registry;
@@ -20,7 +21,8 @@ use crate::unwind::note_panics;
 
 /// A running thread that will return a `T`.
 ///
-/// Dropping the handle lets the thread run on; unless it is a daemon the process waits for it before it ends.
+/// Dropping the handle lets the thread run on; unless it is a daemon the process waits for it
+/// before it ends.
 ///
 /// ```
 /// use silkmill::Thread;
@@ -60,8 +62,8 @@ impl<T: Send + 'static> Thread<T> {
     /// Waits for the thread to end, thread-locals and all, and returns its value.
     ///
     /// # Errors
-    /// The panic, when the thread panicked; [`JoinedItself`](crate::TaskErrorKind::JoinedItself) when it is called on
-    /// the very thread it would wait for.
+    /// The panic, when the thread panicked; [`JoinedItself`](crate::TaskErrorKind::JoinedItself)
+    /// when it is called on the very thread it would wait for.
     pub fn join(self) -> Result<T, TaskError> {
         match self.join_until(Deadline::NEVER) {
             Ok(result) => result,
@@ -69,8 +71,9 @@ impl<T: Send + 'static> Thread<T> {
         }
     }
 
-    /// Waits for at most `timeout`. A thread that is not done by then is given back as the `Err`, so that it can be
-    /// joined later. `Duration::ZERO` only looks; a timeout too long for the clock means for ever.
+    /// Waits for at most `timeout`. A thread that is not done by then is given back as the `Err`,
+    /// so that it can be joined later. `Duration::ZERO` only looks; a timeout too long for the
+    /// clock means for ever.
     ///
     /// ```
     /// use std::time::Duration;
@@ -88,8 +91,8 @@ impl<T: Send + 'static> Thread<T> {
     /// ```
     ///
     /// # Errors
-    /// The thread itself, when it is not done. What the thread ended with is in the `Ok`, as [`join`](Thread::join)
-    /// returns it.
+    /// The thread itself, when it is not done. What the thread ended with is in the `Ok`, as
+    /// [`join`](Thread::join) returns it.
     pub fn join_timeout(self, timeout: Duration) -> Result<Result<T, TaskError>, Thread<T>> {
         self.join_until(Deadline::after(timeout))
     }
@@ -106,7 +109,8 @@ impl<T: Send + 'static> Thread<T> {
         Ok(self.task.take_result().expect("join consumes the only handle, so the result is there"))
     }
 
-    /// Whether the thread has its value, so that [`join`](Thread::join) would wait for no more than its thread-locals.
+    /// Whether the thread has its value, so that [`join`](Thread::join) would wait for no more than
+    /// its thread-locals.
     pub fn is_finished(&self) -> bool {
         self.task.is_done()
     }
@@ -155,12 +159,13 @@ impl Builder {
         self
     }
 
-    /// Whether the thread ends with the process. If not (the default) the process waits for it, when `main` returns and
-    /// when `main` calls [`std::process::exit`].
+    /// Whether the thread ends with the process. If not (the default) the process waits for it,
+    /// when `main` returns and when `main` calls [`std::process::exit`].
     ///
-    /// A thread started through this crate that calls `exit` itself waits for nobody: another may be waiting for it. And std
-    /// lets one thread end the process and parks every other that tries, so a thread that is no daemon and calls `exit`
-    /// once `main` has returned is waited for in vain. Let it return instead.
+    /// A thread started through this crate that calls `exit` itself waits for nobody: another may
+    /// be waiting for it. And std lets one thread end the process and parks every other that tries,
+    /// so a thread that is no daemon and calls `exit` once `main` has returned is waited for in
+    /// vain. Let it return instead.
     pub fn daemon(mut self, daemon: bool) -> Self {
         self.daemon = daemon;
         self
@@ -183,7 +188,8 @@ impl Builder {
     {
         note_panics();
         let (theirs, task) = NewTask::new(f).into_owners();
-        // The value is dropped on the thread when nobody wants it, and the process waits for that too.
+        // The value is dropped on the thread when nobody wants it, and the process waits for that
+        // too.
         let started = self.start(move || {
             if let Some(claimed) = theirs.claim(Claim::ToRun) {
                 claimed.run(&ThreadObserver);
@@ -232,7 +238,8 @@ pub(crate) struct Started {
 /// The number in the name of the next thread that is given none.
 static NAMELESS_NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// A thread whose value is about to be seen: whoever has seen it does not find the thread among the living.
+/// A thread whose value is about to be seen: whoever has seen it does not find the thread among the
+/// living.
 struct ThreadObserver;
 
 impl Observer for ThreadObserver {

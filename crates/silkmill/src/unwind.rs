@@ -1,8 +1,8 @@
 //! Panics: where the user's may not go further, and where they happened.
 //!
-//! A caught panic does not say; only the panic hook is told. So the first thread or pool puts a hook in front of the one
-//! there is, which notes the place for the panicking thread and then calls that one. A program that sets its own hook
-//! later loses nothing but the location.
+//! A caught panic does not say; only the panic hook is told. So the first thread or pool puts a
+//! hook in front of the one there is, which notes the place for the panicking thread and then calls
+//! that one. A program that sets its own hook later loses nothing but the location.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -17,7 +17,8 @@ pub(crate) fn caught(f: impl FnOnce()) {
     }
 }
 
-/// Drops a panic's payload, whose own drop may panic as well, with a payload that had better not be dropped at all.
+/// Drops a panic's payload, whose own drop may panic as well, with a payload that had better not be
+/// dropped at all.
 fn dispose(payload: Box<dyn Any + Send>) {
     if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(worse);
@@ -25,7 +26,8 @@ fn dispose(payload: Box<dyn Any + Send>) {
 }
 
 thread_local! {
-    /// Of the last panic on this thread that nobody has asked for. Written by the hook, taken by whoever catches.
+    /// Of the last panic on this thread that nobody has asked for. Written by the hook, taken by
+    /// whoever catches.
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 

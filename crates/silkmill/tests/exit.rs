@@ -1,4 +1,5 @@
-//! How processes end: each case runs this very program again as a child, with a `main` that ends in some way.
+//! How processes end: each case runs this very program again as a child, with a `main` that ends in
+//! some way.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

@@ -1,11 +1,12 @@
-//! A storm over whole pools: random tasks, submitted and treated in random ways by several threads, until a random end. After
-//! each round everything must add up.
+//! A storm over whole pools: random tasks, submitted and treated in random ways by several threads,
+//! until a random end. After each round everything must add up.
 //!
-//! `SILKMILL_SEED` names the round to begin with, `SILKMILL_SOAK_SECONDS` how long it goes on; `cargo xtask soak` sets that.
-//! What threads do with a plan is not the same twice, so a seed that failed is worth many tries.
+//! `SILKMILL_SEED` names the round to begin with, `SILKMILL_SOAK_SECONDS` how long it goes on;
+//! `cargo xtask soak` sets that. What threads do with a plan is not the same twice, so a seed that
+//! failed is worth many tries.
 //!
-//! To add to the storm: a way to submit is an arm of [`Producer::submit`], something to do between submissions a line in
-//! [`DEEDS`], something for a task to do a [`Body`].
+//! To add to the storm: a way to submit is an arm of [`Producer::submit`], something to do between
+//! submissions a line in [`DEEDS`], something for a task to do a [`Body`].
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -26,7 +27,8 @@ const FAR_TOO_LONG: Duration = Duration::from_secs(60);
 
 const SOAK_SECONDS_DEFAULT: u64 = 5;
 
-/// A task that waits for a scope of its own keeps its worker; the pool has substitutes for 64 at once.
+/// A task that waits for a scope of its own keeps its worker; the pool has substitutes for 64 at
+/// once.
 const NESTED_SCOPES_MAX: u32 = 16;
 
 /// Grows whenever a task has ended, in whatever way. The watchdog looks at it.
@@ -60,7 +62,8 @@ fn number_from(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
 }
 
-/// Ends the process when no task has ended for too long: nothing else could, with threads that wait for each other.
+/// Ends the process when no task has ended for too long: nothing else could, with threads that wait
+/// for each other.
 fn watch(is_over: &std::sync::mpsc::Receiver<()>) {
     let (mut last, mut since) = (0, Instant::now());
     while is_over.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
@@ -216,7 +219,8 @@ impl Round {
         }
     }
 
-    /// Once all threads have ended: what must hold of each task, and of the sums. Without `stats` the pool was dropped.
+    /// Once all threads have ended: what must hold of each task, and of the sums. Without `stats`
+    /// the pool was dropped.
     fn check(&self, stats: Option<Stats>) {
         let tasks = self.tasks.lock().unwrap();
         let count = |which: &dyn Fn(&Entry) -> bool| {
@@ -467,7 +471,8 @@ impl Kept {
         self.entry.callbacks.fetch_add(1, SeqCst);
         let (entry, round) = (Arc::clone(&self.entry), Arc::clone(round));
         self.future.add_done_callback(move |result| {
-            // What `see` finds wrong is swallowed here, as a callback's panic is; then this one is not counted.
+            // What `see` finds wrong is swallowed here, as a callback's panic is; then this one is
+            // not counted.
             entry.see(&round, result);
             entry.callbacks_called.fetch_add(1, SeqCst);
             if panics {
@@ -617,7 +622,8 @@ impl Producer {
         self.round.claim(yielded == entries.len(), || "as_completed lost one".to_owned());
     }
 
-    /// Some jobs for a map, of which none is much work; the map may be dropped before all are taken.
+    /// Some jobs for a map, of which none is much work; the map may be dropped before all are
+    /// taken.
     fn jobs(&mut self) -> (impl Iterator<Item = Job> + use<>, usize, usize) {
         let (count, in_flight) = (self.rng.below(30), self.rng.from(1, 10));
         let (round, pool) = (Arc::clone(&self.round), Arc::clone(&self.pool));

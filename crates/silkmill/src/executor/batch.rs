@@ -1,11 +1,13 @@
 //! Trivial items, many to a task, for [`Map`](crate::Map).
 //!
-//! Handing an item to a worker and its result back costs hundreds of nanoseconds. While items take less than
-//! [`ITEM_SHORT`] each, a map puts several into one task, more and more of them up to [`BATCH_MAX`]. Whether they do is tried
-//! out now and then with a batch of two, and measured for every batch; items that wait are handed over one by one.
+//! Handing an item to a worker and its result back costs hundreds of nanoseconds. While items take
+//! less than [`ITEM_SHORT`] each, a map puts several into one task, more and more of them up to
+//! [`BATCH_MAX`]. Whether they do is tried out now and then with a batch of two, and measured for
+//! every batch; items that wait are handed over one by one.
 //!
-//! Items of a batch may even wait for each other: if the batch that is to be read next takes longer than [`BATCH_WAIT_MAX`], the reader
-//! takes the items out of it that have not begun, and hands them over one by one.
+//! Items of a batch may even wait for each other: if the batch that is to be read next takes longer
+//! than [`BATCH_WAIT_MAX`], the reader takes the items out of it that have not begun, and hands
+//! them over one by one.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -17,8 +17,9 @@ const WORKERS_DEFAULT_MAX: usize = 32;
 /// The default number of workers is that of the processors plus this, for the work waits.
 const WORKERS_DEFAULT_EXTRA: usize = 4;
 
-/// How long a worker sleeps before it leaves, unless told otherwise. Long enough for bursts that follow each other, short
-/// enough that a program which has stopped using a pool soon has none of its threads.
+/// How long a worker sleeps before it leaves, unless told otherwise. Long enough for bursts that
+/// follow each other, short enough that a program which has stopped using a pool soon has none of
+/// its threads.
 const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Describes an executor before it is built.
@@ -58,8 +59,8 @@ impl Default for ThreadPoolExecutorBuilder {
 impl ThreadPoolExecutorBuilder {
     /// How many tasks may run at once. By default the number of processors plus 4, at most 32.
     ///
-    /// A task that waits for another of the same pool is not counted while it waits; when it goes on there may be one more
-    /// than this for each that does, until as many tasks have ended.
+    /// A task that waits for another of the same pool is not counted while it waits; when it goes
+    /// on there may be one more than this for each that does, until as many tasks have ended.
     pub fn max_workers(mut self, max_workers: usize) -> Self {
         self.max_workers = Some(max_workers);
         self
@@ -71,7 +72,8 @@ impl ThreadPoolExecutorBuilder {
         self
     }
 
-    /// How many tasks may wait for a worker. Without a capacity the queue grows as far as memory goes.
+    /// How many tasks may wait for a worker. Without a capacity the queue grows as far as memory
+    /// goes.
     pub fn queue_capacity(mut self, capacity: usize) -> Self {
         self.config.queue_capacity = Some(capacity);
         self
@@ -90,18 +92,20 @@ impl ThreadPoolExecutorBuilder {
         self
     }
 
-    /// How long a worker that has nothing to do stays, 10 seconds by default. When all have left the pool has no threads; the
-    /// next task starts one. `Duration::MAX` keeps them until the shutdown.
+    /// How long a worker that has nothing to do stays, 10 seconds by default. When all have left
+    /// the pool has no threads; the next task starts one. `Duration::MAX` keeps them until the
+    /// shutdown.
     ///
-    /// Of several idle workers the one that worked last is called first, so the others come to leave.
+    /// Of several idle workers the one that worked last is called first, so the others come to
+    /// leave.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.config.idle_timeout = timeout;
         self
     }
 
-    /// Whether the end of the process cuts the pool off. If not (the default), a process whose `main` returns, or which calls
-    /// [`std::process::exit`], first runs what is queued in every such pool and waits for it: one that is kept in a static,
-    /// say, or that another thread owns.
+    /// Whether the end of the process cuts the pool off. If not (the default), a process whose
+    /// `main` returns, or which calls [`std::process::exit`], first runs what is queued in every
+    /// such pool and waits for it: one that is kept in a static, say, or that another thread owns.
     ///
     /// Dropping the executor waits for its tasks in either case.
     pub fn daemon(mut self, daemon: bool) -> Self {
@@ -109,10 +113,11 @@ impl ThreadPoolExecutorBuilder {
         self
     }
 
-    /// Runs `f` on every worker before its first task: to set a thread-local, a processor affinity, a name elsewhere.
+    /// Runs `f` on every worker before its first task: to set a thread-local, a processor affinity,
+    /// a name elsewhere.
     ///
-    /// When it panics the pool is of no use: what is queued and what is submitted from then on ends with
-    /// [`NotInitialized`](crate::TaskErrorKind::NotInitialized). Tasks that already run go on.
+    /// When it panics the pool is of no use: what is queued and what is submitted from then on ends
+    /// with [`NotInitialized`](crate::TaskErrorKind::NotInitialized). Tasks that already run go on.
     ///
     /// ```
     /// use std::cell::Cell;
@@ -129,10 +134,11 @@ impl ThreadPoolExecutorBuilder {
         self
     }
 
-    /// Carries something of the submitter into each task: a tracing span, a request's number, a locale.
+    /// Carries something of the submitter into each task: a tracing span, a request's number, a
+    /// locale.
     ///
-    /// `capture` runs on the thread that submits, and what it returns runs on the worker, where it is given the task
-    /// to call. If it does not call it the task ends with a panic that says so.
+    /// `capture` runs on the thread that submits, and what it returns runs on the worker, where it
+    /// is given the task to call. If it does not call it the task ends with a panic that says so.
     ///
     /// ```
     /// use std::cell::Cell;
@@ -155,8 +161,8 @@ impl ThreadPoolExecutorBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// With `tracing` it is
-    /// `context(|| { let span = Span::current(); move |task: &mut dyn FnMut()| span.in_scope(task) })`.
+    /// With `tracing` it is `context(|| { let span = Span::current(); move |task: &mut dyn FnMut()|
+    /// span.in_scope(task) })`.
     pub fn context<C>(mut self, capture: impl Fn() -> C + Send + Sync + 'static) -> Self
     where
         C: FnOnce(&mut dyn FnMut()) + Send + 'static,
@@ -165,11 +171,11 @@ impl ThreadPoolExecutorBuilder {
         self
     }
 
-    /// Calls `hook` with each panic that nobody reads, because its future was dropped and had no callback. By default a
-    /// line on stderr tells of it.
+    /// Calls `hook` with each panic that nobody reads, because its future was dropped and had no
+    /// callback. By default a line on stderr tells of it.
     ///
-    /// The hook runs on the thread that drops the future, or on the worker when it was dropped before. Its own panics are
-    /// caught.
+    /// The hook runs on the thread that drops the future, or on the worker when it was dropped
+    /// before. Its own panics are caught.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -215,7 +221,8 @@ fn max_workers_default() -> usize {
 }
 
 fn print_unread_panic(error: &TaskError) {
-    // In one write, so that lines of several threads do not mix. A closed stderr is no reason to panic.
+    // In one write, so that lines of several threads do not mix. A closed stderr is no reason to
+    // panic.
     let line = format!("silkmill: {error} (and nobody has read that)\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
 }

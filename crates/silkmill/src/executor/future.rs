@@ -16,9 +16,10 @@ use crate::task::observer::Claim;
 /// A result that is on its way.
 ///
 /// It can be read by blocking ([`result`](Future::result)), by waiting for a while
-/// ([`result_timeout`](Future::result_timeout)), or by `.await` on any async runtime, for it implements
-/// [`std::future::Future`]. Dropping it lets the task run on; [`cancel`](Future::cancel) does not. A panic that is dropped
-/// unread is reported: see [`on_unread_panic`](crate::ThreadPoolExecutorBuilder::on_unread_panic).
+/// ([`result_timeout`](Future::result_timeout)), or by `.await` on any async runtime, for it
+/// implements [`std::future::Future`]. Dropping it lets the task run on; [`cancel`](Future::cancel)
+/// does not. A panic that is dropped unread is reported: see
+/// [`on_unread_panic`](crate::ThreadPoolExecutorBuilder::on_unread_panic).
 ///
 /// ```
 /// use silkmill::ThreadPoolExecutor;
@@ -44,18 +45,18 @@ impl<T: Send> Future<T> {
 
     /// Waits for the task and returns its value.
     ///
-    /// Called by a worker on a task of its own pool that nobody has started, it runs that task inline, to a depth
-    /// of 16; on one that somebody runs, it lets the pool start another worker meanwhile, up to 64, and more only when
-    /// all are blocked. So tasks may wait for
-    /// tasks of their own pool with one worker, as deep as the workers' stacks allow. Two pools that wait for each other
-    /// are not helped, nor is a task that waits for itself.
+    /// Called by a worker on a task of its own pool that nobody has started, it runs that task
+    /// inline, to a depth of 16; on one that somebody runs, it lets the pool start another worker
+    /// meanwhile, up to 64, and more only when all are blocked. So tasks may wait for tasks of
+    /// their own pool with one worker, as deep as the workers' stacks allow. Two pools that wait
+    /// for each other are not helped, nor is a task that waits for itself.
     ///
     /// # Panics
     /// When the future was awaited to its end before, through a reference.
     ///
     /// # Errors
-    /// The panic, when the task panicked; or why it never ran: it was cancelled, submitted after the shutdown, or no
-    /// thread could be had.
+    /// The panic, when the task panicked; or why it never ran: it was cancelled, submitted after
+    /// the shutdown, or no thread could be had.
     pub fn result(self) -> Result<T, TaskError> {
         match self.result_until(Deadline::NEVER) {
             Ok(result) => result,
@@ -81,7 +82,8 @@ impl<T: Send> Future<T> {
     }
 
     fn is_done_by(&self, deadline: Deadline) -> bool {
-        // A timed wait cannot promise to return in time once it runs the task itself, so it does not.
+        // A timed wait cannot promise to return in time once it runs the task itself, so it does
+        // not.
         if deadline.is_never() && self.try_run_inline() {
             return true;
         }
@@ -91,10 +93,12 @@ impl<T: Send> Future<T> {
                 || worker::while_blocked_on([&self.pool], || task.wait_until(deadline)))
     }
 
-    /// Cancels the task if it has not started. True when it will never run, which every reader of the result then sees
-    /// as a cancelled error; false when it runs or is done. Callbacks run on the calling thread.
+    /// Cancels the task if it has not started. True when it will never run, which every reader of
+    /// the result then sees as a cancelled error; false when it runs or is done. Callbacks run on
+    /// the calling thread.
     ///
-    /// What runs can only be asked to stop: give the task a [token](crate::TaskOptions::token) for that.
+    /// What runs can only be asked to stop: give the task a [token](crate::TaskOptions::token) for
+    /// that.
     pub fn cancel(&self) -> bool {
         if let Some(claimed) = self.task().claim(Claim::ToCancel) {
             self.pool.cancel_claimed(claimed);
@@ -119,11 +123,12 @@ impl<T: Send> Future<T> {
 
     /// Has `callback` called with the result when there is one.
     ///
-    /// Callbacks run in the order in which they were added, on the thread that ends the task (a worker, or the one that
-    /// cancels), *before* the result can be read: who has read it knows that they have run. When the task is done
-    /// already, the callback runs now, on this thread. A callback that panics harms no other and not the worker. One that
-    /// waits for this very future waits for ever, and so does one that a shutdown calls and that waits for another task of
-    /// the pool.
+    /// Callbacks run in the order in which they were added, on the thread that ends the task (a
+    /// worker, or the one that cancels), *before* the result can be read: who has read it knows
+    /// that they have run. When the task is done already, the callback runs now, on this thread. A
+    /// callback that panics harms no other and not the worker. One that waits for this very future
+    /// waits for ever, and so does one that a shutdown calls and that waits for another task of the
+    /// pool.
     ///
     /// # Panics
     /// When the future was awaited to its end before, through a reference.

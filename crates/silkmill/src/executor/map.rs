@@ -13,15 +13,16 @@ use crate::executor::future::Future;
 use crate::executor::wait::AsCompleted;
 use crate::sync::Mutex;
 
-/// How many items a map takes for each worker, unless told otherwise: one to work on, one to go on with at once.
+/// How many items a map takes for each worker, unless told otherwise: one to work on, one to go on
+/// with at once.
 const IN_FLIGHT_PER_WORKER: usize = 2;
 
 impl ThreadPoolExecutor {
     /// Applies `f` to every item and yields the results in the items' order.
     ///
-    /// Lazy: items are taken from the iterator on the calling thread and only as results are read, so it may be endless.
-    /// At most [`in_flight`](Map::in_flight) items are taken and not yielded; dropping the iterator early cancels those
-    /// that have not started.
+    /// Lazy: items are taken from the iterator on the calling thread and only as results are read,
+    /// so it may be endless. At most [`in_flight`](Map::in_flight) items are taken and not yielded;
+    /// dropping the iterator early cancels those that have not started.
     pub fn map<I, F, T>(&self, items: I, f: F) -> Map<'_, I::IntoIter, I::Item, T>
     where
         I: IntoIterator,
@@ -47,10 +48,11 @@ impl ThreadPoolExecutor {
         self.map_unordered_with(|| (), items, move |(), item| f(item))
     }
 
-    /// Like [`map`](ThreadPoolExecutor::map), with a state that `f` may use and change: a buffer, a connection.
+    /// Like [`map`](ThreadPoolExecutor::map), with a state that `f` may use and change: a buffer, a
+    /// connection.
     ///
-    /// `init` makes a state when a worker needs one and none is at hand, so there are never more of them than workers.
-    /// The state of a call that panics is dropped.
+    /// `init` makes a state when a worker needs one and none is at hand, so there are never more of
+    /// them than workers. The state of a call that panics is dropped.
     ///
     /// ```
     /// use silkmill::ThreadPoolExecutor;
@@ -162,11 +164,11 @@ where
         }
     }
 
-    /// How many items may be taken and not yielded, at least 1. By default two for each worker, or 1,024 while items take
-    /// less than a microsecond.
+    /// How many items may be taken and not yielded, at least 1. By default two for each worker, or
+    /// 1,024 while items take less than a microsecond.
     ///
-    /// A slow item holds up the results behind it, and once so many have piled up, the items too: the more in flight,
-    /// the less that matters, and the more results are held in memory.
+    /// A slow item holds up the results behind it, and once so many have piled up, the items too:
+    /// the more in flight, the less that matters, and the more results are held in memory.
     pub fn in_flight(mut self, items: usize) -> Self {
         self.source.in_flight = items.max(1);
         self.in_flight_is_default = false;
@@ -211,7 +213,8 @@ where
         true
     }
 
-    /// The results of a batch. If it is stuck, the items that have not begun are handed over one by one.
+    /// The results of a batch. If it is stuck, the items that have not begun are handed over one by
+    /// one.
     fn read_many(
         &mut self,
         mut future: Future<BatchResults<T>>,
@@ -384,7 +387,8 @@ struct Source<'pool, I, A, T> {
 type SubmitMany<'pool, A, T> =
     Box<dyn FnMut(Unstarted<A>) -> Future<BatchResults<T>> + Send + 'pool>;
 
-/// A function with the states it works on, of which `init` makes one when a worker needs it and none is at hand.
+/// A function with the states it works on, of which `init` makes one when a worker needs it and
+/// none is at hand.
 struct Mapper<S, N, F> {
     states: Mutex<Vec<S>>,
     init: N,

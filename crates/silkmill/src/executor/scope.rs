@@ -11,7 +11,8 @@ use crate::sync::Deadline;
 use crate::task::job::WithContext;
 use crate::task::scope_latch::{Latch, scoped};
 
-/// Submits tasks that may borrow what was there before the scope began; [`ThreadPoolExecutor::scope`] makes it.
+/// Submits tasks that may borrow what was there before the scope began;
+/// [`ThreadPoolExecutor::scope`] makes it.
 ///
 /// A clone may be moved into a task, which can then submit further tasks of the scope.
 pub struct Scope<'scope, 'env: 'scope> {
@@ -20,9 +21,11 @@ pub struct Scope<'scope, 'env: 'scope> {
 }
 
 impl ThreadPoolExecutor {
-    /// Runs `f` with a scope, whose tasks may borrow what outlives the call, and waits until all of them have ended.
+    /// Runs `f` with a scope, whose tasks may borrow what outlives the call, and waits until all of
+    /// them have ended.
     ///
-    /// A task that panics harms no other; its future says so. If nobody reads that, it is reported like any other.
+    /// A task that panics harms no other; its future says so. If nobody reads that, it is reported
+    /// like any other.
     ///
     /// ```
     /// use silkmill::ThreadPoolExecutor;
@@ -57,7 +60,8 @@ impl ThreadPoolExecutor {
 }
 
 impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
-    /// Like [`ThreadPoolExecutor::submit`], for a task that may borrow. The scope does not end before the task.
+    /// Like [`ThreadPoolExecutor::submit`], for a task that may borrow. The scope does not end
+    /// before the task.
     pub fn submit<F, T>(&self, f: F) -> Future<T>
     where
         F: FnOnce() -> T + Send + 'scope,

@@ -35,7 +35,8 @@ pub struct TaskOptions<'pool> {
 }
 
 impl ThreadPoolExecutor {
-    /// Describes a task before it is submitted: its priority, how long it may take, a token to cancel it with.
+    /// Describes a task before it is submitted: its priority, how long it may take, a token to
+    /// cancel it with.
     pub fn task(&self) -> TaskOptions<'_> {
         TaskOptions::new(self)
     }
@@ -62,8 +63,9 @@ impl<'pool> TaskOptions<'pool> {
         self
     }
 
-    /// A token to cancel the task with, also while it runs: the task's [own](CancelToken::current) is a child of it, and of
-    /// the one that a shutdown cancels. A task whose token is cancelled before its turn comes ends as cancelled.
+    /// A token to cancel the task with, also while it runs: the task's [own](CancelToken::current)
+    /// is a child of it, and of the one that a shutdown cancels. A task whose token is cancelled
+    /// before its turn comes ends as cancelled.
     pub fn token(mut self, token: &CancelToken) -> Self {
         self.token = Some(token.clone());
         self

@@ -14,13 +14,15 @@ use crate::task::waiter::Waiter;
 pub enum ReturnWhen {
     /// One future is done.
     FirstCompleted,
-    /// One future is done and has no value, for it panicked, was cancelled or never ran; or all are done.
+    /// One future is done and has no value, for it panicked, was cancelled or never ran; or all are
+    /// done.
     FirstError,
     /// All futures are done.
     All,
 }
 
-/// The futures given to [`wait()`], parted into those that are done and the rest, each in the order given.
+/// The futures given to [`wait()`], parted into those that are done and the rest, each in the order
+/// given.
 #[derive(Debug)]
 pub struct Waited<'a, T> {
     /// These have a result that can be read without waiting.
@@ -31,8 +33,8 @@ pub struct Waited<'a, T> {
 
 /// Waits until enough of `futures` are done, or until `timeout` has passed.
 ///
-/// It takes no result out: read the futures afterwards. With no futures it returns at once. A `timeout` of `None`
-/// waits for as long as it takes, one of zero only looks.
+/// It takes no result out: read the futures afterwards. With no futures it returns at once. A
+/// `timeout` of `None` waits for as long as it takes, one of zero only looks.
 ///
 /// ```
 /// use silkmill::{ReturnWhen, ThreadPoolExecutor, wait};

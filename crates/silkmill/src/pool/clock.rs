@@ -17,7 +17,8 @@ impl Clock {
     }
 }
 
-/// A number that changes every few milliseconds, with the system's timer tick. A fifth of the price of a real clock.
+/// A number that changes every few milliseconds, with the system's timer tick. A fifth of the price
+/// of a real clock.
 #[cfg(target_os = "linux")]
 pub(crate) fn coarse_tick() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);

@@ -1,9 +1,10 @@
-//! Where a worker sits: its name, what it counts, and how it measures time without looking at a clock for every task.
+//! Where a worker sits: its name, what it counts, and how it measures time without looking at a
+//! clock for every task.
 //!
-//! Tasks that take microseconds must not be slowed by the clock. So a worker measures *stretches*: the time from when it
-//! becomes busy until it finds nothing to do, or until the system's timer has ticked, whatever comes first. The wall and
-//! processor times of all tasks are the sum of the stretches. For a task that takes longer than a tick (some
-//! milliseconds) a stretch is that task.
+//! Tasks that take microseconds must not be slowed by the clock. So a worker measures *stretches*:
+//! the time from when it becomes busy until it finds nothing to do, or until the system's timer has
+//! ticked, whatever comes first. The wall and processor times of all tasks are the sum of the
+//! stretches. For a task that takes longer than a tick (some milliseconds) a stretch is that task.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,8 +12,8 @@ use crate::pool::clock::{Clock, coarse_tick, thread_cpu_now};
 use crate::pool::queue_delay::SampledArrival;
 use crate::task::observer::Ended;
 
-/// What a worker counts. Written by that worker alone, read by whoever asks for statistics; it orders nothing, save that a
-/// task is counted before its result is published.
+/// What a worker counts. Written by that worker alone, read by whoever asks for statistics; it
+/// orders nothing, save that a task is counted before its result is published.
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) started: AtomicU64,
@@ -63,8 +64,8 @@ pub(crate) struct WorkerMeter {
     pub(crate) counts: Counts,
     /// When the worker came, by the executor's clock.
     pub(crate) since: u64,
-    /// When the stretch began; 0 while the worker has nothing to do. As good as when its task began. The rest of the
-    /// fields are the worker's own.
+    /// When the stretch began; 0 while the worker has nothing to do. As good as when its task
+    /// began. The rest of the fields are the worker's own.
     stretch_since: AtomicU64,
     stretch_cpu_since: AtomicU64,
     tick: AtomicU64,

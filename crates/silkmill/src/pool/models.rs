@@ -1,9 +1,10 @@
-//! Models of the queue with its wake protocol, and of a task, checked by loom in every interleaving (`cargo xtask test`
-//! runs them).
+//! Models of the queue with its wake protocol, and of a task, checked by loom in every interleaving
+//! (`cargo xtask test` runs them).
 //!
-//! One model for each change of state that two threads can race for. A worker is modelled by what `worker::work` does
-//! with the queue, without its thread-locals and clocks. Each model says what it would catch. They are one
-//! long list, in the order of the rules in `sleep`, `queue` and `task`.
+//! One model for each change of state that two threads can race for. A worker is modelled by what
+//! `worker::work` does with the queue, without its thread-locals and clocks. Each model says what
+//! it would catch. They are one long list, in the order of the rules in `sleep`, `queue` and
+//! `task`.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -184,7 +185,8 @@ fn two_sleeping_workers_are_both_woken() {
     });
 }
 
-/// Catches a worker that leaves because it slept too long, although of two tasks one is counted on it.
+/// Catches a worker that leaves because it slept too long, although of two tasks one is counted on
+/// it.
 #[test]
 fn two_tasks_get_two_workers_although_one_times_out() {
     big_model(|| {
@@ -238,7 +240,8 @@ fn a_worker_that_runs_a_waker_is_not_counted_on() {
     });
 }
 
-/// Catches a worker that is counted as free only after its result was seen: the second push would start another.
+/// Catches a worker that is counted as free only after its result was seen: the second push would
+/// start another.
 #[test]
 fn a_reader_of_a_result_meets_a_free_worker() {
     model(|| {
@@ -255,7 +258,8 @@ fn a_reader_of_a_result_meets_a_free_worker() {
     });
 }
 
-/// Catches a task that a shutdown leaves behind, and a wait for workers that misses the last goodbye.
+/// Catches a task that a shutdown leaves behind, and a wait for workers that misses the last
+/// goodbye.
 #[test]
 fn a_push_that_races_a_close_is_refused_or_run() {
     model(|| {
@@ -319,7 +323,8 @@ fn waiting_submitters_are_served_or_refused() {
     });
 }
 
-/// Catches a submitter that stays in line although the queue was closed, with nobody left to make room.
+/// Catches a submitter that stays in line although the queue was closed, with nobody left to make
+/// room.
 #[test]
 fn closing_refuses_waiting_submitters() {
     model(|| {
@@ -468,7 +473,8 @@ fn a_wakeup_that_races_a_timeout_is_answered() {
     });
 }
 
-/// Catches a start, refused by the system, after which nobody runs what is queued although a worker could.
+/// Catches a start, refused by the system, after which nobody runs what is queued although a worker
+/// could.
 #[test]
 fn a_start_that_fails_strands_no_task() {
     model(|| {
@@ -496,7 +502,8 @@ fn a_start_that_fails_strands_no_task() {
     });
 }
 
-/// Catches a push that counts on a worker which leaves because it is one too many, while another sleeps.
+/// Catches a push that counts on a worker which leaves because it is one too many, while another
+/// sleeps.
 #[test]
 fn a_push_that_races_a_shrinking_pool_strands_no_task() {
     big_model(|| {
@@ -517,7 +524,8 @@ fn a_push_that_races_a_shrinking_pool_strands_no_task() {
     });
 }
 
-/// Catches a worker that sleeps although more are allowed to work now, or stays although it is one too many.
+/// Catches a worker that sleeps although more are allowed to work now, or stays although it is one
+/// too many.
 #[test]
 fn a_resize_races_a_push() {
     big_model(|| {
@@ -539,7 +547,8 @@ fn a_resize_races_a_push() {
     });
 }
 
-/// Catches a waiter that sleeps through the publication, and a result that is seen before its callback has run.
+/// Catches a waiter that sleeps through the publication, and a result that is seen before its
+/// callback has run.
 #[test]
 fn a_result_is_seen_by_its_waiter_and_after_its_callback() {
     model(|| {
@@ -625,7 +634,8 @@ fn a_tombstone_that_is_passed_races_its_canceller() {
     });
 }
 
-/// Catches a task that is both run and cancelled, or neither, and a waiter for many that is told nothing.
+/// Catches a task that is both run and cancelled, or neither, and a waiter for many that is told
+/// nothing.
 #[test]
 fn a_task_is_run_or_cancelled_and_its_waiters_are_notified() {
     model(|| {

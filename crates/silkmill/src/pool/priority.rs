@@ -10,8 +10,9 @@ pub(crate) const PASSED_OVER_MAX: u8 = 8;
 
 /// Which tasks are taken first.
 ///
-/// Within a class, first come is first served. Of two classes the higher is served, but a class that has been passed over
-/// eight times in a row is served next: so of nine tasks taken, one at least is of each class that waits.
+/// Within a class, first come is first served. Of two classes the higher is served, but a class
+/// that has been passed over eight times in a row is served next: so of nine tasks taken, one at
+/// least is of each class that waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
     /// After all others.
@@ -83,7 +84,8 @@ impl PriorityQueue {
         self.tasks[class].pop_front()
     }
 
-    /// The class to serve: the highest that is not empty, unless a lower one has been passed over too often.
+    /// The class to serve: the highest that is not empty, unless a lower one has been passed over
+    /// too often.
     fn next_class(&mut self) -> Option<usize> {
         let highest = self.tasks.iter().position(|class| !class.is_empty())?;
         if self.tasks[highest].len() == self.len {

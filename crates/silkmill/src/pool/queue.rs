@@ -1,26 +1,29 @@
 //! Where tasks wait for workers, and submitters for room.
 //!
-//! The queue has two ends, each with a lock of its own, so that submitters and workers do not meet at every task. The
-//! *head* has the tasks that workers take, the submitters that wait, and the [`WorkerCounts`] of the workers, whose rules stand in
-//! `sleep`. The *tail* has what has arrived since somebody looked.
+//! The queue has two ends, each with a lock of its own, so that submitters and workers do not meet
+//! at every task. The *head* has the tasks that workers take, the submitters that wait, and the
+//! [`WorkerCounts`] of the workers, whose rules stand in `sleep`. The *tail* has what has arrived
+//! since somebody looked.
 //!
-//! Every step of the wake protocol is taken with both locks, by whoever has moved what has arrived to the head before: so it
-//! sees the whole queue and all counts, and is atomic. Two steps take one lock, and change nothing that the
-//! protocol speaks of:
+//! Every step of the wake protocol is taken with both locks, by whoever has moved what has arrived
+//! to the head before: so it sees the whole queue and all counts, and is atomic. Two steps take one
+//! lock, and change nothing that the protocol speaks of:
 //!
-//! * *A push to the tail*, while `bypasses_head` says that its rules hold however much is queued. That flag is worked out anew
-//!   whenever both locks are let go, and it is read and the task put under the tail's lock, so no change of the counts comes
-//!   in between.
-//! * *A busy worker that takes its next task from the head* and stays busy. The head must have a task of normal priority:
-//!   all that has arrived comes after it.
+//! * *A push to the tail*, while `bypasses_head` says that its rules hold however much is queued.
+//!   That flag is worked out anew whenever both locks are let go, and it is read and the task put
+//!   under the tail's lock, so no change of the counts comes in between.
+//! * *A busy worker that takes its next task from the head* and stays busy. The head must have a
+//!   task of normal priority: all that has arrived comes after it.
 //!
 //! The queue's own rules, each of which a model or a test holds to:
 //!
-//! 1. *Submitters are served in the order in which they began to wait.* Nobody overtakes, not even one who would not wait.
-//! 2. *A cancelled task gives its room back at once.* Its tombstone stays in the list until a worker passes it, or until
-//!    tombstones outnumber the living.
-//! 3. *First come, first served*, within a priority. A class that has been passed over [`PASSED_OVER_MAX`](crate::pool::priority::PASSED_OVER_MAX) times in
-//!    favour of a higher one is served next, so none starves.
+//! 1. *Submitters are served in the order in which they began to wait.* Nobody overtakes, not even
+//!    one who would not wait.
+//! 2. *A cancelled task gives its room back at once.* Its tombstone stays in the list until a
+//!    worker passes it, or until tombstones outnumber the living.
+//! 3. *First come, first served*, within a priority. A class that has been passed over
+//!    [`PASSED_OVER_MAX`](crate::pool::priority::PASSED_OVER_MAX) times in favour of a higher one
+//!    is served next, so none starves.
 //!
 //! All of it is what two locks guard together, and so one file.
 
@@ -40,14 +43,17 @@ use crate::task::observer::Afterwards;
 /// Tombstones are swept once there are this many more of them than living tasks.
 const TOMBSTONES_MIN: usize = 64;
 
-/// How long a spinner waits between two looks, in turns of its loop. A look takes the line from whoever writes it, and every
-/// task that it finds a lock from whoever submits; what comes in a fifth of a microsecond is better taken at once.
+/// How long a spinner waits between two looks, in turns of its loop. A look takes the line from
+/// whoever writes it, and every task that it finds a lock from whoever submits; what comes in a
+/// fifth of a microsecond is better taken at once.
 const SPINS_BETWEEN_LOOKS: u32 = 10;
 
-/// How many times in a row a spinner sees a task before it takes it, when a busy worker may come for it.
+/// How many times in a row a spinner sees a task before it takes it, when a busy worker may come
+/// for it.
 const LOOKS_BESIDE_BUSY: u32 = 2;
 
-/// Something that is written often, on cache lines of its own. Two, for processors fetch them in pairs.
+/// Something that is written often, on cache lines of its own. Two, for processors fetch them in
+/// pairs.
 #[repr(align(128))]
 struct CachePadded<T>(T);
 
@@ -55,8 +61,8 @@ pub(crate) struct Queue {
     head: CachePadded<Mutex<Head>>,
     /// Taken after the head's lock by those who take both.
     tail: CachePadded<Mutex<Tail>>,
-    /// How many tasks the head has, for spinners, who look without a lock. Written under the head's lock; it orders
-    /// nothing, for whoever sees it takes the locks to act on it.
+    /// How many tasks the head has, for spinners, who look without a lock. Written under the head's
+    /// lock; it orders nothing, for whoever sees it takes the locks to act on it.
     head_hint: CachePadded<AtomicUsize>,
     /// The same for the tail.
     tail_hint: CachePadded<AtomicUsize>,
@@ -69,7 +75,8 @@ pub(crate) struct Queue {
 /// What workers take from, and all that is known of them.
 struct Head {
     tasks: PriorityQueue,
-    /// How many of `tasks` are tombstones. Signed, because a worker may pass a tombstone just before its canceller counts it.
+    /// How many of `tasks` are tombstones. Signed, because a worker may pass a tombstone just
+    /// before its canceller counts it.
     tombstones: isize,
     open: bool,
     /// Whether what is queued is being cancelled, and no longer given to workers.
@@ -85,8 +92,8 @@ struct Head {
 struct Tail {
     /// Of normal priority, in their order, and all of them after those of the head.
     arrived: VecDeque<Queued>,
-    /// Whether a task of normal priority may be put here without a look at the head: the queue is open, has no limit, and
-    /// [`WorkerCounts::needs_no_wakeup`].
+    /// Whether a task of normal priority may be put here without a look at the head: the queue is
+    /// open, has no limit, and [`WorkerCounts::needs_no_wakeup`].
     bypasses_head: bool,
     submitted: u64,
     delay_sampler: DelaySampler,
@@ -163,8 +170,8 @@ pub(crate) enum WaitPolicy {
     None,
     /// Wait in line until the deadline.
     Until(Deadline),
-    /// Do not wait, and do not refuse either: the submitter is a worker of this pool, and waiting would be waiting
-    /// for itself.
+    /// Do not wait, and do not refuse either: the submitter is a worker of this pool, and waiting
+    /// would be waiting for itself.
     Unbounded,
 }
 
@@ -218,7 +225,8 @@ impl Queue {
         Both { head, tail }
     }
 
-    /// Lets both locks go and wakes whoever was waiting for what changed under them. The starts are the caller's.
+    /// Lets both locks go and wakes whoever was waiting for what changed under them. The starts are
+    /// the caller's.
     fn release(&self, both: Both<'_>, wakeups: Wakeups) -> usize {
         let Both { head, mut tail } = both;
         tail.bypasses_head = head.open && self.capacity.is_none() && head.counts.needs_no_wakeup();
@@ -242,8 +250,8 @@ impl Queue {
 
     /// Queues what `make` makes, as soon as there is room. How many workers the caller must start.
     ///
-    /// `make` runs under the lock and only when the task is taken, so a refused submitter still has what the task is made
-    /// of. `now` is asked for the time if this is a task to be stamped.
+    /// `make` runs under the lock and only when the task is taken, so a refused submitter still has
+    /// what the task is made of. `now` is asked for the time if this is a task to be stamped.
     pub(crate) fn push(
         &self,
         priority: Priority,
@@ -283,7 +291,8 @@ impl Queue {
         Ok(self.release(both, wakeups))
     }
 
-    /// Stands in line until it is our turn and there is room, the queue is closed, or it took too long.
+    /// Stands in line until it is our turn and there is room, the queue is closed, or it took too
+    /// long.
     fn wait_for_room<'a>(
         &'a self,
         mut both: Both<'a>,
@@ -319,9 +328,9 @@ impl Queue {
         self.release(both, Wakeups::default());
     }
 
-    /// The next task; blocks until there is one. To be called by a searching worker, which is busy afterwards. `None` tells
-    /// it, counted out already, to leave: the queue is closed and empty, or it is one too many, or it has slept
-    /// for `idle_timeout`.
+    /// The next task; blocks until there is one. To be called by a searching worker, which is busy
+    /// afterwards. `None` tells it, counted out already, to leave: the queue is closed and empty,
+    /// or it is one too many, or it has slept for `idle_timeout`.
     pub(crate) fn pop(
         &self,
         parker: &Arc<Parker>,
@@ -360,7 +369,8 @@ impl Queue {
         both
     }
 
-    /// Lets both locks go and sleeps until the worker is called, or has slept for long enough. `None` when it has left then.
+    /// Lets both locks go and sleeps until the worker is called, or has slept for long enough.
+    /// `None` when it has left then.
     fn sleep<'a>(
         &'a self,
         mut both: Both<'a>,
@@ -389,8 +399,9 @@ impl Queue {
         }
     }
 
-    /// Looks for a task without the lock, for a while. Whether there was one. It is there once `looks_enough` looks in a
-    /// row have seen one: beside a busy worker more than one, for if its tasks are short it takes the next sooner than we could.
+    /// Looks for a task without the lock, for a while. Whether there was one. It is there once
+    /// `looks_enough` looks in a row have seen one: beside a busy worker more than one, for if its
+    /// tasks are short it takes the next sooner than we could.
     fn spin_until_queued(&self, looks_enough: u32) -> bool {
         let mut looks = 0;
         for _ in 0..SPINS_MAX / SPINS_BETWEEN_LOOKS {
@@ -421,13 +432,14 @@ impl Queue {
         }
     }
 
-    /// Says that the calling worker has ended its task. With nothing to do for it afterwards the worker gets the next one
-    /// atomically, if there is one, and stays busy; else it is searching.
+    /// Says that the calling worker has ended its task. With nothing to do for it afterwards the
+    /// worker gets the next one atomically, if there is one, and stays busy; else it is searching.
     pub(crate) fn finish(&self, afterwards: Afterwards) -> Option<Queued> {
         let and_next = afterwards == Afterwards::Nothing;
         if and_next {
             let mut head = self.head.0.lock();
-            // What has arrived meanwhile comes after the normal ones that are here, and so cannot be missed.
+            // What has arrived meanwhile comes after the normal ones that are here, and so cannot
+            // be missed.
             if head.may_continue() && head.tasks.has_normal() {
                 let task = head.tasks.pop();
                 self.release_head(head, None);
@@ -444,8 +456,8 @@ impl Queue {
         task
     }
 
-    /// Says that the calling worker, which is searching, has something else to do first. How many workers the caller must
-    /// start.
+    /// Says that the calling worker, which is searching, has something else to do first. How many
+    /// workers the caller must start.
     #[must_use]
     pub(crate) fn busy_again(&self) -> usize {
         let mut both = self.lock();
@@ -454,8 +466,8 @@ impl Queue {
         self.release(both, wakeups)
     }
 
-    /// Puts a task back that [`Queue::finish`] gave out, because the worker has something else to do first, and stays
-    /// busy.
+    /// Puts a task back that [`Queue::finish`] gave out, because the worker has something else to
+    /// do first, and stays busy.
     pub(crate) fn put_back(&self, task: Queued) -> PutBack {
         let mut both = self.lock();
         if both.head.cancelling {
@@ -480,7 +492,8 @@ impl Queue {
         self.release(both, Wakeups::default());
     }
 
-    /// Says that the calling worker begins to wait for a task of this pool. How many workers the caller must start.
+    /// Says that the calling worker begins to wait for a task of this pool. How many workers the
+    /// caller must start.
     #[must_use]
     pub(crate) fn block(&self) -> usize {
         let mut both = self.lock();
@@ -501,8 +514,8 @@ impl Queue {
         self.head.0.lock().counts.blocked() >= SUBSTITUTES_MAX
     }
 
-    /// Takes a worker back that was to be started and could not be. Whether nobody is left to run what is queued: see
-    /// [`Queue::take_stranded`].
+    /// Takes a worker back that was to be started and could not be. Whether nobody is left to run
+    /// what is queued: see [`Queue::take_stranded`].
     pub(crate) fn not_started(&self) {
         let mut both = self.lock();
         both.head.counts.not_started();
@@ -540,8 +553,8 @@ impl Queue {
         }
     }
 
-    /// Takes out a task to be cancelled. From the first call on no task is given to workers. To be called once the queue is
-    /// closed, until there are no more.
+    /// Takes out a task to be cancelled. From the first call on no task is given to workers. To be
+    /// called once the queue is closed, until there are no more.
     pub(crate) fn take_to_cancel(&self) -> Option<Queued> {
         let mut both = self.lock();
         both.head.cancelling = true;

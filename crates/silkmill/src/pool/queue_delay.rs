@@ -9,7 +9,8 @@ pub(crate) struct SampledArrival(NonZeroU64);
 const STANDS_FOR_BITS: u32 = 5;
 
 impl SampledArrival {
-    /// At `ticks`, in nanoseconds up to 18 years. The same is true, more or less, of `stands_for` tasks, at most 31.
+    /// At `ticks`, in nanoseconds up to 18 years. The same is true, more or less, of `stands_for`
+    /// tasks, at most 31.
     pub(crate) fn new(ticks: u64, stands_for: u64) -> Option<Self> {
         debug_assert!(stands_for >> STANDS_FOR_BITS == 0, "it fits");
         NonZeroU64::new(ticks << STANDS_FOR_BITS | stands_for).map(SampledArrival)
@@ -24,8 +25,9 @@ impl SampledArrival {
     }
 }
 
-/// Which tasks are stamped with the time at which they were queued. Reading a clock takes as long as the rest of a push, so
-/// when tasks come faster than one a microsecond, only every 16th is stamped, and stands for the rest.
+/// Which tasks are stamped with the time at which they were queued. Reading a clock takes as long
+/// as the rest of a push, so when tasks come faster than one a microsecond, only every 16th is
+/// stamped, and stands for the rest.
 #[derive(Default)]
 pub(super) struct DelaySampler {
     last: u64,

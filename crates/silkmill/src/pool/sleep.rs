@@ -2,15 +2,19 @@
 //!
 //! A worker that exists is in one of five states:
 //!
-//! * *starting*: its thread was asked for and has not looked for work yet; an initializer may be running on it;
-//! * *searching*: awake, and about to look whether a task is queued. Nothing of the user's runs on it before it has;
+//! * *starting*: its thread was asked for and has not looked for work yet; an initializer may be
+//!   running on it;
+//! * *searching*: awake, and about to look whether a task is queued. Nothing of the user's runs on
+//!   it before it has;
 //! * *busy*: it has a task;
 //! * *blocked*: busy, and waiting for a task of its own pool;
-//! * *asleep*: parked, in a stack, so that the one that slept last is called first and the coldest can time out.
+//! * *asleep*: parked, in a stack, so that the one that slept last is called first and the coldest
+//!   can time out.
 //!
-//! The first two and the last are called *free*. [`WorkerCounts`] counts them; it is plain data, changed only under both locks of the
-//! queue, so that every change below is atomic together with the change of the queue that caused it. It wakes and starts
-//! nobody itself: it returns [`Wakeups`], which are carried out once the locks are let go.
+//! The first two and the last are called *free*. [`WorkerCounts`] counts them; it is plain data,
+//! changed only under both locks of the queue, so that every change below is atomic together with
+//! the change of the queue that caused it. It wakes and starts nobody itself: it returns
+//! [`Wakeups`], which are carried out once the locks are let go.
 //!
 //! # The rules
 //!
@@ -18,50 +22,58 @@
 //!
 //! > a task is queued and a worker is asleep ⟹ a worker is searching.
 //!
-//! A push with nobody searching calls a sleeper, which counts as searching from that moment on. A searching worker ends
-//! its search in one of two ways. It takes a task: then, if more are queued and nobody else is searching, it calls the next
-//! sleeper. Or it goes to sleep, for which nothing may be queued; or it leaves, and calls in the same way, for a push may have
-//! counted on it. A busy worker that takes its next task calls nobody: that changes nothing in the rule. So one call is under way at a time, however fast tasks come, and none is owed: calls do not storm. A searching worker
-//! runs no code of the user's, so it comes soon, whatever the tasks do.
+//! A push with nobody searching calls a sleeper, which counts as searching from that moment on. A
+//! searching worker ends its search in one of two ways. It takes a task: then, if more are queued
+//! and nobody else is searching, it calls the next sleeper. Or it goes to sleep, for which nothing
+//! may be queued; or it leaves, and calls in the same way, for a push may have counted on it. A
+//! busy worker that takes its next task calls nobody: that changes nothing in the rule. So one call
+//! is under way at a time, however fast tasks come, and none is owed: calls do not storm. A
+//! searching worker runs no code of the user's, so it comes soon, whatever the tasks do.
 //!
-//! **2. No task waits while a worker may be started.** Whenever the locks are let go and the wakeups are carried out,
+//! **2. No task waits while a worker may be started.** Whenever the locks are let go and the
+//! wakeups are carried out,
 //!
 //! > more tasks are queued than workers are free ⟹ as many workers exist as are allowed.
 //!
-//! A push that finds fewer free workers than queued tasks starts one. Taking a task takes one of each. A free worker
-//! becomes busy otherwise (see [`WorkerCounts::busy_again`]), or is blocked, only together with the same check; and one that is asleep
-//! leaves only when nothing is queued. A start that the system refuses counts the worker out; if it was the
-//! last, what is queued ends with that error, and if not, the next push tries again.
+//! A push that finds fewer free workers than queued tasks starts one. Taking a task takes one of
+//! each. A free worker becomes busy otherwise (see [`WorkerCounts::busy_again`]), or is blocked,
+//! only together with the same check; and one that is asleep leaves only when nothing is queued. A
+//! start that the system refuses counts the worker out; if it was the last, what is queued ends
+//! with that error, and if not, the next push tries again.
 //!
-//! **3. A worker is free before its result is seen.** It says so before it publishes (or takes its next task in the same
-//! breath), so whoever reads a result and submits again meets a free worker instead of growing the pool.
+//! **3. A worker is free before its result is seen.** It says so before it publishes (or takes its
+//! next task in the same breath), so whoever reads a result and submits again meets a free worker
+//! instead of growing the pool.
 //!
-//! **4. A worker that waits for its own pool does not count.** Another may be started in its place, up to
-//! [`SUBSTITUTES_MAX`], and past that only if all are blocked: one that is not may always exist, so the blocked ones cannot
-//! all wait for what nobody runs. When it goes on there is one too many, and one that would search next leaves.
+//! **4. A worker that waits for its own pool does not count.** Another may be started in its place,
+//! up to [`SUBSTITUTES_MAX`], and past that only if all are blocked: one that is not may always
+//! exist, so the blocked ones cannot all wait for what nobody runs. When it goes on there is one
+//! too many, and one that would search next leaves.
 //!
-//! **5. Nobody sleeps through the end.** Closing the queue calls every sleeper; a searching worker that finds the queue
-//! closed and empty leaves.
+//! **5. Nobody sleeps through the end.** Closing the queue calls every sleeper; a searching worker
+//! that finds the queue closed and empty leaves.
 //!
 //! # When a push need not ask
 //!
-//! Rule 1 holds for any number of tasks while somebody is searching or nobody asleep, and rule 2 while as many workers
-//! exist as are allowed. Only a change of the counts can end that, so until then ([`WorkerCounts::needs_no_wakeup`]) tasks may be queued
-//! without a look at it. A busy pool is in that state, and so is one with a spinner.
+//! Rule 1 holds for any number of tasks while somebody is searching or nobody asleep, and rule 2
+//! while as many workers exist as are allowed. Only a change of the counts can end that, so until
+//! then ([`WorkerCounts::needs_no_wakeup`]) tasks may be queued without a look at it. A busy pool
+//! is in that state, and so is one with a spinner.
 //!
 //! # Spinning
 //!
-//! Waking a thread costs microseconds, so a searching worker may look again for a while before it sleeps: one at a time, for
-//! [`SPINS_MAX`](crate::sync::spin::SPINS_MAX) turns of a loop, and only while that pays (see [`Spinning`]). It counts as searching, so rule 1 holds; and since
-//! pushes call nobody while somebody searches, a spinner saves both sides the system call.
+//! Waking a thread costs microseconds, so a searching worker may look again for a while before it
+//! sleeps: one at a time, for [`SPINS_MAX`](crate::sync::spin::SPINS_MAX) turns of a loop, and only
+//! while that pays (see [`Spinning`]). It counts as searching, so rule 1 holds; and since pushes
+//! call nobody while somebody searches, a spinner saves both sides the system call.
 
 use std::sync::Arc;
 
 use crate::sync::parker::Parker;
 use crate::sync::spin::Spinning;
 
-/// How many workers may be started in the place of blocked ones. Past that, workers wait without being replaced, save that
-/// there may always be one that is not blocked.
+/// How many workers may be started in the place of blocked ones. Past that, workers wait without
+/// being replaced, save that there may always be one that is not blocked.
 pub(crate) const SUBSTITUTES_MAX: usize = 64;
 
 /// What is to be done once the locks are let go.
@@ -128,8 +140,8 @@ impl WorkerCounts {
         self.workers > self.allowed()
     }
 
-    /// Whether rules 1 and 2 hold however many tasks are queued. As long as nothing else changes, a push has nobody to call
-    /// and nobody to start.
+    /// Whether rules 1 and 2 hold however many tasks are queued. As long as nothing else changes, a
+    /// push has nobody to call and nobody to start.
     pub(crate) fn needs_no_wakeup(&self) -> bool {
         self.workers >= self.allowed() && (self.searching > 0 || self.asleep.is_empty())
     }
@@ -197,7 +209,8 @@ impl WorkerCounts {
         self.asleep.push(Arc::clone(parker));
     }
 
-    /// A worker has slept long enough. Whether it may leave, and has left; if not it is searching, or was called just now.
+    /// A worker has slept long enough. Whether it may leave, and has left; if not it is searching,
+    /// or was called just now.
     pub(crate) fn timed_out(&mut self, parker: &Arc<Parker>, queued: usize) -> TimedOut {
         let Some(place) = self.asleep.iter().position(|other| Arc::ptr_eq(other, parker)) else {
             return TimedOut::Woken;
@@ -227,7 +240,8 @@ impl WorkerCounts {
         wakeups
     }
 
-    /// Sets how many workers there may be. Returns who must be called because they are too many now.
+    /// Sets how many workers there may be. Returns who must be called because they are too many
+    /// now.
     pub(crate) fn resize(
         &mut self,
         workers_max: usize,

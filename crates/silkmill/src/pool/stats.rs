@@ -13,7 +13,8 @@ const TASKS_MIN: u64 = 10;
 /// Above this share of waiting a task waits; below its complement it computes.
 const MOSTLY: f64 = 0.8;
 
-/// What an executor has done so far. Taken while it works, the numbers may be a task apart from each other.
+/// What an executor has done so far. Taken while it works, the numbers may be a task apart from
+/// each other.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Stats {
@@ -33,18 +34,20 @@ pub struct Stats {
     pub completed: u64,
     /// Tasks that panicked.
     pub panicked: u64,
-    /// Tasks that never ran: cancelled or overdue before they started, or no thread could be had for them.
+    /// Tasks that never ran: cancelled or overdue before they started, or no thread could be had
+    /// for them.
     pub cancelled: u64,
-    /// The time from submission to start, summed over all tasks that started. While tasks come faster than
-    /// one a microsecond, one in sixteen is measured and stands for the others.
+    /// The time from submission to start, summed over all tasks that started. While tasks come
+    /// faster than one a microsecond, one in sixteen is measured and stands for the others.
     pub queue_delay_total: Duration,
     /// The longest time from submission to start, of those that were measured.
     pub queue_delay_max: Duration,
-    /// The time for which workers were at tasks, summed over the workers. What a worker is at now is added when it finds
-    /// nothing more to do, or begins a task some milliseconds later.
+    /// The time for which workers were at tasks, summed over the workers. What a worker is at now
+    /// is added when it finds nothing more to do, or begins a task some milliseconds later.
     pub wall_total: Duration,
     /// The processor time of that; `None` unless
-    /// [`measure_cpu`](crate::ThreadPoolExecutorBuilder::measure_cpu) was asked for and the system has such a clock.
+    /// [`measure_cpu`](crate::ThreadPoolExecutorBuilder::measure_cpu) was asked for and the system
+    /// has such a clock.
     pub cpu_total: Option<Duration>,
     /// How long workers have existed, summed over them.
     pub workers_total: Duration,
@@ -62,13 +65,15 @@ impl Stats {
         (self.completed > 0).then(|| self.wall_total.div_f64(self.completed as f64))
     }
 
-    /// The share of their time for which workers were at tasks, from 0 to 1; `None` before there was a worker.
+    /// The share of their time for which workers were at tasks, from 0 to 1; `None` before there
+    /// was a worker.
     pub fn utilisation(&self) -> Option<f64> {
         let alive = self.workers_total.as_secs_f64();
         (alive > 0.0).then(|| (self.wall_total.as_secs_f64() / alive).clamp(0.0, 1.0))
     }
 
-    /// The share of their time that tasks spent waiting, from 0 to 1. `None` when it was not measured.
+    /// The share of their time that tasks spent waiting, from 0 to 1. `None` when it was not
+    /// measured.
     pub fn waiting_share(&self) -> Option<f64> {
         let cpu = self.cpu_total?.as_secs_f64();
         let wall = self.wall_total.as_secs_f64();
@@ -100,8 +105,8 @@ impl Stats {
     }
 }
 
-/// How many tasks keep the processors busy when each computes for `1 - waiting_share` of its time (Goetz, *Java
-/// Concurrency in Practice*, §8.2).
+/// How many tasks keep the processors busy when each computes for `1 - waiting_share` of its time
+/// (Goetz, *Java Concurrency in Practice*, §8.2).
 fn workers_for(processors: usize, waiting_share: f64) -> usize {
     let computing = (1.0 - waiting_share).max(1e-6);
     (processors as f64 / computing).ceil() as usize

@@ -20,8 +20,8 @@ use crate::thread::Builder;
 use crate::thread::exit;
 use crate::unwind::caught;
 
-/// How many tasks a worker may be in the middle of, each waiting for the next, before it lets another worker run the
-/// next one. Each takes a piece of the worker's stack.
+/// How many tasks a worker may be in the middle of, each waiting for the next, before it lets
+/// another worker run the next one. Each takes a piece of the worker's stack.
 const INLINE_DEPTH_MAX: usize = 16;
 
 thread_local! {
@@ -32,8 +32,8 @@ thread_local! {
 }
 
 impl Pool {
-    /// Starts as many workers as the queue has ordered, which are counted already. When that fails and nobody else is left to
-    /// run what is queued, the queued tasks end with that error.
+    /// Starts as many workers as the queue has ordered, which are counted already. When that fails
+    /// and nobody else is left to run what is queued, the queued tasks end with that error.
     pub(crate) fn start_workers(self: &Arc<Self>, count: usize) {
         for _ in 0..count {
             if let Err(error) = self.spawn_worker() {
@@ -54,7 +54,8 @@ impl Pool {
         }
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{number}", self.config.thread_name_prefix);
-        // The end of the process waits for pools as such, not for their threads: an idle one would never end.
+        // The end of the process waits for pools as such, not for their threads: an idle one would
+        // never end.
         let mut builder = Builder::new().name(name.clone()).daemon(true);
         if let Some(bytes) = self.config.stack_size {
             builder = builder.stack_size(bytes);
@@ -63,7 +64,8 @@ impl Pool {
         let started = builder.start(move || {
             let meter = Arc::new(WorkerMeter::new(name, pool.clock.now(), pool.config.measure_cpu));
             pool.meters.lock().living.push(Arc::clone(&meter));
-            // The last thing that a worker does for the queue is to say goodbye, after which a shutdown returns.
+            // The last thing that a worker does for the queue is to say goodbye, after which a
+            // shutdown returns.
             work(&pool, &meter);
             pool.retire(&meter);
         })?;
@@ -81,8 +83,8 @@ impl Pool {
         meters.departed.add(&meter.counts);
     }
 
-    /// Runs the initializer on the calling worker. When it panics the pool is of no use: everything that is queued, or
-    /// submitted from now on, ends with that error, and the worker leaves.
+    /// Runs the initializer on the calling worker. When it panics the pool is of no use: everything
+    /// that is queued, or submitted from now on, ends with that error, and the worker leaves.
     pub(crate) fn initialize(self: &Arc<Self>) -> bool {
         let Some(initializer) = &self.config.initializer else { return true };
         let Err(payload) = catch_unwind(AssertUnwindSafe(|| initializer())) else { return true };
@@ -97,8 +99,8 @@ impl Pool {
         false
     }
 
-    /// Runs a task that the calling worker has taken out of the queue. Returns the next one, if it was taken in the same
-    /// breath.
+    /// Runs a task that the calling worker has taken out of the queue. Returns the next one, if it
+    /// was taken in the same breath.
     pub(crate) fn run_popped(
         self: &Arc<Self>,
         queued: Queued,
@@ -122,7 +124,8 @@ impl Pool {
         task.run(&observer);
     }
 
-    /// Runs any task that is queued, inside of the one that the calling worker runs. False when there is none.
+    /// Runs any task that is queued, inside of the one that the calling worker runs. False when
+    /// there is none.
     pub(crate) fn run_one_queued(self: &Arc<Self>, meter: &WorkerMeter) -> bool {
         let Some(queued) = self.queue.take_any() else { return false };
         match queued.task.claim(Claim::ToRun) {
@@ -169,8 +172,9 @@ fn with_pool<R>(f: impl FnOnce(&Arc<Pool>, &Arc<WorkerMeter>) -> R) -> Option<R>
     POOL.try_with(|pool| pool.borrow().as_ref().map(|(pool, meter)| f(pool, meter))).ok().flatten()
 }
 
-/// Runs the task here and now, if the calling thread works for `pool`, nobody has started the task, and the stack is not
-/// too deep. Whoever is about to wait for the task does well to try this first.
+/// Runs the task here and now, if the calling thread works for `pool`, nobody has started the task,
+/// and the stack is not too deep. Whoever is about to wait for the task does well to try this
+/// first.
 pub(crate) fn try_run_inline<T: Send>(pool: &Arc<Pool>, task: &TaskHandle<T>) -> bool {
     if !task.is_pending() {
         return false;
@@ -191,8 +195,9 @@ pub(crate) fn try_run_inline<T: Send>(pool: &Arc<Pool>, task: &TaskHandle<T>) ->
     true
 }
 
-/// Runs `wait`, which blocks until a task of one of `pools` is done. If the calling thread works for one of them,
-/// that pool may start another worker meanwhile: else its workers could all end up waiting for what none is left to run.
+/// Runs `wait`, which blocks until a task of one of `pools` is done. If the calling thread works
+/// for one of them, that pool may start another worker meanwhile: else its workers could all end up
+/// waiting for what none is left to run.
 pub(crate) fn while_blocked_on<'a, R>(
     pools: impl IntoIterator<Item = &'a Arc<Pool>>,
     wait: impl FnOnce() -> R,
@@ -205,9 +210,9 @@ pub(crate) fn while_blocked_on<'a, R>(
     blocked(&own, wait)
 }
 
-/// Blocks with `wait` until tasks of `pool` `are_done`. A worker of that pool may be replaced meanwhile, as in
-/// [`while_blocked_on`]; once no substitute may be had any more, it first runs whatever is queued, for that may be what it
-/// waits for.
+/// Blocks with `wait` until tasks of `pool` `are_done`. A worker of that pool may be replaced
+/// meanwhile, as in [`while_blocked_on`]; once no substitute may be had any more, it first runs
+/// whatever is queued, for that may be what it waits for.
 pub(crate) fn wait_in(pool: &Arc<Pool>, are_done: impl Fn() -> bool, wait: impl FnOnce()) {
     let own = with_pool(|own, meter| Arc::ptr_eq(own, pool).then(|| Arc::clone(meter))).flatten();
     let Some(meter) = own else { return wait() };

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use crate::sync::{Condvar, Deadline, Mutex};
 
-/// A flag that is set or not, and that any number of threads can wait for: "the server is up", "go on", "stop".
+/// A flag that is set or not, and that any number of threads can wait for: "the server is up", "go
+/// on", "stop".
 ///
-/// It can be cleared and used again. A wait that began before a [`set`](Event::set) returns even when a
-/// [`clear`](Event::clear) follows at once. What was done before the `set` is seen by whoever waited for it. To share one,
-/// put it in an [`Arc`](std::sync::Arc).
+/// It can be cleared and used again. A wait that began before a [`set`](Event::set) returns even
+/// when a [`clear`](Event::clear) follows at once. What was done before the `set` is seen by
+/// whoever waited for it. To share one, put it in an [`Arc`](std::sync::Arc).
 ///
 /// A task of a pool that waits keeps its worker meanwhile. To ask running tasks to stop there is
 /// [`CancelToken`](crate::CancelToken).
@@ -29,8 +30,8 @@ use crate::sync::{Condvar, Deadline, Mutex};
 /// # Ok::<(), silkmill::TaskError>(())
 /// ```
 pub struct Event {
-    /// Written by whoever sets or clears, read by whoever looks or waits. Being a lock it also orders what was done before
-    /// a `set` with what is done after a look that saw it.
+    /// Written by whoever sets or clears, read by whoever looks or waits. Being a lock it also
+    /// orders what was done before a `set` with what is done after a look that saw it.
     state: Mutex<State>,
     /// The flag went from not set to set.
     was_set: Condvar,
@@ -39,8 +40,8 @@ pub struct Event {
 #[derive(Default)]
 struct State {
     is_set: bool,
-    /// How often the flag went from not set to set: who waits goes on when this changes, though the flag may be cleared
-    /// again by then. It would take centuries to come round.
+    /// How often the flag went from not set to set: who waits goes on when this changes, though the
+    /// flag may be cleared again by then. It would take centuries to come round.
     times_set: u64,
 }
 
@@ -79,7 +80,8 @@ impl Event {
 
     /// Waits until the flag is set, for at most `timeout`. Whether it was set.
     ///
-    /// `Duration::ZERO` only looks; `Duration::MAX` and everything else the clock cannot express mean for ever.
+    /// `Duration::ZERO` only looks; `Duration::MAX` and everything else the clock cannot express
+    /// mean for ever.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         self.wait_until(Deadline::after(timeout))
     }

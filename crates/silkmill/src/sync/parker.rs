@@ -19,7 +19,8 @@ impl Parker {
         Parker { state: Mutex::new(Parked::default()), unparked: Condvar::new() }
     }
 
-    /// Sleeps until called; false when the deadline came first. A call that came before is answered at once.
+    /// Sleeps until called; false when the deadline came first. A call that came before is answered
+    /// at once.
     pub(crate) fn park_until(&self, deadline: Deadline) -> bool {
         let mut state = self.state.lock();
         while !state.unparked && !deadline.has_passed() {

@@ -1,8 +1,9 @@
 //! A counting semaphore, which std does not have: at most so many at a time.
 //!
-//! Fair by handing over. Whoever gives a permit back gives it to the first in line, under the lock, and wakes exactly that
-//! one when the lock is let go. So whenever the lock is free the first in line cannot be served, a newcomer who finds a
-//! line joins it, and one whose time is up either is still in line, and leaves it, or has been served already.
+//! Fair by handing over. Whoever gives a permit back gives it to the first in line, under the lock,
+//! and wakes exactly that one when the lock is let go. So whenever the lock is free the first in
+//! line cannot be served, a newcomer who finds a line joins it, and one whose time is up either is
+//! still in line, and leaves it, or has been served already.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,13 +14,16 @@ use std::time::Duration;
 use crate::sync::parker::Parker;
 use crate::sync::{Deadline, Mutex, MutexGuard};
 
-/// Lets at most so many threads or tasks do something at once: requests to one observer, files open, megabytes in memory.
+/// Lets at most so many threads or tasks do something at once: requests to one observer, files
+/// open, megabytes in memory.
 ///
-/// [`acquire`](Semaphore::acquire) takes a permit, waiting for one if need be, and dropping the [`Permit`] gives it back.
-/// First come, first served: nobody is overtaken, not even by those who do not wait.
+/// [`acquire`](Semaphore::acquire) takes a permit, waiting for one if need be, and dropping the
+/// [`Permit`] gives it back. First come, first served: nobody is overtaken, not even by those who
+/// do not wait.
 ///
-/// A task of a pool that waits for a permit keeps its worker meanwhile. Where that is a waste, take the permit before the
-/// task is submitted, and move it in: [`acquire_owned`](Semaphore::acquire_owned).
+/// A task of a pool that waits for a permit keeps its worker meanwhile. Where that is a waste, take
+/// the permit before the task is submitted, and move it in:
+/// [`acquire_owned`](Semaphore::acquire_owned).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -39,8 +43,8 @@ use crate::sync::{Deadline, Mutex, MutexGuard};
 /// # Ok::<(), silkmill::BuildError>(())
 /// ```
 pub struct Semaphore {
-    /// Written by whoever takes, gives back or waits. What was done before a permit was given back is seen by the one who
-    /// takes it next, because both hold this lock.
+    /// Written by whoever takes, gives back or waits. What was done before a permit was given back
+    /// is seen by the one who takes it next, because both hold this lock.
     inner: Mutex<Inner>,
 }
 
@@ -74,7 +78,8 @@ pub(crate) enum Taking {
 }
 
 impl Semaphore {
-    /// A semaphore with so many permits. It may have none at first: see [`add_permits`](Semaphore::add_permits).
+    /// A semaphore with so many permits. It may have none at first: see
+    /// [`add_permits`](Semaphore::add_permits).
     pub fn new(permits: usize) -> Self {
         let inner = Inner { available: permits, waiters: VecDeque::new() };
         Semaphore { inner: Mutex::new(inner) }
@@ -85,8 +90,9 @@ impl Semaphore {
         self.acquire_many(1)
     }
 
-    /// Takes `permits` at once, as a single [`Permit`]; none are taken before all can be. Who waits for many holds up those
-    /// behind, even if there is enough for them. Zero are had without waiting.
+    /// Takes `permits` at once, as a single [`Permit`]; none are taken before all can be. Who waits
+    /// for many holds up those behind, even if there is enough for them. Zero are had without
+    /// waiting.
     ///
     /// Waits for ever when there never are so many.
     pub fn acquire_many(&self, permits: usize) -> Permit<'_> {
@@ -100,15 +106,16 @@ impl Semaphore {
         self.acquire_timeout(Duration::ZERO)
     }
 
-    /// Takes a permit, waiting for at most `timeout`. `Duration::ZERO` only looks; `Duration::MAX` and everything else the
-    /// clock cannot express mean for ever.
+    /// Takes a permit, waiting for at most `timeout`. `Duration::ZERO` only looks; `Duration::MAX`
+    /// and everything else the clock cannot express mean for ever.
     pub fn acquire_timeout(&self, timeout: Duration) -> Option<Permit<'_>> {
         let acquired = self.take(1, Deadline::after(timeout));
         // Made only if it was acquired, for dropping one gives it back.
         acquired.then(|| Permit { semaphore: self, permits: 1 })
     }
 
-    /// Like [`acquire`](Semaphore::acquire), for a permit that is moved to another thread or into a task.
+    /// Like [`acquire`](Semaphore::acquire), for a permit that is moved to another thread or into a
+    /// task.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -127,12 +134,14 @@ impl Semaphore {
         permit.into_owned(self)
     }
 
-    /// Like [`try_acquire`](Semaphore::try_acquire), for a permit that is moved to another thread or into a task.
+    /// Like [`try_acquire`](Semaphore::try_acquire), for a permit that is moved to another thread
+    /// or into a task.
     pub fn try_acquire_owned(self: &Arc<Self>) -> Option<OwnedPermit> {
         self.acquire_owned_timeout(Duration::ZERO)
     }
 
-    /// Like [`acquire_timeout`](Semaphore::acquire_timeout), for a permit that is moved to another thread or into a task.
+    /// Like [`acquire_timeout`](Semaphore::acquire_timeout), for a permit that is moved to another
+    /// thread or into a task.
     pub fn acquire_owned_timeout(self: &Arc<Self>, timeout: Duration) -> Option<OwnedPermit> {
         Some(self.acquire_timeout(timeout)?.into_owned(self))
     }
@@ -239,7 +248,8 @@ impl Drop for Permit<'_> {
     }
 }
 
-/// What was taken from a [`Semaphore`] by [`acquire_owned`](Semaphore::acquire_owned); dropping it gives it back.
+/// What was taken from a [`Semaphore`] by [`acquire_owned`](Semaphore::acquire_owned); dropping it
+/// gives it back.
 #[derive(Debug)]
 #[must_use = "a permit that is not kept is given back at once"]
 pub struct OwnedPermit {

@@ -12,7 +12,8 @@ pub(crate) const SPINS_MAX: u32 = 0;
 
 /// Spins for those who wait for a result, as [`Spinning`] does for workers.
 pub(crate) struct AdaptiveSpin {
-    /// A guess that any of many waiters may spoil; a lock that is taken only by those who would otherwise sleep.
+    /// A guess that any of many waiters may spoil; a lock that is taken only by those who would
+    /// otherwise sleep.
     spinning: Mutex<Spinning>,
 }
 
@@ -42,9 +43,10 @@ pub(crate) fn is_useful() -> bool {
     *PROCESSORS.get_or_init(count) > 1
 }
 
-/// Whether it pays to spin. A success buys [`CREDIT_MAX`] more tries, a failure costs one, and without credit only one sleep
-/// in [`PROBE_EVERY`] is preceded by a try. So tasks that come in a row are picked up without a system call, and a pool
-/// that gets one task a millisecond spends next to nothing on spinning.
+/// Whether it pays to spin. A success buys [`CREDIT_MAX`] more tries, a failure costs one, and
+/// without credit only one sleep in [`PROBE_EVERY`] is preceded by a try. So tasks that come in a
+/// row are picked up without a system call, and a pool that gets one task a millisecond spends next
+/// to nothing on spinning.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spinning {
     is_spinning: bool,

@@ -19,7 +19,8 @@ impl<F: FnOnce() -> T + Send, T> Job<T> for F {
 /// Calls the closure it is given with something of the submitter's in place.
 pub(crate) type ContextRunner = Box<dyn FnOnce(&mut dyn FnMut()) + Send>;
 
-/// A closure with what is to be around it. A type of its own so that a refused submitter gets the closure back.
+/// A closure with what is to be around it. A type of its own so that a refused submitter gets the
+/// closure back.
 pub(crate) struct WithContext<F> {
     pub(crate) f: F,
     pub(crate) token: Option<CancelToken>,

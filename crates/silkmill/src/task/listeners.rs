@@ -1,7 +1,8 @@
-//! What few tasks have: callbacks, a waker, threads that wait for the result, and the counter of a scope.
+//! What few tasks have: callbacks, a waker, threads that wait for the result, and the counter of a
+//! scope.
 //!
-//! One lock guards them. A result is published under it, so whoever adds a listener under it and finds the task not done is
-//! told of the result.
+//! One lock guards them. A result is published under it, so whoever adds a listener under it and
+//! finds the task not done is told of the result.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -26,7 +27,8 @@ struct Inner<T> {
     callbacks: Vec<Callback<T>>,
     waiters: Vec<(Arc<Waiter>, usize)>,
     waker: Option<Waker>,
-    /// Threads that wait for `published`. Nobody is notified when nobody waits, for that is a system call.
+    /// Threads that wait for `published`. Nobody is notified when nobody waits, for that is a
+    /// system call.
     waiting: usize,
     /// Whether a callback that came late reads the result. Who lends it runs what comes meanwhile.
     lent: bool,
@@ -58,7 +60,8 @@ impl<T> Listeners<T> {
         Listeners { inner: Mutex::new(inner), published: Condvar::new() }
     }
 
-    /// Blocks until `is_done`, which changes under the lock only. False when the deadline came first.
+    /// Blocks until `is_done`, which changes under the lock only. False when the deadline came
+    /// first.
     pub(super) fn wait_until(&self, is_done: impl Fn() -> bool, deadline: Deadline) -> bool {
         let mut inner = self.inner.lock();
         loop {
@@ -74,7 +77,8 @@ impl<T> Listeners<T> {
         }
     }
 
-    /// Keeps `waker` for the publication, in the place of the one before. False when the task `is_done`.
+    /// Keeps `waker` for the publication, in the place of the one before. False when the task
+    /// `is_done`.
     pub(super) fn set_waker(&self, waker: Waker, is_done: impl Fn() -> bool) -> bool {
         let mut inner = self.inner.lock();
         if is_done() {
@@ -115,8 +119,9 @@ impl<T> Listeners<T> {
         self.inner.lock().scope = Some(scope);
     }
 
-    /// Keeps `callback` for whoever has the result: the one who publishes it or has lent it already. True when the task
-    /// `is_done` and nobody has: then the caller lends it, to [`run_callbacks`](Listeners::run_callbacks) or to
+    /// Keeps `callback` for whoever has the result: the one who publishes it or has lent it
+    /// already. True when the task `is_done` and nobody has: then the caller lends it, to
+    /// [`run_callbacks`](Listeners::run_callbacks) or to
     /// [`drop_callbacks`](Listeners::drop_callbacks).
     pub(super) fn add_callback(&self, callback: Callback<T>, is_done: impl Fn() -> bool) -> bool {
         let mut inner = self.inner.lock();
@@ -142,7 +147,8 @@ impl<T> Listeners<T> {
         self.inner.lock().delivered
     }
 
-    /// Runs callbacks until none is left, in the order in which they came. Says whether any was ever told.
+    /// Runs callbacks until none is left, in the order in which they came. Says whether any was
+    /// ever told.
     pub(super) fn run_callbacks(&self, result: &Result<T, TaskError>) -> bool {
         loop {
             let mut inner = self.inner.lock();
@@ -159,7 +165,8 @@ impl<T> Listeners<T> {
         }
     }
 
-    /// Publishes with `publish`, unless a callback has come that must run before. `None` when it did not happen.
+    /// Publishes with `publish`, unless a callback has come that must run before. `None` when it
+    /// did not happen.
     pub(super) fn publish(&self, publish: impl FnOnce() -> bool) -> Option<Notifications> {
         let mut inner = self.inner.lock();
         if !inner.callbacks.is_empty() || !publish() {

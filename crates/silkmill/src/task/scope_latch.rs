@@ -1,4 +1,5 @@
-//! Lets tasks borrow, by waiting for them: what makes [`into_scoped`](crate::task::NewTask::into_scoped) sound.
+//! Lets tasks borrow, by waiting for them: what makes
+//! [`into_scoped`](crate::task::NewTask::into_scoped) sound.
 
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -36,7 +37,8 @@ impl ScopeCounter {
     }
 }
 
-/// Lets tasks borrow for `'scope`: whoever has one is inside [`scoped`], which does not return before they have all ended.
+/// Lets tasks borrow for `'scope`: whoever has one is inside [`scoped`], which does not return
+/// before they have all ended.
 pub(crate) struct Latch<'scope, 'env: 'scope> {
     counter: Arc<ScopeCounter>,
     /// Invariant, so that nobody can make the scope longer or shorter.
@@ -58,11 +60,14 @@ impl Clone for Latch<'_, '_> {
     }
 }
 
-/// Runs `f` with a latch, waits until every task made with it has ended, at first with `wait`, and returns what `f` did.
+/// Runs `f` with a latch, waits until every task made with it has ended, at first with `wait`, and
+/// returns what `f` did.
 ///
-/// This is what makes it sound that [`NewTask::into_scoped`](crate::task::NewTask::into_scoped) forgets what a task borrows. `f` must work for every `'scope`,
-/// so what a task borrows was there before `f` began and is there after it. A closure and a result are dropped before
-/// the latch counts the task out, save for a result that is read through the handle, which cannot leave `f` either.
+/// This is what makes it sound that [`NewTask::into_scoped`](crate::task::NewTask::into_scoped)
+/// forgets what a task borrows. `f` must work for every `'scope`, so what a task borrows was there
+/// before `f` began and is there after it. A closure and a result are dropped before the latch
+/// counts the task out, save for a result that is read through the handle, which cannot leave `f`
+/// either.
 ///
 /// # Panics
 /// When `f` does, once all tasks have ended.

@@ -1,8 +1,9 @@
 //! The end of the process waits for threads that are no daemons.
 //!
-//! `main` that returns, `main` that returns an error, and [`std::process::exit`] all end in C's `exit`, which calls what
-//! was given to `atexit`; std has no such hook. A process that is killed or aborts waits for nobody. What happens when
-//! a thread of ours calls `exit` itself is told at `Builder::daemon`.
+//! `main` that returns, `main` that returns an error, and [`std::process::exit`] all end in C's
+//! `exit`, which calls what was given to `atexit`; std has no such hook. A process that is killed
+//! or aborts waits for nobody. What happens when a thread of ours calls `exit` itself is told at
+//! `Builder::daemon`.
 
 use std::process;
 use std::sync::{Mutex, OnceLock, PoisonError, Weak};
@@ -14,22 +15,23 @@ pub(crate) trait AtExit: Send + Sync {
     fn shut_down_at_exit(&self);
 }
 
-/// The pools whose tasks the process waits for, some of which may be gone. Process-wide, because a process has one end.
-/// Written by every pool that starts its first worker, read at exit.
+/// The pools whose tasks the process waits for, some of which may be gone. Process-wide, because a
+/// process has one end. Written by every pool that starts its first worker, read at exit.
 static POOLS: Mutex<Vec<Weak<dyn AtExit>>> = Mutex::new(Vec::new());
 
-/// The process that is to wait. A forked child has another number, this memory, and none of the threads in it.
+/// The process that is to wait. A forked child has another number, this memory, and none of the
+/// threads in it.
 static WAITING_PROCESS: OnceLock<u32> = OnceLock::new();
 
 /// Makes the end of the process wait. Cheap to call again.
 pub(crate) fn join_threads_at_exit() {
     WAITING_PROCESS.get_or_init(|| {
         #[expect(unsafe_code, reason = "std offers no hook at the end of the process")]
-        // SAFETY: `atexit` may be called from any thread at any time, and `at_exit` has the type it wants. It does not
-        // unwind: a panic in an `extern "C"` function aborts.
+        // SAFETY: `atexit` may be called from any thread at any time, and `at_exit` has the type it
+        // wants. It does not unwind: a panic in an `extern "C"` function aborts.
         let refused = unsafe { libc::atexit(at_exit) };
-        // C promises room for 32 functions and Linux for as many as memory holds. Without one, non-daemon threads
-        // end with `main`, as std's do; there is nobody to tell.
+        // C promises room for 32 functions and Linux for as many as memory holds. Without one,
+        // non-daemon threads end with `main`, as std's do; there is nobody to tell.
         debug_assert_eq!(refused, 0, "atexit has room for one more function");
         process::id()
     });

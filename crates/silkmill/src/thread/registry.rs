@@ -39,8 +39,8 @@ impl ThreadInfo {
         self.inner.ident
     }
 
-    /// The operating system's number for the thread (`gettid` on Linux). `None` until the thread runs, and where the
-    /// system has no such number.
+    /// The operating system's number for the thread (`gettid` on Linux). `None` until the thread
+    /// runs, and where the system has no such number.
     pub fn native_id(&self) -> Option<u32> {
         self.inner.native_id.get().copied().flatten()
     }
@@ -79,7 +79,8 @@ pub fn current() -> ThreadInfo {
     })
 }
 
-/// The living threads that were started through this crate, workers of executors included, oldest first.
+/// The living threads that were started through this crate, workers of executors included, oldest
+/// first.
 pub fn threads() -> Vec<ThreadInfo> {
     registry().values().filter(|living| living.alive).map(|living| living.info.clone()).collect()
 }
@@ -89,13 +90,14 @@ pub fn active_count() -> usize {
     registry().values().filter(|living| living.alive).count()
 }
 
-/// Whether this crate started the calling thread. Holds to the thread's very end, when the registry does not say so any
-/// more: the C library has dropped the thread's locals, its entry among them.
+/// Whether this crate started the calling thread. Holds to the thread's very end, when the registry
+/// does not say so any more: the C library has dropped the thread's locals, its entry among them.
 pub(crate) fn is_ours() -> bool {
     IS_OURS.get()
 }
 
-/// Waits until no thread is left that is not a daemon. Not to be called by a thread of ours: another may be waiting for it.
+/// Waits until no thread is left that is not a daemon. Not to be called by a thread of ours:
+/// another may be waiting for it.
 pub(crate) fn join_non_daemons() {
     let mut registry = registry();
     while registry.values().any(|living| !living.info.is_daemon()) {
@@ -119,7 +121,8 @@ pub(super) fn wait_until_gone(ident: u64, deadline: Deadline) -> bool {
     true
 }
 
-/// The calling thread is no longer among the living. It stays in the registry until its entry is dropped.
+/// The calling thread is no longer among the living. It stays in the registry until its entry is
+/// dropped.
 pub(super) fn leave() {
     if let Some(living) = registry().get_mut(&ident()) {
         living.alive = false;
@@ -128,18 +131,20 @@ pub(super) fn leave() {
 
 static IDENT_NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// Every thread of ours from before it is started until its last own statement. Process-wide, because a process has one
-/// end. Written by starting and ending threads, read by `threads` and at exit.
+/// Every thread of ours from before it is started until its last own statement. Process-wide,
+/// because a process has one end. Written by starting and ending threads, read by `threads` and at
+/// exit.
 static REGISTRY: Mutex<BTreeMap<u64, Living>> = Mutex::new(BTreeMap::new());
 
 /// Notified when a thread leaves the registry.
 static GONE: Condvar = Condvar::new();
 
 thread_local! {
-    /// The calling thread's place in the registry. Made before any thread-local of the user, so it is dropped after them
-    /// (std drops them last first): a thread is gone when they are.
+    /// The calling thread's place in the registry. Made before any thread-local of the user, so it
+    /// is dropped after them (std drops them last first): a thread is gone when they are.
     static ENTRY: RefCell<Option<Entry>> = const { RefCell::new(None) };
-    /// Beside `ENTRY` and without a destructor, so that it can be read while the process ends. Zero means none yet.
+    /// Beside `ENTRY` and without a destructor, so that it can be read while the process ends. Zero
+    /// means none yet.
     static IDENT: Cell<u64> = const { Cell::new(0) };
     /// Whether this crate started the thread. Without a destructor, too.
     static IS_OURS: Cell<bool> = const { Cell::new(false) };

@@ -70,7 +70,8 @@ fn map_unordered_yields_every_item_once() {
     assert_eq!(all, (0..5000).collect::<Vec<_>>());
 }
 
-/// Three items, then an end that nobody could foresee: so a map is left with three tasks in its window.
+/// Three items, then an end that nobody could foresee: so a map is left with three tasks in its
+/// window.
 fn three_then_a_panic() -> impl Iterator<Item = u32> {
     (0..4).inspect(|n| assert_ne!(*n, 3, "the source breaks"))
 }

@@ -82,7 +82,8 @@ fn the_worker_that_slept_last_is_called_first() {
     let used: std::collections::BTreeSet<_> =
         (0..20).map(|_| pool.submit(name).result().unwrap()).collect();
 
-    // A worker may still be on its way to sleep at first, so that the other is called; later it is always the same.
+    // A worker may still be on its way to sleep at first, so that the other is called; later it is
+    // always the same.
     let again = pool.submit(name).result().unwrap();
     assert!(used.contains(&again));
     assert_eq!(pool.stats().workers, 2);

@@ -1,4 +1,5 @@
-//! Which task is next, step by step: whatever is submitted when, the order keeps what `Priority` promises.
+//! Which task is next, step by step: whatever is submitted when, the order keeps what `Priority`
+//! promises.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Sender, channel};
@@ -11,7 +12,8 @@ use crate::pool;
 /// The highest comes first.
 const CLASSES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
 
-/// How often a class may be passed over before it is served: eight times, and once more when two have been.
+/// How often a class may be passed over before it is served: eight times, and once more when two
+/// have been.
 const PASSED_OVER: std::ops::RangeInclusive<usize> = 8..=9;
 
 #[derive(Clone, Copy, Debug)]

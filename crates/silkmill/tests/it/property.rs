@@ -1,4 +1,5 @@
-//! Whatever is done to a pool, every future ends, and with what a naive executor would have given it.
+//! Whatever is done to a pool, every future ends, and with what a naive executor would have given
+//! it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -86,7 +87,8 @@ proptest! {
     }
 }
 
-/// A step of a program whose every result is known beforehand, because tasks run only at [`Known::Run`] and
+/// A step of a program whose every result is known beforehand, because tasks run only at
+/// [`Known::Run`] and
 /// [`Known::Map`]: until then all workers are kept busy.
 #[derive(Clone, Debug)]
 enum Known {
@@ -234,7 +236,8 @@ proptest! {
         let mut futures: Vec<Option<Future<u8>>> = Vec::new();
         let keep_busy = || (0..workers).map(|_| occupy(&pool)).collect::<Vec<_>>();
         let mut busy = keep_busy();
-        // Tasks of which the naive executor has no list: those that keep workers busy, and items of maps.
+        // Tasks of which the naive executor has no list: those that keep workers busy, and items of
+        // maps.
         let (mut others, mut unsure) = (workers, 0);
         for step in steps.into_iter().chain([Known::Run]) {
             match step {
