@@ -1,5 +1,8 @@
-//! The workers of one pool, with the queue they work from: starting them, metering them, running
-//! their tasks, ending them.
+//! A pool: the queue, the workers and the statistics that one executor, its workers and its futures
+//! share.
+//!
+//! This file queues tasks, cancels them and counts. How workers start, run tasks and end stands in
+//! `worker`, as further methods of [`Pool`].
 
 pub(crate) mod clock;
 pub(crate) mod config;
@@ -38,28 +41,29 @@ use crate::unwind::caught;
 /// What the executor, its workers and its futures share.
 pub(crate) struct Pool {
     pub(crate) queue: Queue,
-    /// For those who wait for a result.
+    /// Lets threads that wait for a result spin before they sleep.
     pub(crate) spin: AdaptiveSpin,
     clock: Clock,
-    /// Measures processor time only where the system has a clock for it.
+    /// What the builder asked for. `measure_cpu` is false where the system has no clock for it.
     config: PoolConfig,
     cancelled: AtomicU64,
-    /// The living workers, and what those that left had counted. Written when one starts or ends.
+    /// The meters of living workers, and the sums of those that exited. Written when a worker
+    /// starts or exits.
     meters: Mutex<Meters>,
-    /// Of workers that were started and not joined. Finished ones are let go when the next is
-    /// started.
+    /// The handles of workers that were started and not joined. Finished ones are dropped when the
+    /// next worker is started.
     handles: Mutex<Vec<JoinHandle<()>>>,
-    /// How many workers were ever started, for their names. Nothing is ordered by it.
+    /// The number of workers that were ever started, for their names. It orders nothing.
     started: AtomicUsize,
-    /// Set once a shutdown gave up waiting. Read by `drop`, which the same owner calls later, so it
-    /// orders nothing.
+    /// Set once a shutdown gave up waiting. Read by the executor's `drop`, which the same owner
+    /// calls later, so it orders nothing.
     abandoned: AtomicBool,
-    /// What the initializer said when it failed. Written once, before the queue is closed because
-    /// of it.
+    /// The message of the initializer's panic. Written once, before the queue is closed because of
+    /// it.
     broken: OnceLock<Arc<String>>,
     /// Cancelled when the pool is shut down for good.
     token: CancelToken,
-    /// Where this pool stands among those that the end of the process waits for.
+    /// Set once the end of the process waits for this pool.
     known_at_exit: OnceLock<()>,
 }
 
@@ -87,7 +91,7 @@ impl Pool {
         }
     }
 
-    /// What the names of the workers begin with.
+    /// Returns the prefix of the workers' names.
     pub(crate) fn name(&self) -> &str {
         &self.config.thread_name_prefix
     }
@@ -96,17 +100,18 @@ impl Pool {
         self.config.idle_timeout
     }
 
-    /// What the calling thread gives to a task that it submits, if the pool was asked for that.
+    /// Captures the calling thread's context for a task that it submits, if the pool has a context
+    /// hook.
     pub(crate) fn capture_context(&self) -> Option<ContextRunner> {
         self.config.context.as_ref().map(|capture| capture())
     }
 
-    /// What shutdowns cancel.
+    /// Returns the token that shutdowns cancel.
     pub(crate) fn token(&self) -> &CancelToken {
         &self.token
     }
 
-    /// Says that nobody waits for what still runs.
+    /// Notes that the shutdown no longer waits for tasks that still run.
     pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Relaxed);
     }
@@ -115,7 +120,10 @@ impl Pool {
         self.abandoned.load(Ordering::Relaxed)
     }
 
-    /// Queues `job`, or gives it back with the reason.
+    /// Queues `job` and returns the handle to its result.
+    ///
+    /// # Errors
+    /// Gives `job` back with the reason.
     pub(crate) fn push<J, T>(
         self: &Arc<Self>,
         job: J,
@@ -143,8 +151,8 @@ impl Pool {
         }
     }
 
-    /// Queues a task that may borrow for as long as `latch` allows. After a shutdown it ends with
-    /// that error.
+    /// Queues a task that may borrow for as long as `latch` allows. After a shutdown the task ends
+    /// with that error.
     pub(crate) fn push_scoped<'scope, J, T>(
         self: &Arc<Self>,
         job: J,
@@ -179,12 +187,12 @@ impl Pool {
         Ok(())
     }
 
-    /// Why a task that was refused for good has no value.
+    /// Returns the error of a task that was refused for good.
     pub(crate) fn refusal(&self) -> TaskError {
         self.broken_or(TaskError::shutdown)
     }
 
-    /// The initializer's failure, if that is why no task is run; else what `otherwise` says.
+    /// Returns the initializer's failure, if that is why no task is run, and `otherwise` if not.
     fn broken_or(&self, otherwise: impl FnOnce() -> TaskError) -> TaskError {
         match self.broken.get() {
             Some(message) => TaskError::not_initialized(Arc::clone(message)),
@@ -192,8 +200,8 @@ impl Pool {
         }
     }
 
-    /// Ends a task that was taken out of the queue with `error`, unless it is a tombstone.
-    /// Says whether it was none.
+    /// Ends a task that was taken out of the queue with `error`. Returns false if it was a
+    /// tombstone.
     fn fail(&self, queued: Queued, error: TaskError) -> bool {
         let Some(claimed) = queued.task.claim(Claim::ToCancel) else {
             self.queue.remove_tombstone();
@@ -211,7 +219,8 @@ impl Pool {
         task.fail(TaskError::cancelled(), &NoObserver);
     }
 
-    /// Cancels everything that is queued, one after the other, and says how much that was.
+    /// Cancels everything that is queued, one task after the other. Returns the number of tasks
+    /// cancelled.
     pub(crate) fn cancel_queued(&self) -> usize {
         let mut cancelled = 0;
         while let Some(task) = self.queue.take_to_cancel() {
@@ -220,7 +229,7 @@ impl Pool {
         cancelled
     }
 
-    /// Tells whoever wants to know of a panic that nobody has read.
+    /// Passes a panic that no reader and no callback got to the pool's hook.
     pub(crate) fn report_unread(&self, error: &TaskError) {
         caught(|| (self.config.unread_panic)(error));
     }
@@ -255,12 +264,13 @@ impl Pool {
         running
     }
 
-    /// Joins workers that have said goodbye to the queue and have only their thread-locals left to
+    /// Joins workers that the queue has counted out and that have only their thread-locals left to
     /// drop.
     pub(crate) fn join_handles(&self) {
         let own = std::thread::current().id();
         let handles = std::mem::take(&mut *self.handles.lock());
-        // A thread-local of a worker may own the pool; then this is that worker, at its very end.
+        // A thread-local of a worker may own the pool; then the calling thread is that worker, at
+        // its very end.
         for handle in handles.into_iter().filter(|handle| handle.thread().id() != own) {
             // A worker does not panic: tasks, callbacks and drops are all caught.
             let _ = handle.join();
@@ -269,7 +279,7 @@ impl Pool {
 }
 
 impl AtExit for Pool {
-    /// The end of the process: runs what is queued and waits for it.
+    /// Runs what is queued and waits for it, when the process ends.
     fn shut_down_at_exit(&self) {
         self.queue.close();
         if !self.is_abandoned() {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Tells the time in nanoseconds since it was made, never 0.
+/// Measures the time since it was made, in nanoseconds, never 0.
 pub(crate) struct Clock {
     epoch: Instant,
 }
@@ -17,15 +17,15 @@ impl Clock {
     }
 }
 
-/// A number that changes every few milliseconds, with the system's timer tick. A fifth of the price
-/// of a real clock.
+/// Returns a number that changes every few milliseconds, with the system's timer tick. It costs a
+/// fifth of a real clock.
 #[cfg(target_os = "linux")]
 pub(crate) fn coarse_tick() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
     (time.tv_sec.cast_unsigned() << 30) | time.tv_nsec.cast_unsigned()
 }
 
-/// Where there is no such clock, every look is a new tick.
+/// Returns a new tick at every call, where there is no such clock.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn coarse_tick() -> u64 {
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,13 +33,13 @@ pub(crate) fn coarse_tick() -> u64 {
     LOOKS.fetch_add(1, Ordering::Relaxed)
 }
 
-/// The processor time of the calling thread (`CLOCK_THREAD_CPUTIME_ID`), in nanoseconds.
+/// Returns the processor time of the calling thread (`CLOCK_THREAD_CPUTIME_ID`), in nanoseconds.
 pub(crate) fn thread_cpu_now() -> Option<u64> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Some(nanos(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?)))
 }
 
-/// Saturates after 584 years.
+/// Converts a duration. Saturates after 584 years.
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

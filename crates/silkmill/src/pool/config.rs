@@ -6,13 +6,13 @@ use std::time::Duration;
 use crate::error::TaskError;
 use crate::task::job::ContextRunner;
 
-/// What is done with a panic that nobody has read.
+/// Receives a panic that no reader and no callback got.
 pub(crate) type UnreadPanicHook = Arc<dyn Fn(&TaskError) + Send + Sync>;
 
-/// Makes what carries the submitter's context into a task.
+/// Captures the submitter's context and returns what runs a task in it.
 pub(crate) type ContextHook = Arc<dyn Fn() -> ContextRunner + Send + Sync>;
 
-/// How a pool was described, less the number of its workers, which may change.
+/// How a pool was described, except for the number of its workers, which may change.
 #[derive(Clone)]
 pub(crate) struct PoolConfig {
     pub(crate) thread_name_prefix: String,

@@ -1,9 +1,9 @@
-//! Where a worker sits: its name, what it counts, and how it measures time without looking at a
-//! clock for every task.
+//! The meter of a worker: what it counts, and how it measures time without reading a clock for
+//! every task.
 //!
 //! Tasks that take microseconds must not be slowed by the clock. So a worker measures *stretches*:
 //! the time from when it becomes busy until it finds nothing to do, or until the system's timer has
-//! ticked, whatever comes first. The wall and processor times of all tasks are the sum of the
+//! ticked, whichever comes first. The wall and processor times of all tasks are the sum of the
 //! stretches. For a task that takes longer than a tick (some milliseconds) a stretch is that task.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,32 +12,32 @@ use crate::pool::clock::{Clock, coarse_tick, thread_cpu_now};
 use crate::pool::queue_delay::SampledArrival;
 use crate::task::observer::Ended;
 
-/// What a worker counts. Written by that worker alone, read by whoever asks for statistics; it
+/// What a worker counts. Written by that worker alone, read by threads that ask for statistics; it
 /// orders nothing, save that a task is counted before its result is published.
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) started: AtomicU64,
     pub(crate) completed: AtomicU64,
     pub(crate) panicked: AtomicU64,
-    /// Those that were cancelled or overdue when their turn came.
+    /// Tasks that were cancelled or overdue when their turn came.
     pub(crate) not_started: AtomicU64,
     pub(crate) wall_ns: AtomicU64,
     pub(crate) cpu_ns: AtomicU64,
-    /// How many tasks the queue delay stands for, and their sum.
+    /// The number of tasks that the queue delay stands for. The sum of their delays follows.
     pub(crate) delayed: AtomicU64,
     pub(crate) delay_ns: AtomicU64,
     pub(crate) delay_ns_max: AtomicU64,
-    /// How long the worker has existed; set when it leaves.
+    /// How long the worker has existed; set when it exits.
     pub(crate) alive_ns: AtomicU64,
 }
 
-/// Adds to a number that nobody else writes.
+/// Adds to a number that no other thread writes.
 fn add(number: &AtomicU64, more: u64) {
     number.store(number.load(Ordering::Relaxed).saturating_add(more), Ordering::Relaxed);
 }
 
 impl Counts {
-    /// Adds another's counts. The caller sees to it that nobody else writes these.
+    /// Adds another's counts. The caller makes sure that no other thread writes these.
     pub(crate) fn add(&self, other: &Counts) {
         let pairs = [
             (&self.started, &other.started),
@@ -59,13 +59,13 @@ impl Counts {
 
 pub(crate) struct WorkerMeter {
     pub(crate) name: String,
-    /// Whether to measure processor time besides.
+    /// Whether to measure processor time as well.
     measure_cpu: bool,
     pub(crate) counts: Counts,
-    /// When the worker came, by the executor's clock.
+    /// When the worker started, by the pool's clock.
     pub(crate) since: u64,
-    /// When the stretch began; 0 while the worker has nothing to do. As good as when its task
-    /// began. The rest of the fields are the worker's own.
+    /// When the stretch began; 0 while the worker has nothing to do. Close enough to when its task
+    /// began. Only the worker uses the fields below.
     stretch_since: AtomicU64,
     stretch_cpu_since: AtomicU64,
     tick: AtomicU64,
@@ -84,20 +84,20 @@ impl WorkerMeter {
         }
     }
 
-    /// Since when the worker has been at what it is doing; `None` when that is nothing.
+    /// Returns when the current stretch began; `None` while the worker has nothing to do.
     pub(crate) fn busy_since(&self) -> Option<u64> {
         let since = self.stretch_since.load(Ordering::Relaxed);
         (since > 0).then_some(since)
     }
 
-    /// How many tasks the worker is in the middle of.
+    /// Returns the number of tasks that the worker is in the middle of.
     pub(crate) fn running(&self) -> u64 {
         let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
         let ended = count(&self.counts.completed) + count(&self.counts.not_started);
         count(&self.counts.started).saturating_sub(ended)
     }
 
-    /// A task begins.
+    /// Notes that a task begins.
     pub(crate) fn begin(&self, clock: &Clock, arrival: Option<SampledArrival>) {
         add(&self.counts.started, 1);
         let goes_on = self.busy_since().is_some() && !self.has_ticked();
@@ -119,7 +119,7 @@ impl WorkerMeter {
         }
     }
 
-    /// Whether the system's timer has ticked since the last look.
+    /// Returns whether the system's timer has ticked since the last look.
     fn has_ticked(&self) -> bool {
         let tick = coarse_tick();
         let ticked = tick != self.tick.load(Ordering::Relaxed);
@@ -127,12 +127,12 @@ impl WorkerMeter {
         ticked
     }
 
-    /// A task begins inside of another, whose stretch goes on.
+    /// Notes that a task begins inside of another, whose stretch goes on.
     pub(crate) fn begin_inside(&self) {
         add(&self.counts.started, 1);
     }
 
-    /// A task has ended.
+    /// Notes that a task has ended.
     pub(crate) fn end(&self, how: Ended) {
         match how {
             Ended::Returned => {}
@@ -142,12 +142,12 @@ impl WorkerMeter {
         add(&self.counts.completed, 1);
     }
 
-    /// The worker has nothing to do, for now.
+    /// Notes that the worker has nothing to do, for now.
     pub(crate) fn rest(&self, clock: &Clock) {
         self.close(clock.now());
     }
 
-    /// The worker has something to do that is no task of its own.
+    /// Notes that the worker has something to do that is no task of its own.
     pub(crate) fn resume(&self, clock: &Clock) {
         if self.busy_since().is_none() {
             self.open(clock.now());

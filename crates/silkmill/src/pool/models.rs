@@ -1,10 +1,10 @@
 //! Models of the queue with its wake protocol, and of a task, checked by loom in every interleaving
 //! (`cargo xtask test` runs them).
 //!
-//! One model for each change of state that two threads can race for. A worker is modelled by what
-//! `worker::work` does with the queue, without its thread-locals and clocks. Each model says what
-//! it would catch. They are one long list, in the order of the rules in `sleep`, `queue` and
-//! `task`.
+//! There is one model for each change of state that two threads can race for. A worker is modelled
+//! by what `worker::work` does with the queue, without its thread-locals and clocks. Each model
+//! says which mistake it would catch. They are one long list, and so one file, in the order of the
+//! rules in `sleep`, `queue` and `task`.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ fn task(runs: &Counted) -> (QueuedTask, TaskHandle<()>) {
     NewTask::new(job).into_owners()
 }
 
-/// What a worker that was ordered does: see `worker::work`.
+/// Does what a worker that was started does: see `worker::work`.
 fn work(queue: &Arc<Queue>) {
     work_until(queue, || Deadline::NEVER);
 }
@@ -95,7 +95,7 @@ struct Meeting {
     came: Condvar,
 }
 
-/// A task that ends when `guests` of its kind have come.
+/// Makes a task that ends when `guests` of its kind have come.
 fn meet(met: &Arc<Meeting>, guests: usize) -> (QueuedTask, TaskHandle<()>) {
     let met = Arc::clone(met);
     let job = move || {
@@ -113,7 +113,7 @@ fn push(queue: &Queue, task: QueuedTask, wait_policy: WaitPolicy) -> Result<usiz
     queue.push(Priority::Normal, wait_policy, || 0, || task)
 }
 
-/// Pushes `task` and starts the workers that the queue orders, as `Pool::push` does.
+/// Pushes `task` and starts the workers that the queue requires, as `Pool::push` does.
 fn submit(queue: &Arc<Queue>, task: QueuedTask) -> Vec<JoinHandle<()>> {
     let start = push(queue, task, WaitPolicy::Until(Deadline::NEVER)).unwrap_or(0);
     start_workers(queue, start)
@@ -138,7 +138,7 @@ fn model(f: impl Fn() + Send + Sync + 'static) {
     check(3, f);
 }
 
-/// For models that would take minutes with one preemption more.
+/// Checks models that would take minutes with one preemption more.
 fn big_model(f: impl Fn() + Send + Sync + 'static) {
     check(2, f);
 }
@@ -167,7 +167,7 @@ fn two_pushes_and_a_worker_strand_no_task() {
     });
 }
 
-/// Catches a call that is not passed on: two workers sleep, and two tasks need them both.
+/// Catches a wakeup that is not passed on: two workers sleep, and two tasks need them both.
 #[test]
 fn two_sleeping_workers_are_both_woken() {
     big_model(|| {
@@ -185,8 +185,7 @@ fn two_sleeping_workers_are_both_woken() {
     });
 }
 
-/// Catches a worker that leaves because it slept too long, although of two tasks one is counted on
-/// it.
+/// Catches a worker that exits because it slept too long, although one of two tasks counts on it.
 #[test]
 fn two_tasks_get_two_workers_although_one_times_out() {
     big_model(|| {
@@ -258,8 +257,7 @@ fn a_reader_of_a_result_meets_a_free_worker() {
     });
 }
 
-/// Catches a task that a shutdown leaves behind, and a wait for workers that misses the last
-/// goodbye.
+/// Catches a task that a shutdown leaves behind, and a wait for workers that misses the last exit.
 #[test]
 fn a_push_that_races_a_close_is_refused_or_run() {
     model(|| {
@@ -302,7 +300,7 @@ fn a_submitter_that_waits_for_room_gets_it() {
     });
 }
 
-/// Catches a second submitter in line that nobody tells, and one that a shutdown leaves in line.
+/// Catches a second waiting submitter that no thread wakes, and one that a shutdown leaves waiting.
 #[test]
 fn waiting_submitters_are_served_or_refused() {
     big_model(|| {
@@ -323,7 +321,7 @@ fn waiting_submitters_are_served_or_refused() {
     });
 }
 
-/// Catches a submitter that stays in line although the queue was closed, with nobody left to make
+/// Catches a submitter that waits on although the queue was closed, with no thread left to make
 /// room.
 #[test]
 fn closing_refuses_waiting_submitters() {
@@ -399,7 +397,7 @@ fn a_cancellation_gives_room_and_races_a_worker_for_the_task() {
     });
 }
 
-/// Catches a pool whose only worker waits for a task that nobody else may run.
+/// Catches a pool whose only worker waits for a task that no other thread may run.
 #[test]
 fn a_worker_that_waits_for_its_own_pool_is_replaced() {
     model(|| {
@@ -427,7 +425,7 @@ fn a_worker_that_waits_for_its_own_pool_is_replaced() {
     });
 }
 
-/// Catches a worker that leaves because it was idle while a push counts on it.
+/// Catches a worker that exits because it was idle while a push counts on it.
 #[test]
 fn a_push_that_races_an_idle_worker_which_leaves_strands_no_task() {
     model(|| {
@@ -436,7 +434,7 @@ fn a_push_that_races_an_idle_worker_which_leaves_strands_no_task() {
         let ((first, first_done), (second, second_done)) = (task(&runs), task(&runs));
         assert_eq!(push(&queue, first, WaitPolicy::Unbounded), Ok(1));
         let theirs = Arc::clone(&queue);
-        // Sleeps for no time at all, so it leaves as soon as it finds nothing.
+        // This worker sleeps for no time at all, so it exits as soon as it finds nothing.
         let leaver = spawn(move || work_until(&theirs, Deadline::passed));
         first_done.wait_until(Deadline::NEVER);
 
@@ -449,7 +447,7 @@ fn a_push_that_races_an_idle_worker_which_leaves_strands_no_task() {
     });
 }
 
-/// Catches a call that is lost when the sleeper times out in the same moment.
+/// Catches a wakeup that is lost when the sleeper times out in the same moment.
 #[test]
 fn a_wakeup_that_races_a_timeout_is_answered() {
     big_model(|| {
@@ -473,7 +471,7 @@ fn a_wakeup_that_races_a_timeout_is_answered() {
     });
 }
 
-/// Catches a start, refused by the system, after which nobody runs what is queued although a worker
+/// Catches a start, refused by the system, after which no worker runs what is queued although one
 /// could.
 #[test]
 fn a_start_that_fails_strands_no_task() {
@@ -502,7 +500,7 @@ fn a_start_that_fails_strands_no_task() {
     });
 }
 
-/// Catches a push that counts on a worker which leaves because it is one too many, while another
+/// Catches a push that counts on a worker which exits because there are too many, while another
 /// sleeps.
 #[test]
 fn a_push_that_races_a_shrinking_pool_strands_no_task() {
@@ -524,7 +522,7 @@ fn a_push_that_races_a_shrinking_pool_strands_no_task() {
     });
 }
 
-/// Catches a worker that sleeps although more are allowed to work now, or stays although it is one
+/// Catches a worker that sleeps although more are allowed to work now, or stays although there are
 /// too many.
 #[test]
 fn a_resize_races_a_push() {
@@ -634,8 +632,8 @@ fn a_tombstone_that_is_passed_races_its_canceller() {
     });
 }
 
-/// Catches a task that is both run and cancelled, or neither, and a waiter for many that is told
-/// nothing.
+/// Catches a task that is both run and cancelled, or neither, and a waiter for many that is not
+/// notified.
 #[test]
 fn a_task_is_run_or_cancelled_and_its_waiters_are_notified() {
     model(|| {

@@ -5,29 +5,30 @@ use std::collections::VecDeque;
 use crate::pool::queue_delay::SampledArrival;
 use crate::task::QueuedTask;
 
-/// How often a class of tasks is passed over in favour of a higher one before it is served.
+/// The number of times a class of tasks is passed over in favour of a higher one before it is
+/// served.
 pub(crate) const PASSED_OVER_MAX: u8 = 8;
 
-/// Which tasks are taken first.
+/// The class of a task, which decides what is taken first.
 ///
 /// Within a class, first come is first served. Of two classes the higher is served, but a class
-/// that has been passed over eight times in a row is served next: so of nine tasks taken, one at
-/// least is of each class that waits.
+/// that has been passed over eight times in a row is served next: so of nine tasks taken, at least
+/// one is of each class that waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
-    /// After all others.
+    /// Taken after all others.
     Low,
-    /// What [`submit`](crate::ThreadPoolExecutor::submit) gives.
+    /// The class that [`submit`](crate::ThreadPoolExecutor::submit) gives.
     #[default]
     Normal,
-    /// Before all others.
+    /// Taken before all others.
     High,
 }
 
 const CLASSES: usize = 3;
 
 impl Priority {
-    /// The highest comes first.
+    /// Returns the index of the class; the highest comes first.
     fn class(self) -> usize {
         match self {
             Priority::High => 0,
@@ -57,7 +58,7 @@ impl PriorityQueue {
         self.len += 1;
     }
 
-    /// Puts a task back that was popped and would be next.
+    /// Puts a task back that was popped, to be the next.
     pub(super) fn put_back(&mut self, task: Queued) {
         self.tasks[Priority::High.class()].push_front(task);
         self.len += 1;
@@ -84,8 +85,8 @@ impl PriorityQueue {
         self.tasks[class].pop_front()
     }
 
-    /// The class to serve: the highest that is not empty, unless a lower one has been passed over
-    /// too often.
+    /// Returns the class to serve: the highest that is not empty, unless a lower one has been
+    /// passed over too often.
     fn next_class(&mut self) -> Option<usize> {
         let highest = self.tasks.iter().position(|class| !class.is_empty())?;
         if self.tasks[highest].len() == self.len {

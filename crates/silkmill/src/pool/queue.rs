@@ -1,31 +1,32 @@
 //! Where tasks wait for workers, and submitters for room.
 //!
-//! The queue has two ends, each with a lock of its own, so that submitters and workers do not meet
-//! at every task. The *head* has the tasks that workers take, the submitters that wait, and the
-//! [`WorkerCounts`] of the workers, whose rules stand in `sleep`. The *tail* has what has arrived
-//! since somebody looked.
+//! The queue has two ends, each with a lock of its own, so that submitters and workers do not
+//! contend for every task (Michael and Scott's two-lock queue, with a protocol for waking on top).
+//! The *head* has the tasks that workers take, the submitters that wait, and the [`WorkerCounts`],
+//! whose rules stand in `sleep`. The *tail* has the tasks that have arrived since a thread last
+//! took both locks.
 //!
-//! Every step of the wake protocol is taken with both locks, by whoever has moved what has arrived
-//! to the head before: so it sees the whole queue and all counts, and is atomic. Two steps take one
-//! lock, and change nothing that the protocol speaks of:
+//! Every step of the wake protocol is taken with both locks, by a thread that has moved what has
+//! arrived to the head before: so it sees the whole queue and all counts, and is atomic. Two steps
+//! take one lock, and change nothing that the protocol speaks of:
 //!
-//! * *A push to the tail*, while `bypasses_head` says that its rules hold however much is queued.
-//!   That flag is worked out anew whenever both locks are let go, and it is read and the task put
-//!   under the tail's lock, so no change of the counts comes in between.
+//! * *A push to the tail*, while `bypasses_head` says that the protocol's rules hold however much
+//!   is queued. That flag is computed anew whenever both locks are released. The submitter reads it
+//!   and puts the task under the tail's lock, so no change of the counts comes in between.
 //! * *A busy worker that takes its next task from the head* and stays busy. The head must have a
 //!   task of normal priority: all that has arrived comes after it.
 //!
 //! The queue's own rules, each of which a model or a test holds to:
 //!
-//! 1. *Submitters are served in the order in which they began to wait.* Nobody overtakes, not even
-//!    one who would not wait.
+//! 1. *Submitters are served in the order in which they began to wait.* No submitter overtakes, not
+//!    even one that would not wait.
 //! 2. *A cancelled task gives its room back at once.* Its tombstone stays in the list until a
-//!    worker passes it, or until tombstones outnumber the living.
+//!    worker passes it, or until tombstones outnumber the living tasks.
 //! 3. *First come, first served*, within a priority. A class that has been passed over
 //!    [`PASSED_OVER_MAX`](crate::pool::priority::PASSED_OVER_MAX) times in favour of a higher one
 //!    is served next, so none starves.
 //!
-//! All of it is what two locks guard together, and so one file.
+//! It is one file because two locks guard all of it together.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -40,59 +41,59 @@ use crate::sync::{Condvar, Deadline, Mutex, MutexGuard, spin_loop};
 use crate::task::QueuedTask;
 use crate::task::observer::Afterwards;
 
-/// Tombstones are swept once there are this many more of them than living tasks.
+/// Tombstones are removed once there are this many more of them than living tasks.
 const TOMBSTONES_MIN: usize = 64;
 
-/// How long a spinner waits between two looks, in turns of its loop. A look takes the line from
-/// whoever writes it, and every task that it finds a lock from whoever submits; what comes in a
-/// fifth of a microsecond is better taken at once.
+/// The pause between two looks of a spinner, in turns of its loop. A look takes the cache line from
+/// the thread that writes it, and every task that the spinner finds takes a lock from a submitter;
+/// tasks that come in a fifth of a microsecond are better taken at once.
 const SPINS_BETWEEN_LOOKS: u32 = 10;
 
-/// How many times in a row a spinner sees a task before it takes it, when a busy worker may come
-/// for it.
+/// The number of times in a row that a spinner sees a task before it takes it, when a busy worker
+/// may come for it.
 const LOOKS_BESIDE_BUSY: u32 = 2;
 
-/// Something that is written often, on cache lines of its own. Two, for processors fetch them in
-/// pairs.
+/// Gives a value that is written often cache lines of its own. Two, because processors fetch them
+/// in pairs.
 #[repr(align(128))]
 struct CachePadded<T>(T);
 
 pub(crate) struct Queue {
     head: CachePadded<Mutex<Head>>,
-    /// Taken after the head's lock by those who take both.
+    /// A thread that takes both locks takes the head's first.
     tail: CachePadded<Mutex<Tail>>,
-    /// How many tasks the head has, for spinners, who look without a lock. Written under the head's
-    /// lock; it orders nothing, for whoever sees it takes the locks to act on it.
+    /// The number of tasks at the head, for spinners, which look without a lock. Written under the
+    /// head's lock; it orders nothing, because a spinner that sees it takes the locks to act on it.
     head_hint: CachePadded<AtomicUsize>,
     /// The same for the tail.
     tail_hint: CachePadded<AtomicUsize>,
-    /// The last worker left. Whoever shuts down waits here.
+    /// Notified when the last worker exits. Threads that shut down wait here.
     all_exited: Condvar,
     /// `None` means no limit.
     capacity: Option<usize>,
 }
 
-/// What workers take from, and all that is known of them.
+/// The end that workers take from, and all that is known of workers.
 struct Head {
     tasks: PriorityQueue,
-    /// How many of `tasks` are tombstones. Signed, because a worker may pass a tombstone just
-    /// before its canceller counts it.
+    /// The number of `tasks` that are tombstones. Signed, because a worker may pass a tombstone
+    /// just before its canceller counts it.
     tombstones: isize,
     open: bool,
-    /// Whether what is queued is being cancelled, and no longer given to workers.
+    /// Set once what is queued is being cancelled, and no longer given to workers.
     cancelling: bool,
     counts: WorkerCounts,
     /// Submitters that wait for room, first come first served.
     waiters: VecDeque<Arc<Parker>>,
-    /// Whether the first in line was called, and has not looked yet.
+    /// Set when the first waiting submitter was woken, and has not looked yet.
     first_is_woken: bool,
 }
 
-/// Where submitters put tasks that need nobody's attention.
+/// The end where submitters put tasks that need no worker woken or started.
 struct Tail {
-    /// Of normal priority, in their order, and all of them after those of the head.
+    /// Tasks of normal priority, in their order, all of which come after those of the head.
     arrived: VecDeque<Queued>,
-    /// Whether a task of normal priority may be put here without a look at the head: the queue is
+    /// Set while a task of normal priority may be put here without a look at the head: the queue is
     /// open, has no limit, and [`WorkerCounts::needs_no_wakeup`].
     bypasses_head: bool,
     submitted: u64,
@@ -100,7 +101,7 @@ struct Tail {
 }
 
 impl Tail {
-    /// Counts and stamps a task.
+    /// Counts a task, and notes its time of arrival if it is one to be sampled.
     fn receive(&mut self, task: QueuedTask, now: impl FnOnce() -> u64) -> Queued {
         self.submitted += 1;
         Queued { task, arrival: self.delay_sampler.sample(now) }
@@ -114,7 +115,7 @@ struct Both<'a> {
 }
 
 impl Head {
-    /// How many tasks are queued, tombstones not counted.
+    /// Returns the number of queued tasks, tombstones not counted.
     fn living(&self) -> usize {
         self.tasks.len.saturating_add_signed(-self.tombstones)
     }
@@ -123,12 +124,13 @@ impl Head {
         self.living() < capacity
     }
 
-    /// Whether a busy worker may take the next task.
+    /// Returns whether a busy worker may take the next task.
     fn may_continue(&self) -> bool {
         !self.cancelling && !self.counts.is_surplus()
     }
 
-    /// Who stands first in line, if there is room now and nobody has told so yet. The caller calls.
+    /// Returns the first waiting submitter, if there is room now and it was not woken already. The
+    /// caller wakes it.
     fn next_with_room(&mut self, capacity: usize) -> Option<Arc<Parker>> {
         if self.first_is_woken || !self.has_room(capacity) {
             return None;
@@ -154,28 +156,28 @@ pub(crate) enum Refused {
     Shutdown,
 }
 
-/// What became of a task that was to be put back.
+/// The result of putting a task back.
 #[must_use]
 pub(crate) enum PutBack {
-    /// It is queued again, and the caller must start as many workers.
+    /// The task is queued again. The caller must start `start` workers.
     Queued { start: usize },
-    /// It was not queued, for what is queued is being cancelled: the caller cancels it.
+    /// The task was not queued, because what is queued is being cancelled: the caller cancels it.
     Cancelling(Queued),
 }
 
 /// Whether a push may wait for room.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum WaitPolicy {
-    /// Do not wait: room now, or none.
+    /// Do not wait: refuse the task if there is no room now.
     None,
-    /// Wait in line until the deadline.
+    /// Wait for room until the deadline, behind those that wait already.
     Until(Deadline),
     /// Do not wait, and do not refuse either: the submitter is a worker of this pool, and waiting
     /// would be waiting for itself.
     Unbounded,
 }
 
-/// A picture of the queue, for the statistics.
+/// The numbers of one moment, for the statistics.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct QueueSnapshot {
     pub(crate) queued: usize,
@@ -225,8 +227,8 @@ impl Queue {
         Both { head, tail }
     }
 
-    /// Lets both locks go and wakes whoever was waiting for what changed under them. The starts are
-    /// the caller's.
+    /// Releases both locks, then wakes the worker named in `wakeups` and the first submitter, if it
+    /// has room now. Returns the number of workers that the caller must start.
     fn release(&self, both: Both<'_>, wakeups: Wakeups) -> usize {
         let Both { head, mut tail } = both;
         tail.bypasses_head = head.open && self.capacity.is_none() && head.counts.needs_no_wakeup();
@@ -248,10 +250,14 @@ impl Queue {
         self.capacity.is_none_or(|capacity| head.has_room(capacity))
     }
 
-    /// Queues what `make` makes, as soon as there is room. How many workers the caller must start.
+    /// Queues what `make` makes, as soon as there is room. Returns the number of workers that the
+    /// caller must start.
     ///
     /// `make` runs under the lock and only when the task is taken, so a refused submitter still has
-    /// what the task is made of. `now` is asked for the time if this is a task to be stamped.
+    /// what the task is made of. `now` is called for the time if the task is one to be sampled.
+    ///
+    /// # Errors
+    /// The reason, when the task was not queued.
     pub(crate) fn push(
         &self,
         priority: Priority,
@@ -291,8 +297,8 @@ impl Queue {
         Ok(self.release(both, wakeups))
     }
 
-    /// Stands in line until it is our turn and there is room, the queue is closed, or it took too
-    /// long.
+    /// Waits behind the other submitters until the caller is first and there is room, the queue is
+    /// closed, or the deadline passes. Returns the locks, and why the caller is refused if it is.
     fn wait_for_room<'a>(
         &'a self,
         mut both: Both<'a>,
@@ -321,16 +327,16 @@ impl Queue {
         }
     }
 
-    /// Says that the calling worker, which was started, looks for work from now on.
+    /// Notes that the calling worker, which was started, looks for work from now on.
     pub(crate) fn started(&self) {
         let mut both = self.lock();
         both.head.counts.started();
         self.release(both, Wakeups::default());
     }
 
-    /// The next task; blocks until there is one. To be called by a searching worker, which is busy
-    /// afterwards. `None` tells it, counted out already, to leave: the queue is closed and empty,
-    /// or it is one too many, or it has slept for `idle_timeout`.
+    /// Returns the next task, and blocks until there is one. A searching worker calls this, and is
+    /// busy afterwards. `None` means that the worker was counted out and must exit: the queue is
+    /// closed and empty, or there are too many workers, or this one has slept until `idle_timeout`.
     pub(crate) fn pop(
         &self,
         parker: &Arc<Parker>,
@@ -359,7 +365,7 @@ impl Queue {
         }
     }
 
-    /// Lets both locks go and spins for a while, as the worker was allowed to.
+    /// Releases both locks and spins for a while, as the worker was allowed to.
     fn spin<'a>(&'a self, both: Both<'a>) -> Both<'a> {
         let beside_busy = both.head.counts.busy() > 0;
         drop(both);
@@ -369,8 +375,8 @@ impl Queue {
         both
     }
 
-    /// Lets both locks go and sleeps until the worker is called, or has slept for long enough.
-    /// `None` when it has left then.
+    /// Releases both locks and sleeps until the worker is woken or `idle_timeout` passes. Returns
+    /// `None` when the worker was counted out because of that.
     fn sleep<'a>(
         &'a self,
         mut both: Both<'a>,
@@ -399,9 +405,9 @@ impl Queue {
         }
     }
 
-    /// Looks for a task without the lock, for a while. Whether there was one. It is there once
-    /// `looks_enough` looks in a row have seen one: beside a busy worker more than one, for if its
-    /// tasks are short it takes the next sooner than we could.
+    /// Looks for a task without a lock, for a while. Returns true once `looks_enough` looks in a
+    /// row have seen one. Beside a busy worker that is more than one look: if its tasks are short,
+    /// it takes the next one sooner than the spinner could.
     fn spin_until_queued(&self, looks_enough: u32) -> bool {
         let mut looks = 0;
         for _ in 0..SPINS_MAX / SPINS_BETWEEN_LOOKS {
@@ -432,14 +438,15 @@ impl Queue {
         }
     }
 
-    /// Says that the calling worker has ended its task. With nothing to do for it afterwards the
-    /// worker gets the next one atomically, if there is one, and stays busy; else it is searching.
+    /// Notes that the calling worker has ended its task. With nothing to do for it afterwards the
+    /// worker atomically gets the next one, if there is one, and stays busy; otherwise it is
+    /// searching.
     pub(crate) fn finish(&self, afterwards: Afterwards) -> Option<Queued> {
         let and_next = afterwards == Afterwards::Nothing;
         if and_next {
             let mut head = self.head.0.lock();
-            // What has arrived meanwhile comes after the normal ones that are here, and so cannot
-            // be missed.
+            // What has arrived meanwhile comes after the normal tasks at the head, and so cannot be
+            // missed.
             if head.may_continue() && head.tasks.has_normal() {
                 let task = head.tasks.pop();
                 self.release_head(head, None);
@@ -456,8 +463,8 @@ impl Queue {
         task
     }
 
-    /// Says that the calling worker, which is searching, has something else to do first. How many
-    /// workers the caller must start.
+    /// Notes that the calling worker, which is searching, has something else to do first. Returns
+    /// the number of workers that the caller must start.
     #[must_use]
     pub(crate) fn busy_again(&self) -> usize {
         let mut both = self.lock();
@@ -466,7 +473,7 @@ impl Queue {
         self.release(both, wakeups)
     }
 
-    /// Puts a task back that [`Queue::finish`] gave out, because the worker has something else to
+    /// Puts a task back that [`Queue::finish`] returned, because the worker has something else to
     /// do first, and stays busy.
     pub(crate) fn put_back(&self, task: Queued) -> PutBack {
         let mut both = self.lock();
@@ -479,12 +486,13 @@ impl Queue {
         PutBack::Queued { start: self.release(both, wakeups) }
     }
 
-    /// Says that a task that was taken out turned out to be a tombstone.
+    /// Notes that a task that was taken out turned out to be a tombstone.
     pub(crate) fn remove_tombstone(&self) {
         self.head.0.lock().tombstones -= 1;
     }
 
-    /// Says that a queued task was claimed by somebody who did not take it out.
+    /// Notes that a queued task was claimed in place, by its canceller or by a worker that runs it
+    /// inline.
     pub(crate) fn add_tombstone(&self) {
         let mut both = self.lock();
         both.head.tombstones += 1;
@@ -492,8 +500,8 @@ impl Queue {
         self.release(both, Wakeups::default());
     }
 
-    /// Says that the calling worker begins to wait for a task of this pool. How many workers the
-    /// caller must start.
+    /// Notes that the calling worker begins to wait for a task of this pool. Returns the number of
+    /// workers that the caller must start.
     #[must_use]
     pub(crate) fn block(&self) -> usize {
         let mut both = self.lock();
@@ -502,27 +510,27 @@ impl Queue {
         self.release(both, wakeups)
     }
 
-    /// Says that the calling worker waits no more.
+    /// Notes that the calling worker no longer waits.
     pub(crate) fn unblock(&self) {
         let mut both = self.lock();
         let wakeups = both.head.counts.unblock();
         self.release(both, wakeups);
     }
 
-    /// Whether a worker that blocks now would not be replaced.
+    /// Returns whether a worker that blocks now would not be replaced.
     pub(crate) fn substitutes_are_spent(&self) -> bool {
         self.head.0.lock().counts.blocked() >= SUBSTITUTES_MAX
     }
 
-    /// Takes a worker back that was to be started and could not be. Whether nobody is left to run
-    /// what is queued: see [`Queue::take_stranded`].
+    /// Counts out a worker that was to be started and could not be. If that leaves no worker, the
+    /// caller ends what is queued: see [`Queue::take_stranded`].
     pub(crate) fn not_started(&self) {
         let mut both = self.lock();
         both.head.counts.not_started();
         self.release_after_exit(both, Wakeups::default());
     }
 
-    /// Takes out a task that nobody is left to run.
+    /// Takes out a task that no worker is left to run.
     pub(crate) fn take_stranded(&self) -> Option<Queued> {
         let mut both = self.lock();
         if both.head.counts.workers() > both.head.counts.blocked() {
@@ -541,7 +549,7 @@ impl Queue {
         task
     }
 
-    /// Takes no more tasks. What is queued is still given to workers.
+    /// Closes the queue to new tasks. What is queued is still given to workers.
     pub(crate) fn close(&self) {
         let mut both = self.lock();
         both.head.open = false;
@@ -553,15 +561,16 @@ impl Queue {
         }
     }
 
-    /// Takes out a task to be cancelled. From the first call on no task is given to workers. To be
-    /// called once the queue is closed, until there are no more.
+    /// Takes out a task to be cancelled. From the first time on no task is given to workers. The
+    /// caller has closed the queue, and repeats this until it returns `None`.
     pub(crate) fn take_to_cancel(&self) -> Option<Queued> {
         let mut both = self.lock();
         both.head.cancelling = true;
         both.head.tasks.pop()
     }
 
-    /// Sets how many workers there may be. How many the caller must start.
+    /// Sets the number of workers that may exist. Returns the number of workers that the caller
+    /// must start.
     #[must_use]
     pub(crate) fn resize(&self, workers_max: usize) -> usize {
         let mut both = self.lock();
@@ -576,7 +585,7 @@ impl Queue {
         self.head.0.lock().counts.workers_max()
     }
 
-    /// Waits until no worker exists. False when the deadline came first.
+    /// Waits until no worker exists. Returns false when the deadline came first.
     pub(crate) fn wait_for_workers(&self, deadline: Deadline) -> bool {
         let mut head = self.head.0.lock();
         while head.counts.workers() > 0 {
@@ -588,7 +597,8 @@ impl Queue {
         true
     }
 
-    /// How many tombstones are counted; none when nothing is queued and nobody is about to count.
+    /// Returns the number of tombstones: zero when nothing is queued and no canceller is about to
+    /// count one.
     #[cfg(all(test, loom))]
     pub(crate) fn tombstones(&self) -> isize {
         self.head.0.lock().tombstones

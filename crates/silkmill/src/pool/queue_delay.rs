@@ -2,15 +2,15 @@
 
 use std::num::NonZeroU64;
 
-/// When a task was queued, in one word, for there are as many as tasks.
+/// When a sampled task was queued. One word, because every queued task has room for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SampledArrival(NonZeroU64);
 
 const STANDS_FOR_BITS: u32 = 5;
 
 impl SampledArrival {
-    /// At `ticks`, in nanoseconds up to 18 years. The same is true, more or less, of `stands_for`
-    /// tasks, at most 31.
+    /// Makes an arrival at `ticks`, in nanoseconds up to 18 years. It stands for `stands_for`
+    /// tasks, at most 31, that arrived at about the same time.
     pub(crate) fn new(ticks: u64, stands_for: u64) -> Option<Self> {
         debug_assert!(stands_for >> STANDS_FOR_BITS == 0, "it fits");
         NonZeroU64::new(ticks << STANDS_FOR_BITS | stands_for).map(SampledArrival)
@@ -25,13 +25,13 @@ impl SampledArrival {
     }
 }
 
-/// Which tasks are stamped with the time at which they were queued. Reading a clock takes as long
-/// as the rest of a push, so when tasks come faster than one a microsecond, only every 16th is
-/// stamped, and stands for the rest.
+/// Chooses the tasks whose time of arrival is noted. Reading a clock takes as long as the rest of a
+/// push, so when tasks come faster than one a microsecond, only every 16th is sampled, and stands
+/// for the rest.
 #[derive(Default)]
 pub(super) struct DelaySampler {
     last: u64,
-    /// How many tasks came since.
+    /// The number of tasks that came since.
     since: u64,
     every: u64,
 }
@@ -39,7 +39,7 @@ pub(super) struct DelaySampler {
 const SAMPLE_EVERY_MAX: u64 = 16;
 
 impl DelaySampler {
-    /// The time and how many tasks it stands for, if this one is to be stamped.
+    /// Returns the time of arrival, if this task is to be sampled.
     pub(super) fn sample(&mut self, now: impl FnOnce() -> u64) -> Option<SampledArrival> {
         self.since += 1;
         if self.since < self.every {

@@ -10,7 +10,7 @@ use crate::pool::queue::QueueSnapshot;
 /// Fewer finished tasks than this are too few to advise on.
 const TASKS_MIN: u64 = 10;
 
-/// Above this share of waiting a task waits; below its complement it computes.
+/// A task that waits for more than this share of its time waits; below the complement it computes.
 const MOSTLY: f64 = 0.8;
 
 /// What an executor has done so far. Taken while it works, the numbers may be a task apart from
@@ -28,59 +28,60 @@ pub struct Stats {
     pub workers_idle: usize,
     /// Tasks that run.
     pub running: u64,
-    /// Tasks taken since the executor was built.
+    /// Tasks accepted since the executor was built.
     pub submitted: u64,
     /// Tasks that ran to their end, those that panicked included.
     pub completed: u64,
     /// Tasks that panicked.
     pub panicked: u64,
-    /// Tasks that never ran: cancelled or overdue before they started, or no thread could be had
-    /// for them.
+    /// Tasks that never ran: they were cancelled or overdue before they started, or no thread could
+    /// be started for them.
     pub cancelled: u64,
     /// The time from submission to start, summed over all tasks that started. While tasks come
     /// faster than one a microsecond, one in sixteen is measured and stands for the others.
     pub queue_delay_total: Duration,
     /// The longest time from submission to start, of those that were measured.
     pub queue_delay_max: Duration,
-    /// The time for which workers were at tasks, summed over the workers. What a worker is at now
-    /// is added when it finds nothing more to do, or begins a task some milliseconds later.
+    /// The time for which workers ran tasks, summed over the workers. The time of a task that runs
+    /// now is added when its worker finds nothing more to do, or begins a task some milliseconds
+    /// later.
     pub wall_total: Duration,
     /// The processor time of that; `None` unless
-    /// [`measure_cpu`](crate::ThreadPoolExecutorBuilder::measure_cpu) was asked for and the system
-    /// has such a clock.
+    /// [`measure_cpu`](crate::ThreadPoolExecutorBuilder::measure_cpu) was set and the system has
+    /// such a clock.
     pub cpu_total: Option<Duration>,
-    /// How long workers have existed, summed over them.
+    /// The time for which workers have existed, summed over them.
     pub workers_total: Duration,
 }
 
 impl Stats {
-    /// The mean time from submission to start; `None` before the first task.
+    /// Returns the mean time from submission to start; `None` before the first task.
     pub fn queue_delay_mean(&self) -> Option<Duration> {
         let started = self.completed + self.running;
         (started > 0).then(|| self.queue_delay_total.div_f64(started as f64))
     }
 
-    /// The mean time from start to end; `None` before the first task has ended.
+    /// Returns the mean time from start to end; `None` before the first task has ended.
     pub fn wall_mean(&self) -> Option<Duration> {
         (self.completed > 0).then(|| self.wall_total.div_f64(self.completed as f64))
     }
 
-    /// The share of their time for which workers were at tasks, from 0 to 1; `None` before there
-    /// was a worker.
+    /// Returns the share of their time for which workers ran tasks, from 0 to 1; `None` before
+    /// there was a worker.
     pub fn utilisation(&self) -> Option<f64> {
         let alive = self.workers_total.as_secs_f64();
         (alive > 0.0).then(|| (self.wall_total.as_secs_f64() / alive).clamp(0.0, 1.0))
     }
 
-    /// The share of their time that tasks spent waiting, from 0 to 1. `None` when it was not
-    /// measured.
+    /// Returns the share of their time that tasks spent waiting, from 0 to 1. `None` when it was
+    /// not measured.
     pub fn waiting_share(&self) -> Option<f64> {
         let cpu = self.cpu_total?.as_secs_f64();
         let wall = self.wall_total.as_secs_f64();
         (wall > 0.0).then(|| (1.0 - cpu / wall).clamp(0.0, 1.0))
     }
 
-    /// Whether the tasks wait, so that more workers help, or compute, so that they do not.
+    /// Tells whether the tasks wait, so that more workers help, or compute, so that they do not.
     ///
     /// ```
     /// use silkmill::ThreadPoolExecutor;
@@ -105,14 +106,14 @@ impl Stats {
     }
 }
 
-/// How many tasks keep the processors busy when each computes for `1 - waiting_share` of its time
-/// (Goetz, *Java Concurrency in Practice*, §8.2).
+/// Returns the number of tasks that keep the processors busy when each computes for `1 -
+/// waiting_share` of its time (Goetz, *Java Concurrency in Practice*, §8.2).
 fn workers_for(processors: usize, waiting_share: f64) -> usize {
     let computing = (1.0 - waiting_share).max(1e-6);
     (processors as f64 / computing).ceil() as usize
 }
 
-/// What [`Stats::advice`] makes of the numbers.
+/// The conclusion that [`Stats::advice`] draws from the numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Advice {
@@ -128,9 +129,10 @@ pub enum Advice {
 pub struct Measured {
     /// The share of their time that tasks spent waiting, from 0 to 1.
     pub waiting_share: f64,
-    /// How many workers would keep every processor busy with such tasks. More are of no use.
+    /// The number of workers that would keep every processor busy with such tasks. More are of no
+    /// use.
     pub workers_busy_processors: usize,
-    /// How many processors there are.
+    /// The number of processors.
     pub processors: usize,
     /// The mean time a task waited for a worker.
     pub queue_delay_mean: Duration,
@@ -165,7 +167,7 @@ impl fmt::Display for Measured {
 pub struct RunningTask {
     /// The name of the thread it runs on.
     pub worker: String,
-    /// How long it has been running.
+    /// The time for which it has been running.
     pub running_for: Duration,
 }
 
@@ -173,7 +175,7 @@ pub struct RunningTask {
 #[derive(Default)]
 pub(crate) struct Totals {
     pub(crate) running: u64,
-    /// How long the workers have existed, together.
+    /// The time for which the workers have existed, together.
     pub(crate) alive_ns: u64,
     counts: Counts,
 }
@@ -193,7 +195,7 @@ impl Totals {
         let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
         let counts = &self.counts;
         let delayed = count(&counts.delayed);
-        // The delay of the tasks that were stamped stands for all that started.
+        // The delay of the sampled tasks stands for all that started.
         let scale = count(&counts.started) as f64 / delayed.max(1) as f64;
         let delay_ns = count(&counts.delay_ns) as f64 * scale;
         Stats {

@@ -1,4 +1,7 @@
-//! Workers: how they start, their loop, how they run tasks, and what one knows of itself.
+//! Workers: how they start, their loop, how they run tasks, and what a worker knows of itself.
+//!
+//! The methods of [`Pool`] that run on a worker, or start one, stand here and not in `pool`, so
+//! that the two files do not import each other.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,20 +23,20 @@ use crate::thread::Builder;
 use crate::thread::exit;
 use crate::unwind::caught;
 
-/// How many tasks a worker may be in the middle of, each waiting for the next, before it lets
+/// The number of tasks a worker may be in the middle of, each waiting for the next, before it lets
 /// another worker run the next one. Each takes a piece of the worker's stack.
 const INLINE_DEPTH_MAX: usize = 16;
 
 thread_local! {
     /// The pool this thread works for. Set once, before the first task.
     static POOL: RefCell<Option<(Arc<Pool>, Arc<WorkerMeter>)>> = const { RefCell::new(None) };
-    /// How many tasks this thread runs inline, each inside the one before.
+    /// The number of tasks this thread runs inline, each inside the one before.
     static INLINE_DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
 impl Pool {
-    /// Starts as many workers as the queue has ordered, which are counted already. When that fails
-    /// and nobody else is left to run what is queued, the queued tasks end with that error.
+    /// Starts `count` workers, which the queue has counted already. When a start fails and no other
+    /// worker is left to run what is queued, the queued tasks end with that error.
     pub(crate) fn start_workers(self: &Arc<Self>, count: usize) {
         for _ in 0..count {
             if let Err(error) = self.spawn_worker() {
@@ -64,7 +67,7 @@ impl Pool {
         let started = builder.start(move || {
             let meter = Arc::new(WorkerMeter::new(name, pool.clock.now(), pool.config.measure_cpu));
             pool.meters.lock().living.push(Arc::clone(&meter));
-            // The last thing that a worker does for the queue is to say goodbye, after which a
+            // The last thing that a worker does for the queue is to be counted out, after which a
             // shutdown returns.
             work(&pool, &meter);
             pool.retire(&meter);
@@ -83,8 +86,9 @@ impl Pool {
         meters.departed.add(&meter.counts);
     }
 
-    /// Runs the initializer on the calling worker. When it panics the pool is of no use: everything
-    /// that is queued, or submitted from now on, ends with that error, and the worker leaves.
+    /// Runs the initializer on the calling worker. Returns false when it panics. Then the pool is
+    /// of no use: everything that is queued, or submitted from now on, ends with that error, and
+    /// the worker exits.
     pub(crate) fn initialize(self: &Arc<Self>) -> bool {
         let Some(initializer) = &self.config.initializer else { return true };
         let Err(payload) = catch_unwind(AssertUnwindSafe(|| initializer())) else { return true };
@@ -99,8 +103,8 @@ impl Pool {
         false
     }
 
-    /// Runs a task that the calling worker has taken out of the queue. Returns the next one, if it
-    /// was taken in the same breath.
+    /// Runs a task that the calling worker has taken out of the queue. Returns the next task, if
+    /// the worker took one atomically with the end of this one.
     pub(crate) fn run_popped(
         self: &Arc<Self>,
         queued: Queued,
@@ -124,8 +128,8 @@ impl Pool {
         task.run(&observer);
     }
 
-    /// Runs any task that is queued, inside of the one that the calling worker runs. False when
-    /// there is none.
+    /// Runs any task that is queued, inside of the one that the calling worker runs. Returns false
+    /// when none is queued.
     pub(crate) fn run_one_queued(self: &Arc<Self>, meter: &WorkerMeter) -> bool {
         let Some(queued) = self.queue.take_any() else { return false };
         match queued.task.claim(Claim::ToRun) {
@@ -143,7 +147,7 @@ impl Pool {
     }
 }
 
-/// Works for `pool` until there is nothing left to do and nothing more to come.
+/// Works for `pool` until nothing is left to do and nothing more will come.
 pub(crate) fn work(pool: &Arc<Pool>, meter: &Arc<WorkerMeter>) {
     POOL.set(Some((Arc::clone(pool), Arc::clone(meter))));
     let current = CurrentToken::set(pool.token().clone());
@@ -163,7 +167,7 @@ pub(crate) fn work(pool: &Arc<Pool>, meter: &Arc<WorkerMeter>) {
     POOL.set(None);
 }
 
-/// Whether the calling thread works for `pool`.
+/// Returns whether the calling thread works for `pool`.
 pub(crate) fn is_of(pool: &Arc<Pool>) -> bool {
     with_pool(|own, _| Arc::ptr_eq(own, pool)).unwrap_or(false)
 }
@@ -172,22 +176,21 @@ fn with_pool<R>(f: impl FnOnce(&Arc<Pool>, &Arc<WorkerMeter>) -> R) -> Option<R>
     POOL.try_with(|pool| pool.borrow().as_ref().map(|(pool, meter)| f(pool, meter))).ok().flatten()
 }
 
-/// Runs the task here and now, if the calling thread works for `pool`, nobody has started the task,
-/// and the stack is not too deep. Whoever is about to wait for the task does well to try this
-/// first.
+/// Runs `task` inline and returns true, if the calling thread works for `pool`, no worker has
+/// started the task, and the stack is not too deep. Call this before blocking on the task.
 pub(crate) fn try_run_inline<T: Send>(pool: &Arc<Pool>, task: &TaskHandle<T>) -> bool {
     if !task.is_pending() {
         return false;
     }
     let own = with_pool(|own, meter| Arc::ptr_eq(own, pool).then(|| Arc::clone(meter))).flatten();
     let Some(meter) = own else { return false };
-    // When no substitute may be had any more, depth is the lesser evil.
+    // When no substitute may be started any more, depth is the lesser evil.
     if INLINE_DEPTH.get() >= INLINE_DEPTH_MAX && !pool.queue.substitutes_are_spent() {
         return false;
     }
     let Some(claimed) = task.claim(Claim::ToRun) else { return false };
     INLINE_DEPTH.set(INLINE_DEPTH.get() + 1);
-    // The task has a token of its own or the pool's, not that of the one which waits for it.
+    // The task has a token of its own or the pool's, not that of the task that waits for it.
     let current = CurrentToken::set(pool.token().clone());
     pool.run_inline(claimed, &meter);
     drop(current);
@@ -196,8 +199,8 @@ pub(crate) fn try_run_inline<T: Send>(pool: &Arc<Pool>, task: &TaskHandle<T>) ->
 }
 
 /// Runs `wait`, which blocks until a task of one of `pools` is done. If the calling thread works
-/// for one of them, that pool may start another worker meanwhile: else its workers could all end up
-/// waiting for what none is left to run.
+/// for one of them, that pool may start another worker meanwhile: otherwise all its workers could
+/// end up waiting for tasks that no worker is left to run.
 pub(crate) fn while_blocked_on<'a, R>(
     pools: impl IntoIterator<Item = &'a Arc<Pool>>,
     wait: impl FnOnce() -> R,
@@ -211,8 +214,8 @@ pub(crate) fn while_blocked_on<'a, R>(
 }
 
 /// Blocks with `wait` until tasks of `pool` `are_done`. A worker of that pool may be replaced
-/// meanwhile, as in [`while_blocked_on`]; once no substitute may be had any more, it first runs
-/// whatever is queued, for that may be what it waits for.
+/// meanwhile, as in [`while_blocked_on`]. Once no substitute may be started any more, the worker
+/// first runs whatever is queued, for it may be waiting for that.
 pub(crate) fn wait_in(pool: &Arc<Pool>, are_done: impl Fn() -> bool, wait: impl FnOnce()) {
     let own = with_pool(|own, meter| Arc::ptr_eq(own, pool).then(|| Arc::clone(meter))).flatten();
     let Some(meter) = own else { return wait() };
@@ -234,11 +237,11 @@ fn blocked<R>(own: &Arc<Pool>, wait: impl FnOnce() -> R) -> R {
     waited
 }
 
-/// A worker at a task that it took out of the queue.
+/// Observes a task that the worker took out of the queue.
 struct WorkerObserver<'a> {
     pool: &'a Arc<Pool>,
     meter: &'a WorkerMeter,
-    /// The task after this one, if it was taken in the same breath as this one ended.
+    /// The task after this one, if the worker took it atomically with the end of this one.
     next: Cell<Option<Queued>>,
 }
 
@@ -275,7 +278,8 @@ impl Observer for WorkerObserver<'_> {
     }
 }
 
-/// A worker at a task that it runs inline: it goes on with another, so it is never free.
+/// Observes a task that the worker runs inline. The worker goes on with another task afterwards, so
+/// it is never free.
 struct InlineObserver<'a> {
     pool: &'a Pool,
     meter: &'a WorkerMeter,
