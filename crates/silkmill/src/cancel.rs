@@ -1,4 +1,4 @@
-//! A flag that says "please stop", shared by whoever asks and whoever works.
+//! A flag that says "please stop", shared by the thread that asks and the work that stops.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use crate::sync::parker::Parker;
 use crate::sync::{Deadline, Mutex};
 
-/// Asks running work to stop, cooperatively: the work looks, and ends when it suits it.
+/// Asks running work to stop, cooperatively: the work looks at its token, and ends when it suits
+/// it.
 ///
 /// Clones share one flag. Once set it stays set. A token may have a parent and a deadline: it is
 /// cancelled when its own flag is set, when its parent is cancelled, or when its time is up.
@@ -43,36 +44,36 @@ pub struct CancelToken {
 
 #[derive(Default)]
 struct Inner {
-    /// Written once by whoever cancels, read by everyone. Release and acquire, so that what the
-    /// canceller wrote before (a reason, say) is seen by the one who stops because of it.
+    /// Written once by the canceller, read by all. Release and acquire, so that what the canceller
+    /// wrote before (a reason, say) is seen by the work that stops because of it.
     cancelled: AtomicBool,
     parents: [Option<CancelToken>; 2],
     deadline: Option<Instant>,
-    /// Who sleeps and wants to be woken. Pruned when somebody new comes.
+    /// The threads that sleep and want to be woken. Pruned when another is added.
     sleepers: Mutex<Vec<Weak<Parker>>>,
 }
 
 impl CancelToken {
-    /// A token that nobody has cancelled yet.
+    /// Makes a token that is not cancelled.
     pub fn new() -> Self {
         CancelToken::default()
     }
 
-    /// The token of the task that the calling thread runs. Outside of tasks, a new one that nobody
-    /// cancels.
+    /// Returns the token of the task that the calling thread runs. Outside of tasks it is a new
+    /// one, which no other thread can cancel.
     pub fn current() -> Self {
         let current = CURRENT.try_with(|current| current.borrow().clone());
         current.ok().flatten().unwrap_or_default()
     }
 
-    /// A token that is cancelled with this one, and can be cancelled without it. Looking at it
-    /// looks at all above it, so chains of thousands are not for stacks of ordinary size.
+    /// Makes a token that is cancelled with this one, and can be cancelled without it. Looking at
+    /// it looks at all above it, so chains of thousands are not for stacks of ordinary size.
     pub fn child(&self) -> Self {
         CancelToken::with([Some(self.clone()), None], None)
     }
 
-    /// A child of this token whose time is up after `timeout`. `Duration::MAX` and everything else
-    /// the clock cannot express mean never.
+    /// Makes a child of this token whose time is up after `timeout`. `Duration::MAX` and everything
+    /// else the clock cannot express mean never.
     pub fn child_with_timeout(&self, timeout: Duration) -> Self {
         CancelToken::with([Some(self.clone()), None], Instant::now().checked_add(timeout))
     }
@@ -82,38 +83,38 @@ impl CancelToken {
         CancelToken { inner: Arc::new(inner) }
     }
 
-    /// Asks everyone who looks at this token, at a clone of it or at a child, to stop.
+    /// Asks all work that looks at this token, at a clone of it or at a child, to stop.
     pub fn cancel(&self) {
         self.inner.cancelled.store(true, Ordering::Release);
         let sleepers = std::mem::take(&mut *self.inner.sleepers.lock());
         sleepers.iter().filter_map(Weak::upgrade).for_each(|parker| parker.unpark());
     }
 
-    /// Whether somebody asked to stop, or the time is up.
+    /// Returns whether the token was cancelled, or its time is up.
     pub fn is_cancelled(&self) -> bool {
         self.was_cancelled() || self.is_overdue()
     }
 
-    /// Whether somebody asked to stop.
+    /// Returns whether the token, or one above it, was cancelled.
     pub(crate) fn was_cancelled(&self) -> bool {
         let inner = &*self.inner;
         inner.cancelled.load(Ordering::Acquire)
             || inner.parents.iter().flatten().any(CancelToken::was_cancelled)
     }
 
-    /// Whether the time is up, of this token or of one above it.
+    /// Returns whether the time is up, of this token or of one above it.
     pub(crate) fn is_overdue(&self) -> bool {
         self.deadline().is_some_and(|at| at <= Instant::now())
     }
 
-    /// When the time is up, of this token or of one above it; `None` for never.
+    /// Returns when the time is up, of this token or of one above it; `None` means never.
     pub fn deadline(&self) -> Option<Instant> {
         let above = self.inner.parents.iter().flatten().filter_map(CancelToken::deadline);
         above.chain(self.inner.deadline).min()
     }
 
-    /// Sleeps for `duration`, or until the token is cancelled. True when it may go on: the token is
-    /// not cancelled.
+    /// Sleeps for `duration`, or until the token is cancelled. Returns true when the work may go
+    /// on: the token is not cancelled.
     ///
     /// `Duration::MAX` and everything else the clock cannot express mean until then.
     pub fn sleep(&self, duration: Duration) -> bool {
@@ -131,9 +132,9 @@ impl CancelToken {
         !self.is_cancelled()
     }
 
-    /// Has `parker` called when this token or one above it is cancelled. Whoever registers looks at
-    /// the tokens afterwards, so none is missed: a canceller sets the flag first and then calls
-    /// those registered.
+    /// Has `parker` unparked when this token or one above it is cancelled. The caller looks at the
+    /// tokens afterwards, so no cancellation is missed: a canceller sets the flag first and then
+    /// unparks those registered.
     fn register(&self, parker: &Arc<Parker>) {
         let mut sleepers = self.inner.sleepers.lock();
         sleepers.retain(|other| other.strong_count() > 0);

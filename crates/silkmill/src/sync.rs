@@ -1,7 +1,8 @@
-//! The locks of this crate: std's, or loom's when the models are checked.
+//! The locks of this crate: std's, or loom's when the models are checked. The folder has what is
+//! built of them.
 //!
 //! Poisoning is ignored on purpose. No lock here is held while a task, a callback or any other code
-//! of the user runs, so a lock can only be poisoned by a bug of ours, and its data is whole even
+//! of the user runs, so only a bug of this crate can poison a lock, and its data is whole even
 //! then.
 
 pub(crate) mod event;
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use imp::{MutexGuard, atomic};
 
-/// std's cell with loom's face, so that loom sees who reads and who writes.
+/// std's cell with loom's interface, so that loom sees which thread reads and which writes.
 #[cfg(not(loom))]
 #[derive(Debug)]
 pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
@@ -82,7 +83,7 @@ impl Condvar {
         self.0.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Waits once. The caller looks at its condition and at the clock again.
+    /// Waits once. The caller checks its condition and the clock again.
     pub(crate) fn wait_until<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
@@ -106,7 +107,7 @@ impl Condvar {
     }
 }
 
-/// A moment to give up at, or none. `Duration::MAX` and everything the clock cannot express mean
+/// The moment to give up at, or none. `Duration::MAX` and everything the clock cannot express mean
 /// none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Option<Instant>);
@@ -114,7 +115,7 @@ pub(crate) struct Deadline(Option<Instant>);
 impl Deadline {
     pub(crate) const NEVER: Deadline = Deadline(None);
 
-    /// One that has passed already, as soon as anybody looks.
+    /// A deadline that has passed by the time it is checked.
     #[cfg(all(test, loom))]
     pub(crate) fn passed() -> Self {
         Deadline(Some(Instant::now()))
@@ -128,12 +129,12 @@ impl Deadline {
         Deadline(Some(at))
     }
 
-    /// How long is left; `None` for ever.
+    /// Returns the time that remains; `None` means for ever.
     fn remaining(self) -> Option<Duration> {
         self.0.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
-    /// `None` for never.
+    /// Returns the moment; `None` means never.
     pub(crate) fn at(self) -> Option<Instant> {
         self.0
     }

@@ -2,32 +2,33 @@
 //! executor.
 //!
 //! A task goes one way: *pending* (it holds its closure) → *claimed*, to be run or to be cancelled
-//! → *done* (the result is published). Whoever claims it owns it: a worker, a waiter that runs it
-//! inline, or a canceller. Exactly one of them wins, because the step is one compare-and-swap of
-//! the cell's state.
+//! → *done* (the result is published). The thread that claims it owns it: a worker, a waiter that
+//! runs it inline, or a canceller. Exactly one of them wins, because the step is one
+//! compare-and-swap of the cell's state.
 //!
-//! Callbacks run before the result is published, so whoever has seen the result knows that they
-//! have all run.
+//! Callbacks run before the result is published, so a thread that has seen the result knows that
+//! they have all run.
 //!
 //! # Who may touch what
 //!
 //! A cell has two owners, each of which exists once: [`QueuedTask`], which lies in a queue and then
 //! belongs to a worker, and [`TaskHandle`], which belongs to a future. The state says when each is
-//! gone, and the one that goes last frees the cell.
+//! gone, and the owner that goes last frees the cell.
 //!
-//! The payload belongs to nobody while the task is pending; to whoever claimed it from the claim to
-//! the publication; and to the handle afterwards, for which the one releases and the other
-//! acquires. If the handle goes before the publication, the payload stays with the one who claimed.
+//! The payload belongs to no thread while the task is pending; to the claimer from the claim to the
+//! publication; and to the handle afterwards, for which the claimer releases and the handle
+//! acquires. If the handle goes before the publication, the payload stays with the claimer.
 //!
 //! What few tasks need (callbacks, wakers, sleeping waiters) lies in [`Listeners`], which the
 //! handle makes when it is needed and announces in the state. Publishing happens under the lock of
-//! the listeners, or fails because somebody has just announced some, and is tried again.
+//! the listeners, or fails because the handle has just announced some, and is tried again.
 //!
-//! It is one long file so that everything `unsafe` can be read in one go.
+//! It is one long file so that everything `unsafe` can be read in one go. Listeners, latches and
+//! observers have no `unsafe`, and files of their own in `task/`.
 
 #![expect(unsafe_code, reason = "a task's type is erased while it is queued")]
 
-// The permission for `unsafe` is this file's alone.
+// The permission for `unsafe` is this file's alone: the files below it may not use it.
 #[deny(unsafe_code)]
 pub(crate) mod job;
 #[deny(unsafe_code)]
@@ -57,11 +58,11 @@ use crate::task::scope_latch::Latch;
 use crate::task::waiter::Waiter;
 use crate::unwind::{caught, forget_location};
 
-/// Somebody has the right to the payload.
+/// A thread has the right to the payload.
 const CLAIMED: usize = 1;
 /// The result is published.
 const DONE: usize = 1 << 1;
-/// It was claimed to be cancelled, or ended as cancelled.
+/// The task was claimed to be cancelled, or ended as cancelled.
 const CANCELLED: usize = 1 << 2;
 /// The result is an error.
 const FAILED: usize = 1 << 3;
@@ -69,22 +70,23 @@ const FAILED: usize = 1 << 3;
 const LISTENERS: usize = 1 << 4;
 /// The [`TaskHandle`] was dropped.
 const HANDLE_GONE: usize = 1 << 5;
-/// The [`QueuedTask`] was dropped, or what it became has published the result.
+/// The [`QueuedTask`] was dropped, or the claim made from it has published the result.
 const QUEUED_GONE: usize = 1 << 6;
 
-/// What every cell begins with, whatever its types.
+/// The beginning of every cell, whatever its types.
 struct Header {
     vtable: &'static VTable,
-    /// The flags above. The publication releases the result, and whoever sees `DONE` acquires it. A
-    /// claim orders nothing: the closure was there before the owners were.
+    /// The flags above. The publication releases the result, and a thread that sees `DONE` acquires
+    /// it. A claim orders nothing: the closure was there before the owners were.
     state: AtomicUsize,
-    /// An `Arc<Listeners<T>>`, or null. Set once, by the handle; read by whoever saw `LISTENERS`.
+    /// An `Arc<Listeners<T>>`, or null. Set once, by the handle; read by threads that saw
+    /// `LISTENERS`.
     listeners: AtomicPtr<()>,
 }
 
-/// What can be done with a cell whose types are forgotten.
+/// The operations on a cell whose types are forgotten.
 struct VTable {
-    /// Runs the closure of a claimed task and publishes what became of it.
+    /// Runs the closure of a claimed task and publishes its result.
     run: unsafe fn(NonNull<Header>, &dyn Observer, Side),
     /// Drops the closure of a claimed task and publishes an error.
     fail: unsafe fn(NonNull<Header>, TaskError, &dyn Observer, Side),
@@ -127,7 +129,7 @@ impl<F: Job<T>, T> VTableOf<F, T> {
     };
 }
 
-/// A task that nobody else knows yet.
+/// A task that only the caller knows yet.
 pub(crate) struct NewTask<F, T> {
     cell: Box<Cell<F, T>>,
 }
@@ -146,9 +148,9 @@ impl<F: Job<T>, T: Send> NewTask<F, T> {
         NewTask { cell: Box::new(Cell { header, payload: UnsafeCell::new(payload) }) }
     }
 
-    /// Gives the closure back.
+    /// Returns the closure.
     pub(crate) fn into_job(self) -> F {
-        // SAFETY: nobody else has ever known the cell.
+        // SAFETY: no other thread has ever known the cell.
         let payload =
             self.cell.payload.with_mut(|payload| unsafe { ptr::replace(payload, Payload::Empty) });
         match payload {
@@ -165,7 +167,7 @@ impl<F: Job<T>, T: Send> NewTask<F, T> {
         self.into_erased()
     }
 
-    /// The owners of a task that borrows. See [`scoped`](scope_latch::scoped) for why they may
+    /// Returns the owners of a task that borrows. [`scoped`](scope_latch::scoped) says why they may
     /// forget that.
     pub(crate) fn into_scoped<'scope>(
         self,
@@ -187,19 +189,19 @@ impl<F: Job<T>, T: Send> NewTask<F, T> {
 }
 
 impl<T: Send> TaskHandle<T> {
-    /// The handle of a task that ended before it began.
+    /// Makes the handle of a task that ended before it began.
     pub(crate) fn failed(error: TaskError) -> Self {
         let cancelled = if error.is_cancelled() { CANCELLED } else { 0 };
         let state = CLAIMED | DONE | FAILED | QUEUED_GONE | cancelled;
         let task = NewTask::<fn() -> T, T>::in_state(Payload::Result(Err(error)), state);
         let (queued, handle) = task.into_erased();
-        // Its share of the cell is given up in the state already.
+        // The state says already that its share of the cell is given up.
         std::mem::forget(queued);
         handle
     }
 }
 
-/// The owner of a task that waits to be run. Dropping it cancels the task, if nobody has claimed
+/// The owner of a task that waits to be run. Dropping it cancels the task, if no thread has claimed
 /// it.
 pub(crate) struct QueuedTask {
     cell: NonNull<Header>,
@@ -216,7 +218,7 @@ impl QueuedTask {
         unsafe { self.cell.as_ref() }
     }
 
-    /// Takes the task out of *pending*. `None` when somebody else already has.
+    /// Takes the task out of *pending*. Returns `None` when another thread already has.
     pub(crate) fn claim(self, what_for: Claim) -> Option<Claimed<'static>> {
         if !self.header().claim(what_for) {
             return None;
@@ -267,14 +269,15 @@ pub(crate) struct Claimed<'a> {
     owner: PhantomData<&'a ()>,
 }
 
-// SAFETY: as for `QueuedTask`; whoever has claimed a task is its only owner until the result is
+// SAFETY: as for `QueuedTask`; the claimer of a task is its only owner until the result is
 // published.
 unsafe impl Send for Claimed<'_> {}
 
 impl Claimed<'_> {
     /// Runs the closure, then the callbacks, and publishes the result.
     pub(crate) fn run(self, observer: &dyn Observer) {
-        // SAFETY: the task is claimed, by us, and was not ended; the cell lives until it is.
+        // SAFETY: this claim is the only one, and has not ended the task; the cell lives until it
+        // is.
         unsafe { (self.cell.as_ref().vtable.run)(self.cell, observer, self.side) };
     }
 
@@ -285,6 +288,8 @@ impl Claimed<'_> {
     }
 }
 
+/// Runs the closure of a claimed task, and completes it.
+///
 /// # Safety
 /// The cell is of these types and claimed by the caller, who does not touch it afterwards.
 unsafe fn run<F: Job<T>, T>(cell: NonNull<Header>, observer: &dyn Observer, side: Side) {
@@ -299,10 +304,12 @@ unsafe fn run<F: Job<T>, T>(cell: NonNull<Header>, observer: &dyn Observer, side
     let result = catch_unwind(AssertUnwindSafe(|| job.run())).map_err(TaskError::panicked);
     // SAFETY: as above. What is overwritten is `Empty`.
     payload.with_mut(|payload| unsafe { *payload = Payload::Result(result) });
-    // SAFETY: passed on to our caller.
+    // SAFETY: the caller promises the same to this function.
     unsafe { complete(cell, observer, side) };
 }
 
+/// Drops the closure of a claimed task, and completes it with `error`.
+///
 /// # Safety
 /// As for [`run`].
 unsafe fn fail<F, T>(cell: NonNull<Header>, error: TaskError, observer: &dyn Observer, side: Side) {
@@ -315,11 +322,11 @@ unsafe fn fail<F, T>(cell: NonNull<Header>, error: TaskError, observer: &dyn Obs
     let job = payload.with_mut(|payload| unsafe { ptr::replace(payload, result) });
     // What the closure owns is the user's, and so is the code that drops it.
     caught(|| drop(job));
-    // SAFETY: passed on to our caller.
+    // SAFETY: the caller promises the same to this function.
     unsafe { complete(cell, observer, side) };
 }
 
-/// Runs the callbacks, then lets everyone see the result, and tells those who listen.
+/// Runs the callbacks, publishes the result, and notifies the listeners.
 ///
 /// # Safety
 /// The task is claimed by the caller, who does not touch the cell afterwards, and the payload is a
@@ -333,7 +340,8 @@ unsafe fn complete<F, T>(cell: NonNull<Cell<F, T>>, observer: &dyn Observer, sid
     }
     observer.ended(ended);
     let published = loop {
-        // SAFETY: passed on to our caller; nothing is published before this returns something.
+        // SAFETY: the caller promises the same to this function, and nothing is published before
+        // this returns `Some`.
         match unsafe { try_publish(cell, flags, observer) } {
             // From here on the handle may free the cell.
             Some(published) => break published,
@@ -349,7 +357,7 @@ unsafe fn complete<F, T>(cell: NonNull<Cell<F, T>>, observer: &dyn Observer, sid
     }
 }
 
-/// The flags that a result is published with, and how the task ended.
+/// Returns the flags that a result is published with, and how the task ended.
 fn outcome_of<T>(result: Option<&Result<T, TaskError>>) -> (usize, Ended) {
     match result {
         Some(Err(error)) if error.is_panic() => (DONE | FAILED, Ended::Panicked),
@@ -359,21 +367,24 @@ fn outcome_of<T>(result: Option<&Result<T, TaskError>>) -> (usize, Ended) {
     }
 }
 
-/// What a publication leaves to be done.
+/// What is left to do after a publication.
 struct Published<T> {
     /// Whether the handle was gone, so that the cell has no other owner any more.
     handle_gone: bool,
-    /// Who is to be notified, if there are listeners. They outlive the cell.
+    /// The notifications to send, if there are listeners, which outlive the cell.
     notifications: Option<(Arc<Listeners<T>>, Notifications)>,
 }
 
 /// Runs the callbacks there are, drops the result if the handle is gone, and publishes, unless
 /// something has changed meanwhile: a callback has come, the handle has gone, or listeners were
-/// announced. `None` when it has.
+/// announced. Returns `None` when it has.
+///
+/// It takes a pointer and not a reference, for the cell may be freed by the handle before it
+/// returns.
 ///
 /// # Safety
-/// As for [`complete`], but for a caller who tries again when this returns `None`. A cell that was
-/// published is not touched any more, unless the handle is gone.
+/// As for [`complete`], except that the caller tries again when this returns `None`. A cell that
+/// was published is not touched any more, unless the handle is gone.
 unsafe fn try_publish<F, T>(
     cell: NonNull<Cell<F, T>>,
     flags: usize,
@@ -384,8 +395,8 @@ unsafe fn try_publish<F, T>(
     let Cell { header, payload } = unsafe { cell.as_ref() };
     let state = header.state.load(Ordering::Acquire);
     let listeners = (state & LISTENERS != 0).then(|| {
-        // SAFETY: whoever set the flag had set the pointer, to an `Arc` of this type that the cell
-        // owns.
+        // SAFETY: the handle set the pointer before the flag, to an `Arc` of this type that the
+        // cell owns.
         unsafe { listeners_of::<T>(header) }
     });
     // SAFETY: the payload is the claimer's until it is published, and nobody writes it while this
@@ -396,7 +407,8 @@ unsafe fn try_publish<F, T>(
     };
     let handle_gone = state & HANDLE_GONE != 0;
     if handle_gone {
-        // SAFETY: the handle is gone, so the payload stays ours, and what was lent has come back.
+        // SAFETY: the handle is gone, so the payload stays the claimer's, and no callback uses it
+        // any more.
         unsafe { discard_result(payload, delivered, observer) };
     }
     observer.free(if listeners.is_none() { Afterwards::Nothing } else { Afterwards::Notify });
@@ -413,8 +425,8 @@ unsafe fn try_publish<F, T>(
     Some(Published { handle_gone, notifications })
 }
 
-/// Drops a result that nobody will read, and reports it if it is a panic that was not `delivered`
-/// to a callback.
+/// Drops a result that no thread will read, and reports it if it is a panic that was not
+/// `delivered` to a callback.
 ///
 /// # Safety
 /// The payload is the caller's, and stays so.
@@ -423,7 +435,7 @@ unsafe fn discard_result<F, T>(
     delivered: bool,
     observer: &dyn Observer,
 ) {
-    // SAFETY: promised by the caller; what is lent is not used any more when the payload is
+    // SAFETY: promised by the caller; the reference is not used any more when the payload is
     // replaced.
     if let Some(Err(error)) = unsafe { lent_result(payload) }
         && error.is_panic()
@@ -436,10 +448,10 @@ unsafe fn discard_result<F, T>(
     caught(|| drop(result));
 }
 
-/// The result that a payload is; `None` when it was dropped or taken.
+/// Returns the result that a payload is; `None` when it was dropped or taken.
 ///
 /// # Safety
-/// The payload is the caller's, and nobody writes it while it is lent.
+/// The payload is the caller's, and no thread writes it while it is lent.
 unsafe fn lent_result<F, T>(payload: &UnsafeCell<Payload<F, T>>) -> Option<&Result<T, TaskError>> {
     // SAFETY: promised by the caller.
     match payload.with(|payload| unsafe { &*payload }) {
@@ -448,6 +460,8 @@ unsafe fn lent_result<F, T>(payload: &UnsafeCell<Payload<F, T>>) -> Option<&Resu
     }
 }
 
+/// Moves the result out of the cell.
+///
 /// # Safety
 /// The cell is of these types, the payload is the caller's, and `out` points to an
 /// `Option<Result<T, TaskError>>`.
@@ -463,6 +477,8 @@ unsafe fn take<F, T>(cell: NonNull<Header>, out: *mut ()) {
     }
 }
 
+/// Returns a pointer to the result; null when it was taken.
+///
 /// # Safety
 /// The cell is of these types, and the payload is the caller's for as long as the pointer is used.
 unsafe fn lend<F, T>(cell: NonNull<Header>) -> *const () {
@@ -475,18 +491,20 @@ unsafe fn lend<F, T>(cell: NonNull<Header>) -> *const () {
     })
 }
 
+/// Frees the cell, and its share of the listeners.
+///
 /// # Safety
 /// The cell is of these types, and both its owners are gone.
 unsafe fn free<F, T>(cell: NonNull<Header>) {
-    // SAFETY: it was made by a `Box` of this type, and nobody else knows it any more.
+    // SAFETY: it was made by a `Box` of this type, and no other thread knows it any more.
     let cell = unsafe { Box::from_raw(cell.cast::<Cell<F, T>>().as_ptr()) };
     let listeners = cell.header.listeners.load(Ordering::Acquire).cast::<Listeners<T>>();
     if !listeners.is_null() {
         // SAFETY: the cell owns one count of the `Arc` this came from.
         drop(unsafe { Arc::from_raw(listeners) });
     }
-    // Whoever has the payload empties it before it goes, so nothing of the user's is dropped here.
-    // SAFETY: nobody else knows the cell.
+    // The owner of the payload empties it before it goes, so nothing of the user's is dropped here.
+    // SAFETY: no other thread knows the cell.
     cell.payload.with(|payload| debug_assert!(matches!(unsafe { &*payload }, Payload::Empty)));
     drop(cell);
 }
@@ -508,6 +526,8 @@ unsafe fn give_up(cell: NonNull<Header>, owner: usize) {
     }
 }
 
+/// Returns the listeners that the handle has announced.
+///
 /// # Safety
 /// `LISTENERS` is set, and the cell is one whose result is a `T`.
 unsafe fn listeners_of<T>(header: &Header) -> Arc<Listeners<T>> {
@@ -519,7 +539,8 @@ unsafe fn listeners_of<T>(header: &Header) -> Arc<Listeners<T>> {
     }
 }
 
-/// What a future holds: the right to the result. Dropping it means that nobody will read it.
+/// The right to the result, which a future holds. Dropping it means that no thread will read the
+/// result.
 pub(crate) struct TaskHandle<T> {
     cell: NonNull<Header>,
     result: PhantomData<T>,
@@ -528,11 +549,11 @@ pub(crate) struct TaskHandle<T> {
 // SAFETY: the result is `Send` (`NewTask::new` asks for that), and everything else is atomic or
 // behind a lock.
 unsafe impl<T: Send> Send for TaskHandle<T> {}
-// SAFETY: a shared handle gives nobody a `&T`, save to callbacks, one at a time (`Inner::lent`),
-// for which `Send` is enough.
+// SAFETY: a shared handle gives no thread a `&T`, except to callbacks, one at a time
+// (`Inner::lent`), for which `Send` is enough.
 unsafe impl<T: Send> Sync for TaskHandle<T> {}
 
-/// What is behind the pointer does not move.
+/// The cell behind the pointer does not move.
 impl<T> Unpin for TaskHandle<T> {}
 
 impl<T> TaskHandle<T> {
@@ -545,7 +566,7 @@ impl<T> TaskHandle<T> {
         self.header().state.load(Ordering::Acquire)
     }
 
-    /// Takes the task out of *pending*. `None` when somebody else already has.
+    /// Takes the task out of *pending*. Returns `None` when another thread already has.
     pub(crate) fn claim(&self, what_for: Claim) -> Option<Claimed<'_>> {
         let claimed = self.header().claim(what_for);
         claimed.then_some(Claimed { cell: self.cell, side: Side::Handle, owner: PhantomData })
@@ -563,17 +584,17 @@ impl<T> TaskHandle<T> {
         self.state() & (CLAIMED | CANCELLED | DONE) == CLAIMED
     }
 
-    /// Whether it was cancelled, or is about to be.
+    /// Returns whether the task was cancelled, or is about to be.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.state() & CANCELLED != 0
     }
 
-    /// Whether the task is done and has no value.
+    /// Returns whether the task is done and has no value.
     pub(crate) fn has_failed(&self) -> bool {
         self.state() & (DONE | FAILED) == DONE | FAILED
     }
 
-    /// The listeners, made and announced if need be.
+    /// Returns the listeners, made and announced if they were not.
     fn listeners(&self) -> &Listeners<T> {
         let header = self.header();
         let mut listeners = header.listeners.load(Ordering::Acquire).cast::<Listeners<T>>();
@@ -587,44 +608,45 @@ impl<T> TaskHandle<T> {
             ) {
                 Ok(_) => listeners = new,
                 Err(theirs) => {
-                    // SAFETY: it came from `into_raw` just now, and nobody else has seen it.
+                    // SAFETY: it came from `into_raw` just now, and no other thread has seen it.
                     drop(unsafe { Arc::from_raw(new) });
                     listeners = theirs.cast();
                 }
             }
         }
         if header.state.load(Ordering::Relaxed) & LISTENERS == 0 {
-            // Whoever publishes next sees the flag, and so the pointer. If the result is published
-            // already, our caller sees that from here on.
+            // A publication from now on sees the flag, and so the pointer. If the result is
+            // published already, the caller of this function sees that from here on.
             header.state.fetch_or(LISTENERS, Ordering::AcqRel);
         }
         // SAFETY: the cell keeps the `Arc`, and the handle keeps the cell.
         unsafe { &*listeners }
     }
 
-    /// Blocks until the result is published. False when the deadline came first.
+    /// Blocks until the result is published. Returns false when the deadline came first.
     pub(crate) fn wait_until(&self, deadline: Deadline) -> bool {
         self.is_done() || self.listeners().wait_until(|| self.is_done(), deadline)
     }
 
-    /// Takes the result of a finished task; `None` when it is not finished, or was taken before.
+    /// Takes the result of a finished task. Returns `None` when it is not finished, or was taken
+    /// before.
     pub(crate) fn take_result(&mut self) -> Option<Result<T, TaskError>> {
         let mut result: Option<Result<T, TaskError>> = None;
         if self.is_done() {
             // SAFETY: the result is published and the handle borrowed mutably, so the payload is
-            // ours.
+            // the handle's.
             unsafe { (self.header().vtable.take)(self.cell, ptr::from_mut(&mut result).cast()) };
         }
         result
     }
 
-    /// The result, or a promise to wake `context` when there is one.
+    /// Returns the result, or makes sure that `context` is woken when there is one.
     ///
     /// # Panics
     /// When the result was taken before.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
         if !self.is_done() {
-            // Cloned before the lock is taken: the clone is the runtime's code.
+            // Cloned before the lock is taken, because the clone is the runtime's code.
             let waker = context.waker().clone();
             if self.listeners().set_waker(waker, || self.is_done()) {
                 return Poll::Pending;
@@ -633,7 +655,8 @@ impl<T> TaskHandle<T> {
         Poll::Ready(self.take_result().expect("no future is polled after it was ready"))
     }
 
-    /// Calls `callback` with the result: now, when there is one, else just before it is published.
+    /// Calls `callback` with the result: now, when there is one, otherwise just before it is
+    /// published.
     ///
     /// # Panics
     /// When the result was taken before, by polling.
@@ -654,7 +677,7 @@ impl<T> TaskHandle<T> {
             .run_callbacks(result.expect("a future that was awaited to its end is not used again"));
     }
 
-    /// Tells `waiter` about `index` when the result is published, or at once.
+    /// Notifies `waiter` of `index` when the result is published, or at once.
     pub(crate) fn add_waiter(&self, waiter: &Arc<Waiter>, index: usize) {
         if !self.is_done() && self.listeners().add_waiter(waiter, index, || self.is_done()) {
             return;
@@ -668,7 +691,7 @@ impl<T> TaskHandle<T> {
         }
     }
 
-    /// Drops the handle. Returns a panic that nobody has been told of, nor will be.
+    /// Drops the handle. Returns a panic that no callback was given and no thread will read.
     pub(crate) fn dispose(self) -> Option<TaskError> {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: the handle is not dropped, nor used again.
@@ -679,22 +702,22 @@ impl<T> TaskHandle<T> {
         }
     }
 
-    /// Says that nobody will read the result. It is returned when it is there already; if not,
-    /// whoever ends the task drops it.
+    /// Gives the result up. It is returned when it is there already; if not, the thread that ends
+    /// the task drops it.
     ///
     /// # Safety
     /// The handle is not used afterwards.
     unsafe fn disown(&mut self) -> Option<(Result<T, TaskError>, Delivered)> {
         if self.state() & LISTENERS != 0 {
-            // The runtime's code, which is not to be run by a worker.
+            // Its drop is the runtime's code, which no worker should run.
             let waker = self.listeners().take_waker();
             drop(waker);
         }
         let mut state = self.state();
         while state & DONE == 0 {
             let gone = state | HANDLE_GONE;
-            // From here on the payload is that of whoever ends the task, and so is the cell: a task
-            // whose queued owner is gone was claimed through this handle, and is done.
+            // From here on the payload belongs to the thread that ends the task, and so does the
+            // cell: a task whose queued owner is gone was claimed through this handle, and is done.
             match self.header().state.compare_exchange(
                 state,
                 gone,
@@ -706,7 +729,7 @@ impl<T> TaskHandle<T> {
             }
         }
         let result = self.take_result();
-        // Only now: the callbacks that were told had run when the result was published.
+        // Read only now: the callbacks that got the result had run when it was published.
         let delivered = Delivered(self.state() & LISTENERS != 0 && self.listeners().delivered());
         // SAFETY: this owner is going, as the caller promises, and the payload is empty.
         unsafe { give_up(self.cell, HANDLE_GONE) };

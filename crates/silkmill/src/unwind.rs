@@ -1,15 +1,17 @@
-//! Panics: where the user's may not go further, and where they happened.
+//! Panics of the user's code: stopping them where they must not go further, and noting where they
+//! happened.
 //!
-//! A caught panic does not say; only the panic hook is told. So the first thread or pool puts a
-//! hook in front of the one there is, which notes the place for the panicking thread and then calls
-//! that one. A program that sets its own hook later loses nothing but the location.
+//! A caught panic does not say where it happened; only the panic hook learns that. So the first
+//! thread or pool puts a hook in front of the program's, which notes the location for the panicking
+//! thread and then calls the program's. A program that sets its own hook later loses nothing but
+//! the location.
 
 use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
-/// Runs `f`, and makes nothing of a panic: std has printed its message.
+/// Runs `f`, and ignores its panic: std has printed the message.
 pub(crate) fn caught(f: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
         forget_location();
@@ -17,8 +19,7 @@ pub(crate) fn caught(f: impl FnOnce()) {
     }
 }
 
-/// Drops a panic's payload, whose own drop may panic as well, with a payload that had better not be
-/// dropped at all.
+/// Drops a panic's payload. Its drop may panic as well, and the payload of that panic is leaked.
 fn dispose(payload: Box<dyn Any + Send>) {
     if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(worse);
@@ -26,12 +27,12 @@ fn dispose(payload: Box<dyn Any + Send>) {
 }
 
 thread_local! {
-    /// Of the last panic on this thread that nobody has asked for. Written by the hook, taken by
-    /// whoever catches.
+    /// The location of the last panic on this thread. Written by the hook, taken by the code that
+    /// catches the panic.
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Puts the hook in place. Cheap to call again.
+/// Puts the hook in place. Calling it again costs next to nothing.
 pub(crate) fn note_panics() {
     static ONCE: Once = Once::new();
     // A panicking thread may not change the hook. The next thread or pool will.
@@ -49,12 +50,12 @@ pub(crate) fn note_panics() {
     });
 }
 
-/// Forgets a panic that somebody has caught.
+/// Forgets the location of a panic that was caught.
 pub(crate) fn forget_location() {
     take_location();
 }
 
-/// Where the calling thread has just panicked, as `file:line:column`.
+/// Returns where the calling thread has just panicked, as `file:line:column`.
 pub(crate) fn take_location() -> Option<String> {
     LOCATION.try_with(|last| last.borrow_mut().take()).ok().flatten()
 }

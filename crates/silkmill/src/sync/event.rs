@@ -9,8 +9,8 @@ use crate::sync::{Condvar, Deadline, Mutex};
 /// on", "stop".
 ///
 /// It can be cleared and used again. A wait that began before a [`set`](Event::set) returns even
-/// when a [`clear`](Event::clear) follows at once. What was done before the `set` is seen by
-/// whoever waited for it. To share one, put it in an [`Arc`](std::sync::Arc).
+/// when a [`clear`](Event::clear) follows at once. What was done before the `set` is seen by the
+/// threads that waited for it. To share an event, put it in an [`Arc`](std::sync::Arc).
 ///
 /// A task of a pool that waits keeps its worker meanwhile. To ask running tasks to stop there is
 /// [`CancelToken`](crate::CancelToken).
@@ -30,28 +30,28 @@ use crate::sync::{Condvar, Deadline, Mutex};
 /// # Ok::<(), silkmill::TaskError>(())
 /// ```
 pub struct Event {
-    /// Written by whoever sets or clears, read by whoever looks or waits. Being a lock it also
-    /// orders what was done before a `set` with what is done after a look that saw it.
+    /// Written by threads that set or clear, read by threads that look or wait. Being a lock it
+    /// also orders what was done before a `set` with what is done after a look that saw it.
     state: Mutex<State>,
-    /// The flag went from not set to set.
+    /// Notified when the flag goes from not set to set.
     was_set: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     is_set: bool,
-    /// How often the flag went from not set to set: who waits goes on when this changes, though the
-    /// flag may be cleared again by then. It would take centuries to come round.
+    /// The number of times the flag went from not set to set. A waiter goes on when this changes,
+    /// though the flag may be cleared again by then. It would take centuries to overflow.
     times_set: u64,
 }
 
 impl Event {
-    /// An event that is not set.
+    /// Makes an event that is not set.
     pub fn new() -> Self {
         Event { state: Mutex::default(), was_set: Condvar::new() }
     }
 
-    /// Sets the flag and wakes everyone who waits. Nothing happens when it is set already.
+    /// Sets the flag and wakes every waiter. Nothing happens when it is set already.
     pub fn set(&self) {
         let mut state = self.state.lock();
         if state.is_set {
@@ -63,12 +63,12 @@ impl Event {
         self.was_set.notify_all();
     }
 
-    /// Clears the flag: who waits from now on waits for the next [`set`](Event::set).
+    /// Clears the flag: a wait that begins from now on waits for the next [`set`](Event::set).
     pub fn clear(&self) {
         self.state.lock().is_set = false;
     }
 
-    /// Whether the flag is set now.
+    /// Returns whether the flag is set now.
     pub fn is_set(&self) -> bool {
         self.state.lock().is_set
     }
@@ -78,7 +78,7 @@ impl Event {
         self.wait_until(Deadline::NEVER);
     }
 
-    /// Waits until the flag is set, for at most `timeout`. Whether it was set.
+    /// Waits until the flag is set, for at most `timeout`. Returns whether it was set.
     ///
     /// `Duration::ZERO` only looks; `Duration::MAX` and everything else the clock cannot express
     /// mean for ever.
@@ -93,13 +93,14 @@ impl Event {
         }
     }
 
-    /// How often it was set before, unless it is set now.
+    /// Returns the number of times it was set before, unless it is set now.
     pub(crate) fn look(&self) -> Option<u64> {
         let state = self.state.lock();
         (!state.is_set).then_some(state.times_set)
     }
 
-    /// Waits until it was set more often than `times_set`. False when the deadline came first.
+    /// Waits until it was set more often than `times_set`. Returns false when the deadline came
+    /// first.
     pub(crate) fn wait_for_change(&self, times_set: u64, deadline: Deadline) -> bool {
         let mut state = self.state.lock();
         while state.times_set == times_set {

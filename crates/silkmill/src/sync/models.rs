@@ -1,8 +1,8 @@
 //! Models of [`Semaphore`] and [`Event`], checked by loom in every interleaving.
 //!
-//! One model for each change of state that two threads can race for; each says what it would catch.
-//! loom has no clock, so a wait that takes too long is one whose deadline has passed when it begins
-//! to wait.
+//! There is one model for each change of state that two threads can race for; each says which
+//! mistake it would catch. loom has no clock, so a wait that takes too long is one whose deadline
+//! has passed when it begins to wait.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,8 +24,8 @@ fn too_late() -> Deadline {
     Deadline::at_instant(Instant::now() - Duration::from_secs(1))
 }
 
-/// Catches a permit given back that wakes nobody, two who are inside at once, and a permit that
-/// does not order what was done under it: a relaxed load may see an old value then.
+/// Catches a permit given back that wakes no waiter, two threads that are inside at once, and a
+/// permit that does not order what was done under it: a relaxed load may see an old value then.
 #[test]
 fn a_permit_holder_is_alone_and_sees_what_was_done_before() {
     model(|| {
@@ -47,7 +47,7 @@ fn a_permit_holder_is_alone_and_sees_what_was_done_before() {
     });
 }
 
-/// Catches permits added together that wake only the first in line.
+/// Catches permits added together that wake only the first waiter.
 #[test]
 fn two_permits_wake_two() {
     model(|| {
@@ -62,8 +62,8 @@ fn two_permits_wake_two() {
     });
 }
 
-/// Catches a permit that is lost when it is handed to one who gives up just then, and one that is
-/// there twice.
+/// Catches a permit that is lost when it is handed to a waiter that gives up just then, and one
+/// that is there twice.
 #[test]
 fn a_permit_handed_to_a_waiter_that_gives_up_is_not_lost() {
     model(|| {
@@ -81,8 +81,8 @@ fn a_permit_handed_to_a_waiter_that_gives_up_is_not_lost() {
     });
 }
 
-/// Catches one who wants more than there is, gives up, and leaves those behind waiting for what is
-/// there.
+/// Catches a waiter that wants more than there is, gives up, and leaves those behind waiting for
+/// what is there.
 #[test]
 fn a_waiter_that_gives_up_lets_those_behind_go() {
     model(|| {
@@ -100,7 +100,7 @@ fn a_waiter_that_gives_up_lets_those_behind_go() {
     });
 }
 
-/// Catches a newcomer who takes what the first in line has not enough of yet, or was just handed.
+/// Catches a newcomer that takes what the first waiter has not enough of yet, or was just handed.
 #[test]
 fn try_acquire_does_not_overtake() {
     model(|| {
@@ -118,7 +118,7 @@ fn try_acquire_does_not_overtake() {
     });
 }
 
-/// Catches a set that wakes nobody, or only one, and a flag that does not order what was done
+/// Catches a set that wakes no waiter, or only one, and a flag that does not order what was done
 /// before.
 #[test]
 fn a_set_wakes_every_waiter() {
@@ -156,7 +156,7 @@ fn a_wait_that_began_before_a_set_ends_though_the_flag_is_cleared() {
     });
 }
 
-/// Catches two who set the event at once, each leaving it to the other to wake who waits.
+/// Catches two threads that set the event at once, each leaving it to the other to wake the waiter.
 #[test]
 fn one_of_two_sets_wakes() {
     model(|| {

@@ -1,8 +1,9 @@
-//! Where one thread sleeps until another calls it. Who sleeps and who is called is up to the users.
+//! Where one thread sleeps until another wakes it. Which thread sleeps and which is woken is
+//! decided elsewhere.
 
 use crate::sync::{Condvar, Deadline, Mutex};
 
-/// Where one thread sleeps until it is called.
+/// Puts one thread to sleep until it is unparked.
 pub(crate) struct Parker {
     state: Mutex<Parked>,
     unparked: Condvar,
@@ -19,8 +20,8 @@ impl Parker {
         Parker { state: Mutex::new(Parked::default()), unparked: Condvar::new() }
     }
 
-    /// Sleeps until called; false when the deadline came first. A call that came before is answered
-    /// at once.
+    /// Sleeps until unparked. Returns false when the deadline came first. An unpark that came
+    /// before counts.
     pub(crate) fn park_until(&self, deadline: Deadline) -> bool {
         let mut state = self.state.lock();
         while !state.unparked && !deadline.has_passed() {

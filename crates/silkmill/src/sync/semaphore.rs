@@ -1,9 +1,9 @@
-//! A counting semaphore, which std does not have: at most so many at a time.
+//! A counting semaphore, which std does not have: at most so many threads at a time.
 //!
-//! Fair by handing over. Whoever gives a permit back gives it to the first in line, under the lock,
-//! and wakes exactly that one when the lock is let go. So whenever the lock is free the first in
-//! line cannot be served, a newcomer who finds a line joins it, and one whose time is up either is
-//! still in line, and leaves it, or has been served already.
+//! It is fair by handing over. The thread that gives a permit back gives it to the first waiter,
+//! under the lock, and wakes exactly that one when the lock is released. So whenever the lock is
+//! free the first waiter cannot be served, a newcomer that finds waiters joins them, and one whose
+//! time is up either still waits, and leaves, or has been served already.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,12 +14,12 @@ use std::time::Duration;
 use crate::sync::parker::Parker;
 use crate::sync::{Deadline, Mutex, MutexGuard};
 
-/// Lets at most so many threads or tasks do something at once: requests to one observer, files
-/// open, megabytes in memory.
+/// Lets at most so many threads or tasks do something at once: requests to one host, files open,
+/// megabytes in memory.
 ///
-/// [`acquire`](Semaphore::acquire) takes a permit, waiting for one if need be, and dropping the
-/// [`Permit`] gives it back. First come, first served: nobody is overtaken, not even by those who
-/// do not wait.
+/// [`acquire`](Semaphore::acquire) takes a permit, waiting for one if necessary, and dropping the
+/// [`Permit`] gives it back. First come, first served: no waiter is overtaken, not even by callers
+/// that do not wait.
 ///
 /// A task of a pool that waits for a permit keeps its worker meanwhile. Where that is a waste, take
 /// the permit before the task is submitted, and move it in:
@@ -43,14 +43,14 @@ use crate::sync::{Deadline, Mutex, MutexGuard};
 /// # Ok::<(), silkmill::BuildError>(())
 /// ```
 pub struct Semaphore {
-    /// Written by whoever takes, gives back or waits. What was done before a permit was given back
-    /// is seen by the one who takes it next, because both hold this lock.
+    /// Written by threads that take, give back or wait. What was done before a permit was given
+    /// back is seen by the thread that takes it next, because both hold this lock.
     inner: Mutex<Inner>,
 }
 
 struct Inner {
     available: usize,
-    /// Who waits, first come first served. Whoever is served is taken out by the one who serves.
+    /// The waiters, first come first served. The thread that serves a waiter takes it out.
     waiters: VecDeque<Waiter>,
 }
 
@@ -60,7 +60,7 @@ struct Waiter {
 }
 
 impl Inner {
-    /// Takes permits if there are enough and nobody waits. Whether it did.
+    /// Takes permits if there are enough and no thread waits. Returns whether it did.
     fn take(&mut self, wanted: usize) -> bool {
         let can_take = wanted == 0 || (self.waiters.is_empty() && self.available >= wanted);
         if can_take {
@@ -70,29 +70,29 @@ impl Inner {
     }
 }
 
-/// What became of a caller who wants permits and has time.
+/// The result of asking for permits with time to wait.
 pub(crate) enum Taking {
     Taken,
-    /// Whoever gives permits back serves the caller, and calls this parker.
+    /// The caller waits now. The thread that serves it calls `unpark`.
     Waiting(Arc<Parker>),
 }
 
 impl Semaphore {
-    /// A semaphore with so many permits. It may have none at first: see
+    /// Makes a semaphore with so many permits. It may have none at first: see
     /// [`add_permits`](Semaphore::add_permits).
     pub fn new(permits: usize) -> Self {
         let inner = Inner { available: permits, waiters: VecDeque::new() };
         Semaphore { inner: Mutex::new(inner) }
     }
 
-    /// Takes a permit, and waits until there is one and everyone who came before has got theirs.
+    /// Takes a permit, and waits until there is one and all earlier waiters have got theirs.
     pub fn acquire(&self) -> Permit<'_> {
         self.acquire_many(1)
     }
 
-    /// Takes `permits` at once, as a single [`Permit`]; none are taken before all can be. Who waits
-    /// for many holds up those behind, even if there is enough for them. Zero are had without
-    /// waiting.
+    /// Takes `permits` at once, as a single [`Permit`]; none are taken before all can be. A waiter
+    /// for many holds up those behind, even if there is enough for them. Zero permits are taken
+    /// without waiting.
     ///
     /// Waits for ever when there never are so many.
     pub fn acquire_many(&self, permits: usize) -> Permit<'_> {
@@ -101,7 +101,7 @@ impl Semaphore {
         Permit { semaphore: self, permits }
     }
 
-    /// Takes a permit if there is one now and nobody waits for it.
+    /// Takes a permit if there is one now and no thread waits for it.
     pub fn try_acquire(&self) -> Option<Permit<'_>> {
         self.acquire_timeout(Duration::ZERO)
     }
@@ -110,7 +110,7 @@ impl Semaphore {
     /// and everything else the clock cannot express mean for ever.
     pub fn acquire_timeout(&self, timeout: Duration) -> Option<Permit<'_>> {
         let acquired = self.take(1, Deadline::after(timeout));
-        // Made only if it was acquired, for dropping one gives it back.
+        // Made only if it was acquired, because dropping one gives it back.
         acquired.then(|| Permit { semaphore: self, permits: 1 })
     }
 
@@ -146,19 +146,19 @@ impl Semaphore {
         Some(self.acquire_timeout(timeout)?.into_owned(self))
     }
 
-    /// How many permits are there to be taken now.
+    /// Returns the number of permits that can be taken now.
     pub fn available(&self) -> usize {
         self.inner.lock().available
     }
 
-    /// Adds permits, for whoever waits first. There are never more than `usize::MAX`.
+    /// Adds permits, for the first waiters. There are never more than `usize::MAX`.
     pub fn add_permits(&self, permits: usize) {
         let mut inner = self.inner.lock();
         inner.available = inner.available.saturating_add(permits);
         serve_and_release(inner);
     }
 
-    /// Whether `wanted` permits were taken before the deadline.
+    /// Takes `wanted` permits. Returns false when the deadline came first.
     fn take(&self, wanted: usize, deadline: Deadline) -> bool {
         if deadline.has_passed() {
             return self.inner.lock().take(wanted);
@@ -169,7 +169,7 @@ impl Semaphore {
         }
     }
 
-    /// Takes at once if it is possible. If not, the caller is now in line.
+    /// Takes at once if that is possible. If not, the caller waits from now on.
     pub(crate) fn take_or_wait(&self, wanted: usize) -> Taking {
         let mut inner = self.inner.lock();
         if inner.take(wanted) {
@@ -180,7 +180,7 @@ impl Semaphore {
         Taking::Waiting(parker)
     }
 
-    /// Waits to be served. Whether that was in time.
+    /// Waits to be served. Returns false when the deadline came first.
     pub(crate) fn wait_for_permits(&self, parker: &Arc<Parker>, deadline: Deadline) -> bool {
         if parker.park_until(deadline) {
             return true;
@@ -189,13 +189,13 @@ impl Semaphore {
         let place = inner.waiters.iter().position(|waiter| Arc::ptr_eq(&waiter.parker, parker));
         let Some(place) = place else { return true };
         inner.waiters.remove(place);
-        // Those behind may want less, and be served now.
+        // The waiters behind may want less, and be served now.
         serve_and_release(inner);
         false
     }
 }
 
-/// Serves whoever can be, lets the lock go, and only then wakes them.
+/// Serves the waiters that can be served, releases the lock, and only then wakes them.
 fn serve_and_release(mut inner: MutexGuard<'_, Inner>) {
     let mut served = Vec::new();
     while let Some(first) = inner.waiters.front()
@@ -222,7 +222,7 @@ impl fmt::Debug for Semaphore {
     }
 }
 
-/// What was taken from a [`Semaphore`]; dropping it gives it back.
+/// The right to be inside, taken from a [`Semaphore`]; dropping it gives it back.
 #[derive(Debug)]
 #[must_use = "a permit that is not kept is given back at once"]
 pub struct Permit<'a> {
@@ -231,7 +231,7 @@ pub struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// Does not give the permit back: the semaphore has one less from now on, until
+    /// Keeps the permit from being given back: the semaphore has one less from now on, until
     /// [`add_permits`](Semaphore::add_permits).
     pub fn forget(mut self) {
         self.permits = 0;
@@ -248,8 +248,8 @@ impl Drop for Permit<'_> {
     }
 }
 
-/// What was taken from a [`Semaphore`] by [`acquire_owned`](Semaphore::acquire_owned); dropping it
-/// gives it back.
+/// The right to be inside, taken from a [`Semaphore`] by
+/// [`acquire_owned`](Semaphore::acquire_owned); dropping it gives it back.
 #[derive(Debug)]
 #[must_use = "a permit that is not kept is given back at once"]
 pub struct OwnedPermit {
@@ -258,7 +258,7 @@ pub struct OwnedPermit {
 }
 
 impl OwnedPermit {
-    /// Does not give the permit back, like [`Permit::forget`].
+    /// Keeps the permit from being given back, like [`Permit::forget`].
     pub fn forget(mut self) {
         self.permits = 0;
     }

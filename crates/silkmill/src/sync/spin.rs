@@ -1,18 +1,18 @@
-//! Waiting a little while awake, while that pays.
+//! Spinning for a little while before sleeping, as long as that pays off.
 
 use std::sync::OnceLock;
 
 use crate::sync::{Mutex, spin_loop};
 
-/// How many turns a spinner's loop takes; some twenty microseconds in all.
+/// The number of turns that a spinner's loop takes; some twenty microseconds in all.
 #[cfg(not(loom))]
 pub(crate) const SPINS_MAX: u32 = 1_000;
 #[cfg(loom)]
 pub(crate) const SPINS_MAX: u32 = 0;
 
-/// Spins for those who wait for a result, as [`Spinning`] does for workers.
+/// Spins for threads that wait for a result, as [`Spinning`] does for workers.
 pub(crate) struct AdaptiveSpin {
-    /// A guess that any of many waiters may spoil; a lock that is taken only by those who would
+    /// A guess that any of many waiters may spoil; its lock is taken only by threads that would
     /// otherwise sleep.
     spinning: Mutex<Spinning>,
 }
@@ -22,7 +22,7 @@ impl AdaptiveSpin {
         AdaptiveSpin { spinning: Mutex::new(Spinning::default()) }
     }
 
-    /// Looks for a while whether `is_true`, if that has paid lately. Whether it was.
+    /// Spins until `is_true`, if recent spins paid off. Returns whether it became true.
     pub(crate) fn until(&self, is_true: impl Fn() -> bool) -> bool {
         if !self.spinning.lock().begin() {
             return false;
@@ -36,14 +36,14 @@ impl AdaptiveSpin {
     }
 }
 
-/// Whether there is another processor that could change what a spinner looks at.
+/// Returns whether there is another processor that could change what a spinner looks at.
 pub(crate) fn is_useful() -> bool {
     static PROCESSORS: OnceLock<usize> = OnceLock::new();
     let count = || std::thread::available_parallelism().map_or(1, usize::from);
     *PROCESSORS.get_or_init(count) > 1
 }
 
-/// Whether it pays to spin. A success buys [`CREDIT_MAX`] more tries, a failure costs one, and
+/// Decides whether to spin. A success buys [`CREDIT_MAX`] more tries, a failure costs one, and
 /// without credit only one sleep in [`PROBE_EVERY`] is preceded by a try. So tasks that come in a
 /// row are picked up without a system call, and a pool that gets one task a millisecond spends next
 /// to nothing on spinning.
@@ -58,7 +58,7 @@ const CREDIT_MAX: u32 = 4;
 const PROBE_EVERY: u32 = 32;
 
 impl Spinning {
-    /// Whether the caller may spin. It must [`end`](Spinning::end) what it has begun.
+    /// Returns whether the caller may spin. A caller that may must [`end`](Spinning::end) its spin.
     pub(crate) fn begin(&mut self) -> bool {
         if SPINS_MAX == 0 || self.is_spinning || !is_useful() {
             return false;

@@ -1,4 +1,4 @@
-//! What a task runs: a closure, or one that carries a token or its submitter's context.
+//! The closure that a task runs, alone or with a token and its submitter's context.
 
 use std::panic::resume_unwind;
 
@@ -16,11 +16,11 @@ impl<F: FnOnce() -> T + Send, T> Job<T> for F {
     }
 }
 
-/// Calls the closure it is given with something of the submitter's in place.
+/// Calls the closure it is given with the submitter's context in place.
 pub(crate) type ContextRunner = Box<dyn FnOnce(&mut dyn FnMut()) + Send>;
 
-/// A closure with what is to be around it. A type of its own so that a refused submitter gets the
-/// closure back.
+/// A closure with the token and the context that it runs under. A type of its own so that a refused
+/// submitter gets the closure back.
 pub(crate) struct WithContext<F> {
     pub(crate) f: F,
     pub(crate) token: Option<CancelToken>,
@@ -31,7 +31,7 @@ impl<F: FnOnce() -> T + Send, T> Job<T> for WithContext<F> {
     fn run(self) -> T {
         let WithContext { f, token, context } = self;
         if let Some(token) = &token {
-            // Not a panic: the hook is not called, and the payload becomes the task's error.
+            // This is no panic: the hook is not called, and the payload becomes the task's error.
             if token.was_cancelled() {
                 resume_unwind(Box::new(NotStarted::Cancelled));
             }

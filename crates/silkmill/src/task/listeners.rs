@@ -1,8 +1,8 @@
 //! What few tasks have: callbacks, a waker, threads that wait for the result, and the counter of a
 //! scope.
 //!
-//! One lock guards them. A result is published under it, so whoever adds a listener under it and
-//! finds the task not done is told of the result.
+//! One lock guards them. A result is published under it, so a listener that was added under it
+//! while the task was not done is notified of the result.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -16,7 +16,7 @@ use crate::unwind::caught;
 
 pub(super) type Callback<T> = Box<dyn FnOnce(Result<&T, &TaskError>) + Send>;
 
-/// What few tasks need.
+/// The listeners of one task.
 pub(super) struct Listeners<T> {
     inner: Mutex<Inner<T>>,
     /// Notified when the result is published.
@@ -27,18 +27,19 @@ struct Inner<T> {
     callbacks: Vec<Callback<T>>,
     waiters: Vec<(Arc<Waiter>, usize)>,
     waker: Option<Waker>,
-    /// Threads that wait for `published`. Nobody is notified when nobody waits, for that is a
-    /// system call.
+    /// The number of threads that wait for `published`. With none, no thread is notified, because
+    /// that is a system call.
     waiting: usize,
-    /// Whether a callback that came late reads the result. Who lends it runs what comes meanwhile.
+    /// Set while a callback that came late reads the result. The thread that lent the result also
+    /// runs callbacks that arrive in the meantime.
     lent: bool,
-    /// Whether a callback was given the result.
+    /// Set once a callback was given the result.
     delivered: bool,
-    /// Of the scope that waits for the task.
+    /// The counter of the scope that waits for the task.
     scope: Option<Arc<ScopeCounter>>,
 }
 
-/// What is to be done once a result is published.
+/// What is left to do once a result is published.
 pub(super) struct Notifications {
     waiters: Vec<(Arc<Waiter>, usize)>,
     waker: Option<Waker>,
@@ -60,8 +61,8 @@ impl<T> Listeners<T> {
         Listeners { inner: Mutex::new(inner), published: Condvar::new() }
     }
 
-    /// Blocks until `is_done`, which changes under the lock only. False when the deadline came
-    /// first.
+    /// Blocks until `is_done`, which changes only under the lock. Returns false when the deadline
+    /// came first.
     pub(super) fn wait_until(&self, is_done: impl Fn() -> bool, deadline: Deadline) -> bool {
         let mut inner = self.inner.lock();
         loop {
@@ -77,15 +78,15 @@ impl<T> Listeners<T> {
         }
     }
 
-    /// Keeps `waker` for the publication, in the place of the one before. False when the task
-    /// `is_done`.
+    /// Keeps `waker` for the publication, in the place of the one before. Returns false when the
+    /// task `is_done`.
     pub(super) fn set_waker(&self, waker: Waker, is_done: impl Fn() -> bool) -> bool {
         let mut inner = self.inner.lock();
         if is_done() {
             return false;
         }
         let old = inner.waker.replace(waker);
-        // The drop of the old one is the runtime's code.
+        // The drop of the old waker is the runtime's code.
         drop(inner);
         drop(old);
         true
@@ -95,7 +96,7 @@ impl<T> Listeners<T> {
         self.inner.lock().waker.take()
     }
 
-    /// Keeps `waiter` for the publication. False when the task `is_done`.
+    /// Keeps `waiter` for the publication. Returns false when the task `is_done`.
     pub(super) fn add_waiter(
         &self,
         waiter: &Arc<Waiter>,
@@ -114,14 +115,14 @@ impl<T> Listeners<T> {
         self.inner.lock().waiters.retain(|(other, _)| !Arc::ptr_eq(other, waiter));
     }
 
-    /// Keeps the scope's counter of a task that is not queued yet.
+    /// Keeps the counter of the scope, for a task that is not queued yet.
     pub(super) fn set_scope(&self, scope: Arc<ScopeCounter>) {
         self.inner.lock().scope = Some(scope);
     }
 
-    /// Keeps `callback` for whoever has the result: the one who publishes it or has lent it
-    /// already. True when the task `is_done` and nobody has: then the caller lends it, to
-    /// [`run_callbacks`](Listeners::run_callbacks) or to
+    /// Keeps `callback` for the thread that publishes the result or has lent it already. Returns
+    /// true when the task `is_done` and no thread has lent it: then the caller lends it, by
+    /// [`run_callbacks`](Listeners::run_callbacks), or finds that there is none and calls
     /// [`drop_callbacks`](Listeners::drop_callbacks).
     pub(super) fn add_callback(&self, callback: Callback<T>, is_done: impl Fn() -> bool) -> bool {
         let mut inner = self.inner.lock();
@@ -133,7 +134,7 @@ impl<T> Listeners<T> {
         true
     }
 
-    /// Drops the callbacks of a caller who had a result to lend and finds none.
+    /// Drops the callbacks, for a caller that was to lend a result and finds none.
     pub(super) fn drop_callbacks(&self) {
         let mut inner = self.inner.lock();
         inner.lent = false;
@@ -142,13 +143,13 @@ impl<T> Listeners<T> {
         drop(callbacks);
     }
 
-    /// Whether a callback was given the result.
+    /// Returns whether a callback was given the result.
     pub(super) fn delivered(&self) -> bool {
         self.inner.lock().delivered
     }
 
-    /// Runs callbacks until none is left, in the order in which they came. Says whether any was
-    /// ever told.
+    /// Runs callbacks until none is left, in the order in which they were added. Returns whether
+    /// any was ever given the result.
     pub(super) fn run_callbacks(&self, result: &Result<T, TaskError>) -> bool {
         loop {
             let mut inner = self.inner.lock();
@@ -165,8 +166,8 @@ impl<T> Listeners<T> {
         }
     }
 
-    /// Publishes with `publish`, unless a callback has come that must run before. `None` when it
-    /// did not happen.
+    /// Publishes with `publish`, unless a callback has come that must run before. Returns `None`
+    /// when the result was not published.
     pub(super) fn publish(&self, publish: impl FnOnce() -> bool) -> Option<Notifications> {
         let mut inner = self.inner.lock();
         if !inner.callbacks.is_empty() || !publish() {

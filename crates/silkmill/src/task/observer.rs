@@ -1,34 +1,34 @@
-//! What the thread that runs a task is told of it.
+//! What the thread that runs a task learns of its progress.
 
 use crate::error::TaskError;
 
-/// What a claim is for.
+/// The purpose of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
     ToRun,
     ToCancel,
 }
 
-/// Whoever runs a task, and wants to know how far it is.
+/// Follows a task on the thread that runs it.
 pub(crate) trait Observer {
-    /// The task has ended, so much is known.
+    /// The task has ended, and its result is not published yet.
     fn ended(&self, how: Ended);
 
-    /// Nothing of the user's is left to do, and the result is published next.
+    /// None of the user's code is left to run, and the result is published next.
     fn free(&self, afterwards: Afterwards);
 
-    /// Something of the user's is left to do after all.
+    /// Some of the user's code is left to run after all.
     fn busy(&self);
 
-    /// The task panicked, and there is nobody to read that.
+    /// The task panicked, and no thread and no callback will read that.
     fn unread(&self, error: &TaskError);
 }
 
-/// What the thread that runs a task has to do for it once the result is published.
+/// What the thread that runs a task must do for it once the result is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Afterwards {
     Nothing,
-    /// It may have threads to wake.
+    /// There may be threads to wake.
     Notify,
 }
 
@@ -37,11 +37,11 @@ pub(crate) enum Afterwards {
 pub(crate) enum Ended {
     Returned,
     Panicked,
-    /// It was its turn, but it was cancelled or overdue.
+    /// Its turn came, but it was cancelled or overdue.
     NotStarted,
 }
 
-/// A observer that does not care.
+/// An observer that ignores everything.
 pub(crate) struct NoObserver;
 
 impl Observer for NoObserver {

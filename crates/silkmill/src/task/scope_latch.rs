@@ -1,4 +1,4 @@
-//! Lets tasks borrow, by waiting for them: what makes
+//! Lets tasks borrow, by waiting for them: this is what makes
 //! [`into_scoped`](crate::task::NewTask::into_scoped) sound.
 
 use std::marker::PhantomData;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::sync::{Condvar, Mutex};
 
-/// The tasks of a scope that have not ended.
+/// Counts the tasks of a scope that have not ended.
 pub(crate) struct ScopeCounter {
     count: Mutex<usize>,
     zero: Condvar,
@@ -37,17 +37,17 @@ impl ScopeCounter {
     }
 }
 
-/// Lets tasks borrow for `'scope`: whoever has one is inside [`scoped`], which does not return
-/// before they have all ended.
+/// Lets tasks borrow for `'scope`: code that has a latch is inside [`scoped`], which does not
+/// return before they have all ended.
 pub(crate) struct Latch<'scope, 'env: 'scope> {
     counter: Arc<ScopeCounter>,
-    /// Invariant, so that nobody can make the scope longer or shorter.
+    /// Invariant, so that no caller can make the scope longer or shorter.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
 
 impl Latch<'_, '_> {
-    /// Counts a task in. Whoever ends it counts it down.
+    /// Counts a task in. The thread that ends it counts it down.
     pub(super) fn count_up(&self) -> Arc<ScopeCounter> {
         *self.counter.count.lock() += 1;
         Arc::clone(&self.counter)

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::sync::{Condvar, Deadline, Mutex};
 
-/// A list of the indices of tasks that are done, and a thread that waits for the next one.
+/// The indices of tasks that are done, for a thread that waits for the next one.
 pub(crate) struct Waiter {
     ready: Mutex<VecDeque<usize>>,
     notified: Condvar,
@@ -24,7 +24,7 @@ impl Waiter {
         self.ready.lock().pop_front()
     }
 
-    /// The next index; `None` when the deadline came first.
+    /// Waits for the next index. Returns `None` when the deadline came first.
     pub(crate) fn next(&self, deadline: Deadline) -> Option<usize> {
         let mut ready = self.ready.lock();
         loop {
