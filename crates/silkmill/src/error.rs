@@ -11,12 +11,14 @@ use crate::unwind::take_location;
 
 /// Why a task or a thread has no value.
 ///
-/// It says which of the few reasons it was ([`kind`](TaskError::kind)) and, for a panic, everything
-/// the panic said: its message, its payload, where it happened, and the name of the thread it
+/// It tells which of the few reasons it was ([`kind`](TaskError::kind)) and, for a panic, all that
+/// is known of it: its message, its payload, where it happened, and the name of the thread it
 /// happened on.
 ///
 /// ```
-/// let thread = silkmill::Thread::builder().name("counter").spawn(|| -> u32 { panic!("lost count") })?;
+/// use silkmill::Thread;
+///
+/// let thread = Thread::builder().name("counter").spawn(|| -> u32 { panic!("lost count") })?;
 /// let error = thread.join().unwrap_err();
 /// assert!(error.is_panic());
 /// assert_eq!(error.message(), "lost count");
@@ -69,7 +71,7 @@ struct Panic {
     /// As `file:line:column`.
     location: Option<String>,
     thread_name: Option<String>,
-    /// In a mutex because a payload is `Send` but not `Sync`, and an error wants to be both.
+    /// In a mutex because a payload is `Send` but not `Sync`, and an error should be both.
     payload: Mutex<Box<dyn Any + Send>>,
 }
 
@@ -103,7 +105,8 @@ impl TaskError {
         TaskError { reason: Reason::Shutdown }
     }
 
-    /// `source` is copied by its code, so that every task that waited for the thread gets one.
+    /// Makes an error with a copy of `source`, made by its code, so that every task that waited for
+    /// the thread gets one.
     pub(crate) fn no_thread(source: &io::Error) -> Self {
         let copy = match source.raw_os_error() {
             Some(code) => io::Error::from_raw_os_error(code),
@@ -116,7 +119,8 @@ impl TaskError {
         TaskError { reason: Reason::NotInitialized(message) }
     }
 
-    /// The same again, for another task that was not run for the same reason. A panic has no copy.
+    /// Makes the same error again, for another task that was not run for the same reason. A panic
+    /// has no copy.
     pub(crate) fn copy(&self) -> Self {
         match &self.reason {
             Reason::Panicked(_) | Reason::Cancelled => TaskError::cancelled(),
@@ -132,7 +136,7 @@ impl TaskError {
         TaskError { reason: Reason::JoinedItself }
     }
 
-    /// Which of the reasons it was.
+    /// Returns which of the reasons it was.
     pub fn kind(&self) -> TaskErrorKind {
         match self.reason {
             Reason::Panicked(_) => TaskErrorKind::Panicked,
@@ -145,18 +149,18 @@ impl TaskError {
         }
     }
 
-    /// Whether the closure panicked.
+    /// Returns whether the closure panicked.
     pub fn is_panic(&self) -> bool {
         self.kind() == TaskErrorKind::Panicked
     }
 
-    /// Whether the task was cancelled before it started.
+    /// Returns whether the task was cancelled before it started.
     pub fn is_cancelled(&self) -> bool {
         self.kind() == TaskErrorKind::Cancelled
     }
 
-    /// The message of the task's panic, or of the initializer's; empty when the payload was no
-    /// string, or when there was no panic.
+    /// Returns the message of the task's panic, or of the initializer's; empty when the payload was
+    /// no string, or when there was no panic.
     pub fn message(&self) -> &str {
         match &self.reason {
             Reason::Panicked(panic) => &panic.message,
@@ -165,20 +169,19 @@ impl TaskError {
         }
     }
 
-    /// Where the task panicked, as `file:line:column`. `None` when there was no panic, and when the
-    /// program has set a panic hook of its own after its first thread or pool was made: only a hook
-    /// is told.
+    /// Returns where the task panicked, as `file:line:column`. `None` when there was no panic, and
+    /// when the program has set a panic hook of its own after its first thread or pool was made:
+    /// only a hook learns the location.
     pub fn location(&self) -> Option<&str> {
         self.panic()?.location.as_deref()
     }
 
-    /// The name of the thread that panicked, if it had one.
+    /// Returns the name of the thread that panicked, if it had one.
     pub fn thread_name(&self) -> Option<&str> {
         self.panic()?.thread_name.as_deref()
     }
 
-    /// What was given to `panic!` or [`std::panic::panic_any`], or the error itself when there was
-    /// no panic.
+    /// Returns what was given to `panic!` or [`std::panic::panic_any`].
     ///
     /// # Errors
     /// Gives the error back unchanged when it is no panic.
@@ -240,7 +243,8 @@ impl Error for TaskError {
     }
 }
 
-/// `panic!` with a literal carries a `&str`, with arguments a `String`; anything else has no words.
+/// Returns the message of a payload. `panic!` with a literal carries a `&str`, with arguments a
+/// `String`; anything else has no message.
 fn message_of(payload: &(dyn Any + Send)) -> String {
     if let Some(text) = payload.downcast_ref::<&str>() {
         (*text).to_owned()
@@ -263,7 +267,7 @@ impl SpawnError {
         SpawnError { name, source }
     }
 
-    /// What the operating system said.
+    /// Returns the operating system's error.
     pub fn io_error(&self) -> &io::Error {
         &self.source
     }
@@ -314,14 +318,14 @@ pub enum TrySubmitError<F> {
 }
 
 impl<F> TrySubmitError<F> {
-    /// The closure that was not taken.
+    /// Returns the closure that was not taken.
     pub fn into_task(self) -> F {
         match self {
             TrySubmitError::Full(task) | TrySubmitError::Shutdown(task) => task,
         }
     }
 
-    /// Whether the queue was full, so that it may be worth trying later.
+    /// Returns whether the queue was full, so that it may be worth trying later.
     pub fn is_full(&self) -> bool {
         matches!(self, TrySubmitError::Full(_))
     }

@@ -1,4 +1,7 @@
 //! A pool of threads for work that waits: its public face. The threads themselves are `pool`'s.
+//!
+//! The folder has what callers hold and configure: the builder, options, futures, maps and scopes.
+//! Those that add a method to the executor do so in their own files.
 
 pub(crate) mod batch;
 pub(crate) mod builder;
@@ -48,10 +51,10 @@ pub struct ThreadPoolExecutor {
 
 impl ThreadPoolExecutor {
     /// Queues `f` and returns the handle to its result. Blocks while the queue is at its capacity;
-    /// those who block are served in order.
+    /// blocked submitters are served in order.
     ///
     /// After a shutdown `f` is dropped, and the result is an error that says so. A task that
-    /// submits to its own pool is never held back, for it might be waiting for itself.
+    /// submits to its own pool never blocks, because it might be waiting for itself.
     pub fn submit<F, T>(&self, f: F) -> Future<T>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -79,7 +82,7 @@ impl ThreadPoolExecutor {
         }
     }
 
-    /// Queues `f` if there is room now and nobody is waiting for it.
+    /// Queues `f` if there is room now and no other submitter waits for it.
     ///
     /// ```
     /// use silkmill::ThreadPoolExecutor;
@@ -153,14 +156,14 @@ impl ThreadPoolExecutor {
         if own { WaitPolicy::Unbounded } else { WaitPolicy::Until(deadline) }
     }
 
-    /// How many workers there may be. A worker that waits for a task of its own pool is not
-    /// counted.
+    /// Returns the number of workers that may exist. A worker that waits for a task of its own pool
+    /// is not counted.
     pub fn max_workers(&self) -> usize {
         self.pool.queue.workers_max()
     }
 
-    /// Changes how many workers there may be. Workers that are too many leave as soon as they have
-    /// ended their tasks; new ones are started for what is queued.
+    /// Sets the number of workers that may exist. Workers that are too many exit as soon as they
+    /// have ended their tasks; new ones are started for what is queued.
     ///
     /// # Panics
     /// When `max_workers` is 0.
@@ -169,7 +172,7 @@ impl ThreadPoolExecutor {
         self.pool.start_workers(self.pool.queue.resize(max_workers));
     }
 
-    /// What the executor has counted and measured so far.
+    /// Returns what the executor has counted and measured so far.
     pub fn stats(&self) -> Stats {
         self.pool.stats()
     }
@@ -183,8 +186,8 @@ impl ThreadPoolExecutor {
         self.wait_for_workers(Deadline::NEVER);
     }
 
-    /// Takes no more tasks, cancels what is queued, asks what runs to stop (see
-    /// [`CancelToken::current`]), and waits for it.
+    /// Takes no more tasks, cancels what is queued, asks running tasks to stop (see
+    /// [`CancelToken::current`]), and waits for them.
     pub fn shutdown_now(&self) {
         self.pool.queue.close();
         self.pool.token().cancel();
@@ -193,11 +196,12 @@ impl ThreadPoolExecutor {
     }
 
     /// Takes no more tasks, runs what is queued for as long as `timeout` allows, then cancels the
-    /// rest, asks what runs to stop (see [`CancelToken::current`]), and tells what still runs.
-    /// Nothing waits for that any more: neither dropping the executor nor the end of the process.
+    /// rest, asks running tasks to stop (see [`CancelToken::current`]), and reports what still
+    /// runs. Nothing waits for those tasks any more: neither dropping the executor nor the end of
+    /// the process.
     ///
-    /// Called by a task of the pool it does not wait and cancels nothing: it would be waiting for
-    /// itself.
+    /// Called by a task of the pool it does not wait and cancels nothing, because it would be
+    /// waiting for itself.
     ///
     /// ```
     /// use std::time::Duration;
@@ -265,14 +269,15 @@ impl fmt::Debug for ThreadPoolExecutor {
 pub struct ShutdownReport {
     /// The tasks that still run, longest first.
     pub running: Vec<RunningTask>,
-    /// How many tasks were queued, and are cancelled now.
+    /// The number of tasks that were queued, and are cancelled now.
     pub cancelled: usize,
-    /// How many workers have not ended. One may be between two tasks, or dropping what a task left.
+    /// The number of workers that have not ended. One may be between two tasks, or dropping what a
+    /// task left.
     pub workers: usize,
 }
 
 impl ShutdownReport {
-    /// Whether everything had ended in time.
+    /// Returns whether everything had ended in time.
     pub fn is_complete(&self) -> bool {
         self.workers == 0 && self.cancelled == 0
     }

@@ -35,11 +35,26 @@
 //! assert_eq!(sum, 30);
 //!
 //! // One function over many items, in order; a panic is one item's result.
-//! let halves: Vec<_> = pool.map([4, 3], |n| if n % 2 == 0 { n / 2 } else { panic!("{n} is odd") }).collect();
+//! let half = |n: i32| if n % 2 == 0 { n / 2 } else { panic!("{n} is odd") };
+//! let halves: Vec<_> = pool.map([4, 3], half).collect();
 //! assert_eq!(halves[0].as_ref().unwrap(), &2);
 //! assert_eq!(halves[1].as_ref().unwrap_err().message(), "3 is odd");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Map
+//!
+//! A folder belongs to the file of the same name, and imports run from the top down.
+//!
+//! | files | what they hold |
+//! |---|---|
+//! | `executor.rs`, `executor/` | what callers hold: executor, builder, options, futures, maps, scopes |
+//! | `pool.rs`, `pool/` | the inside: queue, workers, wake protocol, statistics |
+//! | `thread.rs`, `thread/` | threads that return values, their registry, the end of the process |
+//! | `task.rs`, `task/` | one closure and its result, the only `unsafe`; its listeners |
+//! | `cancel.rs`, `error.rs` | tokens that ask work to stop; why a task has no value |
+//! | `sync.rs`, `sync/` | std's locks or loom's; parkers, spins, semaphores, events |
+//! | `unwind.rs` | where panics are stopped, and where they happened |
 //!
 //! # What it does not do
 //!

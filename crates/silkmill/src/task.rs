@@ -399,8 +399,8 @@ unsafe fn try_publish<F, T>(
         // cell owns.
         unsafe { listeners_of::<T>(header) }
     });
-    // SAFETY: the payload is the claimer's until it is published, and nobody writes it while this
-    // is borrowed.
+    // SAFETY: the payload is the claimer's until it is published, and no thread writes it while
+    // this is borrowed.
     let delivered = match (&listeners, unsafe { lent_result(payload) }) {
         (Some(listeners), Some(result)) => listeners.run_callbacks(result),
         _ => false,

@@ -2,7 +2,7 @@
 //!
 //! Rust ends a process when `main` returns, whatever its threads do. Here that is a choice: a
 //! daemon thread ends with the process, any other is joined before the process ends (see `exit`).
-//! Which threads live is in the `registry`.
+//! The `registry` knows which threads live.
 
 pub(crate) mod exit;
 pub(crate) mod registry;
@@ -109,13 +109,13 @@ impl<T: Send + 'static> Thread<T> {
         Ok(self.task.take_result().expect("join consumes the only handle, so the result is there"))
     }
 
-    /// Whether the thread has its value, so that [`join`](Thread::join) would wait for no more than
-    /// its thread-locals.
+    /// Returns whether the thread has its value, so that [`join`](Thread::join) would wait for no
+    /// more than its thread-locals.
     pub fn is_finished(&self) -> bool {
         self.task.is_done()
     }
 
-    /// The thread's name, number, and whether it is a daemon.
+    /// Returns the thread's name, its number, and whether it is a daemon.
     pub fn info(&self) -> &ThreadInfo {
         &self.info
     }
@@ -148,7 +148,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A thread called `thread-N` that is no daemon and has std's stack size.
+    /// Describes a thread called `thread-N` that is no daemon and has std's stack size.
     pub fn new() -> Self {
         Builder::default()
     }
@@ -159,19 +159,19 @@ impl Builder {
         self
     }
 
-    /// Whether the thread ends with the process. If not (the default) the process waits for it,
-    /// when `main` returns and when `main` calls [`std::process::exit`].
+    /// Sets whether the thread ends with the process. If not (the default) the process waits for
+    /// it, when `main` returns and when `main` calls [`std::process::exit`].
     ///
-    /// A thread started through this crate that calls `exit` itself waits for nobody: another may
-    /// be waiting for it. And std lets one thread end the process and parks every other that tries,
-    /// so a thread that is no daemon and calls `exit` once `main` has returned is waited for in
-    /// vain. Let it return instead.
+    /// A thread started through this crate that calls `exit` itself waits for no other thread,
+    /// because another may be waiting for it. And std lets one thread end the process and parks
+    /// every other that tries, so a thread that is no daemon and calls `exit` once `main` has
+    /// returned is waited for in vain. Let it return instead.
     pub fn daemon(mut self, daemon: bool) -> Self {
         self.daemon = daemon;
         self
     }
 
-    /// The size of the thread's stack in bytes; the system may round it up.
+    /// Sets the size of the thread's stack in bytes; the system may round it up.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
@@ -188,8 +188,8 @@ impl Builder {
     {
         note_panics();
         let (theirs, task) = NewTask::new(f).into_owners();
-        // The value is dropped on the thread when nobody wants it, and the process waits for that
-        // too.
+        // The value is dropped on the thread when no handle wants it, and the process waits for
+        // that too.
         let started = self.start(move || {
             if let Some(claimed) = theirs.claim(Claim::ToRun) {
                 claimed.run(&ThreadObserver);
@@ -223,7 +223,7 @@ impl Builder {
         });
         match handle {
             Ok(handle) => Ok(Started { info, handle }),
-            // The closure, and the entry with it, is dropped by std.
+            // std drops the closure, and the entry with it.
             Err(source) => Err(SpawnError::new(Some(name), source)),
         }
     }
@@ -238,8 +238,8 @@ pub(crate) struct Started {
 /// The number in the name of the next thread that is given none.
 static NAMELESS_NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// A thread whose value is about to be seen: whoever has seen it does not find the thread among the
-/// living.
+/// Observes a thread whose value is about to be seen: a reader that has seen it does not find the
+/// thread among the living.
 struct ThreadObserver;
 
 impl Observer for ThreadObserver {
@@ -251,6 +251,6 @@ impl Observer for ThreadObserver {
 
     fn busy(&self) {}
 
-    /// std's panic hook has told of it, with the thread's name.
+    /// std's panic hook has reported it, with the thread's name.
     fn unread(&self, _error: &TaskError) {}
 }

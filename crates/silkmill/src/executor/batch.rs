@@ -2,8 +2,8 @@
 //!
 //! Handing an item to a worker and its result back costs hundreds of nanoseconds. While items take
 //! less than [`ITEM_SHORT`] each, a map puts several into one task, more and more of them up to
-//! [`BATCH_MAX`]. Whether they do is tried out now and then with a batch of two, and measured for
-//! every batch; items that wait are handed over one by one.
+//! [`BATCH_MAX`]. The map tries a batch of two now and then to find out whether items are that
+//! short, and measures every batch; items that wait are handed over one by one.
 //!
 //! Items of a batch may even wait for each other: if the batch that is to be read next takes longer
 //! than [`BATCH_WAIT_MAX`], the reader takes the items out of it that have not begun, and hands
@@ -22,22 +22,22 @@ use crate::unwind::caught;
 /// Items that take longer are not worth batching.
 const ITEM_SHORT: Duration = Duration::from_micros(1);
 
-/// The most items of a batch.
+/// The largest number of items in a batch.
 pub(crate) const BATCH_MAX: usize = 256;
 
-/// How many batches are in flight at once, at their largest.
+/// The number of batches in flight at once, at their largest.
 pub(crate) const BATCHES_IN_FLIGHT: usize = 4;
 
-/// How long a batch may take before its items are taken out of it.
+/// The time a batch may take before its items are taken out of it.
 pub(crate) const BATCH_WAIT_MAX: Duration = Duration::from_millis(1);
 
-/// How many items are handed over one by one before it is first tried whether they are short.
+/// The number of items handed over one by one before a batch is first tried.
 const TRY_AFTER: usize = 64;
 
-/// The longest such time: every failed try doubles it.
+/// The largest such number: every failed try doubles it.
 const TRY_AFTER_MAX: usize = 1 << 16;
 
-/// How many items go into the next task.
+/// Decides how many items go into the next task.
 #[derive(Debug)]
 pub(crate) struct BatchSize {
     size: usize,
@@ -52,13 +52,13 @@ impl BatchSize {
         BatchSize { size: 1, max: max.min(BATCH_MAX), one_by_one: 0, try_after: TRY_AFTER }
     }
 
-    /// How many items the next task may have.
+    /// Returns how many items the next task may have.
     pub(crate) fn peek(&self) -> usize {
         let try_now = self.max > 1 && self.one_by_one >= self.try_after;
         if self.size == 1 && try_now { 2 } else { self.size }
     }
 
-    /// The same, for a task that is made now.
+    /// Returns the same, for a task that is made now.
     pub(crate) fn next(&mut self) -> usize {
         let size = self.peek();
         self.one_by_one = if size == 1 { self.one_by_one + 1 } else { 0 };
@@ -78,7 +78,7 @@ impl BatchSize {
         }
     }
 
-    /// The batch that was to be read next was stuck.
+    /// Notes that the batch that was to be read next took too long.
     pub(crate) fn was_stuck(&mut self) {
         self.learn(2, BATCH_WAIT_MAX);
     }
@@ -87,7 +87,7 @@ impl BatchSize {
 /// The items of a batch that have not begun.
 pub(crate) type Unstarted<A> = Arc<Mutex<VecDeque<A>>>;
 
-/// The results of the items that a task ran. Panics among them that nobody reads are reported.
+/// The results of the items that a task ran. Panics among them that no reader takes are reported.
 pub(crate) struct BatchResults<T> {
     results: VecDeque<Result<T, TaskError>>,
     took: Duration,
@@ -99,7 +99,7 @@ impl<T> BatchResults<T> {
         BatchResults { results: VecDeque::new(), took: Duration::ZERO, pool: None }
     }
 
-    /// What becomes of items that were never run.
+    /// Makes the results of items that were never run.
     pub(crate) fn failed(items: usize, error: TaskError) -> Self {
         let copies = (1..items).map(|_| error.copy());
         let mut results: VecDeque<_> = copies.map(Err).collect();
@@ -124,7 +124,7 @@ impl<T> BatchResults<T> {
             let run = || f(state.get_or_insert_with(&init), item);
             let result = catch_unwind(AssertUnwindSafe(run)).map_err(TaskError::panicked);
             if result.is_err() {
-                // It may be half changed.
+                // The state may be half changed.
                 caught(|| *state = None);
             }
             results.push_back(result);

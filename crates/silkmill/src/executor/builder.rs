@@ -11,15 +11,15 @@ use crate::pool::Pool;
 use crate::pool::config::PoolConfig;
 use crate::unwind::note_panics;
 
-/// The default number of workers is this at most, however many processors there are.
+/// The largest default number of workers, however many processors there are.
 const WORKERS_DEFAULT_MAX: usize = 32;
 
-/// The default number of workers is that of the processors plus this, for the work waits.
+/// The default number of workers is that of the processors plus this, because the work waits.
 const WORKERS_DEFAULT_EXTRA: usize = 4;
 
-/// How long a worker sleeps before it leaves, unless told otherwise. Long enough for bursts that
-/// follow each other, short enough that a program which has stopped using a pool soon has none of
-/// its threads.
+/// The default time for which a worker sleeps before it exits. Long enough for bursts that follow
+/// each other, short enough that a program which has stopped using a pool soon has none of its
+/// threads.
 const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Describes an executor before it is built.
@@ -57,7 +57,8 @@ impl Default for ThreadPoolExecutorBuilder {
 }
 
 impl ThreadPoolExecutorBuilder {
-    /// How many tasks may run at once. By default the number of processors plus 4, at most 32.
+    /// Sets the number of tasks that may run at once. By default it is the number of processors
+    /// plus 4, at most 32.
     ///
     /// A task that waits for another of the same pool is not counted while it waits; when it goes
     /// on there may be one more than this for each that does, until as many tasks have ended.
@@ -66,44 +67,43 @@ impl ThreadPoolExecutorBuilder {
         self
     }
 
-    /// What the names of the workers begin with: `fetch` makes `fetch-0`, `fetch-1` and so on.
+    /// Sets the prefix of the workers' names: `fetch` makes `fetch-0`, `fetch-1` and so on.
     pub fn thread_name_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.config.thread_name_prefix = prefix.into();
         self
     }
 
-    /// How many tasks may wait for a worker. Without a capacity the queue grows as far as memory
-    /// goes.
+    /// Sets the number of tasks that may wait for a worker. Without a capacity the queue grows as
+    /// far as memory goes.
     pub fn queue_capacity(mut self, capacity: usize) -> Self {
         self.config.queue_capacity = Some(capacity);
         self
     }
 
-    /// The size of each worker's stack in bytes; the system may round it up.
+    /// Sets the size of each worker's stack in bytes; the system may round it up.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.config.stack_size = Some(bytes);
         self
     }
 
-    /// Whether to measure the processor time of every task (two system calls a task), so that
+    /// Sets whether to measure the processor time of every task (two system calls a task), so that
     /// [`Stats::advice`](crate::Stats::advice) can tell waiting from computing. Off by default.
     pub fn measure_cpu(mut self, yes: bool) -> Self {
         self.config.measure_cpu = yes;
         self
     }
 
-    /// How long a worker that has nothing to do stays, 10 seconds by default. When all have left
-    /// the pool has no threads; the next task starts one. `Duration::MAX` keeps them until the
-    /// shutdown.
+    /// Sets how long a worker stays that has nothing to do, 10 seconds by default. When all have
+    /// exited the pool has no threads; the next task starts one. `Duration::MAX` keeps them until
+    /// the shutdown.
     ///
-    /// Of several idle workers the one that worked last is called first, so the others come to
-    /// leave.
+    /// Of several idle workers the one that worked last is woken first, so the others get to exit.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.config.idle_timeout = timeout;
         self
     }
 
-    /// Whether the end of the process cuts the pool off. If not (the default), a process whose
+    /// Sets whether the end of the process cuts the pool off. If not (the default), a process whose
     /// `main` returns, or which calls [`std::process::exit`], first runs what is queued in every
     /// such pool and waits for it: one that is kept in a static, say, or that another thread owns.
     ///
@@ -134,11 +134,12 @@ impl ThreadPoolExecutorBuilder {
         self
     }
 
-    /// Carries something of the submitter into each task: a tracing span, a request's number, a
+    /// Carries the submitter's context into each task: a tracing span, a request's number, a
     /// locale.
     ///
-    /// `capture` runs on the thread that submits, and what it returns runs on the worker, where it
-    /// is given the task to call. If it does not call it the task ends with a panic that says so.
+    /// `capture` runs on the thread that submits, and the closure that it returns runs on the
+    /// worker, with the task as its argument, and calls the task. If it does not, the task ends
+    /// with a panic that says so.
     ///
     /// ```
     /// use std::cell::Cell;
@@ -171,8 +172,8 @@ impl ThreadPoolExecutorBuilder {
         self
     }
 
-    /// Calls `hook` with each panic that nobody reads, because its future was dropped and had no
-    /// callback. By default a line on stderr tells of it.
+    /// Calls `hook` with each panic that is never read, because its future was dropped and had no
+    /// callback. By default a line on stderr reports it.
     ///
     /// The hook runs on the thread that drops the future, or on the worker when it was dropped
     /// before. Its own panics are caught.
@@ -185,8 +186,8 @@ impl ThreadPoolExecutorBuilder {
     /// let pool = ThreadPoolExecutor::builder()
     ///     .on_unread_panic(move |error| sender.send(error.message().to_owned()).unwrap())
     ///     .build()?;
-    /// drop(pool.submit(|| panic!("nobody looks")));
-    /// assert_eq!(receiver.recv()?, "nobody looks");
+    /// drop(pool.submit(|| panic!("unread")));
+    /// assert_eq!(receiver.recv()?, "unread");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_unread_panic(mut self, hook: impl Fn(&TaskError) + Send + Sync + 'static) -> Self {

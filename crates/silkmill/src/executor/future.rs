@@ -16,10 +16,13 @@ use crate::task::observer::Claim;
 /// A result that is on its way.
 ///
 /// It can be read by blocking ([`result`](Future::result)), by waiting for a while
-/// ([`result_timeout`](Future::result_timeout)), or by `.await` on any async runtime, for it
+/// ([`result_timeout`](Future::result_timeout)), or by `.await` on any async runtime, because it
 /// implements [`std::future::Future`]. Dropping it lets the task run on; [`cancel`](Future::cancel)
 /// does not. A panic that is dropped unread is reported: see
 /// [`on_unread_panic`](crate::ThreadPoolExecutorBuilder::on_unread_panic).
+///
+/// The predicates [`done`](Future::done), [`running`](Future::running) and
+/// [`cancelled`](Future::cancelled) are named as in Python's `concurrent.futures`, on purpose.
 ///
 /// ```
 /// use silkmill::ThreadPoolExecutor;
@@ -29,9 +32,9 @@ use crate::task::observer::Claim;
 /// assert_eq!(future.result()?, 42);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "a future's result, and its panic, are lost when nobody reads them"]
+#[must_use = "a future's result, and its panic, are lost when they are not read"]
 pub struct Future<T> {
-    /// `None` only while it is dropped.
+    /// `None` only while the future is dropped.
     task: Option<TaskHandle<T>>,
     pool: Arc<Pool>,
 }
@@ -45,18 +48,18 @@ impl<T: Send> Future<T> {
 
     /// Waits for the task and returns its value.
     ///
-    /// Called by a worker on a task of its own pool that nobody has started, it runs that task
-    /// inline, to a depth of 16; on one that somebody runs, it lets the pool start another worker
-    /// meanwhile, up to 64, and more only when all are blocked. So tasks may wait for tasks of
-    /// their own pool with one worker, as deep as the workers' stacks allow. Two pools that wait
-    /// for each other are not helped, nor is a task that waits for itself.
+    /// When a worker calls it on a task of its own pool that no worker has started, it runs that
+    /// task inline, to a depth of 16. On a task that another worker runs, it lets the pool start
+    /// another worker meanwhile, up to 64, and more only when all are blocked. So tasks may wait
+    /// for tasks of their own pool with one worker, as deep as the workers' stacks allow. Two pools
+    /// that wait for each other get no such help, nor does a task that waits for itself.
     ///
     /// # Panics
     /// When the future was awaited to its end before, through a reference.
     ///
     /// # Errors
     /// The panic, when the task panicked; or why it never ran: it was cancelled, submitted after
-    /// the shutdown, or no thread could be had.
+    /// the shutdown, or no thread could be started.
     pub fn result(self) -> Result<T, TaskError> {
         match self.result_until(Deadline::NEVER) {
             Ok(result) => result,
@@ -93,11 +96,11 @@ impl<T: Send> Future<T> {
                 || worker::while_blocked_on([&self.pool], || task.wait_until(deadline)))
     }
 
-    /// Cancels the task if it has not started. True when it will never run, which every reader of
-    /// the result then sees as a cancelled error; false when it runs or is done. Callbacks run on
-    /// the calling thread.
+    /// Cancels the task if it has not started. Returns true when it will never run, which every
+    /// reader of the result then sees as a cancelled error; false when it runs or is done.
+    /// Callbacks run on the calling thread.
     ///
-    /// What runs can only be asked to stop: give the task a [token](crate::TaskOptions::token) for
+    /// A running task can only be asked to stop: give it a [token](crate::TaskOptions::token) for
     /// that.
     pub fn cancel(&self) -> bool {
         if let Some(claimed) = self.task().claim(Claim::ToCancel) {
@@ -106,29 +109,29 @@ impl<T: Send> Future<T> {
         self.task().is_cancelled()
     }
 
-    /// Whether there is a result: a value, a panic or a cancellation.
+    /// Returns whether there is a result: a value, a panic or a cancellation.
     pub fn done(&self) -> bool {
         self.task().is_done()
     }
 
-    /// Whether the task has started and is not done.
+    /// Returns whether the task has started and is not done.
     pub fn running(&self) -> bool {
         self.task().is_running()
     }
 
-    /// Whether the task was cancelled.
+    /// Returns whether the task was cancelled.
     pub fn cancelled(&self) -> bool {
         self.task().is_cancelled()
     }
 
-    /// Has `callback` called with the result when there is one.
+    /// Calls `callback` with the result once there is one.
     ///
     /// Callbacks run in the order in which they were added, on the thread that ends the task (a
-    /// worker, or the one that cancels), *before* the result can be read: who has read it knows
-    /// that they have run. When the task is done already, the callback runs now, on this thread. A
-    /// callback that panics harms no other and not the worker. One that waits for this very future
-    /// waits for ever, and so does one that a shutdown calls and that waits for another task of the
-    /// pool.
+    /// worker, or the canceller), *before* the result can be read: a thread that has read it knows
+    /// that they have run. When the task is done already, the callback runs now, on the calling
+    /// thread. A callback that panics harms no other and not the worker. One that waits for this
+    /// very future waits for ever, and so does one that a shutdown runs and that waits for another
+    /// task of the pool.
     ///
     /// # Panics
     /// When the future was awaited to its end before, through a reference.
@@ -152,7 +155,7 @@ impl<T: Send> Future<T> {
         self.task().add_callback(Box::new(callback));
     }
 
-    /// See [`worker::try_run_inline`].
+    /// Runs the task inline if possible: see [`worker::try_run_inline`].
     pub(crate) fn try_run_inline(&self) -> bool {
         worker::try_run_inline(&self.pool, self.task())
     }

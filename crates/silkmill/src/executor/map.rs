@@ -1,4 +1,4 @@
-//! Applying one function to many items: in order, or as results come.
+//! One function applied to many items: in order, or as results come.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,16 +13,16 @@ use crate::executor::future::Future;
 use crate::executor::wait::AsCompleted;
 use crate::sync::Mutex;
 
-/// How many items a map takes for each worker, unless told otherwise: one to work on, one to go on
-/// with at once.
+/// The default number of items that a map takes for each worker: one to work on, one to go on with
+/// at once.
 const IN_FLIGHT_PER_WORKER: usize = 2;
 
 impl ThreadPoolExecutor {
     /// Applies `f` to every item and yields the results in the items' order.
     ///
-    /// Lazy: items are taken from the iterator on the calling thread and only as results are read,
-    /// so it may be endless. At most [`in_flight`](Map::in_flight) items are taken and not yielded;
-    /// dropping the iterator early cancels those that have not started.
+    /// It is lazy: items are taken from the iterator on the calling thread and only as results are
+    /// read, so the iterator may be endless. At most [`in_flight`](Map::in_flight) items are taken
+    /// and not yielded; dropping the iterator early cancels those that have not started.
     pub fn map<I, F, T>(&self, items: I, f: F) -> Map<'_, I::IntoIter, I::Item, T>
     where
         I: IntoIterator,
@@ -51,7 +51,7 @@ impl ThreadPoolExecutor {
     /// Like [`map`](ThreadPoolExecutor::map), with a state that `f` may use and change: a buffer, a
     /// connection.
     ///
-    /// `init` makes a state when a worker needs one and none is at hand, so there are never more of
+    /// `init` makes a state when a worker needs one and none is free, so there are never more of
     /// them than workers. The state of a call that panics is dropped.
     ///
     /// ```
@@ -85,7 +85,8 @@ impl ThreadPoolExecutor {
         Map::new(self, items.into_iter(), init, f)
     }
 
-    /// [`map_with`](ThreadPoolExecutor::map_with), yielding each result as soon as it is there.
+    /// Like [`map_with`](ThreadPoolExecutor::map_with), but yields each result as soon as it is
+    /// there.
     pub fn map_unordered_with<I, S, N, F, T>(
         &self,
         init: N,
@@ -111,14 +112,14 @@ where
     T: Send,
 {
     source: Source<'pool, I, A, T>,
-    /// Hands several items over at once; a map that borrows has no such thing.
+    /// Hands several items over at once; `None` for a map that borrows.
     submit_many: Option<SubmitMany<'pool, A, T>>,
     size: BatchSize,
-    /// What was handed over, in order.
+    /// The items that were handed over, in order.
     window: VecDeque<Slot<A, T>>,
     /// Results that are ready to be yielded, before those of the window.
     ready: BatchResults<T>,
-    /// Items that were taken and not yielded.
+    /// The number of items that were taken and not yielded.
     pending: usize,
     max_workers: usize,
     in_flight_is_default: bool,
@@ -164,8 +165,8 @@ where
         }
     }
 
-    /// How many items may be taken and not yielded, at least 1. By default two for each worker, or
-    /// 1,024 while items take less than a microsecond.
+    /// Sets how many items may be taken and not yielded, at least 1. By default two for each
+    /// worker, or 1,024 while items take less than a microsecond.
     ///
     /// A slow item holds up the results behind it, and once so many have piled up, the items too:
     /// the more in flight, the less that matters, and the more results are held in memory.
@@ -192,7 +193,7 @@ where
         }
     }
 
-    /// False when there are no more items.
+    /// Hands over the next item, or a batch of them. Returns false when there are no more.
     fn submit_next(&mut self) -> bool {
         let size = self.size.next();
         let Some(submit_many) = self.submit_many.as_mut().filter(|_| size > 1) else {
@@ -213,8 +214,8 @@ where
         true
     }
 
-    /// The results of a batch. If it is stuck, the items that have not begun are handed over one by
-    /// one.
+    /// Waits for the results of a batch. If it takes too long, the items that have not begun are
+    /// handed over one by one.
     fn read_many(
         &mut self,
         mut future: Future<BatchResults<T>>,
@@ -262,7 +263,8 @@ where
                         self.ready = results;
                     }
                     Err(error) => {
-                        // None of them began: the pool was shut down, or no thread could be had.
+                        // None of the items began: the pool was shut down, or no thread could be
+                        // started.
                         let items = std::mem::take(&mut *unstarted.lock());
                         self.pending -= items.len();
                         self.ready = BatchResults::failed(items.len(), error);
@@ -286,7 +288,7 @@ impl<I, A, T: Send> Drop for Map<'_, I, A, T> {
                     future.cancel();
                 }
                 Slot::Many(future, unstarted) => {
-                    // What runs finds nothing more to do.
+                    // A batch that runs finds nothing more to do.
                     let items = std::mem::take(&mut *unstarted.lock());
                     drop(items);
                     future.cancel();
@@ -333,7 +335,8 @@ where
         MapUnordered { source: Source::new(submit, items, max_workers), window: AsCompleted::new() }
     }
 
-    /// How many items may be taken and not yielded, at least 1. By default two for each worker.
+    /// Sets how many items may be taken and not yielded, at least 1. By default two for each
+    /// worker.
     pub fn in_flight(mut self, items: usize) -> Self {
         self.source.in_flight = items.max(1);
         self
@@ -377,7 +380,7 @@ pub(crate) type Submit<'pool, A, T> = Box<dyn FnMut(A) -> Future<T> + Send + 'po
 
 /// Items on their way into the pool.
 struct Source<'pool, I, A, T> {
-    /// `None` once it has ended, for an iterator need not say so twice.
+    /// `None` once it has ended, because an iterator need not say so twice.
     items: Option<I>,
     submit: Submit<'pool, A, T>,
     in_flight: usize,
@@ -388,7 +391,7 @@ type SubmitMany<'pool, A, T> =
     Box<dyn FnMut(Unstarted<A>) -> Future<BatchResults<T>> + Send + 'pool>;
 
 /// A function with the states it works on, of which `init` makes one when a worker needs it and
-/// none is at hand.
+/// none is free.
 struct Mapper<S, N, F> {
     states: Mutex<Vec<S>>,
     init: N,

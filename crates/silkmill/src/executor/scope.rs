@@ -1,4 +1,4 @@
-//! Tasks that borrow from the one who submits them.
+//! Tasks that borrow from the thread that submits them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ impl ThreadPoolExecutor {
     /// Runs `f` with a scope, whose tasks may borrow what outlives the call, and waits until all of
     /// them have ended.
     ///
-    /// A task that panics harms no other; its future says so. If nobody reads that, it is reported
-    /// like any other.
+    /// A task that panics harms no other; its future says so. A panic that is never read is
+    /// reported like any other.
     ///
     /// ```
     /// use silkmill::ThreadPoolExecutor;

@@ -1,4 +1,4 @@
-//! What can be asked for one task: a priority, a time limit, a token.
+//! The options of one task: a priority, a time limit, a token.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::pool::priority::Priority;
 use crate::pool::queue::WaitPolicy;
 use crate::sync::Deadline;
 
-/// What is asked for one task; [`ThreadPoolExecutor::task`] makes it.
+/// The options of one task; [`ThreadPoolExecutor::task`] makes it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -47,13 +47,14 @@ impl<'pool> TaskOptions<'pool> {
         TaskOptions { executor, priority: Priority::Normal, timeout: None, token: None }
     }
 
-    /// Which tasks it goes before.
+    /// Sets the class of the task, which decides what it runs before.
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
         self
     }
 
-    /// How long the task may take, counted from its submission, the time in the queue included.
+    /// Sets how long the task may take, counted from its submission, the time in the queue
+    /// included.
     ///
     /// When the time is up a task that has not started does not start; it ends with
     /// [`TimedOut`](crate::TaskErrorKind::TimedOut) when its turn comes. One that runs finds its
@@ -63,9 +64,9 @@ impl<'pool> TaskOptions<'pool> {
         self
     }
 
-    /// A token to cancel the task with, also while it runs: the task's [own](CancelToken::current)
-    /// is a child of it, and of the one that a shutdown cancels. A task whose token is cancelled
-    /// before its turn comes ends as cancelled.
+    /// Sets a token to cancel the task with, also while it runs: the task's
+    /// [own](CancelToken::current) is a child of it, and of the one that a shutdown cancels. A task
+    /// whose token is cancelled before its turn comes ends as cancelled.
     pub fn token(mut self, token: &CancelToken) -> Self {
         self.token = Some(token.clone());
         self

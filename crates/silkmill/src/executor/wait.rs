@@ -9,13 +9,13 @@ use crate::pool::worker;
 use crate::sync::Deadline;
 use crate::task::waiter::Waiter;
 
-/// When [`wait()`] has waited enough.
+/// The condition on which [`wait()`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReturnWhen {
     /// One future is done.
     FirstCompleted,
-    /// One future is done and has no value, for it panicked, was cancelled or never ran; or all are
-    /// done.
+    /// One future is done and has no value, because it panicked, was cancelled or never ran; or all
+    /// are done.
     FirstError,
     /// All futures are done.
     All,
@@ -116,13 +116,13 @@ pub fn as_completed<T: Send>(futures: impl IntoIterator<Item = Future<T>>) -> As
 
 /// The iterator behind [`as_completed`].
 ///
-/// Dropping it early lets go of the futures that are left; their tasks still run.
+/// Dropping it early drops the futures that are left; their tasks still run.
 pub struct AsCompleted<T> {
     waiter: Arc<Waiter>,
     /// `None` where a future was yielded; such places are used again.
     futures: Vec<Option<Future<T>>>,
     vacant: Vec<usize>,
-    /// No future before this place is worth trying to run inline.
+    /// No future before this index is worth trying to run inline.
     tried: usize,
 }
 
@@ -142,7 +142,8 @@ impl<T: Send> AsCompleted<T> {
         future.task().add_waiter(&self.waiter, index);
     }
 
-    /// Runs a task here and now, if this is a worker of its pool. See [`worker::try_run_inline`].
+    /// Runs one of the tasks inline, if the calling thread is a worker of its pool. See
+    /// [`worker::try_run_inline`].
     fn try_run_one_inline(&mut self) -> bool {
         while let Some(place) = self.futures.get(self.tried) {
             self.tried += 1;
@@ -153,7 +154,7 @@ impl<T: Send> AsCompleted<T> {
         false
     }
 
-    /// How many futures have not been yielded.
+    /// Returns the number of futures that have not been yielded.
     pub(crate) fn pending(&self) -> usize {
         self.futures.len() - self.vacant.len()
     }

@@ -514,7 +514,7 @@ fn a_push_that_races_a_shrinking_pool_strands_no_task() {
         second_done.wait_until(Deadline::NEVER);
         let (third, third_done) = meet(&met, 3);
 
-        assert_eq!(queue.resize(1), 0, "fewer start nobody");
+        assert_eq!(queue.resize(1), 0, "fewer start no worker");
         workers.extend(submit(&queue, third));
 
         third_done.wait_until(Deadline::NEVER);
@@ -532,7 +532,7 @@ fn a_resize_races_a_push() {
         let ((first, first_done), (second, second_done)) = (task(&runs), task(&runs));
         let mut workers = submit(&queue, first);
         let theirs = Arc::clone(&queue);
-        let resizer = spawn(move || assert_eq!(theirs.resize(1), 0, "fewer start nobody"));
+        let resizer = spawn(move || assert_eq!(theirs.resize(1), 0, "fewer start no worker"));
         workers.extend(submit(&queue, second));
 
         first_done.wait_until(Deadline::NEVER);

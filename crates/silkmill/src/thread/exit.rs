@@ -1,16 +1,16 @@
 //! The end of the process waits for threads that are no daemons.
 //!
 //! `main` that returns, `main` that returns an error, and [`std::process::exit`] all end in C's
-//! `exit`, which calls what was given to `atexit`; std has no such hook. A process that is killed
-//! or aborts waits for nobody. What happens when a thread of ours calls `exit` itself is told at
-//! `Builder::daemon`.
+//! `exit`, which calls the functions given to `atexit`; std has no such hook. A process that is
+//! killed or aborts does not wait. `Builder::daemon` tells what happens when a thread of this crate
+//! calls `exit` itself.
 
 use std::process;
 use std::sync::{Mutex, OnceLock, PoisonError, Weak};
 
 use crate::thread::registry;
 
-/// What the end of the process runs to its own end, and waits for: a pool.
+/// A pool, which the end of the process shuts down and waits for.
 pub(crate) trait AtExit: Send + Sync {
     fn shut_down_at_exit(&self);
 }
@@ -23,15 +23,15 @@ static POOLS: Mutex<Vec<Weak<dyn AtExit>>> = Mutex::new(Vec::new());
 /// threads in it.
 static WAITING_PROCESS: OnceLock<u32> = OnceLock::new();
 
-/// Makes the end of the process wait. Cheap to call again.
+/// Makes the end of the process wait. Calling it again costs next to nothing.
 pub(crate) fn join_threads_at_exit() {
     WAITING_PROCESS.get_or_init(|| {
         #[expect(unsafe_code, reason = "std offers no hook at the end of the process")]
         // SAFETY: `atexit` may be called from any thread at any time, and `at_exit` has the type it
         // wants. It does not unwind: a panic in an `extern "C"` function aborts.
         let refused = unsafe { libc::atexit(at_exit) };
-        // C promises room for 32 functions and Linux for as many as memory holds. Without one,
-        // non-daemon threads end with `main`, as std's do; there is nobody to tell.
+        // C promises room for 32 functions and Linux for as many as memory holds. Without room,
+        // non-daemon threads end with `main`, as std's do; no caller could be told.
         debug_assert_eq!(refused, 0, "atexit has room for one more function");
         process::id()
     });

@@ -1,4 +1,5 @@
-//! Who the threads of this process are, and which of those that this crate started are alive.
+//! The identity of the threads of this process, and which of those that this crate started are
+//! alive.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -8,7 +9,7 @@ use std::time::Instant;
 
 use crate::sync::Deadline;
 
-/// Who a thread is. Equal when it is the same thread.
+/// The identity of a thread. Equal when it is the same thread.
 #[derive(Clone, Debug)]
 pub struct ThreadInfo {
     inner: Arc<Inner>,
@@ -18,7 +19,7 @@ pub struct ThreadInfo {
 struct Inner {
     name: String,
     ident: u64,
-    /// Set by the thread itself, first thing.
+    /// Set by the thread itself, before it does anything else.
     native_id: OnceLock<Option<u32>>,
     daemon: bool,
 }
@@ -29,23 +30,23 @@ impl ThreadInfo {
         ThreadInfo { inner: Arc::new(inner) }
     }
 
-    /// The name; empty for a thread that has none and was not started through this crate.
+    /// Returns the name; empty for a thread that has none and was not started through this crate.
     pub fn name(&self) -> &str {
         &self.inner.name
     }
 
-    /// A number that no other thread of this process has or will have.
+    /// Returns a number that no other thread of this process has or will have.
     pub fn ident(&self) -> u64 {
         self.inner.ident
     }
 
-    /// The operating system's number for the thread (`gettid` on Linux). `None` until the thread
-    /// runs, and where the system has no such number.
+    /// Returns the operating system's thread id (`gettid` on Linux). `None` until the thread runs,
+    /// and where the system has no such id.
     pub fn native_id(&self) -> Option<u32> {
         self.inner.native_id.get().copied().flatten()
     }
 
-    /// Whether the thread ends with the process instead of being waited for.
+    /// Returns whether the thread ends with the process instead of being waited for.
     pub fn is_daemon(&self) -> bool {
         self.inner.daemon
     }
@@ -59,11 +60,13 @@ impl PartialEq for ThreadInfo {
 
 impl Eq for ThreadInfo {}
 
-/// The calling thread, whoever started it.
+/// Returns the identity of the calling thread, whether or not this crate started it.
 ///
 /// ```
-/// let name = silkmill::Builder::new().name("reader").spawn(|| silkmill::current().name().to_owned())?;
-/// assert_eq!(name.join()?, "reader");
+/// use silkmill::{Builder, current};
+///
+/// let thread = Builder::new().name("reader").spawn(|| current().name().to_owned())?;
+/// assert_eq!(thread.join()?, "reader");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn current() -> ThreadInfo {
@@ -79,25 +82,27 @@ pub fn current() -> ThreadInfo {
     })
 }
 
-/// The living threads that were started through this crate, workers of executors included, oldest
-/// first.
+/// Returns the living threads that were started through this crate, workers of executors included,
+/// oldest first.
 pub fn threads() -> Vec<ThreadInfo> {
     registry().values().filter(|living| living.alive).map(|living| living.info.clone()).collect()
 }
 
-/// How many threads started through this crate are alive. The main thread is not counted.
+/// Returns the number of living threads that were started through this crate. The main thread is
+/// not counted.
 pub fn active_count() -> usize {
     registry().values().filter(|living| living.alive).count()
 }
 
-/// Whether this crate started the calling thread. Holds to the thread's very end, when the registry
-/// does not say so any more: the C library has dropped the thread's locals, its entry among them.
+/// Returns whether this crate started the calling thread. It holds to the thread's very end, when
+/// the registry no longer says so: the C library has dropped the thread's locals, its entry among
+/// them.
 pub(crate) fn is_ours() -> bool {
     IS_OURS.get()
 }
 
-/// Waits until no thread is left that is not a daemon. Not to be called by a thread of ours:
-/// another may be waiting for it.
+/// Waits until every thread that is left is a daemon. A thread of this crate must not call it:
+/// another may be waiting for that thread.
 pub(crate) fn join_non_daemons() {
     let mut registry = registry();
     while registry.values().any(|living| !living.info.is_daemon()) {
@@ -105,7 +110,8 @@ pub(crate) fn join_non_daemons() {
     }
 }
 
-/// Waits until a thread of ours has left the registry. False when the deadline came first.
+/// Waits until a thread of this crate has left the registry. Returns false when the deadline came
+/// first.
 pub(super) fn wait_until_gone(ident: u64, deadline: Deadline) -> bool {
     let mut registry = registry();
     while registry.contains_key(&ident) {
@@ -121,8 +127,7 @@ pub(super) fn wait_until_gone(ident: u64, deadline: Deadline) -> bool {
     true
 }
 
-/// The calling thread is no longer among the living. It stays in the registry until its entry is
-/// dropped.
+/// Takes the calling thread from the living. It stays in the registry until its entry is dropped.
 pub(super) fn leave() {
     if let Some(living) = registry().get_mut(&ident()) {
         living.alive = false;
@@ -131,9 +136,9 @@ pub(super) fn leave() {
 
 static IDENT_NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// Every thread of ours from before it is started until its last own statement. Process-wide,
-/// because a process has one end. Written by starting and ending threads, read by `threads` and at
-/// exit.
+/// Every thread of this crate, from before it is started until its last own statement.
+/// Process-wide, because a process has one end. Written by starting and ending threads, read by
+/// `threads` and at exit.
 static REGISTRY: Mutex<BTreeMap<u64, Living>> = Mutex::new(BTreeMap::new());
 
 /// Notified when a thread leaves the registry.
@@ -146,7 +151,7 @@ thread_local! {
     /// Beside `ENTRY` and without a destructor, so that it can be read while the process ends. Zero
     /// means none yet.
     static IDENT: Cell<u64> = const { Cell::new(0) };
-    /// Whether this crate started the thread. Without a destructor, too.
+    /// Whether this crate started the thread. It has no destructor either.
     static IS_OURS: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -167,7 +172,7 @@ pub(super) fn ident() -> u64 {
     IDENT.get()
 }
 
-/// A number that no thread of this process has.
+/// Returns a number that no thread of this process has.
 pub(super) fn next_ident() -> u64 {
     IDENT_NEXT.fetch_add(1, Ordering::Relaxed)
 }
@@ -193,7 +198,7 @@ impl Entry {
         Entry { info }
     }
 
-    /// Tells the calling thread who it is.
+    /// Makes this entry the calling thread's own.
     pub(super) fn adopt(self) {
         IDENT.set(self.info.ident());
         IS_OURS.set(true);
