@@ -1,4 +1,4 @@
-//! What has not started can be cancelled; what runs can be asked to stop.
+//! A task that has not started can be cancelled; a running one can be asked to stop.
 
 use silkmill::{CancelToken, ThreadPoolExecutor};
 

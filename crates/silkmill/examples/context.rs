@@ -1,4 +1,4 @@
-//! What is known where a task is submitted is known inside it: here, which request it belongs to.
+//! The context of the submitter is carried into the task: here, the request that it belongs to.
 //!
 //! Run it with `cargo run -p silkmill --example context`.
 

@@ -1,4 +1,4 @@
-//! A panic that nobody reads is told to somebody all the same.
+//! A panic that is never read is reported all the same.
 //!
 //! Run it with `cargo run -p silkmill --example errors_never_vanish`.
 
@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .build()?;
 
-    // Nobody looks at what becomes of it.
+    // The result of this task is never read.
     drop(pool.submit(|| panic!("the disk is full")));
 
     let told = receiver.recv()?;

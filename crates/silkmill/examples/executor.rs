@@ -1,4 +1,4 @@
-//! A pool: named workers, started when there is something to do, as many as allowed.
+//! A pool: named workers, started when there are tasks for them, as many as allowed.
 
 use std::time::{Duration, Instant};
 

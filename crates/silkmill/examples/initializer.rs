@@ -1,4 +1,4 @@
-//! Something that each worker does once, before its first task.
+//! An initializer that each worker runs once, before its first task.
 //!
 //! Run it with `cargo run -p silkmill --example initializer`.
 

@@ -1,4 +1,4 @@
-//! Wait for a thread for a while. What is not done comes back, and can be joined later.
+//! Wait for a thread for a while. A thread that is not done is given back, and can be joined later.
 
 use std::time::Duration;
 

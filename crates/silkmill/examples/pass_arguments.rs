@@ -1,4 +1,4 @@
-//! Arguments are what the closure takes with it; a name is given to the builder.
+//! The closure takes its arguments with it; the builder is given the thread's name.
 
 use silkmill::Builder;
 

@@ -1,5 +1,5 @@
-//! Three ways to end a pool: wait for everything, cancel what is queued, or wait for a while and be
-//! told what is left.
+//! Three ways to end a pool: wait for everything, cancel what is queued, or wait for a while and
+//! learn what is left.
 
 use std::time::Duration;
 

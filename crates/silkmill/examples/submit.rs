@@ -1,4 +1,4 @@
-//! A future: ask it, wait for it, wait for a while, cancel it, be called back.
+//! A future: look at it, wait for it, wait for a while, cancel it, have it call back.
 
 use std::sync::mpsc::channel;
 use std::time::Duration;

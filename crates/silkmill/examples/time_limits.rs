@@ -1,4 +1,4 @@
-//! A task with a time limit, and one that a token stops: cooperatively, for no thread can be
+//! A task with a time limit, and one that a token stops: cooperatively, because no thread can be
 //! stopped from outside.
 //!
 //! Run it with `cargo run -p silkmill --example time_limits`.
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use silkmill::{CancelToken, ThreadPoolExecutor};
 
-/// Works in small steps until it is told to stop.
+/// Works in small steps until its token is cancelled.
 fn steps() -> usize {
     let token = CancelToken::current();
     (0..).take_while(|_| token.sleep(Duration::from_millis(5))).count()

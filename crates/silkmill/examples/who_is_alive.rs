@@ -1,4 +1,4 @@
-//! Who am I, and who else is there?
+//! The identity of the calling thread, and of all others that live.
 
 use std::sync::mpsc::channel;
 

@@ -1,4 +1,5 @@
-//! A state for each worker: a buffer, a connection, whatever is dear to make and cannot be shared.
+//! A state for each worker: a buffer, a connection, whatever is costly to make and cannot be
+//! shared.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

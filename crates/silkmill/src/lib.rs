@@ -48,7 +48,7 @@
 //!
 //! | files | what they hold |
 //! |---|---|
-//! | `executor.rs`, `executor/` | what callers hold: executor, builder, options, futures, maps, scopes |
+//! | `executor.rs`, `executor/` | what callers hold: executor, options, futures, maps, scopes |
 //! | `pool.rs`, `pool/` | the inside: queue, workers, wake protocol, statistics |
 //! | `thread.rs`, `thread/` | threads that return values, their registry, the end of the process |
 //! | `task.rs`, `task/` | one closure and its result, the only `unsafe`; its listeners |

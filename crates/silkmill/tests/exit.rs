@@ -71,7 +71,7 @@ fn child(case: &str) -> ExitCode {
             unreachable!("the process has ended")
         }
         "exits-in-a-thread" => {
-            // Both this thread and the one between wait for the one that ends the process.
+            // Both this thread and the one between wait for the thread that ends the process.
             let waits = Thread::spawn(|| Thread::spawn(|| -> () { exit(4) }).join());
             let _ = waits.join();
             unreachable!("the process has ended")
@@ -117,14 +117,14 @@ fn child(case: &str) -> ExitCode {
     }
 }
 
-/// Leaves one task running and one queued, in a pool that nobody drops.
+/// Leaves one task running and one queued, in a pool that is never dropped.
 fn leave_a_pool_working(daemon: bool) {
     let pool = ThreadPoolExecutor::builder().max_workers(1).daemon(daemon).build().unwrap();
     drop([pool.submit(speak_late), pool.submit(speak_late)]);
     std::mem::forget(pool);
 }
 
-/// Speaks so late that `main` is over, if nothing holds it.
+/// Prints so late that `main` is over, if nothing holds it.
 fn speak_late() {
     std::thread::sleep(Duration::from_millis(200));
     println!("joined");

@@ -5,8 +5,11 @@
 //! `cargo xtask soak` sets that. What threads do with a plan is not the same twice, so a seed that
 //! failed is worth many tries.
 //!
-//! To add to the storm: a way to submit is an arm of [`Producer::submit`], something to do between
-//! submissions a line in [`DEEDS`], something for a task to do a [`Body`].
+//! To add to the storm: a way to submit is an arm of [`Producer::submit`], a step between
+//! submissions a line in [`DEEDS`], a thing that a task does a [`Body`].
+//!
+//! It is one long file because each part needs all others: the plan, the producers that follow it,
+//! and the sums that check them.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -22,7 +25,7 @@ use silkmill::{
     as_completed, wait,
 };
 
-/// Whoever takes so long hangs.
+/// A task or a thread that takes so long hangs.
 const FAR_TOO_LONG: Duration = Duration::from_secs(60);
 
 const SOAK_SECONDS_DEFAULT: u64 = 5;
@@ -31,7 +34,7 @@ const SOAK_SECONDS_DEFAULT: u64 = 5;
 /// once.
 const NESTED_SCOPES_MAX: u32 = 16;
 
-/// Grows whenever a task has ended, in whatever way. The watchdog looks at it.
+/// The number of tasks that have ended, in whatever way. The watchdog looks at it.
 static ENDED: AtomicU64 = AtomicU64::new(0);
 /// The round that runs, for the watchdog.
 static SEED: AtomicU64 = AtomicU64::new(0);
@@ -72,7 +75,8 @@ fn watch(is_over: &std::sync::mpsc::Receiver<()>) {
             (last, since) = (now, Instant::now());
         } else if since.elapsed() > FAR_TOO_LONG {
             let seed = SEED.load(SeqCst);
-            // Not `eprintln!`, which the test harness keeps to itself until the test has ended.
+            // This is not `eprintln!`, which the test harness keeps to itself until the test has
+            // ended.
             let line =
                 format!("round SILKMILL_SEED={seed}: nothing has ended for {FAR_TOO_LONG:?}\n");
             let _ = std::io::stderr().write_all(line.as_bytes());
@@ -103,7 +107,7 @@ fn play(seed: u64) {
         4 => End::ShutdownTimeout(Duration::from_millis(rng.below(20))),
         _ => End::Drop,
     };
-    // While they submit, or afterwards.
+    // The round ends while the producers submit, or afterwards.
     let ends_early = rng.one_in(2).then(|| Duration::from_micros(rng.below(20_000)));
     let (_, left) = std::thread::scope(|threads| {
         let running: Vec<_> = (0..producers)
@@ -130,7 +134,7 @@ fn play(seed: u64) {
             None
         }
         _ => {
-            // What runs when a shutdown's time is up is not waited for.
+            // Tasks that run when a shutdown's time is up are not waited for.
             round.patiently("every worker has left", || pool.stats().workers == 0);
             Some(pool.stats())
         }
@@ -157,7 +161,7 @@ fn build(rng: &mut Rng, round: &Arc<Round>) -> ThreadPoolExecutor {
     if rng.one_in(2) {
         builder = builder.queue_capacity(rng.from(1, 16) as usize);
     }
-    // Mostly for ever: a worker that leaves and comes again would hide that nobody had called it.
+    // Mostly for ever: a worker that exits and is started again would hide that it was not woken.
     let brief = [0, 100, 3000].map(Duration::from_micros);
     let idle_timeout = brief.get(rng.below(6) as usize).copied().unwrap_or(Duration::MAX);
     builder = builder.idle_timeout(idle_timeout);
@@ -183,7 +187,7 @@ fn finish(end: End, pool: &ThreadPoolExecutor) {
     }
 }
 
-/// What is known of a round.
+/// All that is known of a round.
 #[derive(Default)]
 struct Round {
     seed: u64,
@@ -193,7 +197,7 @@ struct Round {
 }
 
 impl Round {
-    /// A new task that is to do `body`.
+    /// Makes a new task that does `body`.
     fn task(self: &Arc<Self>, pool: &Arc<ThreadPoolExecutor>, body: Body) -> Job {
         let mut tasks = self.tasks.lock().unwrap();
         let entry = Arc::new(Entry { number: tasks.len(), body, ..Entry::new() });
@@ -219,8 +223,8 @@ impl Round {
         }
     }
 
-    /// Once all threads have ended: what must hold of each task, and of the sums. Without `stats`
-    /// the pool was dropped.
+    /// Checks, once all threads have ended, what must hold of each task, and of the sums. Without
+    /// `stats` the pool was dropped.
     fn check(&self, stats: Option<Stats>) {
         let tasks = self.tasks.lock().unwrap();
         let count = |which: &dyn Fn(&Entry) -> bool| {
@@ -255,7 +259,7 @@ impl Round {
         self.claim((taken - unknown..=taken).contains(&stats.submitted), || {
             format!("{taken} tasks taken, less up to {unknown}: {stats:?}")
         });
-        // What was cancelled by its token, or too late, is completed and has not run.
+        // A task that was cancelled by its token, or was too late, is completed and has not run.
         let skipped = count(&|entry| entry.ran.load(SeqCst) == 0) - refused;
         self.claim((ran..=ran + skipped).contains(&stats.completed), || {
             format!("{ran} tasks ran, and {skipped} may have been skipped: {stats:?}")
@@ -263,7 +267,7 @@ impl Round {
     }
 }
 
-/// What a task does.
+/// The things that a task does.
 #[derive(Clone, Copy, Debug)]
 enum Body {
     Nothing,
@@ -291,20 +295,21 @@ impl Body {
     }
 }
 
-/// What is known of one task.
+/// All that is known of one task.
 #[derive(Debug)]
 struct Entry {
     number: usize,
     body: Body,
     ran: AtomicU32,
-    /// The closure was. It must be, whatever became of the task.
+    /// The number of times the closure was dropped. It must be once, whatever became of the task.
     dropped: AtomicU32,
     panicked: AtomicBool,
     callbacks: AtomicU32,
     callbacks_called: AtomicU32,
-    /// Set once by whoever first learns it: `None` for a value.
+    /// Set once by the first thread that learns the result: `None` for a value.
     seen: OnceLock<Option<TaskErrorKind>>,
-    /// Not submitted by itself, but by a map or a scope; who has read its result is not known.
+    /// Set for a task that was not submitted by itself, but by a map or a scope; which thread has
+    /// read its result is not known.
     is_one_of_many: AtomicBool,
     given_back: AtomicBool,
 }
@@ -330,7 +335,7 @@ impl Entry {
         !many && self.seen.get().is_none() && self.callbacks.load(SeqCst) == 0
     }
 
-    /// Nobody knows whether it was taken.
+    /// Returns whether it is unknown whether the pool took the task.
     fn is_unknown(&self) -> bool {
         self.ran.load(SeqCst) == 0 && self.seen.get().is_none() && !self.was_refused()
     }
@@ -339,7 +344,8 @@ impl Entry {
         self.given_back.load(SeqCst) || self.seen.get() == Some(&Some(TaskErrorKind::Shutdown))
     }
 
-    /// A result was seen: it must be the same for everybody, and fit what the task has done.
+    /// Notes that a thread saw the result: it must be the same for every thread, and fit what the
+    /// task has done.
     fn see(&self, round: &Round, result: Result<&usize, &TaskError>) {
         let kind = result.err().map(TaskError::kind);
         let same = *self.seen.get_or_init(|| kind) == kind;
@@ -413,7 +419,7 @@ impl Drop for Job {
     }
 }
 
-/// Tasks that borrow: all of them are over when the scope is.
+/// Submits tasks that borrow: all of them are over when the scope is.
 fn scope(round: &Arc<Round>, pool: &Arc<ThreadPoolExecutor>, count: usize) {
     let ended = AtomicU32::new(0);
     let entries: Vec<Arc<Entry>> = pool.scope(|scope| {
@@ -449,7 +455,7 @@ impl Kept {
         Kept::look(&self.entry, round, result);
     }
 
-    /// Gives it back if it is not done in time.
+    /// Reads the result, or gives the future back if it is not done in time.
     fn read_timeout(self, round: &Round, timeout: Duration) -> Option<Kept> {
         match self.future.result_timeout(timeout) {
             Ok(result) => {
@@ -471,8 +477,8 @@ impl Kept {
         self.entry.callbacks.fetch_add(1, SeqCst);
         let (entry, round) = (Arc::clone(&self.entry), Arc::clone(round));
         self.future.add_done_callback(move |result| {
-            // What `see` finds wrong is swallowed here, as a callback's panic is; then this one is
-            // not counted.
+            // A mistake that `see` finds is swallowed here, as a callback's panic is; then this one
+            // is not counted.
             entry.see(&round, result);
             entry.callbacks_called.fetch_add(1, SeqCst);
             if panics {
@@ -482,7 +488,7 @@ impl Kept {
     }
 }
 
-/// A thread that submits, and does this and that with what it has submitted.
+/// A thread that submits tasks, and does one thing or another with them.
 struct Producer {
     round: Arc<Round>,
     pool: Arc<ThreadPoolExecutor>,
@@ -516,7 +522,7 @@ impl Producer {
         Producer { round, pool, rng, kept: Vec::new(), token: CancelToken::new() }
     }
 
-    /// Returns what it leaves to be read after the end.
+    /// Submits and treats its tasks. Returns those that are left to be read after the end.
     fn produce(mut self) -> Vec<Kept> {
         let weights: u64 = DEEDS.iter().map(|(weight, _)| weight).sum();
         for _ in 0..self.rng.from(1, 150) {
@@ -610,7 +616,7 @@ impl Producer {
         let kept = std::mem::take(&mut self.kept);
         let (entries, futures): (Vec<_>, Vec<_>) =
             kept.into_iter().map(|kept| (kept.entry, kept.future)).unzip();
-        // Which of them has failed is not told.
+        // The scope does not tell which of them has failed.
         entries.iter().for_each(|entry| entry.is_one_of_many.store(true, SeqCst));
         let mut yielded = 0;
         for done in as_completed(futures) {
@@ -622,7 +628,7 @@ impl Producer {
         self.round.claim(yielded == entries.len(), || "as_completed lost one".to_owned());
     }
 
-    /// Some jobs for a map, of which none is much work; the map may be dropped before all are
+    /// Makes some jobs for a map, of which none is much work; the map may be dropped before all are
     /// taken.
     fn jobs(&mut self) -> (impl Iterator<Item = Job> + use<>, usize, usize) {
         let (count, in_flight) = (self.rng.below(30), self.rng.from(1, 10));
@@ -693,12 +699,12 @@ impl Rng {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    /// Less than `end`.
+    /// Returns a number less than `end`.
     fn below(&mut self, end: u64) -> u64 {
         (self.next() >> 11) % end
     }
 
-    /// From `first` to `last`, both included.
+    /// Returns a number from `first` to `last`, both included.
     fn from(&mut self, first: u64, last: u64) -> u64 {
         first + self.below(last - first + 1)
     }

@@ -44,7 +44,7 @@ fn a_pulse_wakes_whoever_waited_before_it() {
             woken.store(true, Ordering::Relaxed);
         }
     });
-    // It begins to wait at some time; the next pulse is for it.
+    // It begins to wait at an unknown time; the next pulse is for it.
     crate::patiently("a pulse has woken it", || {
         event.set();
         event.clear();

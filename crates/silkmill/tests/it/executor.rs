@@ -1,3 +1,5 @@
+//! Submitting tasks to a pool, and what its workers do with them.
+
 use std::collections::BTreeSet;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
@@ -36,7 +38,7 @@ fn workers_are_started_on_demand_and_never_more_than_allowed() {
     let futures: Vec<_> = (0..6)
         .map(|_| {
             let barrier = Arc::clone(&barrier);
-            // Ends only when three run at once.
+            // This ends only when three run at once.
             pool.submit(move || barrier.wait().is_leader())
         })
         .collect();
@@ -133,7 +135,7 @@ fn blocked_submitters_are_served_in_order() {
             thread
         })
         .collect();
-    // One in the middle of the line gives up; those behind it are not forgotten.
+    // A submitter in the middle gives up; those behind it are not forgotten.
     assert!(pool.submit_timeout(|| (), Duration::from_millis(1)).is_err());
 
     gate.open();
@@ -247,7 +249,7 @@ fn a_result_nobody_wants_is_dropped_without_holding_up_the_pool() {
     go.send(()).unwrap();
     is_dropping.recv().unwrap();
 
-    // The third takes this one, for the second is not free.
+    // The third worker takes this task, because the second is not free.
     assert_eq!(pool.submit(|| 7).result().unwrap(), 7);
 
     assert_eq!(pool.stats().workers, 3);

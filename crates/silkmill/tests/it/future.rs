@@ -1,3 +1,5 @@
+//! One future: reading it, cancelling it, awaiting it, its callbacks.
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::mpsc::channel;

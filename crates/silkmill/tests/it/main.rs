@@ -54,10 +54,10 @@ fn occupy(pool: &ThreadPoolExecutor) -> (Gate, Future<()>) {
     (gate, future)
 }
 
-/// Whoever takes so long hangs.
+/// A test that takes so long hangs.
 const FAR_TOO_LONG: Duration = Duration::from_secs(60);
 
-/// Waits until something becomes true, but not for ever.
+/// Waits until `is_true`, but not for ever.
 fn patiently(what: &str, is_true: impl Fn() -> bool) {
     let since = Instant::now();
     while !is_true() {

@@ -1,3 +1,5 @@
+//! One function over many items.
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
@@ -70,8 +72,7 @@ fn map_unordered_yields_every_item_once() {
     assert_eq!(all, (0..5000).collect::<Vec<_>>());
 }
 
-/// Three items, then an end that nobody could foresee: so a map is left with three tasks in its
-/// window.
+/// Yields three items, then panics: so a map is left with three tasks in its window.
 fn three_then_a_panic() -> impl Iterator<Item = u32> {
     (0..4).inspect(|n| assert_ne!(*n, 3, "the source breaks"))
 }

@@ -94,7 +94,7 @@ fn a_task_is_not_held_back_by_its_own_pools_capacity() {
     assert_eq!(sum.result().unwrap(), 45);
 }
 
-/// As many workers as wait for a task that others run.
+/// Blocks as many workers as there are `tasks`, each of which waits for a task that others run.
 fn block_all(pool: &Arc<ThreadPoolExecutor>, tasks: usize) {
     let outer: Vec<_> = (0..tasks)
         .map(|_| {

@@ -1,4 +1,4 @@
-//! What can be asked of a pool and of a task.
+//! The options of a pool and of a task.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,7 +82,7 @@ fn the_worker_that_slept_last_is_called_first() {
     let used: std::collections::BTreeSet<_> =
         (0..20).map(|_| pool.submit(name).result().unwrap()).collect();
 
-    // A worker may still be on its way to sleep at first, so that the other is called; later it is
+    // A worker may still be on its way to sleep at first, so that the other is woken; later it is
     // always the same.
     let again = pool.submit(name).result().unwrap();
     assert!(used.contains(&again));

@@ -1,5 +1,4 @@
-//! Which task is next, step by step: whatever is submitted when, the order keeps what `Priority`
-//! promises.
+//! The order of tasks, step by step: whatever is submitted when, it keeps what `Priority` promises.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Sender, channel};
@@ -12,15 +11,15 @@ use crate::pool;
 /// The highest comes first.
 const CLASSES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
 
-/// How often a class may be passed over before it is served: eight times, and once more when two
-/// have been.
+/// The number of times a class may be passed over before it is served: eight, and once more when
+/// two have been.
 const PASSED_OVER: std::ops::RangeInclusive<usize> = 8..=9;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// Of the class with this number.
     Submit(usize),
-    /// The task that runs ends, so the next one starts.
+    /// The running task ends, so the next one starts.
     Next,
 }
 
@@ -28,7 +27,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![(0usize..3).prop_map(Step::Submit), Just(Step::Next)]
 }
 
-/// One worker, whose tasks say that they have started and end when they are told.
+/// One worker, whose tasks report that they have started and end when the test says so.
 struct Stepwise<'a> {
     pool: &'a ThreadPoolExecutor,
     started: Sender<(usize, Sender<()>)>,
@@ -39,7 +38,7 @@ impl Stepwise<'_> {
         let started = self.started.clone();
         let (end, ended) = channel();
         drop(self.pool.task().priority(CLASSES[class]).submit(move || {
-            // When the test has failed nobody listens, and nobody would end it.
+            // When the test has failed it no longer listens, and would never end this task.
             if started.send((number, end)).is_ok() {
                 let _ = ended.recv();
             }

@@ -1,5 +1,5 @@
-//! Whatever is done to a pool, every future ends, and with what a naive executor would have given
-//! it.
+//! Whatever is done to a pool, every future ends, and with the result that a naive executor would
+//! have given it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -43,7 +43,7 @@ proptest! {
             builder = builder.queue_capacity(capacity);
         }
         let pool = Arc::new(builder.build().unwrap());
-        // What each future must end with, beside the future; `None` once it was dropped.
+        // The expected end of each future, beside it; `None` once the future was dropped.
         let mut futures = Vec::new();
         for step in steps {
             match step {
@@ -88,8 +88,7 @@ proptest! {
 }
 
 /// A step of a program whose every result is known beforehand, because tasks run only at
-/// [`Known::Run`] and
-/// [`Known::Map`]: until then all workers are kept busy.
+/// [`Known::Run`] and [`Known::Map`]: until then all workers are kept busy.
 #[derive(Clone, Debug)]
 enum Known {
     Submit { how: How, high: bool, does: Does },
@@ -101,7 +100,7 @@ enum Known {
 
 #[derive(Clone, Copy, Debug)]
 enum How {
-    /// Only where there is room, for it would wait.
+    /// Only where there is room, because it would wait.
     Submit,
     TrySubmit,
     NoTime,
@@ -134,7 +133,7 @@ enum State {
 struct Naive {
     tasks: Vec<Planned>,
     order: Vec<usize>,
-    /// Panics that nobody can read any more.
+    /// The number of panics that can no longer be read.
     unread: usize,
 }
 
@@ -201,7 +200,7 @@ fn known() -> impl Strategy<Value = Known> {
     ]
 }
 
-/// What became of a task, as the reader of its result sees it.
+/// Returns what became of a task, as the reader of its result sees it.
 fn seen(result: Result<u8, TaskError>) -> Option<Does> {
     match result {
         Ok(n) => Some(Does::Return(n)),
@@ -236,7 +235,7 @@ proptest! {
         let mut futures: Vec<Option<Future<u8>>> = Vec::new();
         let keep_busy = || (0..workers).map(|_| occupy(&pool)).collect::<Vec<_>>();
         let mut busy = keep_busy();
-        // Tasks of which the naive executor has no list: those that keep workers busy, and items of
+        // The naive executor has no list of these tasks: those that keep workers busy, and items of
         // maps.
         let (mut others, mut unsure) = (workers, 0);
         for step in steps.into_iter().chain([Known::Run]) {
@@ -282,7 +281,7 @@ proptest! {
                         future.result().unwrap();
                     }
                     patiently("all have run", || order.lock().unwrap().len() == naive.order.len());
-                    // Those of one priority keep their order, where one worker runs them all.
+                    // Tasks of one priority keep their order, where one worker runs them all.
                     for high in [true, false] {
                         let of_it = |order: &[usize]| {
                             let is_of_it = |number: &usize| naive.tasks[*number].high == high;

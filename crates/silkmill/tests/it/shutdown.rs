@@ -1,3 +1,5 @@
+//! The three ways in which a pool is shut down, and what each leaves.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -112,7 +114,7 @@ fn a_blocked_submitter_is_refused_by_a_shutdown() {
 
     assert_eq!(report.running.len(), 1);
     let error = submitter.join().unwrap().unwrap_err();
-    // Whether it was queued for a moment or never, it is told.
+    // Whether it was queued for a moment or never, its future reports the shutdown.
     assert!(matches!(error.kind(), TaskErrorKind::Shutdown | TaskErrorKind::Cancelled));
     gate.open();
     running.result().unwrap();

@@ -1,3 +1,5 @@
+//! Threads that return values.
+
 use std::time::Duration;
 
 use silkmill::{Builder, TaskErrorKind, Thread, active_count, current, threads};

@@ -1,3 +1,5 @@
+//! Waiting for many futures.
+
 use std::time::Duration;
 
 use silkmill::{Future, ReturnWhen, as_completed, wait};
