@@ -78,7 +78,7 @@ use crate::sync::spin::Spinning;
 pub(crate) const SUBSTITUTES_MAX: usize = 64;
 
 /// What the caller must do once the locks are released.
-#[must_use = "an order that is not carried out strands a task"]
+#[must_use = "wakeups that are not carried out strand a task"]
 #[derive(Default)]
 pub(crate) struct Wakeups {
     /// The worker to wake.
