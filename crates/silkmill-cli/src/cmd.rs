@@ -6,6 +6,7 @@ pub(crate) mod manual;
 pub(crate) mod replace;
 pub(crate) mod scrape;
 pub(crate) mod undo;
+pub(crate) mod url_list;
 
 use std::io::{self, Write};
 

@@ -6,11 +6,10 @@ mod args;
 mod cmd;
 mod exit;
 mod interrupt;
-mod list;
+mod messages;
 mod progress;
 mod sink;
 mod state;
-mod words;
 
 use std::process::ExitCode;
 
@@ -18,7 +17,7 @@ use clap::Parser;
 
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
-use crate::words::to_stderr;
+use crate::messages::to_stderr;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -3,11 +3,11 @@
 //! A file is also the state of the run: [`Output::open`] can go on where an earlier run ended, however it
 //! ended, and tells which rows are there.
 
+mod columns;
 mod csv;
-mod done;
-mod file;
 mod jsonl;
-mod record;
+mod line_file;
+mod resume;
 mod sqlite;
 mod text;
 
@@ -20,9 +20,9 @@ use silkmill_scrape::{Row, ValueType};
 
 use crate::args::Format;
 
-pub(crate) use done::{Done, Line};
+pub(crate) use resume::{Done, Line};
 
-use file::LineFile;
+use line_file::LineFile;
 use sqlite::Database;
 
 /// Whose rows they are.
@@ -88,7 +88,7 @@ impl Output {
             (None, Some(path)) => format_of(path)?,
         };
         if matches!(format, Format::Csv | Format::Sqlite) {
-            record::check_names(&schema)?;
+            columns::check_names(&schema)?;
         }
         let mut done = Done::default();
         let to = match (format, path) {

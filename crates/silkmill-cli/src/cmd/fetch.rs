@@ -7,8 +7,8 @@ use anyhow::{Result, ensure};
 use silkmill_scrape::Options;
 
 use crate::args::FetchArgs;
+use crate::cmd::url_list;
 use crate::exit::Exit;
-use crate::list;
 use crate::sink::{Kind, Schema};
 
 pub(crate) fn run(args: FetchArgs) -> Result<Exit> {
@@ -20,7 +20,7 @@ pub(crate) fn run(args: FetchArgs) -> Result<Exit> {
         options = options.save(folder)?;
     }
     let schema = Schema { kind: Kind::Fetch, fields: Vec::new() };
-    list::run(options, schema, args.list)
+    url_list::run(options, schema, args.list)
 }
 
 /// Bodies of two runs would have the same names.

@@ -1,8 +1,8 @@
 //! `silkmill replace`: from words to a run, and from its events to words.
 
-mod ask;
-mod filter;
 mod json;
+mod pipe;
+mod review;
 mod text;
 
 use std::ffi::{OsStr, OsString};
@@ -22,15 +22,15 @@ use silkmill_replace::{
 };
 
 use crate::args::{Binary, HardLinkPolicy, ReplaceArgs, When};
-use crate::cmd::replace::ask::Asker;
 use crate::cmd::replace::json::Json;
+use crate::cmd::replace::review::Asker;
 use crate::cmd::replace::text::{Text, Verbosity};
 pub(crate) use crate::cmd::replace::text::{count, in_one_line};
 use crate::exit::Exit;
 use crate::interrupt::{self, Second};
+use crate::messages::{reason, to_stderr, whole};
 use crate::progress::Meter;
 use crate::state::state_directory;
-use crate::words::{reason, to_stderr, whole};
 
 pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
     let (format, meter) = (Format::new(&args), meter(&args));
@@ -39,7 +39,7 @@ pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
     let is_filter = is_filter(&args)?;
     let options = options(args)?;
     if is_filter {
-        return filter::run(&options);
+        return pipe::run(&options);
     }
     let cancel = CancelToken::new();
     interrupt::cancels(&cancel, Second::IsIgnored)?;

@@ -15,8 +15,8 @@ use crate::cmd::print;
 use crate::cmd::replace::{count, in_one_line, outlive_file_size_limit};
 use crate::exit::Exit;
 use crate::interrupt::{self, Second};
+use crate::messages::{reason, to_stderr, whole};
 use crate::state::state_directory;
-use crate::words::{reason, to_stderr, whole};
 
 pub(crate) fn run(args: UndoArgs) -> anyhow::Result<Exit> {
     let options = UndoOptions {

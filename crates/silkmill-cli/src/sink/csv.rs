@@ -6,9 +6,9 @@ use std::io::{BufRead, BufReader, Read};
 use anyhow::{Result, bail};
 use silkmill_scrape::{Row, Value};
 
-use super::record::{Cell, cells, columns};
+use super::columns::{Cell, cells, columns};
 use super::{Done, Schema};
-use crate::words::reason;
+use crate::messages::reason;
 
 /// The `csv` crate's buffer for one row, which grows with it.
 const BUFFER_BYTES: usize = 1024;

@@ -11,9 +11,9 @@ use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 use silkmill_scrape::{Row, Timing, Value};
 
-use super::record::millis;
+use super::columns::millis;
 use super::{Done, Kind, Schema};
-use crate::words::reason;
+use crate::messages::reason;
 
 /// How every row starts.
 const START: &[u8] = b"{\"index\":";

@@ -14,9 +14,9 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
 use silkmill_scrape::Row;
 
-use super::record::{Cell, cells, columns};
+use super::columns::{Cell, cells, columns};
 use super::{Done, Existing, Schema};
-use crate::words::reason;
+use crate::messages::reason;
 
 /// Rows are committed once this long after the first of them came.
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
@@ -305,7 +305,7 @@ mod tests {
 
         let (mut database, done) = open(&path, Existing::Resume).unwrap();
 
-        assert_eq!((done.rows(), done.line(5, "http://a/5")), (1, crate::sink::done::Line::Done));
+        assert_eq!((done.rows(), done.line(5, "http://a/5")), (1, crate::sink::resume::Line::Done));
         assert!(database.insert(&row(5), &schema()).is_err());
         drop(database);
         assert!(open(&path, Existing::Refuse).err().unwrap().to_string().contains("--resume"));

@@ -5,12 +5,12 @@
 mod crash;
 mod demo;
 mod encoding;
-mod faults;
 mod filter;
-mod others;
+mod injected_faults;
+mod interference;
 mod output;
 mod patch;
-mod peers;
+mod peer_suites;
 mod power;
 mod replace;
 mod review;

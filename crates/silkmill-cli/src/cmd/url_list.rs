@@ -21,9 +21,9 @@ use silkmill_scrape::{self as scrape, Options, Progress, Row, Sink, Summary};
 use crate::args::{ListArgs, Method, When};
 use crate::exit::Exit;
 use crate::interrupt::{self, Second};
+use crate::messages::{reason, to_stderr};
 use crate::progress::Meter;
 use crate::sink::{Existing, Output, Place, Schema};
-use crate::words::{reason, to_stderr};
 
 use inputs::inputs;
 use lines::Lines;

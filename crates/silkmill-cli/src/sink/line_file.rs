@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use super::Existing;
-use crate::words::reason;
+use crate::messages::reason;
 
 /// So many bytes of rows are written without waiting for a pause.
 const KEPT_BYTES_MAX: usize = 64 * 1024;

@@ -9,7 +9,7 @@ use anyhow::Context;
 use silkmill_replace::{Error, Options, pipe};
 
 use crate::exit::Exit;
-use crate::words::whole;
+use crate::messages::whole;
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<Exit> {
     // Without std's buffer, which would look for line ends and keep what follows the last.

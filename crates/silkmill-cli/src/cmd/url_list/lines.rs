@@ -13,7 +13,7 @@ use anyhow::{Result, anyhow, bail};
 use silkmill::Thread;
 use silkmill_scrape::{Input, UrlList};
 
-use crate::words::reason;
+use crate::messages::reason;
 
 /// Lines read ahead of the requests.
 const LINES_AHEAD_MAX: usize = 64;
