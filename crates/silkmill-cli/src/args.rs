@@ -4,13 +4,16 @@ mod fetch;
 mod field;
 mod replace;
 mod undo;
+mod units;
+mod when;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 pub(crate) use crate::args::fetch::{FetchArgs, Format, ListArgs, Method, ScrapeArgs};
 pub(crate) use crate::args::field::FieldSpec;
 pub(crate) use crate::args::replace::{Binary, HardLinkPolicy, ReplaceArgs};
 pub(crate) use crate::args::undo::UndoArgs;
+pub(crate) use crate::args::when::When;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,13 +61,4 @@ Example:
     Man {
         command: Option<String>,
     },
-}
-
-/// When to do what a terminal makes pleasant: progress, colours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum When {
-    #[default]
-    Auto,
-    Always,
-    Never,
 }

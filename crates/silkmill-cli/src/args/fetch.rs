@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use super::When;
-use super::field::FieldArgs;
+use crate::args::field::FieldArgs;
+use crate::args::units::{bytes, delay, seconds};
+use crate::args::when::When;
 
 /// More threads than this are a slip of the finger.
 const WORKERS_MAX: i64 = 10_000;
-/// A day.
-const SECONDS_MAX: f64 = 86_400.0;
 
 /// Ask for every URL and print its status, one row a URL.
 ///
@@ -206,62 +205,4 @@ pub(crate) enum Format {
     Csv,
     /// A database with a table "rows" and an index on its url
     Sqlite,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
-    if !(seconds > 0.0 && seconds <= SECONDS_MAX) {
-        return Err(format!("must be more than 0 and at most {SECONDS_MAX}"));
-    }
-    Ok(Duration::from_secs_f64(seconds))
-}
-
-fn delay(text: &str) -> Result<Duration, String> {
-    match text.parse() {
-        Ok(0.0) => Ok(Duration::ZERO),
-        _ => seconds(text),
-    }
-}
-
-fn bytes(text: &str) -> Result<u64, String> {
-    let (number, shift) = match text.char_indices().next_back() {
-        Some((end, 'k' | 'K')) => (&text[..end], 10),
-        Some((end, 'm' | 'M')) => (&text[..end], 20),
-        Some((end, 'g' | 'G')) => (&text[..end], 30),
-        _ => (text, 0),
-    };
-    let number: u64 = number.parse().map_err(|_| "not a number of bytes".to_owned())?;
-    number.checked_mul(1 << shift).ok_or_else(|| "too many bytes".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_may_have_a_suffix() {
-        for (text, number) in
-            [("0", 0), ("512K", 512 << 10), ("10m", 10 << 20), ("2G", 2 << 30), ("77", 77)]
-        {
-            assert_eq!(bytes(text), Ok(number));
-        }
-        for text in ["", "K", "-1", "1.5M", "10 M", "10MB", "99999999999999G"] {
-            assert!(bytes(text).is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_delay_may_be_none() {
-        assert_eq!(delay("0"), Ok(Duration::ZERO));
-        assert_eq!(delay("0.5"), Ok(Duration::from_millis(500)));
-        assert!(delay("-0.5").is_err());
-    }
-
-    #[test]
-    fn seconds_are_positive_and_finite() {
-        assert_eq!(seconds("0.3"), Ok(Duration::from_millis(300)));
-        for text in ["0", "-1", "nan", "inf", "1e9", "", "3s"] {
-            assert!(seconds(text).is_err(), "{text:?}");
-        }
-    }
 }

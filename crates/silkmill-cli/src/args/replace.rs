@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::args::When;
+use crate::args::units::bytes;
+use crate::args::when::When;
 
 const USAGE: &str = "\
 silkmill replace [OPTIONS] OLD NEW [PATH]...
@@ -206,32 +207,4 @@ pub(crate) enum Binary {
     Skip,
     /// Edit them byte for byte
     Edit,
-}
-
-/// `4096`, `64K`, `10M` or `1G`; a K is 1024.
-fn bytes(word: &str) -> Result<u64, String> {
-    let (digits, unit) = match word.char_indices().next_back() {
-        Some((at, 'k' | 'K')) => (&word[..at], 1 << 10),
-        Some((at, 'm' | 'M')) => (&word[..at], 1 << 20),
-        Some((at, 'g' | 'G')) => (&word[..at], 1 << 30),
-        _ => (word, 1),
-    };
-    let number: u64 = digits.parse().map_err(|error| format!("{error}"))?;
-    number.checked_mul(unit).ok_or_else(|| "too large".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_read_with_their_units() {
-        let claims = [("0", 0), ("4096", 4096), ("2k", 2048), ("3M", 3 << 20), ("1G", 1 << 30)];
-        for (word, want) in claims {
-            assert_eq!(bytes(word), Ok(want), "{word}");
-        }
-        for word in ["", "K", "-1", "1T", "1 K", "1KB", "99999999999999G"] {
-            assert!(bytes(word).is_err(), "{word}");
-        }
-    }
 }
