@@ -8,6 +8,7 @@ mod csv;
 mod jsonl;
 mod line_file;
 mod resume;
+mod schema;
 mod sqlite;
 mod text;
 
@@ -16,37 +17,13 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use silkmill_scrape::{Row, ValueType};
+use silkmill_scrape::Row;
 
 use crate::args::Format;
-
-pub(crate) use resume::{Done, Line};
-
-use line_file::LineFile;
-use sqlite::Database;
-
-/// Whose rows they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Fetch,
-    Scrape,
-}
-
-/// What every row has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Schema {
-    pub(crate) kind: Kind,
-    /// The fields' names, and of what sort their values are.
-    pub(crate) fields: Vec<(String, ValueType)>,
-}
-
-/// What becomes of an output file that exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Existing {
-    Refuse,
-    Overwrite,
-    Resume,
-}
+use crate::sink::line_file::LineFile;
+pub(crate) use crate::sink::resume::{Done, Line};
+pub(crate) use crate::sink::schema::{Existing, Kind, Schema};
+use crate::sink::sqlite::Database;
 
 /// Where to write rows, and how.
 #[derive(Debug)]

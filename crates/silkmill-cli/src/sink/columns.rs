@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use silkmill_scrape::{Row, Value, ValueType};
 
-use super::{Kind, Schema};
+use crate::sink::schema::{Kind, Schema};
 
 /// A column: its name, and what SQLite calls its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,9 +6,10 @@ use std::io::{BufRead, BufReader, Read};
 use anyhow::{Result, bail};
 use silkmill_scrape::{Row, Value};
 
-use super::columns::{Cell, cells, columns};
-use super::{Done, Schema};
 use crate::messages::reason;
+use crate::sink::columns::{Cell, cells, columns};
+use crate::sink::resume::Done;
+use crate::sink::schema::Schema;
 
 /// The `csv` crate's buffer for one row, which grows with it.
 const BUFFER_BYTES: usize = 1024;
@@ -126,7 +127,7 @@ mod tests {
     use silkmill_scrape::ValueType;
 
     use super::*;
-    use crate::sink::Kind;
+    use crate::sink::schema::Kind;
 
     fn schema() -> Schema {
         Schema { kind: Kind::Scrape, fields: vec![("price".to_owned(), ValueType::Text)] }

@@ -11,9 +11,10 @@ use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 use silkmill_scrape::{Row, Timing, Value};
 
-use super::columns::millis;
-use super::{Done, Kind, Schema};
 use crate::messages::reason;
+use crate::sink::columns::millis;
+use crate::sink::resume::Done;
+use crate::sink::schema::{Kind, Schema};
 
 /// How every row starts.
 const START: &[u8] = b"{\"index\":";

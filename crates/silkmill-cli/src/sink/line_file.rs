@@ -10,8 +10,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::Existing;
 use crate::messages::reason;
+use crate::sink::schema::Existing;
 
 /// So many bytes of rows are written without waiting for a pause.
 const KEPT_BYTES_MAX: usize = 64 * 1024;

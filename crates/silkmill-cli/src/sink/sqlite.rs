@@ -14,9 +14,10 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
 use silkmill_scrape::Row;
 
-use super::columns::{Cell, cells, columns};
-use super::{Done, Existing, Schema};
 use crate::messages::reason;
+use crate::sink::columns::{Cell, cells, columns};
+use crate::sink::resume::Done;
+use crate::sink::schema::{Existing, Schema};
 
 /// Rows are committed once this long after the first of them came.
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
@@ -248,7 +249,7 @@ mod tests {
     use silkmill_scrape::{Value, ValueType};
 
     use super::*;
-    use crate::sink::Kind;
+    use crate::sink::schema::Kind;
 
     fn schema() -> Schema {
         let fields =
