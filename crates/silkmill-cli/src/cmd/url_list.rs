@@ -4,30 +4,29 @@ mod histogram;
 mod hosts;
 mod inputs;
 mod lines;
+mod options;
 mod proxies;
+mod recorder;
 mod tally;
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, IsTerminal};
-use std::ops::ControlFlow;
-use std::path::Path;
+use std::io;
 
 use anyhow::{Result, bail};
 use rustix::process::Resource;
 use silkmill::CancelToken;
-use silkmill_scrape::{self as scrape, Options, Progress, Row, Sink, Summary};
+use silkmill_scrape::{self as scrape, Options, Summary};
 
-use crate::args::{ListArgs, Method, When};
+use crate::args::ListArgs;
+use crate::cmd::url_list::inputs::inputs;
+use crate::cmd::url_list::lines::Lines;
+use crate::cmd::url_list::options::options_of;
+use crate::cmd::url_list::recorder::Recorder;
 use crate::exit::Exit;
 use crate::interrupt::{self, Second};
 use crate::messages::{reason, to_stderr};
-use crate::progress::Meter;
 use crate::sink::{Existing, Output, Place, Schema};
-
-use inputs::inputs;
-use lines::Lines;
-use tally::Tally;
 
 /// Asks for every URL that `args` name and writes the rows where they say.
 pub(crate) fn run(options: Options, schema: Schema, args: ListArgs) -> Result<Exit> {
@@ -74,110 +73,6 @@ fn place(args: &ListArgs) -> Place<'_> {
         _ => Existing::Refuse,
     };
     Place { path: args.output.as_deref(), format: args.format, existing }
-}
-
-/// Rows that scroll by on the terminal are progress enough.
-fn progress(args: &ListArgs) -> When {
-    match args.progress {
-        When::Auto if args.quiet || rows_on_terminal(args) => When::Never,
-        when => when,
-    }
-}
-
-fn rows_on_terminal(args: &ListArgs) -> bool {
-    let on_stdout = args.output.as_deref().is_none_or(|path| path == Path::new("-"));
-    on_stdout && io::stdout().is_terminal()
-}
-
-/// Takes the rows of the run: writes and counts them, and says how far it is.
-struct Recorder {
-    output: Output,
-    meter: Meter,
-    /// Whether rows are written to where the meter may be.
-    on_terminal: bool,
-    tally: Tally,
-    unwritten: Option<io::Error>,
-}
-
-impl Recorder {
-    fn new(output: Output, args: &ListArgs, earlier: u64) -> Recorder {
-        let mut meter = Meter::new(progress(args));
-        let tally = Tally::start(earlier, meter.is_wanted() || args.stats);
-        meter.show(|| tally.words(&Progress::default()));
-        let on_terminal = rows_on_terminal(args);
-        Recorder { output, meter, on_terminal, tally, unwritten: None }
-    }
-
-    fn note(&mut self, written: io::Result<()>) -> ControlFlow<()> {
-        match written {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                self.unwritten = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    }
-
-    /// Writes what is left.
-    fn finish(mut self) -> Recorder {
-        self.meter.clear();
-        if self.unwritten.is_none() {
-            self.unwritten = self.output.finish().err();
-        }
-        self
-    }
-}
-
-impl Sink for Recorder {
-    fn row(&mut self, row: Row) -> ControlFlow<()> {
-        self.tally.count(&row);
-        let written = self.output.write(&row);
-        self.note(written)
-    }
-
-    fn pause(&mut self, progress: &Progress) -> ControlFlow<()> {
-        self.meter.show(|| self.tally.words(progress));
-        let written = match self.on_terminal {
-            true => self.meter.suspend(|| self.output.pause()),
-            false => self.output.pause(),
-        };
-        self.note(written)
-    }
-}
-
-fn options_of(options: Options, args: &ListArgs) -> Result<Options> {
-    let mut options = options
-        .workers(args.workers as usize)
-        .per_host(args.per_host)
-        .delay(args.delay)
-        .timeout(args.timeout)
-        .connect_timeout(args.connect_timeout)
-        .retries(args.retries)
-        .redirects_max(args.max_redirects)
-        .body_bytes_max(args.max_body)
-        .method(match args.method {
-            Method::Get => scrape::Method::Get,
-            Method::Head => scrape::Method::Head,
-        })
-        .ordered(args.ordered)
-        .robots(args.robots)
-        .deny_private(args.deny_private)
-        .insecure(args.insecure)
-        .measure_cpu(args.stats);
-    if let Some(timeout) = args.first_byte_timeout {
-        options = options.first_byte_timeout(timeout);
-    }
-    for file in &args.cacert {
-        options = options.trust_file(file)?;
-    }
-    options = proxies::set(options, args.proxy.as_deref())?;
-    for header in &args.header {
-        options = options.header(header)?;
-    }
-    if let Some(name) = &args.user_agent {
-        options = options.user_agent(name)?;
-    }
-    Ok(options)
 }
 
 fn exit(

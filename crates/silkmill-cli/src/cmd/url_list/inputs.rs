@@ -7,7 +7,7 @@ use std::vec;
 use anyhow::{Error, anyhow};
 use silkmill_scrape::Input;
 
-use super::lines::Lines;
+use crate::cmd::url_list::lines::Lines;
 use crate::sink::{Done, Line};
 
 /// The inputs of a run. What goes wrong with the list ends it, and is left in `failure`.

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use silkmill_scrape::{Progress, Row, Summary, Timing};
 
-use super::histogram::Histogram;
-use super::hosts::Hosts;
+use crate::cmd::url_list::histogram::Histogram;
+use crate::cmd::url_list::hosts::Hosts;
 
 /// Hosts that the progress names.
 const SLOWEST: usize = 3;

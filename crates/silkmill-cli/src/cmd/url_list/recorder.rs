@@ -1,0 +1,81 @@
+//! Takes the rows of a run: writes them, counts them, and shows how far the run is.
+
+use std::io::{self, IsTerminal};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use silkmill_scrape::{Progress, Row, Sink};
+
+use crate::args::{ListArgs, When};
+use crate::cmd::url_list::tally::Tally;
+use crate::progress::Meter;
+use crate::sink::Output;
+
+/// Takes the rows of the run: writes and counts them, and says how far it is.
+pub(super) struct Recorder {
+    pub(super) output: Output,
+    meter: Meter,
+    /// Whether rows are written to where the meter may be.
+    on_terminal: bool,
+    pub(super) tally: Tally,
+    pub(super) unwritten: Option<io::Error>,
+}
+
+impl Recorder {
+    pub(super) fn new(output: Output, args: &ListArgs, earlier: u64) -> Recorder {
+        let mut meter = Meter::new(progress(args));
+        let tally = Tally::start(earlier, meter.is_wanted() || args.stats);
+        meter.show(|| tally.words(&Progress::default()));
+        let on_terminal = rows_on_terminal(args);
+        Recorder { output, meter, on_terminal, tally, unwritten: None }
+    }
+
+    fn note(&mut self, written: io::Result<()>) -> ControlFlow<()> {
+        match written {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.unwritten = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    /// Writes what is left.
+    pub(super) fn finish(mut self) -> Recorder {
+        self.meter.clear();
+        if self.unwritten.is_none() {
+            self.unwritten = self.output.finish().err();
+        }
+        self
+    }
+}
+
+impl Sink for Recorder {
+    fn row(&mut self, row: Row) -> ControlFlow<()> {
+        self.tally.count(&row);
+        let written = self.output.write(&row);
+        self.note(written)
+    }
+
+    fn pause(&mut self, progress: &Progress) -> ControlFlow<()> {
+        self.meter.show(|| self.tally.words(progress));
+        let written = match self.on_terminal {
+            true => self.meter.suspend(|| self.output.pause()),
+            false => self.output.pause(),
+        };
+        self.note(written)
+    }
+}
+
+/// Rows that scroll by on the terminal are progress enough.
+fn progress(args: &ListArgs) -> When {
+    match args.progress {
+        When::Auto if args.quiet || rows_on_terminal(args) => When::Never,
+        when => when,
+    }
+}
+
+fn rows_on_terminal(args: &ListArgs) -> bool {
+    let on_stdout = args.output.as_deref().is_none_or(|path| path == Path::new("-"));
+    on_stdout && io::stdout().is_terminal()
+}
