@@ -1,8 +1,10 @@
-//! ^C, SIGTERM and SIGHUP: the first asks the run to end.
+//! ^C, SIGTERM and SIGHUP: the first asks the run to end. SIGXFSZ must not end it.
 
 use std::process;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use signal_hook::consts::SIGXFSZ;
 use silkmill::CancelToken;
 
 use crate::exit::Exit;
@@ -26,4 +28,12 @@ pub(crate) fn cancels(cancel: &CancelToken, second: Second) -> Result<()> {
         cancel.cancel();
     })
     .context("failed to listen for signals")
+}
+
+/// Makes a file that outgrows the limit of `ulimit -f` an error like any other; left alone, its signal
+/// ends the process and leaves what was staged.
+pub(crate) fn outlive_file_size_limit() -> Result<()> {
+    // Nobody reads the flag: that the signal is caught is enough.
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).context("failed to listen for SIGXFSZ")?;
+    Ok(())
 }

@@ -12,10 +12,9 @@ use silkmill_replace::{
 
 use crate::args::UndoArgs;
 use crate::cmd::print;
-use crate::cmd::replace::{count, in_one_line, outlive_file_size_limit};
 use crate::exit::Exit;
-use crate::interrupt::{self, Second};
-use crate::messages::{reason, to_stderr, whole};
+use crate::interrupt::{self, Second, outlive_file_size_limit};
+use crate::messages::{count, in_one_line, reason, to_stderr, whole};
 use crate::state::state_directory;
 
 pub(crate) fn run(args: UndoArgs) -> anyhow::Result<Exit> {

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use silkmill_replace::{Action, Outcome, Progress};
 
-use crate::cmd::replace::Stdout;
+use crate::cmd::replace::stdout::Stdout;
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]

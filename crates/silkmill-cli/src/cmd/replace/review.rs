@@ -15,8 +15,8 @@ use silkmill::{CancelToken, Thread};
 use silkmill_replace::{Answer, Proposal};
 
 use crate::args::When;
-use crate::cmd::replace::text::{BOLD, RESET, coloured_line, in_one_line, printable};
-use crate::messages::{reason, to_stderr};
+use crate::cmd::replace::text::{BOLD, RESET, coloured_line};
+use crate::messages::{in_one_line, printable, reason, to_stderr};
 
 /// How often ^C is looked for while an answer is awaited.
 const PATIENCE: Duration = Duration::from_millis(50);

@@ -1,11 +1,9 @@
 //! What `silkmill replace` tells a person: changes on standard output, the rest on standard error.
 
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-
 use silkmill_replace::{Action, Outcome, Summary};
 
-use crate::cmd::replace::Stdout;
+use crate::cmd::replace::stdout::Stdout;
+use crate::messages::{count, in_one_line};
 
 pub(crate) const BOLD: &str = "\x1b[1m";
 const RED: &str = "\x1b[31m";
@@ -63,33 +61,6 @@ impl Text {
     }
 }
 
-/// A path that cannot break its row or steer the terminal: control characters, and bytes that are no
-/// UTF-8 and may be such to a terminal, are written as `\n`, `\u{1b}` and `\xff`.
-pub(crate) fn in_one_line(path: &Path) -> String {
-    escaped(path.as_os_str().as_bytes(), |_| false)
-}
-
-/// A line of a file, without its end, that cannot steer the terminal. Tabs stay.
-pub(crate) fn printable(line: &[u8]) -> String {
-    escaped(line, |char| char == '\t')
-}
-
-fn escaped(bytes: &[u8], stays: impl Fn(char) -> bool) -> String {
-    let mut line = String::new();
-    for chunk in bytes.utf8_chunks() {
-        for char in chunk.valid().chars() {
-            let steers = char.is_control() || matches!(char, '\u{2028}' | '\u{2029}');
-            if steers && !stays(char) {
-                line.extend(char.escape_default());
-            } else {
-                line.push(char);
-            }
-        }
-        line.push_str(&chunk.invalid().escape_ascii().to_string());
-    }
-    line
-}
-
 fn words(summary: &Summary, dry_run: bool) -> String {
     if summary.files_seen == 0 {
         return "no file to look at (see -g, -t, --hidden and --no-ignore for those left out)"
@@ -115,12 +86,6 @@ fn words(summary: &Summary, dry_run: bool) -> String {
         words += "; undo with: silkmill undo";
     }
     words
-}
-
-/// The number with its noun, in the plural where it wants it.
-pub(crate) fn count(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
 }
 
 fn coloured(diff: &[u8]) -> Vec<u8> {
@@ -154,22 +119,6 @@ fn colour_of(line: &[u8]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ffi::OsStr;
-
-    #[test]
-    fn no_path_breaks_a_row_or_steers_the_terminal() {
-        let claims: &[(&[u8], &str)] = &[
-            (b"plain name", "plain name"),
-            ("\u{e9}t\u{e9}".as_bytes(), "\u{e9}t\u{e9}"),
-            (b"a\nb\tc\r", r"a\nb\tc\r"),
-            (b"\x1b[31m\x07\x7f", r"\u{1b}[31m\u{7}\u{7f}"),
-            ("\u{9b}31m\u{2028}".as_bytes(), r"\u{9b}31m\u{2028}"),
-            (b"\x9b31m\xff", r"\x9b31m\xff"),
-        ];
-        for (path, want) in claims {
-            assert_eq!(&in_one_line(Path::new(OsStr::from_bytes(path))), want);
-        }
-    }
 
     #[test]
     fn a_removed_line_of_dashes_is_no_header() {

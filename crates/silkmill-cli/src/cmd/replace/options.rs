@@ -1,0 +1,123 @@
+//! The options of a replacing run, from the arguments of the command.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{anyhow, bail};
+use silkmill_replace::{Case, HardLinks, Mode, Options, Pairs};
+
+use crate::args::{Binary, HardLinkPolicy, ReplaceArgs};
+use crate::messages::{reason, whole};
+use crate::state::state_directory;
+
+/// Whether `-` is the only path. What is written to stdout at once can be neither shown, counted nor
+/// refused before.
+pub(super) fn is_filter(args: &ReplaceArgs) -> anyhow::Result<bool> {
+    let words = args.pairs.is_some().then_some([&args.old, &args.new]);
+    let words = words.into_iter().flatten().flatten().map(OsString::as_os_str);
+    let paths: Vec<&OsStr> = words.chain(args.paths.iter().map(|path| path.as_os_str())).collect();
+    if !paths.contains(&OsStr::new("-")) {
+        return Ok(false);
+    }
+    if paths.len() > 1 || args.files_from.is_some() {
+        bail!("\"-\" is stdin, which goes to stdout: it stands alone; the file is \"./-\"");
+    }
+    let unfit = [
+        ("-n", args.dry_run),
+        ("-I", args.interactive),
+        ("--json", args.json),
+        ("--expect", args.expect.is_some()),
+    ];
+    match unfit.iter().find(|(_, given)| *given) {
+        Some((option, _)) => bail!("{option} is for files, and \"-\" goes from stdin to stdout"),
+        None => Ok(true),
+    }
+}
+
+pub(super) fn options(args: ReplaceArgs) -> anyhow::Result<Options> {
+    let mode = match (args.dry_run, args.json || args.quiet) {
+        (false, _) => Mode::Write,
+        (true, false) => Mode::Diff,
+        (true, true) => Mode::Count,
+    };
+    let case = match (args.ignore_case, args.smart_case) {
+        (true, _) => Case::Insensitive,
+        (_, true) => Case::Smart,
+        _ => Case::Sensitive,
+    };
+    let hard_links = match args.hard_links {
+        HardLinkPolicy::Keep => HardLinks::Keep,
+        HardLinkPolicy::Split => HardLinks::Split,
+        HardLinkPolicy::Refuse => HardLinks::Refuse,
+    };
+    let (builder, paths) = match &args.pairs {
+        Some(file) => {
+            // Without OLD and NEW, the first words are paths like those that follow.
+            let words = [args.old, args.new].into_iter().flatten().map(PathBuf::from);
+            (
+                Options::with_pairs(Pairs::read(file).map_err(|error| whole(&error))?),
+                words.chain(args.paths).collect::<Vec<_>>(),
+            )
+        }
+        None => {
+            let word = |word: Option<OsString>| word.map_or_else(Vec::new, OsString::into_vec);
+            (Options::builder(word(args.old), word(args.new)), args.paths)
+        }
+    };
+    let mut builder = builder
+        .regex(args.regex)
+        .case(case)
+        .word(args.word)
+        .preserve_case(args.preserve_case)
+        .multiline(args.multiline)
+        .hidden(args.hidden)
+        .ignored(args.no_ignore)
+        .mode(mode)
+        .strict(args.strict)
+        .measure(args.stats)
+        .binary(args.binary == Binary::Edit)
+        .sync(!args.no_sync)
+        .undo(!args.no_undo)
+        .hard_links(hard_links);
+    builder =
+        state_directory().into_iter().fold(builder, |builder, path| builder.state_directory(path));
+    builder = paths.into_iter().fold(builder, |builder, path| builder.path(path));
+    builder = args.glob.into_iter().fold(builder, |builder, glob| builder.glob(glob));
+    builder = args.types.into_iter().fold(builder, |builder, name| builder.file_type(name));
+    if let Some(list) = &args.files_from {
+        builder = builder.paths(listed(list, args.null)?);
+    }
+    if let Some(label) = args.encoding {
+        builder = builder.encoding(label);
+    }
+    if let Some(expected) = args.expect {
+        builder = builder.expect(expected);
+    }
+    if let Some(count) = args.max_count {
+        builder = builder.file_replacements_max(count.get());
+    }
+    if let Some(bytes) = args.max_file_size {
+        builder = builder.file_size_max(bytes);
+    }
+    if let Some(workers) = args.workers {
+        builder = builder.workers(workers.get());
+    }
+    builder.build().map_err(|error| whole(&error))
+}
+
+/// The names in a list.
+fn listed(list: &Path, null: bool) -> anyhow::Result<Vec<PathBuf>> {
+    let bytes = if list == "-" {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        fs::read(list)
+    };
+    let bytes = bytes.map_err(|error| anyhow!("failed to read {list:?}: {}", reason(&error)))?;
+    let end = if null { 0 } else { b'\n' };
+    let names = bytes.split(|&byte| byte == end).filter(|name| !name.is_empty());
+    Ok(names.map(|name| PathBuf::from(OsStr::from_bytes(name))).collect())
+}

@@ -1,0 +1,57 @@
+//! Standard output and standard error of `silkmill replace`, in the order in which they were written.
+
+use std::fmt::Display;
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+
+use anyhow::anyhow;
+
+use crate::messages::{reason, to_stderr};
+
+/// Standard output, which remembers its first error and is silent from then on.
+pub(super) struct Stdout {
+    out: BufWriter<StdoutLock<'static>>,
+    is_terminal: bool,
+    pub(super) error: Option<io::Error>,
+}
+
+impl Stdout {
+    pub(super) fn new() -> Stdout {
+        let out = io::stdout().lock();
+        Stdout { is_terminal: out.is_terminal(), out: BufWriter::new(out), error: None }
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        if self.error.is_some() {
+            return;
+        }
+        let mut written = self.out.write_all(bytes);
+        // A person reads along.
+        if self.is_terminal && written.is_ok() {
+            written = self.out.flush();
+        }
+        self.error = written.err();
+    }
+
+    /// Writes a line to standard error; after what was written here, for both may be one terminal or file.
+    pub(super) fn aside(&mut self, line: impl Display) {
+        self.flush();
+        to_stderr(line);
+    }
+
+    fn flush(&mut self) {
+        if self.error.is_none() {
+            self.error = self.out.flush().err();
+        }
+    }
+
+    /// A reader that went away is no error of ours.
+    pub(super) fn close(mut self) -> anyhow::Result<()> {
+        self.flush();
+        match self.error {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(anyhow!("failed to write to stdout: {}", reason(&error)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
