@@ -15,6 +15,7 @@ use crate::args::When;
 use crate::cmd::print;
 use crate::exit::Exit;
 use crate::interrupt::{self, Second};
+use crate::messages::count;
 use crate::progress::Meter;
 
 const FILES: usize = 2_000;
@@ -133,7 +134,9 @@ fn replace_all(
     let summary = replace::run(&options, cancel, &mut |event| {
         if let Event::Progress(now) = event {
             let done = grouped(now.files_seen as usize);
-            meter.show(|| format!("replace, {}: {done} files read", count(workers)));
+            meter.show(|| {
+                format!("replace, {}: {done} files read", count(workers as u64, "worker"))
+            });
         }
     });
     let summary = match summary {
@@ -161,7 +164,9 @@ fn scrape_all(server: &Server, workers: usize, cancel: &CancelToken) -> Result<O
     let mut titles = 0;
     let summary = scrape::run(urls, &options, cancel, &mut |row| {
         titles += usize::from(row.title.is_some_and(|title| title.starts_with("Page ")));
-        meter.show(|| format!("scrape, {}: {titles} of {PAGES} pages", count(workers)));
+        meter.show(|| {
+            format!("scrape, {}: {titles} of {PAGES} pages", count(workers as u64, "worker"))
+        });
         ControlFlow::Continue(())
     })?;
     if summary.interrupted {
@@ -191,10 +196,6 @@ fn table(jobs: &[Job]) -> String {
 
 fn seconds(duration: Duration) -> String {
     format!("{:.2} s", duration.as_secs_f64())
-}
-
-fn count(workers: usize) -> String {
-    format!("{workers} worker{}", if workers == 1 { "" } else { "s" })
 }
 
 /// `12345` as `12,345`.

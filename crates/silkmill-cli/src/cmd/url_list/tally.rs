@@ -6,6 +6,7 @@ use silkmill_scrape::{Progress, Row, Summary, Timing};
 
 use crate::cmd::url_list::histogram::Histogram;
 use crate::cmd::url_list::hosts::Hosts;
+use crate::messages::count;
 
 /// Hosts that the progress names.
 const SLOWEST: usize = 3;
@@ -132,12 +133,7 @@ impl Tally {
 }
 
 fn counts(rows: u64, errors: u64) -> String {
-    let (s_of_rows, s_of_errors) = (plural(rows), plural(errors));
-    format!("{rows} row{s_of_rows}, {errors} error{s_of_errors}")
-}
-
-fn plural(count: u64) -> &'static str {
-    if count == 1 { "" } else { "s" }
+    format!("{}, {}", count(rows, "row"), count(errors, "error"))
 }
 
 #[cfg(test)]
