@@ -13,33 +13,27 @@ use silkmill_replace::{
     ErrorKind, Event, PRUNED_IN_MAX, Summary, prune, review as replace_reviewed, run as replace,
 };
 
-use crate::args::{ReplaceArgs, When};
+use crate::args::ReplaceArgs;
 use crate::cmd::replace::options::{is_filter, options};
-use crate::cmd::replace::output::{Format, Output};
+use crate::cmd::replace::output::Output;
 use crate::cmd::replace::review::Asker;
-use crate::cmd::replace::stdout::Stdout;
 use crate::exit::Exit;
 use crate::interrupt::{self, Second, outlive_file_size_limit};
-use crate::progress::Meter;
 
 pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
-    let (format, meter) = (Format::new(&args), meter(&args));
-    let (stats, dry_run, interactive, color) =
-        (args.stats, args.dry_run, args.interactive, args.color);
-    let is_filter = is_filter(&args)?;
-    let options = options(args)?;
-    if is_filter {
-        return pipe::run(&options);
+    if is_filter(&args)? {
+        return pipe::run(&options(args)?);
     }
+    let (interactive, color) = (args.interactive, args.color);
+    let mut output = Output::new(&args);
+    let options = options(args)?;
     let cancel = CancelToken::new();
     interrupt::cancels(&cancel, Second::IsIgnored)?;
     outlive_file_size_limit()?;
 
-    let mut output = Output { format, out: Stdout::new(), meter };
     let mut sink = |event: Event<'_>| {
-        output.tell(event);
-        // What nobody reads need not be worked out; but files are changed for their own sake.
-        if dry_run && output.out.error.is_some() {
+        output.event(event);
+        if output.is_abandoned() {
             cancel.cancel();
         }
     };
@@ -49,35 +43,32 @@ pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
     } else {
         replace(&options, &cancel, &mut sink)
     };
-    output.meter.clear();
+    output.clear_progress();
     let mut store = None;
     let exit = match ended {
         Ok(summary) => {
-            store.clone_from(&summary.store);
-            output.finish(&summary, options.changes_nothing(), dry_run, stats);
-            exit_of(&summary)
+            match options.changes_nothing() {
+                true => output.nothing_to_do(&summary),
+                false => output.finish(&summary),
+            }
+            let exit = exit_of(&summary);
+            store = summary.store;
+            exit
         }
-        Err(_) if dry_run && output.out.error.is_some() => Exit::Success,
+        Err(_) if output.is_abandoned() => Exit::Success,
         Err(error) => {
-            output.give_up(&error);
+            output.failure(&error);
             match error.kind() {
                 ErrorKind::Interrupted => Exit::Interrupted,
                 _ => Exit::Error,
             }
         }
     };
-    output.out.close()?;
+    output.close()?;
     if let Some(store) = store {
         prune(&store, PRUNED_IN_MAX);
     }
     Ok(exit)
-}
-
-fn meter(args: &ReplaceArgs) -> Meter {
-    let progress = if args.quiet || args.interactive { When::Never } else { args.progress };
-    let mut meter = Meter::new(progress);
-    meter.show(|| "looking for files".to_owned());
-    meter
 }
 
 fn exit_of(summary: &Summary) -> Exit {

@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
-use silkmill_replace::{Case, HardLinks, Mode, Options, Pairs};
+use silkmill_replace::{Case, HardLinks, Mode, Options, OptionsBuilder, Pairs};
 
 use crate::args::{Binary, HardLinkPolicy, ReplaceArgs};
 use crate::messages::{reason, whole};
@@ -37,54 +37,83 @@ pub(super) fn is_filter(args: &ReplaceArgs) -> anyhow::Result<bool> {
     }
 }
 
-pub(super) fn options(args: ReplaceArgs) -> anyhow::Result<Options> {
-    let mode = match (args.dry_run, args.json || args.quiet) {
-        (false, _) => Mode::Write,
-        (true, false) => Mode::Diff,
-        (true, true) => Mode::Count,
-    };
+/// Builds the options of a run.
+pub(super) fn options(mut args: ReplaceArgs) -> anyhow::Result<Options> {
+    let builder = texts(&mut args)?;
+    let builder = how_to_match(builder, &args);
+    let builder = how_to_run(builder, &args);
+    files(builder, args)?.build().map_err(|error| whole(&error))
+}
+
+/// Starts with the texts to replace. With `--pairs`, OLD and NEW are the first two paths.
+fn texts(args: &mut ReplaceArgs) -> anyhow::Result<OptionsBuilder> {
+    let words = [args.old.take(), args.new.take()];
+    match &args.pairs {
+        Some(file) => {
+            let pairs = Pairs::read(file).map_err(|error| whole(&error))?;
+            args.paths.splice(..0, words.into_iter().flatten().map(PathBuf::from));
+            Ok(Options::with_pairs(pairs))
+        }
+        None => {
+            let [old, new] = words.map(|word| word.map_or_else(Vec::new, OsString::into_vec));
+            Ok(Options::builder(old, new))
+        }
+    }
+}
+
+fn how_to_match(builder: OptionsBuilder, args: &ReplaceArgs) -> OptionsBuilder {
     let case = match (args.ignore_case, args.smart_case) {
         (true, _) => Case::Insensitive,
         (_, true) => Case::Smart,
         _ => Case::Sensitive,
-    };
-    let hard_links = match args.hard_links {
-        HardLinkPolicy::Keep => HardLinks::Keep,
-        HardLinkPolicy::Split => HardLinks::Split,
-        HardLinkPolicy::Refuse => HardLinks::Refuse,
-    };
-    let (builder, paths) = match &args.pairs {
-        Some(file) => {
-            // Without OLD and NEW, the first words are paths like those that follow.
-            let words = [args.old, args.new].into_iter().flatten().map(PathBuf::from);
-            (
-                Options::with_pairs(Pairs::read(file).map_err(|error| whole(&error))?),
-                words.chain(args.paths).collect::<Vec<_>>(),
-            )
-        }
-        None => {
-            let word = |word: Option<OsString>| word.map_or_else(Vec::new, OsString::into_vec);
-            (Options::builder(word(args.old), word(args.new)), args.paths)
-        }
     };
     let mut builder = builder
         .regex(args.regex)
         .case(case)
         .word(args.word)
         .preserve_case(args.preserve_case)
-        .multiline(args.multiline)
-        .hidden(args.hidden)
-        .ignored(args.no_ignore)
+        .multiline(args.multiline);
+    if let Some(count) = args.max_count {
+        builder = builder.file_replacements_max(count.get());
+    }
+    builder
+}
+
+fn how_to_run(builder: OptionsBuilder, args: &ReplaceArgs) -> OptionsBuilder {
+    let mode = match (args.dry_run, args.json || args.quiet) {
+        (false, _) => Mode::Write,
+        (true, false) => Mode::Diff,
+        (true, true) => Mode::Count,
+    };
+    let hard_links = match args.hard_links {
+        HardLinkPolicy::Keep => HardLinks::Keep,
+        HardLinkPolicy::Split => HardLinks::Split,
+        HardLinkPolicy::Refuse => HardLinks::Refuse,
+    };
+    let mut builder = builder
         .mode(mode)
         .strict(args.strict)
         .measure(args.stats)
-        .binary(args.binary == Binary::Edit)
         .sync(!args.no_sync)
         .undo(!args.no_undo)
         .hard_links(hard_links);
-    builder =
-        state_directory().into_iter().fold(builder, |builder, path| builder.state_directory(path));
-    builder = paths.into_iter().fold(builder, |builder, path| builder.path(path));
+    if let Some(directory) = state_directory() {
+        builder = builder.state_directory(directory);
+    }
+    if let Some(expected) = args.expect {
+        builder = builder.expect(expected);
+    }
+    if let Some(workers) = args.workers {
+        builder = builder.workers(workers.get());
+    }
+    builder
+}
+
+/// Names the files, and how they are read.
+fn files(builder: OptionsBuilder, args: ReplaceArgs) -> anyhow::Result<OptionsBuilder> {
+    let mut builder =
+        builder.hidden(args.hidden).ignored(args.no_ignore).binary(args.binary == Binary::Edit);
+    builder = args.paths.into_iter().fold(builder, |builder, path| builder.path(path));
     builder = args.glob.into_iter().fold(builder, |builder, glob| builder.glob(glob));
     builder = args.types.into_iter().fold(builder, |builder, name| builder.file_type(name));
     if let Some(list) = &args.files_from {
@@ -93,19 +122,10 @@ pub(super) fn options(args: ReplaceArgs) -> anyhow::Result<Options> {
     if let Some(label) = args.encoding {
         builder = builder.encoding(label);
     }
-    if let Some(expected) = args.expect {
-        builder = builder.expect(expected);
-    }
-    if let Some(count) = args.max_count {
-        builder = builder.file_replacements_max(count.get());
-    }
     if let Some(bytes) = args.max_file_size {
         builder = builder.file_size_max(bytes);
     }
-    if let Some(workers) = args.workers {
-        builder = builder.workers(workers.get());
-    }
-    builder.build().map_err(|error| whole(&error))
+    Ok(builder)
 }
 
 /// The names in a list.

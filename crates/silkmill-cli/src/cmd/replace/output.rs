@@ -11,20 +11,22 @@ use crate::cmd::replace::text::{Text, Verbosity};
 use crate::messages::count;
 use crate::progress::Meter;
 
-/// Where a run's events go.
+/// Takes the events of a run, and its end.
 pub(super) struct Output {
-    pub(super) format: Format,
-    pub(super) out: Stdout,
-    pub(super) meter: Meter,
+    format: Format,
+    out: Stdout,
+    meter: Meter,
+    dry_run: bool,
+    stats: bool,
 }
 
-pub(super) enum Format {
+enum Format {
     Text(Text),
     Json(Json),
 }
 
 impl Format {
-    pub(super) fn new(args: &ReplaceArgs) -> Format {
+    fn new(args: &ReplaceArgs) -> Format {
         if args.json {
             return Format::Json(Json::new());
         }
@@ -38,7 +40,21 @@ impl Format {
 }
 
 impl Output {
-    pub(super) fn tell(&mut self, event: Event<'_>) {
+    pub(super) fn new(args: &ReplaceArgs) -> Output {
+        let progress = if args.quiet || args.interactive { When::Never } else { args.progress };
+        let mut meter = Meter::new(progress);
+        meter.show(|| "looking for files".to_owned());
+        Output {
+            format: Format::new(args),
+            out: Stdout::new(),
+            meter,
+            dry_run: args.dry_run,
+            stats: args.stats,
+        }
+    }
+
+    /// Prints an event, or shows it as progress.
+    pub(super) fn event(&mut self, event: Event<'_>) {
         if let (Format::Json(json), Event::Progress(now)) = (&mut self.format, &event) {
             json.progress(now);
         }
@@ -66,42 +82,64 @@ impl Output {
         });
     }
 
-    pub(super) fn finish(
-        &mut self,
-        summary: &Summary,
-        nothing_to_do: bool,
-        dry_run: bool,
-        stats: bool,
-    ) {
-        match &self.format {
-            Format::Text(text) if nothing_to_do => text.nothing_to_do(&mut self.out),
-            Format::Text(text) => text.summary(summary, dry_run, &mut self.out),
-            Format::Json(json) => json.summary(summary.run.as_deref(), &mut self.out),
-        }
-        if stats && let Some(stats) = summary.stats {
-            let (tasks, workers) =
-                (count(stats.completed, "task"), count(stats.workers as u64, "worker"));
-            let phases = &summary.phases;
-            let [staging, barrier, swapping, flushing] =
-                [phases.staging, phases.barrier, phases.swapping, phases.flushing]
-                    .map(|time| format!("{:.3} s", time.as_secs_f64()));
-            self.out.aside(format_args!(
-                "silkmill: {staging} to read and stage, {barrier} to flush, {swapping} to swap, {flushing} to flush that"
-            ));
-            // Small files need no worker: those that walk the tree settle them.
-            if stats.completed > 0 {
-                let advice = stats.advice();
-                self.out.aside(format_args!("silkmill: {tasks} on {workers}; {advice}"));
-            }
-        }
+    /// Returns whether nothing is left to do, because this is a dry run and its diff cannot be written any
+    /// more. A run that changes files goes on without a reader.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.dry_run && self.out.error.is_some()
     }
 
-    /// Tells why the run did not come to its end.
-    pub(super) fn give_up(&mut self, error: &Error) {
+    /// Takes the progress line away, before the end of the run is reported.
+    pub(super) fn clear_progress(&mut self) {
+        self.meter.clear();
+    }
+
+    /// Reports a run that came to its end.
+    pub(super) fn finish(&mut self, summary: &Summary) {
+        match &self.format {
+            Format::Text(text) => text.summary(summary, self.dry_run, &mut self.out),
+            Format::Json(json) => json.summary(summary.run.as_deref(), &mut self.out),
+        }
+        self.stats(summary);
+    }
+
+    /// Reports a run whose OLD and NEW are the same.
+    pub(super) fn nothing_to_do(&mut self, summary: &Summary) {
+        match &self.format {
+            Format::Text(text) => text.nothing_to_do(&mut self.out),
+            Format::Json(json) => json.summary(summary.run.as_deref(), &mut self.out),
+        }
+        self.stats(summary);
+    }
+
+    /// Reports why the run did not come to its end.
+    pub(super) fn failure(&mut self, error: &Error) {
         if let Format::Json(json) = &self.format {
             json.summary(None, &mut self.out);
         }
         self.out.aside(format_args!("silkmill: {error}"));
+    }
+
+    fn stats(&mut self, summary: &Summary) {
+        let Some(stats) = summary.stats.filter(|_| self.stats) else { return };
+        let phases = &summary.phases;
+        let [staging, barrier, swapping, flushing] =
+            [phases.staging, phases.barrier, phases.swapping, phases.flushing]
+                .map(|time| format!("{:.3} s", time.as_secs_f64()));
+        self.out.aside(format_args!(
+            "silkmill: {staging} to read and stage, {barrier} to flush, {swapping} to swap, {flushing} to flush that"
+        ));
+        // Small files need no worker: the threads that walk the tree settle them.
+        if stats.completed > 0 {
+            let (tasks, workers) =
+                (count(stats.completed, "task"), count(stats.workers as u64, "worker"));
+            let advice = stats.advice();
+            self.out.aside(format_args!("silkmill: {tasks} on {workers}; {advice}"));
+        }
+    }
+
+    /// Flushes standard output. A reader that went away is no error of ours.
+    pub(super) fn close(self) -> anyhow::Result<()> {
+        self.out.close()
     }
 }
 
