@@ -12,7 +12,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::server::Duplex;
+use crate::connection::Duplex;
 
 /// Somebody whom a client may be told to trust, and who vouches for servers.
 pub struct Authority {

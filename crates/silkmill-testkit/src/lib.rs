@@ -16,6 +16,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod connection;
 #[cfg(feature = "tls")]
 mod identity;
 mod reply;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::connection::{Line, Wrap};
 #[cfg(feature = "tls")]
 use crate::identity::Identity;
 use crate::reply::{After, Farewell, Reply};
@@ -203,43 +204,6 @@ fn serve(stream: TcpStream, shared: &Shared) {
     // The copy must go too, or the socket stays open behind our back.
     if let Ok(peer) = peer {
         shared.forget(peer);
-    }
-}
-
-/// A session of TLS over a socket.
-pub(crate) trait Duplex: Read + Write {
-    /// Says that nothing more will come.
-    fn say_goodbye(&mut self);
-
-    /// Closes the socket, now or when it is dropped, with a reset.
-    fn reset(&mut self);
-
-    /// Writes past TLS.
-    fn write_beneath(&mut self, bytes: &[u8]) -> io::Result<()>;
-}
-
-/// Begins to speak TLS over a connection.
-type Wrap = dyn Fn(TcpStream) -> io::Result<Box<dyn Duplex>> + Send + Sync;
-
-/// A connection, in the clear or not.
-enum Line {
-    Plain(TcpStream),
-    Tls(Box<dyn Duplex>),
-}
-
-impl Write for Line {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Line::Plain(stream) => stream.write(bytes),
-            Line::Tls(stream) => stream.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Line::Plain(stream) => stream.flush(),
-            Line::Tls(stream) => stream.flush(),
-        }
     }
 }
 

@@ -1,0 +1,41 @@
+//! A connection of the server, in the clear or over TLS.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+
+/// A session of TLS over a socket.
+pub(crate) trait Duplex: Read + Write {
+    /// Says that nothing more will come.
+    fn say_goodbye(&mut self);
+
+    /// Closes the socket, now or when it is dropped, with a reset.
+    fn reset(&mut self);
+
+    /// Writes past TLS.
+    fn write_beneath(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// Begins to speak TLS over a connection.
+pub(crate) type Wrap = dyn Fn(TcpStream) -> io::Result<Box<dyn Duplex>> + Send + Sync;
+
+/// A connection, in the clear or not.
+pub(crate) enum Line {
+    Plain(TcpStream),
+    Tls(Box<dyn Duplex>),
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Line::Plain(stream) => stream.write(bytes),
+            Line::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Line::Plain(stream) => stream.flush(),
+            Line::Tls(stream) => stream.flush(),
+        }
+    }
+}
