@@ -19,6 +19,7 @@
 mod connection;
 #[cfg(feature = "tls")]
 mod identity;
+mod lock;
 mod reply;
 mod request;
 mod server;

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::connection::{Line, Wrap};
 #[cfg(feature = "tls")]
 use crate::identity::Identity;
+use crate::lock::Mutex;
 use crate::reply::{After, Farewell, Reply};
 use crate::request::Request;
 use crate::stop::Stop;
@@ -125,12 +126,12 @@ impl Server {
 
     /// How many requests have come, to whatever path.
     pub fn requests(&self) -> u64 {
-        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+        self.shared.requests.lock().values().sum()
     }
 
     /// How many requests have come to `path`, whatever their query.
     pub fn requests_to(&self, path: &str) -> u64 {
-        let requests = self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let requests = self.shared.requests.lock();
         requests.get(path).copied().unwrap_or(0)
     }
 
@@ -267,21 +268,21 @@ fn peek_head(stream: &TcpStream, shared: &Shared) -> io::Result<Option<Vec<u8>>>
 
 impl Shared {
     fn count(&self, request: &Request) {
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut requests = self.requests.lock();
         *requests.entry(request.path().to_owned()).or_default() += 1;
     }
 
     fn keep(&self, stream: TcpStream) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
+        self.open.lock().push(stream);
     }
 
     fn forget(&self, peer: SocketAddr) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         open.retain(|stream| stream.peer_addr().is_ok_and(|address| address != peer));
     }
 
     fn close_all(&self) {
-        for stream in self.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for stream in self.open.lock().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }

@@ -1,7 +1,8 @@
 //! Tells every thread of a server that it is over, and lets them wait without missing it.
 
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::lock::{Condvar, Mutex};
 
 /// Written once, by the server's drop; read by every connection's thread.
 #[derive(Debug, Default)]
@@ -12,34 +13,33 @@ pub(crate) struct Stop {
 
 impl Stop {
     pub(crate) fn stop(&self) {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.stopped.lock() = true;
         self.changed.notify_all();
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.stopped.lock()
     }
 
     /// Waits for `time`, or less when the server stops; tells whether it may go on.
     pub(crate) fn wait(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
-        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stopped = self.stopped.lock();
         while !*stopped {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            stopped =
-                self.changed.wait_timeout(stopped, left).unwrap_or_else(PoisonError::into_inner).0;
+            stopped = self.changed.wait_timeout(stopped, left);
         }
         !*stopped
     }
 
     /// Waits until the server stops.
     pub(crate) fn wait_for_it(&self) {
-        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stopped = self.stopped.lock();
         while !*stopped {
-            stopped = self.changed.wait(stopped).unwrap_or_else(PoisonError::into_inner);
+            stopped = self.changed.wait(stopped);
         }
     }
 }
