@@ -11,18 +11,18 @@ use crate::exit::Exit;
 
 /// What the second signal does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Second {
+pub(crate) enum SecondSignal {
     /// It ends the process at once. What the run has written is whole at every moment.
-    EndsTheProcess,
+    EndsProcess,
     /// Nothing: the run ends by itself very soon, and must not be cut off in the middle.
-    IsIgnored,
+    Ignored,
 }
 
 /// Sets `cancel` at the first signal. To be called once.
-pub(crate) fn cancels(cancel: &CancelToken, second: Second) -> Result<()> {
+pub(crate) fn cancels(cancel: &CancelToken, second: SecondSignal) -> Result<()> {
     let cancel = cancel.clone();
     ctrlc::set_handler(move || {
-        if cancel.is_cancelled() && second == Second::EndsTheProcess {
+        if cancel.is_cancelled() && second == SecondSignal::EndsProcess {
             process::exit(Exit::Interrupted.code());
         }
         cancel.cancel();

@@ -14,7 +14,7 @@ use silkmill_testkit::{Reply, Request, Server, Tree};
 use crate::args::When;
 use crate::cmd::print;
 use crate::exit::Exit;
-use crate::interrupt::{self, Second};
+use crate::interrupt::{self, SecondSignal};
 use crate::messages::count;
 use crate::progress::Meter;
 
@@ -51,7 +51,7 @@ Both jobs ran through the code of the real commands. Try them on something of yo
 pub(crate) fn run() -> Result<Exit> {
     let cancel = CancelToken::new();
     // A second ^C must not keep the sandbox from being removed, which follows the first one soon.
-    interrupt::cancels(&cancel, Second::IsIgnored)?;
+    interrupt::cancels(&cancel, SecondSignal::Ignored)?;
     print(INTRODUCTION.as_bytes())?;
     match jobs(&cancel)? {
         Some(jobs) => {

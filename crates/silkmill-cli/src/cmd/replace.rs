@@ -18,7 +18,7 @@ use crate::cmd::replace::options::{is_filter, options};
 use crate::cmd::replace::output::Output;
 use crate::cmd::replace::review::Asker;
 use crate::exit::Exit;
-use crate::interrupt::{self, Second, outlive_file_size_limit};
+use crate::interrupt::{self, SecondSignal, outlive_file_size_limit};
 
 pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
     if is_filter(&args)? {
@@ -28,7 +28,7 @@ pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
     let mut output = Output::new(&args);
     let options = options(args)?;
     let cancel = CancelToken::new();
-    interrupt::cancels(&cancel, Second::IsIgnored)?;
+    interrupt::cancels(&cancel, SecondSignal::Ignored)?;
     outlive_file_size_limit()?;
 
     let mut sink = |event: Event<'_>| {

@@ -13,7 +13,7 @@ use silkmill_replace::{
 use crate::args::UndoArgs;
 use crate::cmd::print;
 use crate::exit::Exit;
-use crate::interrupt::{self, Second, outlive_file_size_limit};
+use crate::interrupt::{self, SecondSignal, outlive_file_size_limit};
 use crate::messages::{count, in_one_line, reason, to_stderr, whole};
 use crate::state::state_directory;
 
@@ -28,7 +28,7 @@ pub(crate) fn run(args: UndoArgs) -> anyhow::Result<Exit> {
     };
     let tell = &mut |notice: &Notice| to_stderr(format_args!("silkmill: {notice}"));
     let cancel = CancelToken::new();
-    interrupt::cancels(&cancel, Second::IsIgnored)?;
+    interrupt::cancels(&cancel, SecondSignal::Ignored)?;
     outlive_file_size_limit()?;
     if args.list {
         let runs = runs(&options, tell).map_err(|error| whole(&error))?;

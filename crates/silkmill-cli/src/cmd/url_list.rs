@@ -24,7 +24,7 @@ use crate::cmd::url_list::lines::Lines;
 use crate::cmd::url_list::options::options_of;
 use crate::cmd::url_list::recorder::Recorder;
 use crate::exit::Exit;
-use crate::interrupt::{self, Second};
+use crate::interrupt::{self, SecondSignal};
 use crate::messages::{reason, to_stderr};
 use crate::sink::{Existing, Output, Place, Schema};
 
@@ -36,7 +36,7 @@ pub(crate) fn run(options: Options, schema: Schema, args: ListArgs) -> Result<Ex
     let is_input = |output: &File| lines.as_ref().is_some_and(|lines| lines.are_from(output));
     let (output, done) = Output::open(schema, &place(&args), is_input)?;
     let cancel = CancelToken::new();
-    interrupt::cancels(&cancel, Second::EndsTheProcess)?;
+    interrupt::cancels(&cancel, SecondSignal::EndsProcess)?;
     let earlier_errors = done.errors();
     let mut recorder = Recorder::new(output, &args, done.rows());
     let failure = RefCell::new(None);
