@@ -19,7 +19,7 @@ pub(crate) enum SecondSignal {
 }
 
 /// Sets `cancel` at the first signal. To be called once.
-pub(crate) fn cancels(cancel: &CancelToken, second: SecondSignal) -> Result<()> {
+pub(crate) fn cancel_on_signal(cancel: &CancelToken, second: SecondSignal) -> Result<()> {
     let cancel = cancel.clone();
     ctrlc::set_handler(move || {
         if cancel.is_cancelled() && second == SecondSignal::EndsProcess {

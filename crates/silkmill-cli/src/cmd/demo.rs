@@ -51,7 +51,7 @@ Both jobs ran through the code of the real commands. Try them on something of yo
 pub(crate) fn run() -> Result<Exit> {
     let cancel = CancelToken::new();
     // A second ^C must not keep the sandbox from being removed, which follows the first one soon.
-    interrupt::cancels(&cancel, SecondSignal::Ignored)?;
+    interrupt::cancel_on_signal(&cancel, SecondSignal::Ignored)?;
     print(INTRODUCTION.as_bytes())?;
     match jobs(&cancel)? {
         Some(jobs) => {

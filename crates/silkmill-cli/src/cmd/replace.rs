@@ -28,7 +28,7 @@ pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
     let mut output = Output::new(&args);
     let options = options(args)?;
     let cancel = CancelToken::new();
-    interrupt::cancels(&cancel, SecondSignal::Ignored)?;
+    interrupt::cancel_on_signal(&cancel, SecondSignal::Ignored)?;
     outlive_file_size_limit()?;
 
     let mut sink = |event: Event<'_>| {

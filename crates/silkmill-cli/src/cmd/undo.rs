@@ -28,7 +28,7 @@ pub(crate) fn run(args: UndoArgs) -> anyhow::Result<Exit> {
     };
     let tell = &mut |notice: &Notice| to_stderr(format_args!("silkmill: {notice}"));
     let cancel = CancelToken::new();
-    interrupt::cancels(&cancel, SecondSignal::Ignored)?;
+    interrupt::cancel_on_signal(&cancel, SecondSignal::Ignored)?;
     outlive_file_size_limit()?;
     if args.list {
         let runs = runs(&options, tell).map_err(|error| whole(&error))?;

@@ -36,7 +36,7 @@ pub(crate) fn run(options: Options, schema: Schema, args: ListArgs) -> Result<Ex
     let is_input = |output: &File| lines.as_ref().is_some_and(|lines| lines.are_from(output));
     let (output, done) = Output::open(schema, &place(&args), is_input)?;
     let cancel = CancelToken::new();
-    interrupt::cancels(&cancel, SecondSignal::EndsProcess)?;
+    interrupt::cancel_on_signal(&cancel, SecondSignal::EndsProcess)?;
     let earlier_errors = done.errors();
     let mut recorder = Recorder::new(output, &args, done.rows());
     let failure = RefCell::new(None);
