@@ -27,7 +27,7 @@ use crate::sink::sqlite::Database;
 
 /// Where to write rows, and how.
 #[derive(Debug)]
-pub(crate) struct Place<'a> {
+pub(crate) struct Destination<'a> {
     /// `-` and `None` are stdout.
     pub(crate) path: Option<&'a Path>,
     pub(crate) format: Option<Format>,
@@ -55,11 +55,11 @@ impl Output {
     /// alone in any case.
     pub(crate) fn open(
         schema: Schema,
-        place: &Place<'_>,
+        destination: &Destination<'_>,
         is_input: impl FnOnce(&File) -> bool,
     ) -> Result<(Output, Done)> {
-        let path = place.path.filter(|path| *path != Path::new("-"));
-        let format = match (place.format, path) {
+        let path = destination.path.filter(|path| *path != Path::new("-"));
+        let format = match (destination.format, path) {
             (Some(format), _) => format,
             (None, None) => Format::Text,
             (None, Some(path)) => format_of(path)?,
@@ -72,16 +72,20 @@ impl Output {
             (Format::Sqlite, None) => {
                 bail!("failed to write a database to standard output: give -o FILE")
             }
-            (Format::Sqlite, Some(path)) => {
-                To::Sqlite(Database::open(path, place.existing, &schema, is_input, &mut done)?)
-            }
+            (Format::Sqlite, Some(path)) => To::Sqlite(Database::open(
+                path,
+                destination.existing,
+                &schema,
+                is_input,
+                &mut done,
+            )?),
             (_, None) => lines(format, LineFile::stdout(), &schema, 0),
-            (_, Some(path)) if place.existing == Existing::Resume => {
+            (_, Some(path)) if destination.existing == Existing::Resume => {
                 let (file, length) = resume(path, format, &schema, is_input, &mut done)?;
                 lines(format, file, &schema, length)
             }
             (_, Some(path)) => {
-                lines(format, LineFile::create(path, place.existing, is_input)?, &schema, 0)
+                lines(format, LineFile::create(path, destination.existing, is_input)?, &schema, 0)
             }
         };
         let name = path.map_or("standard output".to_owned(), |path| format!("{path:?}"));

@@ -26,7 +26,7 @@ use crate::cmd::url_list::recorder::Recorder;
 use crate::exit::Exit;
 use crate::interrupt::{self, SecondSignal};
 use crate::messages::{reason, to_stderr};
-use crate::sink::{Existing, Output, Place, Schema};
+use crate::sink::{Destination, Existing, Output, Schema};
 
 /// Asks for every URL that `args` name and writes the rows where they say.
 pub(crate) fn run(options: Options, schema: Schema, args: ListArgs) -> Result<Exit> {
@@ -34,7 +34,7 @@ pub(crate) fn run(options: Options, schema: Schema, args: ListArgs) -> Result<Ex
     raise_open_files();
     let lines = args.input.as_deref().map(Lines::open).transpose()?;
     let is_input = |output: &File| lines.as_ref().is_some_and(|lines| lines.are_from(output));
-    let (output, done) = Output::open(schema, &place(&args), is_input)?;
+    let (output, done) = Output::open(schema, &destination(&args), is_input)?;
     let cancel = CancelToken::new();
     interrupt::cancel_on_signal(&cancel, SecondSignal::EndsProcess)?;
     let earlier_errors = done.errors();
@@ -66,13 +66,13 @@ fn raise_open_files() {
 }
 
 /// Where the rows go.
-fn place(args: &ListArgs) -> Place<'_> {
+fn destination(args: &ListArgs) -> Destination<'_> {
     let existing = match (args.resume, args.force) {
         (true, _) => Existing::Resume,
         (_, true) => Existing::Overwrite,
         _ => Existing::Refuse,
     };
-    Place { path: args.output.as_deref(), format: args.format, existing }
+    Destination { path: args.output.as_deref(), format: args.format, existing }
 }
 
 fn exit(
