@@ -38,11 +38,11 @@ pub(crate) struct Destination<'a> {
 /// ends the process.
 pub(crate) struct Output {
     schema: Schema,
-    to: To,
+    backend: Backend,
     name: String,
 }
 
-enum To {
+enum Backend {
     Text(LineFile),
     Jsonl(LineFile),
     Csv(LineFile),
@@ -68,11 +68,11 @@ impl Output {
             columns::check_names(&schema)?;
         }
         let mut done = Done::default();
-        let to = match (format, path) {
+        let backend = match (format, path) {
             (Format::Sqlite, None) => {
                 bail!("failed to write a database to standard output: give -o FILE")
             }
-            (Format::Sqlite, Some(path)) => To::Sqlite(Database::open(
+            (Format::Sqlite, Some(path)) => Backend::Sqlite(Database::open(
                 path,
                 destination.existing,
                 &schema,
@@ -89,36 +89,36 @@ impl Output {
             }
         };
         let name = path.map_or("standard output".to_owned(), |path| format!("{path:?}"));
-        Ok((Output { schema, to, name }, done))
+        Ok((Output { schema, backend, name }, done))
     }
 
     /// Takes a row. It is written at the next pause, or before.
     pub(crate) fn write(&mut self, row: &Row) -> io::Result<()> {
         let kind = self.schema.kind;
-        match &mut self.to {
-            To::Text(file) => file.row(|line| match kind {
+        match &mut self.backend {
+            Backend::Text(file) => file.row(|line| match kind {
                 Kind::Fetch => text::fetched(row, line),
                 Kind::Scrape => text::scraped(row, line),
             }),
-            To::Jsonl(file) => file.row(|line| jsonl::record(row, kind, line)),
-            To::Csv(file) => file.row(|line| csv::record(row, &self.schema, line)),
-            To::Sqlite(database) => database.insert(row, &self.schema),
+            Backend::Jsonl(file) => file.row(|line| jsonl::record(row, kind, line)),
+            Backend::Csv(file) => file.row(|line| csv::record(row, &self.schema, line)),
+            Backend::Sqlite(database) => database.insert(row, &self.schema),
         }
     }
 
     /// Writes what was taken. To be called when no row is ready, at least several times a second.
     pub(crate) fn pause(&mut self) -> io::Result<()> {
-        match &mut self.to {
-            To::Text(file) | To::Jsonl(file) | To::Csv(file) => file.flush(),
-            To::Sqlite(database) => database.commit_in_time(),
+        match &mut self.backend {
+            Backend::Text(file) | Backend::Jsonl(file) | Backend::Csv(file) => file.flush(),
+            Backend::Sqlite(database) => database.commit_in_time(),
         }
     }
 
     /// Writes what was taken, and has it forced to disk.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
-        match &mut self.to {
-            To::Text(file) | To::Jsonl(file) | To::Csv(file) => file.finish(),
-            To::Sqlite(database) => database.commit(),
+        match &mut self.backend {
+            Backend::Text(file) | Backend::Jsonl(file) | Backend::Csv(file) => file.finish(),
+            Backend::Sqlite(database) => database.commit(),
         }
     }
 
@@ -129,16 +129,16 @@ impl Output {
 }
 
 /// A file of lines, of which so many bytes are there.
-fn lines(format: Format, mut file: LineFile, schema: &Schema, length: u64) -> To {
+fn lines(format: Format, mut file: LineFile, schema: &Schema, length: u64) -> Backend {
     match format {
-        Format::Jsonl => To::Jsonl(file),
+        Format::Jsonl => Backend::Jsonl(file),
         Format::Csv => {
             if length == 0 {
                 file.start_with(csv::header(schema));
             }
-            To::Csv(file)
+            Backend::Csv(file)
         }
-        _ => To::Text(file),
+        _ => Backend::Text(file),
     }
 }
 
