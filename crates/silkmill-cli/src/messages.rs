@@ -27,7 +27,7 @@ pub(crate) fn reason(error: &io::Error) -> String {
 }
 
 /// A replacer's error, which says its own cause: a chain would say that again.
-pub(crate) fn whole(error: &silkmill_replace::Error) -> anyhow::Error {
+pub(crate) fn without_source(error: &silkmill_replace::Error) -> anyhow::Error {
     anyhow::anyhow!("{error}")
 }
 

@@ -14,7 +14,7 @@ use crate::args::UndoArgs;
 use crate::cmd::print;
 use crate::exit::Exit;
 use crate::interrupt::{self, SecondSignal, outlive_file_size_limit};
-use crate::messages::{count, in_one_line, reason, to_stderr, whole};
+use crate::messages::{count, in_one_line, reason, to_stderr, without_source};
 use crate::state::state_directory;
 
 pub(crate) fn run(args: UndoArgs) -> anyhow::Result<Exit> {
@@ -31,7 +31,7 @@ pub(crate) fn run(args: UndoArgs) -> anyhow::Result<Exit> {
     interrupt::cancel_on_signal(&cancel, SecondSignal::Ignored)?;
     outlive_file_size_limit()?;
     if args.list {
-        let runs = runs(&options, tell).map_err(|error| whole(&error))?;
+        let runs = runs(&options, tell).map_err(|error| without_source(&error))?;
         print(list(&runs, SystemTime::now()).as_bytes())?;
         return Ok(Exit::Success);
     }
@@ -49,7 +49,7 @@ pub(crate) fn run(args: UndoArgs) -> anyhow::Result<Exit> {
             to_stderr(format_args!("silkmill: {error}"));
             Ok(Exit::Interrupted)
         }
-        Err(error) => Err(whole(&error)),
+        Err(error) => Err(without_source(&error)),
     }
 }
 

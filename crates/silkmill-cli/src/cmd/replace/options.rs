@@ -10,7 +10,7 @@ use anyhow::{anyhow, bail};
 use silkmill_replace::{Case, HardLinks, Mode, Options, OptionsBuilder, Pairs};
 
 use crate::args::{Binary, HardLinkPolicy, ReplaceArgs};
-use crate::messages::{reason, whole};
+use crate::messages::{reason, without_source};
 use crate::state::state_directory;
 
 /// Whether `-` is the only path. What is written to stdout at once can be neither shown, counted nor
@@ -42,7 +42,7 @@ pub(super) fn options(mut args: ReplaceArgs) -> anyhow::Result<Options> {
     let builder = texts(&mut args)?;
     let builder = how_to_match(builder, &args);
     let builder = how_to_run(builder, &args);
-    files(builder, args)?.build().map_err(|error| whole(&error))
+    files(builder, args)?.build().map_err(|error| without_source(&error))
 }
 
 /// Starts with the texts to replace. With `--pairs`, OLD and NEW are the first two paths.
@@ -50,7 +50,7 @@ fn texts(args: &mut ReplaceArgs) -> anyhow::Result<OptionsBuilder> {
     let words = [args.old.take(), args.new.take()];
     match &args.pairs {
         Some(file) => {
-            let pairs = Pairs::read(file).map_err(|error| whole(&error))?;
+            let pairs = Pairs::read(file).map_err(|error| without_source(&error))?;
             args.paths.splice(..0, words.into_iter().flatten().map(PathBuf::from));
             Ok(Options::with_pairs(pairs))
         }

@@ -9,7 +9,7 @@ use anyhow::Context;
 use silkmill_replace::{Error, Options, pipe};
 
 use crate::exit::Exit;
-use crate::messages::whole;
+use crate::messages::without_source;
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<Exit> {
     // Without std's buffer, which would look for line ends and keep what follows the last.
@@ -19,7 +19,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Exit> {
         Ok(_) => Ok(Exit::Success),
         // A reader that went away is no error of ours.
         Err(error) if is_broken_pipe(&error) => Ok(Exit::Success),
-        Err(error) => Err(whole(&error)),
+        Err(error) => Err(without_source(&error)),
     }
 }
 
