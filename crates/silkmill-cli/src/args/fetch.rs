@@ -32,7 +32,7 @@ pub(crate) struct FetchArgs {
     pub(crate) save: Option<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) list: ListArgs,
+    pub(crate) url_list: UrlListArgs,
 }
 
 /// Ask for every URL and print the title and fields of its page, one row a URL.
@@ -56,13 +56,13 @@ pub(crate) struct ScrapeArgs {
     pub(crate) fields: FieldArgs,
 
     #[command(flatten)]
-    pub(crate) list: ListArgs,
+    pub(crate) url_list: UrlListArgs,
 }
 
 /// What to ask for, how, and where the rows go.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("list").args(["urls", "input"]).required(true).multiple(true)))]
-pub(crate) struct ListArgs {
+pub(crate) struct UrlListArgs {
     /// What to ask for
     #[arg(value_name = "URL")]
     pub(crate) urls: Vec<String>,

@@ -14,13 +14,13 @@ use crate::sink::{Kind, Schema};
 pub(crate) fn run(args: FetchArgs) -> Result<Exit> {
     let mut options = Options::fetch();
     if let Some(folder) = &args.save {
-        if !(args.list.resume || args.list.force) {
+        if !(args.url_list.resume || args.url_list.force) {
             refuse_filled(folder)?;
         }
         options = options.save(folder)?;
     }
     let schema = Schema { kind: Kind::Fetch, fields: Vec::new() };
-    url_list::run(options, schema, args.list)
+    url_list::run(options, schema, args.url_list)
 }
 
 /// Bodies of two runs would have the same names.

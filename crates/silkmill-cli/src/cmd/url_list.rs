@@ -18,7 +18,7 @@ use rustix::process::Resource;
 use silkmill::CancelToken;
 use silkmill_scrape::{self as scrape, Options, Summary};
 
-use crate::args::ListArgs;
+use crate::args::UrlListArgs;
 use crate::cmd::url_list::inputs::inputs;
 use crate::cmd::url_list::lines::Lines;
 use crate::cmd::url_list::options::options_of;
@@ -29,7 +29,7 @@ use crate::messages::{reason, to_stderr};
 use crate::sink::{Destination, Existing, Output, Schema};
 
 /// Asks for every URL that `args` name and writes the rows where they say.
-pub(crate) fn run(options: Options, schema: Schema, args: ListArgs) -> Result<Exit> {
+pub(crate) fn run(options: Options, schema: Schema, args: UrlListArgs) -> Result<Exit> {
     let options = options_of(options, &args)?;
     raise_open_files();
     let lines = args.input.as_deref().map(Lines::open).transpose()?;
@@ -66,7 +66,7 @@ fn raise_open_files() {
 }
 
 /// Where the rows go.
-fn destination(args: &ListArgs) -> Destination<'_> {
+fn destination(args: &UrlListArgs) -> Destination<'_> {
     let existing = match (args.resume, args.force) {
         (true, _) => Existing::Resume,
         (_, true) => Existing::Overwrite,

@@ -3,10 +3,10 @@
 use anyhow::Result;
 use silkmill_scrape::{self as scrape, Options};
 
-use crate::args::{ListArgs, Method};
+use crate::args::{Method, UrlListArgs};
 use crate::cmd::url_list::proxies;
 
-pub(super) fn options_of(options: Options, args: &ListArgs) -> Result<Options> {
+pub(super) fn options_of(options: Options, args: &UrlListArgs) -> Result<Options> {
     let mut options = options
         .workers(args.workers as usize)
         .per_host(args.per_host)

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use silkmill_scrape::{Progress, Row, Sink};
 
-use crate::args::{ListArgs, When};
+use crate::args::{UrlListArgs, When};
 use crate::cmd::url_list::tally::Tally;
 use crate::progress::Meter;
 use crate::sink::Output;
@@ -22,7 +22,7 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(output: Output, args: &ListArgs, earlier: u64) -> Recorder {
+    pub(super) fn new(output: Output, args: &UrlListArgs, earlier: u64) -> Recorder {
         let mut meter = Meter::new(progress(args));
         let tally = Tally::start(earlier, meter.is_wanted() || args.stats);
         meter.show(|| tally.words(&Progress::default()));
@@ -68,14 +68,14 @@ impl Sink for Recorder {
 }
 
 /// Rows that scroll by on the terminal are progress enough.
-fn progress(args: &ListArgs) -> When {
+fn progress(args: &UrlListArgs) -> When {
     match args.progress {
         When::Auto if args.quiet || rows_on_terminal(args) => When::Never,
         when => when,
     }
 }
 
-fn rows_on_terminal(args: &ListArgs) -> bool {
+fn rows_on_terminal(args: &UrlListArgs) -> bool {
     let on_stdout = args.output.as_deref().is_none_or(|path| path == Path::new("-"));
     on_stdout && io::stdout().is_terminal()
 }
