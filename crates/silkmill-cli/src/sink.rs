@@ -21,7 +21,7 @@ use silkmill_scrape::Row;
 
 use crate::args::Format;
 use crate::sink::line_file::LineFile;
-pub(crate) use crate::sink::resume::{Done, Line};
+pub(crate) use crate::sink::resume::{Line, WrittenRows};
 pub(crate) use crate::sink::schema::{Existing, Kind, Schema};
 use crate::sink::sqlite::Database;
 
@@ -57,7 +57,7 @@ impl Output {
         schema: Schema,
         destination: &Destination<'_>,
         is_input: impl FnOnce(&File) -> bool,
-    ) -> Result<(Output, Done)> {
+    ) -> Result<(Output, WrittenRows)> {
         let path = destination.path.filter(|path| *path != Path::new("-"));
         let format = match (destination.format, path) {
             (Some(format), _) => format,
@@ -67,7 +67,7 @@ impl Output {
         if matches!(format, Format::Csv | Format::Sqlite) {
             columns::check_names(&schema)?;
         }
-        let mut done = Done::default();
+        let mut written = WrittenRows::default();
         let backend = match (format, path) {
             (Format::Sqlite, None) => {
                 bail!("failed to write a database to standard output: give -o FILE")
@@ -77,11 +77,11 @@ impl Output {
                 destination.existing,
                 &schema,
                 is_input,
-                &mut done,
+                &mut written,
             )?),
             (_, None) => lines(format, LineFile::stdout(), &schema, 0),
             (_, Some(path)) if destination.existing == Existing::Resume => {
-                let (file, length) = resume(path, format, &schema, is_input, &mut done)?;
+                let (file, length) = resume(path, format, &schema, is_input, &mut written)?;
                 lines(format, file, &schema, length)
             }
             (_, Some(path)) => {
@@ -89,7 +89,7 @@ impl Output {
             }
         };
         let name = path.map_or("standard output".to_owned(), |path| format!("{path:?}"));
-        Ok((Output { schema, backend, name }, done))
+        Ok((Output { schema, backend, name }, written))
     }
 
     /// Takes a row. It is written at the next pause, or before.
@@ -148,7 +148,7 @@ fn resume(
     format: Format,
     schema: &Schema,
     is_input: impl FnOnce(&File) -> bool,
-    done: &mut Done,
+    written: &mut WrittenRows,
 ) -> Result<(LineFile, u64)> {
     let scan = match format {
         Format::Jsonl => jsonl::scan,
@@ -158,7 +158,7 @@ fn resume(
              (--format jsonl, csv and sqlite do)"
         ),
     };
-    LineFile::resume(path, is_input, |file| scan(file, schema, done))
+    LineFile::resume(path, is_input, |file| scan(file, schema, written))
 }
 
 fn format_of(path: &Path) -> Result<Format> {

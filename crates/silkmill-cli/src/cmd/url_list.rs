@@ -34,13 +34,13 @@ pub(crate) fn run(options: Options, schema: Schema, args: UrlListArgs) -> Result
     raise_open_files();
     let lines = args.input.as_deref().map(Lines::open).transpose()?;
     let is_input = |output: &File| lines.as_ref().is_some_and(|lines| lines.are_from(output));
-    let (output, done) = Output::open(schema, &destination(&args), is_input)?;
+    let (output, written) = Output::open(schema, &destination(&args), is_input)?;
     let cancel = CancelToken::new();
     interrupt::cancel_on_signal(&cancel, SecondSignal::EndsProcess)?;
-    let earlier_errors = done.errors();
-    let mut recorder = Recorder::new(output, &args, done.rows());
+    let earlier_errors = written.errors();
+    let mut recorder = Recorder::new(output, &args, written.rows());
     let failure = RefCell::new(None);
-    let inputs = inputs(args.urls, lines, done, &failure);
+    let inputs = inputs(args.urls, lines, written, &failure);
     let summary = scrape::run_into(inputs, &options, &cancel, &mut recorder);
     let Recorder { output, unwritten, tally, .. } = recorder.finish();
     let summary = summary?;

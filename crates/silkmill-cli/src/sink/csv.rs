@@ -8,7 +8,7 @@ use silkmill_scrape::{Row, Value};
 
 use crate::messages::reason;
 use crate::sink::columns::{Cell, cells, columns};
-use crate::sink::resume::Done;
+use crate::sink::resume::WrittenRows;
 use crate::sink::schema::Schema;
 
 /// The `csv` crate's buffer for one row, which grows with it.
@@ -44,7 +44,7 @@ fn write(cells: impl Iterator<Item = String>, to: &mut Vec<u8>) {
 }
 
 /// Finds the rows of a file, and how many of its bytes are whole rows.
-pub(super) fn scan(file: &File, schema: &Schema, done: &mut Done) -> Result<u64> {
+pub(super) fn scan(file: &File, schema: &Schema, written: &mut WrittenRows) -> Result<u64> {
     let header = header(schema);
     let mut from = BufReader::new(file);
     let mut start = Vec::new();
@@ -71,7 +71,7 @@ pub(super) fn scan(file: &File, schema: &Schema, done: &mut Done) -> Result<u64>
         let Some((index, url, is_error)) = known else {
             bail!("line {} is no row of this run", rows.line);
         };
-        if !done.insert(index, url, is_error) {
+        if !written.insert(index, url, is_error) {
             bail!("line {} is a second row of index {index}", rows.line);
         }
         length = rows.length;
@@ -143,11 +143,11 @@ mod tests {
         }
     }
 
-    fn scanned(bytes: &[u8]) -> (Result<u64>, Done) {
+    fn scanned(bytes: &[u8]) -> (Result<u64>, WrittenRows) {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
-        let mut done = Done::default();
-        (scan(&file.reopen().unwrap(), &schema(), &mut done), done)
+        let mut written = WrittenRows::default();
+        (scan(&file.reopen().unwrap(), &schema(), &mut written), written)
     }
 
     #[test]
@@ -171,12 +171,12 @@ mod tests {
             ends.push(whole.len());
         }
         for length in 0..=whole.len() {
-            let (scanned, done) = scanned(&whole[..length]);
+            let (scanned, written) = scanned(&whole[..length]);
 
             let rows = ends.iter().filter(|&&end| end <= length).count();
             let expected = if rows == 0 { 0 } else { ends[rows - 1] as u64 };
             assert_eq!(scanned.unwrap(), expected, "{length}");
-            assert_eq!(done.rows(), rows.saturating_sub(1) as u64);
+            assert_eq!(written.rows(), rows.saturating_sub(1) as u64);
         }
     }
 

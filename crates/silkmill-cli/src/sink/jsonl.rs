@@ -13,7 +13,7 @@ use silkmill_scrape::{Row, Timing, Value};
 
 use crate::messages::reason;
 use crate::sink::columns::millis;
-use crate::sink::resume::Done;
+use crate::sink::resume::WrittenRows;
 use crate::sink::schema::{Kind, Schema};
 
 /// How every row starts.
@@ -27,7 +27,7 @@ pub(crate) fn record(row: &Row, kind: Kind, to: &mut Vec<u8>) {
 }
 
 /// Finds the rows of a file, and how many of its bytes are whole rows.
-pub(super) fn scan(file: &File, schema: &Schema, done: &mut Done) -> Result<u64> {
+pub(super) fn scan(file: &File, schema: &Schema, written: &mut WrittenRows) -> Result<u64> {
     let mut from = BufReader::new(file);
     let (mut length, mut line) = (0, Vec::new());
     for number in 1u64.. {
@@ -50,7 +50,7 @@ pub(super) fn scan(file: &File, schema: &Schema, done: &mut Done) -> Result<u64>
         let Some(row) = row.filter(|row| row.is_of(schema)) else {
             bail!("line {number} is no row of this run");
         };
-        if !done.insert(row.index, &row.url, row.error.is_some()) {
+        if !written.insert(row.index, &row.url, row.error.is_some()) {
             bail!("line {number} is a second row of index {}", row.index);
         }
         length += line.len() as u64;
@@ -276,11 +276,11 @@ mod tests {
         Schema { kind: Kind::Scrape, fields: vec![("price".to_owned(), ValueType::Text)] }
     }
 
-    fn scanned(bytes: &[u8]) -> (Result<u64>, Done) {
+    fn scanned(bytes: &[u8]) -> (Result<u64>, WrittenRows) {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
-        let mut done = Done::default();
-        (scan(&file.reopen().unwrap(), &schema(), &mut done), done)
+        let mut written = WrittenRows::default();
+        (scan(&file.reopen().unwrap(), &schema(), &mut written), written)
     }
 
     fn lines() -> String {
@@ -300,12 +300,12 @@ mod tests {
     fn a_file_that_ends_anywhere_is_cut_after_its_last_whole_row() {
         let whole = lines();
         for length in 0..=whole.len() {
-            let (scanned, done) = scanned(&whole.as_bytes()[..length]);
+            let (scanned, written) = scanned(&whole.as_bytes()[..length]);
 
             let expected = whole.as_bytes()[..length].iter().rposition(|&byte| byte == b'\n');
             assert_eq!(scanned.unwrap(), expected.map_or(0, |end| end as u64 + 1), "{length}");
             let rows = whole.as_bytes()[..length].iter().filter(|&&byte| byte == b'\n').count();
-            assert_eq!((done.rows(), done.errors()), (rows as u64, u64::from(rows > 1)));
+            assert_eq!((written.rows(), written.errors()), (rows as u64, u64::from(rows > 1)));
         }
     }
 

@@ -11,7 +11,7 @@ const PAGE_ROWS: u64 = 1024;
 
 /// The rows that are there.
 #[derive(Debug, Default)]
-pub(crate) struct Done {
+pub(crate) struct WrittenRows {
     hasher: RandomState,
     /// A mark for every index; 0 means that there is no row. Only pages with rows exist, so that a file
     /// with an absurd index costs no more than one with a good one.
@@ -31,7 +31,7 @@ pub(crate) enum Line {
     Other,
 }
 
-impl Done {
+impl WrittenRows {
     /// Notes a row; false when there was one of this index.
     pub(crate) fn insert(&mut self, index: u64, url: &str, is_error: bool) -> bool {
         let mark = self.mark(url);
@@ -78,12 +78,12 @@ mod tests {
 
     #[test]
     fn a_row_is_known_by_its_index_and_address() {
-        let mut done = Done::default();
+        let mut written = WrittenRows::default();
 
-        assert!(done.insert(0, "a", false) && done.insert(5000, "b", true));
-        assert!(!done.insert(5000, "b", false));
+        assert!(written.insert(0, "a", false) && written.insert(5000, "b", true));
+        assert!(!written.insert(5000, "b", false));
 
-        assert_eq!((done.rows(), done.errors()), (2, 1));
+        assert_eq!((written.rows(), written.errors()), (2, 1));
         for (index, url, expected) in [
             (0, "a", Line::Done),
             (0, "b", Line::Other),
@@ -91,7 +91,7 @@ mod tests {
             (5000, "b", Line::Done),
             (u64::MAX, "a", Line::Open),
         ] {
-            assert_eq!(done.line(index, url), expected, "{index} {url}");
+            assert_eq!(written.line(index, url), expected, "{index} {url}");
         }
     }
 }

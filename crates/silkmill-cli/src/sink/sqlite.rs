@@ -16,7 +16,7 @@ use silkmill_scrape::Row;
 
 use crate::messages::reason;
 use crate::sink::columns::{Cell, cells, columns};
-use crate::sink::resume::Done;
+use crate::sink::resume::WrittenRows;
 use crate::sink::schema::{Existing, Schema};
 
 /// Rows are committed once this long after the first of them came.
@@ -48,13 +48,13 @@ impl Database {
         existing: Existing,
         schema: &Schema,
         is_input: impl FnOnce(&File) -> bool,
-        done: &mut Done,
+        written: &mut WrittenRows,
     ) -> Result<Database> {
         let what = if existing == Existing::Resume { "resume" } else { "create" };
         let fail = |why: String| anyhow!("failed to {what} {path:?}: {why}");
         prepare(path, existing, is_input).map_err(fail)?;
         let database = Database::connect(path, schema).map_err(|error| fail(told(&error)))?;
-        let found = database.read(schema, done).map_err(|error| fail(told(&error)))?;
+        let found = database.read(schema, written).map_err(|error| fail(told(&error)))?;
         match found {
             Found::Rows => Ok(database),
             Found::Nothing => {
@@ -76,7 +76,7 @@ impl Database {
     }
 
     /// What is in the database.
-    fn read(&self, schema: &Schema, done: &mut Done) -> rusqlite::Result<Found> {
+    fn read(&self, schema: &Schema, written: &mut WrittenRows) -> rusqlite::Result<Found> {
         let tables: i64 =
             self.connection
                 .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -96,7 +96,7 @@ impl Database {
             let Ok(index) = u64::try_from(row.get::<_, i64>(0)?) else {
                 return Ok(Found::Other("it has a row with a negative index"));
             };
-            done.insert(index, url, row.get(2)?);
+            written.insert(index, url, row.get(2)?);
         }
         // A run of this kind may have been killed before it came to the mode.
         self.set_mode()?;
@@ -258,9 +258,10 @@ mod tests {
         Schema { kind: Kind::Scrape, fields }
     }
 
-    fn open(path: &Path, existing: Existing) -> Result<(Database, Done)> {
-        let mut done = Done::default();
-        Database::open(path, existing, &schema(), |_| false, &mut done).map(|opened| (opened, done))
+    fn open(path: &Path, existing: Existing) -> Result<(Database, WrittenRows)> {
+        let mut written = WrittenRows::default();
+        Database::open(path, existing, &schema(), |_| false, &mut written)
+            .map(|opened| (opened, written))
     }
 
     fn row(index: u64) -> Row {
@@ -304,9 +305,12 @@ mod tests {
         database.commit().unwrap();
         drop(database);
 
-        let (mut database, done) = open(&path, Existing::Resume).unwrap();
+        let (mut database, written) = open(&path, Existing::Resume).unwrap();
 
-        assert_eq!((done.rows(), done.line(5, "http://a/5")), (1, crate::sink::resume::Line::Done));
+        assert_eq!(
+            (written.rows(), written.line(5, "http://a/5")),
+            (1, crate::sink::resume::Line::Done)
+        );
         assert!(database.insert(&row(5), &schema()).is_err());
         drop(database);
         assert!(open(&path, Existing::Refuse).err().unwrap().to_string().contains("--resume"));

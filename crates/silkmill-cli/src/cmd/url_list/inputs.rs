@@ -8,16 +8,16 @@ use anyhow::{Error, anyhow};
 use silkmill_scrape::Input;
 
 use crate::cmd::url_list::lines::Lines;
-use crate::sink::{Done, Line};
+use crate::sink::{Line, WrittenRows};
 
 /// The inputs of a run. What goes wrong with the list ends it, and is left in `failure`.
 pub(super) fn inputs(
     urls: Vec<String>,
     lines: Option<Lines>,
-    done: Done,
+    written: WrittenRows,
     failure: &RefCell<Option<Error>>,
 ) -> impl Iterator<Item = Input> {
-    let mut inputs = Inputs { urls: urls.into_iter(), lines, done, taken: 0, passed: 0 };
+    let mut inputs = Inputs { urls: urls.into_iter(), lines, written, taken: 0, passed: 0 };
     std::iter::from_fn(move || match inputs.next() {
         Ok(input) => input,
         Err(error) => {
@@ -31,7 +31,7 @@ pub(super) fn inputs(
 struct Inputs {
     urls: vec::IntoIter<String>,
     lines: Option<Lines>,
-    done: Done,
+    written: WrittenRows,
     taken: u64,
     /// Those of them that have their row.
     passed: u64,
@@ -48,11 +48,11 @@ impl Inputs {
                 let list = self.lines.as_ref().map_or("", Lines::name).to_owned();
                 self.look_up(line.input, || format!("in line {} of {list}", line.number)).map(Some)
             }
-            None if self.passed < self.done.rows() => Err(anyhow!(
+            None if self.passed < self.written.rows() => Err(anyhow!(
                 "failed to resume: the list ends after {} addresses, and {} rows are of later ones; \
                  it has changed",
                 self.taken,
-                self.done.rows() - self.passed,
+                self.written.rows() - self.passed,
             )),
             None => Ok(None),
         }
@@ -62,7 +62,7 @@ impl Inputs {
     fn look_up(&mut self, input: Input, place: impl FnOnce() -> String) -> Result<Input, Error> {
         let index = self.taken;
         self.taken += 1;
-        match self.done.line(index, input.shown()) {
+        match self.written.line(index, input.shown()) {
             Line::Open => Ok(input),
             Line::Done => {
                 self.passed += 1;
