@@ -21,7 +21,7 @@ use silkmill_scrape::Row;
 
 use crate::args::Format;
 use crate::sink::line_file::LineFile;
-pub(crate) use crate::sink::resume::{Line, WrittenRows};
+pub(crate) use crate::sink::resume::{LineState, WrittenRows};
 pub(crate) use crate::sink::schema::{Existing, Kind, Schema};
 use crate::sink::sqlite::Database;
 

@@ -22,13 +22,13 @@ pub(crate) struct WrittenRows {
 
 /// What is known of a line of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Line {
+pub(crate) enum LineState {
     /// It has no row.
-    Open,
+    Missing,
     /// It has its row.
-    Done,
+    Written,
     /// There is a row of its index, and it is of another address.
-    Other,
+    Mismatch,
 }
 
 impl WrittenRows {
@@ -48,13 +48,13 @@ impl WrittenRows {
     }
 
     /// Whether the line of this index has its row.
-    pub(crate) fn line(&self, index: u64, url: &str) -> Line {
+    pub(crate) fn state(&self, index: u64, url: &str) -> LineState {
         let slot =
             self.pages.get(&(index / PAGE_ROWS)).map(|page| page[(index % PAGE_ROWS) as usize]);
         match slot.unwrap_or(0) {
-            0 => Line::Open,
-            mark if mark == self.mark(url) => Line::Done,
-            _ => Line::Other,
+            0 => LineState::Missing,
+            mark if mark == self.mark(url) => LineState::Written,
+            _ => LineState::Mismatch,
         }
     }
 
@@ -85,13 +85,13 @@ mod tests {
 
         assert_eq!((written.rows(), written.errors()), (2, 1));
         for (index, url, expected) in [
-            (0, "a", Line::Done),
-            (0, "b", Line::Other),
-            (1, "a", Line::Open),
-            (5000, "b", Line::Done),
-            (u64::MAX, "a", Line::Open),
+            (0, "a", LineState::Written),
+            (0, "b", LineState::Mismatch),
+            (1, "a", LineState::Missing),
+            (5000, "b", LineState::Written),
+            (u64::MAX, "a", LineState::Missing),
         ] {
-            assert_eq!(written.line(index, url), expected, "{index} {url}");
+            assert_eq!(written.state(index, url), expected, "{index} {url}");
         }
     }
 }

@@ -308,8 +308,8 @@ mod tests {
         let (mut database, written) = open(&path, Existing::Resume).unwrap();
 
         assert_eq!(
-            (written.rows(), written.line(5, "http://a/5")),
-            (1, crate::sink::resume::Line::Done)
+            (written.rows(), written.state(5, "http://a/5")),
+            (1, crate::sink::resume::LineState::Written)
         );
         assert!(database.insert(&row(5), &schema()).is_err());
         drop(database);

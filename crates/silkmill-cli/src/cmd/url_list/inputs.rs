@@ -8,7 +8,7 @@ use anyhow::{Error, anyhow};
 use silkmill_scrape::Input;
 
 use crate::cmd::url_list::lines::Lines;
-use crate::sink::{Line, WrittenRows};
+use crate::sink::{LineState, WrittenRows};
 
 /// The inputs of a run. What goes wrong with the list ends it, and is left in `failure`.
 pub(super) fn inputs(
@@ -62,13 +62,13 @@ impl Inputs {
     fn look_up(&mut self, input: Input, place: impl FnOnce() -> String) -> Result<Input, Error> {
         let index = self.taken;
         self.taken += 1;
-        match self.written.line(index, input.shown()) {
-            Line::Open => Ok(input),
-            Line::Done => {
+        match self.written.state(index, input.shown()) {
+            LineState::Missing => Ok(input),
+            LineState::Written => {
                 self.passed += 1;
                 Ok(Input::answered())
             }
-            Line::Other => Err(anyhow!(
+            LineState::Mismatch => Err(anyhow!(
                 "failed to resume: the row of index {index} is not of {:?}, {}; the list has changed",
                 input.shown(),
                 place(),
