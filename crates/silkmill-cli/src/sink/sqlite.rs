@@ -54,14 +54,14 @@ impl Database {
         let fail = |why: String| anyhow!("failed to {what} {path:?}: {why}");
         prepare(path, existing, is_input).map_err(fail)?;
         let database = Database::connect(path, schema).map_err(|error| fail(told(&error)))?;
-        let found = database.read(schema, written).map_err(|error| fail(told(&error)))?;
-        match found {
-            Found::Rows => Ok(database),
-            Found::Nothing => {
+        let contents = database.read(schema, written).map_err(|error| fail(told(&error)))?;
+        match contents {
+            Contents::Rows => Ok(database),
+            Contents::Empty => {
                 database.make(schema).map_err(|error| fail(told(&error)))?;
                 Ok(database)
             }
-            Found::Other(why) => Err(fail(why.to_owned())),
+            Contents::Foreign(why) => Err(fail(why.to_owned())),
         }
     }
 
@@ -76,17 +76,19 @@ impl Database {
     }
 
     /// What is in the database.
-    fn read(&self, schema: &Schema, written: &mut WrittenRows) -> rusqlite::Result<Found> {
+    fn read(&self, schema: &Schema, written: &mut WrittenRows) -> rusqlite::Result<Contents> {
         let tables: i64 =
             self.connection
                 .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         if tables == 0 {
-            return Ok(Found::Nothing);
+            return Ok(Contents::Empty);
         }
         let mut info = self.connection.prepare("SELECT name FROM pragma_table_info('rows')")?;
         let names = info.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
         if !names.iter().map(String::as_str).eq(columns(schema).iter().map(|column| column.name)) {
-            return Ok(Found::Other("its table \"rows\" does not have the columns of this run"));
+            return Ok(Contents::Foreign(
+                "its table \"rows\" does not have the columns of this run",
+            ));
         }
         let mut query =
             self.connection.prepare("SELECT \"index\", url, error_kind IS NOT NULL FROM rows")?;
@@ -94,13 +96,13 @@ impl Database {
         while let Some(row) = rows.next()? {
             let url = row.get_ref(1)?.as_str().unwrap_or_default();
             let Ok(index) = u64::try_from(row.get::<_, i64>(0)?) else {
-                return Ok(Found::Other("it has a row with a negative index"));
+                return Ok(Contents::Foreign("it has a row with a negative index"));
             };
             written.insert(index, url, row.get(2)?);
         }
         // A run of this kind may have been killed before it came to the mode.
         self.set_mode()?;
-        Ok(Found::Rows)
+        Ok(Contents::Rows)
     }
 
     fn make(&self, schema: &Schema) -> rusqlite::Result<()> {
@@ -165,10 +167,10 @@ impl Database {
 }
 
 /// What was in a database.
-enum Found {
-    Nothing,
+enum Contents {
+    Empty,
     Rows,
-    Other(&'static str),
+    Foreign(&'static str),
 }
 
 /// Makes or empties the file, as it is to be.
