@@ -53,12 +53,14 @@ impl Database {
         let what = if existing == Existing::Resume { "resume" } else { "create" };
         let fail = |why: String| anyhow!("failed to {what} {path:?}: {why}");
         prepare(path, existing, is_input).map_err(fail)?;
-        let database = Database::connect(path, schema).map_err(|error| fail(told(&error)))?;
-        let contents = database.read(schema, written).map_err(|error| fail(told(&error)))?;
+        let database =
+            Database::connect(path, schema).map_err(|error| fail(sqlite_reason(&error)))?;
+        let contents =
+            database.read(schema, written).map_err(|error| fail(sqlite_reason(&error)))?;
         match contents {
             Contents::Rows => Ok(database),
             Contents::Empty => {
-                database.make(schema).map_err(|error| fail(told(&error)))?;
+                database.make(schema).map_err(|error| fail(sqlite_reason(&error)))?;
                 Ok(database)
             }
             Contents::Foreign(why) => Err(fail(why.to_owned())),
@@ -162,7 +164,7 @@ impl Database {
             Some(ErrorCode::DiskFull) => io::ErrorKind::StorageFull,
             _ => io::ErrorKind::Other,
         };
-        io::Error::new(kind, told(error))
+        io::Error::new(kind, sqlite_reason(error))
     }
 }
 
@@ -218,7 +220,7 @@ fn empty(file: &File, path: &Path) -> io::Result<()> {
 }
 
 /// SQLite's reason in our words.
-fn told(error: &rusqlite::Error) -> String {
+fn sqlite_reason(error: &rusqlite::Error) -> String {
     let text = match error {
         rusqlite::Error::SqliteFailure(_, Some(text)) => text.clone(),
         other => other.to_string(),
