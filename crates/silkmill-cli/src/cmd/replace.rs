@@ -16,7 +16,7 @@ use silkmill_replace::{
 use crate::args::ReplaceArgs;
 use crate::cmd::replace::options::{is_filter, options};
 use crate::cmd::replace::output::Output;
-use crate::cmd::replace::review::Asker;
+use crate::cmd::replace::review::Prompt;
 use crate::exit::Exit;
 use crate::interrupt::{self, SecondSignal, outlive_file_size_limit};
 
@@ -38,8 +38,8 @@ pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
         }
     };
     let ended = if interactive {
-        let mut asker = Asker::new(color, &cancel)?;
-        replace_reviewed(&options, &cancel, &mut sink, &mut |change| asker.ask(change))
+        let mut prompt = Prompt::new(color, &cancel)?;
+        replace_reviewed(&options, &cancel, &mut sink, &mut |change| prompt.ask(change))
     } else {
         replace(&options, &cancel, &mut sink)
     };

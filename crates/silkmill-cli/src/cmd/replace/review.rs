@@ -29,7 +29,7 @@ q  make no further change, and keep those made so far
 ?  this help
 ^C makes no change at all. Nothing has been written to any file yet.";
 
-pub(crate) struct Asker {
+pub(crate) struct Prompt {
     answers: Receiver<io::Result<String>>,
     cancel: CancelToken,
     coloured: bool,
@@ -37,8 +37,8 @@ pub(crate) struct Asker {
     path: Option<PathBuf>,
 }
 
-impl Asker {
-    pub(crate) fn new(color: When, cancel: &CancelToken) -> anyhow::Result<Asker> {
+impl Prompt {
+    pub(crate) fn new(color: When, cancel: &CancelToken) -> anyhow::Result<Prompt> {
         let terminal = BufReader::new(terminal()?);
         let (answer, answers) = mpsc::channel();
         let read = move || {
@@ -53,7 +53,7 @@ impl Asker {
                 anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
             }
         };
-        Ok(Asker { answers, cancel: cancel.clone(), coloured, path: None })
+        Ok(Prompt { answers, cancel: cancel.clone(), coloured, path: None })
     }
 
     pub(crate) fn ask(&mut self, change: &Proposal<'_>) -> Answer {
