@@ -19,7 +19,7 @@ use crate::cmd::replace::text::{BOLD, RESET, coloured_line};
 use crate::messages::{in_one_line, printable, reason, to_stderr};
 
 /// How often ^C is looked for while an answer is awaited.
-const PATIENCE: Duration = Duration::from_millis(50);
+const INTERRUPT_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 const HELP: &str = "\
 y  make this change
@@ -79,7 +79,7 @@ impl Prompt {
     /// `None` when there is no more, or ^C was typed.
     fn answer(&self) -> Option<String> {
         loop {
-            match self.answers.recv_timeout(PATIENCE) {
+            match self.answers.recv_timeout(INTERRUPT_POLL_INTERVAL) {
                 Ok(answer) => return answer.ok(),
                 Err(RecvTimeoutError::Timeout) if !self.cancel.is_cancelled() => {}
                 Err(_) => return None,

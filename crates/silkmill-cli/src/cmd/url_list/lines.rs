@@ -18,7 +18,7 @@ use crate::messages::reason;
 /// Lines read ahead of the requests.
 const LINES_AHEAD_MAX: usize = 64;
 /// How long the source waits for a line before it lets rows through.
-const LINE_PATIENCE: Duration = Duration::from_millis(10);
+const LINE_WAIT_MAX: Duration = Duration::from_millis(10);
 
 /// The inputs of a list.
 pub(super) struct Lines {
@@ -101,7 +101,7 @@ impl Iterator for Lines {
     type Item = Result<Line>;
 
     fn next(&mut self) -> Option<Result<Line>> {
-        match self.lines.recv_timeout(LINE_PATIENCE) {
+        match self.lines.recv_timeout(LINE_WAIT_MAX) {
             Ok(line) => Some(
                 line.map_err(|error| anyhow!("failed to read {}: {}", self.name, reason(&error))),
             ),
