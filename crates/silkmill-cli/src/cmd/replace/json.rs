@@ -86,7 +86,7 @@ impl Json {
             _ => return,
         };
         if let Action::Failed(error) = &outcome.action {
-            out.aside(format_args!("silkmill: {error}"));
+            out.stderr(format_args!("silkmill: {error}"));
         }
         let record = Record::File {
             path: JsonPath::new(&outcome.path),

@@ -62,7 +62,7 @@ impl Output {
             Event::Outcome(outcome) => self.outcome(outcome),
             Event::Notice(notice) => {
                 let out = &mut self.out;
-                self.meter.suspend(|| out.aside(format_args!("silkmill: {notice}")));
+                self.meter.suspend(|| out.stderr(format_args!("silkmill: {notice}")));
             }
             Event::Progress(now) if now.files_committed > 0 => self.meter.show(|| {
                 format!("{} of {} files replaced", now.files_committed, now.files_matched)
@@ -116,7 +116,7 @@ impl Output {
         if let Format::Json(json) = &self.format {
             json.summary(None, &mut self.out);
         }
-        self.out.aside(format_args!("silkmill: {error}"));
+        self.out.stderr(format_args!("silkmill: {error}"));
     }
 
     fn stats(&mut self, summary: &Summary) {
@@ -125,7 +125,7 @@ impl Output {
         let [staging, barrier, swapping, flushing] =
             [phases.staging, phases.barrier, phases.swapping, phases.flushing]
                 .map(|time| format!("{:.3} s", time.as_secs_f64()));
-        self.out.aside(format_args!(
+        self.out.stderr(format_args!(
             "silkmill: {staging} to read and stage, {barrier} to flush, {swapping} to swap, {flushing} to flush that"
         ));
         // Small files need no worker: the threads that walk the tree settle them.
@@ -133,7 +133,7 @@ impl Output {
             let (tasks, workers) =
                 (count(stats.completed, "task"), count(stats.workers as u64, "worker"));
             let advice = stats.advice();
-            self.out.aside(format_args!("silkmill: {tasks} on {workers}; {advice}"));
+            self.out.stderr(format_args!("silkmill: {tasks} on {workers}; {advice}"));
         }
     }
 

@@ -33,7 +33,7 @@ impl Stdout {
     }
 
     /// Writes a line to standard error; after what was written here, for both may be one terminal or file.
-    pub(super) fn aside(&mut self, line: impl Display) {
+    pub(super) fn stderr(&mut self, line: impl Display) {
         self.flush();
         to_stderr(line);
     }

@@ -34,9 +34,9 @@ impl Text {
 
     pub(crate) fn outcome(&self, outcome: &Outcome, out: &mut Stdout) {
         match &outcome.action {
-            Action::Failed(error) => out.aside(format_args!("silkmill: {error}")),
+            Action::Failed(error) => out.stderr(format_args!("silkmill: {error}")),
             Action::Skipped(reason) if self.verbosity == Verbosity::Verbose => {
-                out.aside(format_args!("silkmill: passed over {:?}: {reason}", outcome.path));
+                out.stderr(format_args!("silkmill: passed over {:?}: {reason}", outcome.path));
             }
             Action::Changed if self.verbosity >= Verbosity::Normal => {
                 let count = count(outcome.replacements, "replacement");
@@ -50,13 +50,13 @@ impl Text {
 
     pub(crate) fn summary(&self, summary: &Summary, dry_run: bool, out: &mut Stdout) {
         if self.verbosity > Verbosity::Quiet {
-            out.aside(words(summary, dry_run));
+            out.stderr(words(summary, dry_run));
         }
     }
 
     pub(crate) fn nothing_to_do(&self, out: &mut Stdout) {
         if self.verbosity > Verbosity::Quiet {
-            out.aside("silkmill: OLD and NEW are the same: nothing to do");
+            out.stderr("silkmill: OLD and NEW are the same: nothing to do");
         }
     }
 }
