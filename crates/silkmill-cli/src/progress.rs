@@ -20,7 +20,7 @@ const BAR_INTERVAL: Duration = Duration::from_millis(100);
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Shows one line about the work that goes on, until it is dropped.
-pub(crate) struct Meter {
+pub(crate) struct ProgressLine {
     shown: Option<Shown>,
 }
 
@@ -34,19 +34,19 @@ struct Shown {
     thread: Option<Thread<()>>,
 }
 
-impl Meter {
-    pub(crate) fn new(when: When) -> Meter {
+impl ProgressLine {
+    pub(crate) fn new(when: When) -> ProgressLine {
         let terminal = io::stderr().is_terminal();
         let wanted = match when {
             When::Always => true,
             When::Auto => terminal,
             When::Never => false,
         };
-        Meter { shown: wanted.then(|| Shown::start(terminal)) }
+        ProgressLine { shown: wanted.then(|| Shown::start(terminal)) }
     }
 
     /// Whether anybody is to see it.
-    pub(crate) fn is_wanted(&self) -> bool {
+    pub(crate) fn is_shown(&self) -> bool {
         self.shown.is_some()
     }
 

@@ -16,7 +16,7 @@ use crate::cmd::print;
 use crate::exit::Exit;
 use crate::interrupt::{self, SecondSignal};
 use crate::messages::count;
-use crate::progress::Meter;
+use crate::progress::ProgressLine;
 
 const FILES: usize = 2_000;
 
@@ -130,11 +130,11 @@ fn replace_all(
 ) -> Result<Option<Timed>> {
     let options =
         replace::Options::builder(old, new).path(root).workers(workers).measure(true).build()?;
-    let mut meter = Meter::new(When::Auto);
+    let mut progress = ProgressLine::new(When::Auto);
     let summary = replace::run(&options, cancel, &mut |event| {
         if let Event::Progress(now) = event {
             let done = grouped(now.files_seen as usize);
-            meter.show(|| {
+            progress.show(|| {
                 format!("replace, {}: {done} files read", count(workers as u64, "worker"))
             });
         }
@@ -160,11 +160,11 @@ fn scrape_all(server: &Server, workers: usize, cancel: &CancelToken) -> Result<O
     let options = scrape::Options::scrape(Extractor::new(Vec::new())?);
     let options = options.workers(workers).per_host(0).measure_cpu(true);
     let urls = (1..=PAGES).map(|number| Input::url(server.url(&format!("/page/{number}"))));
-    let mut meter = Meter::new(When::Auto);
+    let mut progress = ProgressLine::new(When::Auto);
     let mut titles = 0;
     let summary = scrape::run(urls, &options, cancel, &mut |row| {
         titles += usize::from(row.title.is_some_and(|title| title.starts_with("Page ")));
-        meter.show(|| {
+        progress.show(|| {
             format!("scrape, {}: {titles} of {PAGES} pages", count(workers as u64, "worker"))
         });
         ControlFlow::Continue(())

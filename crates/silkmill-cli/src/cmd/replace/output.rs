@@ -9,13 +9,13 @@ use crate::cmd::replace::json::Json;
 use crate::cmd::replace::stdout::Stdout;
 use crate::cmd::replace::text::{Text, Verbosity};
 use crate::messages::count;
-use crate::progress::Meter;
+use crate::progress::ProgressLine;
 
 /// Takes the events of a run, and its end.
 pub(super) struct Output {
     format: Format,
     out: Stdout,
-    meter: Meter,
+    progress: ProgressLine,
     dry_run: bool,
     stats: bool,
 }
@@ -42,12 +42,12 @@ impl Format {
 impl Output {
     pub(super) fn new(args: &ReplaceArgs) -> Output {
         let progress = if args.quiet || args.interactive { When::Never } else { args.progress };
-        let mut meter = Meter::new(progress);
-        meter.show(|| "looking for files".to_owned());
+        let mut progress = ProgressLine::new(progress);
+        progress.show(|| "looking for files".to_owned());
         Output {
             format: Format::new(args),
             out: Stdout::new(),
-            meter,
+            progress,
             dry_run: args.dry_run,
             stats: args.stats,
         }
@@ -62,12 +62,12 @@ impl Output {
             Event::Outcome(outcome) => self.outcome(outcome),
             Event::Notice(notice) => {
                 let out = &mut self.out;
-                self.meter.suspend(|| out.stderr(format_args!("silkmill: {notice}")));
+                self.progress.suspend(|| out.stderr(format_args!("silkmill: {notice}")));
             }
-            Event::Progress(now) if now.files_committed > 0 => self.meter.show(|| {
+            Event::Progress(now) if now.files_committed > 0 => self.progress.show(|| {
                 format!("{} of {} files replaced", now.files_committed, now.files_matched)
             }),
-            Event::Progress(now) => self.meter.show(|| {
+            Event::Progress(now) => self.progress.show(|| {
                 format!("{} files read, {} with a match", now.files_seen, now.files_matched)
             }),
             _ => {}
@@ -76,7 +76,7 @@ impl Output {
 
     fn outcome(&mut self, outcome: &Outcome) {
         let (format, out) = (&mut self.format, &mut self.out);
-        self.meter.suspend(|| match format {
+        self.progress.suspend(|| match format {
             Format::Text(text) => text.outcome(outcome, out),
             Format::Json(json) => json.outcome(outcome, out),
         });
@@ -90,7 +90,7 @@ impl Output {
 
     /// Takes the progress line away, before the end of the run is reported.
     pub(super) fn clear_progress(&mut self) {
-        self.meter.clear();
+        self.progress.clear();
     }
 
     /// Reports a run that came to its end.

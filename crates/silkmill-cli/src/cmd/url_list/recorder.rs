@@ -8,14 +8,14 @@ use silkmill_scrape::{Progress, Row, Sink};
 
 use crate::args::{UrlListArgs, When};
 use crate::cmd::url_list::tally::Tally;
-use crate::progress::Meter;
+use crate::progress::ProgressLine;
 use crate::sink::Output;
 
 /// Takes the rows of the run: writes and counts them, and says how far it is.
 pub(super) struct Recorder {
     pub(super) output: Output,
-    meter: Meter,
-    /// Whether rows are written to where the meter may be.
+    progress: ProgressLine,
+    /// Whether rows are written to where the progress may be.
     on_terminal: bool,
     pub(super) tally: Tally,
     pub(super) unwritten: Option<io::Error>,
@@ -23,11 +23,11 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn new(output: Output, args: &UrlListArgs, earlier: u64) -> Recorder {
-        let mut meter = Meter::new(progress(args));
-        let tally = Tally::start(earlier, meter.is_wanted() || args.stats);
-        meter.show(|| tally.words(&Progress::default()));
+        let mut progress = ProgressLine::new(progress(args));
+        let tally = Tally::start(earlier, progress.is_shown() || args.stats);
+        progress.show(|| tally.words(&Progress::default()));
         let on_terminal = rows_on_terminal(args);
-        Recorder { output, meter, on_terminal, tally, unwritten: None }
+        Recorder { output, progress, on_terminal, tally, unwritten: None }
     }
 
     fn note(&mut self, written: io::Result<()>) -> ControlFlow<()> {
@@ -42,7 +42,7 @@ impl Recorder {
 
     /// Writes what is left.
     pub(super) fn finish(mut self) -> Recorder {
-        self.meter.clear();
+        self.progress.clear();
         if self.unwritten.is_none() {
             self.unwritten = self.output.finish().err();
         }
@@ -58,9 +58,9 @@ impl Sink for Recorder {
     }
 
     fn pause(&mut self, progress: &Progress) -> ControlFlow<()> {
-        self.meter.show(|| self.tally.words(progress));
+        self.progress.show(|| self.tally.words(progress));
         let written = match self.on_terminal {
-            true => self.meter.suspend(|| self.output.pause()),
+            true => self.progress.suspend(|| self.output.pause()),
             false => self.output.pause(),
         };
         self.note(written)
