@@ -14,7 +14,7 @@ use crate::messages::reason;
 use crate::sink::schema::Existing;
 
 /// So many bytes of rows are written without waiting for a pause.
-const KEPT_BYTES_MAX: usize = 64 * 1024;
+const BUFFERED_BYTES_MAX: usize = 64 * 1024;
 
 /// Takes rows as lines.
 pub(super) struct LineFile {
@@ -23,8 +23,8 @@ pub(super) struct LineFile {
     file: Option<File>,
     /// Bytes in the file; all of them are whole rows.
     length: u64,
-    kept: Vec<u8>,
-    /// Where each kept row ends.
+    buffered: Vec<u8>,
+    /// Where each buffered row ends.
     ends: Vec<usize>,
 }
 
@@ -98,31 +98,31 @@ impl LineFile {
     }
 
     fn new(to: Box<dyn Write>, file: Option<File>, length: u64) -> LineFile {
-        LineFile { to, file, length, kept: Vec::new(), ends: Vec::new() }
+        LineFile { to, file, length, buffered: Vec::new(), ends: Vec::new() }
     }
 
     /// Keeps what stands before the first row.
     pub(super) fn start_with(&mut self, line: Vec<u8>) {
-        self.kept = line;
-        self.ends.push(self.kept.len());
+        self.buffered = line;
+        self.ends.push(self.buffered.len());
     }
 
     /// Keeps the row that `write` appends.
     pub(super) fn row(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
-        write(&mut self.kept);
-        self.ends.push(self.kept.len());
-        if self.kept.len() >= KEPT_BYTES_MAX { self.flush() } else { Ok(()) }
+        write(&mut self.buffered);
+        self.ends.push(self.buffered.len());
+        if self.buffered.len() >= BUFFERED_BYTES_MAX { self.flush() } else { Ok(()) }
     }
 
-    /// Writes the rows that were kept.
+    /// Writes the buffered rows.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        if self.kept.is_empty() {
+        if self.buffered.is_empty() {
             return Ok(());
         }
-        let (written, result) = write_all(&mut self.to, &self.kept);
+        let (written, result) = write_all(&mut self.to, &self.buffered);
         let whole = self.ends.iter().rfind(|&&end| end <= written).copied().unwrap_or(0);
         self.length += whole as u64;
-        self.kept.clear();
+        self.buffered.clear();
         self.ends.clear();
         if result.is_err()
             && let Some(file) = &self.file
@@ -133,7 +133,7 @@ impl LineFile {
         result.and_then(|()| self.to.flush())
     }
 
-    /// Writes the rows that were kept, and has the file forced to disk.
+    /// Writes the buffered rows, and has the file forced to disk.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         self.flush()?;
         self.file.as_ref().map_or(Ok(()), File::sync_data)
