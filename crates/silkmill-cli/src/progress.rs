@@ -27,7 +27,7 @@ pub(crate) struct ProgressLine {
 /// The line, and the thread that draws it. The thread goes on while the run waits for something slow.
 struct Shown {
     /// Written by the run, read by the thread.
-    words: Arc<Mutex<String>>,
+    message: Arc<Mutex<String>>,
     bar: ProgressBar,
     /// Dropped to tell the thread that it is over.
     running: Option<Sender<()>>,
@@ -50,10 +50,10 @@ impl ProgressLine {
         self.shown.is_some()
     }
 
-    /// Has `words` shown. They are taken every time, for the next may be long in coming.
-    pub(crate) fn show(&mut self, words: impl FnOnce() -> String) {
+    /// Has `message` shown. They are taken every time, for the next may be long in coming.
+    pub(crate) fn show(&mut self, message: impl FnOnce() -> String) {
         if let Some(shown) = &self.shown {
-            *shown.words.lock().unwrap_or_else(PoisonError::into_inner) = words();
+            *shown.message.lock().unwrap_or_else(PoisonError::into_inner) = message();
         }
     }
 
@@ -77,16 +77,16 @@ impl Shown {
         let style = template.expect("the template is well formed");
         let bar =
             ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style);
-        let words = Arc::<Mutex<String>>::default();
+        let message = Arc::<Mutex<String>>::default();
         let (running, over) = mpsc::channel();
-        let (theirs, their_bar) = (Arc::clone(&words), bar.clone());
+        let (theirs, their_bar) = (Arc::clone(&message), bar.clone());
         let draw = move || match terminal {
             true => draw_bar(&their_bar, &theirs, &over),
             false => print_lines(&theirs, &over),
         };
         // Without the thread there is no progress to see, which is no reason to fail.
         let thread = Thread::builder().name("progress").daemon(true).spawn(draw).ok();
-        Shown { words, bar, running: Some(running), thread }
+        Shown { message, bar, running: Some(running), thread }
     }
 }
 
@@ -100,13 +100,13 @@ impl Drop for Shown {
     }
 }
 
-fn draw_bar(bar: &ProgressBar, words: &Mutex<String>, over: &Receiver<()>) {
+fn draw_bar(bar: &ProgressBar, message: &Mutex<String>, over: &Receiver<()>) {
     let mut wait = SHOWN_AFTER;
     while over.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
         if bar.is_hidden() {
             bar.set_draw_target(ProgressDrawTarget::stderr());
         }
-        bar.set_message(words.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        bar.set_message(message.lock().unwrap_or_else(PoisonError::into_inner).clone());
         bar.tick();
         wait = BAR_INTERVAL;
     }
@@ -115,11 +115,11 @@ fn draw_bar(bar: &ProgressBar, words: &Mutex<String>, over: &Receiver<()>) {
 
 /// Prints a line now and then, and one at the end: whoever asked for progress sees some, however
 /// short the run.
-fn print_lines(words: &Mutex<String>, over: &Receiver<()>) {
+fn print_lines(message: &Mutex<String>, over: &Receiver<()>) {
     let print = || {
-        let words = words.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if !words.is_empty() {
-            let _ = writeln!(io::stderr(), "silkmill: {words}");
+        let message = message.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !message.is_empty() {
+            let _ = writeln!(io::stderr(), "silkmill: {message}");
         }
     };
     let mut wait = SHOWN_AFTER;

@@ -50,8 +50,8 @@ pub(crate) fn run(options: Options, schema: Schema, args: UrlListArgs) -> Result
     if args.stats {
         to_stderr(tally.phases());
         to_stderr(format_args!("silkmill: {}", summary.stats.advice()));
-        if let Some(words) = tally.one_host(args.workers as usize, args.per_host) {
-            to_stderr(words);
+        if let Some(message) = tally.one_host(args.workers as usize, args.per_host) {
+            to_stderr(message);
         }
     }
     exit(&summary, earlier_errors, &output, unwritten, failure.into_inner(), cancel.is_cancelled())

@@ -50,7 +50,7 @@ impl Text {
 
     pub(crate) fn summary(&self, summary: &Summary, dry_run: bool, out: &mut Stdout) {
         if self.verbosity > Verbosity::Quiet {
-            out.stderr(words(summary, dry_run));
+            out.stderr(message(summary, dry_run));
         }
     }
 
@@ -61,13 +61,13 @@ impl Text {
     }
 }
 
-fn words(summary: &Summary, dry_run: bool) -> String {
+fn message(summary: &Summary, dry_run: bool) -> String {
     if summary.files_seen == 0 {
         return "no file to look at (see -g, -t, --hidden and --no-ignore for those left out)"
             .to_owned();
     }
     let seen = count(summary.files_seen, "file");
-    let mut words = if summary.replacements == 0 {
+    let mut message = if summary.replacements == 0 {
         let nothing = if summary.files_failed == 0 { "no match" } else { "nothing replaced" };
         format!("{nothing} in {seen}")
     } else {
@@ -77,15 +77,15 @@ fn words(summary: &Summary, dry_run: bool) -> String {
         format!("{would}{made} in {changed} of {}", summary.files_seen)
     };
     if summary.files_skipped > 0 {
-        words += &format!(", {} passed over", summary.files_skipped);
+        message += &format!(", {} passed over", summary.files_skipped);
     }
     if summary.files_failed > 0 {
-        words += &format!(", {} failed", summary.files_failed);
+        message += &format!(", {} failed", summary.files_failed);
     }
     if summary.run.is_some() {
-        words += "; undo with: silkmill undo";
+        message += "; undo with: silkmill undo";
     }
-    words
+    message
 }
 
 fn coloured(diff: &[u8]) -> Vec<u8> {

@@ -25,7 +25,7 @@ impl Recorder {
     pub(super) fn new(output: Output, args: &UrlListArgs, earlier: u64) -> Recorder {
         let mut progress = ProgressLine::new(progress(args));
         let tally = Tally::start(earlier, progress.is_shown() || args.stats);
-        progress.show(|| tally.words(&Progress::default()));
+        progress.show(|| tally.message(&Progress::default()));
         let on_terminal = rows_on_terminal(args);
         Recorder { output, progress, on_terminal, tally, unwritten: None }
     }
@@ -58,7 +58,7 @@ impl Sink for Recorder {
     }
 
     fn pause(&mut self, progress: &Progress) -> ControlFlow<()> {
-        self.progress.show(|| self.tally.words(progress));
+        self.progress.show(|| self.tally.message(progress));
         let written = match self.on_terminal {
             true => self.progress.suspend(|| self.output.pause()),
             false => self.output.pause(),

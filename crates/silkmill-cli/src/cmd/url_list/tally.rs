@@ -1,4 +1,4 @@
-//! Counts the rows of a run, and puts the counts into words: while it goes on, and when it is over.
+//! Counts the rows of a run, and puts the counts into message: while it goes on, and when it is over.
 
 use std::time::{Duration, Instant};
 
@@ -58,12 +58,12 @@ impl Tally {
     }
 
     /// How far the run is, in one line.
-    pub(super) fn words(&self, progress: &Progress) -> String {
+    pub(super) fn message(&self, progress: &Progress) -> String {
         let counts = counts(progress.rows, progress.errors);
         let rate = progress.rows as f64 / self.started.elapsed().as_secs_f64().max(f64::EPSILON);
-        let mut words = format!("{counts}, {} in flight, {rate:.0} rows/s", progress.in_flight);
+        let mut message = format!("{counts}, {} in flight, {rate:.0} rows/s", progress.in_flight);
         if self.earlier > 0 {
-            words = format!("{} rows before, {words}", self.earlier);
+            message = format!("{} rows before, {message}", self.earlier);
         }
         let hosts = self.details.iter().flat_map(|details| details.hosts.slowest(SLOWEST));
         let slow: Vec<String> = hosts
@@ -71,9 +71,9 @@ impl Tally {
             .map(|(host, seconds)| format!("{host} {seconds:.1} s"))
             .collect();
         if !slow.is_empty() {
-            words += &format!(", slowest: {}", slow.join(", "));
+            message += &format!(", slowest: {}", slow.join(", "));
         }
-        words
+        message
     }
 
     /// What the run came to, in one line.
@@ -151,12 +151,14 @@ mod tests {
         let mut tally = Tally::start(0, true);
         let progress = Progress::default();
         tally.count(&row("http://quick/", 20));
-        let words = tally.words(&progress);
-        assert!(words.starts_with("0 rows, 0 errors, 0 in flight, ") && !words.contains("slowest"));
+        let message = tally.message(&progress);
+        assert!(
+            message.starts_with("0 rows, 0 errors, 0 in flight, ") && !message.contains("slowest")
+        );
 
         tally.count(&row("http://slow/", 1500));
         tally.count(&row("http://slower/", 2500));
-        assert!(tally.words(&progress).ends_with(", slowest: slower 2.5 s, slow 1.5 s"));
+        assert!(tally.message(&progress).ends_with(", slowest: slower 2.5 s, slow 1.5 s"));
     }
 
     #[test]
