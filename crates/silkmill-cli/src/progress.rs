@@ -21,11 +21,11 @@ const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Shows one line about the work that goes on, until it is dropped.
 pub(crate) struct ProgressLine {
-    shown: Option<Shown>,
+    drawing: Option<Drawing>,
 }
 
 /// The line, and the thread that draws it. The thread goes on while the run waits for something slow.
-struct Shown {
+struct Drawing {
     /// Written by the run, read by the thread.
     message: Arc<Mutex<String>>,
     bar: ProgressBar,
@@ -42,37 +42,37 @@ impl ProgressLine {
             When::Auto => terminal,
             When::Never => false,
         };
-        ProgressLine { shown: wanted.then(|| Shown::start(terminal)) }
+        ProgressLine { drawing: wanted.then(|| Drawing::start(terminal)) }
     }
 
     /// Whether anybody is to see it.
     pub(crate) fn is_shown(&self) -> bool {
-        self.shown.is_some()
+        self.drawing.is_some()
     }
 
-    /// Has `message` shown. They are taken every time, for the next may be long in coming.
+    /// Has `message` drawing. They are taken every time, for the next may be long in coming.
     pub(crate) fn show(&mut self, message: impl FnOnce() -> String) {
-        if let Some(shown) = &self.shown {
-            *shown.message.lock().unwrap_or_else(PoisonError::into_inner) = message();
+        if let Some(drawing) = &self.drawing {
+            *drawing.message.lock().unwrap_or_else(PoisonError::into_inner) = message();
         }
     }
 
     /// Takes the line away while `print` writes to the same terminal.
     pub(crate) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
-        match &self.shown {
-            Some(shown) => shown.bar.suspend(print),
+        match &self.drawing {
+            Some(drawing) => drawing.bar.suspend(print),
             None => print(),
         }
     }
 
     /// Takes the line away for good.
     pub(crate) fn clear(&mut self) {
-        self.shown = None;
+        self.drawing = None;
     }
 }
 
-impl Shown {
-    fn start(terminal: bool) -> Shown {
+impl Drawing {
+    fn start(terminal: bool) -> Drawing {
         let template = ProgressStyle::with_template("{spinner} {elapsed} {msg}");
         let style = template.expect("the template is well formed");
         let bar =
@@ -86,11 +86,11 @@ impl Shown {
         };
         // Without the thread there is no progress to see, which is no reason to fail.
         let thread = Thread::builder().name("progress").daemon(true).spawn(draw).ok();
-        Shown { message, bar, running: Some(running), thread }
+        Drawing { message, bar, running: Some(running), thread }
     }
 }
 
-impl Drop for Shown {
+impl Drop for Drawing {
     fn drop(&mut self) {
         self.running = None;
         if let Some(thread) = self.thread.take() {
