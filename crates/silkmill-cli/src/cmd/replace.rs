@@ -14,14 +14,14 @@ use silkmill_replace::{
 };
 
 use crate::args::ReplaceArgs;
-use crate::cmd::replace::options::{is_filter, options};
+use crate::cmd::replace::options::{is_pipe, options};
 use crate::cmd::replace::output::Output;
 use crate::cmd::replace::review::Prompt;
 use crate::exit::Exit;
 use crate::interrupt::{self, SecondSignal, outlive_file_size_limit};
 
 pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
-    if is_filter(&args)? {
+    if is_pipe(&args)? {
         return pipe::run(&options(args)?);
     }
     let (interactive, color) = (args.interactive, args.color);

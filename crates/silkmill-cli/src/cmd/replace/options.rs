@@ -15,7 +15,7 @@ use crate::state::state_directory;
 
 /// Whether `-` is the only path. What is written to stdout at once can be neither shown, counted nor
 /// refused before.
-pub(super) fn is_filter(args: &ReplaceArgs) -> anyhow::Result<bool> {
+pub(super) fn is_pipe(args: &ReplaceArgs) -> anyhow::Result<bool> {
     let words = args.pairs.is_some().then_some([&args.old, &args.new]);
     let words = words.into_iter().flatten().flatten().map(OsString::as_os_str);
     let paths: Vec<&OsStr> = words.chain(args.paths.iter().map(|path| path.as_os_str())).collect();
