@@ -5,12 +5,12 @@
 mod crash;
 mod demo;
 mod encoding;
-mod filter;
 mod injected_faults;
 mod interference;
 mod output;
 mod patch;
 mod peer_suites;
+mod pipe;
 mod power;
 mod replace;
 mod review;
