@@ -66,12 +66,12 @@ pub(crate) fn run() -> Result<Exit> {
 /// One job, done twice.
 struct Job {
     what: String,
-    one: Timed,
-    many: Timed,
+    one: Measurement,
+    many: Measurement,
     workers: usize,
 }
 
-struct Timed {
+struct Measurement {
     elapsed: Duration,
     stats: Stats,
 }
@@ -104,19 +104,19 @@ fn answer(request: &Request) -> Reply {
 /// Replaces a word with one worker and puts it back with many, a few times: so short a job is easily disturbed.
 fn replace_job(root: &Path, tree: &Tree, cancel: &CancelToken) -> Result<Option<Job>> {
     let workers = silkmill::ThreadPoolExecutor::builder().build()?.max_workers();
-    let (mut ones, mut manys) = (Vec::new(), Vec::new());
+    let (mut with_one, mut with_many) = (Vec::new(), Vec::new());
     for _ in 0..REPLACE_ROUNDS {
         let there = replace_all(root, [Tree::WORD, NEW_WORD], 1, tree, cancel)?;
         let back = replace_all(root, [NEW_WORD, Tree::WORD], workers, tree, cancel)?;
         let (Some(there), Some(back)) = (there, back) else { return Ok(None) };
-        ones.push(there);
-        manys.push(back);
+        with_one.push(there);
+        with_many.push(back);
     }
     let what = format!("replace {} words in {} files", grouped(tree.occurrences), grouped(FILES));
-    Ok(Some(Job { what, one: median(ones), many: median(manys), workers }))
+    Ok(Some(Job { what, one: median(with_one), many: median(with_many), workers }))
 }
 
-fn median(mut runs: Vec<Timed>) -> Timed {
+fn median(mut runs: Vec<Measurement>) -> Measurement {
     runs.sort_by_key(|run| run.elapsed);
     runs.swap_remove(runs.len() / 2)
 }
@@ -127,7 +127,7 @@ fn replace_all(
     workers: usize,
     tree: &Tree,
     cancel: &CancelToken,
-) -> Result<Option<Timed>> {
+) -> Result<Option<Measurement>> {
     let options =
         replace::Options::builder(old, new).path(root).workers(workers).measure(true).build()?;
     let mut progress = ProgressLine::new(When::Auto);
@@ -146,7 +146,7 @@ fn replace_all(
     let all = summary.replacements == tree.occurrences as u64;
     ensure!(all, "{} of {} words were replaced", summary.replacements, tree.occurrences);
     let stats = summary.stats.context("a run that replaces something has used its workers")?;
-    Ok(Some(Timed { elapsed: summary.elapsed, stats }))
+    Ok(Some(Measurement { elapsed: summary.elapsed, stats }))
 }
 
 fn scrape_job(server: &Server, cancel: &CancelToken) -> Result<Option<Job>> {
@@ -156,7 +156,11 @@ fn scrape_job(server: &Server, cancel: &CancelToken) -> Result<Option<Job>> {
     Ok(one.zip(many).map(|(one, many)| Job { what, one, many, workers: SCRAPE_WORKERS }))
 }
 
-fn scrape_all(server: &Server, workers: usize, cancel: &CancelToken) -> Result<Option<Timed>> {
+fn scrape_all(
+    server: &Server,
+    workers: usize,
+    cancel: &CancelToken,
+) -> Result<Option<Measurement>> {
     let options = scrape::Options::scrape(Extractor::new(Vec::new())?);
     let options = options.workers(workers).per_host(0).measure_cpu(true);
     let urls = (1..=PAGES).map(|number| Input::url(server.url(&format!("/page/{number}"))));
@@ -173,7 +177,7 @@ fn scrape_all(server: &Server, workers: usize, cancel: &CancelToken) -> Result<O
         return Ok(None);
     }
     ensure!(titles == PAGES, "{titles} of {PAGES} titles were read");
-    Ok(Some(Timed { elapsed: summary.elapsed, stats: summary.stats }))
+    Ok(Some(Measurement { elapsed: summary.elapsed, stats: summary.stats }))
 }
 
 fn table(jobs: &[Job]) -> String {
