@@ -97,8 +97,8 @@ impl Output {
         let kind = self.schema.kind;
         match &mut self.backend {
             Backend::Text(file) => file.row(|line| match kind {
-                Kind::Fetch => text::fetched(row, line),
-                Kind::Scrape => text::scraped(row, line),
+                Kind::Fetch => text::fetch_row(row, line),
+                Kind::Scrape => text::scrape_row(row, line),
             }),
             Backend::Jsonl(file) => file.row(|line| jsonl::record(row, kind, line)),
             Backend::Csv(file) => file.row(|line| csv::record(row, &self.schema, line)),

@@ -6,7 +6,7 @@ use silkmill_scrape::{Row, Value};
 const BETWEEN_VALUES: &str = " | ";
 
 /// `STATUS<TAB>URL`, or `ERR<TAB>URL<TAB>kind: message`.
-pub(crate) fn fetched(row: &Row, to: &mut Vec<u8>) {
+pub(crate) fn fetch_row(row: &Row, to: &mut Vec<u8>) {
     match (&row.error, row.status) {
         (None, Some(status)) => write_row(to, &[&status.to_string(), &row.url]),
         (None, None) => write_row(to, &["", &row.url]),
@@ -15,11 +15,11 @@ pub(crate) fn fetched(row: &Row, to: &mut Vec<u8>) {
 }
 
 /// `URL<TAB>TITLE` and a column for each field, or `URL<TAB>ERR kind: message`.
-pub(crate) fn scraped(row: &Row, to: &mut Vec<u8>) {
+pub(crate) fn scrape_row(row: &Row, to: &mut Vec<u8>) {
     if let Some(error) = &row.error {
         return write_row(to, &[&row.url, &format!("ERR {error}")]);
     }
-    let fields: Vec<String> = row.fields.iter().map(|(_, values)| in_one_line(values)).collect();
+    let fields: Vec<String> = row.fields.iter().map(|(_, values)| collapsed(values)).collect();
     let title = row.title.as_deref().unwrap_or_default();
     let columns: Vec<&str> =
         [row.url.as_str(), title].into_iter().chain(fields.iter().map(String::as_str)).collect();
@@ -27,7 +27,7 @@ pub(crate) fn scraped(row: &Row, to: &mut Vec<u8>) {
 }
 
 /// Values for the eye: white space, of which pages have plenty between their tags, is collapsed as in a browser.
-fn in_one_line(values: &[Value]) -> String {
+fn collapsed(values: &[Value]) -> String {
     let collapse =
         |value: &Value| value.to_string().split_ascii_whitespace().collect::<Vec<_>>().join(" ");
     values.iter().map(collapse).collect::<Vec<_>>().join(BETWEEN_VALUES)
@@ -74,8 +74,8 @@ mod tests {
             ..Row::default()
         };
 
-        assert_eq!(line(fetched, &row), "404\thttp://a/\n");
-        assert_eq!(line(scraped, &row), "http://a/\tNot here\t1 | 2 and 3\t\n");
+        assert_eq!(line(fetch_row, &row), "404\thttp://a/\n");
+        assert_eq!(line(scrape_row, &row), "http://a/\tNot here\t1 | 2 and 3\t\n");
     }
 
     #[test]
@@ -84,8 +84,8 @@ mod tests {
         let error = Failure { kind: FailureKind::Connect, phase: Phase::Connect, message };
         let row = Row { url: "http://a/".to_owned(), error: Some(error), ..Row::default() };
 
-        assert_eq!(line(fetched, &row), "ERR\thttp://a/\tconnect: connection refused\n");
-        assert_eq!(line(scraped, &row), "http://a/\tERR connect: connection refused\n");
+        assert_eq!(line(fetch_row, &row), "ERR\thttp://a/\tconnect: connection refused\n");
+        assert_eq!(line(scrape_row, &row), "http://a/\tERR connect: connection refused\n");
     }
 
     #[test]
@@ -96,7 +96,7 @@ mod tests {
             ..Row::default()
         };
 
-        let line = line(scraped, &row);
+        let line = line(scrape_row, &row);
 
         assert_eq!(line.matches('\t').count(), 1);
         assert_eq!(line.chars().filter(|char| char.is_control()).count(), 2);
