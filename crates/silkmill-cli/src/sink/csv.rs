@@ -23,11 +23,11 @@ pub(super) fn header(schema: &Schema) -> Vec<u8> {
 
 /// Appends the row.
 pub(super) fn record(row: &Row, schema: &Schema, to: &mut Vec<u8>) {
-    write(cells(row, schema).into_iter().map(shown), to);
+    write(cells(row, schema).into_iter().map(text_of), to);
 }
 
 /// A cell as text. An empty one stands for nothing, which it is not told from.
-fn shown(cell: Cell<'_>) -> String {
+fn text_of(cell: Cell<'_>) -> String {
     match cell {
         Cell::Null => String::new(),
         Cell::Integer(number) => number.to_string(),
