@@ -18,7 +18,7 @@ pub(super) struct Column<'a> {
 }
 
 /// What stands before the fields in a row, and after them.
-const BEFORE: &[(&str, &str)] = &[
+const BEFORE_FIELDS: &[(&str, &str)] = &[
     // Another name for SQLite's own row number, which makes it unique.
     ("index", "INTEGER PRIMARY KEY"),
     ("url", "TEXT NOT NULL"),
@@ -26,7 +26,7 @@ const BEFORE: &[(&str, &str)] = &[
     ("status", "INTEGER"),
 ];
 const TITLE: (&str, &str) = ("title", "TEXT");
-const AFTER: &[(&str, &str)] = &[
+const AFTER_FIELDS: &[(&str, &str)] = &[
     ("charset", "TEXT"),
     ("bytes", "INTEGER NOT NULL"),
     ("truncated", "INTEGER NOT NULL"),
@@ -65,7 +65,13 @@ pub(super) fn columns(schema: &Schema) -> Vec<Column<'_>> {
         },
     });
     let title = (schema.kind == Kind::Scrape).then(|| fixed(&TITLE));
-    BEFORE.iter().map(fixed).chain(title).chain(fields).chain(AFTER.iter().map(fixed)).collect()
+    BEFORE_FIELDS
+        .iter()
+        .map(fixed)
+        .chain(title)
+        .chain(fields)
+        .chain(AFTER_FIELDS.iter().map(fixed))
+        .collect()
 }
 
 /// The cells of a row, one for each column.
