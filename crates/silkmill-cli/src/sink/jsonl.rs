@@ -46,7 +46,7 @@ pub(super) fn scan(file: &File, schema: &Schema, written: &mut WrittenRows) -> R
             // The end, or a row that was torn off.
             break;
         }
-        let row: Option<Known<'_>> = serde_json::from_slice(&line).ok();
+        let row: Option<ExistingRow<'_>> = serde_json::from_slice(&line).ok();
         let Some(row) = row.filter(|row| row.is_of(schema)) else {
             bail!("line {number} is no row of this run");
         };
@@ -60,7 +60,7 @@ pub(super) fn scan(file: &File, schema: &Schema, written: &mut WrittenRows) -> R
 
 /// What must be known of a row that is there.
 #[derive(Deserialize)]
-struct Known<'a> {
+struct ExistingRow<'a> {
     index: u64,
     #[serde(borrow)]
     url: Cow<'a, str>,
@@ -68,7 +68,7 @@ struct Known<'a> {
     error: Option<IgnoredAny>,
 }
 
-impl Known<'_> {
+impl ExistingRow<'_> {
     /// Whether a run with this schema could have written it.
     fn is_of(&self, schema: &Schema) -> bool {
         let names = &schema.fields;
@@ -110,7 +110,7 @@ struct Fields<'a>(&'a [(String, Vec<Value>)]);
 
 struct Values<'a>(&'a [Value]);
 
-struct One<'a>(&'a Value);
+struct ScalarValue<'a>(&'a Value);
 
 #[derive(Serialize)]
 struct Millis {
@@ -178,7 +178,7 @@ impl Serialize for Values<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.0.len()))?;
         for value in self.0 {
-            list.serialize_element(&One(value))?;
+            list.serialize_element(&ScalarValue(value))?;
         }
         list.end()
     }
@@ -187,7 +187,7 @@ impl Serialize for Values<'_> {
 /// Up to here a number of JSON is a whole number exactly.
 const WHOLE_MAX: f64 = (1u64 << 53) as f64;
 
-impl Serialize for One<'_> {
+impl Serialize for ScalarValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Value::Text(text) => serializer.serialize_str(text),
