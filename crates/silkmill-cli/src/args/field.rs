@@ -38,9 +38,9 @@ impl Args for FieldArgs {
 
 impl FromArgMatches for FieldArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<FieldArgs, clap::Error> {
-        let mut typed = placed(matches, "xpath", FieldSpec::XPath);
-        typed.extend(placed(matches, "css", FieldSpec::Css));
-        typed.sort_by_key(|(place, _)| *place);
+        let mut typed = with_positions(matches, "xpath", FieldSpec::XPath);
+        typed.extend(with_positions(matches, "css", FieldSpec::Css));
+        typed.sort_by_key(|(position, _)| *position);
         Ok(FieldArgs(typed.into_iter().map(|(_, spec)| spec).collect()))
     }
 
@@ -50,15 +50,15 @@ impl FromArgMatches for FieldArgs {
     }
 }
 
-/// The values of one option with their places on the command line.
-fn placed(
+/// The values of one option with their positions on the command line.
+fn with_positions(
     matches: &ArgMatches,
     id: &str,
     spec: fn(String) -> FieldSpec,
 ) -> Vec<(usize, FieldSpec)> {
-    let places = matches.indices_of(id).into_iter().flatten();
+    let positions = matches.indices_of(id).into_iter().flatten();
     let values = matches.get_many::<String>(id).into_iter().flatten();
-    places.zip(values).map(|(place, value)| (place, spec(value.clone()))).collect()
+    positions.zip(values).map(|(position, value)| (position, spec(value.clone()))).collect()
 }
 
 #[cfg(test)]
