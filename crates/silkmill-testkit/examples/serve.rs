@@ -8,7 +8,7 @@ use std::time::Duration;
 use silkmill_testkit::{Reply, Request, Server};
 
 /// Every way to misbehave.
-const MANNERS: [fn() -> Reply; 10] = [
+const BEHAVIOURS: [fn() -> Reply; 10] = [
     Reply::silence,
     Reply::drip_head,
     || Reply::drip_body("x".repeat(1000)),
@@ -51,8 +51,8 @@ fn waiting(millis: u64) -> io::Result<Vec<Server>> {
 fn hostile(count: u64) -> io::Result<Vec<Server>> {
     (0..count)
         .map(|number| {
-            let manner = MANNERS[(number % MANNERS.len() as u64) as usize];
-            Server::start(move |_| manner())
+            let behaviour = BEHAVIOURS[(number % BEHAVIOURS.len() as u64) as usize];
+            Server::start(move |_| behaviour())
         })
         .collect()
 }

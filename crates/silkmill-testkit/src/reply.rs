@@ -20,13 +20,13 @@ pub struct Reply {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     delay: Duration,
-    manner: Manner,
+    behaviour: Behaviour,
     farewell: Farewell,
 }
 
 /// How the answer is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub(crate) enum Behaviour {
     /// A whole body with its true length; the connection stays open.
     Plain,
     /// Nothing, for as long as the server lives.
@@ -75,8 +75,8 @@ impl Reply {
     fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
         let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
         let delay = Duration::ZERO;
-        let (manner, farewell) = (Manner::Plain, Farewell::Said);
-        Reply { status, headers, body: body.into(), delay, manner, farewell }
+        let (behaviour, farewell) = (Behaviour::Plain, Farewell::Said);
+        Reply { status, headers, body: body.into(), delay, behaviour, farewell }
     }
 
     /// 200 with a page. The charset is left for the page to say, unless [`Reply::header`] does.
@@ -104,52 +104,52 @@ impl Reply {
 
     /// Reads the request and never answers.
     pub fn silence() -> Reply {
-        Reply::status(200).manner(Manner::Silence)
+        Reply::status(200).behaviour(Behaviour::Silence)
     }
 
     /// Sends the head, then `body` at one byte a second.
     pub fn drip_body(body: impl Into<Vec<u8>>) -> Reply {
-        Reply::html(body).manner(Manner::DripBody)
+        Reply::html(body).behaviour(Behaviour::DripBody)
     }
 
     /// Sends the head at one byte a second.
     pub fn drip_head() -> Reply {
-        Reply::status(200).manner(Manner::DripHead)
+        Reply::status(200).behaviour(Behaviour::DripHead)
     }
 
     /// Repeats `piece` for as long as anybody reads.
     pub fn endless_body(piece: impl Into<Vec<u8>>) -> Reply {
-        Reply::html(piece).manner(Manner::EndlessBody)
+        Reply::html(piece).behaviour(Behaviour::EndlessBody)
     }
 
     /// Sends header after header for as long as anybody reads.
     pub fn endless_headers() -> Reply {
-        Reply::status(200).manner(Manner::EndlessHeaders)
+        Reply::status(200).behaviour(Behaviour::EndlessHeaders)
     }
 
     /// Promises `missing` bytes more than it sends.
     pub fn short(body: impl Into<Vec<u8>>, missing: usize) -> Reply {
-        Reply::html(body).manner(Manner::Short(missing))
+        Reply::html(body).behaviour(Behaviour::Short(missing))
     }
 
     /// Sends `body` as one good chunk, then a chunk whose size is no number.
     pub fn bad_chunk(body: impl Into<Vec<u8>>) -> Reply {
-        Reply::html(body).manner(Manner::BadChunk)
+        Reply::html(body).behaviour(Behaviour::BadChunk)
     }
 
     /// Resets the connection: before any answer when `body` is empty, else in the middle of it.
     pub fn reset(body: impl Into<Vec<u8>>) -> Reply {
-        Reply { farewell: Farewell::Reset, ..Reply::html(body).manner(Manner::Reset) }
+        Reply { farewell: Farewell::Reset, ..Reply::html(body).behaviour(Behaviour::Reset) }
     }
 
     /// Sends half of the body, then bytes that are no record of TLS. Without TLS they are never sent.
     pub fn broken_record(body: impl Into<Vec<u8>>) -> Reply {
-        Reply { farewell: Farewell::Garbage, ..Reply::html(body).manner(Manner::Half) }
+        Reply { farewell: Farewell::Garbage, ..Reply::html(body).behaviour(Behaviour::Half) }
     }
 
     /// Sends these bytes and nothing else: an answer that is not HTTP, or your own idea of it.
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Reply {
-        Reply::html(bytes).manner(Manner::Raw)
+        Reply::html(bytes).behaviour(Behaviour::Raw)
     }
 
     /// Waits this long before the first byte of the answer.
@@ -181,14 +181,14 @@ impl Reply {
         self
     }
 
-    fn manner(mut self, manner: Manner) -> Reply {
-        self.manner = manner;
+    fn behaviour(mut self, behaviour: Behaviour) -> Reply {
+        self.behaviour = behaviour;
         self
     }
 
     /// Whether the connection must be closed with the request still unread: that makes it a reset.
     pub(crate) fn is_reset(&self) -> bool {
-        self.manner == Manner::Reset
+        self.behaviour == Behaviour::Reset
     }
 
     pub(crate) fn farewell(&self) -> Farewell {
@@ -205,33 +205,33 @@ impl Reply {
         if !stop.wait(self.delay) {
             return Ok(After::Close);
         }
-        match self.manner {
-            Manner::Plain => self.send_plain(to, head_only),
-            Manner::Silence => {
+        match self.behaviour {
+            Behaviour::Plain => self.send_plain(to, head_only),
+            Behaviour::Silence => {
                 stop.wait_for_it();
                 Ok(After::Close)
             }
-            Manner::DripHead => drip(to, &self.head(Some(0)), stop),
-            Manner::DripBody => {
+            Behaviour::DripHead => drip(to, &self.head(Some(0)), stop),
+            Behaviour::DripBody => {
                 to.write_all(&self.head(Some(self.body.len())))?;
                 drip(to, &self.body, stop)
             }
-            Manner::EndlessBody => endless(to, &self.head(None), &self.body, stop),
-            Manner::EndlessHeaders => {
+            Behaviour::EndlessBody => endless(to, &self.head(None), &self.body, stop),
+            Behaviour::EndlessHeaders => {
                 let status = format!("HTTP/1.1 {} Status\r\n", self.status);
                 endless(to, status.as_bytes(), b"X-More: and more and more\r\n", stop)
             }
-            Manner::Short(missing) => {
+            Behaviour::Short(missing) => {
                 to.write_all(&self.head(Some(self.body.len() + missing)))?;
                 close_after(to, &self.body)
             }
-            Manner::BadChunk => close_after(to, &self.bad_chunks()),
-            Manner::Reset if self.body.is_empty() => Ok(After::Close),
-            Manner::Reset | Manner::Half => {
+            Behaviour::BadChunk => close_after(to, &self.bad_chunks()),
+            Behaviour::Reset if self.body.is_empty() => Ok(After::Close),
+            Behaviour::Reset | Behaviour::Half => {
                 to.write_all(&self.head(Some(self.body.len())))?;
                 close_after(to, &self.body[..self.body.len() / 2])
             }
-            Manner::Raw => close_after(to, &self.body),
+            Behaviour::Raw => close_after(to, &self.body),
         }
     }
 
