@@ -21,7 +21,7 @@ pub struct Reply {
     body: Vec<u8>,
     delay: Duration,
     behaviour: Behaviour,
-    farewell: Farewell,
+    tls_ending: TlsEnding,
 }
 
 /// How the answer is sent.
@@ -53,11 +53,11 @@ pub(crate) enum Behaviour {
 
 /// How a connection over TLS ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Farewell {
+pub(crate) enum TlsEnding {
     /// With a goodbye (`close_notify`).
-    Said,
+    CloseNotify,
     /// Without.
-    Left,
+    Missing,
     /// With a reset.
     Reset,
     /// With bytes that are no TLS, and without a goodbye.
@@ -75,8 +75,8 @@ impl Reply {
     fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
         let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
         let delay = Duration::ZERO;
-        let (behaviour, farewell) = (Behaviour::Plain, Farewell::Said);
-        Reply { status, headers, body: body.into(), delay, behaviour, farewell }
+        let (behaviour, tls_ending) = (Behaviour::Plain, TlsEnding::CloseNotify);
+        Reply { status, headers, body: body.into(), delay, behaviour, tls_ending }
     }
 
     /// 200 with a page. The charset is left for the page to say, unless [`Reply::header`] does.
@@ -139,12 +139,12 @@ impl Reply {
 
     /// Resets the connection: before any answer when `body` is empty, else in the middle of it.
     pub fn reset(body: impl Into<Vec<u8>>) -> Reply {
-        Reply { farewell: Farewell::Reset, ..Reply::html(body).behaviour(Behaviour::Reset) }
+        Reply { tls_ending: TlsEnding::Reset, ..Reply::html(body).behaviour(Behaviour::Reset) }
     }
 
     /// Sends half of the body, then bytes that are no record of TLS. Without TLS they are never sent.
     pub fn broken_record(body: impl Into<Vec<u8>>) -> Reply {
-        Reply { farewell: Farewell::Garbage, ..Reply::html(body).behaviour(Behaviour::Half) }
+        Reply { tls_ending: TlsEnding::Garbage, ..Reply::html(body).behaviour(Behaviour::Half) }
     }
 
     /// Sends these bytes and nothing else: an answer that is not HTTP, or your own idea of it.
@@ -162,7 +162,7 @@ impl Reply {
     /// Over TLS, leaves without a goodbye where the answer closes the connection.
     #[must_use]
     pub fn without_goodbye(mut self) -> Reply {
-        self.farewell = Farewell::Left;
+        self.tls_ending = TlsEnding::Missing;
         self
     }
 
@@ -191,8 +191,8 @@ impl Reply {
         self.behaviour == Behaviour::Reset
     }
 
-    pub(crate) fn farewell(&self) -> Farewell {
-        self.farewell
+    pub(crate) fn tls_ending(&self) -> TlsEnding {
+        self.tls_ending
     }
 
     /// Sends the answer. An error is the client's leaving, which is its right.

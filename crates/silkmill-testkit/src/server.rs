@@ -13,7 +13,7 @@ use crate::connection::{Line, Wrap};
 #[cfg(feature = "tls")]
 use crate::identity::Identity;
 use crate::lock::Mutex;
-use crate::reply::{After, Farewell, Reply};
+use crate::reply::{After, Reply, TlsEnding};
 use crate::request::Request;
 use crate::stop::Stop;
 
@@ -227,11 +227,11 @@ fn answer(line: &mut Line, shared: &Shared) -> io::Result<After> {
     line.flush()?;
     let after = if request.wants_close() { After::Close } else { sent };
     if let (Line::Tls(stream), After::Close) = (line, after) {
-        match reply.farewell() {
-            Farewell::Said => stream.say_goodbye(),
-            Farewell::Left => {}
-            Farewell::Reset => stream.reset(),
-            Farewell::Garbage => stream.write_beneath(GARBAGE)?,
+        match reply.tls_ending() {
+            TlsEnding::CloseNotify => stream.say_goodbye(),
+            TlsEnding::Missing => {}
+            TlsEnding::Reset => stream.reset(),
+            TlsEnding::Garbage => stream.write_beneath(GARBAGE)?,
         }
     }
     Ok(after)
