@@ -6,7 +6,7 @@ use std::net::TcpStream;
 /// A session of TLS over a socket.
 pub(crate) trait Duplex: Read + Write {
     /// Says that nothing more will come.
-    fn say_goodbye(&mut self);
+    fn send_close_notify(&mut self);
 
     /// Closes the socket, now or when it is dropped, with a reset.
     fn reset(&mut self);

@@ -115,7 +115,7 @@ impl Identity {
 }
 
 impl Duplex for StreamOwned<ServerConnection, TcpStream> {
-    fn say_goodbye(&mut self) {
+    fn send_close_notify(&mut self) {
         self.conn.send_close_notify();
         // Who has left cannot be told.
         let _ = self.flush();

@@ -228,7 +228,7 @@ fn answer(line: &mut Line, shared: &Shared) -> io::Result<After> {
     let after = if request.wants_close() { After::Close } else { sent };
     if let (Line::Tls(stream), After::Close) = (line, after) {
         match reply.tls_ending() {
-            TlsEnding::CloseNotify => stream.say_goodbye(),
+            TlsEnding::CloseNotify => stream.send_close_notify(),
             TlsEnding::Missing => {}
             TlsEnding::Reset => stream.reset(),
             TlsEnding::Garbage => stream.write_beneath(GARBAGE)?,
