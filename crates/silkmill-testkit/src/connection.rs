@@ -12,7 +12,7 @@ pub(crate) trait Duplex: Read + Write {
     fn reset(&mut self);
 
     /// Writes past TLS.
-    fn write_beneath(&mut self, bytes: &[u8]) -> io::Result<()>;
+    fn write_past_tls(&mut self, bytes: &[u8]) -> io::Result<()>;
 }
 
 /// Begins to speak TLS over a connection.

@@ -125,7 +125,7 @@ impl Duplex for StreamOwned<ServerConnection, TcpStream> {
         let _ = rustix::net::sockopt::set_socket_linger(&self.sock, Some(Duration::ZERO));
     }
 
-    fn write_beneath(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write_past_tls(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.sock.write_all(bytes)
     }
 }

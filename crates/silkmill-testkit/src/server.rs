@@ -231,7 +231,7 @@ fn answer(line: &mut Line, shared: &Shared) -> io::Result<After> {
             TlsEnding::CloseNotify => stream.send_close_notify(),
             TlsEnding::Missing => {}
             TlsEnding::Reset => stream.reset(),
-            TlsEnding::Garbage => stream.write_beneath(GARBAGE)?,
+            TlsEnding::Garbage => stream.write_past_tls(GARBAGE)?,
         }
     }
     Ok(after)
