@@ -19,23 +19,23 @@ pub(crate) trait Duplex: Read + Write {
 pub(crate) type Wrap = dyn Fn(TcpStream) -> io::Result<Box<dyn Duplex>> + Send + Sync;
 
 /// A connection, in the clear or not.
-pub(crate) enum Line {
+pub(crate) enum Connection {
     Plain(TcpStream),
     Tls(Box<dyn Duplex>),
 }
 
-impl Write for Line {
+impl Write for Connection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Line::Plain(stream) => stream.write(bytes),
-            Line::Tls(stream) => stream.write(bytes),
+            Connection::Plain(stream) => stream.write(bytes),
+            Connection::Tls(stream) => stream.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Line::Plain(stream) => stream.flush(),
-            Line::Tls(stream) => stream.flush(),
+            Connection::Plain(stream) => stream.flush(),
+            Connection::Tls(stream) => stream.flush(),
         }
     }
 }

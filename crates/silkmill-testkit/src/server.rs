@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::connection::{Line, Wrap};
+use crate::connection::{Connection, Wrap};
 #[cfg(feature = "tls")]
 use crate::identity::Identity;
 use crate::lock::Mutex;
@@ -189,15 +189,15 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
 /// Answers on one connection until either side closes it.
 fn serve(stream: TcpStream, shared: &Shared) {
     let peer = stream.peer_addr();
-    let mut line = match &shared.tls {
-        None => Line::Plain(stream),
+    let mut connection = match &shared.tls {
+        None => Connection::Plain(stream),
         Some(wrap) => match wrap(stream) {
-            Ok(stream) => Line::Tls(stream),
+            Ok(stream) => Connection::Tls(stream),
             Err(_) => return,
         },
     };
     while !shared.stop.is_stopped() {
-        match answer(&mut line, shared) {
+        match answer(&mut connection, shared) {
             Ok(After::KeepAlive) => {}
             Ok(After::Close) | Err(_) => break,
         }
@@ -208,25 +208,25 @@ fn serve(stream: TcpStream, shared: &Shared) {
     }
 }
 
-fn answer(line: &mut Line, shared: &Shared) -> io::Result<After> {
-    let head = match line {
-        Line::Plain(stream) => peek_head(stream, shared)?,
-        Line::Tls(stream) => read_head(stream)?,
+fn answer(connection: &mut Connection, shared: &Shared) -> io::Result<After> {
+    let head = match connection {
+        Connection::Plain(stream) => peek_head(stream, shared)?,
+        Connection::Tls(stream) => read_head(stream)?,
     };
     let Some(head) = head else { return Ok(After::Close) };
     let request = Request::parse(&head);
     let reply = (shared.script)(&request);
     shared.count(&request);
-    match line {
+    match connection {
         // The request stays unread: closing a socket with unread bytes sends a reset.
-        Line::Plain(_) if reply.is_reset() => {}
-        Line::Plain(stream) => stream.read_exact(&mut vec![0; head.len()])?,
-        Line::Tls(_) => {}
+        Connection::Plain(_) if reply.is_reset() => {}
+        Connection::Plain(stream) => stream.read_exact(&mut vec![0; head.len()])?,
+        Connection::Tls(_) => {}
     }
-    let sent = reply.send(line, request.method() == "HEAD", &shared.stop)?;
-    line.flush()?;
+    let sent = reply.send(connection, request.method() == "HEAD", &shared.stop)?;
+    connection.flush()?;
     let after = if request.wants_close() { After::Close } else { sent };
-    if let (Line::Tls(stream), After::Close) = (line, after) {
+    if let (Connection::Tls(stream), After::Close) = (connection, after) {
         match reply.tls_ending() {
             TlsEnding::CloseNotify => stream.send_close_notify(),
             TlsEnding::Missing => {}
