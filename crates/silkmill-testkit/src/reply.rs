@@ -208,7 +208,7 @@ impl Reply {
         match self.behaviour {
             Behaviour::Plain => self.send_plain(to, head_only),
             Behaviour::Silence => {
-                stop.wait_for_it();
+                stop.wait_until_stopped();
                 Ok(After::Close)
             }
             Behaviour::DripHead => drip(to, &self.head(Some(0)), stop),

@@ -36,7 +36,7 @@ impl Stop {
     }
 
     /// Waits until the server stops.
-    pub(crate) fn wait_for_it(&self) {
+    pub(crate) fn wait_until_stopped(&self) {
         let mut stopped = self.stopped.lock();
         while !*stopped {
             stopped = self.changed.wait(stopped);
