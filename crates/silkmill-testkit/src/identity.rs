@@ -93,7 +93,7 @@ impl Identity {
         self.session(stream)
     }
 
-    pub(crate) fn speak(&self, stream: TcpStream) -> io::Result<Box<dyn Duplex>> {
+    pub(crate) fn accept_boxed(&self, stream: TcpStream) -> io::Result<Box<dyn Duplex>> {
         Ok(Box::new(self.session(stream)?))
     }
 

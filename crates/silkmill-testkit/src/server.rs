@@ -82,7 +82,7 @@ impl Server {
         script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> io::Result<Server> {
         let identity = identity.clone();
-        Server::start_over(Some(Box::new(move |stream| identity.speak(stream))), script)
+        Server::start_over(Some(Box::new(move |stream| identity.accept_boxed(stream))), script)
     }
 
     fn start_over(
