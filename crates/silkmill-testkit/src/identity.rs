@@ -38,13 +38,25 @@ impl Authority {
         &self.pem
     }
 
-    /// An identity for these host names and addresses.
-    pub fn vouches_for(&self, hosts: &[&str]) -> Identity {
+    /// Issues an identity for these host names and addresses.
+    pub fn issue(&self, hosts: &[&str]) -> Identity {
         self.sign(params(hosts))
     }
 
-    /// One that was good until the year 2000.
+    /// The name of [`Authority::issue`] that tests call.
+    #[doc(hidden)]
+    pub fn vouches_for(&self, hosts: &[&str]) -> Identity {
+        self.issue(hosts)
+    }
+
+    /// The name of [`Authority::issue_expired`] that tests call.
+    #[doc(hidden)]
     pub fn vouched_for(&self, hosts: &[&str]) -> Identity {
+        self.issue_expired(hosts)
+    }
+
+    /// Issues an identity that expired in the year 2000.
+    pub fn issue_expired(&self, hosts: &[&str]) -> Identity {
         let mut params = params(hosts);
         params.not_before = date_time_ymd(1999, 1, 1);
         params.not_after = date_time_ymd(2000, 1, 1);

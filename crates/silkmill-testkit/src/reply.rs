@@ -159,11 +159,18 @@ impl Reply {
         self
     }
 
-    /// Over TLS, leaves without a goodbye where the answer closes the connection.
+    /// Over TLS, sends no `close_notify` where the answer closes the connection.
     #[must_use]
-    pub fn without_goodbye(mut self) -> Reply {
+    pub fn without_close_notify(mut self) -> Reply {
         self.tls_ending = TlsEnding::Missing;
         self
+    }
+
+    /// The name of [`Reply::without_close_notify`] that tests call.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_goodbye(self) -> Reply {
+        self.without_close_notify()
     }
 
     /// The same answer with another status.

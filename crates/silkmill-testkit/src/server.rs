@@ -72,7 +72,7 @@ impl Server {
     }
 
     /// Like [`Server::start`], but over TLS, and saying that it is `identity`. It says goodbye before it
-    /// closes a connection, unless the answer is a reset or [`Reply::without_goodbye`].
+    /// closes a connection, unless the answer is a reset or [`Reply::without_close_notify`].
     ///
     /// # Errors
     /// When no socket or thread is to be had.
