@@ -255,7 +255,7 @@ const ZOO_BODY_BYTES_MAX: u64 = 1_000_000;
 fn every_kind_of_server_gives_the_same_row_over_tls() {
     let authority = Authority::new();
     let plain = Server::start(zoo()).unwrap();
-    let tls = Server::start_tls(&authority.vouches_for(&["a.test"]), zoo()).unwrap();
+    let tls = Server::start_tls(&authority.issue(&["a.test"]), zoo()).unwrap();
     let slow = trusting(hasty(), &authority, "slow").body_bytes_max(ZOO_BODY_BYTES_MAX);
     let other = trusting(once(), &authority, "other").body_bytes_max(ZOO_BODY_BYTES_MAX);
     for (path, _, expected) in kinds() {
@@ -301,7 +301,7 @@ fn a_zoo_of_hosts_gives_one_row_each_and_holds_up_no_good_one() {
     let authority = Authority::new();
     let servers = [
         Server::start(zoo()).unwrap(),
-        Server::start_tls(&authority.vouches_for(&["*.zoo.test"]), zoo()).unwrap(),
+        Server::start_tls(&authority.issue(&["*.zoo.test"]), zoo()).unwrap(),
     ];
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = listener.local_addr().unwrap().port();
@@ -433,16 +433,14 @@ fn what_ends_tls_too_early_ends_the_row() {
     let authority = Authority::new();
     let to_end = "HTTP/1.1 200 OK\r\n\r\nbody";
     let server =
-        Server::start_tls(&authority.vouches_for(&["a.test"]), move |request| {
-            match request.path() {
-                "/ended" => Reply::raw(to_end),
-                "/left" => Reply::raw(to_end).without_goodbye(),
-                "/left-whole" => Reply::short("body", 0).without_goodbye(),
-                "/left-half" => Reply::short("body", 9).without_goodbye(),
-                "/left-at-once" => Reply::raw("").without_goodbye(),
-                "/left-in-head" => Reply::raw("HTTP/1.1 200 OK\r\nX").without_goodbye(),
-                _ => Reply::broken_record("x".repeat(50_000)),
-            }
+        Server::start_tls(&authority.issue(&["a.test"]), move |request| match request.path() {
+            "/ended" => Reply::raw(to_end),
+            "/left" => Reply::raw(to_end).without_goodbye(),
+            "/left-whole" => Reply::short("body", 0).without_goodbye(),
+            "/left-half" => Reply::short("body", 9).without_goodbye(),
+            "/left-at-once" => Reply::raw("").without_goodbye(),
+            "/left-in-head" => Reply::raw("HTTP/1.1 200 OK\r\nX").without_goodbye(),
+            _ => Reply::broken_record("x".repeat(50_000)),
         })
         .unwrap();
     let options = trusting(once(), &authority, "ends");

@@ -179,7 +179,7 @@ fn a_page_is_asked_of_the_proxy_itself() {
 fn tls_goes_through_the_proxy_untouched() {
     let authority = Authority::new();
     let server =
-        Server::start_tls(&authority.vouches_for(&["a.test"]), |_| Reply::html("hello")).unwrap();
+        Server::start_tls(&authority.issue(&["a.test"]), |_| Reply::html("hello")).unwrap();
     let path = std::env::temp_dir().join(format!("silkmill-{}-proxy.pem", std::process::id()));
     std::fs::write(&path, authority.pem()).unwrap();
     for (scheme, serve) in [("http", http as Serve), ("socks5h", socks)] {
@@ -247,11 +247,10 @@ fn a_proxy_that_refuses_is_a_connect_error_that_quotes_it() {
 fn a_proxy_may_be_spoken_to_over_tls() {
     let authority = Authority::new();
     let (plain, asked) = proxy(http);
-    let port = secured(&authority.vouches_for(&["127.0.0.1"]), plain);
-    let server = Server::start_tls(&authority.vouches_for(&["a.test"]), |_| {
-        Reply::html("x".repeat(300_000))
-    })
-    .unwrap();
+    let port = secured(&authority.issue(&["127.0.0.1"]), plain);
+    let server =
+        Server::start_tls(&authority.issue(&["a.test"]), |_| Reply::html("x".repeat(300_000)))
+            .unwrap();
     let options = once().proxy(&format!("https://me:secret@127.0.0.1:{port}")).unwrap();
     let options = trusting(options, &authority, "secure-proxy");
 
@@ -274,7 +273,7 @@ fn a_proxy_may_be_spoken_to_over_tls() {
 fn what_is_wrong_with_the_tls_of_a_proxy_is_said_to_be_the_proxys() {
     let authority = Authority::new();
     let (plain, asked) = proxy(http);
-    let strange = secured(&Authority::new().vouches_for(&["127.0.0.1"]), plain);
+    let strange = secured(&Authority::new().issue(&["127.0.0.1"]), plain);
     for (port, says) in
         [(strange, "the proxy: the certificate's issuer is not trusted"), (plain, "the proxy: ")]
     {

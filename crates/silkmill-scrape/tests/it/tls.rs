@@ -29,7 +29,7 @@ fn served_by(identity: &Identity) -> Server {
 #[test]
 fn pages_come_over_tls_and_one_connection() {
     let authority = Authority::new();
-    let server = served_by(&authority.vouches_for(&["a.test"]));
+    let server = served_by(&authority.issue(&["a.test"]));
     let options = trusting(once(), &authority, "pages").workers(1);
     let urls: Vec<String> =
         ["/", "/long", "/gzip"].map(|path| server.url_of("a.test", path)).to_vec();
@@ -44,7 +44,7 @@ fn pages_come_over_tls_and_one_connection() {
 #[test]
 fn an_address_may_be_what_a_certificate_is_for() {
     let authority = Authority::new();
-    let server = served_by(&authority.vouches_for(&["127.0.0.1"]));
+    let server = served_by(&authority.issue(&["127.0.0.1"]));
 
     let row = row(&trusting(once(), &authority, "address"), &server.url("/"));
 
@@ -55,10 +55,10 @@ fn an_address_may_be_what_a_certificate_is_for() {
 fn a_certificate_that_is_not_to_be_trusted_says_why() {
     let authority = Authority::new();
     for (identity, word) in [
-        (authority.vouched_for(&["a.test"]), "expired"),
-        (authority.vouches_for(&["b.test"]), "for another host"),
+        (authority.issue_expired(&["a.test"]), "expired"),
+        (authority.issue(&["b.test"]), "for another host"),
         (Identity::self_signed(&["a.test"]), "self-signed"),
-        (Authority::new().vouches_for(&["a.test"]), "issuer is not trusted"),
+        (Authority::new().issue(&["a.test"]), "issuer is not trusted"),
     ] {
         let server = served_by(&identity);
         let options = trusting(once().retries(2), &authority, "why");
@@ -77,7 +77,7 @@ fn a_certificate_that_is_not_to_be_trusted_says_why() {
 #[test]
 fn a_certificate_for_another_host_names_it() {
     let authority = Authority::new();
-    let server = served_by(&authority.vouches_for(&["right.test"]));
+    let server = served_by(&authority.issue(&["right.test"]));
 
     let row = row(&trusting(once(), &authority, "names"), &server.url_of("wrong.test", "/"));
 
@@ -87,7 +87,7 @@ fn a_certificate_for_another_host_names_it() {
 #[test]
 fn tls_where_plain_http_is_asked_for_breaks_the_protocol() {
     let authority = Authority::new();
-    let server = served_by(&authority.vouches_for(&["127.0.0.1"]));
+    let server = served_by(&authority.issue(&["127.0.0.1"]));
 
     let row = row(&once(), &server.url("/").replace("https:", "http:"));
 
@@ -114,7 +114,7 @@ fn secrets_are_not_sent_on_from_tls_to_the_clear() {
         Server::start(|request| Reply::html(format!("{:?}", request.header("Authorization"))))
             .unwrap();
     let target = plain.url_of("a.test", "/");
-    let identity = authority.vouches_for(&["a.test"]);
+    let identity = authority.issue(&["a.test"]);
     let server = Server::start_tls(&identity, move |_| Reply::redirect(&target)).unwrap();
     let options = trusting(once(), &authority, "secrets").header("Authorization: secret").unwrap();
 
