@@ -435,11 +435,11 @@ fn what_ends_tls_too_early_ends_the_row() {
     let server =
         Server::start_tls(&authority.issue(&["a.test"]), move |request| match request.path() {
             "/ended" => Reply::raw(to_end),
-            "/left" => Reply::raw(to_end).without_goodbye(),
-            "/left-whole" => Reply::short("body", 0).without_goodbye(),
-            "/left-half" => Reply::short("body", 9).without_goodbye(),
-            "/left-at-once" => Reply::raw("").without_goodbye(),
-            "/left-in-head" => Reply::raw("HTTP/1.1 200 OK\r\nX").without_goodbye(),
+            "/left" => Reply::raw(to_end).without_close_notify(),
+            "/left-whole" => Reply::short("body", 0).without_close_notify(),
+            "/left-half" => Reply::short("body", 9).without_close_notify(),
+            "/left-at-once" => Reply::raw("").without_close_notify(),
+            "/left-in-head" => Reply::raw("HTTP/1.1 200 OK\r\nX").without_close_notify(),
             _ => Reply::broken_record("x".repeat(50_000)),
         })
         .unwrap();
