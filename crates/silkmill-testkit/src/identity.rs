@@ -43,18 +43,6 @@ impl Authority {
         self.sign(params(hosts))
     }
 
-    /// The name of [`Authority::issue`] that tests call.
-    #[doc(hidden)]
-    pub fn vouches_for(&self, hosts: &[&str]) -> Identity {
-        self.issue(hosts)
-    }
-
-    /// The name of [`Authority::issue_expired`] that tests call.
-    #[doc(hidden)]
-    pub fn vouched_for(&self, hosts: &[&str]) -> Identity {
-        self.issue_expired(hosts)
-    }
-
     /// Issues an identity that expired in the year 2000.
     pub fn issue_expired(&self, hosts: &[&str]) -> Identity {
         let mut params = params(hosts);

@@ -166,13 +166,6 @@ impl Reply {
         self
     }
 
-    /// The name of [`Reply::without_close_notify`] that tests call.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn without_goodbye(self) -> Reply {
-        self.without_close_notify()
-    }
-
     /// The same answer with another status.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Reply {
