@@ -26,12 +26,25 @@ pub(crate) struct ProgressLine {
 
 /// The line, and the thread that draws it. The thread goes on while the run waits for something slow.
 struct Drawing {
-    /// Written by the run, read by the thread.
-    message: Arc<Mutex<String>>,
+    message: Arc<Message>,
     bar: ProgressBar,
-    /// Dropped to tell the thread that it is over.
+    /// Dropped to end the thread.
     running: Option<Sender<()>>,
     thread: Option<Thread<()>>,
+}
+
+/// The text of the line. The run writes it, the drawing thread reads it; nothing else is ordered by it.
+#[derive(Default)]
+struct Message(Mutex<String>);
+
+impl Message {
+    fn set(&self, text: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+
+    fn get(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl ProgressLine {
@@ -45,15 +58,16 @@ impl ProgressLine {
         ProgressLine { drawing: wanted.then(|| Drawing::start(terminal)) }
     }
 
-    /// Whether anybody is to see it.
+    /// Returns whether a line is shown at all.
     pub(crate) fn is_shown(&self) -> bool {
         self.drawing.is_some()
     }
 
-    /// Has `message` drawing. They are taken every time, for the next may be long in coming.
+    /// Shows `message` at the next drawing. Every message is kept, for the next one may be long in
+    /// coming.
     pub(crate) fn show(&mut self, message: impl FnOnce() -> String) {
         if let Some(drawing) = &self.drawing {
-            *drawing.message.lock().unwrap_or_else(PoisonError::into_inner) = message();
+            drawing.message.set(message());
         }
     }
 
@@ -77,7 +91,7 @@ impl Drawing {
         let style = template.expect("the template is well formed");
         let bar =
             ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style);
-        let message = Arc::<Mutex<String>>::default();
+        let message = Arc::<Message>::default();
         let (running, over) = mpsc::channel();
         let (theirs, their_bar) = (Arc::clone(&message), bar.clone());
         let draw = move || match terminal {
@@ -100,13 +114,13 @@ impl Drop for Drawing {
     }
 }
 
-fn draw_bar(bar: &ProgressBar, message: &Mutex<String>, over: &Receiver<()>) {
+fn draw_bar(bar: &ProgressBar, message: &Message, over: &Receiver<()>) {
     let mut wait = SHOWN_AFTER;
     while over.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
         if bar.is_hidden() {
             bar.set_draw_target(ProgressDrawTarget::stderr());
         }
-        bar.set_message(message.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        bar.set_message(message.get());
         bar.tick();
         wait = BAR_INTERVAL;
     }
@@ -115,9 +129,9 @@ fn draw_bar(bar: &ProgressBar, message: &Mutex<String>, over: &Receiver<()>) {
 
 /// Prints a line now and then, and one at the end: whoever asked for progress sees some, however
 /// short the run.
-fn print_lines(message: &Mutex<String>, over: &Receiver<()>) {
+fn print_lines(message: &Message, over: &Receiver<()>) {
     let print = || {
-        let message = message.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let message = message.get();
         if !message.is_empty() {
             let _ = writeln!(io::stderr(), "silkmill: {message}");
         }
