@@ -1,4 +1,4 @@
-//! The words a person may type, as typed. What they mean is decided by the commands.
+//! The arguments, as typed. The commands decide what they mean.
 
 mod fetch;
 mod field;

@@ -1,4 +1,4 @@
-//! The commands: each turns words into work, and its result into words and an exit code.
+//! The commands: each turns its arguments into work, and the result into output and an exit code.
 
 pub(crate) mod demo;
 pub(crate) mod fetch;
@@ -12,7 +12,7 @@ use std::io::{self, Write};
 
 use anyhow::Context;
 
-/// Prints to standard output. A reader that went away is no error of ours.
+/// Prints to standard output. A reader that has closed it is not an error.
 fn print(text: &[u8]) -> anyhow::Result<()> {
     match io::stdout().write_all(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

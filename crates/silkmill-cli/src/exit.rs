@@ -5,13 +5,13 @@ use std::process::ExitCode;
 /// How a run ended, as the shell sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Something was replaced; every row has a response.
+    /// Something was replaced, or every row has a response.
     Success,
-    /// Nothing matched; some rows are errors.
+    /// Nothing matched, or some rows are errors.
     Partial,
-    /// A usage, set-up or file error; each one was named.
+    /// A usage, set-up or file error. Each one was reported.
     Error,
-    /// ^C.
+    /// The run was interrupted by ^C.
     Interrupted,
 }
 

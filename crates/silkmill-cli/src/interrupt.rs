@@ -1,4 +1,4 @@
-//! ^C, SIGTERM and SIGHUP: the first asks the run to end. SIGXFSZ must not end it.
+//! The signals. ^C, SIGTERM and SIGHUP cancel the run; SIGXFSZ must not end it.
 
 use std::process;
 use std::sync::Arc;
@@ -12,13 +12,14 @@ use crate::exit::Exit;
 /// What the second signal does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SecondSignal {
-    /// It ends the process at once. What the run has written is whole at every moment.
+    /// The second signal ends the process at once. What the run has written is whole at every
+    /// moment.
     EndsProcess,
-    /// Nothing: the run ends by itself very soon, and must not be cut off in the middle.
+    /// The second signal is ignored: the run ends by itself very soon, and must not be cut off.
     Ignored,
 }
 
-/// Sets `cancel` at the first signal. To be called once.
+/// Sets `cancel` at the first signal. The caller calls this once.
 pub(crate) fn cancel_on_signal(cancel: &CancelToken, second: SecondSignal) -> Result<()> {
     let cancel = cancel.clone();
     ctrlc::set_handler(move || {
@@ -30,10 +31,10 @@ pub(crate) fn cancel_on_signal(cancel: &CancelToken, second: SecondSignal) -> Re
     .context("failed to listen for signals")
 }
 
-/// Makes a file that outgrows the limit of `ulimit -f` an error like any other; left alone, its signal
-/// ends the process and leaves what was staged.
+/// Turns a write beyond the limit of `ulimit -f` into an error like any other. Otherwise the signal
+/// would end the process and leave staged files behind.
 pub(crate) fn outlive_file_size_limit() -> Result<()> {
-    // Nobody reads the flag: that the signal is caught is enough.
+    // The flag is never read: it is enough that the signal is caught.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).context("failed to listen for SIGXFSZ")?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The `silkmill` binary: words in, work, words out.
+//! The `silkmill` binary: parses the arguments, runs a command, and returns its exit code.
 //!
 //! Only this crate prints, reads the environment, or exits.
 

@@ -1,24 +1,24 @@
-//! How messages are worded and written: lines on standard error, the operating system's reasons, counts, and
-//! text from files that cannot steer the terminal.
+//! How messages are worded and written: lines on standard error, the operating system's reasons,
+//! counts, and text from files that cannot steer the terminal.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Writes a line to standard error, in one piece. Whoever closed that, or let it fill up, is not told of it; `eprintln!`
-/// would panic.
+/// Writes a line to standard error, in one piece. Errors are ignored: standard error may be closed
+/// or full, and there is nowhere else to report that. `eprintln!` would panic.
 pub(crate) fn to_stderr(line: impl Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
-/// An I/O error as our errors are worded: no capital, no number of the operating system.
+/// Words an I/O error as our errors are worded: without a capital letter and without the errno.
 pub(crate) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut rest = text.chars();
     match (rest.next(), rest.as_str()) {
-        // A word in capitals (TLS, DNS) stays one.
+        // Words in capitals, such as TLS and DNS, stay as they are.
         (Some(first), more) if !more.starts_with(|next: char| next.is_uppercase()) => {
             first.to_lowercase().chain(more.chars()).collect()
         }
@@ -26,24 +26,25 @@ pub(crate) fn reason(error: &io::Error) -> String {
     }
 }
 
-/// A replacer's error, which says its own cause: a chain would say that again.
+/// Turns an error of the replacer into one without a source. Its message already includes the
+/// source's, which `{:#}` would print a second time.
 pub(crate) fn without_source(error: &silkmill_replace::Error) -> anyhow::Error {
     anyhow::anyhow!("{error}")
 }
 
-/// The number with its noun, in the plural where it wants it.
+/// Puts a number before its noun, which is in the plural unless the number is one.
 pub(crate) fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }
 
-/// A path that cannot break its row or steer the terminal: control characters, and bytes that are no
-/// UTF-8 and may be such to a terminal, are written as `\n`, `\u{1b}` and `\xff`.
+/// Shows a path in one line that cannot steer the terminal. Control characters, and bytes that are
+/// not UTF-8 and may be control characters to a terminal, are written as `\n`, `\u{1b}` and `\xff`.
 pub(crate) fn in_one_line(path: &Path) -> String {
     escaped(path.as_os_str().as_bytes(), |_| false)
 }
 
-/// A line of a file, without its end, that cannot steer the terminal. Tabs stay.
+/// Shows a line of a file, without its line end, so that it cannot steer the terminal. Tabs stay.
 pub(crate) fn printable(line: &[u8]) -> String {
     escaped(line, |char| char == '\t')
 }

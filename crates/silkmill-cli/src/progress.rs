@@ -1,4 +1,4 @@
-//! How far a run is, on standard error: for a person who waits, and only once it has taken a while.
+//! Shows on standard error how far a run is, once it has taken a while.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -10,13 +10,13 @@ use silkmill::Thread;
 
 use crate::args::When;
 
-/// A run shorter than this shows no progress.
+/// A run that is shorter than this shows no progress.
 const SHOWN_AFTER: Duration = Duration::from_millis(500);
 
-/// Time between two drawings.
+/// The time between two drawings on a terminal.
 const BAR_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Time between two lines, where standard error is no terminal and progress was asked for.
+/// The time between two lines where standard error is not a terminal and progress was requested.
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Shows one line about the work that goes on, until it is dropped.
@@ -24,7 +24,7 @@ pub(crate) struct ProgressLine {
     drawing: Option<Drawing>,
 }
 
-/// The line, and the thread that draws it. The thread goes on while the run waits for something slow.
+/// The line, and the thread that draws it. The thread also draws while the run is blocked.
 struct Drawing {
     message: Arc<Message>,
     bar: ProgressBar,
@@ -33,7 +33,8 @@ struct Drawing {
     thread: Option<Thread<()>>,
 }
 
-/// The text of the line. The run writes it, the drawing thread reads it; nothing else is ordered by it.
+/// The text of the line. The run writes it, the drawing thread reads it; nothing else is ordered by
+/// it.
 #[derive(Default)]
 struct Message(Mutex<String>);
 
@@ -108,7 +109,7 @@ impl Drop for Drawing {
     fn drop(&mut self) {
         self.running = None;
         if let Some(thread) = self.thread.take() {
-            // It has nothing to say, and a panic of it is not worth the run.
+            // The thread returns nothing, and a panic in it must not end the run.
             let _ = thread.join();
         }
     }
@@ -127,8 +128,7 @@ fn draw_bar(bar: &ProgressBar, message: &Message, over: &Receiver<()>) {
     bar.finish_and_clear();
 }
 
-/// Prints a line now and then, and one at the end: whoever asked for progress sees some, however
-/// short the run.
+/// Prints a line now and then, and one at the end, so that a short run also prints one.
 fn print_lines(message: &Message, over: &Receiver<()>) {
     let print = || {
         let message = message.get();

@@ -1,7 +1,7 @@
-//! Where rows go: a file or stdout, as text, JSON lines, CSV or an SQLite database.
+//! Where rows go: a file or standard output, as text, JSON lines, CSV or an SQLite database.
 //!
-//! A file is also the state of the run: [`Output::open`] can go on where an earlier run ended, however it
-//! ended, and tells which rows are there.
+//! A file is also the state of the run: [`Output::open`] can continue where an earlier run ended,
+//! however it ended, and returns which rows the file has.
 
 mod columns;
 mod csv;
@@ -28,14 +28,14 @@ use crate::sink::sqlite::Database;
 /// Where to write rows, and how.
 #[derive(Debug)]
 pub(crate) struct Destination<'a> {
-    /// `-` and `None` are stdout.
+    /// `-` and `None` mean standard output.
     pub(crate) path: Option<&'a Path>,
     pub(crate) format: Option<Format>,
     pub(crate) existing: Existing,
 }
 
-/// Writes rows. What was written is whole rows at every [`pause`](Output::pause), and stays so whatever
-/// ends the process.
+/// Writes rows. At every [`pause`](Output::pause) the output is whole rows, and it stays so however
+/// the process ends.
 pub(crate) struct Output {
     schema: Schema,
     backend: Backend,
@@ -50,9 +50,8 @@ enum Backend {
 }
 
 impl Output {
-    /// Opens the output, and finds the rows that are there already. A file that exists is left alone
-    /// unless it is to be overwritten or gone on with, and one that is also the input is left
-    /// alone in any case.
+    /// Opens the output, and finds the rows that are in it. A file that exists is refused unless
+    /// `existing` says otherwise; a file that is also the input is always refused.
     pub(crate) fn open(
         schema: Schema,
         destination: &Destination<'_>,
@@ -92,7 +91,7 @@ impl Output {
         Ok((Output { schema, backend, name }, written))
     }
 
-    /// Takes a row. It is written at the next pause, or before.
+    /// Takes a row, which is written at the next pause or before.
     pub(crate) fn write(&mut self, row: &Row) -> io::Result<()> {
         let kind = self.schema.kind;
         match &mut self.backend {
@@ -106,7 +105,8 @@ impl Output {
         }
     }
 
-    /// Writes what was taken. To be called when no row is ready, at least several times a second.
+    /// Writes the rows taken so far. The caller calls this when no row is ready, at least several
+    /// times a second.
     pub(crate) fn pause(&mut self) -> io::Result<()> {
         match &mut self.backend {
             Backend::Text(file) | Backend::Jsonl(file) | Backend::Csv(file) => file.flush(),
@@ -114,7 +114,7 @@ impl Output {
         }
     }
 
-    /// Writes what was taken, and has it forced to disk.
+    /// Writes the rows taken so far, and forces them to disk.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         match &mut self.backend {
             Backend::Text(file) | Backend::Jsonl(file) | Backend::Csv(file) => file.finish(),
@@ -122,13 +122,13 @@ impl Output {
         }
     }
 
-    /// What errors call it.
+    /// Returns the name of the output in error messages.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 }
 
-/// A file of lines, of which so many bytes are there.
+/// Wraps a file of lines, of which `length` bytes exist, in its format.
 fn lines(format: Format, mut file: LineFile, schema: &Schema, length: u64) -> Backend {
     match format {
         Format::Jsonl => Backend::Jsonl(file),
@@ -142,7 +142,7 @@ fn lines(format: Format, mut file: LineFile, schema: &Schema, length: u64) -> Ba
     }
 }
 
-/// Opens a file of lines to go on with, cut after its last whole row. Also says how long it is.
+/// Opens a file of lines to append to it, cut after its last whole row. Returns its length as well.
 fn resume(
     path: &Path,
     format: Format,

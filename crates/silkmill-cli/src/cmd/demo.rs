@@ -1,5 +1,5 @@
-//! `silkmill demo`: both jobs on a sandbox of its own, with one worker and with many, so that a newcomer sees the point
-//! without a network and without risk. The sandbox is gone when it ends, however it ends.
+//! `silkmill demo`: runs both jobs on a sandbox, with one worker and with many, so that a newcomer
+//! sees the point without a network and without risk. The sandbox is removed however the demo ends.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -22,16 +22,16 @@ const FILES: usize = 2_000;
 
 const PAGES: usize = 300;
 
-/// How long the server thinks about each page.
+/// How long the server waits before it answers a request.
 const ANSWER_DELAY: Duration = Duration::from_millis(50);
 
-/// What `fetch` and `scrape` take by default.
+/// The default number of workers of `fetch` and `scrape`.
 const SCRAPE_WORKERS: usize = 64;
 
-/// An odd number, for the median.
+/// The number of measurements; odd, for the median.
 const REPLACE_ROUNDS: usize = 3;
 
-/// As long as the word it stands for, and nowhere in the files.
+/// The word that is written: as long as the old one, and nowhere else in the files.
 const NEW_WORD: &str = "new_name";
 
 const INTRODUCTION: &str = "\
@@ -50,7 +50,8 @@ Both jobs ran through the code of the real commands. Try them on something of yo
 
 pub(crate) fn run() -> Result<Exit> {
     let cancel = CancelToken::new();
-    // A second ^C must not keep the sandbox from being removed, which follows the first one soon.
+    // A second ^C must not end the process before the sandbox is removed, which follows the first
+    // one soon.
     interrupt::cancel_on_signal(&cancel, SecondSignal::Ignored)?;
     print(INTRODUCTION.as_bytes())?;
     match jobs(&cancel)? {
@@ -63,7 +64,7 @@ pub(crate) fn run() -> Result<Exit> {
     }
 }
 
-/// One job, done twice.
+/// One job, measured twice.
 struct Job {
     what: String,
     one: Measurement,
@@ -76,7 +77,8 @@ struct Measurement {
     stats: Stats,
 }
 
-/// Both jobs; `None` when they were interrupted. The sandbox lives no longer than this function.
+/// Runs both jobs in a sandbox that this function removes. Returns `None` when they were
+/// interrupted.
 fn jobs(cancel: &CancelToken) -> Result<Option<Vec<Job>>> {
     let sandbox = tempfile::Builder::new()
         .prefix("silkmill-demo-")
@@ -101,7 +103,8 @@ fn answer(request: &Request) -> Reply {
     Reply::html(page).after(ANSWER_DELAY)
 }
 
-/// Replaces a word with one worker and puts it back with many, a few times: so short a job is easily disturbed.
+/// Replaces a word with one worker and puts it back with many, a few times, since a job this short
+/// is easily disturbed.
 fn replace_job(root: &Path, tree: &Tree, cancel: &CancelToken) -> Result<Option<Job>> {
     let workers = silkmill::ThreadPoolExecutor::builder().build()?.max_workers();
     let (mut with_one, mut with_many) = (Vec::new(), Vec::new());
@@ -192,7 +195,8 @@ fn table(jobs: &[Job]) -> String {
             seconds(job.one.elapsed),
             format!("{speed_up:.decimals$} x")
         );
-        // Of the run with one worker: with many, tasks also wait for each other's processors.
+        // This is the advice for one worker: with many, tasks also wait for each other's
+        // processors.
         table += &format!("  {}\n", job.one.stats.advice());
     }
     table
@@ -202,7 +206,7 @@ fn seconds(duration: Duration) -> String {
     format!("{:.2} s", duration.as_secs_f64())
 }
 
-/// `12345` as `12,345`.
+/// Writes `12345` as `12,345`.
 fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();

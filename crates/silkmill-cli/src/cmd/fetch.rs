@@ -23,9 +23,9 @@ pub(crate) fn run(args: FetchArgs) -> Result<Exit> {
     url_list::run(options, schema, args.url_list)
 }
 
-/// Bodies of two runs would have the same names.
+/// Refuses a directory that has files, since the bodies of two runs would have the same names.
 fn refuse_filled(folder: &Path) -> Result<()> {
-    // What cannot be listed is for the next step to complain of.
+    // If the directory cannot be listed, the next step reports that.
     let is_empty = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
     ensure!(
         is_empty || !folder.is_dir(),

@@ -1,4 +1,4 @@
-//! `silkmill completions` and `silkmill man`: what the options say of themselves, for shells and for `man`.
+//! `silkmill completions` and `silkmill man`: the help texts for shells and for `man`.
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
@@ -15,10 +15,10 @@ pub(crate) fn completions(shell: Shell) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// The page of the program, or of one command.
+/// Prints the manual page of the program, or of one command.
 pub(crate) fn page(command: Option<&str>) -> Result<Exit> {
     let mut program = Cli::command();
-    // Gives every command its whole name.
+    // This gives every command its whole name.
     program.build();
     let documented = match command {
         None => program,

@@ -1,4 +1,4 @@
-//! `silkmill replace`: from arguments to a run, and from its events to messages.
+//! `silkmill replace`: turns arguments into a run, and its events into messages.
 
 mod json;
 mod options;

@@ -1,4 +1,4 @@
-//! `silkmill undo`: puts a run back, or lists those that can be.
+//! `silkmill undo`: puts the files of a run back, or lists the runs that can be undone.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -72,7 +72,7 @@ fn show(undone: &Undone) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A line for each run, the last one last, as in a shell's history.
+/// Returns a line for each run, the latest run last, as in a shell's history.
 fn list(runs: &[StoredRun], now: SystemTime) -> String {
     let mut lines = String::new();
     for run in runs {
@@ -102,7 +102,7 @@ fn ago(time: Duration) -> String {
     }
 }
 
-/// With the unit that leaves three digits at most before the point.
+/// Writes a size in the unit that leaves at most three digits before the decimal point.
 fn bytes(bytes: u64) -> String {
     let (mut size, mut units) = (bytes as f64, ["KiB", "MiB", "GiB", "TiB"].iter());
     if bytes < 1024 {

@@ -1,4 +1,4 @@
-//! Runs a list of URLs into a sink: what `fetch` and `scrape` have in common.
+//! Requests a list of URLs and writes the rows: what `fetch` and `scrape` have in common.
 
 mod histogram;
 mod hosts;
@@ -28,7 +28,7 @@ use crate::interrupt::{self, SecondSignal};
 use crate::messages::{reason, to_stderr};
 use crate::sink::{Destination, Existing, Output, Schema};
 
-/// Asks for every URL that `args` name and writes the rows where they say.
+/// Requests every URL that `args` name, and writes the rows where they say.
 pub(crate) fn run(options: Options, schema: Schema, args: UrlListArgs) -> Result<Exit> {
     let options = options_of(options, &args)?;
     raise_open_files();
@@ -57,15 +57,15 @@ pub(crate) fn run(options: Options, schema: Schema, args: UrlListArgs) -> Result
     exit(&summary, earlier_errors, &output, unwritten, failure.into_inner(), cancel.is_cancelled())
 }
 
-/// A connection is an open file, and so is every other one that is kept for later. Where the system
-/// does not let us have more, some requests may fail, and say so.
+/// Raises the limit of open files as far as the system lets us. Every connection is an open file,
+/// idle ones included. If the limit is still too low, some requests fail and say so in their rows.
 fn raise_open_files() {
     let mut limit = rustix::process::getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = rustix::process::setrlimit(Resource::Nofile, limit);
 }
 
-/// Where the rows go.
+/// Returns where the rows go.
 fn destination(args: &UrlListArgs) -> Destination<'_> {
     let existing = match (args.resume, args.force) {
         (true, _) => Existing::Resume,
@@ -84,7 +84,7 @@ fn exit(
     cancelled: bool,
 ) -> Result<Exit> {
     match unwritten {
-        // The reader has seen enough, which is not a failure.
+        // The reader has closed our output, which is not a failure.
         Some(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Success),
         Some(error) => {
             bail!("failed to write {}: {}", output.name(), reason(&error));

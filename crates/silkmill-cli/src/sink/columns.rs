@@ -1,5 +1,5 @@
-//! A row as cells below columns: what CSV and the database have in common. The columns are the keys of
-//! the JSON record in their order, with the fields, the timing and the error laid flat.
+//! A row as cells in columns, for CSV and SQLite. The columns are the keys of the JSON record in
+//! their order, with the fields, the timing and the error flattened.
 
 use std::borrow::Cow;
 use std::iter;
@@ -10,16 +10,16 @@ use silkmill_scrape::{Row, Value, ValueType};
 
 use crate::sink::schema::{Kind, Schema};
 
-/// A column: its name, and what SQLite calls its type.
+/// A column: its name, and its type in SQLite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Column<'a> {
     pub(super) name: &'a str,
     pub(super) declared: &'static str,
 }
 
-/// What stands before the fields in a row, and after them.
+/// The columns before the fields, and those after them, with their types.
 const BEFORE_FIELDS: &[(&str, &str)] = &[
-    // Another name for SQLite's own row number, which makes it unique.
+    // SQLite's name for its own row number, which makes the index unique.
     ("index", "INTEGER PRIMARY KEY"),
     ("url", "TEXT NOT NULL"),
     ("final_url", "TEXT"),
@@ -44,7 +44,7 @@ const AFTER_FIELDS: &[(&str, &str)] = &[
     ("error_message", "TEXT"),
 ];
 
-/// What stands where a row and a column meet.
+/// The value of a row in a column.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cell<'a> {
     Null,
@@ -74,7 +74,7 @@ pub(super) fn columns(schema: &Schema) -> Vec<Column<'_>> {
         .collect()
 }
 
-/// The cells of a row, one for each column.
+/// Returns the cells of a row, one for each column.
 pub(super) fn cells<'a>(row: &'a Row, schema: &Schema) -> Vec<Cell<'a>> {
     let mut cells = vec![
         Cell::Integer(row.index),
@@ -110,8 +110,9 @@ pub(super) fn cells<'a>(row: &'a Row, schema: &Schema) -> Vec<Cell<'a>> {
     cells
 }
 
-/// No value is no cell, one value is itself, and several are a JSON array. So that nothing is taken for
-/// an array that is none, one value that starts as one is put into one.
+/// Turns the values of a field into one cell: none into no value, one into itself, and several into
+/// a JSON array. One value that looks like an array is put into one, so that every array in the
+/// column is ours.
 fn field(values: &[Value]) -> Cell<'_> {
     match values {
         [] => Cell::Null,
@@ -141,12 +142,12 @@ fn json(texts: &[String]) -> String {
     serde_json::to_string(texts).expect("strings go to memory")
 }
 
-/// Milliseconds, to the microsecond.
+/// Returns milliseconds, with three decimals.
 pub(super) fn millis(time: Duration) -> f64 {
     time.as_micros() as f64 / 1000.0
 }
 
-/// Refuses a field that is called like another column. To SQLite `Price` and `price` are one name.
+/// Refuses a field that has the name of another column. To SQLite `Price` and `price` are one name.
 pub(super) fn check_names(schema: &Schema) -> Result<()> {
     let columns = columns(schema);
     for (place, column) in columns.iter().enumerate() {

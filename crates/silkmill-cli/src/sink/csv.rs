@@ -1,4 +1,5 @@
-//! Rows as CSV, with every column from the first row on (RFC 4180, but with `\n`): writing and reading.
+//! Writes and reads rows as CSV (RFC 4180, but with `\n`). Every column is there from the first row
+//! on.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -11,10 +12,10 @@ use crate::sink::columns::{Cell, cells, columns};
 use crate::sink::resume::WrittenRows;
 use crate::sink::schema::Schema;
 
-/// The `csv` crate's buffer for one row, which grows with it.
+/// The initial size of the `csv` crate's buffer for one row.
 const BUFFER_BYTES: usize = 1024;
 
-/// The names of the columns, as the first line.
+/// Returns the first line: the names of the columns.
 pub(super) fn header(schema: &Schema) -> Vec<u8> {
     let mut line = Vec::new();
     write(columns(schema).iter().map(|column| column.name.to_owned()), &mut line);
@@ -26,7 +27,7 @@ pub(super) fn record(row: &Row, schema: &Schema, to: &mut Vec<u8>) {
     write(cells(row, schema).into_iter().map(text_of), to);
 }
 
-/// A cell as text. An empty one stands for nothing, which it is not told from.
+/// Returns a cell as text. A missing value and an empty text look the same.
 fn text_of(cell: Cell<'_>) -> String {
     match cell {
         Cell::Null => String::new(),
@@ -43,7 +44,7 @@ fn write(cells: impl Iterator<Item = String>, to: &mut Vec<u8>) {
     writer.flush().expect("a row goes to memory");
 }
 
-/// Finds the rows of a file, and how many of its bytes are whole rows.
+/// Finds the rows of a file. Returns how many of its bytes are whole rows.
 pub(super) fn scan(file: &File, schema: &Schema, written: &mut WrittenRows) -> Result<u64> {
     let header = header(schema);
     let mut from = BufReader::new(file);
@@ -84,24 +85,25 @@ fn parse(record: &[u8]) -> Option<::csv::ByteRecord> {
     reader.byte_records().next()?.ok()
 }
 
-/// Takes a file apart into records. A line end within quotes does not end one.
+/// Splits a file into records. A line end within quotes does not end a record.
 struct Records<R> {
     from: R,
     record: Vec<u8>,
-    /// Bytes read, and the line on which the record starts.
+    /// Bytes read so far, then the number of the line on which the record starts, and of the last
+    /// line.
     length: u64,
     line: u64,
     lines: u64,
 }
 
 impl<R: BufRead> Records<R> {
-    /// The records after `header`, which has been read.
+    /// Reads the records that follow `header`, which has been read.
     fn new(from: R, header: &[u8]) -> Records<R> {
         let lines = header.iter().filter(|&&byte| byte == b'\n').count() as u64;
         Records { from, record: Vec::new(), length: header.len() as u64, line: 0, lines }
     }
 
-    /// Reads the next record; false when there is none, or it has no end.
+    /// Reads the next record. Returns false when there is none, or it has no end.
     fn next(&mut self) -> Result<bool> {
         self.record.clear();
         self.line = self.lines + 1;

@@ -1,4 +1,4 @@
-//! Rows as JSON, one object a line: writing and reading. The keys and their order are a contract.
+//! Writes and reads rows as JSON, one object a line. The keys and their order are a contract.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use crate::sink::columns::millis;
 use crate::sink::resume::WrittenRows;
 use crate::sink::schema::{Kind, Schema};
 
-/// How every row starts.
+/// The first bytes of every row.
 const START: &[u8] = b"{\"index\":";
 
 /// Appends the row as one line.
@@ -26,13 +26,14 @@ pub(crate) fn record(row: &Row, kind: Kind, to: &mut Vec<u8>) {
     to.push(b'\n');
 }
 
-/// Finds the rows of a file, and how many of its bytes are whole rows.
+/// Finds the rows of a file. Returns how many of its bytes are whole rows.
 pub(super) fn scan(file: &File, schema: &Schema, written: &mut WrittenRows) -> Result<u64> {
     let mut from = BufReader::new(file);
     let (mut length, mut line) = (0, Vec::new());
     for number in 1u64.. {
         line.clear();
-        // A file of another kind may have no line ends at all.
+        // A file of another kind may have no line ends at all, so a line is read only if it starts
+        // as a row does.
         let mut start = from.by_ref().take(START.len() as u64);
         let read = start.read_until(b'\n', &mut line).and_then(|_| match line.as_slice() {
             START => from.read_until(b'\n', &mut line),
@@ -43,7 +44,7 @@ pub(super) fn scan(file: &File, schema: &Schema, written: &mut WrittenRows) -> R
         }
         let is_start = line.starts_with(START) || START.starts_with(&line);
         if is_start && !line.ends_with(b"\n") {
-            // The end, or a row that was torn off.
+            // The end of the file, or a torn row.
             break;
         }
         let row: Option<ExistingRow<'_>> = serde_json::from_slice(&line).ok();
@@ -58,7 +59,7 @@ pub(super) fn scan(file: &File, schema: &Schema, written: &mut WrittenRows) -> R
     Ok(length)
 }
 
-/// What must be known of a row that is there.
+/// What a resumed run must know of a row in the file.
 #[derive(Deserialize)]
 struct ExistingRow<'a> {
     index: u64,
@@ -69,7 +70,7 @@ struct ExistingRow<'a> {
 }
 
 impl ExistingRow<'_> {
-    /// Whether a run with this schema could have written it.
+    /// Returns whether a run with this schema could have written the row.
     fn is_of(&self, schema: &Schema) -> bool {
         let names = &schema.fields;
         match (&self.fields, schema.kind) {
@@ -105,7 +106,7 @@ struct Record<'a> {
     error: Option<RecordError<'a>>,
 }
 
-/// An object that keeps the order of its fields.
+/// The fields as an object that keeps their order.
 struct Fields<'a>(&'a [(String, Vec<Value>)]);
 
 struct Values<'a>(&'a [Value]);
@@ -184,7 +185,7 @@ impl Serialize for Values<'_> {
     }
 }
 
-/// Up to here a number of JSON is a whole number exactly.
+/// Up to this number, a JSON number represents every whole number exactly.
 const WHOLE_MAX: f64 = (1u64 << 53) as f64;
 
 impl Serialize for ScalarValue<'_> {
@@ -192,7 +193,7 @@ impl Serialize for ScalarValue<'_> {
         match self.0 {
             Value::Text(text) => serializer.serialize_str(text),
             Value::Boolean(truth) => serializer.serialize_bool(*truth),
-            // JSON has no word for it, XPath has.
+            // XPath has words for NaN and the infinities, JSON has none.
             Value::Number(number) if !number.is_finite() => serializer.collect_str(self.0),
             Value::Number(number) if number.fract() == 0.0 && number.abs() < WHOLE_MAX => {
                 serializer.serialize_i64(*number as i64)

@@ -1,8 +1,8 @@
-//! A file, a pipe or a device that takes rows as lines. What is in a line is for others to say.
+//! Writes rows as lines to a file, a pipe or a device. The formats decide what is in a line.
 //!
-//! Rows are kept together until [`LineFile::flush`]. When writing fails, a file is cut after its last
-//! whole row, so that what was written stays readable; when the process is killed in the middle of
-//! a write, the next run cuts it there.
+//! Rows are buffered until [`LineFile::flush`]. When a write fails, a file is cut after its last
+//! whole row, so that what was written stays readable; when the process is killed during a write,
+//! the next run cuts the file there.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -13,13 +13,13 @@ use anyhow::{Result, bail};
 use crate::messages::reason;
 use crate::sink::schema::Existing;
 
-/// So many bytes of rows are written without waiting for a pause.
+/// The buffer is flushed when it holds this many bytes, without waiting for a pause.
 const BUFFERED_BYTES_MAX: usize = 64 * 1024;
 
 /// Takes rows as lines.
 pub(super) struct LineFile {
     to: Box<dyn Write>,
-    /// The same file, when it is one that can be cut.
+    /// The same file, when it is a regular file, which can be cut.
     file: Option<File>,
     /// Bytes in the file; all of them are whole rows.
     length: u64,
@@ -42,7 +42,7 @@ impl LineFile {
         let mut options = OpenOptions::new();
         options.write(true);
         match existing {
-            // Not truncated before it is known not to be the input.
+            // The file is truncated only when it is known not to be the input.
             Existing::Overwrite | Existing::Resume => options.create(true).truncate(false),
             Existing::Refuse => options.create_new(true),
         };
@@ -61,8 +61,8 @@ impl LineFile {
         LineFile::of(file, is_file, 0, path)
     }
 
-    /// Opens a file to go on with it. `scan` reads it and says how many bytes of it are whole rows; what
-    /// comes after them is cut off. A file that does not exist is made. Also gives its length.
+    /// Opens a file to append to it, or creates it. `scan` reads the file and returns how many
+    /// bytes of it are whole rows; the rest is cut off. Returns the length of the file as well.
     pub(super) fn resume(
         path: &Path,
         is_input: impl FnOnce(&File) -> bool,
@@ -101,13 +101,13 @@ impl LineFile {
         LineFile { to, file, length, buffered: Vec::new(), ends: Vec::new() }
     }
 
-    /// Keeps what stands before the first row.
+    /// Buffers the line before the first row.
     pub(super) fn start_with(&mut self, line: Vec<u8>) {
         self.buffered = line;
         self.ends.push(self.buffered.len());
     }
 
-    /// Keeps the row that `write` appends.
+    /// Buffers the row that `write` appends.
     pub(super) fn row(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
         write(&mut self.buffered);
         self.ends.push(self.buffered.len());
@@ -127,13 +127,13 @@ impl LineFile {
         if result.is_err()
             && let Some(file) = &self.file
         {
-            // If even that fails the row is torn, which the next run repairs.
+            // If that fails, too, the last row is torn, and the next run repairs it.
             let _ = file.set_len(self.length);
         }
         result.and_then(|()| self.to.flush())
     }
 
-    /// Writes the buffered rows, and has the file forced to disk.
+    /// Writes the buffered rows, and forces the file to disk.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         self.flush()?;
         self.file.as_ref().map_or(Ok(()), File::sync_data)
@@ -150,7 +150,8 @@ fn open(options: &OpenOptions, path: &Path, what: &str) -> Result<File> {
     }
 }
 
-/// Keeps other runs away, until the process ends. Where files cannot be locked, nothing is.
+/// Locks the file against other runs until the process ends. Where the filesystem has no locks,
+/// nothing is locked.
 fn lock(file: &File, path: &Path, what: &str) -> Result<()> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => {
@@ -160,7 +161,7 @@ fn lock(file: &File, path: &Path, what: &str) -> Result<()> {
     }
 }
 
-/// Writes as much as can be, and says how much that was.
+/// Writes as many bytes as possible. Returns how many those were.
 fn write_all(to: &mut dyn Write, bytes: &[u8]) -> (usize, io::Result<()>) {
     let mut written = 0;
     while written < bytes.len() {
@@ -178,7 +179,7 @@ fn write_all(to: &mut dyn Write, bytes: &[u8]) -> (usize, io::Result<()>) {
 mod tests {
     use super::*;
 
-    /// Takes so many bytes and no more.
+    /// Takes this many bytes and no more.
     struct Full(File, usize);
 
     impl Write for Full {

@@ -1,20 +1,20 @@
-//! Which lines of the list have their row: what a run that goes on with a file needs to know of it.
+//! What a resumed run knows of the rows in its output file: which lines of the list have one.
 //!
-//! Two million rows take 8 MB: an address is kept as 32 bits of a hash, which is enough to notice that a
-//! list has changed (one changed line in four thousand million goes unnoticed).
+//! Two million rows take 8 MB: a URL is kept as 32 bits of its hash, which is enough to notice that
+//! a list has changed (one changed line in four thousand million goes unnoticed).
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 
-/// Rows whose marks lie together.
+/// Rows whose hashes lie together in memory.
 const PAGE_ROWS: u64 = 1024;
 
-/// The rows that are there.
+/// The rows that are in the output file.
 #[derive(Debug, Default)]
 pub(crate) struct WrittenRows {
     hasher: RandomState,
-    /// A mark for every index; 0 means that there is no row. Only pages with rows exist, so that a file
-    /// with an absurd index costs no more than one with a good one.
+    /// The hash of the URL of every index; 0 means that there is no row. Only pages with rows
+    /// exist, so that a file with an absurd index costs no more memory than one with a good one.
     pages: BTreeMap<u64, Box<[u32]>>,
     rows: u64,
     errors: u64,
@@ -23,16 +23,16 @@ pub(crate) struct WrittenRows {
 /// What is known of a line of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LineState {
-    /// It has no row.
+    /// The line has no row yet.
     Missing,
-    /// It has its row.
+    /// The line has its row.
     Written,
-    /// There is a row of its index, and it is of another address.
+    /// There is a row of the line's index, and its URL is another one.
     Mismatch,
 }
 
 impl WrittenRows {
-    /// Notes a row; false when there was one of this index.
+    /// Notes a row. Returns false when there already was one of this index.
     pub(crate) fn insert(&mut self, index: u64, url: &str, is_error: bool) -> bool {
         let mark = self.mark(url);
         let page = self
@@ -47,7 +47,7 @@ impl WrittenRows {
         is_new
     }
 
-    /// Whether the line of this index has its row.
+    /// Looks up the line of this index.
     pub(crate) fn state(&self, index: u64, url: &str) -> LineState {
         let slot =
             self.pages.get(&(index / PAGE_ROWS)).map(|page| page[(index % PAGE_ROWS) as usize]);
@@ -62,7 +62,7 @@ impl WrittenRows {
         self.rows
     }
 
-    /// Rows that are errors.
+    /// Returns how many of the rows are errors.
     pub(crate) fn errors(&self) -> u64 {
         self.errors
     }

@@ -1,23 +1,23 @@
-//! What a run writes: whose rows, with which fields, over what is there already.
+//! What a run writes: the command it belongs to, its fields, and what to do with an existing file.
 
 use silkmill_scrape::ValueType;
 
-/// Whose rows they are.
+/// The command whose rows they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Fetch,
     Scrape,
 }
 
-/// What every row has.
+/// What all rows of a run have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Schema {
     pub(crate) kind: Kind,
-    /// The fields' names, and of what sort their values are.
+    /// The names of the fields, and the types of their values.
     pub(crate) fields: Vec<(String, ValueType)>,
 }
 
-/// What becomes of an output file that exists.
+/// What to do with an output file that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Existing {
     Refuse,

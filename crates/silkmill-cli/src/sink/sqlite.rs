@@ -1,8 +1,9 @@
-//! Rows in an SQLite database: one table, `rows`, with an index on `url`.
+//! Writes and reads rows in an SQLite database: one table, `rows`, with an index on `url`.
 //!
-//! Rows go into a transaction that is committed several times a second. The database is in WAL mode, so
-//! that a commit is one write and others may read meanwhile; SQLite itself keeps it whole when the
-//! process is killed. That no two rows have one index is the table's own rule, also between two runs.
+//! Rows go into a transaction that is committed several times a second. The database is in WAL
+//! mode, so that a commit is one write and other processes can read meanwhile. SQLite keeps the
+//! database whole when the process is killed. The table's primary key keeps two rows from having
+//! one index, also across runs.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -19,25 +20,26 @@ use crate::sink::columns::{Cell, cells, columns};
 use crate::sink::resume::WrittenRows;
 use crate::sink::schema::{Existing, Schema};
 
-/// Rows are committed once this long after the first of them came.
+/// The longest time from the first row of a transaction to its commit.
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
 
-/// More rows than this are not lost when the disk is full.
+/// The most rows in a transaction, and so the most that are lost when the disk is full.
 const COMMIT_ROWS_MAX: u32 = 256;
 
-/// How long a commit waits for somebody else who writes.
+/// How long a commit waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What SQLite puts beside a database while it is open, and leaves there when the process is killed.
+/// The suffixes of files that SQLite keeps beside an open database, and leaves there when the
+/// process is killed.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// A database that takes rows.
 pub(super) struct Database {
     connection: Connection,
     insert: String,
-    /// When the first row that is not committed came.
+    /// When the first row of the open transaction was inserted.
     since: Option<Instant>,
-    /// Rows that are not committed.
+    /// Rows in the open transaction.
     open: u32,
 }
 
@@ -68,7 +70,7 @@ impl Database {
     }
 
     fn connect(path: &Path, schema: &Schema) -> rusqlite::Result<Database> {
-        // A path that looks like a URI is a path.
+        // SQLITE_OPEN_URI is left out: a path that looks like a URI is a path.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -77,7 +79,7 @@ impl Database {
         Ok(Database { connection, insert, since: None, open: 0 })
     }
 
-    /// What is in the database.
+    /// Reads the rows of the database, if it has any.
     fn read(&self, schema: &Schema, written: &mut WrittenRows) -> rusqlite::Result<Contents> {
         let tables: i64 =
             self.connection
@@ -102,7 +104,7 @@ impl Database {
             };
             written.insert(index, url, row.get(2)?);
         }
-        // A run of this kind may have been killed before it came to the mode.
+        // The run that made the database may have been killed before it set the mode.
         self.set_mode()?;
         Ok(Contents::Rows)
     }
@@ -121,7 +123,8 @@ impl Database {
 
     fn set_mode(&self) -> rusqlite::Result<()> {
         self.connection.pragma_update(None, "journal_mode", "WAL")?;
-        // A commit survives the process; what survives a loss of power is whole, and a little older.
+        // A commit survives the death of the process. After a power cut the database is whole, and
+        // may lack the newest commits.
         self.connection.pragma_update(None, "synchronous", "NORMAL")
     }
 
@@ -141,7 +144,7 @@ impl Database {
         Ok(())
     }
 
-    /// Commits if it has been a while.
+    /// Commits if the open transaction is old enough.
     pub(super) fn commit_in_time(&mut self) -> io::Result<()> {
         match self.since {
             Some(since) if since.elapsed() >= COMMIT_EVERY => self.commit(),
@@ -157,8 +160,9 @@ impl Database {
         self.connection.execute_batch("COMMIT").map_err(|error| self.failed(&error))
     }
 
-    /// An error of SQLite as one of ours. On a full disk, what was inserted may still fit: a rollback
-    /// would lose it, and is what closing the database does.
+    /// Turns an error of SQLite into an I/O error. On a full disk the transaction stays open,
+    /// because the rows that were inserted may still fit when the database is closed; a rollback
+    /// would lose them.
     fn failed(&self, error: &rusqlite::Error) -> io::Error {
         let kind = match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => io::ErrorKind::StorageFull,
@@ -168,14 +172,14 @@ impl Database {
     }
 }
 
-/// What was in a database.
+/// The contents of a database before the run.
 enum Contents {
     Empty,
     Rows,
     Foreign(&'static str),
 }
 
-/// Makes or empties the file, as it is to be.
+/// Creates or empties the file, as `existing` says.
 fn prepare(
     path: &Path,
     existing: Existing,
@@ -205,7 +209,8 @@ fn prepare(
     Ok(())
 }
 
-/// Empties a database. What lies beside it belongs to the old one, and would spoil the new one.
+/// Empties a database. The files beside it belong to the old database and would corrupt the new
+/// one.
 fn empty(file: &File, path: &Path) -> io::Result<()> {
     let path = path.canonicalize()?;
     for companion in COMPANIONS {
@@ -219,7 +224,7 @@ fn empty(file: &File, path: &Path) -> io::Result<()> {
     file.set_len(0)
 }
 
-/// SQLite's reason in our words.
+/// Words an error of SQLite as our errors are worded.
 fn sqlite_reason(error: &rusqlite::Error) -> String {
     let text = match error {
         rusqlite::Error::SqliteFailure(_, Some(text)) => text.clone(),
@@ -236,11 +241,11 @@ impl ToSql for Cell<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self {
             Cell::Null => ToSqlOutput::Borrowed(ValueRef::Null),
-            // A body of eight million terabytes would not fit.
+            // A number this large would need a body of eight million terabytes.
             Cell::Integer(number) => {
                 ToSqlOutput::Owned(i64::try_from(*number).unwrap_or(i64::MAX).into())
             }
-            // SQLite takes NaN for nothing, which it is.
+            // SQLite stores NaN as NULL.
             Cell::Real(number) => ToSqlOutput::Owned((*number).into()),
             Cell::Boolean(truth) => ToSqlOutput::Owned((*truth).into()),
             Cell::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),

@@ -1,11 +1,11 @@
-//! Rows as columns of text. Nothing in a value can break a row or steer the terminal.
+//! Writes rows as columns of text. No value can break a row or steer the terminal.
 
 use silkmill_scrape::{Row, Value};
 
-/// Between several values of one field.
+/// The separator of several values of one field.
 const BETWEEN_VALUES: &str = " | ";
 
-/// `STATUS<TAB>URL`, or `ERR<TAB>URL<TAB>kind: message`.
+/// Appends `STATUS<TAB>URL`, or `ERR<TAB>URL<TAB>kind: message`.
 pub(crate) fn fetch_row(row: &Row, to: &mut Vec<u8>) {
     match (&row.error, row.status) {
         (None, Some(status)) => write_row(to, &[&status.to_string(), &row.url]),
@@ -14,7 +14,7 @@ pub(crate) fn fetch_row(row: &Row, to: &mut Vec<u8>) {
     }
 }
 
-/// `URL<TAB>TITLE` and a column for each field, or `URL<TAB>ERR kind: message`.
+/// Appends `URL<TAB>TITLE` and a column for each field, or `URL<TAB>ERR kind: message`.
 pub(crate) fn scrape_row(row: &Row, to: &mut Vec<u8>) {
     if let Some(error) = &row.error {
         return write_row(to, &[&row.url, &format!("ERR {error}")]);
@@ -26,14 +26,15 @@ pub(crate) fn scrape_row(row: &Row, to: &mut Vec<u8>) {
     write_row(to, &columns);
 }
 
-/// Values for the eye: white space, of which pages have plenty between their tags, is collapsed as in a browser.
+/// Joins the values of a field for reading. White space within a value, of which pages have plenty
+/// between their tags, is collapsed as in a browser.
 fn collapsed(values: &[Value]) -> String {
     let collapse =
         |value: &Value| value.to_string().split_ascii_whitespace().collect::<Vec<_>>().join(" ");
     values.iter().map(collapse).collect::<Vec<_>>().join(BETWEEN_VALUES)
 }
 
-/// Columns between tabs, then a line end. A control character in a column becomes a space.
+/// Appends columns between tabs, then a line end. A control character in a column becomes a space.
 fn write_row(to: &mut Vec<u8>, columns: &[&str]) {
     for (place, column) in columns.iter().enumerate() {
         if place > 0 {

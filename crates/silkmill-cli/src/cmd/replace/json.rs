@@ -1,4 +1,4 @@
-//! What `silkmill replace --json` tells a program: one object a line, the summary last.
+//! Prints a run for programs (`--json`): one object a line, the summary last.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -33,7 +33,7 @@ enum Record<'a> {
     },
 }
 
-/// JSON's text is Unicode; a path need not be.
+/// A path in JSON, whose text must be Unicode, while a path need not be.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum JsonPath<'a> {
@@ -50,7 +50,7 @@ impl JsonPath<'_> {
     }
 }
 
-/// Counts what it told of, so that a run that was refused or interrupted has a summary, too.
+/// Counts what it prints, so that a run that was refused or interrupted has a summary, too.
 pub(crate) struct Json {
     started: Instant,
     files_seen: u64,

@@ -1,4 +1,4 @@
-//! The options of a replacing run, from the arguments of the command.
+//! Turns the arguments of `silkmill replace` into the options of a run.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -13,8 +13,8 @@ use crate::args::{Binary, HardLinkPolicy, ReplaceArgs};
 use crate::messages::{reason, without_source};
 use crate::state::state_directory;
 
-/// Whether `-` is the only path. What is written to stdout at once can be neither shown, counted nor
-/// refused before.
+/// Returns whether `-` is the only path. Options that show, count or refuse a change before it is
+/// written are errors with it.
 pub(super) fn is_pipe(args: &ReplaceArgs) -> anyhow::Result<bool> {
     let words = args.pairs.is_some().then_some([&args.old, &args.new]);
     let words = words.into_iter().flatten().flatten().map(OsString::as_os_str);
@@ -109,7 +109,7 @@ fn how_to_run(builder: OptionsBuilder, args: &ReplaceArgs) -> OptionsBuilder {
     builder
 }
 
-/// Names the files, and how they are read.
+/// Adds the files, and how they are read.
 fn files(builder: OptionsBuilder, args: ReplaceArgs) -> anyhow::Result<OptionsBuilder> {
     let mut builder =
         builder.hidden(args.hidden).ignored(args.no_ignore).binary(args.binary == Binary::Edit);
@@ -128,7 +128,7 @@ fn files(builder: OptionsBuilder, args: ReplaceArgs) -> anyhow::Result<OptionsBu
     Ok(builder)
 }
 
-/// The names in a list.
+/// Reads the paths in a list.
 fn listed(list: &Path, null: bool) -> anyhow::Result<Vec<PathBuf>> {
     let bytes = if list == "-" {
         let mut bytes = Vec::new();

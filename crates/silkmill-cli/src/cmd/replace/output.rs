@@ -1,4 +1,4 @@
-//! Where the events of a run go: to standard output as text or JSON, and to the progress line.
+//! Prints the events of a run as text or JSON, and shows its progress.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use crate::cmd::replace::text::{Text, Verbosity};
 use crate::messages::count;
 use crate::progress::ProgressLine;
 
-/// Takes the events of a run, and its end.
+/// Takes the events of a run, and reports its end.
 pub(super) struct Output {
     format: Format,
     out: Stdout,
@@ -82,18 +82,18 @@ impl Output {
         });
     }
 
-    /// Returns whether nothing is left to do, because this is a dry run and its diff cannot be written any
-    /// more. A run that changes files goes on without a reader.
+    /// Returns whether nothing is left to do, because this is a dry run whose diff can no longer be
+    /// written. A run that changes files goes on without a reader.
     pub(super) fn is_abandoned(&self) -> bool {
         self.dry_run && self.out.error.is_some()
     }
 
-    /// Takes the progress line away, before the end of the run is reported.
+    /// Removes the progress line, before the end of the run is reported.
     pub(super) fn clear_progress(&mut self) {
         self.progress.clear();
     }
 
-    /// Reports a run that came to its end.
+    /// Reports a run that reached its end.
     pub(super) fn finish(&mut self, summary: &Summary) {
         match &self.format {
             Format::Text(text) => text.summary(summary, self.dry_run, &mut self.out),
@@ -111,7 +111,7 @@ impl Output {
         self.stats(summary);
     }
 
-    /// Reports why the run did not come to its end.
+    /// Reports why the run did not reach its end.
     pub(super) fn failure(&mut self, error: &Error) {
         if let Format::Json(json) = &self.format {
             json.summary(None, &mut self.out);
@@ -128,7 +128,7 @@ impl Output {
         self.out.stderr(format_args!(
             "silkmill: {staging} to read and stage, {barrier} to flush, {swapping} to swap, {flushing} to flush that"
         ));
-        // Small files need no worker: the threads that walk the tree settle them.
+        // Small files are edited by the threads that walk the tree, and are no tasks of a worker.
         if stats.completed > 0 {
             let (tasks, workers) =
                 (count(stats.completed, "task"), count(stats.workers as u64, "worker"));
@@ -137,7 +137,7 @@ impl Output {
         }
     }
 
-    /// Flushes standard output. A reader that went away is no error of ours.
+    /// Flushes standard output. A reader that has closed it is not an error.
     pub(super) fn close(self) -> anyhow::Result<()> {
         self.out.close()
     }
@@ -147,7 +147,7 @@ fn is_coloured(color: When) -> bool {
     match color {
         When::Always => true,
         When::Never => false,
-        // Knows NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM.
+        // This function honours NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM.
         When::Auto => anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never,
     }
 }

@@ -1,4 +1,4 @@
-//! `silkmill replace OLD NEW -`: from standard input to standard output.
+//! `silkmill replace OLD NEW -`: edits standard input to standard output.
 
 use std::error::Error as _;
 use std::fs::File;
@@ -12,12 +12,12 @@ use crate::exit::Exit;
 use crate::messages::without_source;
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<Exit> {
-    // Without std's buffer, which would look for line ends and keep what follows the last.
+    // The standard library's buffer would hold back what follows the last line end.
     let stdout = io::stdout().as_fd().try_clone_to_owned().context("failed to open stdout")?;
     match pipe(options, &mut io::stdin().lock(), &mut File::from(stdout)) {
         Ok(0) => Ok(Exit::Partial),
         Ok(_) => Ok(Exit::Success),
-        // A reader that went away is no error of ours.
+        // A reader that has closed standard output is not an error.
         Err(error) if is_broken_pipe(&error) => Ok(Exit::Success),
         Err(error) => Err(without_source(&error)),
     }

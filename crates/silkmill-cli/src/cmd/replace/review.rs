@@ -1,7 +1,8 @@
-//! Asks a person at the terminal about every change.
+//! Asks the user at the terminal about every change.
 //!
-//! Questions go to standard error, and answers are read line by line from the terminal, which is standard
-//! input where that is one. A thread reads them, so that ^C is heard while nobody types.
+//! Questions go to standard error. Answers are read line by line from the terminal, which is
+//! standard input where that is one. A thread reads them, so that ^C is noticed while the user
+//! types nothing.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
@@ -18,7 +19,7 @@ use crate::args::When;
 use crate::cmd::replace::text::{BOLD, RESET, coloured_line};
 use crate::messages::{in_one_line, printable, reason, to_stderr};
 
-/// How often ^C is looked for while an answer is awaited.
+/// How often ^C is checked while an answer is awaited.
 const INTERRUPT_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 const HELP: &str = "\
@@ -33,7 +34,7 @@ pub(crate) struct Prompt {
     answers: Receiver<io::Result<String>>,
     cancel: CancelToken,
     coloured: bool,
-    /// The file whose changes are being asked about.
+    /// The file of the latest question.
     path: Option<PathBuf>,
 }
 
@@ -42,7 +43,7 @@ impl Prompt {
         let terminal = BufReader::new(terminal()?);
         let (answer, answers) = mpsc::channel();
         let read = move || {
-            // Nobody listens any more when the last question has been answered.
+            // Sending fails when the last question has been answered, which ends the thread.
             let _ = terminal.lines().try_for_each(|line| answer.send(line));
         };
         Thread::builder().name("answers").daemon(true).spawn(read).context("failed to listen")?;
@@ -60,7 +61,7 @@ impl Prompt {
         self.show(change);
         loop {
             let (place, count) = (change.place, change.count);
-            // A terminal that is gone shows in the answer.
+            // An error is ignored here, since the answer fails, too, when the terminal is gone.
             let _ = write!(io::stderr(), "make this change ({place} of {count})? [y,n,a,q,?] ");
             match self.answer().as_deref().map(str::trim) {
                 Some("y" | "Y" | "yes") => return Answer::Yes,
@@ -76,7 +77,7 @@ impl Prompt {
         }
     }
 
-    /// `None` when there is no more, or ^C was typed.
+    /// Returns the next answer, or `None` when there are no more or ^C was typed.
     fn answer(&self) -> Option<String> {
         loop {
             match self.answers.recv_timeout(INTERRUPT_POLL_INTERVAL) {
@@ -104,7 +105,7 @@ impl Prompt {
     }
 }
 
-/// Standard input, or the terminal of this process where that is used for something else.
+/// Opens standard input if it is a terminal, else the terminal of this process.
 fn terminal() -> anyhow::Result<File> {
     let stdin = io::stdin();
     if stdin.is_terminal() {

@@ -1,4 +1,4 @@
-//! Standard output and standard error of `silkmill replace`, in the order in which they were written.
+//! Writes to standard output and standard error of `silkmill replace`, and keeps the two in order.
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
@@ -7,7 +7,7 @@ use anyhow::anyhow;
 
 use crate::messages::{reason, to_stderr};
 
-/// Standard output, which remembers its first error and is silent from then on.
+/// Standard output. It remembers its first error and writes nothing from then on.
 pub(super) struct Stdout {
     out: BufWriter<StdoutLock<'static>>,
     is_terminal: bool,
@@ -25,14 +25,15 @@ impl Stdout {
             return;
         }
         let mut written = self.out.write_all(bytes);
-        // A person reads along.
+        // On a terminal, every line is shown at once.
         if self.is_terminal && written.is_ok() {
             written = self.out.flush();
         }
         self.error = written.err();
     }
 
-    /// Writes a line to standard error; after what was written here, for both may be one terminal or file.
+    /// Writes a line to standard error, after what was written to standard output: both may be one
+    /// terminal or file.
     pub(super) fn stderr(&mut self, line: impl Display) {
         self.flush();
         to_stderr(line);
@@ -44,7 +45,8 @@ impl Stdout {
         }
     }
 
-    /// A reader that went away is no error of ours.
+    /// Flushes the buffer and returns the first error. A reader that has closed standard output is
+    /// none.
     pub(super) fn close(mut self) -> anyhow::Result<()> {
         self.flush();
         match self.error {

@@ -1,4 +1,4 @@
-//! What `silkmill replace` tells a person: changes on standard output, the rest on standard error.
+//! Prints a run for people: changes on standard output, the rest on standard error.
 
 use silkmill_replace::{Action, Outcome, Summary};
 
@@ -11,10 +11,10 @@ const GREEN: &str = "\x1b[32m";
 const CYAN: &str = "\x1b[36m";
 pub(crate) const RESET: &str = "\x1b[0m";
 
-/// A diff's `---` and `+++` lines; further down they are a line's own text.
+/// The number of `---` and `+++` lines of a diff. Further down, such a line is text of the file.
 const DIFF_HEADER_LINES: usize = 2;
 
-/// How much is told.
+/// How much is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verbosity {
     Quiet,
@@ -99,7 +99,7 @@ fn coloured(diff: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A line of a hunk, in its colour.
+/// Colours a line of a hunk.
 pub(crate) fn coloured_line(line: &str) -> String {
     match colour_of(line.as_bytes()) {
         "" => line.to_owned(),

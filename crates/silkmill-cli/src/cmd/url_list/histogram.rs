@@ -1,11 +1,11 @@
-//! How long things took, in bounded memory whatever their number: counts in classes that are three per
-//! cent wide, as in HDR histograms.
+//! Counts durations in bounded memory: in classes that are three per cent wide, as in HDR
+//! histograms.
 
 use std::time::Duration;
 
-/// Classes in each doubling: 2⁵.
+/// The number of classes in each doubling is 2⁵.
 const CLASS_BITS: u32 = 5;
-/// Up to 2⁴⁰ microseconds, which is twelve days.
+/// The longest time is 2⁴⁰ microseconds, which is twelve days.
 const DOUBLINGS: u32 = 40;
 const CLASSES: usize = ((DOUBLINGS - CLASS_BITS + 1) << CLASS_BITS) as usize;
 
@@ -36,7 +36,8 @@ impl Histogram {
         self.max
     }
 
-    /// The time that so many hundredths of all do not exceed, to three per cent. Zero when there are none.
+    /// Returns the time that the given percentage of all durations does not exceed, to three per
+    /// cent. It is zero when there are no durations.
     pub(super) fn percentile(&self, hundredths: u64) -> Duration {
         let rank = (self.count * hundredths).div_ceil(100).max(1);
         let mut seen = 0;
@@ -50,14 +51,14 @@ impl Histogram {
     }
 }
 
-/// The class of a time. Below 2⁵ microseconds each has its own.
+/// Returns the class of a time. Below 2⁵ microseconds each time has its own.
 fn class_of(micros: u128) -> usize {
     let micros = micros.min((1 << DOUBLINGS) - 1) as u64;
     let doubling = (u64::BITS - micros.leading_zeros()).saturating_sub(CLASS_BITS + 1);
     ((u64::from(doubling) << CLASS_BITS) + (micros >> doubling)) as usize
 }
 
-/// The longest time of a class.
+/// Returns the longest time of a class.
 fn last_of(class: usize) -> Duration {
     let class = class as u64;
     let doubling = (class >> CLASS_BITS).saturating_sub(1);

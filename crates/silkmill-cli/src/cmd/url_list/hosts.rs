@@ -1,14 +1,14 @@
-//! Which hosts are slow: a bounded table of those that were, for whoever waits for them.
+//! Finds the slowest hosts with a table of bounded size, for the progress line.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Hosts that are remembered. When there are more, the fastest makes room.
+/// The most hosts in the table. When it is full, a slower host replaces the fastest one.
 const HOSTS_MAX: usize = 256;
-/// How much the newest row counts in a host's time.
+/// The weight of the newest row in a host's moving average.
 const NEWEST_WEIGHT: f64 = 0.25;
 
-/// The time each host took of late for a row.
+/// The moving average of the time that each host took for a row.
 #[derive(Debug, Default)]
 pub(super) struct Hosts(HashMap<String, f64>);
 
@@ -33,13 +33,13 @@ impl Hosts {
         self.0.insert(host.to_owned(), took);
     }
 
-    /// The host of all rows so far, if it is one.
+    /// Returns the host of all rows so far, if there is only one.
     pub(super) fn only(&self) -> Option<&str> {
         let mut hosts = self.0.keys();
         hosts.next().filter(|_| hosts.next().is_none()).map(String::as_str)
     }
 
-    /// The slowest hosts with their seconds, slowest first.
+    /// Returns the slowest hosts with their seconds, slowest first.
     pub(super) fn slowest(&self, most: usize) -> Vec<(&str, f64)> {
         let mut hosts: Vec<_> = self.0.iter().map(|(host, time)| (host.as_str(), *time)).collect();
         hosts.sort_unstable_by(|(a, x), (b, y)| y.total_cmp(x).then(a.cmp(b)));
@@ -48,7 +48,7 @@ impl Hosts {
     }
 }
 
-/// The host and port of an address that has some.
+/// Returns the host and port of a URL that has them.
 fn host_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;

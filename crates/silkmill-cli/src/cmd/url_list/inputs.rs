@@ -1,5 +1,5 @@
-//! What a run is to ask for: the URLs of the command line, then those of the list, less those that have
-//! their row already.
+//! What a run requests: the URLs of the command line, then those of the list, without those that
+//! already have their row.
 
 use std::cell::RefCell;
 use std::vec;
@@ -10,7 +10,7 @@ use silkmill_scrape::Input;
 use crate::cmd::url_list::lines::Lines;
 use crate::sink::{LineState, WrittenRows};
 
-/// The inputs of a run. What goes wrong with the list ends it, and is left in `failure`.
+/// Returns the inputs of a run. An error of the list ends them, and is left in `failure`.
 pub(super) fn inputs(
     urls: Vec<String>,
     lines: Option<Lines>,
@@ -33,7 +33,7 @@ struct Inputs {
     lines: Option<Lines>,
     written: WrittenRows,
     taken: u64,
-    /// Those of them that have their row.
+    /// How many of the taken inputs already have their row.
     passed: u64,
 }
 
@@ -58,7 +58,7 @@ impl Inputs {
         }
     }
 
-    /// The input, unless it has its row.
+    /// Returns the input, or one that counts as answered when it already has its row.
     fn look_up(&mut self, input: Input, place: impl FnOnce() -> String) -> Result<Input, Error> {
         let index = self.taken;
         self.taken += 1;

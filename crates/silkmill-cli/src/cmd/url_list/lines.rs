@@ -1,5 +1,5 @@
-//! The lines of a list, read by a thread of their own: a pipe that says nothing for hours holds up
-//! neither the rows nor ^C.
+//! Reads the lines of a list on a thread of their own, so that a pipe that is silent for hours
+//! delays neither the rows nor ^C.
 
 use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read};
@@ -15,18 +15,18 @@ use silkmill_scrape::{Input, UrlList};
 
 use crate::messages::reason;
 
-/// Lines read ahead of the requests.
+/// The most lines that are read ahead of the requests.
 const LINES_AHEAD_MAX: usize = 64;
-/// How long the source waits for a line before it lets rows through.
+/// How long the input waits for a line before it lets the run write its rows.
 const LINE_WAIT_MAX: Duration = Duration::from_millis(10);
 
 /// The inputs of a list.
 pub(super) struct Lines {
     name: String,
-    /// The device and number of the file, where it is one.
+    /// The device and inode of the list, when it is a regular file.
     file: Option<(u64, u64)>,
     lines: Receiver<io::Result<Line>>,
-    /// A daemon, for nothing can wake it from a read that never returns.
+    /// A daemon, since nothing can wake it from a read that never returns.
     _reader: Thread<()>,
 }
 
@@ -68,19 +68,19 @@ impl Lines {
         Ok(Lines { name, file, lines, _reader: reader })
     }
 
-    /// What errors call it.
+    /// Returns the name of the list in error messages.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether `file` is the one that the lines are read from, by whatever name.
+    /// Returns whether `file` is the one that the lines are read from, by whatever name.
     pub(super) fn are_from(&self, file: &File) -> bool {
         self.file.is_some() && self.file == identity_of(file)
     }
 }
 
-/// The device and number of a file whose content could be lost; a device or a pipe may well be
-/// both read and written.
+/// Returns the device and inode of a regular file. A device or a pipe has no content to lose, and
+/// may be both read and written.
 fn identity_of(file: &File) -> Option<(u64, u64)> {
     let metadata = file.metadata().ok().filter(Metadata::is_file)?;
     Some((metadata.dev(), metadata.ino()))

@@ -1,4 +1,4 @@
-//! The options of a run, from the arguments that `fetch` and `scrape` share.
+//! Turns the arguments that `fetch` and `scrape` share into the options of a run.
 
 use anyhow::Result;
 use silkmill_scrape::{self as scrape, Options};

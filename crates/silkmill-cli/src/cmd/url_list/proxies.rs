@@ -1,4 +1,4 @@
-//! The proxies that the environment names, as other programs read it.
+//! Reads the proxies from the environment, by the usual variables.
 
 use std::env;
 
@@ -13,7 +13,7 @@ pub(super) fn set(options: Options, given: Option<&str>) -> Result<Options> {
     })
 }
 
-/// `read` tells the value of a variable, whichever way its name is written.
+/// `read` returns the value of a variable, whose name may be in upper or lower case.
 fn set_from(
     mut options: Options,
     given: Option<&str>,

@@ -1,4 +1,4 @@
-//! Takes the rows of a run: writes them, counts them, and shows how far the run is.
+//! The sink of a run: writes the rows, counts them, and shows the progress.
 
 use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
@@ -11,11 +11,11 @@ use crate::cmd::url_list::tally::Tally;
 use crate::progress::ProgressLine;
 use crate::sink::Output;
 
-/// Takes the rows of the run: writes and counts them, and says how far it is.
+/// Writes and counts the rows of a run, and shows its progress.
 pub(super) struct Recorder {
     pub(super) output: Output,
     progress: ProgressLine,
-    /// Whether rows are written to where the progress may be.
+    /// Whether the rows and the progress line may share a terminal.
     on_terminal: bool,
     pub(super) tally: Tally,
     pub(super) unwritten: Option<io::Error>,
@@ -40,7 +40,7 @@ impl Recorder {
         }
     }
 
-    /// Writes what is left.
+    /// Writes the rows that are left.
     pub(super) fn finish(mut self) -> Recorder {
         self.progress.clear();
         if self.unwritten.is_none() {
@@ -67,7 +67,7 @@ impl Sink for Recorder {
     }
 }
 
-/// Rows that scroll by on the terminal are progress enough.
+/// Decides when to show progress. Rows that scroll by on a terminal are progress enough.
 fn progress(args: &UrlListArgs) -> When {
     match args.progress {
         When::Auto if args.quiet || rows_on_terminal(args) => When::Never,

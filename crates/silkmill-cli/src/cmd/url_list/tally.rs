@@ -1,4 +1,4 @@
-//! Counts the rows of a run, and puts the counts into message: while it goes on, and when it is over.
+//! Counts the rows of a run, and words the counts as messages, during the run and after it.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,12 @@ use crate::cmd::url_list::histogram::Histogram;
 use crate::cmd::url_list::hosts::Hosts;
 use crate::messages::count;
 
-/// Hosts that the progress names.
+/// The number of slow hosts that the progress line names.
 const SLOWEST: usize = 3;
-/// A host that takes less is not slow.
+/// A host that takes less time than this is not called slow.
 const SLOW_SECONDS: f64 = 0.5;
 
-/// What a phase is called, and where its time stands in a row.
+/// The name of a phase, and its time in a row.
 type Phase = (&'static str, fn(&Timing) -> Option<Duration>);
 const PHASES: [Phase; 5] = [
     ("dns", |timing| timing.dns),
@@ -23,12 +23,12 @@ const PHASES: [Phase; 5] = [
     ("total", |timing| timing.total),
 ];
 
-/// What the rows of a run came to so far.
+/// What is counted of the rows so far.
 pub(super) struct Tally {
     started: Instant,
-    /// Rows that were there before the run.
+    /// Rows that were in the file before the run.
     earlier: u64,
-    /// What only matters to whoever asked to be told.
+    /// Times, which are kept only for the progress line and for --stats.
     details: Option<Details>,
 }
 
@@ -38,7 +38,7 @@ struct Details {
 }
 
 impl Tally {
-    /// With `details` times are kept, too.
+    /// Starts to count. Times are kept only with `details`.
     pub(super) fn start(earlier: u64, details: bool) -> Tally {
         let new = || Details {
             hosts: Hosts::default(),
@@ -57,7 +57,7 @@ impl Tally {
         }
     }
 
-    /// How far the run is, in one line.
+    /// Returns how far the run is, in one line.
     pub(super) fn message(&self, progress: &Progress) -> String {
         let counts = counts(progress.rows, progress.errors);
         let rate = progress.rows as f64 / self.started.elapsed().as_secs_f64().max(f64::EPSILON);
@@ -76,7 +76,7 @@ impl Tally {
         message
     }
 
-    /// What the run came to, in one line.
+    /// Returns the totals of the run, in one line.
     pub(super) fn summary(&self, summary: &Summary) -> String {
         let seconds = summary.elapsed.as_secs_f64();
         let counts = counts(summary.rows, summary.errors);
@@ -94,8 +94,8 @@ impl Tally {
         format!("silkmill: {counts} in {seconds:.2} s ({rate:.0} rows/s){before}{held_back}")
     }
 
-    /// That all rows are of one host, which is asked by fewer threads than there are, if that is so. `per_host` is 0
-    /// for no limit.
+    /// Returns a hint when all rows are of one host and `per_host` lets fewer threads request it
+    /// than there are. A `per_host` of 0 means no limit.
     pub(super) fn one_host(&self, workers: usize, per_host: usize) -> Option<String> {
         let host = self.details.as_ref()?.hosts.only()?;
         (1..workers).contains(&per_host).then(|| {
@@ -106,7 +106,7 @@ impl Tally {
         })
     }
 
-    /// How long the phases of a request took, as a table.
+    /// Returns how long the phases of a request took, as a table.
     pub(super) fn phases(&self) -> String {
         let mut table = format!(
             "silkmill: {:<10}{:>9}{:>9}{:>9}{:>9}{:>9}",
