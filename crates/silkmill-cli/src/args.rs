@@ -41,11 +41,11 @@ pub(crate) enum Command {
     Undo(UndoArgs),
     Fetch(FetchArgs),
     Scrape(ScrapeArgs),
-    /// See both jobs at work, on a sandbox of its own
+    /// See both jobs at work, in a sandbox
     ///
     /// Makes 2,000 small files and a web server on this machine, replaces and scrapes with one
-    /// worker and with many, and shows the times. It uses no network, takes less than half a minute,
-    /// and leaves nothing behind.
+    /// worker and with many, and shows the times. It uses no network, takes less than half a
+    /// minute, and leaves nothing behind.
     Demo,
     /// Print a completion script for a shell
     #[command(after_help = "\

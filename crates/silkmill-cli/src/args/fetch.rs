@@ -1,4 +1,4 @@
-//! The words of `silkmill fetch` and `silkmill scrape`.
+//! The arguments of `silkmill fetch` and `silkmill scrape`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::args::field::FieldArgs;
 use crate::args::units::{bytes, delay, seconds};
 use crate::args::when::When;
 
-/// More threads than this are a slip of the finger.
+/// More threads than this are a typing error.
 const WORKERS_MAX: i64 = 10_000;
 
-/// Ask for every URL and print its status, one row a URL.
+/// Request every URL and print its status, one row per URL.
 ///
 /// Every line of the input gives exactly one row: STATUS<TAB>URL, or ERR<TAB>URL<TAB>kind: message.
 #[derive(Debug, Args)]
@@ -24,10 +24,10 @@ Examples:
   grep -o 'https://[^\"]*' page.html | silkmill fetch -i - --ordered
 
 Exit: 0 every row has a response, 1 some rows are errors, 2 usage or set-up error, 130 interrupted.
-A reader that closes our output ends the run quietly, with 0.")]
+When the reader closes our output, the run ends quietly, with 0.")]
 pub(crate) struct FetchArgs {
-    /// Keep every body as a file of DIR, which must be empty or not exist. A file is named by the index of
-    /// its row: 00000042
+    /// Save every body to a file in DIR, which must be empty or not exist. A file is named after
+    /// the index of its row: 00000042
     #[arg(long, value_name = "DIR")]
     pub(crate) save: Option<PathBuf>,
 
@@ -35,13 +35,13 @@ pub(crate) struct FetchArgs {
     pub(crate) url_list: UrlListArgs,
 }
 
-/// Ask for every URL and print the title and fields of its page, one row a URL.
+/// Request every URL and print the title and fields of its page, one row per URL.
 ///
-/// Every line of the input gives exactly one row: URL<TAB>TITLE and one more column for each field, in
-/// the order given, or URL<TAB>ERR kind: message. Several values of a field are separated by " | ",
-/// and white space in them is collapsed; --format jsonl keeps it.
+/// Every line of the input gives exactly one row: URL<TAB>TITLE and one more column for each field,
+/// in the order given, or URL<TAB>ERR kind: message. Several values of a field are separated by " |
+/// ", and white space in them is collapsed; --format jsonl keeps it.
 ///
-/// Only HTML, XHTML and XML are read for a title and fields, and what comes without a Content-Type;
+/// Titles and fields are read from HTML, XHTML and XML, and from responses without a Content-Type;
 /// a PDF or JSON has neither.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -50,7 +50,7 @@ Examples:
   silkmill scrape --xpath 'price=//p[@class=\"price\"]/text()' --css 'link=a@href' -i urls.txt -o rows.jsonl
 
 Exit: 0 every row has a response, 1 some rows are errors, 2 usage or set-up error, 130 interrupted.
-A reader that closes our output ends the run quietly, with 0.")]
+When the reader closes our output, the run ends quietly, with 0.")]
 pub(crate) struct ScrapeArgs {
     #[command(flatten)]
     pub(crate) fields: FieldArgs,
@@ -59,25 +59,26 @@ pub(crate) struct ScrapeArgs {
     pub(crate) url_list: UrlListArgs,
 }
 
-/// What to ask for, how, and where the rows go.
+/// The arguments that both commands share: which URLs, how to request them, and where the rows go.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("list").args(["urls", "input"]).required(true).multiple(true)))]
 pub(crate) struct UrlListArgs {
-    /// What to ask for
+    /// The URLs to request
     #[arg(value_name = "URL")]
     pub(crate) urls: Vec<String>,
 
-    /// One URL a line; "-" is stdin. Blank lines and lines starting with # are passed over
+    /// Read URLs from FILE, one a line; "-" is stdin. Blank lines and lines that start with # are
+    /// skipped
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
 
-    /// Threads, each of which asks for one URL at a time
+    /// Threads, each of which requests one URL at a time
     #[arg(short = 'j', long, value_name = "N", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=WORKERS_MAX))]
     pub(crate) workers: u32,
 
-    /// Requests to one host at once; 0 is no limit, for a host that is yours. A host is a name or an
-    /// address, with a port: a list of one host is read by so many threads, however many there are
+    /// Concurrent requests to one host; 0 means no limit, for a host of your own. A host is a name
+    /// or an address, with a port. A list of one host is requested by at most this many threads
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) per_host: usize,
 
@@ -89,17 +90,18 @@ pub(crate) struct UrlListArgs {
     #[arg(long, value_name = "SECS", default_value = "30", value_parser = seconds)]
     pub(crate) timeout: Duration,
 
-    /// Seconds to find a host's address, and again to connect to it
+    /// Seconds to look up a host's address, and again to connect to it
     #[arg(long, value_name = "SECS", default_value = "10", value_parser = seconds)]
     pub(crate) connect_timeout: Duration,
 
-    /// Seconds from a connection to the first byte of the response [default: what --timeout leaves]
+    /// Seconds from the connection to the first byte of the response [default: what --timeout
+    /// leaves]
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     pub(crate) first_byte_timeout: Option<Duration>,
 
-    /// Attempts after the first, when there was no connection, no answer on it, or the status was
-    /// 429, 502, 503 or 504; each after a pause, in which the thread does other work: that of
-    /// Retry-After, up to a minute, or one that doubles
+    /// Retries when the connection failed, there was no response, or its status was 429, 502, 503
+    /// or 504. The pause before each is the one in Retry-After, up to a minute, or one that
+    /// doubles; meanwhile the thread does other work
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(crate) retries: u32,
 
@@ -112,11 +114,11 @@ pub(crate) struct UrlListArgs {
     pub(crate) max_body: u64,
 
     /// A header to send, as "Name: value"; Authorization, Cookie, Host and Proxy-Authorization are
-    /// not sent on to another host [repeatable]
+    /// not sent to another host after a redirect [repeatable]
     #[arg(short = 'H', long, value_name = "HEADER")]
     pub(crate) header: Vec<String>,
 
-    /// Who to say that we are [default: silkmill/VERSION]
+    /// The User-Agent to send [default: silkmill/VERSION]
     #[arg(short = 'A', long, value_name = "NAME")]
     pub(crate) user_agent: Option<String>,
 
@@ -124,25 +126,26 @@ pub(crate) struct UrlListArgs {
     #[arg(long)]
     pub(crate) robots: bool,
 
-    /// Refuse every private, loopback and link-local address, after names are looked up and for every
-    /// redirect; without it only those that a public server redirects to are refused
+    /// Refuse all private, loopback and link-local addresses, also those that a name or a redirect
+    /// leads to; without it, only those that a public server redirects to are refused
     #[arg(long)]
     pub(crate) deny_private: bool,
 
-    /// The proxy to use: http://, https:// (over TLS), socks5:// or, to let it look up names, socks5h://,
-    /// with USER:PASSWORD@ if it wants them [default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY; but not for the hosts of NO_PROXY]
+    /// The proxy to use: http://, https:// (over TLS), socks5:// or, to let the proxy look up
+    /// names, socks5h://, with USER:PASSWORD@ if it needs them. Hosts in NO_PROXY are requested
+    /// directly [default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY]
     #[arg(long, value_name = "URL")]
     pub(crate) proxy: Option<String>,
 
-    /// Trust the certificates of FILE, in PEM, besides the system's [repeatable]
+    /// Trust the certificates in FILE (PEM) besides the system's [repeatable]
     #[arg(long, value_name = "FILE")]
     pub(crate) cacert: Vec<PathBuf>,
 
-    /// Take every certificate, whoever it is of
+    /// Accept every certificate, without checking it
     #[arg(long)]
     pub(crate) insecure: bool,
 
-    /// How to ask
+    /// The method of the requests
     #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET", ignore_case = true)]
     pub(crate) method: Method,
 
@@ -150,8 +153,8 @@ pub(crate) struct UrlListArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Go on with the output file, if it exists: rows that are there are not asked for again, and one
-    /// that was torn when the run was killed is repaired. The list and the fields must be the same
+    /// Continue the output file, if it exists: rows that it has are not requested again, and a row
+    /// that was torn when a run was killed is repaired. The list and the fields must be the same
     #[arg(long, requires = "output", conflicts_with = "force")]
     pub(crate) resume: bool,
 
@@ -159,29 +162,30 @@ pub(crate) struct UrlListArgs {
     #[arg(long, requires = "output")]
     pub(crate) force: bool,
 
-    /// How to write rows [default: by the output's extension (.jsonl, .csv, .db, .sqlite), else text]
+    /// The format of the rows [default: by the output's extension (.jsonl, .csv, .db, .sqlite),
+    /// else text]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
 
-    /// Keep the rows in the input's order; else each comes when it is ready. Up to 16 rows for each worker
-    /// wait for an earlier one; then no more lines are read. However the run ends, its rows are the beginning
-    /// of the list: --resume goes on behind them
+    /// Write the rows in the order of the input; otherwise each is written when it is ready. Up to
+    /// 16 rows per worker wait for an earlier one; then no more lines are read. However the run
+    /// ends, its rows are the beginning of the list, and --resume continues after them
     #[arg(long)]
     pub(crate) ordered: bool,
 
-    /// Whether to show on stderr how far it is; auto: on a terminal, after half a second
+    /// Show on stderr how far the run is; auto: on a terminal, after half a second
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) progress: When,
 
-    /// Say nothing on stderr but what went wrong with the run
+    /// Print nothing on stderr but errors of the run
     #[arg(short, long, conflicts_with_all = ["verbose", "stats"])]
     pub(crate) quiet: bool,
 
-    /// Say on stderr what it came to
+    /// Print on stderr how many rows and errors there were
     #[arg(short, long)]
     pub(crate) verbose: bool,
 
-    /// Say on stderr how long each phase took, what the threads did with their time, and whether more
+    /// Print on stderr how long each phase took, how the threads spent their time, and whether more
     /// of them would help
     #[arg(long)]
     pub(crate) stats: bool,

@@ -1,15 +1,15 @@
-//! The words `--xpath` and `--css`, whose order among each other counts: it is that of the columns.
+//! The arguments `--xpath` and `--css`. Their common order is the order of the columns.
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-/// A field as typed.
+/// A field, as typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FieldSpec {
     XPath(String),
     Css(String),
 }
 
-/// The fields in the order in which they were typed. Derived options of two names cannot keep it.
+/// The fields in the order in which they were typed. Two derived options would lose that order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FieldArgs(pub(crate) Vec<FieldSpec>);
 
@@ -21,7 +21,8 @@ impl Args for FieldArgs {
             .action(ArgAction::Append)
             .help(
                 "A field: an XPath 1.0 expression. NAME starts with a letter or \"_\" and has only \
-                 letters, digits, \"_\", \"-\" and \".\"; else a \"=\" compares [repeatable]",
+                 letters, digits, \"_\", \"-\" and \".\"; any other \"=\" belongs to EXPR \
+                 [repeatable]",
             );
         let css = Arg::new("css")
             .long("css")
@@ -50,7 +51,7 @@ impl FromArgMatches for FieldArgs {
     }
 }
 
-/// The values of one option with their positions on the command line.
+/// Returns the values of one option with their positions on the command line.
 fn with_positions(
     matches: &ArgMatches,
     id: &str,

@@ -1,4 +1,4 @@
-//! The words of `silkmill replace`.
+//! The arguments of `silkmill replace`.
 
 use std::ffi::OsString;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -35,30 +35,30 @@ and nothing changed.";
 
 /// Replace text in many files.
 ///
-/// All files change, or none does, whatever crashes: every changed file is first written to a store; when
-/// all of them are on disk, each changes places with its original, which is kept for `silkmill undo`. A
-/// run that is cut off is finished by the next one, or by `silkmill undo --list`. Mode, owner, extended
-/// attributes, links, line ends and bytes that are no UTF-8 stay as they are. UTF-16 is known by its byte order
-/// mark, and stays UTF-16; binary files are passed over; a read-only file is replaced like any other if its
-/// directory allows it.
+/// All files change, or none does, even after a crash: every changed file is first written to a
+/// store; when all of them are on disk, each is exchanged with its original, which is kept for
+/// `silkmill undo`. A run that was cut off is finished by the next one, or by `silkmill undo
+/// --list`. Mode, owner, extended attributes, links, line ends and bytes that are not UTF-8 stay as
+/// they are. UTF-16 is recognised by its byte order mark, and stays UTF-16. Binary files are passed
+/// over. A read-only file is replaced like any other if its directory allows it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub(crate) struct ReplaceArgs {
     /// The text to look for
     #[arg(required_unless_present = "pairs")]
     pub(crate) old: Option<OsString>,
-    /// What to put in its place
+    /// The text to replace it with
     #[arg(required_unless_present = "pairs")]
     pub(crate) new: Option<OsString>,
     /// Files, and directories to walk [default: .]; "-" alone filters stdin to stdout
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
-    /// OLD is a regex; NEW knows $1 ${name} \n \t \r \\ \$ \xNN \u{N} and \U \L \u \l \E
+    /// OLD is a regex; NEW may use $1 ${name} \n \t \r \\ \$ \xNN \u{N} and \U \L \u \l \E
     ///
-    /// ^ and $ match at every line, CRLF included; a match stays within its line. \xNN is one byte,
-    /// \u{N} one character. \U and \L change the case of what follows, up to \E; \u and \l that of
-    /// one character.
+    /// ^ and $ match at every line, also before CRLF; a match stays within its line. \xNN is one
+    /// byte, \u{N} one character. \U and \L change the case of what follows, up to \E; \u and \l
+    /// that of one character.
     #[arg(short = 'e', long, help_heading = "What to look for")]
     pub(crate) regex: bool,
     /// Ignore case
@@ -67,21 +67,25 @@ pub(crate) struct ReplaceArgs {
     /// Ignore case unless OLD has an upper-case letter
     #[arg(short = 'S', long, overrides_with = "ignore_case", help_heading = "What to look for")]
     pub(crate) smart_case: bool,
-    /// Whole words only
+    /// Match whole words only
     #[arg(short, long, help_heading = "What to look for")]
     pub(crate) word: bool,
-    /// Also other styles of names: old_name, OldName, OLD_NAME, oldName, old-name, Old-Name, Old name
+    /// Also match other styles of names: old_name, OldName, OLD_NAME, oldName, old-name, Old-Name,
+    /// Old name
     ///
-    /// Each becomes NEW in the same style. Of a name of one word, such as Colour, NEW as it was typed
-    /// decides what style that is. With -i a name in no known style takes one with its separators.
+    /// Each becomes NEW in the same style. Where a name is one word, such as Colour, its style is
+    /// ambiguous, and NEW as it was typed decides which one is meant. With -i, a name in none of
+    /// these styles becomes NEW in a style with the same separators.
     #[arg(short = 'P', long, conflicts_with = "regex", help_heading = "What to look for")]
     pub(crate) preserve_case: bool,
-    /// Replace many texts in one pass; FILE has two columns (.tsv, .csv), or is {"OLD": "NEW"} (.json)
+    /// Replace many texts in one pass; FILE has two columns (.tsv, .csv), or is {"OLD": "NEW"}
+    /// (.json)
     ///
-    /// Of texts that overlap the leftmost is replaced, and of those at one place the longest; none is
-    /// replaced again, so that two can be swapped. With -e each OLD is a regex and each NEW a template.
-    /// A .tsv file quotes nothing, a .csv file quotes with "". An OLD that is empty or there twice is an
-    /// error with its line. OLD and NEW are then not given as words.
+    /// Where texts overlap, the leftmost is replaced, and of those that start at one place the
+    /// longest. Replaced text is not searched again, so that two texts can be swapped. With -e each
+    /// OLD is a regex and each NEW a template. A .tsv file has no quotes, a .csv file quotes with
+    /// "". An OLD that is empty or repeated is an error that names its line. OLD and NEW are then
+    /// not given on the command line.
     #[arg(long, value_name = "FILE", help_heading = "What to look for")]
     pub(crate) pairs: Option<PathBuf>,
     /// Let a regex match across lines
@@ -91,23 +95,25 @@ pub(crate) struct ReplaceArgs {
     #[arg(long, value_name = "N", help_heading = "What to look for")]
     pub(crate) max_count: Option<NonZeroU64>,
 
-    /// Only files that match GLOB, or with a leading "!" do not (repeatable)
+    /// Only files that match GLOB, or, with a leading "!", that do not (repeatable)
     ///
-    /// A file is chosen when it matches at least one GLOB without "!", if there is any, and none with
-    /// "!", whatever their order; its type, a leading dot and ignore files can still leave it out. A
-    /// GLOB without "/" is matched with the file's name; one with "/" with its path below PATH, where
-    /// "*" stops at a "/" and "**" does not. "!" also leaves all that is in a directory it matches.
-    /// Globs count for files that are named, too.
+    /// A file is chosen when it matches at least one GLOB without "!", if there is any, and none
+    /// with "!", whatever their order; its type, a leading dot and ignore files can still exclude
+    /// it. A GLOB without "/" is matched against the file's name; one with "/" against its path
+    /// below PATH, where "*" stops at a "/" and "**" does not. "!" also excludes everything in a
+    /// directory that it matches. Globs also apply to files that are named on the command line.
     #[arg(short, long, value_name = "GLOB", help_heading = "Which files")]
     pub(crate) glob: Vec<String>,
     /// Only files of TYPE, such as rust or py (repeatable)
     ///
-    /// With several, of any of them. It counts for files that are named, too.
+    /// With several, a file may be of any of them. Types also apply to files that are named on the
+    /// command line.
     #[arg(short, long = "type", value_name = "TYPE", help_heading = "Which files")]
     pub(crate) types: Vec<String>,
-    /// Also hidden files and directories; .git never
+    /// Also hidden files and directories, but never .git
     ///
-    /// A file or directory that is named need not be asked for with this or with --no-ignore.
+    /// A file or directory that is named on the command line is included without this option or
+    /// --no-ignore.
     #[arg(long, help_heading = "Which files")]
     pub(crate) hidden: bool,
     /// Also files that .gitignore and .ignore exclude
@@ -115,27 +121,28 @@ pub(crate) struct ReplaceArgs {
     pub(crate) no_ignore: bool,
     /// Take the files from FILE, one a line, instead of walking; "-" is stdin
     ///
-    /// They are taken as if they were named: directories are walked, globs and types count. Empty lines are
-    /// passed over.
+    /// They are treated as if they were named on the command line: directories are walked, globs
+    /// and types apply. Empty lines are skipped.
     #[arg(long, value_name = "FILE", help_heading = "Which files")]
     pub(crate) files_from: Option<PathBuf>,
-    /// Names of --files-from end in a NUL, and not in a line end
+    /// Names in --files-from end in a NUL, not in a line end
     #[arg(short = '0', long, requires = "files_from", help_heading = "Which files")]
     pub(crate) null: bool,
     /// Read files without a byte order mark in this encoding, such as latin1, shift_jis or utf-16le
     ///
-    /// By default they are UTF-8, or whatever else extends ASCII, and edited byte for byte. A mark of UTF-8 or
-    /// UTF-16 is always right. Only what changes is encoded anew; what the encoding cannot write is an
-    /// error of the file.
+    /// By default they are read as UTF-8, or as any other encoding that extends ASCII, and edited
+    /// byte for byte. A byte order mark of UTF-8 or UTF-16 always decides. Only changed text is
+    /// encoded anew; text that the encoding cannot represent is an error of its file.
     #[arg(long, value_name = "NAME", help_heading = "Which files")]
     pub(crate) encoding: Option<String>,
-    /// What to do with a file that has a NUL and is not UTF-16: leave it, or edit its bytes
+    /// What to do with a file that has a NUL and is not UTF-16: pass it over, or edit its bytes
     #[arg(long, value_name = "POLICY", value_enum, default_value_t, help_heading = "Which files")]
     pub(crate) binary: Binary,
-    /// Leave files larger than BYTES alone, and report them; K, M and G may follow
+    /// Leave files larger than BYTES alone, and report them; K, M and G are powers of 1024
     ///
-    /// Without it, only those over 1G are left that have to be in memory as a whole: for -n, -I, a regex with
-    /// -U, or an encoding other than UTF-8 and UTF-16. All others are read piece by piece.
+    /// Without it, files over 1G are left alone only where they must be in memory as a whole: for
+    /// -n, -I, a regex with -U, or an encoding other than UTF-8 and UTF-16. All others are read
+    /// piece by piece.
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Which files")]
     pub(crate) max_file_size: Option<u64>,
 
@@ -144,8 +151,8 @@ pub(crate) struct ReplaceArgs {
     pub(crate) dry_run: bool,
     /// Ask about every change: y(es), n(o), a(ll that follow), q(uit), ?
     ///
-    /// q makes no further change and keeps those made so far; ^C keeps none. Nothing is written to any file
-    /// before the last answer.
+    /// q makes no further change and keeps those made so far; ^C keeps none. Nothing is written to
+    /// any file before the last answer.
     #[arg(short = 'I', long, conflicts_with = "dry_run", help_heading = "How to run")]
     pub(crate) interactive: bool,
     /// Change nothing unless exactly N replacements would be made
@@ -154,13 +161,13 @@ pub(crate) struct ReplaceArgs {
     /// Change nothing if any file cannot be read
     #[arg(long, help_heading = "How to run")]
     pub(crate) strict: bool,
-    /// What becomes of a file that has several names
+    /// What to do with a file that has several names (hard links)
     #[arg(long, value_name = "POLICY", value_enum, default_value_t, help_heading = "How to run")]
     pub(crate) hard_links: HardLinkPolicy,
     /// Do not keep the originals for `silkmill undo`
     #[arg(long, help_heading = "How to run")]
     pub(crate) no_undo: bool,
-    /// Do not force the new files to disk: faster at times, and not safe from a power cut
+    /// Do not force the new files to disk: sometimes faster, but not safe from a power cut
     #[arg(long, help_heading = "How to run")]
     pub(crate) no_sync: bool,
     /// Threads that read and write [default: processors + 4, at most 32]
@@ -173,10 +180,10 @@ pub(crate) struct ReplaceArgs {
     /// Print nothing but errors
     #[arg(short, long, help_heading = "What to print")]
     pub(crate) quiet: bool,
-    /// Name the files that are passed over, too
+    /// Also name the files that are passed over
     #[arg(short, long, conflicts_with = "quiet", help_heading = "What to print")]
     pub(crate) verbose: bool,
-    /// Say where the time went, and whether more workers would help
+    /// Print where the time went, and whether more workers would help
     #[arg(long, help_heading = "What to print")]
     pub(crate) stats: bool,
     /// Show how far the run is
@@ -187,10 +194,10 @@ pub(crate) struct ReplaceArgs {
     pub(crate) color: When,
 }
 
-/// What becomes of a file that has several names.
+/// What to do with a file that has several names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum HardLinkPolicy {
-    /// All names show the new text: the file is written in place, after a copy of it was made
+    /// All names show the new text: the file is overwritten in place, after a copy of it was made
     #[default]
     Keep,
     /// The name that was found gets a file of its own
@@ -199,7 +206,7 @@ pub(crate) enum HardLinkPolicy {
     Refuse,
 }
 
-/// What becomes of binary files.
+/// What to do with binary files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Binary {
     /// Pass them over

@@ -1,4 +1,4 @@
-//! The words of `silkmill undo`.
+//! The arguments of `silkmill undo`.
 
 use clap::Args;
 
@@ -13,19 +13,19 @@ Exit status: 0 the files were (or would be) put back, 2 an error, and nothing wa
 
 /// Put the files of a run of `silkmill replace` back.
 ///
-/// All of them, or none. A file that was edited or deleted since the run is named, and nothing is changed,
-/// unless --force is given. An undo is a run, too, and can be undone. The last ten runs are kept, in
-/// $XDG_STATE_HOME/silkmill, or in .silkmill beside the files where that is on another filesystem; the last
-/// run is the last of all these.
+/// All files are put back, or none. A file that was edited or deleted since the run is named, and
+/// nothing is changed, unless --force is given. An undo is itself a run, and can be undone. The
+/// last ten runs are kept, in $XDG_STATE_HOME/silkmill, or in .silkmill beside the files where
+/// those are on another filesystem; the last run is the latest of all these.
 ///
-/// A run that was cut off is finished, or taken back, before anything else is done.
+/// A run that was cut off is finished, or rolled back, before anything else is done.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct UndoArgs {
     /// The run's name [default: the last run's]
     #[arg(value_name = "RUN", conflicts_with = "list")]
     pub(crate) run: Option<String>,
-    /// List the runs that can be undone: when, where, what, how many files, bytes kept for it
+    /// List the runs that can be undone: when, how many files, bytes kept for them, what, and where
     #[arg(short, long)]
     pub(crate) list: bool,
     /// Change nothing; name the files that would be put back
@@ -33,8 +33,8 @@ pub(crate) struct UndoArgs {
     pub(crate) dry_run: bool,
     /// Also put back files that were edited or deleted since; undo the undo to have them again
     ///
-    /// A deleted file needs its directory, and comes back with its mode, owner and attributes; if it had several
-    /// names, with one.
+    /// A deleted file is put back if its directory still exists, with its mode, owner and
+    /// attributes; if it had several names, with one of them.
     #[arg(short, long, conflicts_with = "list")]
     pub(crate) force: bool,
     /// Do not force the files to disk

@@ -1,8 +1,8 @@
-//! Sizes and times as typed on the command line.
+//! Parses sizes and times, as typed on the command line.
 
 use std::time::Duration;
 
-/// A day.
+/// The longest time: a day.
 const SECONDS_MAX: f64 = 86_400.0;
 
 /// Parses a size: `4096`, `64K`, `10M` or `1G`, where a K is 1024.

@@ -1,8 +1,8 @@
-//! `auto`, `always` or `never`: the choice that progress and colours offer.
+//! The choice of `auto`, `always` or `never` for progress and colours.
 
 use clap::ValueEnum;
 
-/// When to do what a terminal makes pleasant: progress, colours.
+/// When to show progress or colours. `auto` means on a terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum When {
     #[default]
