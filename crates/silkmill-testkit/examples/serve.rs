@@ -1,5 +1,5 @@
-//! Serves on loopback until its input ends, for benchmarks: `serve wait MS`, or `serve hostile N`. It prints
-//! its addresses, and an empty line.
+//! Serves on loopback until standard input ends, for benchmarks: `serve wait MS`, or `serve hostile
+//! N`. Prints a URL for each server, and an empty line.
 
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
@@ -33,21 +33,24 @@ fn main() -> ExitCode {
         }
     };
     let servers = servers.expect("the argument is a number").expect("loopback has room");
-    let mut addresses: String = servers.iter().map(|server| server.url("/\n")).collect();
-    addresses.push('\n');
+    let mut urls: String = servers.iter().map(|server| server.url("/\n")).collect();
+    urls.push('\n');
     let mut stdout = io::stdout();
-    stdout.write_all(addresses.as_bytes()).and_then(|()| stdout.flush()).expect("somebody reads");
+    stdout
+        .write_all(urls.as_bytes())
+        .and_then(|()| stdout.flush())
+        .expect("the bench reads the URLs");
     let _ = io::stdin().read_to_end(&mut Vec::new());
     ExitCode::SUCCESS
 }
 
-/// One that thinks before it answers.
+/// Starts one server that waits before it answers.
 fn waiting(millis: u64) -> io::Result<Vec<Server>> {
     let answer = move |_: &Request| Reply::html("x").after(Duration::from_millis(millis));
     Ok(vec![Server::start(answer)?])
 }
 
-/// So many hosts, each of which misbehaves in its own way.
+/// Starts `count` servers, each of which misbehaves in its own way.
 fn hostile(count: u64) -> io::Result<Vec<Server>> {
     (0..count)
         .map(|number| {

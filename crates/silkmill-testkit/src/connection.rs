@@ -1,24 +1,24 @@
-//! A connection of the server, in the clear or over TLS.
+//! A connection of the server, in plain text or over TLS.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
-/// A session of TLS over a socket.
+/// A TLS session over a socket.
 pub(crate) trait Duplex: Read + Write {
-    /// Says that nothing more will come.
+    /// Sends `close_notify`: nothing more will come.
     fn send_close_notify(&mut self);
 
-    /// Closes the socket, now or when it is dropped, with a reset.
+    /// Makes the socket close with a reset when it is dropped.
     fn reset(&mut self);
 
-    /// Writes past TLS.
+    /// Writes to the socket beneath TLS.
     fn write_past_tls(&mut self, bytes: &[u8]) -> io::Result<()>;
 }
 
-/// Begins to speak TLS over a connection.
+/// Starts a TLS session over a connection.
 pub(crate) type Wrap = dyn Fn(TcpStream) -> io::Result<Box<dyn Duplex>> + Send + Sync;
 
-/// A connection, in the clear or not.
+/// A connection, in plain text or over TLS.
 pub(crate) enum Connection {
     Plain(TcpStream),
     Tls(Box<dyn Duplex>),

@@ -1,4 +1,4 @@
-//! Certificates for servers, good and bad, made when they are needed.
+//! Makes certificates for servers, good and bad, when they are needed.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -14,16 +14,16 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::connection::Duplex;
 
-/// Somebody whom a client may be told to trust, and who vouches for servers.
+/// A certificate authority, which a client may be told to trust.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
 impl Authority {
-    /// A new one, whom nobody knows yet.
+    /// Makes an authority that no client trusts yet.
     pub fn new() -> Authority {
-        // Two of one name would be taken for the same.
+        // A client would take two authorities of one name for the same.
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let mut params = named(&format!("testkit authority {number}"));
@@ -33,7 +33,7 @@ impl Authority {
         Authority { pem: certificate.pem(), issuer: Issuer::new(params, key) }
     }
 
-    /// Its certificate, for those who trust it.
+    /// Returns the authority's certificate, for the clients that trust it.
     pub fn pem(&self) -> &str {
         &self.pem
     }
@@ -71,24 +71,25 @@ impl fmt::Debug for Authority {
     }
 }
 
-/// Who a server says that it is.
+/// The certificate of a server, and its key.
 #[derive(Clone, Debug)]
 pub struct Identity {
     config: Arc<ServerConfig>,
 }
 
 impl Identity {
-    /// One that nobody vouches for but itself.
+    /// Makes an identity that no authority has signed.
     pub fn self_signed(hosts: &[&str]) -> Identity {
         let key = key();
         let certificate = params(hosts).self_signed(&key).expect("the parameters are complete");
         Identity::new(certificate.der().clone(), &key)
     }
 
-    /// Speaks TLS over a connection. It begins when bytes are read.
+    /// Starts a TLS session over a connection. The handshake begins when bytes are read.
     ///
     /// # Errors
-    /// When there is no memory or chance for a session.
+    ///
+    /// When there is no memory or no randomness for a session.
     pub fn accept(&self, stream: TcpStream) -> io::Result<impl Read + Write + use<>> {
         self.session(stream)
     }
@@ -117,7 +118,7 @@ impl Identity {
 impl Duplex for StreamOwned<ServerConnection, TcpStream> {
     fn send_close_notify(&mut self) {
         self.conn.send_close_notify();
-        // Who has left cannot be told.
+        // An error means that the client has left, and needs no goodbye.
         let _ = self.flush();
     }
 

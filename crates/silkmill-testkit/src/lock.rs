@@ -1,5 +1,5 @@
-//! A mutex and a condition that go on after a panic: what they guard is whole at every moment, and a
-//! test that panics must not make the server panic as well.
+//! A mutex and a condition variable without poisoning: what they guard is whole at every moment,
+//! and a test that panics must not make the server panic as well.
 
 use std::sync::{self, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,12 +23,12 @@ impl Condvar {
         self.0.notify_all();
     }
 
-    /// Releases the lock, waits, and locks again.
+    /// Releases the lock, waits for a notification, and locks again.
     pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Like [`Condvar::wait`], but for no longer than `time`.
+    /// Waits like [`Condvar::wait`], but for no longer than `time`.
     pub(crate) fn wait_timeout<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,

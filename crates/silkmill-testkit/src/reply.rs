@@ -1,4 +1,4 @@
-//! What the server answers, and how badly. Writing it is here too; sockets are `server`'s.
+//! What the server answers, well or badly, and how it is written. The sockets are in `server`.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -8,9 +8,10 @@ use flate2::write::GzEncoder;
 
 use crate::stop::Stop;
 
-/// Between two bytes of a dripping answer.
+/// The pause between two bytes of a dripping answer.
 const DRIP: Duration = Duration::from_secs(1);
-/// Endless answers are written in pieces of this size: large, so that they cost the tests little.
+/// The size of the pieces in which endless answers are written: large, so that they cost the tests
+/// little.
 const PIECE_BYTES: usize = 128 * 1024;
 
 /// One answer: a status with headers and a body, or one of the ways to misbehave.
@@ -27,7 +28,7 @@ pub struct Reply {
 /// How the answer is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Behaviour {
-    /// A whole body with its true length; the connection stays open.
+    /// The whole body with its true length; the connection stays open.
     Plain,
     /// Nothing, for as long as the server lives.
     Silence,
@@ -39,11 +40,11 @@ pub(crate) enum Behaviour {
     EndlessBody,
     /// One header after another.
     EndlessHeaders,
-    /// A length larger than the body by so many bytes, then the end of the connection.
+    /// A length that exceeds the body by this many bytes, then the end of the connection.
     Short(usize),
     /// A chunk whose size is no number.
     BadChunk,
-    /// The answer, if there is a body half of it, then a reset (RST).
+    /// The answer, up to half of its body, then a reset (RST). With an empty body, the reset alone.
     Reset,
     /// Half of the answer, then the end of the connection.
     Half,
@@ -54,17 +55,17 @@ pub(crate) enum Behaviour {
 /// How a connection over TLS ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TlsEnding {
-    /// With a goodbye (`close_notify`).
+    /// With a `close_notify`.
     CloseNotify,
-    /// Without.
+    /// Without a `close_notify`.
     Missing,
     /// With a reset.
     Reset,
-    /// With bytes that are no TLS, and without a goodbye.
+    /// With bytes that are no TLS, and without a `close_notify`.
     Garbage,
 }
 
-/// What becomes of the connection after an answer.
+/// What happens to the connection after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum After {
     KeepAlive,
@@ -79,22 +80,22 @@ impl Reply {
         Reply { status, headers, body: body.into(), delay, behaviour, tls_ending }
     }
 
-    /// 200 with a page. The charset is left for the page to say, unless [`Reply::header`] does.
+    /// Answers 200 with a page. No charset is declared, unless by [`Reply::header`] or the page.
     pub fn html(body: impl Into<Vec<u8>>) -> Reply {
         Reply::new(200, "text/html", body)
     }
 
-    /// An empty answer with this status.
+    /// Answers this status with an empty body.
     pub fn status(status: u16) -> Reply {
         Reply::new(status, "text/plain", "")
     }
 
-    /// 302 to `location`, which may be relative.
+    /// Answers 302 to `location`, which may be relative.
     pub fn redirect(location: &str) -> Reply {
         Reply::status(302).header("Location", location)
     }
 
-    /// A page sent in gzip.
+    /// Answers 200 with a page in gzip.
     pub fn gzip(body: &[u8]) -> Reply {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(body).expect("a vector takes every byte");
@@ -117,17 +118,17 @@ impl Reply {
         Reply::status(200).behaviour(Behaviour::DripHead)
     }
 
-    /// Repeats `piece` for as long as anybody reads.
+    /// Repeats `piece` for as long as the client reads.
     pub fn endless_body(piece: impl Into<Vec<u8>>) -> Reply {
         Reply::html(piece).behaviour(Behaviour::EndlessBody)
     }
 
-    /// Sends header after header for as long as anybody reads.
+    /// Sends header after header for as long as the client reads.
     pub fn endless_headers() -> Reply {
         Reply::status(200).behaviour(Behaviour::EndlessHeaders)
     }
 
-    /// Promises `missing` bytes more than it sends.
+    /// Announces `missing` bytes more than it sends.
     pub fn short(body: impl Into<Vec<u8>>, missing: usize) -> Reply {
         Reply::html(body).behaviour(Behaviour::Short(missing))
     }
@@ -142,12 +143,12 @@ impl Reply {
         Reply { tls_ending: TlsEnding::Reset, ..Reply::html(body).behaviour(Behaviour::Reset) }
     }
 
-    /// Sends half of the body, then bytes that are no record of TLS. Without TLS they are never sent.
+    /// Sends half of the body, then bytes that are no TLS record. Without TLS those are never sent.
     pub fn broken_record(body: impl Into<Vec<u8>>) -> Reply {
         Reply { tls_ending: TlsEnding::Garbage, ..Reply::html(body).behaviour(Behaviour::Half) }
     }
 
-    /// Sends these bytes and nothing else: an answer that is not HTTP, or your own idea of it.
+    /// Sends these bytes and nothing else, be they HTTP or not.
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Reply {
         Reply::html(bytes).behaviour(Behaviour::Raw)
     }
@@ -166,14 +167,14 @@ impl Reply {
         self
     }
 
-    /// The same answer with another status.
+    /// Replaces the status.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Reply {
         self.status = status;
         self
     }
 
-    /// Sets a header, in the place of one of the same name.
+    /// Sets a header, which replaces one of the same name.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Reply {
         self.headers.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
@@ -186,7 +187,8 @@ impl Reply {
         self
     }
 
-    /// Whether the connection must be closed with the request still unread: that makes it a reset.
+    /// Returns whether the connection must be closed with the request still unread, which makes it
+    /// a reset.
     pub(crate) fn is_reset(&self) -> bool {
         self.behaviour == Behaviour::Reset
     }
@@ -195,7 +197,7 @@ impl Reply {
         self.tls_ending
     }
 
-    /// Sends the answer. An error is the client's leaving, which is its right.
+    /// Sends the answer. An error means that the client has left, which is its right.
     pub(crate) fn send(
         &self,
         to: &mut impl Write,
@@ -244,7 +246,7 @@ impl Reply {
         Ok(After::KeepAlive)
     }
 
-    /// The head; without a length the body ends with the connection.
+    /// Returns the head. Without a length, the body ends with the connection.
     fn head(&self, length: Option<usize>) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {} Status\r\n", self.status);
         for (name, value) in &self.headers {

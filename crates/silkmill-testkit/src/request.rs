@@ -1,6 +1,7 @@
-//! The head of one request, taken apart. Bodies are not known here: nobody ever sends one.
+//! Parses the head of a request. Request bodies are not supported, since no client of ours sends
+//! one.
 
-/// What a client asked for.
+/// A request of a client.
 #[derive(Clone, Debug)]
 pub struct Request {
     method: String,
@@ -9,28 +10,28 @@ pub struct Request {
 }
 
 impl Request {
-    /// `GET`, `HEAD` or whatever was sent.
+    /// Returns the method, such as `GET`, as it was sent.
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// Path and query, as sent.
+    /// Returns the path and the query, as they were sent.
     pub fn target(&self) -> &str {
         &self.target
     }
 
-    /// The path, without the query.
+    /// Returns the path without the query.
     pub fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// The first value of a header, whatever the case of its name.
+    /// Returns the first value of a header. The case of its name does not matter.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut all = self.headers.iter();
         all.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// Whether the client wants the connection closed after the answer.
+    /// Returns whether the client wants the connection closed after the answer.
     pub(crate) fn wants_close(&self) -> bool {
         self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }

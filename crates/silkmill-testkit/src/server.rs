@@ -1,4 +1,4 @@
-//! Listens on loopback, one thread a connection, and stops when dropped.
+//! Listens on loopback, serves each connection on a thread of its own, and stops when dropped.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,14 +17,14 @@ use crate::reply::{After, Reply, TlsEnding};
 use crate::request::Request;
 use crate::stop::Stop;
 
-/// Connections that wait to be accepted. std asks for 128, and whoever comes when they are there tries again
-/// after a second.
+/// Connections that wait to be accepted. The standard library's backlog is 128, and a client that
+/// finds it full tries again after a second.
 const BACKLOG: i32 = 4096;
-/// A request that is to be reset is looked at without being read; it must fit in here.
+/// A request whose reply is a reset is peeked at and left unread; its head must fit in here.
 const PEEK_BYTES_MAX: usize = 16 * 1024;
-/// What is no record of TLS.
+/// Bytes that are no TLS record.
 const GARBAGE: &[u8] = b"this is no record\r\n";
-/// Between two looks at a request that has not wholly come.
+/// The pause between two peeks at a head that has not wholly arrived.
 const PEEK_PAUSE: Duration = Duration::from_millis(1);
 
 type Script = dyn Fn(&Request) -> Reply + Send + Sync;
@@ -48,17 +48,18 @@ pub struct Server {
     listening: Option<JoinHandle<()>>,
 }
 
-/// What the threads of a server have in common.
+/// What the threads of a server share.
 struct Shared {
     script: Box<Script>,
-    /// Set when it speaks TLS.
+    /// Set when the server speaks TLS.
     tls: Option<Box<Wrap>>,
     stop: Stop,
-    /// Counts only; nothing is ordered by it.
+    /// A counter; nothing is ordered by it.
     connections: AtomicU64,
-    /// Written by the connections' threads, read by the test.
+    /// Requests by path. Written by the connections' threads, read by the test.
     requests: Mutex<HashMap<String, u64>>,
-    /// Written by the listening thread; the drop shuts them down to wake who reads or writes.
+    /// The open connections. Written by the listening thread, which shuts them down at the end to
+    /// wake the threads that read or write.
     open: Mutex<Vec<TcpStream>>,
 }
 
@@ -66,16 +67,19 @@ impl Server {
     /// Starts to listen. `script` decides every answer; it is called on the connections' threads.
     ///
     /// # Errors
-    /// When no socket or thread is to be had.
+    ///
+    /// When there is no socket or no thread left.
     pub fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> io::Result<Server> {
         Server::start_over(None, script)
     }
 
-    /// Like [`Server::start`], but over TLS, and saying that it is `identity`. It says goodbye before it
-    /// closes a connection, unless the answer is a reset or [`Reply::without_close_notify`].
+    /// Starts a server like [`Server::start`], but over TLS, with the certificate of `identity`.
+    /// The server sends `close_notify` before it closes a connection, unless the answer is a reset
+    /// or [`Reply::without_close_notify`].
     ///
     /// # Errors
-    /// When no socket or thread is to be had.
+    ///
+    /// When there is no socket or no thread left.
     #[cfg(feature = "tls")]
     pub fn start_tls(
         identity: &Identity,
@@ -90,7 +94,7 @@ impl Server {
         script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> io::Result<Server> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        // To listen again only sets the number.
+        // Listening a second time only sets the length of the backlog.
         rustix::net::listen(&listener, BACKLOG)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
@@ -108,34 +112,34 @@ impl Server {
         Ok(Server { address, shared, listening: Some(listening) })
     }
 
-    /// `http://127.0.0.1:PORT`, or `https:`, followed by `path`.
+    /// Returns `http://127.0.0.1:PORT`, or `https:`, followed by `path`.
     pub fn url(&self, path: &str) -> String {
         self.url_of("127.0.0.1", path)
     }
 
-    /// The same by another name of the host, which whoever asks must be led to `127.0.0.1` for.
+    /// Returns the URL with another name of the host, which the client must resolve to `127.0.0.1`.
     pub fn url_of(&self, host: &str, path: &str) -> String {
         let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{host}:{}{path}", self.port())
     }
 
-    /// The port it listens on.
+    /// Returns the port that the server listens on.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// How many requests have come, to whatever path.
+    /// Returns how many requests have arrived, to any path.
     pub fn requests(&self) -> u64 {
         self.shared.requests.lock().values().sum()
     }
 
-    /// How many requests have come to `path`, whatever their query.
+    /// Returns how many requests have arrived for `path`, with any query.
     pub fn requests_to(&self, path: &str) -> u64 {
         let requests = self.shared.requests.lock();
         requests.get(path).copied().unwrap_or(0)
     }
 
-    /// How many connections have been made.
+    /// Returns how many connections have been made.
     pub fn connections(&self) -> u64 {
         self.shared.connections.load(Ordering::Relaxed)
     }
@@ -150,10 +154,11 @@ impl fmt::Debug for Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.stop.stop();
-        // The listening thread waits in `accept`; a connection of our own is what wakes it.
+        // The listening thread waits in `accept`; a connection of our own wakes it.
         drop(TcpStream::connect(self.address));
         if let Some(listening) = self.listening.take() {
-            // It only panics when a connection's thread could not be joined, which a test saw.
+            // The thread only panics when a connection's thread cannot be joined, and the test has
+            // seen that.
             let _ = listening.join();
         }
     }
@@ -202,7 +207,7 @@ fn serve(stream: TcpStream, shared: &Shared) {
             Ok(After::Close) | Err(_) => break,
         }
     }
-    // The copy must go too, or the socket stays open behind our back.
+    // The copy must be dropped as well, or the socket stays open.
     if let Ok(peer) = peer {
         shared.forget(peer);
     }
@@ -237,7 +242,8 @@ fn answer(connection: &mut Connection, shared: &Shared) -> io::Result<After> {
     Ok(after)
 }
 
-/// Reads the head of the next request. `None` when the client closed the connection instead.
+/// Reads the head of the next request. Returns `None` when the client closed the connection
+/// instead.
 fn read_head(from: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -250,8 +256,8 @@ fn read_head(from: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(head))
 }
 
-/// Looks at the head of the next request without taking it out of the socket. `None` when the
-/// client closed the connection instead of asking again.
+/// Peeks at the head of the next request, which stays in the socket. Returns `None` when the client
+/// closed the connection instead of sending another request.
 fn peek_head(stream: &TcpStream, shared: &Shared) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = vec![0; PEEK_BYTES_MAX];
     loop {

@@ -1,10 +1,10 @@
-//! Tells every thread of a server that it is over, and lets them wait without missing it.
+//! Tells every thread of a server to stop, and lets the threads wait without missing that.
 
 use std::time::{Duration, Instant};
 
 use crate::lock::{Condvar, Mutex};
 
-/// Written once, by the server's drop; read by every connection's thread.
+/// Written once, by the drop of the server; read by the thread of every connection.
 #[derive(Debug, Default)]
 pub(crate) struct Stop {
     stopped: Mutex<bool>,
@@ -21,7 +21,7 @@ impl Stop {
         *self.stopped.lock()
     }
 
-    /// Waits for `time`, or less when the server stops; tells whether it may go on.
+    /// Waits for `time`, or less when the server stops. Returns false when it has stopped.
     pub(crate) fn wait(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
         let mut stopped = self.stopped.lock();

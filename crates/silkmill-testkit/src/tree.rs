@@ -4,15 +4,15 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Files in one folder, so that no folder grows long.
+/// The most files in one folder.
 const FOLDER_FILES: usize = 100;
 
-/// What was planted: every file has the same shape, and the word in it a known number of times.
+/// What was planted. Every file has the same shape, and the word in it a known number of times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tree {
-    /// How many files.
+    /// The number of files.
     pub files: usize,
-    /// How often [`Tree::WORD`] stands in all of them together.
+    /// The occurrences of [`Tree::WORD`] in all files together.
     pub occurrences: usize,
     /// The bytes of all files together.
     pub bytes: usize,
@@ -45,7 +45,7 @@ impl Tree {
     }
 }
 
-/// The text of one file: lines that differ, every third with the word.
+/// Returns the text of one file: lines that differ, every third with the word.
 fn text(index: usize) -> String {
     let lines = Tree::LINES_MIN + index % Tree::LINES_MIN;
     (0..lines)
@@ -65,7 +65,7 @@ mod tests {
     fn the_count_is_what_the_texts_hold() {
         let counted: usize = (0..7).map(|index| text(index).matches(Tree::WORD).count()).sum();
 
-        // 20 to 26 lines: a third of them, rounded up.
+        // The files have 20 to 26 lines, a third of them, rounded up, with the word.
         assert_eq!(counted, 7 + 7 + 8 + 8 + 8 + 9 + 9);
     }
 }
