@@ -14,7 +14,7 @@ use std::process::{Command, Output};
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 use tempfile::TempDir;
 
-use crate::replace::is_installed;
+use crate::sandbox::is_installed;
 
 /// Every call that changes a file, a name or a lock.
 pub(crate) const CALLS: &[&str] = &[

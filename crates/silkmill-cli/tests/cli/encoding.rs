@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 
-use crate::replace::{names, read, replace, stderr, stdout, tree};
+use crate::sandbox::{names, read, replace, stderr, stdout, tree};
 
 fn utf16(text: &str) -> Vec<u8> {
     std::iter::once(0xFEFF).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()

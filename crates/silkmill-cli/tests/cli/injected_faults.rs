@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::crash::{CALLS, OPENAT, REPLACE, Sandbox, both, is_long};
-use crate::replace::is_installed;
+use crate::sandbox::is_installed;
 
 const ERRORS: &[&str] = &["ENOSPC", "EIO", "EACCES", "EDQUOT", "EMFILE"];
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 
-use crate::replace::is_installed;
+use crate::sandbox::is_installed;
 
 /// A tree beside a store.
 fn sandbox(files: &[(&str, &str)]) -> TempDir {

@@ -14,6 +14,7 @@ mod pipe;
 mod power;
 mod replace;
 mod review;
+mod sandbox;
 mod scrape;
 mod undo;
 

@@ -1,21 +1,22 @@
 //! The output files of `fetch` and `scrape`: their formats, and going on with them after whatever ended
 //! the run before.
 
-use std::collections::BTreeMap;
+mod rows;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
-use rusqlite::types::Value as Cell;
 use serde_json::{Value, json};
 use silkmill_testkit::{Reply, Request, Server};
 use tempfile::TempDir;
 
+use crate::output::rows::{indices, lasting, rows};
+use crate::sandbox::stderr;
 use crate::{FAR_TOO_LONG, interrupt, silkmill, wait};
 
 /// The output files, one of each format that says which line a row is of.
@@ -69,112 +70,6 @@ impl Setting {
     fn run(&self, file: &str, words: &[&str]) -> Output {
         self.scrape(file, words).output().unwrap()
     }
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-/// The rows of a file, each with its cells by their names; what is nothing is left out.
-type Rows = Vec<BTreeMap<String, String>>;
-
-fn rows(path: &Path) -> Rows {
-    match path.extension().unwrap().to_str().unwrap() {
-        "jsonl" => fs::read_to_string(path).unwrap().lines().map(json_row).collect(),
-        "csv" => csv_rows(path),
-        _ => sqlite_rows(path),
-    }
-}
-
-fn indices(path: &Path) -> Vec<u64> {
-    rows(path).iter().map(|row| row["index"].parse().unwrap()).collect()
-}
-
-/// A record laid flat, as the other formats lay it.
-fn json_row(line: &str) -> BTreeMap<String, String> {
-    let mut flat = BTreeMap::new();
-    let record: Value = serde_json::from_str(line).unwrap();
-    for (key, value) in record.as_object().unwrap() {
-        match (key.as_str(), value) {
-            ("fields" | "timing", Value::Object(inner)) => {
-                flat.extend(inner.iter().map(|(key, value)| (key.clone(), one_or_array(value))));
-            }
-            ("error", Value::Object(inner)) => {
-                flat.extend(
-                    inner.iter().map(|(key, value)| (format!("error_{key}"), plain(value))),
-                );
-            }
-            _ => drop(flat.insert(key.clone(), plain(value))),
-        }
-    }
-    flat.retain(|_, value| !value.is_empty());
-    flat
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string().trim_end_matches(".0").to_owned(),
-    }
-}
-
-fn one_or_array(value: &Value) -> String {
-    match value.as_array().map(Vec::as_slice) {
-        Some([one]) => plain(one),
-        Some([]) => String::new(),
-        _ => plain(value),
-    }
-}
-
-fn csv_rows(path: &Path) -> Rows {
-    let mut reader = csv::Reader::from_path(path).unwrap();
-    let names = reader.headers().unwrap().clone();
-    let row = |record: Result<csv::StringRecord, csv::Error>| {
-        let record = record.unwrap();
-        let cells = names.iter().zip(record.iter()).filter(|(_, cell)| !cell.is_empty());
-        cells.map(|(name, cell)| (name.to_owned(), cell.to_owned())).collect()
-    };
-    reader.records().map(row).collect()
-}
-
-fn sqlite_rows(path: &Path) -> Rows {
-    let connection = Connection::open(path).unwrap();
-    // A run that has just begun has no table yet.
-    let Ok(mut query) = connection.prepare("SELECT * FROM rows ORDER BY rowid") else {
-        return Rows::new();
-    };
-    let names: Vec<String> = query.column_names().map(str::to_owned).collect();
-    let row = |row: &rusqlite::Row<'_>| {
-        let mut cells = BTreeMap::new();
-        for (at, name) in names.iter().enumerate() {
-            let cell = match row.get(at)? {
-                Cell::Null => continue,
-                Cell::Integer(truth) if ["truncated", "has"].contains(&name.as_str()) => {
-                    (truth == 1).to_string()
-                }
-                Cell::Integer(number) => number.to_string(),
-                Cell::Real(number) => number.to_string(),
-                Cell::Text(text) => text,
-                Cell::Blob(_) => panic!("{name} is a blob"),
-            };
-            cells.insert(name.clone(), cell);
-        }
-        cells.retain(|_, cell| !cell.is_empty());
-        Ok(cells)
-    };
-    query.query_map([], row).unwrap().map(Result::unwrap).collect()
-}
-
-/// The rows by their index, without what differs from run to run.
-fn lasting(path: &Path) -> BTreeMap<u64, BTreeMap<String, String>> {
-    let mut all = BTreeMap::new();
-    for mut row in rows(path) {
-        row.retain(|name, _| !name.ends_with("_ms") && name != "worker");
-        let index = row["index"].parse().unwrap();
-        assert!(all.insert(index, row).is_none(), "{index} comes twice");
-    }
-    all
 }
 
 #[test]

@@ -10,7 +10,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::replace::{is_installed, replace, stderr};
+use crate::sandbox::{self, is_installed, replace, stderr, stdout};
 
 /// Each runs four processes.
 const CASES: u32 = 48;
@@ -139,4 +139,105 @@ fn git_apply_makes_of_any_dry_run_what_the_run_makes() {
 #[test]
 fn patch_makes_of_any_dry_run_what_the_run_makes() {
     check("patch", &["-p0", "--no-backup-if-mismatch", "-i"]);
+}
+
+/// Everything that a diff has to carry across unharmed.
+const TRICKY: &[(&str, &[u8])] = &[
+    ("plain", b"x\nold\ny\n"),
+    ("crlf", b"old\r\nb\r\nold\r\n"),
+    ("mixed", b"a\r\nold\nold\rold\r\n"),
+    ("no newline", b"a\nold"),
+    ("only", b"old"),
+    ("emptied", b"old\n"),
+    ("bytes", b"\xFF old \xFE\n\xC3\n"),
+    ("bom", b"\xEF\xBB\xBFold\n"),
+    ("far apart", b"old\n1\n2\n3\n4\n5\n6\n7\n8\nold\n9\nold\n"),
+    ("deep/er/file", b"-- old\n++ old\n@@ old\n\\ old\n"),
+    ("quo\"te", b"old\n"),
+    ("back\\slash", b"old\n"),
+    ("tab\there", b"old\n"),
+    ("new\nline", b"old\n"),
+    ("\u{e9}t\u{e9} \u{fc}", b"old\n"),
+    (" before", b"old\n"),
+    ("after ", b"old\n"),
+    (" both  ", b"old\n"),
+    (" ", b"old\n"),
+    (" in /a name", b"old\n"),
+];
+
+/// Makes the same change by a run, and by a program that is given the dry run's diff.
+fn applied_by(program: &str, apply: &[&str], words: &[&str]) {
+    if !is_installed(program) {
+        return;
+    }
+    let (changed, patched) = (sandbox::tree(TRICKY), sandbox::tree(TRICKY));
+    let diff = replace(&patched, &[&["-n"], words].concat());
+    assert_eq!(diff.status.code(), Some(0), "{words:?}: {}", stderr(&diff));
+    let patch = changed.path().with_extension("patch");
+    fs::write(&patch, &diff.stdout).unwrap();
+
+    assert_eq!(replace(&changed, words).status.code(), Some(0));
+    let applied =
+        Command::new(program).args(apply).arg(&patch).current_dir(&patched).output().unwrap();
+
+    fs::remove_file(&patch).unwrap();
+    let said = String::from_utf8_lossy(&applied.stderr);
+    assert!(applied.status.success(), "{words:?}: {said}");
+    for (name, _) in TRICKY {
+        let (want, got) = (changed.path().join(name), patched.path().join(name));
+        assert_eq!(fs::read(want).unwrap(), fs::read(got).unwrap(), "{name}: {said}");
+    }
+}
+
+const CHANGES: &[&[&str]] = &[
+    &["old", "new"],
+    &["-e", "^", "> "],
+    &["-e", "-U", r"old\r?\n", ""],
+    &["-e", "-U", r"\r?\n", r"\r\n\r\n"],
+    &["-e", "-U", r"\z", "the end"],
+    &["-e", "-U", "(?s)old.*", r"one\ntwo"],
+];
+
+#[test]
+fn patch_makes_of_a_dry_run_what_the_run_makes() {
+    for words in CHANGES {
+        applied_by("patch", &["-p0", "--no-backup-if-mismatch", "-i"], words);
+    }
+}
+
+#[test]
+fn large_diffs_keep_their_place_among_the_others() {
+    let large = b"old\n".repeat(100_000);
+    let root = sandbox::tree(&[
+        ("a", b"old\n"),
+        ("b", &large),
+        ("c", b"old\n"),
+        ("d", &large),
+        ("e", b"old\n"),
+    ]);
+
+    let output = replace(&root, &["-n", "old", "new"]);
+
+    let said = stdout(&output);
+    let names: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("+++ ")).collect();
+    assert_eq!(names, ["a", "b", "c", "d", "e"]);
+    assert_eq!(said.matches("\n+new").count(), 200_003);
+    assert_eq!(stderr(&output), "would make 200003 replacements in 5 files of 5\n");
+}
+
+#[test]
+fn git_apply_makes_of_a_dry_run_what_the_run_makes() {
+    for words in CHANGES {
+        applied_by("git", &["apply", "-p0"], words);
+    }
+}
+
+#[test]
+fn a_link_is_shown_by_the_file_it_leads_to() {
+    let root = sandbox::tree(&[("real/a", b"old\n")]);
+    std::os::unix::fs::symlink("real/a", root.path().join("link")).unwrap();
+
+    let output = replace(&root, &["-n", "old", "new", "link"]);
+
+    assert!(stdout(&output).starts_with("--- real/a\n"), "{}", stdout(&output));
 }

@@ -14,7 +14,7 @@ use std::process::{Command, Output, Stdio};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
-use crate::replace::{command, names, read, replace, stderr, stdout, tree, write};
+use crate::sandbox::{command, names, read, replace, stderr, stdout, tree, write};
 use crate::{silkmill, wait};
 
 /// The words of a run; the one file before it and after it; how many replacements that took.

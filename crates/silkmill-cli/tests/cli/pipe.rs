@@ -5,7 +5,7 @@ use std::process::{Child, Output, Stdio};
 
 use tempfile::TempDir;
 
-use crate::replace::{command, read, replace, shell, stderr, tree};
+use crate::sandbox::{command, read, replace, shell, stderr, tree};
 use crate::wait;
 
 fn spawn(root: &TempDir, words: &[&str]) -> Child {

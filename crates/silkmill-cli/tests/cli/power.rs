@@ -15,7 +15,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use crate::crash::{
     REPLACE, Sandbox, Snapshot, both, cut_off, delete_some, kill, without_some_and_with,
 };
-use crate::replace::is_installed;
+use crate::sandbox::is_installed;
 
 /// Where the marks of a journal are, and how long one is.
 const SLOTS: &[u64] = &[64, 128, 192];

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::replace::{is_installed, names, read, replace, stderr, tree};
+use crate::sandbox::{is_installed, names, read, replace, stderr, tree};
 use crate::state;
 
 /// Gives the next answer when the next question has been asked; then prints all that was said.

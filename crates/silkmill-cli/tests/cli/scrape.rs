@@ -1,14 +1,14 @@
 //! `silkmill fetch` and `silkmill scrape`, against the scripted server.
 
+mod interruptions;
+mod lists;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Command, Output, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use silkmill_testkit::{Reply, Request, Server};
 
-use crate::{FAR_TOO_LONG, interrupt, silkmill, wait};
+use crate::sandbox::{stderr, stdout};
+use crate::silkmill;
 
 fn site(request: &Request) -> Reply {
     match request.path() {
@@ -24,30 +24,10 @@ fn server() -> Server {
     Server::start(site).unwrap()
 }
 
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
 fn sorted(text: &str) -> Vec<&str> {
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_unstable();
     lines
-}
-
-/// Runs `command` with `input` on stdin.
-fn with_input(command: &mut Command, input: &[u8]) -> Output {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    child.wait_with_output().unwrap()
 }
 
 #[test]
@@ -146,103 +126,6 @@ fn a_refused_port_is_a_row() {
 }
 
 #[test]
-fn a_list_comes_from_stdin_and_from_the_command_line() {
-    let server = server();
-    let list = format!("# two more\n{0}\n\n  {0}?2 \r\n", server.url("/page"));
-
-    let output =
-        with_input(silkmill().args(["fetch", &server.url("/missing"), "-i", "-"]), list.as_bytes());
-
-    assert_eq!(
-        sorted(&stdout(&output)),
-        [
-            format!("200\t{}", server.url("/page")),
-            format!("200\t{}", server.url("/page?2")),
-            format!("404\t{}", server.url("/missing")),
-        ]
-    );
-}
-
-#[test]
-fn rows_come_while_stdin_is_open() {
-    let server = server();
-    let mut child = silkmill()
-        .args(["fetch", "-i", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let mut rows = BufReader::new(child.stdout.take().unwrap()).lines();
-
-    for page in ["/page", "/missing"] {
-        writeln!(stdin, "{}", server.url(page)).unwrap();
-        assert!(rows.next().unwrap().unwrap().ends_with(&server.url(page)));
-    }
-
-    drop(stdin);
-    assert_eq!(wait(&mut child).code(), Some(0));
-}
-
-#[test]
-fn every_line_of_a_list_of_junk_gives_one_row() {
-    let server = server();
-    let folder = tempfile::tempdir().unwrap();
-    let list = folder.path().join("list");
-    let mut lines = Vec::new();
-    for line in [
-        &b"# comment"[..],
-        b"",
-        b"\xff\xfe",
-        b"a\0b",
-        b"mailto:a@b",
-        b"http://",
-        &[b'x'; 1 << 20],
-        b"http://127.0.0.1:99999/",
-        b"http://[::1",
-        server.url("/page").as_bytes(),
-    ] {
-        lines.extend_from_slice(line);
-        lines.push(b'\n');
-    }
-    fs::write(&list, lines).unwrap();
-
-    for format in ["text", "jsonl"] {
-        let output =
-            silkmill().args(["scrape", "--format", format, "-i"]).arg(&list).output().unwrap();
-        assert_eq!(stdout(&output).lines().count(), 8, "{format}");
-        assert_eq!(output.status.code(), Some(1));
-    }
-}
-
-#[test]
-fn a_list_without_addresses_gives_no_rows() {
-    let folder = tempfile::tempdir().unwrap();
-    for lines in ["", "\n", "# nothing\n\n"] {
-        fs::write(folder.path().join("list"), lines).unwrap();
-        let words = ["fetch", "-i", "list", "-o", "rows.csv", "--force"];
-
-        let output = silkmill().args(words).current_dir(&folder).output().unwrap();
-
-        assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
-        let rows = fs::read_to_string(folder.path().join("rows.csv")).unwrap();
-        assert!(rows.starts_with("index,url,") && rows.lines().count() == 1, "{rows}");
-    }
-}
-
-#[test]
-fn a_list_that_is_not_there_is_an_error_before_any_request() {
-    let server = server();
-
-    let output =
-        silkmill().args(["fetch", &server.url("/page"), "-i", "no-such-list"]).output().unwrap();
-
-    assert_eq!((output.status.code(), server.requests()), (Some(2), 0));
-    assert!(stderr(&output).starts_with("silkmill: failed to read \"no-such-list\": "));
-    assert_eq!(stdout(&output), "");
-}
-
-#[test]
 fn words_that_make_no_sense_exit_2() {
     for words in [
         &["fetch"][..],
@@ -304,30 +187,6 @@ fn an_output_that_exists_is_not_touched_without_force() {
 
     assert_eq!(fetch(&["--force"]).status.code(), Some(0));
     assert!(fs::read_to_string(&path).unwrap().starts_with("200\t"));
-}
-
-#[test]
-fn the_list_is_never_overwritten_with_its_rows() {
-    let server = server();
-    let folder = tempfile::tempdir().unwrap();
-    let (list, link) = (folder.path().join("list"), folder.path().join("link"));
-    let lines = server.url("/page\n");
-    fs::write(&list, &lines).unwrap();
-    fs::hard_link(&list, &link).unwrap();
-
-    for (stdin, output) in [(false, &list), (false, &link), (true, &list)] {
-        let mut command = silkmill();
-        command.args(["fetch", "--force", "-o"]).arg(output).arg("-i");
-        match stdin {
-            true => command.arg("-").stdin(fs::File::open(&list).unwrap()),
-            false => command.arg(&list),
-        };
-        let refused = command.output().unwrap();
-
-        assert_eq!((refused.status.code(), server.requests()), (Some(2), 0));
-        assert!(stderr(&refused).ends_with(": it is the input\n"), "{}", stderr(&refused));
-        assert_eq!(fs::read_to_string(&list).unwrap(), lines);
-    }
 }
 
 #[test]
@@ -492,90 +351,6 @@ fn stats_and_progress_go_to_stderr() {
     let slow = ["fetch", "--progress", "always", "--timeout", "1", &server.url("/silence")];
     let output = silkmill().args(slow).output().unwrap();
     assert!(stderr(&output).contains("silkmill: 0 rows"), "{}", stderr(&output));
-}
-
-/// A list of so many pages of `server`.
-fn many(server: &Server, pages: usize) -> String {
-    (0..pages).map(|page| server.url(&format!("/many/{page}\n"))).collect()
-}
-
-#[test]
-fn a_reader_that_leaves_ends_the_run_quietly() {
-    let server = server();
-    let folder = tempfile::tempdir().unwrap();
-    let list = folder.path().join("list");
-    fs::write(&list, many(&server, 20_000)).unwrap();
-    let mut child = silkmill()
-        .args(["fetch", "-j", "4", "-i"])
-        .arg(&list)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-
-    let mut first = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
-
-    assert!(first.starts_with("200\t"));
-    assert_eq!(wait(&mut child).code(), Some(0));
-    let mut stderr = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-    assert_eq!(stderr, "");
-    assert!(server.requests() < 20_000);
-}
-
-#[test]
-fn ctrl_c_keeps_the_rows_and_exits_130() {
-    let server = server();
-    let mut child = silkmill()
-        .args(["fetch", &server.url("/page"), "-i", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    // One request that is not answered, and a stdin that stays open.
-    writeln!(stdin, "{}", server.url("/silence")).unwrap();
-    let mut rows = BufReader::new(child.stdout.take().unwrap());
-    let mut row = String::new();
-    rows.read_line(&mut row).unwrap();
-
-    interrupt(&child);
-
-    assert_eq!(wait(&mut child).code(), Some(130));
-    rows.read_to_string(&mut row).unwrap();
-    assert_eq!(row, format!("200\t{}\n", server.url("/page")));
-}
-
-#[test]
-fn a_second_ctrl_c_ends_a_process_whose_reader_is_stuck() {
-    let server = server();
-    let mut child = silkmill()
-        .args(["fetch", "--format", "jsonl", "-j", "4", "-i", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let list = many(&server, 2_000);
-    let writer = thread::spawn(move || stdin.write_all(list.as_bytes()));
-    // Nobody reads the rows: a pipe holds a few hundred of them.
-    let since = Instant::now();
-    while server.requests() < 100 {
-        assert!(since.elapsed() < FAR_TOO_LONG);
-        thread::sleep(Duration::from_millis(10));
-    }
-    thread::sleep(Duration::from_millis(300));
-
-    while child.try_wait().unwrap().is_none() {
-        assert!(since.elapsed() < FAR_TOO_LONG);
-        interrupt(&child);
-        thread::sleep(Duration::from_millis(100));
-    }
-
-    assert_eq!(wait(&mut child).code(), Some(130));
-    // The list may be written or not.
-    let _ = writer.join().unwrap();
 }
 
 #[test]

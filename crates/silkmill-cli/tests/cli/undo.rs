@@ -7,7 +7,7 @@ use std::process::Output;
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 use tempfile::TempDir;
 
-use crate::replace::{names, read, stderr, stdout, tree};
+use crate::sandbox::{names, read, stderr, stdout, tree};
 use crate::silkmill;
 
 /// A tree, and a store of its own, so that an undo takes back no other run.
