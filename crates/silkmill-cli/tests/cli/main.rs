@@ -23,7 +23,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 /// Whoever takes so long hangs.
-const FAR_TOO_LONG: Duration = Duration::from_secs(60);
+const HANG_AFTER: Duration = Duration::from_secs(60);
 
 /// The binary under test. It keeps nothing in the home directory of whoever runs the tests.
 fn silkmill() -> Command {
@@ -48,7 +48,7 @@ fn wait(child: &mut Child) -> ExitStatus {
         if let Some(status) = child.try_wait().unwrap() {
             return status;
         }
-        if since.elapsed() > FAR_TOO_LONG {
+        if since.elapsed() > HANG_AFTER {
             child.kill().unwrap();
             panic!("the process hangs");
         }

@@ -12,10 +12,7 @@ use serde_json::{Value, json};
 use crate::sandbox::{
     command, is_installed, names, read, records, replace, shell, stderr, stdout, tree, write,
 };
-use crate::{interrupt, state};
-
-/// How long a test waits for what happens within milliseconds, before it calls it a hang.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::{HANG_AFTER, interrupt, state};
 
 #[test]
 fn what_changed_is_listed_and_counted() {
@@ -399,7 +396,7 @@ fn an_interrupt_before_the_commit_changes_nothing() {
         .unwrap();
     let started = Instant::now();
     while staged() == 0 {
-        assert!(started.elapsed() < PATIENCE, "nothing was staged");
+        assert!(started.elapsed() < HANG_AFTER, "nothing was staged");
         assert!(child.try_wait().unwrap().is_none(), "the run ended before it was interrupted");
         std::thread::sleep(Duration::from_millis(1));
     }
