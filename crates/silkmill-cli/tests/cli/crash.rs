@@ -1,7 +1,9 @@
-//! Whatever cuts a run off, and wherever: every file is as it was, or every file is as it was to be.
+//! A run is killed at any point: after recovery, every file is as before the run, or every file is
+//! as after it.
 //!
-//! `strace` kills the program at the N-th call of a kind, for every N until it lives; then the next
-//! command recovers. The same for a recovery, for an undo, and where files cannot be exchanged.
+//! `strace` kills the program at the N-th call of a kind, for every N until the program is not
+//! killed any more; then the next command recovers. The same is done to a recovery, to an undo, and
+//! where files cannot be exchanged.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -40,20 +42,20 @@ pub(crate) const CALLS: &[&str] = &[
     "utimensat",
 ];
 
-/// It may create a file, and mostly does not: a program opens a hundred files before it changes one. Each of
-/// them is tried only where nothing else is injected, or in a long test.
+/// This call may create a file, and mostly does not: a program opens a hundred files before it
+/// changes one. Each `openat` is tried only where nothing else is injected, or in a long test.
 pub(crate) const OPENAT: &str = "openat";
 
-/// Whether whoever runs the tests has time.
+/// Returns whether the long tests were requested.
 pub(crate) fn is_long() -> bool {
     std::env::var_os("SILKMILL_LONG").is_some_and(|value| value == "1")
 }
 
-/// More calls of one kind than any of these small runs makes.
+/// The tests make fewer calls of one kind than this.
 const CALLS_MAX: usize = 400;
 
-/// Set for the tests that are started again in a namespace, where sandboxes are overlays of two directories, and
-/// one kill in so many is tried.
+/// Set for the tests that are started again in a namespace, where sandboxes are overlays of two
+/// directories. There, one kill of every `OVERLAY_STEP` is tried.
 const OVERLAY: &str = "SILKMILL_SANDBOX_OVERLAY";
 const OVERLAY_STEP: usize = 5;
 
@@ -64,7 +66,7 @@ pub(crate) struct Sandbox {
     _place: TempDir,
 }
 
-/// All that a run must keep of a file, or change.
+/// Everything that a run must keep of a file, or change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct File {
     pub(crate) bytes: Vec<u8>,
@@ -101,11 +103,11 @@ impl Sandbox {
             fs::set_permissions(tree.join(name), Permissions::from_mode(*mode)).unwrap();
         }
         symlink("real", tree.join("link")).unwrap();
-        // Where there are no such attributes, there are none to lose.
+        // Some filesystems have no such attributes, and so none to lose.
         let _ = setxattr(tree.join("plain"), "user.note", b"kept", XattrFlags::empty());
         let root = if is_mounted { overlay(place.path()) } else { lower };
         let sandbox = Sandbox { root, is_mounted, _place: place };
-        // An overlay gives each name of a file from below a number of its own.
+        // An overlay gives each name of a file in its lower layer an inode of its own.
         let shared = sandbox.tree().join("d/e/shared");
         fs::write(&shared, "an old text with two names\n").unwrap();
         fs::set_permissions(&shared, Permissions::from_mode(0o664)).unwrap();
@@ -121,12 +123,12 @@ impl Sandbox {
         self.root.join("state/silkmill")
     }
 
-    /// What `strace` saw.
+    /// Returns the path of strace's log.
     pub(crate) fn log(&self) -> PathBuf {
         self.root.join("log")
     }
 
-    /// Runs the program under `strace`, with what that is to inject.
+    /// Runs the program under `strace`, which injects the given faults.
     pub(crate) fn strace(&self, inject: &[String], words: &[&str]) -> Output {
         let mut strace = Command::new("strace");
         strace.args(["-f", "-qq", "-o"]).arg(self.log());
@@ -150,7 +152,7 @@ impl Sandbox {
         let mut files = Snapshot::new();
         let beside = self.tree().join(".silkmill");
         visit(&self.tree(), &mut |path| {
-            // Where the other store cannot be had.
+            // The store is here where the other one cannot be used.
             if path.starts_with(&beside) {
                 return;
             }
@@ -168,7 +170,7 @@ impl Sandbox {
         files
     }
 
-    /// Names and identities of everything in the store.
+    /// Returns the names and identities of everything in the store.
     fn stored(&self) -> BTreeMap<PathBuf, (u64, u64)> {
         let mut stored = BTreeMap::new();
         visit(&self.store(), &mut |path| {
@@ -178,14 +180,14 @@ impl Sandbox {
         stored
     }
 
-    /// Directories of runs in the store.
+    /// Returns how many directories of runs the store has.
     pub(crate) fn runs(&self) -> usize {
         let entries = fs::read_dir(self.store()).into_iter().flatten().flatten();
         let names: Vec<OsString> = entries.map(|entry| entry.file_name()).collect();
         names.iter().filter(|name| name.to_string_lossy().starts_with("20")).count()
     }
 
-    /// Recovers, and again, which must change nothing; what the tree is then.
+    /// Recovers, and once more, which must change nothing. Returns the tree.
     pub(crate) fn recovered(&self, what: &str) -> Snapshot {
         let first = self.silkmill(&["undo", "--list"]);
         assert!(first.status.success(), "{what}: {first:?}");
@@ -202,13 +204,13 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         if self.is_mounted {
-            // The namespace ends with the tests.
+            // An error is ignored: the namespace ends with the tests.
             let _ = Command::new("umount").arg("-l").arg(&self.root).status();
         }
     }
 }
 
-/// Mounts what is in `lower` so that it shows below, and every change goes elsewhere.
+/// Mounts an overlay that shows what is in `lower` and keeps every change elsewhere.
 fn overlay(place: &Path) -> PathBuf {
     for name in ["upper", "work", "merged"] {
         fs::create_dir(place.join(name)).unwrap();
@@ -229,11 +231,11 @@ fn visit(folder: &Path, file: &mut dyn FnMut(&Path)) {
     }
 }
 
-/// A small run over all kinds of files; the link is named, for a walk does not follow it.
+/// A small run over all kinds of files. The link is named, since a walk does not follow it.
 pub(crate) const REPLACE: &[&str] =
     &["replace", "-j", "2", "--strict", "old", "brand new", ".", "link"];
 
-/// The tree before, and after an undisturbed run.
+/// Returns the tree before and after an undisturbed run.
 pub(crate) fn both() -> (Snapshot, Snapshot) {
     let sandbox = Sandbox::new();
     let old = sandbox.snapshot();
@@ -251,8 +253,9 @@ fn was_killed(output: &Output) -> bool {
     output.status.signal() == Some(9)
 }
 
-/// Kills a command at every call of every kind, in a sandbox that `prepare` has made ready. Then `check` is
-/// told what had been killed, and whether it had: each kind ends with a command that lives.
+/// Kills a command at every call of every kind, in a sandbox that `prepare` has made ready. Then
+/// calls `check` with a description, and with whether the command was killed. The last command of
+/// each kind is not.
 fn sweep(
     also: &[&str],
     words: &[&str],
@@ -295,11 +298,12 @@ fn sweep(
 
 const NO_EXCHANGE: &str = "renameat2:error=EINVAL";
 
-/// Where no file can be exchanged; or linked either, as on vfat; or renamed over.
+/// The faults: none; no file can be exchanged; nor be linked, as on vfat; nor be renamed over.
 const WAYS: &[&[&str]] =
     &[&[], &[NO_EXCHANGE], &[NO_EXCHANGE, "linkat:error=EPERM"], &["renameat2:error=EBUSY"]];
 
-/// On an overlay, which can exchange files, a second name of one from below has a number of its own.
+/// On an overlay, which can exchange files, the second name of a file in the lower layer has an
+/// inode of its own.
 fn is_tried(also: &[&str]) -> bool {
     std::env::var_os(OVERLAY).is_none() || !also.contains(&NO_EXCHANGE)
 }
@@ -383,18 +387,18 @@ fn on_an_overlay_of_directories_it_is_the_same() {
     print!("{said}");
 }
 
-/// Files that somebody deletes between a run and its undo.
+/// Files that another program deletes between a run and its undo.
 const DELETED: &[&str] = &["d/utf-16", "d/e/shared", "shared too"];
 
 pub(crate) fn delete_some(sandbox: &Sandbox) {
     DELETED.iter().for_each(|name| fs::remove_file(sandbox.tree().join(name)).unwrap());
 }
 
-/// The tree before and after a forced undo of a run of which some files were deleted since.
+/// Returns the tree before and after a forced undo of a run of which some files were deleted since.
 pub(crate) fn without_some_and_with() -> (Snapshot, Snapshot) {
     let (mut old, mut new) = both();
     DELETED.iter().for_each(|name| drop(new.remove(Path::new(name))));
-    // It is told of by one of its names.
+    // A file of two names is restored under one of them.
     old.remove(Path::new("shared too"));
     old.get_mut(Path::new("d/e/shared")).unwrap().names = 1;
     (new, old)
@@ -444,7 +448,8 @@ fn a_recovery_that_is_killed_anywhere_is_recovered_from() {
         return;
     }
     let (old, new) = both();
-    // Before the commit mark; among the exchanges; within a file that is written in place; among the links.
+    // The cuts are: before the commit mark; among the exchanges; within a file that is written in
+    // place; among the links; among the renames.
     let cuts: &[(&[&str], &str, &Snapshot)] = &[
         (&[], "syncfs:signal=KILL:when=1", &old),
         (&[], "renameat2:signal=KILL:when=3", &new),

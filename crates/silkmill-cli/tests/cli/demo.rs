@@ -1,4 +1,4 @@
-//! `silkmill demo`, with a folder for temporary files of its own, to see what it leaves there.
+//! `silkmill demo`, with a temporary folder of its own, to see what the demo leaves there.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -21,7 +21,7 @@ fn it_shows_both_jobs_and_leaves_nothing_behind() {
     for line in ["replace 20,300 words in 2,000 files", "scrape the titles of 300 pages"] {
         assert!(shown.contains(line), "{shown}");
     }
-    // Whatever the machine, 300 answers of 50 ms one after the other are waited for.
+    // However fast the machine is, one worker waits for 300 answers of 50 ms, one after the other.
     assert!(shown.contains("more workers help, up to about "), "{shown}");
     assert!(is_empty(temporary.path()));
 }

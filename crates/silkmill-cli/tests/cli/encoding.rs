@@ -1,4 +1,4 @@
-//! `silkmill replace` on text that is not UTF-8, on binary files, and on large ones.
+//! `silkmill replace` on text that is not UTF-8, on binary files, and on large files.
 
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
@@ -67,7 +67,7 @@ fn binary_files_are_edited_only_when_asked_for() {
     assert_eq!(fs::read(root.path().join("w")).unwrap(), [0xFF, 0xFE, b'0', 0, 0, 0]);
 }
 
-/// More than is taken into memory at once, so that it is streamed.
+/// Returns a text above the limit for reading into memory, so that it is streamed.
 fn large() -> Vec<u8> {
     let mut text = b"some line of text\r\n".repeat(1_000_000);
     text.splice(9_500_009..9_500_009, *b"old");
@@ -151,7 +151,7 @@ fn a_large_file_with_a_nul_far_behind_is_left_alone() {
 fn what_cannot_be_streamed_is_reported_beyond_the_largest_that_is_held() {
     let root = tree(&[]);
     let mut file = fs::File::create(root.path().join("large")).unwrap();
-    // A line, and a hole that takes no room on the disk.
+    // The file has some lines, then a hole that takes no room on the disk.
     file.write_all(&b"some line of text\n".repeat(5000)).unwrap();
     file.seek(SeekFrom::Start((1 << 30) + 1)).unwrap();
     file.write_all(b"x").unwrap();
@@ -167,7 +167,7 @@ fn what_cannot_be_streamed_is_reported_beyond_the_largest_that_is_held() {
         let want = "failed to edit \"large\": 1073741826 bytes, and at most 1073741824 fit\n";
         assert!(stderr(&output).contains(want), "{}", stderr(&output));
     }
-    // Streamed, its first NUL is met.
+    // A streamed file is read up to its first NUL.
     for words in [&["line", "LINE"][..], &["--encoding", "utf-16le", "line", "LINE"]] {
         assert_eq!(stderr(&replace(&root, words)), "no match in 1 file, 1 passed over\n");
     }

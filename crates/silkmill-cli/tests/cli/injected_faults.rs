@@ -1,4 +1,4 @@
-//! Whatever the operating system refuses, and wherever: exit 2, the path named, and no file changed; or,
+//! Every system call fails in turn: the run exits with 2, names the path, and changes no file, or,
 //! past the commit mark, all of them.
 
 use std::fs;
@@ -10,10 +10,10 @@ use crate::sandbox::is_installed;
 
 const ERRORS: &[&str] = &["ENOSPC", "EIO", "EACCES", "EDQUOT", "EMFILE"];
 
-/// What the loader of shared libraries says to a file that it cannot open.
+/// The exit code of the dynamic loader for a library that it cannot open.
 const NOT_LOADED: i32 = 127;
 
-/// Has every call of a kind fail, one run for each, from the first to the last.
+/// Makes every call of a kind fail, one run for each, from the first to the last.
 fn refuse_each(
     call: &str,
     errors: &dyn Fn(usize) -> Vec<&'static str>,
@@ -44,7 +44,7 @@ fn refuse_each(
                 Some(NOT_LOADED) if call == "openat" => assert_eq!(&now, before, "{what}"),
                 _ => panic!("{what}"),
             }
-            // Whoever was told of a change has it, and nobody else.
+            // A change that was reported is there after recovery, and no other change is.
             let later = sandbox.recovered(&what);
             assert!(later == now || (&later == before) | (&later == after), "{what}");
             assert!(output.status.code() != Some(0) || later == now, "{what}");
@@ -66,7 +66,8 @@ fn sweep(words: &[&str], undo: bool) {
             let calls = calls.iter().skip(half).step_by(2);
             scope.spawn(move || {
                 for (place, call) in calls.enumerate() {
-                    // One error for each call, and another one for the next; all of them in a long test.
+                    // Each call fails by one error, and the next call by another; in a long test by
+                    // all of them.
                     let errors = |nth: usize| match is_long {
                         true => ERRORS.to_vec(),
                         false => vec![ERRORS[(nth + place) % ERRORS.len()]],
@@ -102,14 +103,14 @@ fn a_store_that_cannot_be_written_changes_nothing_and_is_named() {
     assert!(said.contains("/tree/.silkmill\"") && said.contains("/state/silkmill\""), "{said}");
     fs::remove_file(sandbox.tree().join(".silkmill")).unwrap();
     assert_eq!(sandbox.snapshot(), old);
-    // Where nothing is found, nothing is to be stored.
+    // A run that finds nothing stores nothing, and needs no store.
     assert_eq!(sandbox.silkmill(&["replace", "no such text", "x"]).status.code(), Some(1));
 }
 
 #[test]
 fn a_file_system_that_is_full_changes_nothing() {
     let sandbox = Sandbox::new();
-    // Its own mount, in a namespace of its own: nobody else sees it, and nothing is left of it.
+    // The mount is in a namespace of its own: no other process sees it, and it is gone afterwards.
     let script = "mount -t tmpfs -o size=200k none state && cp -a tree state/ && cd state/tree && \
         XDG_STATE_HOME=$PWD/../xdg \"$0\" replace old 'a much, much longer text' . ; code=$?; \
         cd ../.. && diff -r tree state/tree && find state -name '[0-9]*' -type f && exit $code";

@@ -1,4 +1,4 @@
-//! Other programs at work on the same files, and places where files cannot be exchanged.
+//! Other programs that change the same files, and places where files cannot be exchanged.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::sandbox::is_installed;
 
-/// A tree beside a store.
+/// Makes a tree, which has a store beside it.
 fn sandbox(files: &[(&str, &str)]) -> TempDir {
     let root = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -31,8 +31,8 @@ fn silkmill(root: &Path, words: &[&str]) -> Command {
 /// How often the runs are tried against the other program.
 const RUNS: usize = 40;
 
-/// Writes newer and newer versions of a few files while runs change a word in them. Whatever the runs do, the
-/// last version is there in the end.
+/// Writes newer and newer versions of a few files while runs change a word in them. At the end the
+/// last version must be there, whatever the runs did.
 fn disturb(write: impl Fn(&Path, &str) + Sync) {
     let names: Vec<String> = (0..4).map(|number| format!("file{number}")).collect();
     let files: Vec<(&str, &str)> =
@@ -133,7 +133,7 @@ fn the_last_ten_runs_are_kept() {
     }
 }
 
-/// Runs a script in a namespace of its own, where mounts are nobody else's; `None` where that cannot be had.
+/// Runs a script in a mount namespace of its own. Returns `None` where the system has none.
 fn in_namespace(root: &Path, script: &str) -> Option<String> {
     let mut unshare = Command::new("unshare");
     unshare.args(["-Urm", "sh", "-ec", script, env!("CARGO_BIN_EXE_silkmill")]).current_dir(root);
@@ -179,7 +179,7 @@ fn files_that_an_overlay_copies_up_under_other_numbers_change_and_are_undone_lik
     let root = sandbox(&[("low/one", "old"), ("low/two", "old"), ("low/none", "text")]);
     let low = root.path().join("tree/low");
     fs::hard_link(low.join("two"), low.join("three")).unwrap();
-    // Its two layers are on different filesystems.
+    // The two layers of the overlay are on different filesystems.
     let script = "
         cd tree; mkdir up all; mount -t tmpfs -o size=1m none up; mkdir up/upper up/work
         mount -t overlay -o lowerdir=low,upperdir=up/upper,workdir=up/work none all; cd all
@@ -198,7 +198,7 @@ fn a_run_beside_its_files_is_known_to_runs_and_undos_above() {
         return;
     }
     let root = sandbox(&[("other/x", ""), ("top", "new")]);
-    // A run in `sub` is cut off between its files, and the next one is led from above.
+    // A run in `sub` is cut off between its files, and the next one starts in a directory above.
     let script = "
         mount -t tmpfs -o size=1m none tree/other
         mkdir tree/other/sub; for n in 1 2 3; do echo old >tree/other/sub/$n; done
@@ -228,7 +228,7 @@ fn a_run_that_nobody_remembers_is_ended_before_a_run_above_changes_its_files() {
     }
     let root = sandbox(&[("sub/1", "old"), ("sub/2", "old"), ("sub/3", "old"), ("top", "old")]);
     let tree = root.path().join("tree");
-    // There is no user's store.
+    // Without these variables the user has no store.
     let bare = |program: &str| {
         let mut command = Command::new(program);
         command.env_remove("XDG_STATE_HOME").env_remove("HOME");
@@ -262,7 +262,7 @@ fn a_run_that_nobody_remembers_is_ended_before_a_run_above_changes_its_files() {
 fn a_directory_that_may_not_be_changed_has_its_files_written_in_place() {
     let root = sandbox(&[("shut/own", "old"), ("shut/locked", "old"), ("open", "old")]);
     if fs::metadata(root.path()).unwrap().uid() != 0 {
-        return println!("skipped: only root can become somebody else");
+        return println!("skipped: only root can become another user");
     }
     let tree = root.path().join("tree");
     let nobody = 65534;
@@ -276,7 +276,7 @@ fn a_directory_that_may_not_be_changed_has_its_files_written_in_place() {
     let inode = |name: &str| fs::metadata(tree.join(name)).unwrap().ino();
     let before = inode("shut/own");
 
-    // Whoever is nobody may not be able to reach the program where it is built.
+    // The unprivileged user may not be able to reach the program where it is built.
     let program = root.path().join("silkmill");
     fs::copy(env!("CARGO_BIN_EXE_silkmill"), &program).unwrap();
     let mut command = Command::new(&program);

@@ -1,4 +1,4 @@
-//! Drives the real binary, black box.
+//! Runs the real binary and looks at it from outside only.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -22,26 +22,28 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-/// Whoever takes so long hangs.
+/// A process that takes longer hangs.
 const HANG_AFTER: Duration = Duration::from_secs(60);
 
-/// The binary under test. It keeps nothing in the home directory of whoever runs the tests.
+/// Returns the binary under test. It keeps nothing in the home directory of the user who runs the
+/// tests.
 fn silkmill() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_silkmill"));
     command.env("XDG_STATE_HOME", state());
-    // The servers of the tests are here, whatever proxy leads out of here.
+    // The servers of the tests are on this machine, and no proxy of the environment leads to them.
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
         command.env_remove(name).env_remove(name.to_ascii_lowercase());
     }
     command
 }
 
-/// One for all tests that do not mind the others: it must be on the filesystem of their trees.
+/// The store of all tests that do not need one of their own. It must be on the filesystem of their
+/// trees.
 fn state() -> PathBuf {
     std::env::temp_dir().join("silkmill-tests-state")
 }
 
-/// Waits for the child, but not for ever.
+/// Waits for the child to end, up to `HANG_AFTER`.
 fn wait(child: &mut Child) -> ExitStatus {
     let since = Instant::now();
     loop {
@@ -56,7 +58,7 @@ fn wait(child: &mut Child) -> ExitStatus {
     }
 }
 
-/// Types ^C, by the shell's own `kill`: not every machine has the program.
+/// Sends ^C with the shell's own `kill`, since not every machine has the program.
 fn interrupt(child: &Child) {
     let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status();
     assert!(kill.unwrap().success());

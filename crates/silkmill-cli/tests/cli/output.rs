@@ -1,5 +1,5 @@
-//! The output files of `fetch` and `scrape`: their formats, and going on with them after whatever ended
-//! the run before.
+//! The output files of `fetch` and `scrape`: their formats, and resuming them however the run
+//! before ended.
 
 mod rows;
 
@@ -139,7 +139,7 @@ fn a_resumed_run_asks_only_for_what_has_no_row() {
         let again = setting.run(file, &["--resume", "-v"]);
 
         assert_eq!(setting.server.requests(), asked, "{file}");
-        // The rows of before count: one of them is an error.
+        // The earlier rows count for the exit code, and one of them is an error.
         assert_eq!(again.status.code(), Some(1));
         let said = stderr(&again);
         assert!(
@@ -155,7 +155,7 @@ fn an_interrupted_run_in_order_leaves_the_beginning_of_its_list_and_is_gone_on_w
     const PAGES: usize = 12;
     const SILENT: &str = "/5";
     for file in FILES {
-        // One page is not answered before the run is interrupted, and all that come after it are.
+        // One page is not answered before the interrupt, and all that come after it are.
         let heals = Arc::new(AtomicBool::new(false));
         let healed = Arc::clone(&heals);
         let server = Server::start(move |request| match request.path() {
@@ -326,7 +326,7 @@ fn a_full_disk_exits_2_and_what_was_written_can_be_read_and_gone_on_with() {
     let pages: Vec<String> = (0..1500).map(|page| format!("/{page}")).collect();
     setting.list(&pages.iter().map(String::as_str).collect::<Vec<_>>());
     for file in FILES {
-        // No file may grow past so many blocks of 512 or 1,024 bytes, and the signal about it is ignored.
+        // No file may grow past this many blocks of 512 or 1,024 bytes, and SIGXFSZ is ignored.
         let limited = "ulimit -f 600; trap '' XFSZ; exec \"$0\" \"$@\"";
         let command = setting.scrape(file, &["--ordered"]);
         let mut shell = Command::new("sh");
@@ -401,7 +401,7 @@ fn after_any_number_of_kills_every_line_has_one_row_as_in_an_undisturbed_run() {
     let pages: Vec<String> = (0..900)
         .map(|page| match page % 9 {
             8 => format!("junk {page}"),
-            // Lines that are alike have a row each.
+            // Equal lines have a row each.
             page if page < 3 => "/page".to_owned(),
             _ => format!("/{page}"),
         })
@@ -426,7 +426,7 @@ fn after_any_number_of_kills_every_line_has_one_row_as_in_an_undisturbed_run() {
                     child.wait().unwrap();
                     kills += 1;
                 }
-                // It was faster, and a new one begins.
+                // The run ended before it was killed, and a new one begins.
                 Some(status) => {
                     assert_eq!((status.code(), lasting(&path)), (Some(1), undisturbed.clone()));
                     fs::remove_file(&path).unwrap();

@@ -1,4 +1,4 @@
-//! A dry run is a patch: over any tree, `git apply` and `patch` make of it what the run makes.
+//! A dry run prints a patch: over any tree, `git apply` and `patch` make of it what the run makes.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,10 +12,10 @@ use tempfile::TempDir;
 
 use crate::sandbox::{self, is_installed, replace, stderr, stdout};
 
-/// Each runs four processes.
+/// The number of cases, each of which runs four processes.
 const CASES: u32 = 48;
 
-/// Names as bytes, and what is in the files.
+/// The names of files, as bytes, and their texts.
 type Files = Vec<(Vec<u8>, Vec<u8>)>;
 
 fn name() -> impl Strategy<Value = Vec<u8>> {
@@ -38,7 +38,7 @@ fn name() -> impl Strategy<Value = Vec<u8>> {
         b"\x1B",
         b"=",
     ]);
-    // No leading dot, which would hide it, and no name that stands for a directory.
+    // A leading dot would hide the file, and `.` and `..` are directories.
     let name = vec(pieces, 0..5).prop_map(|pieces| [&b"n"[..], &pieces.concat()].concat());
     let odd_start = prop::sample::select(vec![&b""[..], b" ", b"\"", b"-"]);
     (odd_start, name).prop_map(|(start, name)| [start, &name].concat())
@@ -73,7 +73,7 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
 fn files() -> impl Strategy<Value = Files> {
     let path = vec(name(), 1..3).prop_map(|names| names.join(&b'/'));
     btree_map(path, text(), 1..5).prop_map(|files| {
-        // A file is no directory of another.
+        // No file has the name of another file's directory.
         let names: Vec<Vec<u8>> = files.keys().cloned().collect();
         let is_directory =
             |name: &[u8]| names.iter().any(|other| other.starts_with(&[name, b"/"].concat()));
@@ -165,7 +165,7 @@ const TRICKY: &[(&str, &[u8])] = &[
     (" in /a name", b"old\n"),
 ];
 
-/// Makes the same change by a run, and by a program that is given the dry run's diff.
+/// Makes the same change twice: by a run, and by a program that reads the diff of a dry run.
 fn applied_by(program: &str, apply: &[&str], words: &[&str]) {
     if !is_installed(program) {
         return;

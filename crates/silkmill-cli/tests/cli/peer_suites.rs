@@ -1,6 +1,6 @@
-//! `silkmill replace`, asked what the suites and the users of other replacers ask of those. Every case is a
-//! few files, the words of a run, and the files, the output and the exit code after it. It is one file, as
-//! most of it is tables.
+//! `silkmill replace` on the cases that the suites and the users of other replacers test. Every
+//! case is a few files, the arguments of a run, and the files, the output and the exit code after
+//! it. It is one file, since most of it is tables.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::sandbox::{command, names, read, replace, stderr, stdout, tree, write};
 use crate::{silkmill, wait};
 
-/// The words of a run; the one file before it and after it; how many replacements that took.
+/// The arguments of a run, the one file before and after it, and the number of replacements.
 type Edit = (&'static [&'static str], &'static str, &'static str, usize);
 
 fn edit(edits: &[Edit]) {
@@ -47,7 +47,7 @@ fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 
-/// Of every regular file below, what `show` says of it.
+/// Returns what `show` returns for every regular file below `root`.
 fn files<T>(root: &Path, show: &impl Fn(&Path) -> T) -> BTreeMap<String, T> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(root).unwrap().map(Result::unwrap) {
@@ -62,7 +62,7 @@ fn files<T>(root: &Path, show: &impl Fn(&Path) -> T) -> BTreeMap<String, T> {
     found
 }
 
-/// The files that hold nothing but "new".
+/// Returns the files that hold nothing but "new".
 fn changed(root: &Path) -> Vec<String> {
     let is_new = files(root, &|path| fs::read(path).unwrap() == b"new");
     is_new.into_iter().filter_map(|(name, is_new)| is_new.then_some(name)).collect()
@@ -225,7 +225,7 @@ fn a_word_ends_where_its_letters_do_in_any_script() {
         (&["-w", "o", "-"], "o1 o_ o-o", "o1 o_ ---", 2),
         (&["-w", "foo()", "-"], "foo() foo()x xfoo()", "- foo()x xfoo()", 1),
         (&["-w", "foo|bar", "-"], "foobar foo|bar foo", "foobar - foo", 1),
-        // The borders hold for every alternative, and other options with them.
+        // The word boundaries hold for every alternative, and together with other options.
         (&["-e", "-w", "foo|bar", "-"], "foobar foo barx bar xfoo", "foobar - barx - xfoo", 2),
         (&["-e", "-w", "-i", "foo|bar", "-"], "FOObar Foo BAR", "FOObar - -", 2),
         (&["-e", "-w", "-U", r"a\nb", "-"], "a\nb xa\nb a\nbx a\nb", "- xa\nb a\nbx -", 2),
@@ -300,7 +300,7 @@ const PROJECT: &[(&str, &[u8])] = &[
     ("sub/.gitignore", b"*.tmp\n!own.tmp\n"),
     ("sub/other.tmp", b"old"),
     ("sub/own.tmp", b"old"),
-    // A repository within, and one that is checked out elsewhere.
+    // A repository within the project, and one whose `.git` is a file.
     ("vendor/.git/HEAD", b"old"),
     ("vendor/v.rs", b"old"),
     ("work/.git", b"old"),
@@ -448,7 +448,7 @@ fn links_are_followed_when_they_are_named_and_stay_links() {
         all.map(|name| read(if name == "deep/real" { root } else { &outside }, name))
     };
 
-    // A walk leaves them where they lead, even nowhere.
+    // A walk does not follow links, wherever they lead.
     let root = make();
     let output = replace(&root, &["old", "new"]);
     assert_eq!((stdout(&output), code(&output)), ("deep/real: 1 replacement\n".into(), 0));
@@ -537,7 +537,7 @@ fn every_name_that_is_found_is_split_and_an_undo_joins_them_again() {
     };
     let before = now();
 
-    // By whatever way it is found, a name is one.
+    // A name is found only once, by whatever path.
     let paths = [".", "./a", "sub/../a", "link"];
     let words = [&["replace", "--hard-links", "split", "old", "new"], &paths[..]].concat();
     run(&root, &state, &words);
@@ -549,7 +549,7 @@ fn every_name_that_is_found_is_split_and_an_undo_joins_them_again() {
     assert!(now() == before);
 }
 
-/// All that would tell that a file was written, or replaced by another.
+/// Everything that would show that a file was written, or replaced by another.
 fn identity(path: &Path) -> impl PartialEq + Debug + use<> {
     let of = fs::metadata(path).unwrap();
     (of.ino(), of.mode(), [of.mtime(), of.mtime_nsec(), of.ctime(), of.ctime_nsec()])
@@ -597,7 +597,7 @@ fn every_bit_of_a_mode_survives_a_run_and_its_undo() {
     }
 }
 
-/// A run with a store of its own, so that an undo takes back no other.
+/// Runs the command with a store of its own, so that an undo undoes no other run.
 fn run(root: &TempDir, state: &TempDir, words: &[&str]) -> Output {
     let mut command = silkmill();
     command.args(words).current_dir(root).env("XDG_STATE_HOME", state.path());
@@ -662,10 +662,11 @@ fn what_may_not_be_read_is_named_and_the_others_change() {
     let at = root.path().join("tree");
     let mut program = Command::new(env!("CARGO_BIN_EXE_silkmill"));
     if fs::metadata(&at).unwrap().uid() == 0 {
-        // Root may read everything, and nobody may not even reach the program where it is built.
+        // Root may read everything, and the unprivileged user may not reach the program where it is
+        // built.
         let copy = root.path().join("silkmill");
-        // By another process: a program that is still open for writing, if only in what another test is
-        // about to start, cannot be run.
+        // Another process copies the program: a program that is still open for writing cannot be
+        // run, and another test that starts a process at this moment would hold it open.
         let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_silkmill")).arg(&copy).status();
         assert!(copied.unwrap().success());
         program = Command::new(copy);

@@ -1,4 +1,4 @@
-//! `silkmill replace OLD NEW -`: a filter.
+//! `silkmill replace OLD NEW -`, which edits standard input to standard output.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Output, Stdio};
@@ -20,7 +20,7 @@ fn filtered(words: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Small enough for the pipes.
+    // The text is small enough for the buffers of the pipes.
     child.stdin.take().unwrap().write_all(input).unwrap();
     child.wait_with_output().unwrap()
 }
@@ -86,7 +86,7 @@ fn endless_input_takes_bounded_memory_and_ends_with_its_reader() {
                 true => line.encode_utf16().flat_map(u16::to_le_bytes).collect(),
                 false => line.into_bytes(),
             };
-            // The filter ends when its reader does.
+            // Writing fails when the command ends, which it does when its reader does.
             while input.write_all(&piece).is_ok() {}
         });
         let mut piece = vec![0; 1 << 20];

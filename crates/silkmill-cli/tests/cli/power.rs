@@ -1,10 +1,11 @@
-//! What a power cut may leave, and what recovery makes of it.
+//! What a power cut may leave, and how recovery handles it.
 //!
-//! The model: what was written before a flush that has returned is there. Of what was done since, anything
-//! may be missing, in any combination: the bytes of a file, from any page on; a journal's mark; any of the
-//! exchanges, links and renames, as long as those of one file are lost from the last on. A sector is there or not, and
-//! so is each of these, as journaling filesystems promise. That the
-//! program flushes where the model needs it is read off the calls that it makes.
+//! The model: what was written before a flush that has returned is there. Of what was done since,
+//! anything may be missing, in any combination: the bytes of a file, from any page on; a mark of
+//! the journal; any of the exchanges, links and renames, as long as those of one file are lost from
+//! the last one backwards. A sector is there or not, and so is each of these operations, as
+//! journaling filesystems promise. That the program flushes where the model needs it is checked in
+//! the log of its system calls.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -17,7 +18,7 @@ use crate::crash::{
 };
 use crate::sandbox::is_installed;
 
-/// Where the marks of a journal are, and how long one is.
+/// The offsets of the marks in a journal, then the length of a mark.
 const SLOTS: &[u64] = &[64, 128, 192];
 const SLOT_LEN: usize = 24;
 
@@ -27,7 +28,7 @@ fn run_folders(sandbox: &Sandbox) -> impl Iterator<Item = PathBuf> {
     entries.filter(is_run)
 }
 
-/// Of the only run in the store.
+/// Returns the journal of the only run in the store.
 fn journal(sandbox: &Sandbox) -> PathBuf {
     run_folders(sandbox).next().unwrap().join("journal")
 }
@@ -37,7 +38,7 @@ fn lose_mark(sandbox: &Sandbox, slot: u64) {
     journal.write_all_at(&[0; SLOT_LEN], slot).unwrap();
 }
 
-/// Every staged file, in an order that is always the same.
+/// Returns every staged file, always in the same order.
 fn staged(sandbox: &Sandbox) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let entries = run_folders(sandbox).flat_map(|folder| fs::read_dir(folder).unwrap());
@@ -57,7 +58,7 @@ fn nothing_is_marked_before_it_is_flushed_and_nothing_swapped_before_it_is_marke
     }
     let sandbox = Sandbox::new();
     let calls = "openat,write,pwrite64,copy_file_range,ftruncate,fchmod,fsetxattr,renameat2,fdatasync,syncfs";
-    // Nothing is injected into a call that is never made.
+    // There is no 9,999th call, so nothing fails: the faults only make strace log these calls.
     let inject =
         calls.split(',').map(|call| format!("{call}:error=EIO:when=9999")).collect::<Vec<_>>();
     assert!(sandbox.strace(&inject, REPLACE).status.success());
@@ -92,7 +93,8 @@ fn before_the_first_flush_anything_may_be_missing() {
         return;
     }
     let (old, _) = both();
-    // Staged files and the journal, cut after so many bytes; or full of zeros.
+    // Staged files and the journal are cut after this many bytes, or filled with zeros from there
+    // on.
     for kept in [0, 1, 20, 511, 512, 600, 1000, u64::MAX] {
         for zeros in [false, true] {
             let sandbox = Sandbox::new();
@@ -110,7 +112,7 @@ fn before_the_first_flush_anything_may_be_missing() {
             assert_eq!(sandbox.runs(), 0);
         }
     }
-    // Not even the directory of a run has its journal.
+    // The directory of a run need not even have its journal.
     let sandbox = Sandbox::new();
     cut_off(&sandbox, &[], "syncfs:signal=KILL:when=1");
     fs::remove_file(journal(&sandbox)).unwrap();
@@ -133,16 +135,16 @@ fn a_commit_mark_is_there_or_not() {
     }
 }
 
-/// The targets that are exchanged, and their places in the order of the run.
+/// The targets that are exchanged, in the order of the run.
 const EXCHANGED: &[&str] = &["d/e/big", "d/read-only", "d/setuid", "d/utf-16", "plain", "real"];
 
-/// The file in the store that has this text.
+/// Returns the file in the store that has this text.
 fn stored(sandbox: &Sandbox, text: &[u8]) -> PathBuf {
     let is_it = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| bytes == text);
     staged(sandbox).into_iter().find(is_it).unwrap()
 }
 
-/// Exchanges what has this text in the store with its target.
+/// Exchanges the file in the store that has this text with its target.
 fn exchange(sandbox: &Sandbox, name: &str, of: &Snapshot) {
     let path = stored(sandbox, &of[Path::new(name)].bytes);
     let target = sandbox.tree().join(name);
@@ -168,7 +170,7 @@ fn any_of_the_exchanges_may_be_missing_before_the_second_flush() {
     }
 }
 
-/// Every state of some things of which each may be in one of `states`.
+/// Returns every combination of the states of `things`, each of which may be in one of `states`.
 fn combinations(things: usize, states: usize) -> impl Iterator<Item = Vec<usize>> {
     let count = states.pow(u32::try_from(things).unwrap());
     (0..count).map(move |mut number| {
@@ -188,15 +190,16 @@ fn any_of_the_links_and_renames_may_be_missing_where_files_cannot_be_exchanged()
     }
     let (old, new) = both();
     let no_exchange = &["renameat2:error=EINVAL"];
-    // Of each file: nothing was lost; the original's last rename; the rename over it, too; its second name, too.
-    // Three files stand for all: the others are swapped.
+    // The states of a file are: nothing is lost; the original's last rename is lost; the rename
+    // over the target, too; the original's second name, too. Three files are enough, since the
+    // others are swapped in the same way.
     for states in combinations(3, 4) {
         let sandbox = Sandbox::new();
         cut_off(&sandbox, no_exchange, "syncfs:signal=KILL:when=2");
         assert_eq!(sandbox.snapshot(), new);
         for (name, state) in EXCHANGED.iter().step_by(2).zip(&states) {
             let target = sandbox.tree().join(name);
-            // Where the original is now: the staged name.
+            // The original is at the staged name now.
             let staged = stored(&sandbox, &old[Path::new(name)].bytes);
             let out = staged.with_extension("out");
             if *state >= 1 {
@@ -233,7 +236,7 @@ fn any_of_the_exchanges_of_an_undo_may_be_missing_and_any_page_that_it_wrote() {
                 exchange(&sandbox, name, &new);
             }
         }
-        // Of the file that was written in place some bytes are old, and some are new.
+        // Some bytes of the file that was written in place are old, and some are new.
         let (is, was) = (&old[shared].bytes, &new[shared].bytes);
         let torn: Vec<u8> = (0..is.len().max(was.len()))
             .map(|at| match lost.rotate_right(u32::try_from(at / 8).unwrap()) & 1 {
@@ -263,7 +266,7 @@ fn any_file_that_an_undo_brings_or_takes_may_be_where_it_was() {
             let sandbox = Sandbox::new();
             assert!(sandbox.silkmill(REPLACE).status.success());
             delete_some(&sandbox);
-            // A copy of a file that was written in place, and an original.
+            // The first is an original, the second a copy of a file that was written in place.
             let names = ["d/utf-16", "d/e/shared"];
             let stored = names.map(|name| stored(&sandbox, &back[Path::new(name)].bytes));
             if takes {
@@ -271,7 +274,7 @@ fn any_file_that_an_undo_brings_or_takes_may_be_where_it_was() {
             }
             kill(&sandbox, words, &[], "syncfs:signal=KILL:when=2");
             assert_eq!(&sandbox.snapshot(), is);
-            // There; at both places, where it was linked; and where it was.
+            // The file is at its new place, at both places by a link, or at its old place.
             for ((name, stored), state) in names.iter().zip(&stored).zip(&states) {
                 let target = &sandbox.tree().join(name);
                 let (from, to) = if takes { (stored, target) } else { (target, stored) };
@@ -294,7 +297,7 @@ fn any_page_of_a_file_that_is_written_in_place_may_be_missing() {
         return;
     }
     let (old, new) = both();
-    // One that has several names; and one that turned out late to be a mount point.
+    // The first file has several names; the second is found late to be a mount point.
     let busy: &[&str] = &["renameat2:error=EBUSY"];
     for (name, also) in [("d/e/shared", &[][..]), ("d/setuid", busy)] {
         let name = Path::new(name);
@@ -306,7 +309,7 @@ fn any_page_of_a_file_that_is_written_in_place_may_be_missing() {
             let bytes: Vec<u8> = (0..is.len())
                 .map(|at| match lost & (1 << (at / 8)) {
                     0 => is[at],
-                    // A page that the file has grown by is there, and empty.
+                    // A page by which the file has grown is there, and empty.
                     _ => was.get(at).copied().unwrap_or(0),
                 })
                 .collect();
@@ -317,7 +320,7 @@ fn any_page_of_a_file_that_is_written_in_place_may_be_missing() {
     }
 }
 
-/// A write takes the set-id bits away.
+/// Restores the mode, from which a write removes the set-id bits.
 fn mode_of(name: &Path) -> fs::Permissions {
     fs::Permissions::from_mode(if name.ends_with("setuid") { 0o4751 } else { 0o664 })
 }
@@ -329,7 +332,7 @@ fn a_copy_that_is_made_late_is_on_disk_before_its_original_is_written_to() {
     }
     let sandbox = Sandbox::new();
     let mut inject = vec!["renameat2:error=EBUSY".to_owned()];
-    // Nothing is injected into a call that is never made.
+    // There is no 9,999th call, so nothing fails: the faults only make strace log these calls.
     inject.extend(
         ["renameat", "fsync", "ftruncate"].map(|call| format!("{call}:error=EIO:when=9999")),
     );
@@ -344,7 +347,8 @@ fn a_copy_that_is_made_late_is_on_disk_before_its_original_is_written_to() {
         })
         .collect();
 
-    // The copy, the name that says that it is whole, the directory of that name, the original.
+    // The order is: the copy, the name that says that the copy is whole, the directory of that
+    // name, the original.
     let late = ["renameat2(", "fsync(", "renameat(", "fsync(", "ftruncate("];
     let in_place = calls.iter().filter(|call| **call == "ftruncate(").count();
     assert_eq!(in_place, EXCHANGED.len() + 1, "{log}");

@@ -1,4 +1,4 @@
-//! `silkmill replace`: exit codes, words, records, diffs.
+//! `silkmill replace`: its arguments, which files it changes, and its exit codes.
 
 mod printed;
 
@@ -252,7 +252,7 @@ fn globs_and_types_count_for_files_that_are_named() {
 #[test]
 fn a_directory_that_cannot_be_read_is_named_once_and_as_every_path_is() {
     let root = tree(&[("a", b"old")]);
-    // Even for whoever may read everything: a name below it would be too long for any system call.
+    // Even root cannot read this directory: the names in it would be too long for any system call.
     let mut deep = root.path().to_path_buf();
     let name = "d".repeat(200);
     let mut depth = 0;
@@ -342,8 +342,8 @@ fn a_file_that_outgrows_its_limit_is_a_failure_that_leaves_nothing_behind() {
     );
 }
 
-/// A program that makes the first write of every thread fail as on a full disk. The thread that prints
-/// is the one that does not stage.
+/// Runs a program so that the first write of every thread fails as on a full disk. The thread that
+/// prints is the one that does not stage.
 const FULL_DISK: &[&str] = &[
     "-f",
     "-qq",
@@ -371,7 +371,7 @@ fn a_full_disk_refuses_the_whole_run() {
         .unwrap();
 
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    // The line that names the file was the first that the other thread wrote.
+    // The line that names the file was the first write of the other thread.
     assert_eq!(stderr(&output), "silkmill: the disk is full: nothing was changed\n");
     assert_eq!(names(&root), ["a", "b", "c"]);
     assert!(["a", "b", "c"].iter().all(|name| read(&root, name) == "old"));

@@ -1,4 +1,4 @@
-//! `silkmill replace -I`, through a terminal that python3 makes.
+//! `silkmill replace -I`, on a terminal that python3 makes.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::sandbox::{is_installed, names, read, replace, stderr, tree};
 use crate::state;
 
-/// Gives the next answer when the next question has been asked; then prints all that was said.
+/// Gives the next answer when the next question has been asked, then prints all that was said.
 const PERSON: &str = r#"
 import os, pty, sys
 answers = sys.argv[1].split(",")
@@ -32,7 +32,7 @@ sys.stdout.buffer.write(said.replace(b"\r\n", b"\n"))
 sys.exit(os.waitstatus_to_exitcode(status))
 "#;
 
-/// What was said and how it ended, or nothing where there is no python3.
+/// Returns what was printed and the exit code, or `None` where python3 is missing.
 fn reviewed(root: &TempDir, answers: &str, words: &[&str]) -> Option<(String, Option<i32>)> {
     if !is_installed("python3") {
         return None;

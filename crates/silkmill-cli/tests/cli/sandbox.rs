@@ -57,7 +57,8 @@ pub(crate) fn names(root: &TempDir) -> Vec<String> {
     names
 }
 
-/// Whether a program is there. Where tests must not be skipped, one that is missing is a failure.
+/// Returns whether a program is installed. Where tests must not be skipped, a missing program is a
+/// failure.
 pub(crate) fn is_installed(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok();
     assert!(

@@ -108,7 +108,7 @@ fn a_host_that_does_not_resolve_is_a_row() {
 
     let output = silkmill().args(words).output().unwrap();
 
-    // Without a network the answer to a lookup may also be a long silence.
+    // Without a network, the answer to a lookup may also be a long silence.
     let row = stdout(&output);
     let expected = ["dns", "timeout"].map(|kind| format!("{url}\tERR {kind}: "));
     assert!(expected.iter().any(|start| row.starts_with(start)), "{row}");
@@ -397,11 +397,11 @@ fn rules_for_addresses_and_robots_are_rows() {
 
 #[test]
 fn the_environment_names_the_proxy_and_its_exceptions() {
-    // The proxy is a server that answers whatever it is asked for.
+    // The proxy is a server that answers every request.
     let proxy = Server::start(|_| Reply::html("x")).unwrap();
     let fetch = |name: &str, value: &str| {
         let mut command = silkmill();
-        // Nobody listens there but through the proxy.
+        // No server listens there; only the proxy answers.
         command.args(["fetch", "--retries", "0", "http://127.0.0.1:1/"]);
         command.env("http_proxy", proxy.url("")).env(name, value);
         String::from_utf8(command.output().unwrap().stdout).unwrap()

@@ -1,4 +1,5 @@
-//! `silkmill undo` of files that are no more, and what is said of those that cannot come back.
+//! `silkmill undo` of files that were deleted since the run, and its messages about those that
+//! cannot be restored.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 use crate::sandbox::{names, read, stderr, stdout, tree};
 use crate::silkmill;
 
-/// A tree, and a store of its own, so that an undo takes back no other run.
+/// A tree, and a store of its own, so that an undo undoes no other run.
 struct Sandbox {
     tree: TempDir,
     state: TempDir,
@@ -103,7 +104,7 @@ fn a_deleted_file_that_had_several_names_comes_back_with_one() {
     assert_eq!(read(&sandbox.tree, "b"), "new");
     sandbox.succeed(&["undo"]);
     assert_eq!(names(&sandbox.tree), ["b"]);
-    // What is there now is somebody's, and stays.
+    // The file that is there now belongs to another program, and stays.
     fs::write(path("a"), "another's").unwrap();
     for words in [&["undo"][..], &["undo", "--force"]] {
         assert_eq!(sandbox.run(words).status.code(), Some(2), "{words:?}");

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value as Cell;
 use serde_json::Value;
 
-/// The rows of a file, each with its cells by their names; what is nothing is left out.
+/// The rows of a file, each with its cells by name. Cells without a value are left out.
 pub(super) type Rows = Vec<BTreeMap<String, String>>;
 
 pub(super) fn rows(path: &Path) -> Rows {
@@ -23,7 +23,7 @@ pub(super) fn indices(path: &Path) -> Vec<u64> {
     rows(path).iter().map(|row| row["index"].parse().unwrap()).collect()
 }
 
-/// A record laid flat, as the other formats lay it.
+/// Flattens a record as the other formats do.
 fn json_row(line: &str) -> BTreeMap<String, String> {
     let mut flat = BTreeMap::new();
     let record: Value = serde_json::from_str(line).unwrap();
@@ -99,7 +99,7 @@ fn sqlite_rows(path: &Path) -> Rows {
     query.query_map([], row).unwrap().map(Result::unwrap).collect()
 }
 
-/// The rows by their index, without what differs from run to run.
+/// Returns the rows by index, without what differs from run to run.
 pub(super) fn lasting(path: &Path) -> BTreeMap<u64, BTreeMap<String, String>> {
     let mut all = BTreeMap::new();
     for mut row in rows(path) {

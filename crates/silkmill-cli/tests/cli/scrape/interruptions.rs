@@ -11,7 +11,7 @@ use silkmill_testkit::Server;
 use crate::scrape::server;
 use crate::{HANG_AFTER, interrupt, silkmill, wait};
 
-/// A list of so many pages of `server`.
+/// Returns a list of this many pages of `server`.
 fn many(server: &Server, pages: usize) -> String {
     (0..pages).map(|page| server.url(&format!("/many/{page}\n"))).collect()
 }
@@ -51,7 +51,7 @@ fn ctrl_c_keeps_the_rows_and_exits_130() {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // One request that is not answered, and a stdin that stays open.
+    // One request is not answered, and stdin stays open.
     writeln!(stdin, "{}", server.url("/silence")).unwrap();
     let mut rows = BufReader::new(child.stdout.take().unwrap());
     let mut row = String::new();
@@ -76,7 +76,7 @@ fn a_second_ctrl_c_ends_a_process_whose_reader_is_stuck() {
     let mut stdin = child.stdin.take().unwrap();
     let list = many(&server, 2_000);
     let writer = thread::spawn(move || stdin.write_all(list.as_bytes()));
-    // Nobody reads the rows: a pipe holds a few hundred of them.
+    // The rows are not read: a pipe holds a few hundred of them.
     let since = Instant::now();
     while server.requests() < 100 {
         assert!(since.elapsed() < HANG_AFTER);
