@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// How a run ended, as the shell sees it.
+/// The end of a run, as the shell sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Something was replaced, or every row has a response.

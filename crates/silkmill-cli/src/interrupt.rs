@@ -9,7 +9,7 @@ use silkmill::CancelToken;
 
 use crate::exit::Exit;
 
-/// What the second signal does.
+/// The effect of the second signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SecondSignal {
     /// The second signal ends the process at once. What the run has written is whole at every

@@ -25,7 +25,7 @@ pub(crate) use crate::sink::resume::{LineState, WrittenRows};
 pub(crate) use crate::sink::schema::{Existing, Kind, Schema};
 use crate::sink::sqlite::Database;
 
-/// Where to write rows, and how.
+/// The place and the format of the rows.
 #[derive(Debug)]
 pub(crate) struct Destination<'a> {
     /// `-` and `None` mean standard output.

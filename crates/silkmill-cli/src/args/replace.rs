@@ -194,7 +194,7 @@ pub(crate) struct ReplaceArgs {
     pub(crate) color: When,
 }
 
-/// What to do with a file that has several names.
+/// The policy for a file that has several names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum HardLinkPolicy {
     /// All names show the new text: the file is overwritten in place, after a copy of it was made
@@ -206,7 +206,7 @@ pub(crate) enum HardLinkPolicy {
     Refuse,
 }
 
-/// What to do with binary files.
+/// The policy for binary files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Binary {
     /// Pass them over

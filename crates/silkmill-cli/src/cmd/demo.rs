@@ -22,7 +22,7 @@ const FILES: usize = 2_000;
 
 const PAGES: usize = 300;
 
-/// How long the server waits before it answers a request.
+/// The time that the server waits before it answers a request.
 const ANSWER_DELAY: Duration = Duration::from_millis(50);
 
 /// The default number of workers of `fetch` and `scrape`.

@@ -59,7 +59,7 @@ pub(super) fn scan(file: &File, schema: &Schema, written: &mut WrittenRows) -> R
     Ok(length)
 }
 
-/// What a resumed run must know of a row in the file.
+/// The part of a row that a resumed run must know.
 #[derive(Deserialize)]
 struct ExistingRow<'a> {
     index: u64,

@@ -24,7 +24,7 @@ pub(super) struct LineFile {
     /// Bytes in the file; all of them are whole rows.
     length: u64,
     buffered: Vec<u8>,
-    /// Where each buffered row ends.
+    /// The end of each buffered row.
     ends: Vec<usize>,
 }
 

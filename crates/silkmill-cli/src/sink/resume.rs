@@ -20,7 +20,7 @@ pub(crate) struct WrittenRows {
     errors: u64,
 }
 
-/// What is known of a line of the list.
+/// The state of a line of the list in the output file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LineState {
     /// The line has no row yet.

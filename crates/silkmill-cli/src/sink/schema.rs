@@ -9,7 +9,7 @@ pub(crate) enum Kind {
     Scrape,
 }
 
-/// What all rows of a run have in common.
+/// The form that all rows of a run share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Schema {
     pub(crate) kind: Kind,
@@ -17,7 +17,7 @@ pub(crate) struct Schema {
     pub(crate) fields: Vec<(String, ValueType)>,
 }
 
-/// What to do with an output file that exists.
+/// The policy for an output file that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Existing {
     Refuse,

@@ -26,7 +26,7 @@ const COMMIT_EVERY: Duration = Duration::from_millis(250);
 /// The most rows in a transaction, and so the most that are lost when the disk is full.
 const COMMIT_ROWS_MAX: u32 = 256;
 
-/// How long a commit waits for another process that writes.
+/// The longest time that a commit waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The suffixes of files that SQLite keeps beside an open database, and leaves there when the

@@ -19,7 +19,7 @@ use crate::args::When;
 use crate::cmd::replace::text::{BOLD, RESET, coloured_line};
 use crate::messages::{in_one_line, printable, reason, to_stderr};
 
-/// How often ^C is checked while an answer is awaited.
+/// The time between two checks for ^C while an answer is awaited.
 const INTERRUPT_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 const HELP: &str = "\

@@ -14,7 +14,7 @@ pub(crate) const RESET: &str = "\x1b[0m";
 /// The number of `---` and `+++` lines of a diff. Further down, such a line is text of the file.
 const DIFF_HEADER_LINES: usize = 2;
 
-/// How much is printed.
+/// The amount of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verbosity {
     Quiet,

@@ -33,7 +33,7 @@ struct Inputs {
     lines: Option<Lines>,
     written: WrittenRows,
     taken: u64,
-    /// How many of the taken inputs already have their row.
+    /// The number of taken inputs that already have their row.
     passed: u64,
 }
 

@@ -17,7 +17,7 @@ use crate::messages::reason;
 
 /// The most lines that are read ahead of the requests.
 const LINES_AHEAD_MAX: usize = 64;
-/// How long the input waits for a line before it lets the run write its rows.
+/// The time that the input waits for a line before it lets the run write its rows.
 const LINE_WAIT_MAX: Duration = Duration::from_millis(10);
 
 /// The inputs of a list.

@@ -15,7 +15,7 @@ use crate::sink::Output;
 pub(super) struct Recorder {
     pub(super) output: Output,
     progress: ProgressLine,
-    /// Whether the rows and the progress line may share a terminal.
+    /// Set when the rows and the progress line may share a terminal.
     on_terminal: bool,
     pub(super) tally: Tally,
     pub(super) unwritten: Option<io::Error>,

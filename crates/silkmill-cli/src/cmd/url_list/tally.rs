@@ -23,7 +23,7 @@ const PHASES: [Phase; 5] = [
     ("total", |timing| timing.total),
 ];
 
-/// What is counted of the rows so far.
+/// The counts and times of the rows so far.
 pub(super) struct Tally {
     started: Instant,
     /// Rows that were in the file before the run.
