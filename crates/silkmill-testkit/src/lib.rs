@@ -1,9 +1,9 @@
 //! A scripted loopback server and trees of files, for tests and the demo.
 //!
 //! [`Server`] answers HTTP/1.1 on `127.0.0.1` as a closure tells it to, well or badly, and counts
-//! the requests; with the feature `tls` it speaks TLS, too, with the certificates of an `Authority`.
-//! [`Tree`] plants small files whose contents are known in advance. Nothing here leaves the
-//! machine, and everything stops when it is dropped.
+//! the requests; with the feature `tls` it speaks TLS, too, with the certificates of an
+//! `Authority`. [`Tree`] plants small files whose contents are known in advance. Nothing here
+//! leaves the machine, and everything stops when it is dropped.
 //!
 //! ```
 //! use silkmill_testkit::{Reply, Server};

@@ -25,7 +25,7 @@ pub struct Reply {
     tls_ending: TlsEnding,
 }
 
-/// How the answer is sent.
+/// The way in which the answer is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Behaviour {
     /// The whole body with its true length; the connection stays open.
@@ -52,7 +52,7 @@ pub(crate) enum Behaviour {
     Raw,
 }
 
-/// How a connection over TLS ends.
+/// The end of a connection over TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TlsEnding {
     /// With a `close_notify`.
@@ -65,7 +65,7 @@ pub(crate) enum TlsEnding {
     Garbage,
 }
 
-/// What happens to the connection after an answer.
+/// The fate of the connection after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum After {
     KeepAlive,

@@ -48,7 +48,7 @@ pub struct Server {
     listening: Option<JoinHandle<()>>,
 }
 
-/// What the threads of a server share.
+/// The state that the threads of a server share.
 struct Shared {
     script: Box<Script>,
     /// Set when the server speaks TLS.

@@ -7,7 +7,8 @@ use std::path::Path;
 /// The most files in one folder.
 const FOLDER_FILES: usize = 100;
 
-/// What was planted. Every file has the same shape, and the word in it a known number of times.
+/// The files that were planted. Every file has the same shape, and the word in it a known number of
+/// times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tree {
     /// The number of files.
