@@ -26,16 +26,16 @@ pub(crate) fn run(args: UndoArgs) -> anyhow::Result<Exit> {
         dry_run: args.dry_run,
         no_sync: args.no_sync,
     };
-    let tell = &mut |notice: &Notice| to_stderr(format_args!("silkmill: {notice}"));
+    let report = &mut |notice: &Notice| to_stderr(format_args!("silkmill: {notice}"));
     let cancel = CancelToken::new();
     interrupt::cancel_on_signal(&cancel, SecondSignal::Ignored)?;
     outlive_file_size_limit()?;
     if args.list {
-        let runs = runs(&options, tell).map_err(|error| without_source(&error))?;
+        let runs = runs(&options, report).map_err(|error| without_source(&error))?;
         print(list(&runs, SystemTime::now()).as_bytes())?;
         return Ok(Exit::Success);
     }
-    match undo(&options, args.run.as_deref(), &cancel, tell) {
+    match undo(&options, args.run.as_deref(), &cancel, report) {
         Ok(undone) => {
             if !args.quiet {
                 show(&undone)?;
