@@ -299,7 +299,7 @@ fn sweep(
 const NO_EXCHANGE: &str = "renameat2:error=EINVAL";
 
 /// The faults: none; no file can be exchanged; nor be linked, as on vfat; nor be renamed over.
-const WAYS: &[&[&str]] =
+const FAULTS: &[&[&str]] =
     &[&[], &[NO_EXCHANGE], &[NO_EXCHANGE, "linkat:error=EPERM"], &["renameat2:error=EBUSY"]];
 
 /// On an overlay, which can exchange files, the second name of a file in the lower layer has an
@@ -308,8 +308,8 @@ fn is_tried(also: &[&str]) -> bool {
     std::env::var_os(OVERLAY).is_none() || !also.contains(&NO_EXCHANGE)
 }
 
-fn ways() -> impl Iterator<Item = &'static [&'static str]> {
-    WAYS.iter().copied().filter(|also| is_tried(also))
+fn faults() -> impl Iterator<Item = &'static [&'static str]> {
+    FAULTS.iter().copied().filter(|also| is_tried(also))
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn a_run_that_is_killed_anywhere_leaves_every_file_old_or_every_file_new() {
         return;
     }
     let (old, new) = both();
-    for also in ways() {
+    for also in faults() {
         let check = |sandbox: &Sandbox, what: &str, was_killed: bool| {
             let tree = sandbox.recovered(what);
             if tree == old {
@@ -342,7 +342,7 @@ fn an_undo_that_is_killed_anywhere_leaves_every_file_old_or_every_file_new() {
         return;
     }
     let (old, new) = both();
-    for also in ways() {
+    for also in faults() {
         let prepare = |sandbox: &Sandbox| {
             let inject: Vec<String> = also.iter().map(|one| (*one).to_owned()).collect();
             assert!(sandbox.strace(&inject, REPLACE).status.success());
@@ -410,7 +410,7 @@ fn an_undo_that_brings_back_deleted_files_and_is_killed_anywhere_brings_all_or_n
         return;
     }
     let (gone, back) = without_some_and_with();
-    for also in ways() {
+    for also in faults() {
         let prepare = |sandbox: &Sandbox| {
             assert!(sandbox.silkmill(REPLACE).status.success());
             delete_some(sandbox);
@@ -472,7 +472,7 @@ fn a_run_that_cannot_be_finished_is_taken_back_and_what_another_wrote_is_kept() 
         return;
     }
     let (old, _) = both();
-    for also in ways() {
+    for also in faults() {
         // Files come in the order of their names: `real` is the last but one, and not swapped yet.
         let prepare = |sandbox: &Sandbox| {
             let at = if also.is_empty() {
