@@ -94,10 +94,10 @@ impl Drawing {
             ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style);
         let message = Arc::<Message>::default();
         let (running, over) = mpsc::channel();
-        let (theirs, their_bar) = (Arc::clone(&message), bar.clone());
+        let (thread_message, thread_bar) = (Arc::clone(&message), bar.clone());
         let draw = move || match terminal {
-            true => draw_bar(&their_bar, &theirs, &over),
-            false => print_lines(&theirs, &over),
+            true => draw_bar(&thread_bar, &thread_message, &over),
+            false => print_lines(&thread_message, &over),
         };
         // Without the thread there is no progress to see, which is no reason to fail.
         let thread = Thread::builder().name("progress").daemon(true).spawn(draw).ok();
