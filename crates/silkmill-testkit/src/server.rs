@@ -70,7 +70,7 @@ impl Server {
     ///
     /// When there is no socket or no thread left.
     pub fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> io::Result<Server> {
-        Server::start_over(None, script)
+        Server::start_with(None, script)
     }
 
     /// Starts a server like [`Server::start`], but over TLS, with the certificate of `identity`.
@@ -86,10 +86,10 @@ impl Server {
         script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> io::Result<Server> {
         let identity = identity.clone();
-        Server::start_over(Some(Box::new(move |stream| identity.accept_boxed(stream))), script)
+        Server::start_with(Some(Box::new(move |stream| identity.accept_boxed(stream))), script)
     }
 
-    fn start_over(
+    fn start_with(
         tls: Option<Box<Wrap>>,
         script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> io::Result<Server> {
@@ -105,10 +105,10 @@ impl Server {
             requests: Mutex::default(),
             open: Mutex::default(),
         });
-        let of_thread = Arc::clone(&shared);
+        let thread_shared = Arc::clone(&shared);
         let listening = thread::Builder::new()
             .name("testkit-listen".to_owned())
-            .spawn(move || listen(&listener, &of_thread))?;
+            .spawn(move || listen(&listener, &thread_shared))?;
         Ok(Server { address, shared, listening: Some(listening) })
     }
 
