@@ -17,12 +17,12 @@ pub(crate) use crate::args::when::When;
 
 const EXAMPLES: &str = "\
 Examples:
-  silkmill demo                             see it all on a sandbox, without a network
-  silkmill replace -n colour color docs     show what would change, as a diff
-  silkmill replace colour color docs        change it
-  silkmill undo                             change it back
-  silkmill fetch -i urls.txt                the status of every URL of a list
-  silkmill scrape -i urls.txt -o rows.jsonl the title of every page, with all that is known of it
+  silkmill demo                              see it all in a sandbox, offline
+  silkmill replace -n colour color docs      show what would change, as a diff
+  silkmill replace colour color docs         change it
+  silkmill undo                              change it back
+  silkmill fetch -i urls.txt                 the status of every URL of a list
+  silkmill scrape -i urls.txt -o rows.jsonl  the title of every page, as JSON
 
 `silkmill COMMAND --help` has more.";
 

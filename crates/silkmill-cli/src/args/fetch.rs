@@ -47,7 +47,8 @@ pub(crate) struct FetchArgs {
 #[command(after_help = "\
 Examples:
   silkmill scrape -i urls.txt
-  silkmill scrape --xpath 'price=//p[@class=\"price\"]/text()' --css 'link=a@href' -i urls.txt -o rows.jsonl
+  silkmill scrape -i urls.txt -o rows.jsonl --css 'link=a@href' \\
+    --xpath 'price=//p[@class=\"price\"]/text()'
 
 Exit: 0 every row has a response, 1 some rows are errors, 2 usage or set-up error, 130 interrupted.
 When the reader closes our output, the run ends quietly, with 0.")]

@@ -17,21 +17,21 @@ silkmill replace [OPTIONS] OLD NEW [PATH]...
 const EXAMPLES: &str = "\
 Examples:
   silkmill replace colour color                      every text file below \".\"
-  silkmill replace -n colour color docs              show the change as a diff, write nothing
-  silkmill replace -n old new > change.patch         for `patch -p0` or `git apply -p0`
-  silkmill replace -e '(\\w+)@old\\.org' '$1@new.org'  a regex; ${1} where a letter follows
+  silkmill replace -n colour color docs              show a diff, write nothing
+  silkmill replace -n old new > change.patch         for `patch -p0`
+  silkmill replace -e '(\\w+)@old\\.org' '$1@new.org'  regex; ${1} before a letter
   silkmill replace -w -g '*.rs' -g '!gen/*' id key   whole words, chosen files
-  silkmill replace -P old_name new_name              OldName, OLD_NAME and old-name, too
-  silkmill replace --pairs names.tsv src             many texts in one pass, swaps included
-  silkmill replace --expect 3 v1.2.3 v1.2.4          refuse unless exactly 3 would change
-  silkmill replace -U -e '\\r\\n' '\\n' notes.txt        a match that spans lines
+  silkmill replace -P old_name new_name              OldName, OLD_NAME, old-name
+  silkmill replace --pairs names.tsv src             many texts in one pass
+  silkmill replace --expect 3 v1.2.3 v1.2.4          if exactly 3 would change
+  silkmill replace -U -e '\\r\\n' '\\n' notes.txt       a match that spans lines
   silkmill replace -I colour color                   ask about every change
   git ls-files -z | silkmill replace a b --files-from - -0
   tail -f log | silkmill replace secret '***' -      a filter
-  silkmill replace -- -old -new                      text that begins with a dash
+  silkmill replace -- -old -new                      text that begins with \"-\"
 
-Exit status: 0 something was (or would be) replaced, 1 nothing matched, 2 an error, 130 interrupted
-and nothing changed.";
+Exit status: 0 something was (or would be) replaced, 1 nothing matched, 2 an error, \
+130 interrupted and nothing changed.";
 
 /// Replace text in many files.
 ///
