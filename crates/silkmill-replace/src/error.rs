@@ -7,8 +7,6 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::journal::Refused;
-
 /// Why a run or one of its files failed.
 pub struct Error {
     repr: Repr,
@@ -89,9 +87,9 @@ impl Error {
         Error::words(ErrorKind::Store, words)
     }
 
-    pub(crate) fn journal(path: &Path, refused: Refused) -> Error {
+    pub(crate) fn journal(path: &Path, why: impl fmt::Display) -> Error {
         Error::store(format!(
-            "failed to read the journal {path:?}: {refused}; its run is left as it is"
+            "failed to read the journal {path:?}: {why}; its run is left as it is"
         ))
     }
 
