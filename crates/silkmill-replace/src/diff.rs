@@ -270,7 +270,8 @@ fn last_line_len(text: &[u8]) -> usize {
 mod tests {
     use super::*;
     use crate::edit::edit;
-    use crate::pattern::{Pattern, Syntax};
+    use crate::pattern::Pattern;
+    use crate::pattern::syntax::Syntax;
     use proptest::prelude::*;
 
     fn changed(old: &str, new: &str, text: &[u8]) -> (Vec<u8>, Vec<u8>) {

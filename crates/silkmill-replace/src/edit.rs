@@ -115,7 +115,7 @@ impl<F: FnMut(Change, &[u8])> Editor<'_, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pattern::{Case, Syntax};
+    use crate::pattern::syntax::{Case, Syntax};
     use proptest::prelude::*;
 
     fn edited(old: &[u8], new: &[u8], syntax: Syntax, text: &[u8]) -> (Vec<u8>, u64) {

@@ -102,7 +102,7 @@ pub use crate::options::{Mode, Options, OptionsBuilder};
 pub use crate::original::FILE_SIZE_MAX;
 pub use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Skip, Summary};
 pub use crate::pairs::{Pairs, PairsFormat};
-pub use crate::pattern::Case;
+pub use crate::pattern::syntax::Case;
 pub use crate::pipe::pipe;
 pub use crate::review::{Answer, Proposal};
 pub use crate::run::{review, run};

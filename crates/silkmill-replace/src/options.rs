@@ -8,7 +8,8 @@ use crate::error::Error;
 use crate::filter::Filter;
 use crate::original::Reading;
 use crate::pairs::{Pair, Pairs};
-use crate::pattern::{Case, Pattern, Syntax};
+use crate::pattern::Pattern;
+use crate::pattern::syntax::{Case, Syntax};
 use crate::revise::{Rules, revise};
 use crate::stage::HardLinks;
 

@@ -2,6 +2,8 @@
 //!
 //! A pattern holds no state: what a search needs besides is a [`Cache`], one to a worker.
 
+pub(crate) mod syntax;
+
 use std::ops::Range;
 
 use regex_automata::util::captures::Captures;
@@ -10,31 +12,9 @@ use crate::case;
 use crate::error::Error;
 use crate::literal::{self, Found, Literal, Literals};
 use crate::pairs::Pair;
+use crate::pattern::syntax::{Case, Syntax};
 use crate::regex::{self, Parsed, Progress, Regexes};
 use crate::replacement::Replacement;
-
-/// When letters of different case are the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Case {
-    /// Never.
-    #[default]
-    Sensitive,
-    /// Always.
-    Insensitive,
-    /// When the text to look for has no upper-case letter.
-    Smart,
-}
-
-/// How the text to look for is to be read.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Syntax {
-    pub(crate) regex: bool,
-    pub(crate) case: Case,
-    pub(crate) word: bool,
-    pub(crate) multiline: bool,
-    /// Also looks for the text in other styles of names, and writes the new one in the same.
-    pub(crate) preserve_case: bool,
-}
 
 /// What to look for, and what it becomes.
 #[derive(Debug)]

@@ -155,7 +155,7 @@ fn look_over(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pattern::Syntax;
+    use crate::pattern::syntax::Syntax;
 
     #[test]
     fn only_wanted_changes_are_made() {

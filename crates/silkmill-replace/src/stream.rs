@@ -351,7 +351,7 @@ mod tests {
     use super::*;
     use crate::edit::edit;
     use crate::pairs::Pair;
-    use crate::pattern::{Case, Syntax};
+    use crate::pattern::syntax::{Case, Syntax};
     use proptest::prelude::*;
 
     fn pattern(pairs: &[(&str, &str)], syntax: Syntax) -> Pattern {
