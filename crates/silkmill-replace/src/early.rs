@@ -5,15 +5,14 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use silkmill::{SpawnError, Thread};
 
 use crate::error::Error;
-use crate::stage::Lane;
 
 /// A flush begins when so many bytes have been staged since the last one began: few, and a small run has none; many,
 /// and the disk idles.
@@ -28,16 +27,16 @@ pub(crate) struct Early {
     flusher: Mutex<Option<Flusher>>,
 }
 
-/// A thread that flushes the filesystem of one lane after the other.
+/// A thread that flushes the filesystem of one directory after the other.
 #[derive(Debug)]
 struct Flusher {
-    lanes: SyncSender<Arc<Lane>>,
+    directories: SyncSender<PathBuf>,
     thread: Thread<Result<(), (PathBuf, io::Error)>>,
 }
 
 impl Early {
-    /// Takes note of `len` bytes written to a file in `lane`.
-    pub(crate) fn note(&self, len: u64, lane: &Arc<Lane>) {
+    /// Takes note of `len` bytes written to a file in `directory`.
+    pub(crate) fn note(&self, len: u64, directory: &Path) {
         let before = self.staged.fetch_add(len, Ordering::Relaxed);
         if before / FLUSHED_LEN == (before + len) / FLUSHED_LEN {
             return;
@@ -49,7 +48,7 @@ impl Early {
         }
         if let Some(flusher) = &*flusher {
             // Where one waits already, it will flush this, too; and where one failed, the run will hear of it.
-            let _ = flusher.lanes.try_send(Arc::clone(lane));
+            let _ = flusher.directories.try_send(directory.to_path_buf());
         }
     }
 
@@ -58,8 +57,8 @@ impl Early {
     /// # Errors
     /// The disk refused what was staged.
     pub(crate) fn finish(&self) -> Result<(), Error> {
-        let Some(Flusher { lanes, thread }) = self.lock().take() else { return Ok(()) };
-        drop(lanes);
+        let Some(Flusher { directories, thread }) = self.lock().take() else { return Ok(()) };
+        drop(directories);
         thread.join().map_err(Error::executor)?.map_err(|(path, error)| {
             Error::io("force the filesystem to disk that holds", &path, error)
         })
@@ -73,16 +72,16 @@ impl Early {
 
 impl Flusher {
     fn start() -> Result<Flusher, SpawnError> {
-        let (lanes, flushed) = mpsc::sync_channel(1);
+        let (directories, flushed) = mpsc::sync_channel(1);
         let thread = Thread::builder().name("flush").daemon(true).spawn(move || flush(&flushed))?;
-        Ok(Flusher { lanes, thread })
+        Ok(Flusher { directories, thread })
     }
 }
 
-fn flush(lanes: &Receiver<Arc<Lane>>) -> Result<(), (PathBuf, io::Error)> {
-    for lane in lanes {
-        let flushed = File::open(&lane.path).and_then(flush_filesystem);
-        flushed.map_err(|error| (lane.path.clone(), error))?;
+fn flush(directories: &Receiver<PathBuf>) -> Result<(), (PathBuf, io::Error)> {
+    for directory in directories {
+        let flushed = File::open(&directory).and_then(flush_filesystem);
+        flushed.map_err(|error| (directory, error))?;
     }
     Ok(())
 }
@@ -101,11 +100,6 @@ fn flush_filesystem(_of: File) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
-
-    fn lane(path: &Path) -> Arc<Lane> {
-        Arc::new(Lane::open(path.to_path_buf()).unwrap())
-    }
 
     #[test]
     fn a_flush_that_fails_while_text_is_staged_is_told_at_the_barrier() {
@@ -113,17 +107,16 @@ mod tests {
         let (there, gone) = (root.path().join("there"), root.path().join("gone"));
         std::fs::create_dir(&there).unwrap();
         std::fs::create_dir(&gone).unwrap();
-        let (there, gone) = (lane(&there), lane(&gone));
-        std::fs::remove_dir(&gone.path).unwrap();
+        std::fs::remove_dir(&gone).unwrap();
 
-        for (len, lane, is_refused) in [
+        for (len, directory, is_refused) in [
             (FLUSHED_LEN, &there, false),
             (FLUSHED_LEN - 1, &gone, false),
             (FLUSHED_LEN, &gone, cfg!(target_os = "linux")),
         ] {
             let early = Early::default();
-            early.note(len, lane);
-            assert_eq!(early.finish().is_err(), is_refused, "{len} {:?}", lane.path);
+            early.note(len, directory);
+            assert_eq!(early.finish().is_err(), is_refused, "{len} {directory:?}");
         }
     }
 }

@@ -258,7 +258,7 @@ impl Write for Writer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let len = self.file.write(bytes)?;
         if let Some(early) = &self.stage.early {
-            early.note(len as u64, &self.temporary.lane);
+            early.note(len as u64, &self.temporary.lane.path);
         }
         Ok(len)
     }
