@@ -70,6 +70,7 @@ mod edit;
 mod encoding;
 mod error;
 mod filter;
+mod flow;
 mod journal;
 mod line;
 mod literal;

@@ -5,10 +5,11 @@ use std::io::{self, BufWriter, Read, Write};
 use crate::edit::BOM;
 use crate::encoding::Charset;
 use crate::error::Error;
+use crate::flow::Flow;
 use crate::options::Options;
 use crate::original::FILE_SIZE_MAX;
 use crate::revise::{Rules, revise};
-use crate::stream::{Cut, Flow, Piece};
+use crate::stream::{Cut, Piece};
 
 /// What may open a text to tell its encoding.
 const MARKS: [&[u8]; 3] = [BOM, b"\xFF\xFE", b"\xFE\xFF"];

@@ -9,12 +9,11 @@ use std::io;
 use std::path::Path;
 
 use crate::edit::BOM;
-use crate::encoding::{Charset, Unwritable};
+use crate::encoding::Unwritable;
 use crate::error::Error;
 use crate::literal::CHAR_LEN_MAX;
 use crate::pattern::{Cache, Pattern, Reach};
-use crate::revise::{Rules, Unrevised};
-use crate::utf16::Utf16Stream;
+use crate::revise::Unrevised;
 
 /// What the window holds at first, in bytes.
 const WINDOW_LEN: usize = 512 << 10;
@@ -274,71 +273,6 @@ impl<'a> Stream<'a> {
     fn forget(&mut self, len: usize) {
         self.window.copy_within(len..self.filled, 0);
         self.filled -= len;
-    }
-}
-
-/// A text of any encoding that can be edited in pieces.
-#[derive(Debug)]
-pub(crate) enum Flow<'a> {
-    Bytes(Stream<'a>),
-    Utf16(Box<Utf16Stream<'a>>),
-}
-
-impl<'a> Flow<'a> {
-    /// `None` when all of it has to be looked at at once.
-    pub(crate) fn new(
-        rules: Rules<'a>,
-        charset: Option<Charset>,
-        cache: &'a mut Cache,
-    ) -> Option<Flow<'a>> {
-        let Rules { pattern, limit, leaves_nul, .. } = rules;
-        match charset {
-            None => Stream::new(pattern, cache, limit).map(Flow::Bytes),
-            Some(Charset::Utf16 { big_endian }) => {
-                let stream = Utf16Stream::new(pattern, cache, limit, big_endian, leaves_nul)?;
-                Some(Flow::Utf16(Box::new(stream)))
-            }
-            Some(Charset::Other(_)) => None,
-        }
-    }
-
-    /// How many matches have been replaced so far.
-    pub(crate) fn count(&self) -> u64 {
-        match self {
-            Flow::Bytes(stream) => stream.count(),
-            Flow::Utf16(stream) => stream.count(),
-        }
-    }
-
-    /// See [`Stream::room`].
-    pub(crate) fn room(&mut self) -> Result<&mut [u8], Cut> {
-        match self {
-            Flow::Bytes(stream) => Ok(stream.room()?),
-            Flow::Utf16(stream) => Ok(stream.room()),
-        }
-    }
-
-    /// See [`Stream::advance`].
-    pub(crate) fn advance(
-        &mut self,
-        len: usize,
-        pass: impl FnMut(Piece<'_>) -> io::Result<()>,
-    ) -> Result<(), Cut> {
-        match self {
-            Flow::Bytes(stream) => Ok(stream.advance(len, pass)?),
-            Flow::Utf16(stream) => stream.advance(len, pass),
-        }
-    }
-
-    /// See [`Stream::finish`].
-    pub(crate) fn finish(
-        &mut self,
-        pass: impl FnMut(Piece<'_>) -> io::Result<()>,
-    ) -> Result<(), Cut> {
-        match self {
-            Flow::Bytes(stream) => Ok(stream.finish(pass)?),
-            Flow::Utf16(stream) => stream.finish(pass),
-        }
     }
 }
 

@@ -1,0 +1,74 @@
+//! Edits a text of any encoding in pieces: hands it to the stream for its encoding. Pure.
+
+use std::io;
+
+use crate::encoding::Charset;
+use crate::pattern::Cache;
+use crate::revise::Rules;
+use crate::stream::{Cut, Piece, Stream};
+use crate::utf16::Utf16Stream;
+
+/// A text of any encoding that can be edited in pieces.
+#[derive(Debug)]
+pub(crate) enum Flow<'a> {
+    Bytes(Stream<'a>),
+    Utf16(Box<Utf16Stream<'a>>),
+}
+
+impl<'a> Flow<'a> {
+    /// `None` when all of it has to be looked at at once.
+    pub(crate) fn new(
+        rules: Rules<'a>,
+        charset: Option<Charset>,
+        cache: &'a mut Cache,
+    ) -> Option<Flow<'a>> {
+        let Rules { pattern, limit, leaves_nul, .. } = rules;
+        match charset {
+            None => Stream::new(pattern, cache, limit).map(Flow::Bytes),
+            Some(Charset::Utf16 { big_endian }) => {
+                let stream = Utf16Stream::new(pattern, cache, limit, big_endian, leaves_nul)?;
+                Some(Flow::Utf16(Box::new(stream)))
+            }
+            Some(Charset::Other(_)) => None,
+        }
+    }
+
+    /// How many matches have been replaced so far.
+    pub(crate) fn count(&self) -> u64 {
+        match self {
+            Flow::Bytes(stream) => stream.count(),
+            Flow::Utf16(stream) => stream.count(),
+        }
+    }
+
+    /// See [`Stream::room`].
+    pub(crate) fn room(&mut self) -> Result<&mut [u8], Cut> {
+        match self {
+            Flow::Bytes(stream) => Ok(stream.room()?),
+            Flow::Utf16(stream) => Ok(stream.room()),
+        }
+    }
+
+    /// See [`Stream::advance`].
+    pub(crate) fn advance(
+        &mut self,
+        len: usize,
+        pass: impl FnMut(Piece<'_>) -> io::Result<()>,
+    ) -> Result<(), Cut> {
+        match self {
+            Flow::Bytes(stream) => Ok(stream.advance(len, pass)?),
+            Flow::Utf16(stream) => stream.advance(len, pass),
+        }
+    }
+
+    /// See [`Stream::finish`].
+    pub(crate) fn finish(
+        &mut self,
+        pass: impl FnMut(Piece<'_>) -> io::Result<()>,
+    ) -> Result<(), Cut> {
+        match self {
+            Flow::Bytes(stream) => Ok(stream.finish(pass)?),
+            Flow::Utf16(stream) => stream.finish(pass),
+        }
+    }
+}
