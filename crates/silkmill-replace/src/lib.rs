@@ -99,7 +99,7 @@ mod walk;
 mod worker;
 
 pub use crate::error::{Error, ErrorKind};
-pub use crate::options::{Mode, Options, OptionsBuilder};
+pub use crate::options::{HardLinks, Mode, Options, OptionsBuilder};
 pub use crate::original::FILE_SIZE_MAX;
 pub use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Skip, Summary};
 pub use crate::pairs::{Pairs, PairsFormat};
@@ -107,7 +107,6 @@ pub use crate::pattern::syntax::Case;
 pub use crate::pipe::pipe;
 pub use crate::review::{Answer, Proposal};
 pub use crate::run::{review, run};
-pub use crate::stage::HardLinks;
 pub use crate::undo::{PRUNED_IN_MAX, StoredRun, UndoOptions, Undone, prune, runs, undo};
 
 #[cfg(fuzzing)]

@@ -10,8 +10,7 @@ use crate::original::Reading;
 use crate::pairs::{Pair, Pairs};
 use crate::pattern::Pattern;
 use crate::pattern::syntax::{Case, Syntax};
-use crate::revise::{Rules, revise};
-use crate::stage::HardLinks;
+use crate::revise::Rules;
 
 /// What a run is to do. Whoever holds one holds a pattern that compiled.
 ///
@@ -60,6 +59,18 @@ pub enum Mode {
     Count,
 }
 
+/// What becomes of a file that has several names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HardLinks {
+    /// All keep their file: it is written in place, once its old text is kept elsewhere.
+    #[default]
+    Keep,
+    /// The name that was found gets a file of its own.
+    Split,
+    /// Such a file fails.
+    Refuse,
+}
+
 impl Options {
     /// Options to replace `old` with `new`: bytes, and text if they are to be a regex.
     pub fn builder(old: impl Into<Vec<u8>>, new: impl Into<Vec<u8>>) -> OptionsBuilder {
@@ -71,29 +82,6 @@ impl Options {
     /// place the longest. What one pair wrote no other pair sees, so two texts can be swapped.
     pub fn with_pairs(pairs: Pairs) -> OptionsBuilder {
         OptionsBuilder { pairs: pairs.pairs, ..OptionsBuilder::default() }
-    }
-
-    /// What `text` becomes, as a file that holds it would: `None` when nothing in it is replaced. Paths, filters and the
-    /// rules for files that are no text do not matter here.
-    ///
-    /// ```
-    /// use silkmill_replace::Options;
-    ///
-    /// let options = Options::builder(r"(\w+)@old", "$1@new").regex(true).build()?;
-    /// assert_eq!(options.edit(b"ada@old")?.as_deref(), Some(&b"ada@new"[..]));
-    /// assert_eq!(options.edit(b"nobody")?, None);
-    /// # Ok::<(), silkmill_replace::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// When it would become longer than 2 GiB, or its encoding cannot hold what it would become.
-    pub fn edit(&self, text: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let mut edited = Vec::new();
-        let rules = Rules { leaves_nul: false, ..self.rules() };
-        let charset = Charset::of(text, self.charset);
-        let revision = revise(rules, charset, &mut self.pattern.cache(), text, &mut edited, None);
-        let revision = revision.map_err(|error| error.of("the text".as_ref()))?;
-        Ok((revision.replacements > 0).then_some(edited))
     }
 
     pub(crate) fn rules(&self) -> Rules<'_> {

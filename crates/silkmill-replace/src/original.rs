@@ -215,6 +215,14 @@ pub(crate) fn shrink(bytes: &mut Vec<u8>) {
     }
 }
 
+/// The directory that holds a path's last name.
+pub(crate) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 fn is_utf32(head: &[u8]) -> bool {
     matches!(head, [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..])
 }

@@ -47,6 +47,31 @@ pub fn pipe(options: &Options, from: &mut dyn Read, to: &mut dyn Write) -> Resul
     }
 }
 
+impl Options {
+    /// What `text` becomes, as a file that holds it would: `None` when nothing in it is replaced. Paths, filters and the
+    /// rules for files that are no text do not matter here.
+    ///
+    /// ```
+    /// use silkmill_replace::Options;
+    ///
+    /// let options = Options::builder(r"(\w+)@old", "$1@new").regex(true).build()?;
+    /// assert_eq!(options.edit(b"ada@old")?.as_deref(), Some(&b"ada@new"[..]));
+    /// assert_eq!(options.edit(b"nobody")?, None);
+    /// # Ok::<(), silkmill_replace::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When it would become longer than 2 GiB, or its encoding cannot hold what it would become.
+    pub fn edit(&self, text: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let mut edited = Vec::new();
+        let rules = Rules { leaves_nul: false, ..self.rules() };
+        let charset = Charset::of(text, self.charset);
+        let revision = revise(rules, charset, &mut self.pattern.cache(), text, &mut edited, None);
+        let revision = revision.map_err(|error| error.of("the text".as_ref()))?;
+        Ok((revision.replacements > 0).then_some(edited))
+    }
+}
+
 /// The first bytes, as far as they may be a mark.
 fn mark(from: &mut dyn Read) -> io::Result<Vec<u8>> {
     let (mut mark, mut byte) = (Vec::new(), [0]);

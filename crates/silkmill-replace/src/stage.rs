@@ -2,7 +2,6 @@
 //! file. Makes nothing visible: see [`crate::commit`].
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
@@ -17,8 +16,9 @@ use crate::attributes;
 use crate::early::Early;
 use crate::error::Error;
 use crate::journal::Way;
-use crate::original::{Identity, Original};
-use crate::store::{self, Mount, Run, Store};
+use crate::options::HardLinks;
+use crate::original::{Identity, Original, directory_of};
+use crate::store::{Mount, Run, Store};
 
 /// What is tried, in the words of an error.
 pub(crate) const STAGE: &str = "stage new text for";
@@ -26,23 +26,6 @@ pub(crate) const STAGE: &str = "stage new text for";
 /// How many directories of one filesystem staged files are spread over, so that workers that create
 /// files seldom wait for each other's directory. Each is made when it is first needed.
 const LANES: u64 = 4;
-
-/// Whether a walk passes over what has this name.
-pub(crate) fn is_own_name(name: &OsStr) -> bool {
-    name == store::BESIDE
-}
-
-/// What becomes of a file that has several names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HardLinks {
-    /// All keep their file: it is written in place, once its old text is kept elsewhere.
-    #[default]
-    Keep,
-    /// The name that was found gets a file of its own.
-    Split,
-    /// Such a file fails.
-    Refuse,
-}
 
 /// Where a run stages.
 #[derive(Debug)]
@@ -372,18 +355,11 @@ fn may_change(path: &Path, access: Access) -> io::Result<()> {
     Ok(accessat(CWD, path, access, AtFlags::EACCESS)?)
 }
 
-/// The directory that holds a path's last name.
-pub(crate) fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::journal::Title;
+    use crate::store;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 

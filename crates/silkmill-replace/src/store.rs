@@ -618,6 +618,11 @@ fn date(days: u64) -> (u64, u64, u64) {
     (year, month as u64 + 1, left + 1)
 }
 
+/// Whether a walk passes over what has this name.
+pub(crate) fn is_own_name(name: &OsStr) -> bool {
+    name == BESIDE
+}
+
 /// Whether this is the directory of a run, in whoever's store.
 pub(crate) fn is_run(folder: &Path) -> bool {
     let name = folder.file_name().and_then(OsStr::to_str);

@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::filter::Filter;
 use crate::original::FileId;
 use crate::outcome::{Outcome, Skip};
-use crate::{stage, store};
+use crate::store;
 
 /// A file to look at.
 #[derive(Clone, Debug)]
@@ -217,7 +217,7 @@ fn is_store(entry: &DirEntry, store: Option<FileId>, name: Option<&OsStr>) -> bo
 fn is_in_a_store(root: &Path, filter: &Filter) -> bool {
     let Ok(path) = fs::canonicalize(root) else { return false };
     let store = filter.store.as_ref();
-    path.iter().any(stage::is_own_name)
+    path.iter().any(store::is_own_name)
         || store.is_some_and(|store| path.starts_with(store))
         || path.ancestors().any(store::is_run)
 }
@@ -230,7 +230,7 @@ fn below<'a>(root: &Path, path: &'a Path) -> &'a Path {
 
 /// The repository's own files, and the runs' own.
 fn is_never_entered(name: &OsStr) -> bool {
-    name == ".git" || stage::is_own_name(name)
+    name == ".git" || store::is_own_name(name)
 }
 
 /// Where a link leads; below the current directory as a diff needs it, for `patch` changes no links.

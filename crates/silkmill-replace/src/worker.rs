@@ -449,7 +449,7 @@ impl<'a> Staging<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stage::HardLinks;
+    use crate::options::HardLinks;
     use crate::stage::tests::stage;
     use std::path::Path;
 
