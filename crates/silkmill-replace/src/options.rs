@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::encoding::Charset;
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::original::Reading;
 use crate::pairs::{Pair, Pairs};
 use crate::pattern::Pattern;
 use crate::pattern::syntax::{Case, Syntax};
-use crate::revise::Rules;
+use crate::text::encoding::Charset;
+use crate::text::revise::Rules;
 
 /// What a run is to do. Whoever holds one holds a pattern that compiled.
 ///

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use rustix::fs::{OFlags, Stat};
 
-use crate::encoding::Charset;
 use crate::outcome::Skip;
+use crate::text::encoding::Charset;
 
 /// The largest file a run takes into memory unless told otherwise, in bytes. A larger one is reported
 /// and left alone.

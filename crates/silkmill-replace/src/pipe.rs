@@ -2,14 +2,14 @@
 
 use std::io::{self, BufWriter, Read, Write};
 
-use crate::edit::BOM;
-use crate::encoding::Charset;
 use crate::error::Error;
-use crate::flow::Flow;
 use crate::options::Options;
 use crate::original::FILE_SIZE_MAX;
-use crate::revise::{Rules, revise};
-use crate::stream::{Cut, Piece};
+use crate::text::edit::BOM;
+use crate::text::encoding::Charset;
+use crate::text::flow::Flow;
+use crate::text::revise::{Rules, revise};
+use crate::text::stream::{Cut, Piece};
 
 /// What may open a text to tell its encoding.
 const MARKS: [&[u8]; 3] = [BOM, b"\xFF\xFE", b"\xFE\xFF"];

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::diff;
-use crate::revise::Proposed;
+use crate::text::diff;
+use crate::text::revise::Proposed;
 
 /// A change that may be made or not: see [`review`](crate::review()).
 #[derive(Debug)]

@@ -7,17 +7,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use silkmill::CancelToken;
 
-use crate::diff;
-use crate::encoding::Charset;
 use crate::error::Error;
-use crate::flow::Flow;
 use crate::options::{Mode, Options};
 use crate::original::{self, Buffer, FILE_SIZE_MAX, FileId, Head, Original};
 use crate::outcome::{Action, Outcome, Skip};
 use crate::pattern::{Cache, Reach};
-use crate::revise::{Ask, Rules, Unrevised, revise};
 use crate::stage::{self, Stage, Staged};
-use crate::stream::{Cut, Piece, Stream};
+use crate::text::diff;
+use crate::text::encoding::Charset;
+use crate::text::flow::Flow;
+use crate::text::revise::{Ask, Rules, Unrevised, revise};
+use crate::text::stream::{Cut, Piece, Stream};
 use crate::walk::Found;
 
 /// Files from this size on are taken one at a time, so that memory is bounded by one large file and

@@ -1,15 +1,15 @@
-//! UTF-16 that is never in memory as a whole. Pure, as [`crate::stream`] is, which it leads.
+//! UTF-16 that is never in memory as a whole. Pure, as [`crate::text::stream`] is, which it leads.
 //!
 //! What comes is decoded, edited in a window as any other text, and encoded again. That gives each byte back
 //! that was not in a match: every 16 bits are a character, half of one, or an unpaired surrogate, and
 //! each of these is written in one way only. Encodings of which that is not so have to be held whole: see
-//! [`crate::encoding`].
+//! [`crate::text::encoding`].
 
 use std::io;
 
-use crate::encoding::{Charset, Unwritable, is_within_unit};
 use crate::pattern::{Cache, Pattern};
-use crate::stream::{Cut, Piece, Stream};
+use crate::text::encoding::{Charset, Unwritable, is_within_unit};
+use crate::text::stream::{Cut, Piece, Stream};
 
 /// What is read at once, in bytes.
 const READ_LEN: usize = 256 << 10;
@@ -129,7 +129,7 @@ impl<'a> Utf16Stream<'a> {
             }
         }
         self.text.clear();
-        crate::encoding::push_utf16(pairs[start..].iter().map(unit), &mut self.text);
+        crate::text::encoding::push_utf16(pairs[start..].iter().map(unit), &mut self.text);
         if self.leaves_nul && memchr::memchr(0, &self.text).is_some() {
             return Err(Cut::Nul);
         }
@@ -311,7 +311,7 @@ mod tests {
             let options = options.file_replacements_max(limit).build().unwrap();
             // A mark of the other order would be right for the whole.
             prop_assume!(marked || !bytes.starts_with(&bytes_of(&[0xFEFF], !big_endian)));
-            prop_assume!(!bytes.starts_with(crate::edit::BOM));
+            prop_assume!(!bytes.starts_with(crate::text::edit::BOM));
 
             let want = options.edit(&bytes).unwrap();
             let (got, count) = streamed(&options, &bytes, &lens, big_endian).unwrap();

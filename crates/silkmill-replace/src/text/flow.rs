@@ -2,11 +2,11 @@
 
 use std::io;
 
-use crate::encoding::Charset;
 use crate::pattern::Cache;
-use crate::revise::Rules;
-use crate::stream::{Cut, Piece, Stream};
-use crate::utf16::Utf16Stream;
+use crate::text::encoding::Charset;
+use crate::text::revise::Rules;
+use crate::text::stream::{Cut, Piece, Stream};
+use crate::text::utf16::Utf16Stream;
 
 /// A text of any encoding that can be edited in pieces.
 #[derive(Debug)]

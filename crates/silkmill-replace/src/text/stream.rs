@@ -3,17 +3,17 @@
 //! A *window* moves over the text. Of a match of a literal so many bytes from its start on decide, so all
 //! that start earlier are known; a regex that keeps to its line needs the line, so all that is in whole
 //! lines is known. What is decided is passed on at once, and the window goes on behind it. The result
-//! is that of [`crate::edit`], wherever the text was cut.
+//! is that of [`crate::text::edit`], wherever the text was cut.
 
 use std::io;
 use std::path::Path;
 
-use crate::edit::BOM;
-use crate::encoding::Unwritable;
 use crate::error::Error;
 use crate::literal::CHAR_LEN_MAX;
 use crate::pattern::{Cache, Pattern, Reach};
-use crate::revise::Unrevised;
+use crate::text::edit::BOM;
+use crate::text::encoding::Unwritable;
+use crate::text::revise::Unrevised;
 
 /// What the window holds at first, in bytes.
 const WINDOW_LEN: usize = 512 << 10;
@@ -283,9 +283,9 @@ fn pass_if_any(text: &[u8], pass: &mut impl FnMut(Piece<'_>) -> io::Result<()>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edit::edit;
     use crate::pairs::Pair;
     use crate::pattern::syntax::{Case, Syntax};
+    use crate::text::edit::edit;
     use proptest::prelude::*;
 
     fn pattern(pairs: &[(&str, &str)], syntax: Syntax) -> Pattern {

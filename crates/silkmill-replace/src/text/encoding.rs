@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use encoding_rs::{DecoderResult, EncoderResult, Encoding};
 
-use crate::edit::{BOM, Change};
+use crate::text::edit::{BOM, Change};
 
 /// What stands for bytes that are no character.
 const BROKEN: u8 = 0xFF;

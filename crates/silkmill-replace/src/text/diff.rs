@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::edit::Change;
+use crate::text::edit::Change;
 
 /// Unchanged lines shown around a change; also how near two changes share a hunk.
 const CONTEXT_LINES: usize = 3;
@@ -269,9 +269,9 @@ fn last_line_len(text: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edit::edit;
     use crate::pattern::Pattern;
     use crate::pattern::syntax::Syntax;
+    use crate::text::edit::edit;
     use proptest::prelude::*;
 
     fn changed(old: &str, new: &str, text: &[u8]) -> (Vec<u8>, Vec<u8>) {

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use crate::diff;
-use crate::edit::{Change, EDITED_SIZE_MAX, TooLarge, edit_from, text_start};
-use crate::encoding::{Charset, Unwritable};
 use crate::error::Error;
 use crate::pattern::{Cache, Pattern};
+use crate::text::diff;
+use crate::text::edit::{Change, EDITED_SIZE_MAX, TooLarge, edit_from, text_start};
+use crate::text::encoding::{Charset, Unwritable};
 
 /// How every file is revised.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,9 @@
+//! Text from old to new: edited, decoded, encoded and compared. Pure: bytes in, bytes out.
+
+pub(crate) mod diff;
+pub(crate) mod edit;
+pub(crate) mod encoding;
+pub(crate) mod flow;
+pub(crate) mod revise;
+pub(crate) mod stream;
+pub(crate) mod utf16;
