@@ -2,19 +2,24 @@
 //!
 //! A pattern holds no state: what a search needs besides is a [`Cache`], one to a worker.
 
+pub(crate) mod line;
+pub(crate) mod literal;
+pub(crate) mod name_style;
+pub(crate) mod pairs;
+pub(crate) mod regex;
+pub(crate) mod replacement;
 pub(crate) mod syntax;
 
 use std::ops::Range;
 
 use regex_automata::util::captures::Captures;
 
-use crate::case;
 use crate::error::Error;
-use crate::literal::{self, Found, Literal, Literals};
-use crate::pairs::Pair;
+use crate::pattern::literal::{Found, Literal, Literals};
+use crate::pattern::pairs::Pair;
+use crate::pattern::regex::{Parsed, Progress, Regexes};
+use crate::pattern::replacement::Replacement;
 use crate::pattern::syntax::{Case, Syntax};
-use crate::regex::{self, Parsed, Progress, Regexes};
-use crate::replacement::Replacement;
 
 /// What to look for, and what it becomes.
 #[derive(Debug)]
@@ -84,7 +89,8 @@ impl Pattern {
 
     fn of_literals(pairs: Vec<Pair>, syntax: Syntax) -> Result<Pattern, Error> {
         // What was typed comes before what follows from it: of the same text the first counts.
-        let mut exact = if syntax.preserve_case { case::variants(&pairs)? } else { Vec::new() };
+        let mut exact =
+            if syntax.preserve_case { name_style::variants(&pairs)? } else { Vec::new() };
         exact.splice(0..0, pairs);
         let (mut literals, mut replacements) = (Vec::new(), Vec::new());
         let mut add = |pair: Pair, insensitive: bool| {

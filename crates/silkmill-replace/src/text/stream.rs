@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 
 use crate::error::Error;
-use crate::literal::CHAR_LEN_MAX;
+use crate::pattern::literal::CHAR_LEN_MAX;
 use crate::pattern::{Cache, Pattern, Reach};
 use crate::text::edit::BOM;
 use crate::text::encoding::Unwritable;
@@ -283,7 +283,7 @@ fn pass_if_any(text: &[u8], pass: &mut impl FnMut(Piece<'_>) -> io::Result<()>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pairs::Pair;
+    use crate::pattern::pairs::Pair;
     use crate::pattern::syntax::{Case, Syntax};
     use crate::text::edit::edit;
     use proptest::prelude::*;

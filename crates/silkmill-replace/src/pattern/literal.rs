@@ -13,8 +13,8 @@ use regex_automata::{Anchored, Input};
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir};
 
 use crate::error::Error;
-use crate::line::is_line_end;
-use crate::regex;
+use crate::pattern::line::is_line_end;
+use crate::pattern::regex;
 
 /// The longest character, in bytes.
 pub(crate) const CHAR_LEN_MAX: usize = 4;

@@ -10,7 +10,7 @@ use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use regex_syntax::hir::{Hir, Look};
 
 use crate::error::Error;
-use crate::line::{self, is_line_end};
+use crate::pattern::line::{self, is_line_end};
 use crate::pattern::syntax::{Case, Syntax};
 
 /// A compiled regex larger than this is refused, so that `\w{999}{999}` is an error and not a hang.

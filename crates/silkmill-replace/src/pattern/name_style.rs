@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use crate::error::Error;
-use crate::pairs::Pair;
+use crate::pattern::pairs::Pair;
 
 /// What stands between the words of a name.
 const SEPARATORS: [char; 3] = ['_', '-', ' '];
