@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::error::Error;
-use crate::journal::{Entry, Journal, Mark, Title, Way};
 use crate::original::directory_of;
 use crate::outcome::Notice;
 use crate::stage::{Lane, Staged};
+use crate::store::journal::{Entry, Journal, Mark, Title, Way};
 use crate::store::{self, Run};
 use crate::swap::{Swapper, Trouble};
 

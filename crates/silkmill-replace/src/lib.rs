@@ -66,8 +66,6 @@ mod commit;
 mod early;
 mod error;
 mod filter;
-mod journal;
-mod nearby;
 mod options;
 mod original;
 mod outcome;
@@ -80,7 +78,6 @@ mod sift;
 mod stage;
 mod store;
 mod swap;
-mod sweep;
 mod text;
 mod undo;
 mod walk;
@@ -98,4 +95,4 @@ pub use crate::run::{review, run};
 pub use crate::undo::{PRUNED_IN_MAX, StoredRun, UndoOptions, Undone, prune, runs, undo};
 
 #[cfg(fuzzing)]
-pub use crate::journal::check_journal;
+pub use crate::store::journal::check_journal;

@@ -10,8 +10,8 @@ use silkmill::CancelToken;
 
 use crate::commit::{self, Finished, PutBack};
 use crate::error::Error;
-use crate::journal::{Mark, Title};
 use crate::outcome::Notice;
+use crate::store::journal::{Mark, Title};
 use crate::store::{Found, Locked, Run, Store};
 
 /// Begins a run when no other one is at work below the same roots, in this store or one of those around.

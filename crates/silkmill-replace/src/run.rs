@@ -12,8 +12,6 @@ use crate::batch::Batches;
 use crate::commit::{self, Finished, PutBack};
 use crate::early::Early;
 use crate::error::{Error, ErrorKind};
-use crate::journal::{Journal, Mark, Title, Way};
-use crate::nearby;
 use crate::options::{HardLinks, Mode, Options};
 use crate::original::{FileId, directory_of};
 use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Summary};
@@ -21,8 +19,10 @@ use crate::recovery;
 use crate::review::{Answer, Proposal, Review};
 use crate::sift::{self, sift};
 use crate::stage::{Stage, Staged};
+use crate::store::journal::{Journal, Mark, Title, Way};
+use crate::store::links;
+use crate::store::trash::Sweep;
 use crate::store::{self, Store};
-use crate::sweep::Sweep;
 use crate::walk::{self, Found, Walk};
 use crate::worker::{Finding, Scratch, Shared};
 
@@ -187,8 +187,8 @@ impl<'a> Run<'a> {
             let home = self.options.state_directory.as_deref();
             let run = match Store::open(home, &root) {
                 Ok(store) => {
-                    nearby::remember(home, &store);
-                    self.around = nearby::around(home, &roots, &store);
+                    links::remember(home, &store);
+                    self.around = links::around(home, &roots, &store);
                     let sink = &mut *self.sink;
                     let tell = &mut |notice: Notice| sink(Event::Notice(&notice));
                     let run = recovery::begin(&store, &self.around, &self.title, cancel, tell)?;
@@ -450,8 +450,8 @@ impl<'a> Run<'a> {
     fn refuse_unfinished(&mut self) -> Result<(), Error> {
         let directories = self.staged.iter().map(|(_, staged, _)| directory_of(&staged.target));
         let roots = &self.title.roots;
-        for store in nearby::unremembered(directories, roots, &self.around) {
-            nearby::remember(self.options.state_directory.as_deref(), &store);
+        for store in links::unremembered(directories, roots, &self.around) {
+            links::remember(self.options.state_directory.as_deref(), &store);
             let sink = &mut *self.sink;
             let tell = &mut |notice: Notice| sink(Event::Notice(&notice));
             if recovery::recover_below(&store, roots, tell)? > 0 {

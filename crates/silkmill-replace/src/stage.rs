@@ -15,9 +15,9 @@ use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, openat, unlinkat}
 use crate::attributes;
 use crate::early::Early;
 use crate::error::Error;
-use crate::journal::Way;
 use crate::options::HardLinks;
 use crate::original::{Identity, Original, directory_of};
+use crate::store::journal::Way;
 use crate::store::{Mount, Run, Store};
 
 /// What is tried, in the words of an error.
@@ -358,8 +358,8 @@ fn may_change(path: &Path, access: Access) -> io::Result<()> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::journal::Title;
     use crate::store;
+    use crate::store::journal::Title;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 

@@ -6,6 +6,10 @@
 //! with its journal, which it holds locked for as long as it lives: a run whose journal can be locked
 //! is over, or dead. `lock` is held only while the others are looked at.
 
+pub(crate) mod journal;
+pub(crate) mod links;
+pub(crate) mod trash;
+
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -18,7 +22,7 @@ use rustix::fs::{FlockOperation, flock};
 use silkmill::CancelToken;
 
 use crate::error::Error;
-use crate::journal::{self, HEAD_LEN, Journal, Mark, Title, Way};
+use crate::store::journal::{HEAD_LEN, Journal, Mark, Title, Way};
 
 /// The store beside the files, and the areas of runs whose store is elsewhere.
 pub(crate) const BESIDE: &str = ".silkmill";

@@ -28,9 +28,9 @@ use rustix::io::Errno;
 
 use crate::attributes;
 use crate::error::Error;
-use crate::journal::{Entry, Journal, Way};
 use crate::original::{FileId, Identity};
 use crate::store::Store;
+use crate::store::journal::{Entry, Journal, Way};
 
 /// How often another program's file is moved out of our way before it wins.
 const EXCHANGES_MAX: usize = 8;

@@ -12,11 +12,11 @@ use silkmill::CancelToken;
 
 use crate::commit::{self, Finished};
 use crate::error::Error;
-use crate::journal::{Entry, Journal, Mark, Title, Way};
-use crate::nearby;
 use crate::original::Identity;
 use crate::outcome::Notice;
 use crate::recovery;
+use crate::store::journal::{Entry, Journal, Mark, Title, Way};
+use crate::store::links;
 use crate::store::{self, BESIDE, Found, Run, Store};
 use crate::swap::Swapper;
 
@@ -132,7 +132,7 @@ pub fn undo(
         true => None,
         false => {
             let home = options.state_directory.as_deref();
-            let around = nearby::around(home, &own_title.roots, &store);
+            let around = links::around(home, &own_title.roots, &store);
             let tell = &mut |notice| tell(&notice);
             Some(recovery::begin(&store, &around, &own_title, cancel, tell)?)
         }
@@ -231,7 +231,7 @@ fn stores(options: &UndoOptions) -> Vec<Store> {
     let above = options.from.ancestors().map(|folder| folder.join(BESIDE));
     let paths = home.map(Path::to_path_buf).into_iter().chain(above);
     let here = paths.filter_map(|path| Store::existing(&path));
-    let mut stores: Vec<Store> = here.chain(nearby::remembered(home)).collect();
+    let mut stores: Vec<Store> = here.chain(links::remembered(home)).collect();
     let mut seen = HashSet::new();
     stores.retain(|store| seen.insert(store.path().to_path_buf()));
     stores
