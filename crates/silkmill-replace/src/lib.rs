@@ -60,10 +60,7 @@
 #![deny(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-mod attributes;
 mod batch;
-mod commit;
-mod early;
 mod error;
 mod filter;
 mod options;
@@ -71,14 +68,12 @@ mod original;
 mod outcome;
 mod pattern;
 mod pipe;
-mod recovery;
 mod review;
 mod run;
 mod sift;
-mod stage;
 mod store;
-mod swap;
 mod text;
+mod transaction;
 mod undo;
 mod walk;
 mod worker;

@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 use silkmill::{CancelToken, Stats, TaskError, ThreadPoolExecutor};
 
 use crate::batch::Batches;
-use crate::commit::{self, Finished, PutBack};
-use crate::early::Early;
 use crate::error::{Error, ErrorKind};
 use crate::options::{HardLinks, Mode, Options};
 use crate::original::{FileId, directory_of};
 use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Summary};
-use crate::recovery;
 use crate::review::{Answer, Proposal, Review};
 use crate::sift::{self, sift};
-use crate::stage::{Stage, Staged};
 use crate::store::journal::{Journal, Mark, Title, Way};
 use crate::store::links;
 use crate::store::trash::Sweep;
 use crate::store::{self, Store};
+use crate::transaction::commit::{self, Finished, PutBack};
+use crate::transaction::flusher::Early;
+use crate::transaction::recovery;
+use crate::transaction::stage::{Stage, Staged};
 use crate::walk::{self, Found, Walk};
 use crate::worker::{Finding, Scratch, Shared};
 

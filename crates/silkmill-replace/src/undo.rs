@@ -10,15 +10,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use silkmill::CancelToken;
 
-use crate::commit::{self, Finished};
 use crate::error::Error;
 use crate::original::Identity;
 use crate::outcome::Notice;
-use crate::recovery;
 use crate::store::journal::{Entry, Journal, Mark, Title, Way};
 use crate::store::links;
 use crate::store::{self, BESIDE, Found, Run, Store};
-use crate::swap::Swapper;
+use crate::transaction::commit::{self, Finished};
+use crate::transaction::recovery;
+use crate::transaction::swap::Swapper;
 
 /// How many runs are kept in one store.
 const RUNS_KEPT_MAX: usize = 10;

@@ -12,12 +12,12 @@ use crate::options::{Mode, Options};
 use crate::original::{self, Buffer, FILE_SIZE_MAX, FileId, Head, Original};
 use crate::outcome::{Action, Outcome, Skip};
 use crate::pattern::{Cache, Reach};
-use crate::stage::{self, Stage, Staged};
 use crate::text::diff;
 use crate::text::encoding::Charset;
 use crate::text::flow::Flow;
 use crate::text::revise::{Ask, Rules, Unrevised, revise};
 use crate::text::stream::{Cut, Piece, Stream};
+use crate::transaction::stage::{self, Stage, Staged};
 use crate::walk::Found;
 
 /// Files from this size on are taken one at a time, so that memory is bounded by one large file and
@@ -450,7 +450,7 @@ impl<'a> Staging<'a> {
 mod tests {
     use super::*;
     use crate::options::HardLinks;
-    use crate::stage::tests::stage;
+    use crate::transaction::stage::tests::stage;
     use std::path::Path;
 
     /// What a thread keeps once a file is done with.

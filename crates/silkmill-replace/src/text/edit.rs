@@ -1,4 +1,4 @@
-//! Edits bytes. Never touches the disk: see [`crate::stage`].
+//! Edits bytes. Never touches the disk: see [`crate::transaction::stage`].
 
 use std::ops::Range;
 

@@ -26,11 +26,11 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::attributes;
 use crate::error::Error;
 use crate::original::{FileId, Identity};
 use crate::store::Store;
 use crate::store::journal::{Entry, Journal, Way};
+use crate::transaction::attributes;
 
 /// How often another program's file is moved out of our way before it wins.
 const EXCHANGES_MAX: usize = 8;

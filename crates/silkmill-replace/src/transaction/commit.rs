@@ -12,10 +12,10 @@ use std::os::unix::ffi::OsStrExt;
 use crate::error::Error;
 use crate::original::directory_of;
 use crate::outcome::Notice;
-use crate::stage::{Lane, Staged};
 use crate::store::journal::{Entry, Journal, Mark, Title, Way};
 use crate::store::{self, Run};
-use crate::swap::{Swapper, Trouble};
+use crate::transaction::stage::{Lane, Staged};
+use crate::transaction::swap::{Swapper, Trouble};
 
 /// How the swaps of a committed run ended.
 #[derive(Debug)]

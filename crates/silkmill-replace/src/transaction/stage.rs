@@ -1,5 +1,5 @@
 //! Writes new text into the run's store, where no reader looks, and decides how it will get to its
-//! file. Makes nothing visible: see [`crate::commit`].
+//! file. Makes nothing visible: see [`crate::transaction::commit`].
 
 use std::collections::HashMap;
 use std::fs::{DirBuilder, File};
@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, openat, unlinkat};
 
-use crate::attributes;
-use crate::early::Early;
 use crate::error::Error;
 use crate::options::HardLinks;
 use crate::original::{Identity, Original, directory_of};
 use crate::store::journal::Way;
 use crate::store::{Mount, Run, Store};
+use crate::transaction::attributes;
+use crate::transaction::flusher::Early;
 
 /// What is tried, in the words of an error.
 pub(crate) const STAGE: &str = "stage new text for";
