@@ -62,7 +62,6 @@
 
 mod batch;
 mod error;
-mod filter;
 mod options;
 mod original;
 mod outcome;

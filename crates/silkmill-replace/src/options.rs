@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::filter::Filter;
 use crate::original::Reading;
 use crate::pattern::Pattern;
 use crate::pattern::pairs::{Pair, Pairs};
 use crate::pattern::syntax::{Case, Syntax};
 use crate::text::encoding::Charset;
 use crate::text::revise::Rules;
+use crate::walk::filter::Filter;
 
 /// What a run is to do. Whoever holds one holds a pattern that compiled.
 ///

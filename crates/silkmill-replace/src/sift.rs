@@ -15,8 +15,8 @@ use ignore::{DirEntry, ParallelVisitor, ParallelVisitorBuilder, WalkState};
 use silkmill::{CancelToken, Thread};
 
 use crate::error::Error;
-use crate::filter::Filter;
 use crate::outcome::Outcome;
+use crate::walk::filter::Filter;
 use crate::walk::{self, Entered, Found};
 use crate::worker::{Finding, Scratch, Shared};
 

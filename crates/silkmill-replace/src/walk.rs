@@ -5,6 +5,8 @@
 //! `.gitignore` files count inside a git repository, as they do for git. An unpacked release is none,
 //! and its `.gitignore` may well exclude everything; `.ignore` files count everywhere.
 
+pub(crate) mod filter;
+
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
@@ -17,10 +19,10 @@ use std::vec;
 use ignore::{DirEntry, WalkBuilder};
 
 use crate::error::Error;
-use crate::filter::Filter;
 use crate::original::FileId;
 use crate::outcome::{Outcome, Skip};
 use crate::store;
+use crate::walk::filter::Filter;
 
 /// A file to look at.
 #[derive(Clone, Debug)]
