@@ -60,22 +60,18 @@
 #![deny(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-mod batch;
 mod error;
 mod options;
 mod original;
 mod outcome;
 mod pattern;
 mod pipe;
-mod review;
 mod run;
-mod sift;
 mod store;
 mod text;
 mod transaction;
 mod undo;
 mod walk;
-mod worker;
 
 pub use crate::error::{Error, ErrorKind};
 pub use crate::options::{HardLinks, Mode, Options, OptionsBuilder};
@@ -84,7 +80,7 @@ pub use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Skip,
 pub use crate::pattern::pairs::{Pairs, PairsFormat};
 pub use crate::pattern::syntax::Case;
 pub use crate::pipe::pipe;
-pub use crate::review::{Answer, Proposal};
+pub use crate::run::review::{Answer, Proposal};
 pub use crate::run::{review, run};
 pub use crate::undo::{PRUNED_IN_MAX, StoredRun, UndoOptions, Undone, prune, runs, undo};
 

@@ -1,5 +1,10 @@
 //! One run: walk, stage, flush, commit. Everything that decides is here, on the caller's thread.
 
+pub(crate) mod batch;
+pub(crate) mod parallel_walk;
+pub(crate) mod review;
+pub(crate) mod worker;
+
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,13 +13,14 @@ use std::time::{Duration, Instant};
 
 use silkmill::{CancelToken, Stats, TaskError, ThreadPoolExecutor};
 
-use crate::batch::Batches;
 use crate::error::{Error, ErrorKind};
 use crate::options::{HardLinks, Mode, Options};
 use crate::original::{FileId, directory_of};
 use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Summary};
-use crate::review::{Answer, Proposal, Review};
-use crate::sift::{self, sift};
+use crate::run::batch::Batches;
+use crate::run::parallel_walk::sift;
+use crate::run::review::{Answer, Proposal, Review};
+use crate::run::worker::{Finding, Scratch, Shared};
 use crate::store::journal::{Journal, Mark, Title, Way};
 use crate::store::links;
 use crate::store::trash::Sweep;
@@ -24,7 +30,6 @@ use crate::transaction::flusher::Early;
 use crate::transaction::recovery;
 use crate::transaction::stage::{Stage, Staged};
 use crate::walk::{self, Found, Walk};
-use crate::worker::{Finding, Scratch, Shared};
 
 /// Replaces text in files, or shows what would be replaced.
 ///
@@ -107,7 +112,7 @@ struct Run<'a> {
     stats: Option<Stats>,
     phases: Phases,
     /// What the walkers have settled themselves.
-    settled: Arc<sift::Settled>,
+    settled: Arc<parallel_walk::Settled>,
     /// What forces staged text to disk while the rest is staged.
     early: Arc<Early>,
     title: Title,

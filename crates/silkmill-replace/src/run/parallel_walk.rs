@@ -16,9 +16,9 @@ use silkmill::{CancelToken, Thread};
 
 use crate::error::Error;
 use crate::outcome::Outcome;
+use crate::run::worker::{Finding, Scratch, Shared};
 use crate::walk::filter::Filter;
 use crate::walk::{self, Entered, Found};
-use crate::worker::{Finding, Scratch, Shared};
 
 /// How many files may wait for the executor.
 const WAITING_MAX: usize = 1024;
