@@ -22,9 +22,10 @@ use crate::run::parallel_walk::sift;
 use crate::run::review::{Answer, Proposal, Review};
 use crate::run::worker::{Finding, Scratch, Shared};
 use crate::store::journal::{Journal, Mark, Title, Way};
-use crate::store::links;
+use crate::store::run_directory;
+use crate::store::run_id::now;
 use crate::store::trash::Sweep;
-use crate::store::{self, Store};
+use crate::store::{Store, links};
 use crate::transaction::commit::{self, Finished, PutBack};
 use crate::transaction::flusher::Early;
 use crate::transaction::recovery;
@@ -118,7 +119,7 @@ struct Run<'a> {
     title: Title,
     /// The run's own directory, from before the walk on; or why it cannot be had, which matters when
     /// there is something to stage.
-    stored: Option<Result<store::Run, Error>>,
+    stored: Option<Result<run_directory::Run, Error>>,
     /// The stores that were looked into for other runs.
     around: Vec<Store>,
     /// By which name, and where, the run can be undone.
@@ -182,7 +183,7 @@ impl<'a> Run<'a> {
     fn begin(&mut self, cancel: &CancelToken) -> Result<Stage, Error> {
         let roots = roots(&self.options.paths);
         self.title = Title {
-            begun: store::now(),
+            begun: now(),
             what: self.options.what.clone(),
             roots: roots.clone(),
             undoes: None,
@@ -470,7 +471,7 @@ impl<'a> Run<'a> {
     }
 
     /// All is done, and what it needed goes. That it cannot is told, and changes nothing.
-    fn forget(&mut self, run: store::Run, journal: &Journal) -> Result<(), Error> {
+    fn forget(&mut self, run: run_directory::Run, journal: &Journal) -> Result<(), Error> {
         if let Err(error) = commit::remove(run, journal) {
             let path = error.path().map_or_else(Default::default, ToOwned::to_owned);
             self.tell(&Outcome::failed(path, error));

@@ -14,8 +14,10 @@ use crate::error::Error;
 use crate::original::Identity;
 use crate::outcome::Notice;
 use crate::store::journal::{Entry, Journal, Mark, Title, Way};
-use crate::store::links;
-use crate::store::{self, BESIDE, Found, Run, Store};
+use crate::store::layout::BESIDE;
+use crate::store::run_directory::Run;
+use crate::store::run_id::now;
+use crate::store::{Found, Store, links, trash};
 use crate::transaction::commit::{self, Finished};
 use crate::transaction::recovery;
 use crate::transaction::swap::Swapper;
@@ -122,7 +124,7 @@ pub fn undo(
     }
     let (store, title, id) = choose(options, id)?;
     let own_title = Title {
-        begun: store::now(),
+        begun: now(),
         what: format!("undo of {id}"),
         roots: title.roots,
         undoes: Some(id.clone()),
@@ -191,9 +193,9 @@ pub fn prune(store: &Path, patience: Duration) {
     for (run, _) in kept.drain(..old) {
         let _ = throw_away(&store, run);
     }
-    if store::trashed(store.path()) > RUNS_TRASHED_MAX {
+    if trash::trashed(store.path()) > RUNS_TRASHED_MAX {
         let until = Instant::now() + patience;
-        store::empty_trash(store.path(), &|| Instant::now() >= until);
+        trash::empty_trash(store.path(), &|| Instant::now() >= until);
     }
 }
 
@@ -220,7 +222,7 @@ fn throw_away(store: &Store, mut run: Run) -> Result<(), Error> {
     run.throw_away()?;
     for folder in folders {
         // An area elsewhere, or the directory of a run that is gone already.
-        let _ = store::throw_away(&folder);
+        let _ = trash::throw_away(&folder);
     }
     Ok(())
 }

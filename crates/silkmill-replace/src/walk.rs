@@ -21,7 +21,8 @@ use ignore::{DirEntry, WalkBuilder};
 use crate::error::Error;
 use crate::original::FileId;
 use crate::outcome::{Outcome, Skip};
-use crate::store;
+use crate::store::layout::is_own_name;
+use crate::store::run_directory::is_run;
 use crate::walk::filter::Filter;
 
 /// A file to look at.
@@ -193,8 +194,7 @@ fn is_entered(root: &Path, filter: &Filter, entry: &DirEntry) -> bool {
     let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());
     !is_never_entered(entry.file_name())
         && filter.sees(entry.file_name())
-        && (!is_directory
-            || (filter.enters(below(root, entry.path())) && !store::is_run(entry.path())))
+        && (!is_directory || (filter.enters(below(root, entry.path())) && !is_run(entry.path())))
 }
 
 /// Whether an entry was named itself.
@@ -219,9 +219,9 @@ fn is_store(entry: &DirEntry, store: Option<FileId>, name: Option<&OsStr>) -> bo
 fn is_in_a_store(root: &Path, filter: &Filter) -> bool {
     let Ok(path) = fs::canonicalize(root) else { return false };
     let store = filter.store.as_ref();
-    path.iter().any(store::is_own_name)
+    path.iter().any(is_own_name)
         || store.is_some_and(|store| path.starts_with(store))
-        || path.ancestors().any(store::is_run)
+        || path.ancestors().any(is_run)
 }
 
 /// A path as a glob sees it: relative to the path that was named, so that it does not matter from
@@ -232,7 +232,7 @@ fn below<'a>(root: &Path, path: &'a Path) -> &'a Path {
 
 /// The repository's own files, and the runs' own.
 fn is_never_entered(name: &OsStr) -> bool {
-    name == ".git" || store::is_own_name(name)
+    name == ".git" || is_own_name(name)
 }
 
 /// Where a link leads; below the current directory as a diff needs it, for `patch` changes no links.

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use crate::store::{BESIDE, Store};
+use crate::store::Store;
+use crate::store::layout::BESIDE;
 
 /// The directory of links in the user's store.
 const LINKS: &str = "beside";

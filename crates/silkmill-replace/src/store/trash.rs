@@ -1,10 +1,15 @@
 //! Removes the files of old runs while a run waits for the disk, which leaves a processor idle.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
 use silkmill::{CancelToken, Thread};
 
-use crate::store;
+use crate::store::layout::{AREAS, BESIDE, IGNORE, LOCK, TRASH};
 
 /// Ends soon after it is dropped, wherever it is then.
 #[derive(Debug)]
@@ -16,10 +21,10 @@ impl Sweep {
     /// Begins, if there is anything to remove.
     pub(crate) fn begin(store: &Path) -> Sweep {
         let enough = CancelToken::new();
-        if store::trashed(store) > 0 {
+        if trashed(store) > 0 {
             let (store, enough) = (store.to_path_buf(), enough.clone());
             let sweep = move || {
-                store::empty_trash(&store, &|| enough.is_cancelled());
+                empty_trash(&store, &|| enough.is_cancelled());
             };
             // Without a thread, what lies there lies for longer.
             let _ = Thread::builder().name("sweep").daemon(true).spawn(sweep);
@@ -35,10 +40,91 @@ impl Drop for Sweep {
     }
 }
 
+/// Removes the directory of a run, or an area of one: out of everybody's sight first, and at once.
+pub(crate) fn remove(folder: &Path) -> io::Result<()> {
+    let gone = throw_away(folder)?;
+    match fs::remove_dir_all(gone) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Moves the directory of a run, or an area of one, out of the way, and says where to.
+pub(crate) fn throw_away(folder: &Path) -> io::Result<PathBuf> {
+    let above = folder.parent().unwrap_or(folder);
+    let is_area = above.file_name() == Some(OsStr::new(AREAS));
+    let store = above.parent().filter(|_| is_area).unwrap_or(above);
+    let trash = store.join(TRASH);
+    let gone = trash.join(folder.file_name().unwrap_or_default());
+    loop {
+        DirBuilder::new().recursive(true).mode(0o700).create(&trash)?;
+        match fs::rename(folder, &gone) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            // Who left the store took the empty directory along.
+            Err(_) if folder.exists() => {}
+            _ => return Ok(gone),
+        }
+    }
+}
+
+/// Removes what was thrown away until `enough` says so; whether all of it is gone.
+pub(crate) fn empty_trash(store: &Path, enough: &dyn Fn() -> bool) -> bool {
+    remove_until(&store.join(TRASH), enough)
+}
+
+/// How many runs, and areas of runs, wait to be removed.
+pub(crate) fn trashed(store: &Path) -> usize {
+    fs::read_dir(store.join(TRASH)).map_or(0, Iterator::count)
+}
+
+fn remove_until(folder: &Path, enough: &dyn Fn() -> bool) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return true };
+    for entry in entries.flatten() {
+        if enough() {
+            return false;
+        }
+        let gone = match entry.file_type() {
+            Ok(kind) if kind.is_dir() => {
+                remove_until(&entry.path(), enough) && fs::remove_dir(entry.path()).is_ok()
+            }
+            _ => fs::remove_file(entry.path()).is_ok(),
+        };
+        if !gone {
+            return false;
+        }
+    }
+    true
+}
+
+/// Removes a store beside files in which nothing is left: nobody asked for it.
+pub(crate) fn remove_store_if_empty(path: &Path) -> io::Result<()> {
+    if path.file_name() != Some(OsStr::new(BESIDE)) {
+        return Ok(());
+    }
+    let lock = File::open(path.join(LOCK))?;
+    flock(&lock, FlockOperation::LockExclusive)?;
+    if lock.metadata()?.nlink() == 0 {
+        // Somebody has left it, and what is there now has another lock.
+        return Ok(());
+    }
+    match fs::remove_dir(path.join(TRASH)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if name != LOCK && name != IGNORE {
+            return Ok(());
+        }
+    }
+    fs::remove_file(path.join(IGNORE))?;
+    fs::remove_file(path.join(LOCK))?;
+    fs::remove_dir(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
     use std::time::{Duration, Instant};
 
     #[test]
@@ -47,15 +133,31 @@ mod tests {
         let folder = store.path().join("20260101-000000-abcd");
         fs::create_dir_all(folder.join("0")).unwrap();
         fs::write(folder.join("0/1"), "old").unwrap();
-        store::throw_away(&folder).unwrap();
+        throw_away(&folder).unwrap();
 
         let sweep = Sweep::begin(store.path());
 
         let until = Instant::now() + Duration::from_secs(60);
-        while store::trashed(store.path()) > 0 {
+        while trashed(store.path()) > 0 {
             assert!(Instant::now() < until, "nobody removes it");
             std::thread::sleep(Duration::from_millis(1));
         }
         drop(sweep);
+    }
+
+    #[test]
+    fn trash_is_removed_for_as_long_as_there_is_time() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("20260101-000000-abcd");
+        fs::create_dir_all(folder.join("0")).unwrap();
+        fs::write(folder.join("0/1"), "old").unwrap();
+
+        throw_away(&folder).unwrap();
+
+        assert!(!folder.exists());
+        assert!(!empty_trash(root.path(), &|| true));
+        assert_eq!(trashed(root.path()), 1);
+        assert!(empty_trash(root.path(), &|| false));
+        assert_eq!(trashed(root.path()), 0);
     }
 }

@@ -13,7 +13,8 @@ use crate::error::Error;
 use crate::original::directory_of;
 use crate::outcome::Notice;
 use crate::store::journal::{Entry, Journal, Mark, Title, Way};
-use crate::store::{self, Run};
+use crate::store::run_directory::Run;
+use crate::store::trash;
 use crate::transaction::stage::{Lane, Staged};
 use crate::transaction::swap::{Swapper, Trouble};
 
@@ -165,7 +166,7 @@ pub(crate) fn remove(run: Run, journal: &Journal) -> Result<(), Error> {
     let own = run.path().to_path_buf();
     run.remove()?;
     for folder in folders.into_iter().filter(|folder| *folder != own && is_area_of(folder, &own)) {
-        store::remove(folder).map_err(|error| Error::io("remove", folder, error))?;
+        trash::remove(folder).map_err(|error| Error::io("remove", folder, error))?;
     }
     Ok(())
 }

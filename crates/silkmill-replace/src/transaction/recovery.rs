@@ -11,7 +11,8 @@ use silkmill::CancelToken;
 use crate::error::Error;
 use crate::outcome::Notice;
 use crate::store::journal::{Mark, Title};
-use crate::store::{Found, Locked, Run, Store};
+use crate::store::run_directory::Run;
+use crate::store::{Found, Locked, Store};
 use crate::transaction::commit::{self, Finished, PutBack};
 
 /// Begins a run when no other one is at work below the same roots, in this store or one of those around.

@@ -15,8 +15,10 @@ use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, openat, unlinkat}
 use crate::error::Error;
 use crate::options::HardLinks;
 use crate::original::{Identity, Original, directory_of};
+use crate::store::Store;
 use crate::store::journal::Way;
-use crate::store::{Mount, Run, Store};
+use crate::store::mount::Mount;
+use crate::store::run_directory::Run;
 use crate::transaction::attributes;
 use crate::transaction::flusher::Early;
 
@@ -358,15 +360,15 @@ fn may_change(path: &Path, access: Access) -> io::Result<()> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::store;
     use crate::store::journal::Title;
+    use crate::store::run_id::now;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     /// A stage for the files of a test's directory, and the run that has to outlive it.
     pub(crate) fn stage(root: &Path, hard_links: HardLinks) -> (Run, Stage) {
         let store = Store::open(None, root).unwrap();
-        let title = Title { begun: store::now(), ..Title::default() };
+        let title = Title { begun: now(), ..Title::default() };
         let run = store.lock().unwrap().begin(&title).unwrap();
         let stage = Stage::new(Some(&run), vec![root.to_path_buf()], hard_links, None).unwrap();
         (run, stage)

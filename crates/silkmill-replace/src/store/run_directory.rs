@@ -1,0 +1,217 @@
+//! The directory of one run, and the file of its journal.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::error::Error;
+use crate::store::journal::{self, HEAD_LEN, Journal, Mark, Title, Way};
+use crate::store::layout::JOURNAL;
+use crate::store::run_id::is_run_id;
+use crate::store::trash;
+
+/// How much of a journal is read to learn who runs: roots are few.
+const TITLE_LEN_MAX: usize = 64 << 10;
+
+/// The directory of one run, whose journal is locked by this process.
+#[derive(Debug)]
+pub(crate) struct Run {
+    id: String,
+    path: PathBuf,
+    /// `None` when a crash left a directory without one.
+    journal: Option<File>,
+    /// What is in the journal behind its head, as far as this process wrote or read it.
+    records: Vec<u8>,
+    /// Whether dropping it removes the directory: nothing in it is needed by anybody.
+    disposable: bool,
+}
+
+impl Run {
+    /// Creates and locks the journal of a new run in its directory, which is there.
+    pub(super) fn create(id: String, path: PathBuf, title: &Title) -> Result<Run, Error> {
+        let mut run = Run { id, path, journal: None, records: title.record(), disposable: true };
+        let name = run.journal_path();
+        let mut new = OpenOptions::new();
+        let new = new.read(true).write(true).create_new(true).mode(0o600);
+        let journal = new.open(&name).map_err(|error| Error::io("create", &name, error))?;
+        flock(&journal, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|error| Error::io("lock", &name, error))?;
+        let bytes = [&journal::head()[..], &run.records].concat();
+        journal.write_all_at(&bytes, 0).map_err(|error| Error::io("write", &name, error))?;
+        run.journal = Some(journal);
+        Ok(run)
+    }
+
+    /// A run that has ended or crashed, with its journal, which the caller has locked, if it has one.
+    pub(super) fn stopped(id: String, path: PathBuf, journal: Option<File>) -> Run {
+        Run { id, path, journal, records: Vec::new(), disposable: false }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The store it is in.
+    pub(crate) fn store(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
+    /// The path of the journal, for messages.
+    pub(crate) fn journal_path(&self) -> PathBuf {
+        self.path.join(JOURNAL)
+    }
+
+    /// What has become of it, and who ran. A journal that cannot be trusted is an error that names it.
+    pub(crate) fn mark_and_title(&self) -> Result<Option<(Mark, Title)>, Error> {
+        let Some(journal) = &self.journal else { return Ok(None) };
+        let name = self.journal_path();
+        let bytes = read_at_most(journal, TITLE_LEN_MAX)
+            .map_err(|error| Error::io("read", &name, error))?;
+        let mark = journal::mark(&bytes).map_err(|refused| Error::journal(&name, refused))?;
+        let Some(mark) = mark else { return Ok(None) };
+        let damaged = || Error::journal(&name, journal::Refused::Damaged);
+        Ok(Some((mark, journal::title(&bytes).ok_or_else(damaged)?)))
+    }
+
+    /// The whole journal, if the run was committed.
+    pub(crate) fn read(&mut self) -> Result<Option<(Journal, Mark)>, Error> {
+        let Some(journal) = &self.journal else { return Ok(None) };
+        let name = self.journal_path();
+        let bytes =
+            read_at_most(journal, usize::MAX).map_err(|error| Error::io("read", &name, error))?;
+        let parsed = journal::parse(&bytes).map_err(|refused| Error::journal(&name, refused))?;
+        self.records = bytes.get(HEAD_LEN..).unwrap_or_default().to_vec();
+        Ok(parsed.map(|(mut journal, mark)| {
+            renumber(&mut journal);
+            (journal, mark)
+        }))
+    }
+
+    /// Writes down all that the run is about to do.
+    pub(crate) fn write(&mut self, journal: &Journal) -> Result<(), Error> {
+        let title = journal.title.record();
+        let mut bytes = [&journal::head()[..], &title].concat();
+        bytes.extend_from_slice(&journal.records());
+        let written = self.file().write_all_at(&bytes, 0);
+        written.map_err(|error| Error::io("write", &self.journal_path(), error))?;
+        self.records = bytes.split_off(HEAD_LEN);
+        Ok(())
+    }
+
+    /// Sets a mark, and forces it to disk if `sync`. From the first mark on, dropping this keeps all files.
+    pub(crate) fn mark(&mut self, mark: Mark, sync: bool) -> Result<(), Error> {
+        let slot = mark.slot(&self.records);
+        let written = self.file().write_all_at(&slot, mark.offset() as u64);
+        written.map_err(|error| Error::io("write", &self.journal_path(), error))?;
+        if sync {
+            self.sync()?;
+        }
+        self.disposable = false;
+        Ok(())
+    }
+
+    /// Forces the journal to disk.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        let synced = self.file().sync_data();
+        synced.map_err(|error| Error::io("force to disk", &self.journal_path(), error))
+    }
+
+    fn file(&self) -> &File {
+        self.journal.as_ref().expect("a run without a journal is only ever removed")
+    }
+
+    /// Removes all its files.
+    pub(crate) fn remove(mut self) -> Result<(), Error> {
+        self.disposable = false;
+        trash::remove(&self.path).map_err(|error| Error::io("remove", &self.path, error))?;
+        // What cannot be removed may stay.
+        let _ = trash::remove_store_if_empty(self.store());
+        Ok(())
+    }
+
+    /// Makes its files ready to be removed whenever there is time, and forgets the run.
+    pub(crate) fn throw_away(self) -> Result<(), Error> {
+        let thrown = trash::throw_away(&self.path);
+        thrown.map(|_| ()).map_err(|error| Error::io("remove", &self.path, error))
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if self.disposable {
+            // The next run finds it unlocked and uncommitted, and tries again.
+            let _ =
+                trash::remove(&self.path).and_then(|()| trash::remove_store_if_empty(self.store()));
+        }
+    }
+}
+
+/// Whether this is the directory of a run, in whoever's store.
+pub(crate) fn is_run(folder: &Path) -> bool {
+    let name = folder.file_name().and_then(OsStr::to_str);
+    name.is_some_and(is_run_id) && folder.join(JOURNAL).exists()
+}
+
+/// Who runs, as far as a journal that is being written says so.
+pub(super) fn title_of(journal: &File) -> io::Result<Title> {
+    let bytes = read_at_most(journal, TITLE_LEN_MAX)?;
+    Ok(journal::title(&bytes).unwrap_or_default())
+}
+
+/// Gives the identities in a journal the numbers that their filesystems have now: another start of the system, or
+/// another mount, may give others.
+fn renumber(journal: &mut Journal) {
+    let mut devices: HashMap<u64, u64> = HashMap::new();
+    let device = |path: &Path| fs::symlink_metadata(path).map(|found| found.dev()).ok();
+    let mut areas = vec![false; journal.areas.len()];
+    for entry in &journal.entries {
+        let seen = &mut areas[entry.area as usize];
+        if !std::mem::replace(seen, true) {
+            // The area itself is on the same filesystem; but an overlay may number its files otherwise.
+            let area = &journal.areas[entry.area as usize];
+            let now = device(&area.join(entry.number.to_string())).or_else(|| device(area));
+            let then = if entry.way == Way::Take { &entry.old } else { &entry.new };
+            devices.extend(now.map(|now| (then.file.dev, now)));
+        }
+        if matches!(entry.way, Way::InPlace | Way::InPlaceBack) {
+            let then = entry.old.file.dev;
+            if !devices.contains_key(&then) {
+                devices.extend(device(&journal.target(entry)).map(|now| (then, now)));
+            }
+        }
+    }
+    if devices.iter().all(|(then, now)| then == now) {
+        return;
+    }
+    for entry in &mut journal.entries {
+        for identity in [&mut entry.old, &mut entry.new] {
+            let dev = &mut identity.file.dev;
+            *dev = devices.get(dev).copied().unwrap_or(*dev);
+        }
+    }
+}
+
+fn read_at_most(file: &File, len_max: usize) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).min(len_max);
+    let mut bytes = vec![0; len];
+    let mut read = 0;
+    while read < len {
+        match file.read_at(&mut bytes[read..], read as u64) {
+            Ok(0) => break,
+            Ok(more) => read += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(read);
+    Ok(bytes)
+}
