@@ -7,11 +7,18 @@
 //! asks for nothing, whatever else it holds; one whose slot is set must be whole, to its last bit, or
 //! it is refused.
 
+mod bytes;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use crate::original::{FileId, Identity};
+use crate::original::Identity;
+#[cfg(fuzzing)]
+use crate::store::journal::bytes::{RECORD_HEAD_LEN, checksum};
+use crate::store::journal::bytes::{
+    Reader, put_bytes, put_identity, put_path, put_record, put_u64, u32_at,
+};
 
 const MAGIC: &[u8; 16] = b"silkmill journal";
 const VERSION: u32 = 1;
@@ -21,9 +28,6 @@ pub(crate) const HEAD_LEN: usize = 512;
 
 /// A tag, two numbers, and their checksum.
 pub(crate) const SLOT_LEN: usize = 24;
-
-/// Before the payload of a record: kind, length, checksum.
-const RECORD_HEAD_LEN: usize = 9;
 
 /// What has become of a run, in the order in which it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,15 +139,15 @@ impl Journal {
     pub(crate) fn records(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 * self.entries.len());
         for area in &self.areas {
-            record(&mut out, Kind::Area, |out| put_path(out, area));
+            put_record(&mut out, Kind::Area as u8, |out| put_path(out, area));
         }
         for directory in &self.directories {
-            record(&mut out, Kind::Directory, |out| put_path(out, directory));
+            put_record(&mut out, Kind::Directory as u8, |out| put_path(out, directory));
         }
         for entry in &self.entries {
-            record(&mut out, Kind::Entry, |out| entry.put(out));
+            put_record(&mut out, Kind::Entry as u8, |out| entry.put(out));
         }
-        record(&mut out, Kind::End, |out| {
+        put_record(&mut out, Kind::End as u8, |out| {
             put_u64(out, self.entries.len() as u64);
             put_u64(out, self.replacements);
         });
@@ -155,7 +159,7 @@ impl Title {
     /// The record of a run that has begun, which is the first.
     pub(crate) fn record(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        record(&mut out, Kind::Title, |out| {
+        put_record(&mut out, Kind::Title as u8, |out| {
             put_u64(out, self.begun);
             put_bytes(out, self.what.as_bytes());
             put_u64(out, self.roots.len() as u64);
@@ -233,7 +237,7 @@ pub(crate) fn mark(bytes: &[u8]) -> Result<Option<Mark>, Refused> {
 /// Who runs, from the beginning of a journal; `None` where that is not yet written.
 pub(crate) fn title(bytes: &[u8]) -> Option<Title> {
     let mut reader = Reader(bytes.get(HEAD_LEN..)?);
-    let (kind, payload) = reader.record()?;
+    let (kind, payload) = next_record(&mut reader)?;
     if kind == Kind::Title { read_title(payload) } else { None }
 }
 
@@ -252,10 +256,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Journal, Mark)>, Refused> {
 
 fn read_journal(records: &[u8]) -> Option<Journal> {
     let mut reader = Reader(records);
-    let (Kind::Title, payload) = reader.record()? else { return None };
+    let (Kind::Title, payload) = next_record(&mut reader)? else { return None };
     let mut journal = Journal { title: read_title(payload)?, ..Journal::default() };
     loop {
-        let (kind, payload) = reader.record()?;
+        let (kind, payload) = next_record(&mut reader)?;
         let mut payload = Reader(payload);
         match kind {
             Kind::Title => return None,
@@ -296,6 +300,12 @@ enum Kind {
     Directory,
     Entry,
     End,
+}
+
+/// The next record, if it is whole and of a kind that is known.
+fn next_record<'a>(reader: &mut Reader<'a>) -> Option<(Kind, &'a [u8])> {
+    let (kind, payload) = reader.record()?;
+    Some((Kind::of(kind)?, payload))
 }
 
 impl Kind {
@@ -347,116 +357,6 @@ fn is_name(name: &[u8]) -> bool {
     is_normal && components.next().is_none() && !name.contains(&0)
 }
 
-fn record(out: &mut Vec<u8>, kind: Kind, payload: impl FnOnce(&mut Vec<u8>)) {
-    let start = out.len();
-    out.extend_from_slice(&[0; RECORD_HEAD_LEN]);
-    payload(out);
-    let len = u32::try_from(out.len() - start - RECORD_HEAD_LEN).expect("a path is no 4 GiB long");
-    out[start] = kind as u8;
-    out[start + 1..start + 5].copy_from_slice(&len.to_le_bytes());
-    let sum = checksum(&out[start..]);
-    out[start + 5..start + RECORD_HEAD_LEN].copy_from_slice(&sum.to_le_bytes());
-}
-
-/// Of a record but for the place of the sum itself.
-fn checksum(record: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&record[..5]);
-    hasher.update(&record[RECORD_HEAD_LEN..]);
-    hasher.finalize()
-}
-
-fn put_u64(out: &mut Vec<u8>, number: u64) {
-    out.extend_from_slice(&number.to_le_bytes());
-}
-
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    put_u64(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-fn put_path(out: &mut Vec<u8>, path: &Path) {
-    put_bytes(out, path.as_os_str().as_bytes());
-}
-
-fn put_identity(out: &mut Vec<u8>, identity: &Identity) {
-    for number in [identity.file.dev, identity.file.ino, identity.size] {
-        put_u64(out, number);
-    }
-    for (seconds, nanos) in [identity.modified, identity.changed] {
-        put_u64(out, seconds.cast_unsigned());
-        put_u64(out, nanos.cast_unsigned());
-    }
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes are 4 bytes"))
-}
-
-/// What is left to read. Nothing it gives out goes beyond the bytes that are there.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn record(&mut self) -> Option<(Kind, &'a [u8])> {
-        let whole = self.0;
-        let head = self.take(RECORD_HEAD_LEN)?;
-        let payload = self.take(u32_at(head, 1) as usize)?;
-        let record = &whole[..RECORD_HEAD_LEN + payload.len()];
-        (checksum(record) == u32_at(head, 5)).then_some(())?;
-        Some((Kind::of(head[0])?, payload))
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
-    }
-
-    fn i64(&mut self) -> Option<i64> {
-        self.u64().map(u64::cast_signed)
-    }
-
-    fn flag(&mut self) -> Option<bool> {
-        match self.take(1)? {
-            [0] => Some(false),
-            [1] => Some(true),
-            _ => None,
-        }
-    }
-
-    fn bytes(&mut self) -> Option<&'a [u8]> {
-        let len = self.u64()?;
-        self.take(usize::try_from(len).ok()?)
-    }
-
-    fn text(&mut self) -> Option<String> {
-        String::from_utf8(self.bytes()?.to_vec()).ok()
-    }
-
-    fn absolute_path(&mut self) -> Option<PathBuf> {
-        let bytes = self.bytes()?;
-        let path = Path::new(OsStr::from_bytes(bytes));
-        (path.is_absolute() && !bytes.contains(&0)).then(|| path.to_path_buf())
-    }
-
-    fn identity(&mut self) -> Option<Identity> {
-        Some(Identity {
-            file: FileId { dev: self.u64()?, ino: self.u64()? },
-            size: self.u64()?,
-            modified: (self.i64()?, self.i64()?),
-            changed: (self.i64()?, self.i64()?),
-        })
-    }
-}
-
 /// Any bytes are a journal that means the same when it is written again, or none. For the fuzzer, which cannot
 /// be expected to find checksums: where `sum` is set, these are made right first.
 #[cfg(fuzzing)]
@@ -488,6 +388,7 @@ pub fn check_journal(bytes: &[u8], sum: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::original::FileId;
 
     fn identity(seed: u64) -> Identity {
         let time = (seed.cast_signed() - 5, 7);

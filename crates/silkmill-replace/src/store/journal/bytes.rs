@@ -1,0 +1,120 @@
+//! How numbers, paths and records are written in a journal, and read without trust.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::original::{FileId, Identity};
+
+/// Before the payload of a record: kind, length, checksum.
+pub(super) const RECORD_HEAD_LEN: usize = 9;
+
+pub(super) fn put_record(out: &mut Vec<u8>, kind: u8, payload: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; RECORD_HEAD_LEN]);
+    payload(out);
+    let len = u32::try_from(out.len() - start - RECORD_HEAD_LEN).expect("a path is no 4 GiB long");
+    out[start] = kind;
+    out[start + 1..start + 5].copy_from_slice(&len.to_le_bytes());
+    let sum = checksum(&out[start..]);
+    out[start + 5..start + RECORD_HEAD_LEN].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// Of a record but for the place of the sum itself.
+pub(super) fn checksum(record: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&record[..5]);
+    hasher.update(&record[RECORD_HEAD_LEN..]);
+    hasher.finalize()
+}
+
+pub(super) fn put_u64(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_u64(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+pub(super) fn put_path(out: &mut Vec<u8>, path: &Path) {
+    put_bytes(out, path.as_os_str().as_bytes());
+}
+
+pub(super) fn put_identity(out: &mut Vec<u8>, identity: &Identity) {
+    for number in [identity.file.dev, identity.file.ino, identity.size] {
+        put_u64(out, number);
+    }
+    for (seconds, nanos) in [identity.modified, identity.changed] {
+        put_u64(out, seconds.cast_unsigned());
+        put_u64(out, nanos.cast_unsigned());
+    }
+}
+
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes are 4 bytes"))
+}
+
+/// What is left to read. Nothing it gives out goes beyond the bytes that are there.
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(super) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    pub(super) fn record(&mut self) -> Option<(u8, &'a [u8])> {
+        let whole = self.0;
+        let head = self.take(RECORD_HEAD_LEN)?;
+        let payload = self.take(u32_at(head, 1) as usize)?;
+        let record = &whole[..RECORD_HEAD_LEN + payload.len()];
+        (checksum(record) == u32_at(head, 5)).then_some(())?;
+        Some((head[0], payload))
+    }
+
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
+    }
+
+    pub(super) fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    pub(super) fn i64(&mut self) -> Option<i64> {
+        self.u64().map(u64::cast_signed)
+    }
+
+    pub(super) fn flag(&mut self) -> Option<bool> {
+        match self.take(1)? {
+            [0] => Some(false),
+            [1] => Some(true),
+            _ => None,
+        }
+    }
+
+    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
+        let len = self.u64()?;
+        self.take(usize::try_from(len).ok()?)
+    }
+
+    pub(super) fn text(&mut self) -> Option<String> {
+        String::from_utf8(self.bytes()?.to_vec()).ok()
+    }
+
+    pub(super) fn absolute_path(&mut self) -> Option<PathBuf> {
+        let bytes = self.bytes()?;
+        let path = Path::new(OsStr::from_bytes(bytes));
+        (path.is_absolute() && !bytes.contains(&0)).then(|| path.to_path_buf())
+    }
+
+    pub(super) fn identity(&mut self) -> Option<Identity> {
+        Some(Identity {
+            file: FileId { dev: self.u64()?, ino: self.u64()? },
+            size: self.u64()?,
+            modified: (self.i64()?, self.i64()?),
+            changed: (self.i64()?, self.i64()?),
+        })
+    }
+}
