@@ -1,13 +1,13 @@
 //! One run: walk, stage, flush, commit. Everything that decides is here, on the caller's thread.
 
 pub(crate) mod batch;
+mod change_set;
 pub(crate) mod parallel_walk;
 pub(crate) mod review;
+mod roots;
 pub(crate) mod worker;
 
-use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,13 +15,15 @@ use silkmill::{CancelToken, Stats, TaskError, ThreadPoolExecutor};
 
 use crate::error::{Error, ErrorKind};
 use crate::options::{HardLinks, Mode, Options};
-use crate::original::{FileId, directory_of};
+use crate::original::directory_of;
 use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Summary};
 use crate::run::batch::Batches;
+use crate::run::change_set::{ChangeSet, StagedFile};
 use crate::run::parallel_walk::sift;
 use crate::run::review::{Answer, Proposal, Review};
+use crate::run::roots::{common, roots};
 use crate::run::worker::{Finding, Scratch, Shared};
-use crate::store::journal::{Journal, Mark, Title, Way};
+use crate::store::journal::{Journal, Mark, Title};
 use crate::store::run_directory;
 use crate::store::run_id::now;
 use crate::store::trash::Sweep;
@@ -29,7 +31,7 @@ use crate::store::{Store, links};
 use crate::transaction::commit::{self, Finished, PutBack};
 use crate::transaction::flusher::Early;
 use crate::transaction::recovery;
-use crate::transaction::stage::{Stage, Staged};
+use crate::transaction::stage::Stage;
 use crate::walk::{self, Found, Walk};
 
 /// Replaces text in files, or shows what would be replaced.
@@ -92,9 +94,6 @@ pub fn review(
     run.complete(cancel)
 }
 
-/// New text that waits, with its place in the walk, which several may share, and what will be told of it.
-type Waiting = (u64, Box<Staged>, Outcome);
-
 struct Run<'a> {
     options: &'a Options,
     sink: &'a mut dyn FnMut(Event<'_>),
@@ -102,14 +101,7 @@ struct Run<'a> {
     files_skipped: u64,
     files_failed: u64,
     replacements: u64,
-    /// Every file told of or staged: one that is reached by two paths is changed once. Grows with
-    /// those, and not with the files that do not match.
-    told: HashSet<FileId>,
-    /// The names that get a file of their own where names are to be split: by directory.
-    split: HashSet<(FileId, OsString)>,
-    staged: Vec<Waiting>,
-    /// New text for files that have some staged already, by another name or path.
-    spare: Vec<Waiting>,
+    changes: ChangeSet,
     stats: Option<Stats>,
     phases: Phases,
     /// What the walkers have settled themselves.
@@ -137,10 +129,7 @@ impl<'a> Run<'a> {
             files_skipped: 0,
             files_failed: 0,
             replacements: 0,
-            told: HashSet::new(),
-            split: HashSet::new(),
-            staged: Vec::new(),
-            spare: Vec::new(),
+            changes: ChangeSet::new(options.hard_links),
             stats: None,
             phases: Phases::default(),
             settled: Arc::default(),
@@ -162,7 +151,7 @@ impl<'a> Run<'a> {
         }
         self.phases.staging = started.elapsed();
         self.refuse_unexpected()?;
-        if !self.staged.is_empty() {
+        if !self.changes.is_empty() {
             self.commit(cancel)?;
         }
         Ok(self.summary(started.elapsed()))
@@ -306,17 +295,15 @@ impl<'a> Run<'a> {
                 disk_full =
                     matches!(&outcome.action, Action::Failed(error) if error.is_disk_full());
                 // What refuses the whole run is told, whatever has been told of the file.
-                if file.is_none_or(|file| self.told.insert(file)) || disk_full {
+                if file.is_none_or(|file| self.changes.note(file)) || disk_full {
                     self.tell(&outcome);
                 }
             }
             Finding::Staged { staged, outcome } => {
-                if self.is_new(&staged) {
+                let replacements = outcome.replacements;
+                if self.changes.add(StagedFile { place, staged, outcome }) {
                     self.progress.files_matched += 1;
-                    self.replacements += outcome.replacements;
-                    self.staged.push((place, staged, outcome));
-                } else if self.options.hard_links != HardLinks::Split {
-                    self.spare.push((place, staged, outcome));
+                    self.replacements += replacements;
                 }
             }
         }
@@ -325,20 +312,6 @@ impl<'a> Run<'a> {
             return Err(Error::refused("the disk is full: nothing was changed"));
         }
         Ok(())
-    }
-
-    /// Whether nothing is staged for it yet. Of a file whose names are to be split each name is one.
-    fn is_new(&mut self, staged: &Staged) -> bool {
-        let is_first = self.told.insert(staged.identity.file);
-        if self.options.hard_links != HardLinks::Split || staged.way != Way::Exchange {
-            return is_first;
-        }
-        let directory = std::fs::metadata(directory_of(&staged.target));
-        let name = staged.target.file_name().unwrap_or_default().to_os_string();
-        match directory {
-            Ok(directory) => self.split.insert((FileId::of(&directory), name)),
-            Err(_) => is_first,
-        }
     }
 
     fn tell(&mut self, outcome: &Outcome) {
@@ -384,69 +357,80 @@ impl<'a> Run<'a> {
             unreachable!("what is staged is staged in the run's directory")
         };
         let started = Instant::now();
-        self.prefer_first_names();
-        self.staged.sort_unstable_by(in_order);
-        self.refuse_unfinished()?;
-        let staged = self.staged.iter().map(|(_, staged, _)| &**staged);
-        let journal = commit::journal(std::mem::take(&mut self.title), self.replacements, staged);
+        let journal = self.journal()?;
         let _sweep = Sweep::begin(run.store());
-        run.write(&journal)?;
+        self.pass_barrier(&mut run, &journal, cancel)?;
+        self.phases.barrier = started.elapsed();
+        let finished = self.swap(&mut run, &journal)?;
+        self.conclude(run, &journal, finished)
+    }
+
+    /// Puts the changes in order and writes down what is to be done with them.
+    fn journal(&mut self) -> Result<Journal, Error> {
+        self.changes.put_in_order();
+        self.refuse_unfinished()?;
+        let title = std::mem::take(&mut self.title);
+        Ok(commit::journal(title, self.replacements, self.changes.iter()))
+    }
+
+    /// Forces the journal and all staged text to disk, and sets the commit mark. Until it is set, the run can be
+    /// cancelled.
+    fn pass_barrier(
+        &mut self,
+        run: &mut run_directory::Run,
+        journal: &Journal,
+        cancel: &CancelToken,
+    ) -> Result<(), Error> {
+        run.write(journal)?;
         if self.options.sync {
             self.early.finish()?;
-            commit::flush(&journal)?;
+            commit::flush(journal)?;
         }
         if cancel.is_cancelled() {
             return Err(Error::interrupted());
         }
         run.mark(Mark::Committed, self.options.sync)?;
-        self.staged.iter_mut().for_each(|(_, staged, _)| staged.temporary.keep());
-        self.phases.barrier = started.elapsed();
+        self.changes.keep_files();
+        Ok(())
+    }
+
+    /// Swaps every staged file with its target, and tells how far that is.
+    fn swap(&mut self, run: &mut run_directory::Run, journal: &Journal) -> Result<Finished, Error> {
         let (progress, sink) = (&mut self.progress, &mut *self.sink);
-        let finished = commit::finish(&mut run, &journal, false, self.options.sync, &mut || {
+        let finished = commit::finish(run, journal, false, self.options.sync, &mut || {
             progress.files_committed += 1;
             sink(Event::Progress(*progress));
         })?;
+        self.progress.files_committed = 0;
+        Ok(finished)
+    }
+
+    /// Tells what became of every file, and keeps or removes the run's own.
+    fn conclude(
+        &mut self,
+        run: run_directory::Run,
+        journal: &Journal,
+        finished: Finished,
+    ) -> Result<(), Error> {
         match finished {
             Finished::Done { late, swapping, flushing } => {
                 (self.phases.swapping, self.phases.flushing) = (swapping, flushing);
-                self.progress.files_committed = 0;
-                for (_, _, outcome) in std::mem::take(&mut self.staged) {
-                    self.tell(&outcome);
+                for file in self.changes.take() {
+                    self.tell(&file.outcome);
                 }
                 if let Some(late) = late {
                     let path = late.path().map_or_else(|| run.journal_path(), ToOwned::to_owned);
                     self.tell(&Outcome::failed(path, late));
                 } else if !self.options.undo {
-                    return self.forget(run, &journal);
+                    return self.forget(run, journal);
                 }
                 self.kept = Some((run.id().to_owned(), run.store().to_path_buf()));
                 Ok(())
             }
             Finished::PutBack(put_back) => {
-                self.progress.files_committed = 0;
                 self.tell_put_back(put_back);
-                commit::remove(run, &journal)?;
+                commit::remove(run, journal)?;
                 self.refuse_failures()
-            }
-        }
-    }
-
-    /// A file of several names or paths is told of, and can be undone, by the first of them, and not by the
-    /// one that happened to be looked at first.
-    fn prefer_first_names(&mut self) {
-        let spare = std::mem::take(&mut self.spare);
-        if spare.is_empty() {
-            return;
-        }
-        let places =
-            self.staged.iter().enumerate().map(|(at, (_, staged, _))| (staged.identity.file, at));
-        let places: HashMap<FileId, usize> = places.collect();
-        for mut other in spare {
-            let at = places.get(&other.1.identity.file);
-            if let Some(staged) = at.and_then(|&at| self.staged.get_mut(at))
-                && in_order(&other, staged).is_lt()
-            {
-                std::mem::swap(staged, &mut other);
             }
         }
     }
@@ -454,7 +438,7 @@ impl<'a> Run<'a> {
     /// Ends runs that a crash has left unfinished in a store which nobody knew of, beside files that this run is
     /// about to change. What was staged may then be of what is no more.
     fn refuse_unfinished(&mut self) -> Result<(), Error> {
-        let directories = self.staged.iter().map(|(_, staged, _)| directory_of(&staged.target));
+        let directories = self.changes.iter().map(|staged| directory_of(&staged.target));
         let roots = &self.title.roots;
         for store in links::unremembered(directories, roots, &self.around) {
             links::remember(self.options.state_directory.as_deref(), &store);
@@ -482,9 +466,8 @@ impl<'a> Run<'a> {
     fn tell_put_back(&mut self, put_back: PutBack) {
         let PutBack { path, why, notices } = put_back;
         notices.iter().for_each(|notice| (self.sink)(Event::Notice(notice)));
-        let staged = std::mem::take(&mut self.staged);
-        let outcome = staged.into_iter().find(|(_, staged, _)| staged.target == path);
-        let path = outcome.map_or(path, |(.., outcome)| outcome.path);
+        let file = self.changes.take().into_iter().find(|file| file.staged.target == path);
+        let path = file.map_or(path, |file| file.outcome.path);
         self.replacements = 0;
         self.tell(&Outcome::failed(path, why));
     }
@@ -510,30 +493,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// By the paths of the run, and below each by name.
-fn in_order(one: &Waiting, other: &Waiting) -> std::cmp::Ordering {
-    one.0.cmp(&other.0).then_with(|| one.2.path.cmp(&other.2.path))
-}
-
-/// The directories that the paths are, or are in. What is not there is told of by the walk.
-fn roots(paths: &[PathBuf]) -> Vec<PathBuf> {
-    let root = |path: &PathBuf| {
-        let path = path.canonicalize().ok()?;
-        if path.is_dir() { Some(path) } else { path.parent().map(Path::to_path_buf) }
-    };
-    let mut roots: Vec<PathBuf> = paths.iter().filter_map(root).collect();
-    roots.sort_unstable();
-    roots.dedup();
-    roots
-}
-
-/// The directory that holds them all.
-fn common(roots: &[PathBuf]) -> Option<PathBuf> {
-    let first = roots.first()?;
-    let holds_all = |folder: &&Path| roots.iter().all(|root| root.starts_with(folder));
-    first.ancestors().find(holds_all).map(Path::to_path_buf)
-}
-
 fn pool(options: &Options) -> Result<ThreadPoolExecutor, Error> {
     // A daemon: whoever ends the process in the middle of a run does not want to wait for the rest of it.
     let builder = ThreadPoolExecutor::builder()
@@ -551,6 +510,7 @@ fn pool(options: &Options) -> Result<ThreadPoolExecutor, Error> {
 mod tests {
     use super::*;
     use std::io;
+    use std::path::Path;
 
     /// What a run makes of a file whose staging failed so.
     fn after_a_failure(kind: io::ErrorKind) -> (Vec<String>, Result<(), Error>) {

@@ -1,0 +1,126 @@
+//! What a run is about to change: new text that is staged, once for each file, in the order of the walk.
+
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+
+use crate::options::HardLinks;
+use crate::original::{FileId, directory_of};
+use crate::outcome::Outcome;
+use crate::store::journal::Way;
+use crate::transaction::stage::Staged;
+
+/// New text that waits to be committed.
+pub(super) struct StagedFile {
+    /// The place of the file in the walk, which several files may share.
+    pub(super) place: u64,
+    pub(super) staged: Box<Staged>,
+    /// What is reported when the file has changed.
+    pub(super) outcome: Outcome,
+}
+
+impl StagedFile {
+    /// Compares by the paths of the run, and below each by name.
+    fn in_order(&self, other: &StagedFile) -> Ordering {
+        let by_place = self.place.cmp(&other.place);
+        by_place.then_with(|| self.outcome.path.cmp(&other.outcome.path))
+    }
+}
+
+/// The staged files of a run.
+pub(super) struct ChangeSet {
+    hard_links: HardLinks,
+    /// Every file told of or staged: one that is reached by two paths is changed once. Grows with
+    /// those, and not with the files that do not match.
+    told: HashSet<FileId>,
+    /// The names that get a file of their own where names are to be split: by directory.
+    split: HashSet<(FileId, OsString)>,
+    files: Vec<StagedFile>,
+    /// New text for files that have some staged already, by another name or path.
+    spare: Vec<StagedFile>,
+}
+
+impl ChangeSet {
+    pub(super) fn new(hard_links: HardLinks) -> ChangeSet {
+        ChangeSet {
+            hard_links,
+            told: HashSet::new(),
+            split: HashSet::new(),
+            files: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Notes that a file is told of. Returns whether it is for the first time.
+    pub(super) fn note(&mut self, file: FileId) -> bool {
+        self.told.insert(file)
+    }
+
+    /// Adds new text. Returns whether it is the first for its file.
+    pub(super) fn add(&mut self, file: StagedFile) -> bool {
+        let is_new = self.is_new(&file.staged);
+        if is_new {
+            self.files.push(file);
+        } else if self.hard_links != HardLinks::Split {
+            self.spare.push(file);
+        }
+        is_new
+    }
+
+    /// Whether nothing is staged for it yet. Of a file whose names are to be split each name is one.
+    fn is_new(&mut self, staged: &Staged) -> bool {
+        let is_first = self.told.insert(staged.identity.file);
+        if self.hard_links != HardLinks::Split || staged.way != Way::Exchange {
+            return is_first;
+        }
+        let directory = std::fs::metadata(directory_of(&staged.target));
+        let name = staged.target.file_name().unwrap_or_default().to_os_string();
+        match directory {
+            Ok(directory) => self.split.insert((FileId::of(&directory), name)),
+            Err(_) => is_first,
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Staged> {
+        self.files.iter().map(|file| &*file.staged)
+    }
+
+    /// Brings the files into the order of the walk.
+    pub(super) fn put_in_order(&mut self) {
+        self.prefer_first_names();
+        self.files.sort_unstable_by(StagedFile::in_order);
+    }
+
+    /// Leaves the staged files where they are when this is dropped: they are committed.
+    pub(super) fn keep_files(&mut self) {
+        self.files.iter_mut().for_each(|file| file.staged.temporary.keep());
+    }
+
+    pub(super) fn take(&mut self) -> Vec<StagedFile> {
+        std::mem::take(&mut self.files)
+    }
+
+    /// A file of several names or paths is told of, and can be undone, by the first of them, and not by the
+    /// one that happened to be looked at first.
+    fn prefer_first_names(&mut self) {
+        let spare = std::mem::take(&mut self.spare);
+        if spare.is_empty() {
+            return;
+        }
+        let places = self.files.iter().enumerate();
+        let places: HashMap<FileId, usize> =
+            places.map(|(at, file)| (file.staged.identity.file, at)).collect();
+        for mut other in spare {
+            let at = places.get(&other.staged.identity.file);
+            if let Some(file) = at.and_then(|&at| self.files.get_mut(at))
+                && other.in_order(file).is_lt()
+            {
+                std::mem::swap(file, &mut other);
+            }
+        }
+    }
+}
