@@ -3,26 +3,25 @@
 //!
 //! A staged file is called by its number, `N`. After the exchange, `N` is the original. Where files
 //! cannot be exchanged, the original gets a second name, `N.out`, before the staged file is renamed over
-//! it; then `N.out` becomes `N`. Where no file can be renamed, the original is copied to `N.old` (by way
-//! of `N.part`), and the text of `N` is copied into it. A file that is to be where none is: see `presence`.
-//!
-//! It is one file, for it is one state machine: what each step may leave is what the others have to know.
+//! it; then `N.out` becomes `N`. Where no file can be renamed, the text is copied: see `in_place`. A file that
+//! is to be where none is: see `presence`.
 
+mod copy;
+mod in_place;
 mod presence;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, fchmod, fstat,
-    ftruncate, futimens, linkat, openat, renameat, renameat_with, statat, unlinkat,
+    AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, openat, renameat, renameat_with, statat,
+    unlinkat,
 };
 use rustix::io::Errno;
 
@@ -30,13 +29,10 @@ use crate::error::Error;
 use crate::original::{FileId, Identity};
 use crate::store::Store;
 use crate::store::journal::{Entry, Journal, Way};
-use crate::transaction::attributes;
+use crate::transaction::swap::copy::is_between;
 
 /// How often another program's file is moved out of our way before it wins.
 const EXCHANGES_MAX: usize = 8;
-
-/// Read at a time when two files are compared.
-const COMPARED_LEN: usize = 64 << 10;
 
 /// Why a file was not swapped. It is as it was.
 #[derive(Debug)]
@@ -380,112 +376,6 @@ impl Swap<'_, '_> {
         Ok(())
     }
 
-    /// For a target that can be neither exchanged nor renamed over, which nobody knew before: keeps a copy
-    /// of it first.
-    fn copy_after_all(&self, expected: &Identity) -> Result<(), Trouble> {
-        let (area, old) = (self.area(), old_name(self.entry));
-        let is_back = identity(area, &old)?.is_some();
-        if is_back {
-            return if expected.is_same_text(&self.entry.old) {
-                self.copy_forward()
-            } else {
-                self.copy_back()
-            };
-        }
-        if !expected.is_same_text(&self.entry.old) {
-            // It was exchanged before; that it cannot be now is for a person to look at.
-            return Err(Errno::BUSY.into());
-        }
-        let part = part_name(self.entry);
-        let mut from = File::from(self.open(self.directory, self.target())?);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let mut to = File::from(openat(area, &part, flags, Mode::RUSR | Mode::WUSR)?);
-        io::copy(&mut from, &mut to)?;
-        attributes::copy_what_can_be(&from, &from.metadata()?, &to);
-        if self.all.sync {
-            to.sync_all()?;
-        }
-        if !Identity::of(&from.metadata()?).is_same_text(expected) {
-            unlinkat(area, &part, AtFlags::empty())?;
-            return Err(Trouble::Changed);
-        }
-        renameat(area, &part, area, &old)?;
-        self.all.late.borrow_mut().insert((self.entry.area, self.entry.number));
-        if self.all.sync {
-            rustix::fs::fsync(openat(area, ".", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)?;
-        }
-        self.copy_forward()
-    }
-
-    /// Copies the new text into the target itself.
-    fn copy_forward(&self) -> Result<(), Trouble> {
-        let target = self.open_for_writing()?;
-        let (new, old) = (self.new_text(), self.old_text());
-        let (new, old) = (self.open(self.area(), &new)?, self.open(self.area(), &old)?);
-        let (new, old) = (File::from(new), File::from(old));
-        let found = Identity::of(&target.metadata()?);
-        let is_torn = || {
-            let same = found.file == self.entry.old.file;
-            Ok::<_, io::Error>(same && is_between(&target, &old, &new)?)
-        };
-        let expected = match self.all.again {
-            false => found == self.entry.old || self.is_late(&found),
-            true => found.is_same_text(&self.entry.old) || is_torn()?,
-        };
-        if !expected {
-            return Err(Trouble::Changed);
-        }
-        let kept = if self.entry.way == Way::InPlaceBack { &new } else { &old };
-        if !self.all.again {
-            note_set_id(&target, kept)?;
-        }
-        Ok(overwrite(&target, &new, set_id(kept)?)?)
-    }
-
-    /// Copies the old text into the target itself, which then has its old time, too.
-    fn copy_back(&self) -> Result<(), Trouble> {
-        let target = match self.open_for_writing() {
-            Ok(target) => target,
-            Err(Trouble::Changed) => {
-                self.keep(&self.old_text())?;
-                return Err(Trouble::Changed);
-            }
-            Err(error) => return Err(error),
-        };
-        let found = Identity::of(&target.metadata()?);
-        let new = File::from(self.open(self.area(), self.new_text())?);
-        let old = File::from(self.open(self.area(), self.old_text())?);
-        if found.file != self.entry.old.file || !is_between(&target, &old, &new)? {
-            self.keep(&self.old_text())?;
-            return Err(Trouble::Changed);
-        }
-        // By its bytes, for clocks may be too coarse to tell that it was written to.
-        if !is_between(&target, &old, &old)? {
-            let kept = if self.entry.way == Way::InPlaceBack { &new } else { &old };
-            overwrite(&target, &old, set_id(kept)?)?;
-        }
-        let (tv_sec, tv_nsec) = self.entry.old.modified;
-        let omitted = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-        let modified = Timespec { tv_sec, tv_nsec };
-        futimens(&target, &Timestamps { last_access: omitted, last_modification: modified })?;
-        Ok(())
-    }
-
-    /// A link that was made and removed again, on the way to copying after all, changes nothing else.
-    fn is_late(&self, found: &Identity) -> bool {
-        self.entry.way == Way::Exchange && found.is_same_text(&self.entry.old)
-    }
-
-    fn open_for_writing(&self) -> Result<File, Trouble> {
-        let flags =
-            OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        match openat(self.directory, self.target(), flags, Mode::empty()) {
-            Ok(file) => Ok(file.into()),
-            Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR) => Err(Trouble::Changed),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     fn open(
         &self,
         directory: BorrowedFd<'_>,
@@ -576,10 +466,6 @@ fn out_name(entry: &Entry) -> String {
     format!("{}.out", entry.number)
 }
 
-fn part_name(entry: &Entry) -> String {
-    format!("{}.part", entry.number)
-}
-
 fn open_directory(path: &std::path::Path) -> Result<OwnedFd, Errno> {
     openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
@@ -593,120 +479,5 @@ fn identity(
         Ok(stat) => Ok(Some(Identity::of_stat(&stat))),
         Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-/// Set-user-id and set-group-id.
-const SET_ID: u32 = 0o6000;
-
-fn set_id(file: &File) -> io::Result<u32> {
-    Ok(fstat(file)?.st_mode & SET_ID)
-}
-
-/// A write takes the set-id bits of its file away, and who is killed behind it does not give them back. So the
-/// copy in the store has them, too.
-fn note_set_id(target: &File, kept: &File) -> io::Result<()> {
-    let (bits, mode) = (set_id(target)?, fstat(kept)?.st_mode & 0o7777);
-    if bits != mode & SET_ID {
-        fchmod(kept, Mode::from_raw_mode(mode & !SET_ID | bits))?;
-    }
-    Ok(())
-}
-
-/// Gives `target` the bytes of `text`, from its start on, and its own mode again, with these set-id bits.
-fn overwrite(mut target: &File, mut text: &File, bits: u32) -> io::Result<()> {
-    let mode = fstat(target)?.st_mode | bits;
-    target.rewind()?;
-    text.rewind()?;
-    let len = io::copy(&mut text, &mut target)?;
-    ftruncate(target, len)?;
-    // A write takes the set-id bits away.
-    if fstat(target)?.st_mode != mode {
-        fchmod(target, Mode::from_raw_mode(mode & 0o7777))?;
-    }
-    Ok(())
-}
-
-/// Whether `target` is what a crash may leave of a copy of `new` over `old`: every byte is that of the
-/// one or of the other, or a zero where a file has grown.
-fn is_between(target: &File, old: &File, new: &File) -> io::Result<bool> {
-    let len = target.metadata()?.len();
-    let (old_len, new_len) = (old.metadata()?.len(), new.metadata()?.len());
-    if len > old_len.max(new_len) || len < old_len.min(new_len) {
-        return Ok(false);
-    }
-    let mut buffers = [vec![0; COMPARED_LEN], vec![0; COMPARED_LEN], vec![0; COMPARED_LEN]];
-    let mut at = 0;
-    while at < len {
-        let [a, b, c] = &mut buffers;
-        let is = read_at(target, a, at)?;
-        // By their offsets, for the two may be one file.
-        let (was, will) = (read_at(old, b, at)?, read_at(new, c, at)?);
-        let fits = is.iter().enumerate().all(|(place, byte)| {
-            let grown = at + place as u64 >= old_len;
-            was.get(place) == Some(byte) || will.get(place) == Some(byte) || (grown && *byte == 0)
-        });
-        if !fits {
-            return Ok(false);
-        }
-        if is.is_empty() {
-            break;
-        }
-        at += is.len() as u64;
-    }
-    Ok(true)
-}
-
-/// As much as fits, or all that is left.
-fn read_at<'a>(from: &File, buffer: &'a mut [u8], at: u64) -> io::Result<&'a [u8]> {
-    let mut len = 0;
-    while len < buffer.len() {
-        match from.read_at(&mut buffer[len..], at + len as u64) {
-            Ok(0) => break,
-            Ok(read) => len += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(&buffer[..len])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(bytes: &[u8]) -> File {
-        let mut file = tempfile::tempfile().unwrap();
-        io::Write::write_all(&mut file, bytes).unwrap();
-        file
-    }
-
-    #[test]
-    fn what_a_crash_may_leave_of_a_copy_is_told_from_what_another_wrote() {
-        let large = [vec![b'a'; 3 * COMPARED_LEN], vec![b'b'; 3 * COMPARED_LEN]];
-        let torn = [&large[1][..COMPARED_LEN + 7], &large[0][COMPARED_LEN + 7..]].concat();
-        type Claim<'a> = (&'a [u8], &'a [u8], &'a [u8], bool);
-        let claims: &[Claim<'_>] = &[
-            (b"old", b"old", b"newer", true),
-            (b"newer", b"old", b"newer", true),
-            (b"nel", b"nex", b"oll", true),
-            (b"oewer", b"old", b"newer", true),
-            (b"old\0\0", b"old", b"newer", true),
-            (b"o\0d", b"old", b"newer", false),
-            (b"old!", b"old", b"newer", false),
-            (b"ol", b"old", b"newer", false),
-            (b"newest", b"old", b"newer", false),
-            (b"longer", b"longer", b"new", true),
-            (b"newger", b"longer", b"new", true),
-            (b"", b"", b"", true),
-            (&torn, &large[0], &large[1], true),
-            (&torn, &large[0], &large[0], false),
-        ];
-        for (target, old, new, want) in claims {
-            let found = is_between(&file(target), &file(old), &file(new)).unwrap();
-            assert_eq!(found, *want, "{} of {} and {}", target.len(), old.len(), new.len());
-        }
-        let same = file(&large[0]);
-        assert!(is_between(&file(&large[0]), &same, &same).unwrap());
     }
 }

@@ -1,0 +1,130 @@
+//! A file whose new text is copied into it, and the way back.
+//!
+//! So it is done where no other file can stand at the target's name: the old text is kept as `N.old`, by way of
+//! `N.part`, and the text of `N` copied over it.
+
+use std::fs::File;
+use std::io;
+
+use rustix::fs::{
+    AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, futimens, openat, renameat, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::copy::{is_between, note_set_id, overwrite, set_id};
+use super::{Swap, Trouble, identity, old_name};
+use crate::original::Identity;
+use crate::store::journal::{Entry, Way};
+use crate::transaction::attributes;
+
+impl Swap<'_, '_> {
+    /// For a target that can be neither exchanged nor renamed over, which nobody knew before: keeps a copy
+    /// of it first.
+    pub(super) fn copy_after_all(&self, expected: &Identity) -> Result<(), Trouble> {
+        let (area, old) = (self.area(), old_name(self.entry));
+        let is_back = identity(area, &old)?.is_some();
+        if is_back {
+            return if expected.is_same_text(&self.entry.old) {
+                self.copy_forward()
+            } else {
+                self.copy_back()
+            };
+        }
+        if !expected.is_same_text(&self.entry.old) {
+            // It was exchanged before; that it cannot be now is for a person to look at.
+            return Err(Errno::BUSY.into());
+        }
+        let part = part_name(self.entry);
+        let mut from = File::from(self.open(self.directory, self.target())?);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        let mut to = File::from(openat(area, &part, flags, Mode::RUSR | Mode::WUSR)?);
+        io::copy(&mut from, &mut to)?;
+        attributes::copy_what_can_be(&from, &from.metadata()?, &to);
+        if self.all.sync {
+            to.sync_all()?;
+        }
+        if !Identity::of(&from.metadata()?).is_same_text(expected) {
+            unlinkat(area, &part, AtFlags::empty())?;
+            return Err(Trouble::Changed);
+        }
+        renameat(area, &part, area, &old)?;
+        self.all.late.borrow_mut().insert((self.entry.area, self.entry.number));
+        if self.all.sync {
+            rustix::fs::fsync(openat(area, ".", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)?;
+        }
+        self.copy_forward()
+    }
+
+    /// Copies the new text into the target itself.
+    pub(super) fn copy_forward(&self) -> Result<(), Trouble> {
+        let target = self.open_for_writing()?;
+        let (new, old) = (self.new_text(), self.old_text());
+        let (new, old) = (self.open(self.area(), &new)?, self.open(self.area(), &old)?);
+        let (new, old) = (File::from(new), File::from(old));
+        let found = Identity::of(&target.metadata()?);
+        let is_torn = || {
+            let same = found.file == self.entry.old.file;
+            Ok::<_, io::Error>(same && is_between(&target, &old, &new)?)
+        };
+        let expected = match self.all.again {
+            false => found == self.entry.old || self.is_late(&found),
+            true => found.is_same_text(&self.entry.old) || is_torn()?,
+        };
+        if !expected {
+            return Err(Trouble::Changed);
+        }
+        let kept = if self.entry.way == Way::InPlaceBack { &new } else { &old };
+        if !self.all.again {
+            note_set_id(&target, kept)?;
+        }
+        Ok(overwrite(&target, &new, set_id(kept)?)?)
+    }
+
+    /// Copies the old text into the target itself, which then has its old time, too.
+    pub(super) fn copy_back(&self) -> Result<(), Trouble> {
+        let target = match self.open_for_writing() {
+            Ok(target) => target,
+            Err(Trouble::Changed) => {
+                self.keep(&self.old_text())?;
+                return Err(Trouble::Changed);
+            }
+            Err(error) => return Err(error),
+        };
+        let found = Identity::of(&target.metadata()?);
+        let new = File::from(self.open(self.area(), self.new_text())?);
+        let old = File::from(self.open(self.area(), self.old_text())?);
+        if found.file != self.entry.old.file || !is_between(&target, &old, &new)? {
+            self.keep(&self.old_text())?;
+            return Err(Trouble::Changed);
+        }
+        // By its bytes, for clocks may be too coarse to tell that it was written to.
+        if !is_between(&target, &old, &old)? {
+            let kept = if self.entry.way == Way::InPlaceBack { &new } else { &old };
+            overwrite(&target, &old, set_id(kept)?)?;
+        }
+        let (tv_sec, tv_nsec) = self.entry.old.modified;
+        let omitted = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let modified = Timespec { tv_sec, tv_nsec };
+        futimens(&target, &Timestamps { last_access: omitted, last_modification: modified })?;
+        Ok(())
+    }
+
+    /// A link that was made and removed again, on the way to copying after all, changes nothing else.
+    fn is_late(&self, found: &Identity) -> bool {
+        self.entry.way == Way::Exchange && found.is_same_text(&self.entry.old)
+    }
+
+    fn open_for_writing(&self) -> Result<File, Trouble> {
+        let flags =
+            OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        match openat(self.directory, self.target(), flags, Mode::empty()) {
+            Ok(file) => Ok(file.into()),
+            Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR) => Err(Trouble::Changed),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn part_name(entry: &Entry) -> String {
+    format!("{}.part", entry.number)
+}
