@@ -3,34 +3,25 @@
 //! The originals of a run are the very files that were there. To undo it is a run of its own, which swaps
 //! them with what is there now; and so an undo can be undone.
 
+pub(crate) mod prune;
+mod reverse;
+
 use std::collections::HashSet;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use silkmill::CancelToken;
 
 use crate::error::Error;
-use crate::original::Identity;
 use crate::outcome::Notice;
 use crate::store::journal::{Entry, Journal, Mark, Title, Way};
 use crate::store::layout::BESIDE;
 use crate::store::run_directory::Run;
 use crate::store::run_id::now;
-use crate::store::{Found, Store, links, trash};
+use crate::store::{Found, Store, links};
 use crate::transaction::commit::{self, Finished};
 use crate::transaction::recovery;
-use crate::transaction::swap::Swapper;
-
-/// How many runs are kept in one store.
-const RUNS_KEPT_MAX: usize = 10;
-
-/// How many that were dropped may lie in a store until a later run removes their files, while it waits for the disk.
-const RUNS_TRASHED_MAX: usize = 2;
-
-/// How long [`prune`] removes files when a person may be waiting for the process to end: to free the blocks
-/// of a file may cost a tenth of a millisecond.
-pub const PRUNED_IN_MAX: Duration = Duration::from_millis(50);
+use crate::undo::reverse::reverse;
 
 /// Which runs are looked for, and how one is put back.
 #[derive(Clone, Debug, Default)]
@@ -183,50 +174,6 @@ fn swap(
     }
 }
 
-/// Removes runs beyond the last ten of a store. To be called when the result of a run is told, for it is nobody's
-/// business: their files go while the next runs wait for the disk. When those have left too many, some are removed
-/// here, for at most `patience`.
-pub fn prune(store: &Path, patience: Duration) {
-    let Some(store) = Store::existing(store) else { return };
-    let Ok(mut kept) = undoable(&store) else { return };
-    let old = kept.len().saturating_sub(RUNS_KEPT_MAX);
-    for (run, _) in kept.drain(..old) {
-        let _ = throw_away(&store, run);
-    }
-    if trash::trashed(store.path()) > RUNS_TRASHED_MAX {
-        let until = Instant::now() + patience;
-        trash::empty_trash(store.path(), &|| Instant::now() >= until);
-    }
-}
-
-/// With the runs that it undid, and their areas on other filesystems.
-fn throw_away(store: &Store, mut run: Run) -> Result<(), Error> {
-    let mut folders = HashSet::new();
-    if let Some((journal, _)) = run.read()? {
-        folders
-            .extend(journal.areas.iter().filter_map(|area| area.parent().map(Path::to_path_buf)));
-    }
-    let mut undoes = run.mark_and_title()?.and_then(|(_, title)| title.undoes);
-    // Oldest first: whenever this is cut off, each that is left is still undone by another.
-    let mut spent = Vec::new();
-    while let Some(id) = undoes {
-        let other = find_any(store, &id)?;
-        undoes = other.mark_and_title()?.and_then(|(_, title)| title.undoes);
-        spent.push(other);
-    }
-    for other in spent.into_iter().rev() {
-        folders.remove(other.path());
-        other.throw_away()?;
-    }
-    folders.remove(run.path());
-    run.throw_away()?;
-    for folder in folders {
-        // An area elsewhere, or the directory of a run that is gone already.
-        let _ = trash::throw_away(&folder);
-    }
-    Ok(())
-}
-
 /// The user's store, those beside files from here upwards, and those that the user's store knows of.
 fn stores(options: &UndoOptions) -> Vec<Store> {
     let home = options.state_directory.as_deref();
@@ -282,111 +229,6 @@ fn no_such_run(id: &str) -> Error {
 fn find(store: &Store, id: &str) -> Result<Run, Error> {
     let runs = undoable(store)?.into_iter().map(|(run, _)| run);
     runs.into_iter().find(|run| run.id() == id).ok_or_else(|| no_such_run(id))
-}
-
-fn find_any(store: &Store, id: &str) -> Result<Run, Error> {
-    for found in store.lock()?.look()? {
-        match found {
-            Found::Still(run) if run.id() == id => return Ok(run),
-            _ => {}
-        }
-    }
-    Err(no_such_run(id))
-}
-
-/// The journal that takes this one back. Fails unless every file is what the run has left, or `force` says
-/// that it does not matter.
-fn reverse(
-    journal: &Journal,
-    title: Title,
-    force: bool,
-    tell: &mut dyn FnMut(&Notice),
-) -> Result<Journal, Error> {
-    let swapper = Swapper::new(journal, true, false)?;
-    let (mut edited, mut homeless) = (0, 0);
-    let mut back = Journal {
-        title,
-        replacements: journal.replacements,
-        areas: journal.areas.clone(),
-        directories: journal.directories.clone(),
-        entries: Vec::with_capacity(journal.entries.len()),
-    };
-    for entry in &journal.entries {
-        let path = journal.target(entry);
-        let failed = |error| Error::io("put back", &path, error);
-        match reverse_entry(&swapper, entry, force).map_err(failed)? {
-            Reversed::Swapped(entry) => back.entries.push(entry),
-            Reversed::Already => {}
-            Reversed::Edited => {
-                edited += 1;
-                tell(&Notice::Edited { path });
-            }
-            Reversed::NoDirectory => {
-                homeless += 1;
-                tell(&Notice::NoDirectory { path });
-            }
-        }
-    }
-    let files = |count, rest| match count {
-        1 => format!("1 file {rest}"),
-        _ => format!("{count} files {rest}"),
-    };
-    let why = match (edited, homeless) {
-        (0, 0) => return Ok(back),
-        (0, _) => files(homeless, "cannot be put back without a directory"),
-        (1, _) => "1 file was edited since, or is gone".to_owned(),
-        _ => files(edited, "were edited since, or are gone"),
-    };
-    Err(Error::refused(format!("{why}: nothing was changed")))
-}
-
-/// How an entry is taken back.
-enum Reversed {
-    Swapped(Entry),
-    /// It is as it was before.
-    Already,
-    /// The file is not what the run has left.
-    Edited,
-    /// There is no directory to put it in.
-    NoDirectory,
-}
-
-fn reverse_entry(swapper: &Swapper<'_>, entry: &Entry, force: bool) -> std::io::Result<Reversed> {
-    let now = match swapper.target(entry) {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(if force { Reversed::NoDirectory } else { Reversed::Edited });
-        }
-        now => now?,
-    };
-    let Some(now) = now else { return reverse_without(swapper, entry, force) };
-    let way = match entry.way {
-        Way::Take => return Ok(Reversed::Edited),
-        Way::Bring if !force && !now.is_same_text(&entry.new) => return Ok(Reversed::Edited),
-        Way::Bring => {
-            let taken = Entry { way: Way::Take, old: now, new: Identity::NONE, ..entry.clone() };
-            return Ok(Reversed::Swapped(taken));
-        }
-        _ if !force && !swapper.holds_new(entry)? => return Ok(Reversed::Edited),
-        Way::InPlaceBack => Way::InPlace,
-        Way::InPlace => Way::InPlaceBack,
-        Way::Exchange if swapper.is_in_place(entry) => Way::InPlaceBack,
-        Way::Exchange => Way::Exchange,
-    };
-    let kept = swapper.original(entry)?;
-    Ok(Reversed::Swapped(Entry { way, old: now, new: kept, ..entry.clone() }))
-}
-
-/// The same where there is no file at its place.
-fn reverse_without(swapper: &Swapper<'_>, entry: &Entry, force: bool) -> std::io::Result<Reversed> {
-    match entry.way {
-        Way::Take => {}
-        _ if !force => return Ok(Reversed::Edited),
-        Way::Bring => return Ok(Reversed::Already),
-        _ => {}
-    }
-    let kept = swapper.original_text(entry)?;
-    let brought = Entry { way: Way::Bring, old: Identity::NONE, new: kept, ..entry.clone() };
-    Ok(Reversed::Swapped(brought))
 }
 
 impl StoredRun {

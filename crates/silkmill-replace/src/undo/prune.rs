@@ -1,0 +1,74 @@
+//! Drops runs that are older than the last ten.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::store::run_directory::Run;
+use crate::store::{Found, Store, trash};
+use crate::undo::{no_such_run, undoable};
+
+/// How many runs are kept in one store.
+const RUNS_KEPT_MAX: usize = 10;
+
+/// How many that were dropped may lie in a store until a later run removes their files, while it waits for the disk.
+const RUNS_TRASHED_MAX: usize = 2;
+
+/// How long [`prune`] removes files when a person may be waiting for the process to end: to free the blocks
+/// of a file may cost a tenth of a millisecond.
+pub const PRUNED_IN_MAX: Duration = Duration::from_millis(50);
+
+/// Removes runs beyond the last ten of a store. To be called when the result of a run is told, for it is nobody's
+/// business: their files go while the next runs wait for the disk. When those have left too many, some are removed
+/// here, for at most `patience`.
+pub fn prune(store: &Path, patience: Duration) {
+    let Some(store) = Store::existing(store) else { return };
+    let Ok(mut kept) = undoable(&store) else { return };
+    let old = kept.len().saturating_sub(RUNS_KEPT_MAX);
+    for (run, _) in kept.drain(..old) {
+        let _ = throw_away(&store, run);
+    }
+    if trash::trashed(store.path()) > RUNS_TRASHED_MAX {
+        let until = Instant::now() + patience;
+        trash::empty_trash(store.path(), &|| Instant::now() >= until);
+    }
+}
+
+/// With the runs that it undid, and their areas on other filesystems.
+fn throw_away(store: &Store, mut run: Run) -> Result<(), Error> {
+    let mut folders = HashSet::new();
+    if let Some((journal, _)) = run.read()? {
+        folders
+            .extend(journal.areas.iter().filter_map(|area| area.parent().map(Path::to_path_buf)));
+    }
+    let mut undoes = run.mark_and_title()?.and_then(|(_, title)| title.undoes);
+    // Oldest first: whenever this is cut off, each that is left is still undone by another.
+    let mut spent = Vec::new();
+    while let Some(id) = undoes {
+        let other = find_any(store, &id)?;
+        undoes = other.mark_and_title()?.and_then(|(_, title)| title.undoes);
+        spent.push(other);
+    }
+    for other in spent.into_iter().rev() {
+        folders.remove(other.path());
+        other.throw_away()?;
+    }
+    folders.remove(run.path());
+    run.throw_away()?;
+    for folder in folders {
+        // An area elsewhere, or the directory of a run that is gone already.
+        let _ = trash::throw_away(&folder);
+    }
+    Ok(())
+}
+
+fn find_any(store: &Store, id: &str) -> Result<Run, Error> {
+    for found in store.lock()?.look()? {
+        match found {
+            Found::Still(run) if run.id() == id => return Ok(run),
+            _ => {}
+        }
+    }
+    Err(no_such_run(id))
+}

@@ -1,0 +1,104 @@
+//! The journal of an undo: what takes back what another journal did.
+
+use std::io::ErrorKind;
+
+use crate::error::Error;
+use crate::original::Identity;
+use crate::outcome::Notice;
+use crate::store::journal::{Entry, Journal, Title, Way};
+use crate::transaction::swap::Swapper;
+
+/// The journal that takes this one back. Fails unless every file is what the run has left, or `force` says
+/// that it does not matter.
+pub(super) fn reverse(
+    journal: &Journal,
+    title: Title,
+    force: bool,
+    tell: &mut dyn FnMut(&Notice),
+) -> Result<Journal, Error> {
+    let swapper = Swapper::new(journal, true, false)?;
+    let (mut edited, mut homeless) = (0, 0);
+    let mut back = Journal {
+        title,
+        replacements: journal.replacements,
+        areas: journal.areas.clone(),
+        directories: journal.directories.clone(),
+        entries: Vec::with_capacity(journal.entries.len()),
+    };
+    for entry in &journal.entries {
+        let path = journal.target(entry);
+        let failed = |error| Error::io("put back", &path, error);
+        match reverse_entry(&swapper, entry, force).map_err(failed)? {
+            Reversed::Swapped(entry) => back.entries.push(entry),
+            Reversed::Already => {}
+            Reversed::Edited => {
+                edited += 1;
+                tell(&Notice::Edited { path });
+            }
+            Reversed::NoDirectory => {
+                homeless += 1;
+                tell(&Notice::NoDirectory { path });
+            }
+        }
+    }
+    let files = |count, rest| match count {
+        1 => format!("1 file {rest}"),
+        _ => format!("{count} files {rest}"),
+    };
+    let why = match (edited, homeless) {
+        (0, 0) => return Ok(back),
+        (0, _) => files(homeless, "cannot be put back without a directory"),
+        (1, _) => "1 file was edited since, or is gone".to_owned(),
+        _ => files(edited, "were edited since, or are gone"),
+    };
+    Err(Error::refused(format!("{why}: nothing was changed")))
+}
+
+/// How an entry is taken back.
+enum Reversed {
+    Swapped(Entry),
+    /// It is as it was before.
+    Already,
+    /// The file is not what the run has left.
+    Edited,
+    /// There is no directory to put it in.
+    NoDirectory,
+}
+
+fn reverse_entry(swapper: &Swapper<'_>, entry: &Entry, force: bool) -> std::io::Result<Reversed> {
+    let now = match swapper.target(entry) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(if force { Reversed::NoDirectory } else { Reversed::Edited });
+        }
+        now => now?,
+    };
+    let Some(now) = now else { return reverse_without(swapper, entry, force) };
+    let way = match entry.way {
+        Way::Take => return Ok(Reversed::Edited),
+        Way::Bring if !force && !now.is_same_text(&entry.new) => return Ok(Reversed::Edited),
+        Way::Bring => {
+            let taken = Entry { way: Way::Take, old: now, new: Identity::NONE, ..entry.clone() };
+            return Ok(Reversed::Swapped(taken));
+        }
+        _ if !force && !swapper.holds_new(entry)? => return Ok(Reversed::Edited),
+        Way::InPlaceBack => Way::InPlace,
+        Way::InPlace => Way::InPlaceBack,
+        Way::Exchange if swapper.is_in_place(entry) => Way::InPlaceBack,
+        Way::Exchange => Way::Exchange,
+    };
+    let kept = swapper.original(entry)?;
+    Ok(Reversed::Swapped(Entry { way, old: now, new: kept, ..entry.clone() }))
+}
+
+/// The same where there is no file at its place.
+fn reverse_without(swapper: &Swapper<'_>, entry: &Entry, force: bool) -> std::io::Result<Reversed> {
+    match entry.way {
+        Way::Take => {}
+        _ if !force => return Ok(Reversed::Edited),
+        Way::Bring => return Ok(Reversed::Already),
+        _ => {}
+    }
+    let kept = swapper.original_text(entry)?;
+    let brought = Entry { way: Way::Bring, old: Identity::NONE, new: kept, ..entry.clone() };
+    Ok(Reversed::Swapped(brought))
+}
