@@ -16,7 +16,7 @@ use silkmill::{CancelToken, Thread};
 
 use crate::error::Error;
 use crate::outcome::Outcome;
-use crate::run::worker::{Finding, Scratch, Shared};
+use crate::run::worker::{Finding, Scratch, Shared, Sifted};
 use crate::walk::filter::Filter;
 use crate::walk::{self, Entered, Found};
 
@@ -62,14 +62,14 @@ impl Settled {
 }
 
 /// A file that may have a match, or what became of a path; with the place of its root among the roots.
-pub(crate) type Sifted = (u64, Result<Found, Outcome>);
+pub(crate) type Walked = (u64, Result<Found, Outcome>);
 
 /// What walks.
 #[derive(Clone, Debug)]
 struct Sieve {
     shared: Arc<Shared>,
     filter: Filter,
-    let_through: SyncSender<Sifted>,
+    let_through: SyncSender<Walked>,
     settled: Arc<Settled>,
     cancel: CancelToken,
 }
@@ -83,7 +83,7 @@ pub(crate) fn sift(
     walkers: Option<usize>,
     cancel: &CancelToken,
     settled: Arc<Settled>,
-) -> Result<(impl Iterator<Item = Vec<Sifted>>, Thread<()>), Error> {
+) -> Result<(impl Iterator<Item = Vec<Walked>>, Thread<()>), Error> {
     let (let_through, sifted) = mpsc::sync_channel(WAITING_MAX);
     let sieve = Sieve { shared, filter, let_through, settled, cancel: cancel.clone() };
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -97,7 +97,7 @@ pub(crate) fn sift(
 }
 
 /// What is there, or the first that comes. `None` when the walk has ended.
-fn next_batch(sifted: &Receiver<Sifted>) -> Option<Vec<Sifted>> {
+fn next_batch(sifted: &Receiver<Walked>) -> Option<Vec<Walked>> {
     let first = match sifted.recv_timeout(PATIENCE) {
         Ok(first) => first,
         Err(RecvTimeoutError::Timeout) => return Some(Vec::new()),
@@ -171,18 +171,18 @@ impl<'a> Walker<'a> {
             return WalkState::Quit;
         }
         let let_through = match found.map(|it| self.sieve.shared.sift(&mut self.scratch, it)) {
-            Ok(Ok(Finding::NoMatch)) => {
+            Ok(Sifted::Done(Finding::NoMatch)) => {
                 self.no_match += 1;
                 if self.no_match == COUNTED_MAX {
                     self.count();
                 }
                 return WalkState::Continue;
             }
-            Ok(Ok(finding)) => {
+            Ok(Sifted::Done(finding)) => {
                 self.sieve.settled.lock().push((self.place, finding));
                 return WalkState::Continue;
             }
-            Ok(Err(found)) => Ok(found),
+            Ok(Sifted::Deferred(found)) => Ok(found),
             Err(outcome) => Err(outcome),
         };
         // Nobody listens any more when the run has failed.

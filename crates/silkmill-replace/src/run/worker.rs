@@ -77,6 +77,15 @@ pub(crate) enum Finding {
     },
 }
 
+/// What a thread that walks makes of a file.
+#[derive(Debug)]
+pub(crate) enum Sifted {
+    /// The file needs nothing more.
+    Done(Finding),
+    /// The file must go to a worker of the executor.
+    Deferred(Found),
+}
+
 impl Shared {
     pub(crate) fn new(
         options: &Options,
@@ -145,28 +154,30 @@ impl Shared {
         finding
     }
 
-    /// Finishes with a file that is small and plain text, here and now; what is not is given back, for
-    /// [`Shared::find`].
-    pub(crate) fn sift(&self, scratch: &mut Scratch, found: Found) -> Result<Finding, Found> {
-        let Ok(mut original) = Original::open(found.target()) else { return Err(found) };
+    /// Edits and stages a small plain-text file on this thread. Returns the file as `Deferred` when it must go to a
+    /// worker of the executor, by [`Shared::find`].
+    pub(crate) fn sift(&self, scratch: &mut Scratch, found: Found) -> Sifted {
+        let Ok(mut original) = Original::open(found.target()) else {
+            return Sifted::Deferred(found);
+        };
         let (size, size_max) = (original.metadata.len(), self.options.file_size_max);
         if size > size_max.unwrap_or(u64::MAX) || !original.metadata.is_file() {
-            return Err(found);
+            return Sifted::Deferred(found);
         }
         if size > original::HEAD_LEN as u64 {
             let no_match = self.options.pattern.reach() != Reach::Text
                 && self.has_no_match_in_pieces(scratch, &original).unwrap_or(false);
-            return if no_match { Ok(Finding::NoMatch) } else { Err(found) };
+            return if no_match { Sifted::Done(Finding::NoMatch) } else { Sifted::Deferred(found) };
         }
         let head = original.head(&mut scratch.text, self.options.reading());
-        let Ok(Head::Text { charset: None, len }) = head else { return Err(found) };
+        let Ok(Head::Text { charset: None, len }) = head else { return Sifted::Deferred(found) };
         if self.disk_full.load(Ordering::Relaxed) {
-            return Ok(Finding::NoMatch);
+            return Sifted::Done(Finding::NoMatch);
         }
         let subject = Subject { shared: self, found, original };
         let finding = subject.edit(scratch, len, None, None);
         original::shrink(&mut scratch.edited);
-        Ok(finding.unwrap_or_else(|error| subject.failed(error)))
+        Sifted::Done(finding.unwrap_or_else(|error| subject.failed(error)))
     }
 
     /// In pieces, so that what is read stays in the processor's cache, and no memory is taken for large files.
@@ -506,10 +517,10 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             let found = Found { path, link_target: None };
             match shared.sift(&mut shared.scratch(), found) {
-                Ok(Finding::NoMatch) => "no match",
-                Ok(Finding::Staged { .. }) => "staged",
-                Ok(other) => panic!("{other:?}"),
-                Err(_) => "left",
+                Sifted::Done(Finding::NoMatch) => "no match",
+                Sifted::Done(Finding::Staged { .. }) => "staged",
+                Sifted::Done(other) => panic!("{other:?}"),
+                Sifted::Deferred(_) => "left",
             }
         };
         let large = |text: &str| [text.as_bytes(), &vec![b'x'; original::HEAD_LEN]].concat();
