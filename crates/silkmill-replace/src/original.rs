@@ -80,14 +80,12 @@ pub(crate) struct Original {
     pub(crate) metadata: Metadata,
 }
 
-/// What the first bytes of a file say of it.
+/// What the bytes of a file that have been read say of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Head {
-    /// It may be text, of which so many bytes have been read.
-    Text {
-        charset: Option<Charset>,
-        len: usize,
-    },
+pub(crate) enum Content {
+    /// The file may be text, of which `len` bytes have been read.
+    Text { charset: Option<Charset>, len: usize },
+    /// The file is no text.
     Skipped(Skip),
 }
 
@@ -116,16 +114,13 @@ impl Original {
     }
 
     /// Reads enough to know most files by that are not text.
-    pub(crate) fn head(&mut self, buffer: &mut Buffer, reading: Reading) -> io::Result<Head> {
+    pub(crate) fn head(&mut self, buffer: &mut Buffer, reading: Reading) -> io::Result<Content> {
         if !self.metadata.is_file() {
-            return Ok(Head::Skipped(Skip::NotRegular));
+            return Ok(Content::Skipped(Skip::NotRegular));
         }
         let in_head = self.len().min(HEAD_LEN);
         let len = buffer.fill(&mut self.file, 0, in_head)?;
-        Ok(match charset(buffer.bytes(len), reading) {
-            Ok(charset) => Head::Text { charset, len },
-            Err(skip) => Head::Skipped(skip),
-        })
+        Ok(content(buffer.bytes(len), reading))
     }
 
     /// Reads the rest behind the `head` bytes that are in the buffer; says how many are there then, or that
@@ -136,14 +131,14 @@ impl Original {
         head: usize,
         charset: Option<Charset>,
         reading: Reading,
-    ) -> io::Result<Result<usize, Skip>> {
+    ) -> io::Result<Content> {
         if head < HEAD_LEN {
-            return Ok(Ok(head));
+            return Ok(Content::Text { charset, len: head });
         }
         let size = self.len();
         let len = buffer.fill(&mut self.file, head, size)?;
         let binary = holds_nul(&buffer.bytes(len)[head..], charset, reading);
-        Ok(if binary { Err(Skip::Binary) } else { Ok(len) })
+        Ok(if binary { Content::Skipped(Skip::Binary) } else { Content::Text { charset, len } })
     }
 
     fn len(&self) -> usize {
@@ -151,13 +146,17 @@ impl Original {
     }
 }
 
-/// How a file that begins so is to be read, unless it is not text.
-pub(crate) fn charset(head: &[u8], reading: Reading) -> Result<Option<Charset>, Skip> {
+/// What a file that begins with `head` is, and how it is to be read.
+pub(crate) fn content(head: &[u8], reading: Reading) -> Content {
     if reading.leaves_nul && is_utf32(head) {
-        return Err(Skip::Utf32);
+        return Content::Skipped(Skip::Utf32);
     }
     let charset = Charset::of(head, reading.charset);
-    if holds_nul(head, charset, reading) { Err(Skip::Binary) } else { Ok(charset) }
+    if holds_nul(head, charset, reading) {
+        Content::Skipped(Skip::Binary)
+    } else {
+        Content::Text { charset, len: head.len() }
+    }
 }
 
 /// Whether a NUL says that this is no text. In what is to be decoded, a NUL is a byte like others.
@@ -238,12 +237,13 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), bytes).unwrap();
         let mut original = Original::open(file.path()).unwrap();
-        match original.head(buffer, READING).unwrap() {
-            Head::Skipped(skip) => Err(skip),
-            Head::Text { charset, len } => {
-                let len = original.rest(buffer, len, charset, READING).unwrap()?;
-                Ok(buffer.bytes(len).to_vec())
-            }
+        let mut content = original.head(buffer, READING).unwrap();
+        if let Content::Text { charset, len } = content {
+            content = original.rest(buffer, len, charset, READING).unwrap();
+        }
+        match content {
+            Content::Skipped(skip) => Err(skip),
+            Content::Text { len, .. } => Ok(buffer.bytes(len).to_vec()),
         }
     }
 

@@ -9,7 +9,7 @@ use silkmill::CancelToken;
 
 use crate::error::Error;
 use crate::options::{Mode, Options};
-use crate::original::{self, Buffer, FILE_SIZE_MAX, FileId, Head, Original};
+use crate::original::{self, Buffer, Content, FILE_SIZE_MAX, FileId, Original};
 use crate::outcome::{Action, Outcome, Skip};
 use crate::pattern::{Cache, Reach};
 use crate::text::diff;
@@ -170,7 +170,7 @@ impl Shared {
             return if no_match { Sifted::Done(Finding::NoMatch) } else { Sifted::Deferred(found) };
         }
         let head = original.head(&mut scratch.text, self.options.reading());
-        let Ok(Head::Text { charset: None, len }) = head else { return Sifted::Deferred(found) };
+        let Ok(Content::Text { charset: None, len }) = head else { return Sifted::Deferred(found) };
         if self.disk_full.load(Ordering::Relaxed) {
             return Sifted::Done(Finding::NoMatch);
         }
@@ -195,7 +195,10 @@ impl Shared {
             let Ok(room) = stream.room() else { break false };
             let Ok(read) = original.file.read_at(room, at) else { break false };
             let is_plain = match at {
-                0 => original::charset(&room[..read], reading) == Ok(None),
+                0 => {
+                    let content = original::content(&room[..read], reading);
+                    matches!(content, Content::Text { charset: None, .. })
+                }
                 _ => !original::holds_nul(&room[..read], None, reading),
             };
             at += read as u64;
@@ -240,8 +243,8 @@ impl Subject<'_> {
         }
         let head = self.original.head(&mut scratch.text, options.reading());
         let (charset, head) = match head.map_err(|error| self.unread(error))? {
-            Head::Skipped(skip) => return Ok(self.told(Action::Skipped(skip))),
-            Head::Text { charset, len } => (charset, len),
+            Content::Skipped(skip) => return Ok(self.told(Action::Skipped(skip))),
+            Content::Text { charset, len } => (charset, len),
         };
         let is_streamed = size >= LARGE_SIZE_MIN
             && !matches!(charset, Some(Charset::Other(_)))
@@ -255,8 +258,8 @@ impl Subject<'_> {
         let _alone = (size >= LARGE_SIZE_MIN).then(|| self.shared.wait_to_be_alone());
         let rest = self.original.rest(&mut scratch.text, head, charset, options.reading());
         match rest.map_err(|error| self.unread(error))? {
-            Ok(len) => self.edit(scratch, len, charset, ask),
-            Err(skip) => Ok(self.told(Action::Skipped(skip))),
+            Content::Text { len, .. } => self.edit(scratch, len, charset, ask),
+            Content::Skipped(skip) => Ok(self.told(Action::Skipped(skip))),
         }
     }
 
