@@ -23,6 +23,7 @@ use crate::run::parallel_walk::sift;
 use crate::run::review::{Answer, Proposal, Review};
 use crate::run::roots::{common, roots};
 use crate::run::worker::{Finding, Scratch, Shared};
+use crate::store::durability::Durability;
 use crate::store::journal::{Journal, Mark, Title};
 use crate::store::run_directory;
 use crate::store::run_id::now;
@@ -32,6 +33,7 @@ use crate::transaction::commit::{self, Finished, PutBack};
 use crate::transaction::flusher::Early;
 use crate::transaction::recovery;
 use crate::transaction::stage::Stage;
+use crate::transaction::swap::Attempt;
 use crate::walk::{self, Found, Walk};
 
 /// Replaces text in files, or shows what would be replaced.
@@ -389,15 +391,16 @@ impl<'a> Run<'a> {
         if cancel.is_cancelled() {
             return Err(Error::interrupted());
         }
-        run.mark(Mark::Committed, self.options.sync)?;
+        run.mark(Mark::Committed, Durability::of(self.options.sync))?;
         self.changes.keep_files();
         Ok(())
     }
 
     /// Swaps every staged file with its target, and tells how far that is.
     fn swap(&mut self, run: &mut run_directory::Run, journal: &Journal) -> Result<Finished, Error> {
+        let durability = Durability::of(self.options.sync);
         let (progress, sink) = (&mut self.progress, &mut *self.sink);
-        let finished = commit::finish(run, journal, false, self.options.sync, &mut || {
+        let finished = commit::finish(run, journal, Attempt::First, durability, &mut || {
             progress.files_committed += 1;
             sink(Event::Progress(*progress));
         })?;

@@ -6,6 +6,7 @@
 //! with its journal, which it holds locked for as long as it lives: a run whose journal can be locked
 //! is over, or dead. `lock` is held only while the others are looked at.
 
+pub(crate) mod durability;
 pub(crate) mod journal;
 pub(crate) mod layout;
 pub(crate) mod links;

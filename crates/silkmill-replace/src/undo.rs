@@ -14,6 +14,7 @@ use silkmill::CancelToken;
 
 use crate::error::Error;
 use crate::outcome::Notice;
+use crate::store::durability::Durability;
 use crate::store::journal::{Entry, Journal, Mark, Title, Way};
 use crate::store::layout::BESIDE;
 use crate::store::run_directory::Run;
@@ -21,6 +22,7 @@ use crate::store::run_id::now;
 use crate::store::{Found, Store, links};
 use crate::transaction::commit::{self, Finished};
 use crate::transaction::recovery;
+use crate::transaction::swap::Attempt;
 use crate::undo::reverse::reverse;
 
 /// Which runs are looked for, and how one is put back.
@@ -141,7 +143,7 @@ pub fn undo(
     };
     if let Some(own) = own {
         undone.id = Some(own.id().to_owned());
-        swap(own, &back, !options.no_sync, cancel, tell)?;
+        swap(own, &back, Durability::of(!options.no_sync), cancel, tell)?;
     }
     Ok(undone)
 }
@@ -149,19 +151,19 @@ pub fn undo(
 fn swap(
     mut own: Run,
     back: &Journal,
-    sync: bool,
+    durability: Durability,
     cancel: &CancelToken,
     tell: &mut dyn FnMut(&Notice),
 ) -> Result<(), Error> {
     own.write(back)?;
-    if sync {
+    if durability.is_forced() {
         commit::flush(back)?;
     }
     if cancel.is_cancelled() {
         return Err(Error::interrupted());
     }
-    own.mark(Mark::Committed, sync)?;
-    match commit::finish(&mut own, back, false, sync, &mut || {})? {
+    own.mark(Mark::Committed, durability)?;
+    match commit::finish(&mut own, back, Attempt::First, durability, &mut || {})? {
         Finished::Done { late: None, .. } => Ok(()),
         Finished::Done { late: Some(late), .. } => {
             Err(Error::store(format!("every file was put back; but {late}")))
@@ -283,7 +285,7 @@ mod tests {
             entry.new.file.dev += 1000;
         }
         run.write(&journal).unwrap();
-        marks.iter().for_each(|mark| run.mark(*mark, false).unwrap());
+        marks.iter().for_each(|mark| run.mark(*mark, Durability::Unforced).unwrap());
         let from = root.path().to_path_buf();
         let options = UndoOptions { state_directory: Some(state), from, ..UndoOptions::default() };
         (root, options)

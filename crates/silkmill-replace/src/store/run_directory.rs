@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::Error;
+use crate::store::durability::Durability;
 use crate::store::journal::{self, HEAD_LEN, Journal, Mark, Title, Way};
 use crate::store::layout::JOURNAL;
 use crate::store::run_id::is_run_id;
@@ -107,12 +108,12 @@ impl Run {
         Ok(())
     }
 
-    /// Sets a mark, and forces it to disk if `sync`. From the first mark on, dropping this keeps all files.
-    pub(crate) fn mark(&mut self, mark: Mark, sync: bool) -> Result<(), Error> {
+    /// Sets a mark. From the first mark on, dropping this keeps all files.
+    pub(crate) fn mark(&mut self, mark: Mark, durability: Durability) -> Result<(), Error> {
         let slot = mark.slot(&self.records);
         let written = self.file().write_all_at(&slot, mark.offset() as u64);
         written.map_err(|error| Error::io("write", &self.journal_path(), error))?;
-        if sync {
+        if durability.is_forced() {
             self.sync()?;
         }
         self.disposable = false;

@@ -12,11 +12,12 @@ use std::os::unix::ffi::OsStrExt;
 use crate::error::Error;
 use crate::original::directory_of;
 use crate::outcome::Notice;
+use crate::store::durability::Durability;
 use crate::store::journal::{Entry, Journal, Mark, Title, Way};
 use crate::store::run_directory::Run;
 use crate::store::trash;
 use crate::transaction::stage::{Lane, Staged};
-use crate::transaction::swap::{Swapper, Trouble};
+use crate::transaction::swap::{Attempt, Swapper, Trouble};
 
 /// How the swaps of a committed run ended.
 #[derive(Debug)]
@@ -44,7 +45,8 @@ pub(crate) fn journal<'a>(
     staged: impl Iterator<Item = &'a Staged>,
 ) -> Journal {
     let mut journal = Journal { title, replacements, ..Journal::default() };
-    let (mut areas, mut directories) = (HashMap::new(), HashMap::new());
+    let mut areas: HashMap<*const Lane, u32> = HashMap::new();
+    let mut directories = HashMap::new();
     for staged in staged {
         let (lane, directory) = (&staged.temporary.lane, directory_of(&staged.target));
         let area = *areas
@@ -66,7 +68,6 @@ pub(crate) fn journal<'a>(
             new: staged.new,
         });
     }
-    let _: HashMap<*const Lane, u32> = areas;
     journal
 }
 
@@ -80,34 +81,34 @@ fn index(paths: &mut Vec<PathBuf>, path: &Path) -> u32 {
 pub(crate) fn finish(
     run: &mut Run,
     journal: &Journal,
-    again: bool,
-    sync: bool,
+    attempt: Attempt,
+    durability: Durability,
     swapped: &mut dyn FnMut(),
 ) -> Result<Finished, Error> {
     let started = Instant::now();
-    let swapper = Swapper::new(journal, again, sync)?;
-    let Err((path, why)) = swap_all(&swapper, journal, again, swapped) else {
+    let swapper = Swapper::new(journal, attempt, durability)?;
+    let Err((path, why)) = swap_all(&swapper, journal, attempt, swapped) else {
         let swapping = started.elapsed();
-        let late = if sync { flush(journal).err() } else { None };
-        let late = late.or_else(|| run.mark(Mark::Done, false).err());
+        let late = if durability.is_forced() { flush(journal).err() } else { None };
+        let late = late.or_else(|| run.mark(Mark::Done, Durability::Unforced).err());
         return Ok(Finished::Done { late, swapping, flushing: started.elapsed() - swapping });
     };
     drop(swapper);
-    let notices = put_back(run, journal, sync)?;
+    let notices = put_back(run, journal, durability)?;
     Ok(Finished::PutBack(PutBack { path, why, notices }))
 }
 
 fn swap_all(
     swapper: &Swapper<'_>,
     journal: &Journal,
-    again: bool,
+    attempt: Attempt,
     swapped: &mut dyn FnMut(),
 ) -> Result<(), (PathBuf, Error)> {
     for entry in &journal.entries {
         swapper.forward(entry).map_err(|trouble| failed(journal, entry, trouble))?;
         swapped();
     }
-    if again {
+    if attempt == Attempt::Recovery {
         return Ok(());
     }
     // A program that had a file open when it was swapped may have written to it after that was looked at.
@@ -128,10 +129,14 @@ fn failed(journal: &Journal, entry: &Entry, trouble: Trouble) -> (PathBuf, Error
 }
 
 /// Puts every file back, from wherever the swaps were left. On an error the run is unfinished.
-pub(crate) fn put_back(run: &mut Run, journal: &Journal, sync: bool) -> Result<Vec<Notice>, Error> {
+pub(crate) fn put_back(
+    run: &mut Run,
+    journal: &Journal,
+    durability: Durability,
+) -> Result<Vec<Notice>, Error> {
     // Were this mark lost, the swaps would be tried again, and end here again, or well.
-    let _ = run.mark(Mark::GivenUp, sync);
-    let swapper = Swapper::new(journal, true, sync)?;
+    let _ = run.mark(Mark::GivenUp, durability);
+    let swapper = Swapper::new(journal, Attempt::Recovery, durability)?;
     let mut notices = Vec::new();
     let mut first = None;
     for entry in &journal.entries {
@@ -154,7 +159,7 @@ pub(crate) fn put_back(run: &mut Run, journal: &Journal, sync: bool) -> Result<V
             "{error}; run {id} is unfinished: `silkmill undo --list` tries again"
         )));
     }
-    if sync {
+    if durability.is_forced() {
         flush(journal)?;
     }
     Ok(notices)

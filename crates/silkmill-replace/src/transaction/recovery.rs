@@ -10,10 +10,12 @@ use silkmill::CancelToken;
 
 use crate::error::Error;
 use crate::outcome::Notice;
-use crate::store::journal::{Mark, Title};
+use crate::store::durability::Durability;
+use crate::store::journal::{Journal, Mark, Title};
 use crate::store::run_directory::Run;
 use crate::store::{Found, Locked, Store};
 use crate::transaction::commit::{self, Finished, PutBack};
+use crate::transaction::swap::Attempt;
 
 /// Begins a run when no other one is at work below the same roots, in this store or one of those around.
 ///
@@ -156,7 +158,7 @@ fn recover(mut run: Run) -> Result<Vec<Notice>, Error> {
     let files = journal.entries.len() as u64;
     match mark {
         Mark::Done => {}
-        Mark::Committed => match commit::finish(&mut run, &journal, true, true, &mut || {})? {
+        Mark::Committed => match finish(&mut run, &journal)? {
             Finished::Done { late: None, .. } => {
                 if !journal.title.keeps {
                     commit::remove(run, &journal)?;
@@ -171,7 +173,7 @@ fn recover(mut run: Run) -> Result<Vec<Notice>, Error> {
             }
         },
         Mark::GivenUp => {
-            let mut notices = commit::put_back(&mut run, &journal, true)?;
+            let mut notices = commit::put_back(&mut run, &journal, Durability::Forced)?;
             commit::remove(run, &journal)?;
             notices.insert(0, Notice::PutBack { run: id, files, why: None });
             return Ok(notices);
@@ -180,6 +182,11 @@ fn recover(mut run: Run) -> Result<Vec<Notice>, Error> {
     // Its originals were not to be kept.
     commit::remove(run, &journal)?;
     Ok(Vec::new())
+}
+
+/// Rolls a committed run forward, from wherever the crash left it.
+fn finish(run: &mut Run, journal: &Journal) -> Result<Finished, Error> {
+    commit::finish(run, journal, Attempt::Recovery, Durability::Forced, &mut || {})
 }
 
 /// Whether one of the directories is in one of the others.

@@ -28,6 +28,7 @@ use rustix::io::Errno;
 use crate::error::Error;
 use crate::original::{FileId, Identity};
 use crate::store::Store;
+use crate::store::durability::Durability;
 use crate::store::journal::{Entry, Journal, Way};
 use crate::transaction::swap::copy::is_between;
 
@@ -56,6 +57,15 @@ impl From<io::Error> for Trouble {
     }
 }
 
+/// How much may have been done when the swaps begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// Nothing: the run that staged the files swaps them.
+    First,
+    /// Anything: a run that was cut off, or swapped back, has been here before.
+    Recovery,
+}
+
 /// Where a file that nobody asked for was put.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
@@ -70,9 +80,8 @@ pub(crate) struct Swapper<'a> {
     areas: Vec<OwnedFd>,
     /// The directory of the last target: files come in the order of their directories.
     directory: RefCell<Option<(u32, OwnedFd)>>,
-    /// Whether somebody may have begun already.
-    again: bool,
-    sync: bool,
+    attempt: Attempt,
+    durability: Durability,
     /// The entries that turned out, late, not to be exchangeable; by area and number.
     late: RefCell<HashSet<(u32, u64)>>,
     /// The originals that several entries have: names that are split. Each swap of one gives the others
@@ -96,13 +105,17 @@ enum State {
 impl<'a> Swapper<'a> {
     /// # Errors
     /// When a directory of staged files cannot be opened.
-    pub(crate) fn new(journal: &'a Journal, again: bool, sync: bool) -> Result<Self, Error> {
+    pub(crate) fn new(
+        journal: &'a Journal,
+        attempt: Attempt,
+        durability: Durability,
+    ) -> Result<Self, Error> {
         let open =
             |area: &PathBuf| open_directory(area).map_err(|error| Error::io("open", area, error));
         let areas = journal.areas.iter().map(open).collect::<Result<_, _>>()?;
         let (directory, late, kept) = (RefCell::default(), RefCell::default(), RefCell::default());
         let shared = OnceCell::new();
-        Ok(Swapper { journal, areas, directory, again, sync, late, shared, kept })
+        Ok(Swapper { journal, areas, directory, attempt, durability, late, shared, kept })
     }
 
     pub(crate) fn take_kept(&self) -> Vec<Kept> {
@@ -222,7 +235,7 @@ impl Swap<'_, '_> {
             Way::Bring => return self.bring(&self.entry.new),
             Way::Take => return self.take(&self.entry.old),
         }
-        if !self.all.again {
+        if self.all.attempt == Attempt::First {
             // Nobody but this has been here: what is staged waits.
             let is_unchanged = self.is_unchanged()?;
             return if is_unchanged {
@@ -414,9 +427,9 @@ impl Swap<'_, '_> {
     /// Whether the target is what was read. A crash in the middle of a link and a rename leaves another
     /// time of change, and nothing else.
     fn is_unchanged(&self) -> Result<bool, Errno> {
-        Ok(identity(self.directory, self.target())?.is_some_and(|found| match self.all.again {
-            true => found.is_same_text(&self.entry.old),
-            false => found == self.entry.old || self.is_split(&found),
+        Ok(identity(self.directory, self.target())?.is_some_and(|found| match self.all.attempt {
+            Attempt::Recovery => found.is_same_text(&self.entry.old),
+            Attempt::First => found == self.entry.old || self.is_split(&found),
         }))
     }
 

@@ -5,8 +5,9 @@ use std::io::ErrorKind;
 use crate::error::Error;
 use crate::original::Identity;
 use crate::outcome::Notice;
+use crate::store::durability::Durability;
 use crate::store::journal::{Entry, Journal, Title, Way};
-use crate::transaction::swap::Swapper;
+use crate::transaction::swap::{Attempt, Swapper};
 
 /// The journal that takes this one back. Fails unless every file is what the run has left, or `force` says
 /// that it does not matter.
@@ -16,7 +17,7 @@ pub(super) fn reverse(
     force: bool,
     tell: &mut dyn FnMut(&Notice),
 ) -> Result<Journal, Error> {
-    let swapper = Swapper::new(journal, true, false)?;
+    let swapper = Swapper::new(journal, Attempt::Recovery, Durability::Unforced)?;
     let (mut edited, mut homeless) = (0, 0);
     let mut back = Journal {
         title,

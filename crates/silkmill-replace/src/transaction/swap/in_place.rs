@@ -12,7 +12,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::copy::{is_between, note_set_id, overwrite, set_id};
-use super::{Swap, Trouble, identity, old_name};
+use super::{Attempt, Swap, Trouble, identity, old_name};
 use crate::original::Identity;
 use crate::store::journal::{Entry, Way};
 use crate::transaction::attributes;
@@ -40,7 +40,7 @@ impl Swap<'_, '_> {
         let mut to = File::from(openat(area, &part, flags, Mode::RUSR | Mode::WUSR)?);
         io::copy(&mut from, &mut to)?;
         attributes::copy_what_can_be(&from, &from.metadata()?, &to);
-        if self.all.sync {
+        if self.all.durability.is_forced() {
             to.sync_all()?;
         }
         if !Identity::of(&from.metadata()?).is_same_text(expected) {
@@ -49,7 +49,7 @@ impl Swap<'_, '_> {
         }
         renameat(area, &part, area, &old)?;
         self.all.late.borrow_mut().insert((self.entry.area, self.entry.number));
-        if self.all.sync {
+        if self.all.durability.is_forced() {
             rustix::fs::fsync(openat(area, ".", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)?;
         }
         self.copy_forward()
@@ -66,15 +66,15 @@ impl Swap<'_, '_> {
             let same = found.file == self.entry.old.file;
             Ok::<_, io::Error>(same && is_between(&target, &old, &new)?)
         };
-        let expected = match self.all.again {
-            false => found == self.entry.old || self.is_late(&found),
-            true => found.is_same_text(&self.entry.old) || is_torn()?,
+        let expected = match self.all.attempt {
+            Attempt::First => found == self.entry.old || self.is_late(&found),
+            Attempt::Recovery => found.is_same_text(&self.entry.old) || is_torn()?,
         };
         if !expected {
             return Err(Trouble::Changed);
         }
         let kept = if self.entry.way == Way::InPlaceBack { &new } else { &old };
-        if !self.all.again {
+        if self.all.attempt == Attempt::First {
             note_set_id(&target, kept)?;
         }
         Ok(overwrite(&target, &new, set_id(kept)?)?)

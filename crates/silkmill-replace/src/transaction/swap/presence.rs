@@ -9,14 +9,14 @@ use rustix::fs::{AtFlags, linkat, renameat, unlinkat};
 use rustix::fs::{RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::{Swap, Trouble, identity, old_name};
+use super::{Attempt, Swap, Trouble, identity, old_name};
 use crate::original::Identity;
 
 impl Swap<'_, '_> {
     /// Puts a file of the area where no other is, or finds that it has been put.
     pub(super) fn bring(&self, stored: &Identity) -> Result<(), Trouble> {
         let Some(name) = self.stored_name(stored)? else {
-            return if self.all.again { Ok(()) } else { Err(Trouble::Lost) };
+            return if self.all.attempt == Attempt::Recovery { Ok(()) } else { Err(Trouble::Lost) };
         };
         if self.is_target(stored)? {
             return Ok(unlinkat(self.area(), name, AtFlags::empty())?);
