@@ -302,7 +302,8 @@ impl OptionsBuilder {
         // One that is not there yet has nothing to lose.
         let store = self.state_directory.as_deref().and_then(|path| path.canonicalize().ok());
         let store = store.or_else(|| self.state_directory.clone());
-        let mut filter = Filter::new(&self.globs, &self.types, self.hidden, self.ignored)?;
+        let mut filter = Filter::new(&self.globs, &self.types)?;
+        (filter.hidden, filter.ignored) = (self.hidden, self.ignored);
         filter.store = store;
         let here = || vec![PathBuf::from(".")];
         let what = what(&self.pairs);

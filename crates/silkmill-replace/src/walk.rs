@@ -329,7 +329,13 @@ mod tests {
 
     fn filter(globs: &[&str], types: &[&str]) -> Result<Filter, Error> {
         let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-        Filter::new(&owned(globs), &owned(types), false, false)
+        Filter::new(&owned(globs), &owned(types))
+    }
+
+    fn everything() -> Filter {
+        let mut filter = filter(&[], &[]).unwrap();
+        (filter.hidden, filter.ignored) = (true, true);
+        filter
     }
 
     #[test]
@@ -357,7 +363,7 @@ mod tests {
             (".silkmill-notes", ""),
             ("a", ""),
         ]);
-        let everything = Filter::new(&[], &[], true, true).unwrap();
+        let everything = everything();
 
         assert_eq!(walk(root.path(), everything), [".silkmill-notes", "a"]);
     }
@@ -374,7 +380,7 @@ mod tests {
         ]);
         let store = fs::canonicalize(root.path()).unwrap().join("state/silkmill");
         symlink(&store, root.path().join("link")).unwrap();
-        let mut filter = Filter::new(&[], &[], true, true).unwrap();
+        let mut filter = everything();
         filter.store = Some(store);
 
         assert_eq!(walk(root.path(), filter.clone()), ["a"]);

@@ -9,6 +9,7 @@ use std::ops::Range;
 use aho_corasick::{AhoCorasick, MatchKind, StartKind};
 use memchr::memmem::Finder;
 use regex_automata::meta::{self, Regex};
+use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir};
 
@@ -170,7 +171,7 @@ fn folded(literals: &[Literal]) -> Result<(Regex, Vec<usize>, usize), Error> {
     places.sort_by_key(|&place| std::cmp::Reverse(char_count(&literals[place].text)));
     let hirs: Vec<Hir> = places.iter().map(|&place| hir(&literals[place])).collect();
     let len = hirs.iter().filter_map(|hir| hir.properties().maximum_len()).max();
-    Ok((regex::compile(&hirs, false)?, places, len.unwrap_or(0)))
+    Ok((regex::compile(&hirs, WhichCaptures::Implicit)?, places, len.unwrap_or(0)))
 }
 
 /// Characters, and bytes that are part of none.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use regex_automata::meta::{self, Regex};
+use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::captures::Captures;
 use regex_automata::{Anchored, Input, PatternID};
 use regex_syntax::ast::{self, Ast};
@@ -72,7 +73,7 @@ impl Regexes {
         let may_be_streamed = parsed.iter().all(|parsed| parsed.may_be_streamed);
         let hirs: Vec<Hir> = parsed.into_iter().map(|parsed| parsed.hir).collect();
         let rivals = (hirs.len() > 1).then(|| Rivals::new(&hirs));
-        Ok(Regexes { regex: compile(&hirs, true)?, rivals, lines, may_be_streamed })
+        Ok(Regexes { regex: compile(&hirs, WhichCaptures::All)?, rivals, lines, may_be_streamed })
     }
 
     /// Whether each line can be searched alone.
@@ -272,15 +273,12 @@ fn in_words(hir: Hir, word: bool) -> Hir {
 }
 
 /// Compiles alternatives of which the first that matches counts.
-pub(crate) fn compile(hirs: &[Hir], groups: bool) -> Result<Regex, Error> {
-    use regex_automata::nfa::thompson::WhichCaptures;
-
-    let which = if groups { WhichCaptures::All } else { WhichCaptures::Implicit };
+pub(crate) fn compile(hirs: &[Hir], groups: WhichCaptures) -> Result<Regex, Error> {
     let size_max = if hirs.len() == 1 { REGEX_SIZE_MAX } else { REGEXES_SIZE_MAX };
     let config = Regex::config()
         // An empty match never splits a character, or an edit would break it.
         .utf8_empty(true)
-        .which_captures(which)
+        .which_captures(groups)
         .nfa_size_limit(Some(size_max));
     Regex::builder()
         .configure(config)

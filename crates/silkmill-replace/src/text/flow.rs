@@ -22,11 +22,10 @@ impl<'a> Flow<'a> {
         charset: Option<Charset>,
         cache: &'a mut Cache,
     ) -> Option<Flow<'a>> {
-        let Rules { pattern, limit, leaves_nul, .. } = rules;
         match charset {
-            None => Stream::new(pattern, cache, limit).map(Flow::Bytes),
+            None => Stream::new(rules.pattern, cache, rules.limit).map(Flow::Bytes),
             Some(Charset::Utf16 { big_endian }) => {
-                let stream = Utf16Stream::new(pattern, cache, limit, big_endian, leaves_nul)?;
+                let stream = Utf16Stream::new(rules, cache, big_endian)?;
                 Some(Flow::Utf16(Box::new(stream)))
             }
             Some(Charset::Other(_)) => None,

@@ -7,8 +7,9 @@
 
 use std::io;
 
-use crate::pattern::{Cache, Pattern};
+use crate::pattern::Cache;
 use crate::text::encoding::{Charset, Unwritable, is_within_unit};
+use crate::text::revise::Rules;
 use crate::text::stream::{Cut, Piece, Stream};
 
 /// What is read at once, in bytes.
@@ -40,15 +41,14 @@ struct Encoder {
 }
 
 impl<'a> Utf16Stream<'a> {
-    /// `None` when a match may depend on the whole text. At most `limit` matches are replaced. With
-    /// `leaves_nul`, a text with a NUL is cut off there.
+    /// `None` when a match may depend on the whole text. Where the rules leave texts with a
+    /// NUL, one is cut off there.
     pub(crate) fn new(
-        pattern: &'a Pattern,
+        rules: Rules<'a>,
         cache: &'a mut Cache,
-        limit: u64,
         big_endian: bool,
-        leaves_nul: bool,
     ) -> Option<Utf16Stream<'a>> {
+        let Rules { pattern, limit, leaves_nul, .. } = rules;
         let charset = Charset::Utf16 { big_endian };
         Some(Utf16Stream {
             stream: Stream::new(pattern, cache, limit)?.without_mark(),
@@ -227,9 +227,8 @@ mod tests {
         big_endian: bool,
     ) -> Result<(Vec<u8>, u64), String> {
         let mut cache = options.pattern.cache();
-        let limit = options.file_replacements_max;
-        let mut stream =
-            Utf16Stream::new(&options.pattern, &mut cache, limit, big_endian, false).unwrap();
+        let rules = Rules { leaves_nul: false, ..options.rules() };
+        let mut stream = Utf16Stream::new(rules, &mut cache, big_endian).unwrap();
         let mut out = Vec::new();
         let mut pass = |piece: Piece<'_>| {
             let (Piece::Same(bytes) | Piece::New(bytes)) = piece;
@@ -261,8 +260,7 @@ mod tests {
     fn a_nul_ends_it_where_that_is_no_text() {
         let options = Options::builder("a", "b").build().unwrap();
         let mut cache = options.pattern.cache();
-        let mut stream =
-            Utf16Stream::new(&options.pattern, &mut cache, u64::MAX, false, true).unwrap();
+        let mut stream = Utf16Stream::new(options.rules(), &mut cache, false).unwrap();
         stream.room()[..4].copy_from_slice(b"a\0\0\0");
 
         assert!(matches!(stream.advance(4, |_| Ok(())), Err(Cut::Nul)));

@@ -23,7 +23,7 @@ pub(crate) struct Filter {
     unwanted: Globs,
     types: Types,
     /// Takes hidden files, too.
-    hidden: bool,
+    pub(crate) hidden: bool,
     /// Takes files that ignore files exclude, too.
     pub(crate) ignored: bool,
     /// Where the user's runs keep their files, which no run takes; without links in it.
@@ -33,22 +33,17 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// Globs take files, or with a leading `!` leave them; types are ripgrep's. `hidden` and
-    /// `ignored` files are taken if asked for.
-    pub(crate) fn new(
-        globs: &[String],
-        types: &[String],
-        hidden: bool,
-        ignored: bool,
-    ) -> Result<Filter, Error> {
+    /// Globs take files, or with a leading `!` leave them; types are ripgrep's. Files that are hidden or ignored are
+    /// left until the fields of these names are set.
+    pub(crate) fn new(globs: &[String], types: &[String]) -> Result<Filter, Error> {
         let wanted = globs.iter().map(String::as_str).filter(|glob| !glob.starts_with('!'));
         let unwanted = globs.iter().filter_map(|glob| glob.strip_prefix('!'));
         Ok(Filter {
             wanted: Globs::new(wanted)?,
             unwanted: Globs::new(unwanted)?,
             types: select(types)?,
-            hidden,
-            ignored,
+            hidden: false,
+            ignored: false,
             store: None,
             named: Arc::default(),
         })
@@ -141,7 +136,7 @@ mod tests {
 
     fn filter(globs: &[&str], types: &[&str]) -> Result<Filter, Error> {
         let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-        Filter::new(&owned(globs), &owned(types), false, false)
+        Filter::new(&owned(globs), &owned(types))
     }
 
     fn chosen<'a>(globs: &[&str], types: &[&str], paths: &[&'a str]) -> Vec<&'a str> {
