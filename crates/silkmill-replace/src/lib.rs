@@ -61,6 +61,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod error;
+mod mutex;
 mod options;
 mod original;
 mod outcome;

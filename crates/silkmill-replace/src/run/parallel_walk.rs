@@ -6,15 +6,16 @@
 
 use std::iter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ignore::{DirEntry, ParallelVisitor, ParallelVisitorBuilder, WalkState};
 use silkmill::{CancelToken, Thread};
 
 use crate::error::Error;
+use crate::mutex::Mutex;
 use crate::outcome::Outcome;
 use crate::run::worker::{Finding, Scratch, Shared, Sifted};
 use crate::walk::filter::Filter;
@@ -52,12 +53,7 @@ impl Settled {
     }
 
     pub(crate) fn take(&self) -> Vec<(u64, Finding)> {
-        std::mem::take(&mut self.lock())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<(u64, Finding)>> {
-        // A list is whole whatever panicked while it was locked.
-        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
+        std::mem::take(&mut self.findings.lock())
     }
 }
 
@@ -179,7 +175,7 @@ impl<'a> Walker<'a> {
                 return WalkState::Continue;
             }
             Ok(Sifted::Done(finding)) => {
-                self.sieve.settled.lock().push((self.place, finding));
+                self.sieve.settled.findings.lock().push((self.place, finding));
                 return WalkState::Continue;
             }
             Ok(Sifted::Deferred(found)) => Ok(found),

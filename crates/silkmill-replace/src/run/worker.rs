@@ -2,12 +2,13 @@
 
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use silkmill::CancelToken;
 
 use crate::error::Error;
+use crate::mutex::Mutex;
 use crate::options::{Mode, Options};
 use crate::original::{self, Buffer, Content, FILE_SIZE_MAX, FileId, Original};
 use crate::outcome::{Action, Outcome, Skip};
@@ -218,8 +219,7 @@ impl Shared {
     }
 
     fn wait_to_be_alone(&self) -> MutexGuard<'_, ()> {
-        // The lock guards no data that a panic could leave half changed.
-        self.large_file.lock().unwrap_or_else(PoisonError::into_inner)
+        self.large_file.lock()
     }
 }
 

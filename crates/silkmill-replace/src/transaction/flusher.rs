@@ -8,11 +8,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use silkmill::{SpawnError, Thread};
 
 use crate::error::Error;
+use crate::mutex::Mutex;
 
 /// A flush begins when so many bytes have been staged since the last one began: few, and a small run has none; many,
 /// and the disk idles.
@@ -41,7 +41,7 @@ impl Early {
         if before / FLUSHED_LEN == (before + len) / FLUSHED_LEN {
             return;
         }
-        let mut flusher = self.lock();
+        let mut flusher = self.flusher.lock();
         if flusher.is_none() {
             // Without a thread, the barrier flushes alone.
             *flusher = Flusher::start().ok();
@@ -57,16 +57,13 @@ impl Early {
     /// # Errors
     /// The disk refused what was staged.
     pub(crate) fn finish(&self) -> Result<(), Error> {
-        let Some(Flusher { directories, thread }) = self.lock().take() else { return Ok(()) };
+        let Some(Flusher { directories, thread }) = self.flusher.lock().take() else {
+            return Ok(());
+        };
         drop(directories);
         thread.join().map_err(Error::executor)?.map_err(|(path, error)| {
             Error::io("force the filesystem to disk that holds", &path, error)
         })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Flusher>> {
-        // The thread is there or not, whatever panicked while it was locked.
-        self.flusher.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,12 +7,13 @@ use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, openat, unlinkat};
 
 use crate::error::Error;
+use crate::mutex::Mutex;
 use crate::options::HardLinks;
 use crate::original::{Identity, Original, directory_of};
 use crate::store::Store;
@@ -131,16 +132,16 @@ impl Stage {
             return Ok((area, Way::Exchange));
         }
         may_change(target, Access::WRITE_OK)?;
-        let first = self.lock_areas().first.clone();
+        let first = self.areas.lock().first.clone();
         Ok((first.expect("a stage with a folder has a first area"), Way::InPlace))
     }
 
     fn area(&self, mount: Mount, target: &Path) -> Option<Arc<Area>> {
-        if let Some(area) = self.lock_areas().by_mount.get(&mount) {
+        if let Some(area) = self.areas.lock().by_mount.get(&mount) {
             return area.clone();
         }
         let area = self.make_area(mount, target).map(|folder| Arc::new(Area::new(folder)));
-        self.lock_areas().by_mount.entry(mount).or_insert(area).clone()
+        self.areas.lock().by_mount.entry(mount).or_insert(area).clone()
     }
 
     /// In the topmost directory of that mount which the run is about.
@@ -151,11 +152,6 @@ impl Stage {
         let above = directory_of(&target).ancestors();
         let top = above.take_while(|folder| inside(folder) && is_there(folder)).last()?;
         Store::area(top, self.folder.as_deref()?).ok()
-    }
-
-    fn lock_areas(&self) -> std::sync::MutexGuard<'_, Areas> {
-        // A map is whole whatever panicked while it was locked.
-        self.areas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn absolute(&self, target: &Path) -> PathBuf {
@@ -181,7 +177,7 @@ impl Area {
     fn lane(&self, number: u64) -> io::Result<Arc<Lane>> {
         let index = number % LANES;
         let slot = &self.lanes[usize::try_from(index).expect("there are few lanes")];
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = slot.lock();
         if let Some(lane) = &*slot {
             return Ok(Arc::clone(lane));
         }
