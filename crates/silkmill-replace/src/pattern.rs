@@ -75,6 +75,15 @@ impl Pattern {
         Pattern::of_pairs(vec![Pair { old, new, place: None }], syntax)
     }
 
+    /// Of pairs that are known to compile.
+    #[cfg(test)]
+    #[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+    pub(crate) fn of_texts(pairs: &[(&str, &str)], syntax: Syntax) -> Pattern {
+        let pair =
+            |&(old, new): &(&str, &str)| Pair { old: old.into(), new: new.into(), place: None };
+        Pattern::of_pairs(pairs.iter().map(pair).collect(), syntax).unwrap()
+    }
+
     /// Compiles all that is to be looked for at once, and checks what each becomes.
     pub(crate) fn of_pairs(pairs: Vec<Pair>, syntax: Syntax) -> Result<Pattern, Error> {
         if let Some(pair) = pairs.iter().find(|pair| pair.old.is_empty()) {
@@ -206,17 +215,11 @@ mod tests {
     }
 
     fn error(old: &str, new: &str) -> String {
-        let syntax = Syntax { regex: true, ..Syntax::default() };
-        Pattern::new(old.into(), new.into(), syntax).unwrap_err().to_string()
+        Pattern::new(old.into(), new.into(), Syntax::REGEX).unwrap_err().to_string()
     }
 
-    fn edited(pairs: &[(&str, &str)], syntax: Syntax, text: &str) -> String {
-        let pair = |(old, new): &(&str, &str)| Pair {
-            old: (*old).into(),
-            new: (*new).into(),
-            place: None,
-        };
-        let pattern = Pattern::of_pairs(pairs.iter().map(pair).collect(), syntax).unwrap();
+    fn replaced(pairs: &[(&str, &str)], syntax: Syntax, text: &str) -> String {
+        let pattern = Pattern::of_texts(pairs, syntax);
         let (mut out, mut copied) = (Vec::new(), 0);
         pattern.for_each_match(&mut pattern.cache(), text.as_bytes(), |found| {
             out.extend_from_slice(&text.as_bytes()[copied..found.span.start]);
@@ -228,28 +231,20 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    const REGEX: Syntax = Syntax {
-        regex: true,
-        case: Case::Sensitive,
-        word: false,
-        multiline: false,
-        preserve_case: false,
-    };
-
     #[test]
     fn pairs_are_swapped_in_one_pass() {
         let swap = [("left", "right"), ("right", "left"), ("righteous", "just")];
 
-        assert_eq!(edited(&swap, Syntax::default(), "left righteous right"), "right just left");
+        assert_eq!(replaced(&swap, Syntax::default(), "left righteous right"), "right just left");
         let swap = [(r"(\w)=(\w)", "$2=$1"), (r"\d+", "#"), (r"1\w*", "one")];
-        assert_eq!(edited(&swap, REGEX, "a=b 12 1x =3"), "b=a # one =#");
+        assert_eq!(replaced(&swap, Syntax::REGEX, "a=b 12 1x =3"), "b=a # one =#");
     }
 
     #[test]
     fn of_regexes_at_one_place_the_longest_counts_and_then_the_first() {
-        assert_eq!(edited(&[("x*", "E"), ("b", "B")], REGEX, "xb"), "EB");
-        assert_eq!(edited(&[(r"\w+", "1"), ("[a-z]+", "2")], REGEX, "ab a1"), "1 1");
-        assert_eq!(edited(&[("a", "1"), ("^", "> ")], REGEX, "a\nb\n"), "1\n> b\n");
+        assert_eq!(replaced(&[("x*", "E"), ("b", "B")], Syntax::REGEX, "xb"), "EB");
+        assert_eq!(replaced(&[(r"\w+", "1"), ("[a-z]+", "2")], Syntax::REGEX, "ab a1"), "1 1");
+        assert_eq!(replaced(&[("a", "1"), ("^", "> ")], Syntax::REGEX, "a\nb\n"), "1\n> b\n");
     }
 
     #[test]
@@ -259,12 +254,15 @@ mod tests {
 
         let exact = Syntax { preserve_case: true, ..Syntax::default() };
         let want = "new_name NewName NEW_NAME new-name oLdNaMe Color COLOR coLour";
-        assert_eq!(edited(&pairs, exact, text), want);
+        assert_eq!(replaced(&pairs, exact, text), want);
         let any = Syntax { case: Case::Insensitive, ..exact };
         let want = "new_name NewName NEW_NAME new-name newName Color COLOR color";
-        assert_eq!(edited(&pairs, any, text), want);
+        assert_eq!(replaced(&pairs, any, text), want);
         let words = Syntax { word: true, ..exact };
-        assert_eq!(edited(&pairs, words, "OldName OldNames old-name"), "NewName OldNames new-name");
+        assert_eq!(
+            replaced(&pairs, words, "OldName OldNames old-name"),
+            "NewName OldNames new-name"
+        );
     }
 
     #[test]
@@ -289,7 +287,7 @@ mod tests {
     #[test]
     fn smart_case_looks_at_letters_and_not_at_classes() {
         let smart = Syntax { case: Case::Smart, ..Syntax::default() };
-        let smart_regex = Syntax { case: Case::Smart, ..REGEX };
+        let smart_regex = Syntax { case: Case::Smart, ..Syntax::REGEX };
 
         assert_eq!(spans("foo", smart, "Foo foo").len(), 2);
         assert_eq!(spans("Foo", smart, "Foo foo").len(), 1);
@@ -301,7 +299,7 @@ mod tests {
     #[test]
     fn whole_words_bind_every_alternative_and_allow_symbols() {
         let word = Syntax { word: true, ..Syntax::default() };
-        let word_regex = Syntax { word: true, ..REGEX };
+        let word_regex = Syntax { word: true, ..Syntax::REGEX };
 
         assert_eq!(spans("foo", word, "foo foobar xfoo foo"), [(0, 3), (16, 19)]);
         assert_eq!(spans("--flag", word, "a --flag --flags"), [(2, 8)]);
@@ -310,16 +308,16 @@ mod tests {
 
     #[test]
     fn anchors_match_at_every_line_whatever_ends_it() {
-        assert_eq!(spans("^b$", REGEX, "a\r\nb\r\nb\nb"), [(3, 4), (6, 7), (8, 9)]);
-        assert_eq!(spans(r"\s+$", REGEX, "a \t\r\nb\n \n"), [(1, 3), (7, 8)]);
+        assert_eq!(spans("^b$", Syntax::REGEX, "a\r\nb\r\nb\nb"), [(3, 4), (6, 7), (8, 9)]);
+        assert_eq!(spans(r"\s+$", Syntax::REGEX, "a \t\r\nb\n \n"), [(1, 3), (7, 8)]);
     }
 
     #[test]
     fn a_match_leaves_its_line_only_when_it_may() {
-        let multiline = Syntax { multiline: true, ..REGEX };
+        let multiline = Syntax { multiline: true, ..Syntax::REGEX };
 
-        assert_eq!(spans(r"a[^x]*", REGEX, "a1\r\nb\na"), [(0, 2), (6, 7)]);
-        assert_eq!(spans(r"a(?s).*", REGEX, "a1\r\nb"), [(0, 2)]);
+        assert_eq!(spans(r"a[^x]*", Syntax::REGEX, "a1\r\nb\na"), [(0, 2), (6, 7)]);
+        assert_eq!(spans(r"a(?s).*", Syntax::REGEX, "a1\r\nb"), [(0, 2)]);
         assert_eq!(spans(r"a[^x]*", multiline, "a1\r\nb\na"), [(0, 7)]);
         assert_eq!(spans(r"a.*", multiline, "a1\r\nb"), [(0, 2)]);
         assert!(error(r"a\nb", "").contains("-U"));
@@ -327,17 +325,17 @@ mod tests {
 
     #[test]
     fn an_empty_match_after_the_last_line_end_is_on_no_line() {
-        let multiline = Syntax { multiline: true, ..REGEX };
+        let multiline = Syntax { multiline: true, ..Syntax::REGEX };
 
-        assert_eq!(spans("^", REGEX, "a\nb\n"), [(0, 0), (2, 2)]);
-        assert_eq!(spans("$", REGEX, "a\r\nb"), [(1, 1), (4, 4)]);
-        assert_eq!(spans("x*", REGEX, "a\r\n"), [(0, 0), (1, 1)]);
-        assert_eq!(spans("^$", REGEX, ""), Vec::new());
+        assert_eq!(spans("^", Syntax::REGEX, "a\nb\n"), [(0, 0), (2, 2)]);
+        assert_eq!(spans("$", Syntax::REGEX, "a\r\nb"), [(1, 1), (4, 4)]);
+        assert_eq!(spans("x*", Syntax::REGEX, "a\r\n"), [(0, 0), (1, 1)]);
+        assert_eq!(spans("^$", Syntax::REGEX, ""), Vec::new());
         for text in ["a\nb\n", "a\r\nb", "\n", "", "a\r\n\r\n"] {
             for regex in ["^", "$", "^$", "x*", "^|$"] {
                 assert_eq!(
                     spans(regex, multiline, text),
-                    spans(regex, REGEX, text),
+                    spans(regex, Syntax::REGEX, text),
                     "{regex} {text:?}"
                 );
             }
@@ -348,7 +346,7 @@ mod tests {
 
     #[test]
     fn an_empty_match_never_splits_a_character() {
-        assert_eq!(spans("x*", REGEX, "éx"), [(0, 0), (2, 3)]);
+        assert_eq!(spans("x*", Syntax::REGEX, "éx"), [(0, 0), (2, 3)]);
     }
 
     #[test]

@@ -22,3 +22,15 @@ pub(crate) struct Syntax {
     /// Also looks for the text in other styles of names, and writes the new one in the same.
     pub(crate) preserve_case: bool,
 }
+
+#[cfg(test)]
+impl Syntax {
+    /// A regex, and everything else as it is by default.
+    pub(crate) const REGEX: Syntax = Syntax {
+        regex: true,
+        case: Case::Sensitive,
+        word: false,
+        multiline: false,
+        preserve_case: false,
+    };
+}

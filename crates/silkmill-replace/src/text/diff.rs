@@ -275,7 +275,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn changed(old: &str, new: &str, text: &[u8]) -> (Vec<u8>, Vec<u8>) {
-        let syntax = Syntax { regex: true, multiline: true, ..Syntax::default() };
+        let syntax = Syntax { multiline: true, ..Syntax::REGEX };
         let pattern = Pattern::new(old.into(), new.into(), syntax).unwrap();
         let (mut out, mut changes) = (Vec::new(), Vec::new());
         edit(&pattern, &mut pattern.cache(), text, u64::MAX, &mut out, |c, _| {

@@ -142,14 +142,6 @@ mod tests {
         if count == 0 { (text.to_vec(), 0) } else { (out, count) }
     }
 
-    const REGEX: Syntax = Syntax {
-        regex: true,
-        case: Case::Sensitive,
-        word: false,
-        multiline: false,
-        preserve_case: false,
-    };
-
     #[test]
     fn bytes_outside_the_matches_stay_whatever_they_are() {
         let text = b"\xEF\xBB\xBFold\r\n\xFF\xFEold\rold";
@@ -160,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_byte_order_mark_is_not_part_of_the_text() {
-        assert_eq!(edited(b"^a", b"b", REGEX, b"\xEF\xBB\xBFa").0, b"\xEF\xBB\xBFb");
+        assert_eq!(edited(b"^a", b"b", Syntax::REGEX, b"\xEF\xBB\xBFa").0, b"\xEF\xBB\xBFb");
         assert_eq!(edited(b"\xEF\xBB\xBF", b"", Syntax::default(), b"\xEF\xBB\xBFa").1, 0);
     }
 
@@ -189,9 +181,9 @@ mod tests {
 
     #[test]
     fn anchors_insert_at_every_line_and_nowhere_else() {
-        assert_eq!(edited(b"^", b"> ", REGEX, b"a\r\nb\n").0, b"> a\r\n> b\n");
-        assert_eq!(edited(b"$", b";", REGEX, b"a\r\nb\n").0, b"a;\r\nb;\n");
-        assert_eq!(edited(b"^", b"> ", REGEX, b"a\nb").0, b"> a\n> b");
+        assert_eq!(edited(b"^", b"> ", Syntax::REGEX, b"a\r\nb\n").0, b"> a\r\n> b\n");
+        assert_eq!(edited(b"$", b";", Syntax::REGEX, b"a\r\nb\n").0, b"a;\r\nb;\n");
+        assert_eq!(edited(b"^", b"> ", Syntax::REGEX, b"a\nb").0, b"> a\n> b");
     }
 
     proptest! {
@@ -227,7 +219,7 @@ mod tests {
                 becomes
             });
 
-            let syntax = Syntax { multiline: true, ..REGEX };
+            let syntax = Syntax { multiline: true, ..Syntax::REGEX };
             let (got, _) = edited(old.as_bytes(), new.as_bytes(), syntax, text.as_bytes());
             prop_assert_eq!(String::from_utf8(got).unwrap(), want);
         }
@@ -249,7 +241,7 @@ mod tests {
                 want.push_str(&replaced(&last));
             }
 
-            let (got, _) = edited(old.as_bytes(), b"<$0>", REGEX, text.as_bytes());
+            let (got, _) = edited(old.as_bytes(), b"<$0>", Syntax::REGEX, text.as_bytes());
             prop_assert_eq!(String::from_utf8(got).unwrap(), want);
         }
     }

@@ -283,16 +283,9 @@ fn pass_if_any(text: &[u8], pass: &mut impl FnMut(Piece<'_>) -> io::Result<()>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pattern::pairs::Pair;
     use crate::pattern::syntax::{Case, Syntax};
     use crate::text::edit::edit;
     use proptest::prelude::*;
-
-    fn pattern(pairs: &[(&str, &str)], syntax: Syntax) -> Pattern {
-        let pair =
-            |&(old, new): &(&str, &str)| Pair { old: old.into(), new: new.into(), place: None };
-        Pattern::of_pairs(pairs.iter().map(pair).collect(), syntax).unwrap()
-    }
 
     /// What comes of pieces of the lengths given, in turn.
     fn streamed(pattern: &Pattern, text: &[u8], lens: &[usize], limit: u64) -> (Vec<u8>, u64) {
@@ -323,18 +316,10 @@ mod tests {
         if count == 0 { (text.to_vec(), 0) } else { (out, count) }
     }
 
-    const REGEX: Syntax = Syntax {
-        regex: true,
-        case: Case::Sensitive,
-        word: false,
-        multiline: false,
-        preserve_case: false,
-    };
-
     #[test]
     fn a_line_longer_than_the_largest_window_is_refused_and_a_literal_has_no_lines() {
         let line = vec![b'x'; WINDOW_LEN_MAX + 1];
-        let regex = pattern(&[("x+$", "y")], REGEX);
+        let regex = Pattern::of_texts(&[("x+$", "y")], Syntax::REGEX);
         let mut cache = regex.cache();
         let mut stream = Stream::new(&regex, &mut cache, u64::MAX).unwrap();
         let mut rest = &line[..];
@@ -354,7 +339,7 @@ mod tests {
         };
         assert!(refused);
 
-        let literal = pattern(&[("xx", "y")], Syntax::default());
+        let literal = Pattern::of_texts(&[("xx", "y")], Syntax::default());
         let (out, count) = streamed(&literal, &line, &[WINDOW_LEN], u64::MAX);
         assert_eq!((out.len(), count), (WINDOW_LEN_MAX / 2 + 1, WINDOW_LEN_MAX as u64 / 2));
     }
@@ -362,7 +347,7 @@ mod tests {
     #[test]
     fn bare_returns_end_lines_where_no_newline_does() {
         let text = b"old text\r".repeat(WINDOW_LEN_MAX / 4);
-        let regex = pattern(&[("^old", "new"), ("t$", "T")], REGEX);
+        let regex = Pattern::of_texts(&[("^old", "new"), ("t$", "T")], Syntax::REGEX);
 
         let (out, count) = streamed(&regex, &text, &[100_000], u64::MAX);
 
@@ -372,9 +357,10 @@ mod tests {
 
     #[test]
     fn whole_lines_are_passed_on_at_once() {
-        for pattern in
-            [pattern(&[("old", "new")], Syntax::default()), pattern(&[("o.*", "new")], REGEX)]
-        {
+        for pattern in [
+            Pattern::of_texts(&[("old", "new")], Syntax::default()),
+            Pattern::of_texts(&[("o.*", "new")], Syntax::REGEX),
+        ] {
             let mut cache = pattern.cache();
             let mut stream = Stream::new(&pattern, &mut cache, u64::MAX).unwrap();
             let mut out = Vec::new();
@@ -393,7 +379,7 @@ mod tests {
     #[test]
     fn a_regex_that_needs_the_whole_text_is_not_streamed() {
         for (regex, multiline) in [(r"\Aa", false), (r"a\z", false), ("a", true)] {
-            let pattern = pattern(&[(regex, "")], Syntax { multiline, ..REGEX });
+            let pattern = Pattern::of_texts(&[(regex, "")], Syntax { multiline, ..Syntax::REGEX });
             assert!(Stream::new(&pattern, &mut pattern.cache(), 1).is_none(), "{regex}");
         }
     }
@@ -411,7 +397,7 @@ mod tests {
         ) {
             let case = if insensitive { Case::Insensitive } else { Case::Sensitive };
             let pairs: Vec<_> = pairs.iter().map(|(old, new)| (&**old, &**new)).collect();
-            let pattern = pattern(&pairs, Syntax { case, word, ..Syntax::default() });
+            let pattern = Pattern::of_texts(&pairs, Syntax { case, word, ..Syntax::default() });
             let mut text = text.into_bytes();
             if let Some(byte) = broken.and_then(|at| text.get_mut(at)) {
                 *byte = 0xE9;
@@ -435,7 +421,7 @@ mod tests {
             limit in prop::sample::select(vec![1, 3, u64::MAX]),
             word: bool,
         ) {
-            let pattern = pattern(&pairs, Syntax { word, ..REGEX });
+            let pattern = Pattern::of_texts(&pairs, Syntax { word, ..Syntax::REGEX });
             let text = text.as_bytes();
 
             prop_assert_eq!(streamed(&pattern, text, &lens, limit), whole(&pattern, text, limit));
