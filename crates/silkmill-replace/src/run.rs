@@ -19,7 +19,6 @@ use crate::original::directory_of;
 use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Summary};
 use crate::run::batch::Batches;
 use crate::run::change_set::{ChangeSet, StagedFile};
-use crate::run::parallel_walk::sift;
 use crate::run::review::{Answer, Proposal, Review};
 use crate::run::roots::{common, roots};
 use crate::run::worker::{Finding, Scratch, Shared};
@@ -222,10 +221,10 @@ impl<'a> Run<'a> {
         // Diffs are shown in the order of their files; new text is staged in any.
         if self.options.mode == Mode::Write && self.review.is_none() {
             let (workers, settled) = (self.options.workers, Arc::clone(&self.settled));
-            let (sifted, walked) =
-                sift(paths, filter, Arc::clone(&shared), workers, cancel, settled)?;
-            self.take_all(&shared, pool.map_unordered_with(init, sifted, look))?;
-            walked.join().map_err(Error::executor)?;
+            let (files, walk) =
+                parallel_walk::start(paths, filter, Arc::clone(&shared), workers, cancel, settled)?;
+            self.take_all(&shared, pool.map_unordered_with(init, files, look))?;
+            walk.join().map_err(Error::executor)?;
         } else {
             let walk = Walk::new(paths, filter).take_while(|_| !cancel.is_cancelled());
             let walk = Batches::of((0..).zip(walk));

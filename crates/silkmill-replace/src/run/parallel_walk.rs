@@ -62,7 +62,7 @@ pub(crate) type Walked = (u64, Result<Found, Outcome>);
 
 /// What walks.
 #[derive(Clone, Debug)]
-struct Sieve {
+struct ParallelWalk {
     shared: Arc<Shared>,
     filter: Filter,
     let_through: SyncSender<Walked>,
@@ -72,7 +72,7 @@ struct Sieve {
 
 /// Starts to walk. Gives batches as they come, empty ones when nothing comes for a while; and puts into
 /// `settled` what nobody else has to look at. The walk is complete only if its thread did not panic.
-pub(crate) fn sift(
+pub(crate) fn start(
     roots: Vec<PathBuf>,
     filter: Filter,
     shared: Arc<Shared>,
@@ -80,37 +80,37 @@ pub(crate) fn sift(
     cancel: &CancelToken,
     settled: Arc<Settled>,
 ) -> Result<(impl Iterator<Item = Vec<Walked>>, Thread<()>), Error> {
-    let (let_through, sifted) = mpsc::sync_channel(WAITING_MAX);
-    let sieve = Sieve { shared, filter, let_through, settled, cancel: cancel.clone() };
+    let (let_through, walked) = mpsc::sync_channel(WAITING_MAX);
+    let walk = ParallelWalk { shared, filter, let_through, settled, cancel: cancel.clone() };
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
     let walkers = walkers.unwrap_or_else(processors).min(processors()).min(WALKERS_MAX);
-    let walk = Thread::builder()
+    let thread = Thread::builder()
         .name("walk")
         .daemon(true)
-        .spawn(move || sieve.walk(roots, walkers))
+        .spawn(move || walk.walk(roots, walkers))
         .map_err(|error| Error::executor(format_args!("failed to start a thread: {error}")))?;
-    Ok((iter::from_fn(move || next_batch(&sifted)), walk))
+    Ok((iter::from_fn(move || next_batch(&walked)), thread))
 }
 
 /// What is there, or the first that comes. `None` when the walk has ended.
-fn next_batch(sifted: &Receiver<Walked>) -> Option<Vec<Walked>> {
-    let first = match sifted.recv_timeout(PATIENCE) {
+fn next_batch(walked: &Receiver<Walked>) -> Option<Vec<Walked>> {
+    let first = match walked.recv_timeout(PATIENCE) {
         Ok(first) => first,
         Err(RecvTimeoutError::Timeout) => return Some(Vec::new()),
         Err(RecvTimeoutError::Disconnected) => return None,
     };
-    Some(iter::once(first).chain(sifted.try_iter().take(BATCH_LEN_MAX - 1)).collect())
+    Some(iter::once(first).chain(walked.try_iter().take(BATCH_LEN_MAX - 1)).collect())
 }
 
-impl Sieve {
+impl ParallelWalk {
     fn walk(self, roots: Vec<PathBuf>, walkers: usize) {
         let mut one = Walker::new(&self, 0, Path::new(""));
         for (place, root) in (0..).zip(&roots) {
             match walk::enter(root, &self.filter) {
                 Entered::Directory => {
-                    let walk =
-                        walk::below_root(root, &self.filter).threads(walkers).build_parallel();
-                    walk.visit(&mut Below { sieve: &self, place, root });
+                    let mut below = walk::below_root(root, &self.filter);
+                    below.threads(walkers);
+                    below.build_parallel().visit(&mut Below { walk: &self, place, root });
                 }
                 Entered::Nothing => {}
                 Entered::File(found) => {
@@ -127,20 +127,20 @@ impl Sieve {
 
 /// Makes a walker for each thread.
 struct Below<'a> {
-    sieve: &'a Sieve,
+    walk: &'a ParallelWalk,
     place: u64,
     root: &'a Path,
 }
 
 impl<'a> ParallelVisitorBuilder<'a> for Below<'a> {
     fn build(&mut self) -> Box<dyn ParallelVisitor + 'a> {
-        Box::new(Walker::new(self.sieve, self.place, self.root))
+        Box::new(Walker::new(self.walk, self.place, self.root))
     }
 }
 
 /// One thread that walks.
 struct Walker<'a> {
-    sieve: &'a Sieve,
+    walk: &'a ParallelWalk,
     place: u64,
     root: &'a Path,
     scratch: Scratch,
@@ -150,7 +150,7 @@ struct Walker<'a> {
 
 impl ParallelVisitor for Walker<'_> {
     fn visit(&mut self, entry: Result<DirEntry, ignore::Error>) -> WalkState {
-        match walk::found(self.root, &self.sieve.filter, entry) {
+        match walk::found(self.root, &self.walk.filter, entry) {
             Some(found) => self.look_at(found),
             None => WalkState::Continue,
         }
@@ -158,15 +158,15 @@ impl ParallelVisitor for Walker<'_> {
 }
 
 impl<'a> Walker<'a> {
-    fn new(sieve: &'a Sieve, place: u64, root: &'a Path) -> Walker<'a> {
-        Walker { sieve, place, root, scratch: sieve.shared.scratch(), no_match: 0 }
+    fn new(walk: &'a ParallelWalk, place: u64, root: &'a Path) -> Walker<'a> {
+        Walker { walk, place, root, scratch: walk.shared.scratch(), no_match: 0 }
     }
 
     fn look_at(&mut self, found: Result<Found, Outcome>) -> WalkState {
-        if self.sieve.cancel.is_cancelled() {
+        if self.walk.cancel.is_cancelled() {
             return WalkState::Quit;
         }
-        let let_through = match found.map(|it| self.sieve.shared.sift(&mut self.scratch, it)) {
+        let let_through = match found.map(|it| self.walk.shared.sift(&mut self.scratch, it)) {
             Ok(Sifted::Done(Finding::NoMatch)) => {
                 self.no_match += 1;
                 if self.no_match == COUNTED_MAX {
@@ -175,14 +175,14 @@ impl<'a> Walker<'a> {
                 return WalkState::Continue;
             }
             Ok(Sifted::Done(finding)) => {
-                self.sieve.settled.findings.lock().push((self.place, finding));
+                self.walk.settled.findings.lock().push((self.place, finding));
                 return WalkState::Continue;
             }
             Ok(Sifted::Deferred(found)) => Ok(found),
             Err(outcome) => Err(outcome),
         };
         // Nobody listens any more when the run has failed.
-        match self.sieve.let_through.send((self.place, let_through)) {
+        match self.walk.let_through.send((self.place, let_through)) {
             Ok(()) => WalkState::Continue,
             Err(_) => WalkState::Quit,
         }
@@ -190,7 +190,7 @@ impl<'a> Walker<'a> {
 
     fn count(&mut self) {
         let counted = std::mem::take(&mut self.no_match);
-        self.sieve.settled.no_match.fetch_add(counted, Ordering::Relaxed);
+        self.walk.settled.no_match.fetch_add(counted, Ordering::Relaxed);
     }
 }
 
