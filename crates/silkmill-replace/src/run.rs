@@ -105,8 +105,8 @@ struct Run<'a> {
     changes: ChangeSet,
     stats: Option<Stats>,
     phases: Phases,
-    /// What the walkers have settled themselves.
-    settled: Arc<parallel_walk::Settled>,
+    /// What the walkers have finished themselves.
+    finished: Arc<parallel_walk::FinishedFiles>,
     /// What forces staged text to disk while the rest is staged.
     early: Arc<Early>,
     title: Title,
@@ -133,7 +133,7 @@ impl<'a> Run<'a> {
             changes: ChangeSet::new(options.hard_links),
             stats: None,
             phases: Phases::default(),
-            settled: Arc::default(),
+            finished: Arc::default(),
             early: Arc::default(),
             title: Title::default(),
             stored: None,
@@ -220,9 +220,15 @@ impl<'a> Run<'a> {
         };
         // Diffs are shown in the order of their files; new text is staged in any.
         if self.options.mode == Mode::Write && self.review.is_none() {
-            let (workers, settled) = (self.options.workers, Arc::clone(&self.settled));
-            let (files, walk) =
-                parallel_walk::start(paths, filter, Arc::clone(&shared), workers, cancel, settled)?;
+            let (workers, finished) = (self.options.workers, Arc::clone(&self.finished));
+            let (files, walk) = parallel_walk::start(
+                paths,
+                filter,
+                Arc::clone(&shared),
+                workers,
+                cancel,
+                finished,
+            )?;
             self.take_all(&shared, pool.map_unordered_with(init, files, look))?;
             walk.join().map_err(Error::executor)?;
         } else {
@@ -248,22 +254,22 @@ impl<'a> Run<'a> {
                 };
                 self.take(place, finding)?;
             }
-            self.take_settled()?;
+            self.take_finished()?;
             if self.review.as_ref().is_some_and(Review::is_over) {
                 break;
             }
         }
-        self.take_settled()
+        self.take_finished()
     }
 
-    /// Takes what the walkers have settled.
-    fn take_settled(&mut self) -> Result<(), Error> {
-        let no_match = self.settled.take_no_match();
+    /// Takes what the walkers have finished.
+    fn take_finished(&mut self) -> Result<(), Error> {
+        let no_match = self.finished.take_no_match();
         if no_match > 0 {
             self.progress.files_seen += no_match;
             (self.sink)(Event::Progress(self.progress));
         }
-        self.settled.take().into_iter().try_for_each(|(place, finding)| self.take(place, finding))
+        self.finished.take().into_iter().try_for_each(|(place, finding)| self.take(place, finding))
     }
 
     /// What a worker left to this thread.

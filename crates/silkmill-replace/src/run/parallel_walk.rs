@@ -38,7 +38,7 @@ const WALKERS_MAX: usize = 12;
 
 /// What the walkers have finished with, and the caller's thread has not taken yet.
 #[derive(Debug, Default)]
-pub(crate) struct Settled {
+pub(crate) struct FinishedFiles {
     /// Files without a match. Every walker adds to it, and the caller's thread takes it; nothing is ordered by it
     /// but by the end of the channel.
     no_match: AtomicU64,
@@ -47,7 +47,7 @@ pub(crate) struct Settled {
     findings: Mutex<Vec<(u64, Finding)>>,
 }
 
-impl Settled {
+impl FinishedFiles {
     pub(crate) fn take_no_match(&self) -> u64 {
         self.no_match.swap(0, Ordering::Relaxed)
     }
@@ -66,22 +66,22 @@ struct ParallelWalk {
     shared: Arc<Shared>,
     filter: Filter,
     let_through: SyncSender<Walked>,
-    settled: Arc<Settled>,
+    finished: Arc<FinishedFiles>,
     cancel: CancelToken,
 }
 
 /// Starts to walk. Gives batches as they come, empty ones when nothing comes for a while; and puts into
-/// `settled` what nobody else has to look at. The walk is complete only if its thread did not panic.
+/// `finished` what nobody else has to look at. The walk is complete only if its thread did not panic.
 pub(crate) fn start(
     roots: Vec<PathBuf>,
     filter: Filter,
     shared: Arc<Shared>,
     walkers: Option<usize>,
     cancel: &CancelToken,
-    settled: Arc<Settled>,
+    finished: Arc<FinishedFiles>,
 ) -> Result<(impl Iterator<Item = Vec<Walked>>, Thread<()>), Error> {
     let (let_through, walked) = mpsc::sync_channel(WAITING_MAX);
-    let walk = ParallelWalk { shared, filter, let_through, settled, cancel: cancel.clone() };
+    let walk = ParallelWalk { shared, filter, let_through, finished, cancel: cancel.clone() };
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
     let walkers = walkers.unwrap_or_else(processors).min(processors()).min(WALKERS_MAX);
     let thread = Thread::builder()
@@ -175,7 +175,7 @@ impl<'a> Walker<'a> {
                 return WalkState::Continue;
             }
             Ok(Sifted::Done(finding)) => {
-                self.walk.settled.findings.lock().push((self.place, finding));
+                self.walk.finished.findings.lock().push((self.place, finding));
                 return WalkState::Continue;
             }
             Ok(Sifted::Deferred(found)) => Ok(found),
@@ -190,7 +190,7 @@ impl<'a> Walker<'a> {
 
     fn count(&mut self) {
         let counted = std::mem::take(&mut self.no_match);
-        self.walk.settled.no_match.fetch_add(counted, Ordering::Relaxed);
+        self.walk.finished.no_match.fetch_add(counted, Ordering::Relaxed);
     }
 }
 

@@ -35,30 +35,30 @@ pub enum Answer {
 /// Whoever is asked, and what has been said for good.
 pub(crate) struct Review<'a> {
     ask: &'a mut dyn FnMut(&Proposal<'_>) -> Answer,
-    settled: Option<bool>,
+    standing_answer: Option<bool>,
 }
 
 impl<'a> Review<'a> {
     pub(crate) fn new(ask: &'a mut dyn FnMut(&Proposal<'_>) -> Answer) -> Review<'a> {
-        Review { ask, settled: None }
+        Review { ask, standing_answer: None }
     }
 
     /// Whether no further change is made.
     pub(crate) fn is_over(&self) -> bool {
-        self.settled == Some(false)
+        self.standing_answer == Some(false)
     }
 
     pub(crate) fn wants(&mut self, path: &Path, proposed: Proposed<'_>) -> bool {
-        if let Some(settled) = self.settled {
-            return settled;
+        if let Some(standing_answer) = self.standing_answer {
+            return standing_answer;
         }
         let Proposed { text, edited, change, place, count } = proposed;
         let hunk = diff::excerpt(text, change.old.clone(), &edited[change.new.clone()]);
         match (self.ask)(&Proposal { path, hunk, place: place + 1, count }) {
             Answer::Yes => true,
             Answer::No => false,
-            Answer::All => *self.settled.insert(true),
-            Answer::Quit => *self.settled.insert(false),
+            Answer::All => *self.standing_answer.insert(true),
+            Answer::Quit => *self.standing_answer.insert(false),
         }
     }
 }
