@@ -29,7 +29,7 @@ use crate::store::run_id::now;
 use crate::store::trash::Sweep;
 use crate::store::{Store, links};
 use crate::transaction::commit::{self, Finished, PutBack};
-use crate::transaction::flusher::Early;
+use crate::transaction::flusher::BackgroundFlush;
 use crate::transaction::recovery;
 use crate::transaction::stage::Stage;
 use crate::transaction::swap::Attempt;
@@ -108,7 +108,7 @@ struct Run<'a> {
     /// What the walkers have finished themselves.
     finished: Arc<parallel_walk::FinishedFiles>,
     /// What forces staged text to disk while the rest is staged.
-    early: Arc<Early>,
+    background_flush: Arc<BackgroundFlush>,
     title: Title,
     /// The run's own directory, from before the walk on; or why it cannot be had, which matters when
     /// there is something to stage.
@@ -134,7 +134,7 @@ impl<'a> Run<'a> {
             stats: None,
             phases: Phases::default(),
             finished: Arc::default(),
-            early: Arc::default(),
+            background_flush: Arc::default(),
             title: Title::default(),
             stored: None,
             around: Vec::new(),
@@ -196,8 +196,8 @@ impl<'a> Run<'a> {
             self.stored = Some(run);
         }
         let run = self.stored.as_ref().and_then(|run| run.as_ref().ok());
-        let early = self.options.sync.then(|| Arc::clone(&self.early));
-        let stage = Stage::new(run, roots, self.options.hard_links, early);
+        let flush = self.options.sync.then(|| Arc::clone(&self.background_flush));
+        let stage = Stage::new(run, roots, self.options.hard_links, flush);
         stage.map_err(|error| Error::store(format!("failed to use the store: {error}")))
     }
 
@@ -390,7 +390,7 @@ impl<'a> Run<'a> {
     ) -> Result<(), Error> {
         run.write(journal)?;
         if self.options.sync {
-            self.early.finish()?;
+            self.background_flush.finish()?;
             commit::flush(journal)?;
         }
         if cancel.is_cancelled() {

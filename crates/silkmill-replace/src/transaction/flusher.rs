@@ -20,7 +20,7 @@ const FLUSHED_LEN: u64 = 16 << 20;
 
 /// Flushes beside the workers.
 #[derive(Debug, Default)]
-pub(crate) struct Early {
+pub(crate) struct BackgroundFlush {
     /// Every worker adds to it; nothing else is ordered by it.
     staged: AtomicU64,
     /// Begun by the worker that first has something for it.
@@ -34,7 +34,7 @@ struct Flusher {
     thread: Thread<Result<(), (PathBuf, io::Error)>>,
 }
 
-impl Early {
+impl BackgroundFlush {
     /// Takes note of `len` bytes written to a file in `directory`.
     pub(crate) fn note(&self, len: u64, directory: &Path) {
         let before = self.staged.fetch_add(len, Ordering::Relaxed);
@@ -111,9 +111,9 @@ mod tests {
             (FLUSHED_LEN - 1, &gone, false),
             (FLUSHED_LEN, &gone, cfg!(target_os = "linux")),
         ] {
-            let early = Early::default();
-            early.note(len, directory);
-            assert_eq!(early.finish().is_err(), is_refused, "{len} {directory:?}");
+            let flush = BackgroundFlush::default();
+            flush.note(len, directory);
+            assert_eq!(flush.finish().is_err(), is_refused, "{len} {directory:?}");
         }
     }
 }

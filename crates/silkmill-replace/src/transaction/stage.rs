@@ -21,7 +21,7 @@ use crate::store::journal::Way;
 use crate::store::mount::Mount;
 use crate::store::run_directory::Run;
 use crate::transaction::attributes;
-use crate::transaction::flusher::Early;
+use crate::transaction::flusher::BackgroundFlush;
 
 /// What is tried, in the words of an error.
 pub(crate) const STAGE: &str = "stage new text for";
@@ -40,7 +40,7 @@ pub(crate) struct Stage {
     here: PathBuf,
     hard_links: HardLinks,
     /// Hears of what is written; `None` when nothing is to be forced to disk.
-    early: Option<Arc<Early>>,
+    background_flush: Option<Arc<BackgroundFlush>>,
     /// Every worker adds to it; nothing else is ordered by it.
     next: AtomicU64,
     areas: Mutex<Areas>,
@@ -73,7 +73,7 @@ impl Stage {
         run: Option<&Run>,
         roots: Vec<PathBuf>,
         hard_links: HardLinks,
-        early: Option<Arc<Early>>,
+        background_flush: Option<Arc<BackgroundFlush>>,
     ) -> io::Result<Stage> {
         let folder = run.map(|run| run.path().to_path_buf());
         let mut areas = Areas::default();
@@ -85,7 +85,7 @@ impl Stage {
         // Where the current directory is gone, no path leads anywhere.
         let here = std::env::current_dir().unwrap_or_default();
         let (next, areas) = (AtomicU64::new(0), Mutex::new(areas));
-        Ok(Stage { folder, roots, here, hard_links, early, next, areas })
+        Ok(Stage { folder, roots, here, hard_links, background_flush, next, areas })
     }
 
     /// Stages `new`, whole, for the file that `original` was read from.
@@ -238,8 +238,8 @@ impl Writer<'_> {
 impl Write for Writer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let len = self.file.write(bytes)?;
-        if let Some(early) = &self.stage.early {
-            early.note(len as u64, &self.temporary.lane.path);
+        if let Some(flush) = &self.stage.background_flush {
+            flush.note(len as u64, &self.temporary.lane.path);
         }
         Ok(len)
     }
