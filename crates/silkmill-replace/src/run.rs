@@ -26,7 +26,7 @@ use crate::store::durability::Durability;
 use crate::store::journal::{Journal, Mark, Title};
 use crate::store::run_directory;
 use crate::store::run_id::now;
-use crate::store::trash::Sweep;
+use crate::store::trash::TrashCollector;
 use crate::store::{Store, links};
 use crate::transaction::commit::{self, Finished, PutBack};
 use crate::transaction::flusher::BackgroundFlush;
@@ -365,7 +365,7 @@ impl<'a> Run<'a> {
         };
         let started = Instant::now();
         let journal = self.journal()?;
-        let _sweep = Sweep::begin(run.store());
+        let _collector = TrashCollector::begin(run.store());
         self.pass_barrier(&mut run, &journal, cancel)?;
         self.phases.barrier = started.elapsed();
         let finished = self.swap(&mut run, &journal)?;

@@ -13,27 +13,27 @@ use crate::store::layout::{AREAS, BESIDE, IGNORE, LOCK, TRASH};
 
 /// Ends soon after it is dropped, wherever it is then.
 #[derive(Debug)]
-pub(crate) struct Sweep {
+pub(crate) struct TrashCollector {
     enough: CancelToken,
 }
 
-impl Sweep {
+impl TrashCollector {
     /// Begins, if there is anything to remove.
-    pub(crate) fn begin(store: &Path) -> Sweep {
+    pub(crate) fn begin(store: &Path) -> TrashCollector {
         let enough = CancelToken::new();
         if trashed(store) > 0 {
             let (store, enough) = (store.to_path_buf(), enough.clone());
-            let sweep = move || {
+            let collect = move || {
                 empty_trash(&store, &|| enough.is_cancelled());
             };
             // Without a thread, what lies there lies for longer.
-            let _ = Thread::builder().name("sweep").daemon(true).spawn(sweep);
+            let _ = Thread::builder().name("sweep").daemon(true).spawn(collect);
         }
-        Sweep { enough }
+        TrashCollector { enough }
     }
 }
 
-impl Drop for Sweep {
+impl Drop for TrashCollector {
     fn drop(&mut self) {
         // Nobody waits for it: to remove one large file may take long.
         self.enough.cancel();
@@ -135,14 +135,14 @@ mod tests {
         fs::write(folder.join("0/1"), "old").unwrap();
         throw_away(&folder).unwrap();
 
-        let sweep = Sweep::begin(store.path());
+        let collector = TrashCollector::begin(store.path());
 
         let until = Instant::now() + Duration::from_secs(60);
         while trashed(store.path()) > 0 {
             assert!(Instant::now() < until, "nobody removes it");
             std::thread::sleep(Duration::from_millis(1));
         }
-        drop(sweep);
+        drop(collector);
     }
 
     #[test]
