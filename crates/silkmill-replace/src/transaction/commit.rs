@@ -16,7 +16,7 @@ use crate::store::durability::Durability;
 use crate::store::journal::{Entry, Journal, Mark, Title, Way};
 use crate::store::run_directory::Run;
 use crate::store::trash;
-use crate::transaction::stage::{Lane, Staged};
+use crate::transaction::stage::{Staged, StagingDir};
 use crate::transaction::swap::{Attempt, Swapper, Trouble};
 
 /// How the swaps of a committed run ended.
@@ -45,13 +45,12 @@ pub(crate) fn journal<'a>(
     staged: impl Iterator<Item = &'a Staged>,
 ) -> Journal {
     let mut journal = Journal { title, replacements, ..Journal::default() };
-    let mut areas: HashMap<*const Lane, u32> = HashMap::new();
+    let mut areas: HashMap<*const StagingDir, u32> = HashMap::new();
     let mut directories = HashMap::new();
     for staged in staged {
-        let (lane, directory) = (&staged.temporary.lane, directory_of(&staged.target));
-        let area = *areas
-            .entry(Arc::as_ptr(lane))
-            .or_insert_with(|| index(&mut journal.areas, &lane.path));
+        let (dir, directory) = (&staged.temporary.dir, directory_of(&staged.target));
+        let area =
+            *areas.entry(Arc::as_ptr(dir)).or_insert_with(|| index(&mut journal.areas, &dir.path));
         let known = directories.get(directory).copied();
         let directory = known.unwrap_or_else(|| {
             let new = index(&mut journal.directories, directory);

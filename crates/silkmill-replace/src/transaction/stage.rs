@@ -28,7 +28,7 @@ pub(crate) const STAGE: &str = "stage new text for";
 
 /// How many directories of one filesystem staged files are spread over, so that workers that create
 /// files seldom wait for each other's directory. Each is made when it is first needed.
-const LANES: u64 = 4;
+const STAGING_DIRS: u64 = 4;
 
 /// Where a run stages.
 #[derive(Debug)]
@@ -57,12 +57,12 @@ struct Areas {
 #[derive(Debug)]
 struct Area {
     folder: PathBuf,
-    lanes: [Mutex<Option<Arc<Lane>>>; LANES as usize],
+    dirs: [Mutex<Option<Arc<StagingDir>>>; STAGING_DIRS as usize],
 }
 
 /// A directory of staged files.
 #[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct StagingDir {
     pub(crate) path: PathBuf,
     directory: OwnedFd,
 }
@@ -161,40 +161,40 @@ impl Stage {
     /// A new file in a directory that only its owner may enter, whatever the mode.
     fn create(&self, area: &Area, mode: u32) -> io::Result<(Temporary, File)> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let lane = area.lane(number)?;
+        let dir = area.dir(number)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(mode & 0o777) | Mode::RUSR | Mode::WUSR;
-        let file = openat(&lane.directory, number.to_string(), flags, mode)?;
-        Ok((Temporary { lane, number, has_old: false, armed: true }, file.into()))
+        let file = openat(&dir.directory, number.to_string(), flags, mode)?;
+        Ok((Temporary { dir, number, has_old: false, armed: true }, file.into()))
     }
 }
 
 impl Area {
     fn new(folder: PathBuf) -> Area {
-        Area { folder, lanes: std::array::from_fn(|_| Mutex::new(None)) }
+        Area { folder, dirs: std::array::from_fn(|_| Mutex::new(None)) }
     }
 
-    fn lane(&self, number: u64) -> io::Result<Arc<Lane>> {
-        let index = number % LANES;
-        let slot = &self.lanes[usize::try_from(index).expect("there are few lanes")];
+    fn dir(&self, number: u64) -> io::Result<Arc<StagingDir>> {
+        let index = number % STAGING_DIRS;
+        let slot = &self.dirs[usize::try_from(index).expect("there are few staging directories")];
         let mut slot = slot.lock();
-        if let Some(lane) = &*slot {
-            return Ok(Arc::clone(lane));
+        if let Some(dir) = &*slot {
+            return Ok(Arc::clone(dir));
         }
         let path = self.folder.join(index.to_string());
         DirBuilder::new().mode(0o700).create(&path)?;
-        let lane = Arc::new(Lane::open(path)?);
-        *slot = Some(Arc::clone(&lane));
-        Ok(lane)
+        let dir = Arc::new(StagingDir::open(path)?);
+        *slot = Some(Arc::clone(&dir));
+        Ok(dir)
     }
 }
 
-impl Lane {
+impl StagingDir {
     /// Opens a directory that is there.
-    pub(crate) fn open(path: PathBuf) -> io::Result<Lane> {
+    pub(crate) fn open(path: PathBuf) -> io::Result<StagingDir> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = openat(CWD, &path, flags, Mode::empty())?;
-        Ok(Lane { path, directory })
+        Ok(StagingDir { path, directory })
     }
 }
 
@@ -239,7 +239,7 @@ impl Write for Writer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let len = self.file.write(bytes)?;
         if let Some(flush) = &self.stage.background_flush {
-            flush.note(len as u64, &self.temporary.lane.path);
+            flush.note(len as u64, &self.temporary.dir.path);
         }
         Ok(len)
     }
@@ -265,7 +265,7 @@ pub(crate) struct Staged {
 /// A file, with the old text beside it or not, that is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Temporary {
-    pub(crate) lane: Arc<Lane>,
+    pub(crate) dir: Arc<StagingDir>,
     pub(crate) number: u64,
     has_old: bool,
     armed: bool,
@@ -277,7 +277,7 @@ impl Temporary {
     fn keep_old(&mut self, original: &Original) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let name = format!("{}.old", self.number);
-        let file = openat(&self.lane.directory, name, flags, Mode::RUSR | Mode::WUSR)?;
+        let file = openat(&self.dir.directory, name, flags, Mode::RUSR | Mode::WUSR)?;
         self.has_old = true;
         let (mut from, mut file) = (&original.file, File::from(file));
         from.rewind()?;
@@ -296,10 +296,10 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         if self.armed {
             // Nothing is left to do about a file that cannot be removed: it goes with its run.
-            let _ = unlinkat(&self.lane.directory, self.number.to_string(), AtFlags::empty());
+            let _ = unlinkat(&self.dir.directory, self.number.to_string(), AtFlags::empty());
             if self.has_old {
                 let name = format!("{}.old", self.number);
-                let _ = unlinkat(&self.lane.directory, name, AtFlags::empty());
+                let _ = unlinkat(&self.dir.directory, name, AtFlags::empty());
             }
         }
     }
@@ -371,13 +371,13 @@ pub(crate) mod tests {
     }
 
     fn path(staged: &Staged) -> PathBuf {
-        staged.temporary.lane.path.join(staged.temporary.number.to_string())
+        staged.temporary.dir.path.join(staged.temporary.number.to_string())
     }
 
-    /// How many files lie in the lanes of a run.
+    /// How many files lie in the staging directories of a run.
     fn files(run: &Run) -> usize {
-        let lanes = fs::read_dir(run.path()).unwrap().map(|entry| entry.unwrap().path());
-        lanes.filter(|path| path.is_dir()).map(|lane| fs::read_dir(lane).unwrap().count()).sum()
+        let dirs = fs::read_dir(run.path()).unwrap().map(|entry| entry.unwrap().path());
+        dirs.filter(|path| path.is_dir()).map(|dir| fs::read_dir(dir).unwrap().count()).sum()
     }
 
     #[test]

@@ -404,8 +404,8 @@ impl Swap<'_, '_> {
         let folder = area.parent().unwrap_or(area);
         let kept = Store::kept(folder)?;
         let run = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let lane = area.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let kept = kept.join(format!("{run}-{lane}-{name}"));
+        let dir = area.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let kept = kept.join(format!("{run}-{dir}-{name}"));
         match renameat(self.area(), name, CWD, &kept) {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(()),

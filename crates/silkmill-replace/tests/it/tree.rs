@@ -47,8 +47,8 @@ fn holds_staged(root: &Path) -> bool {
         let entries = fs::read_dir(path).into_iter().flatten().map(|entry| entry.unwrap().path());
         entries.filter(|path| path.is_dir()).collect::<Vec<_>>()
     };
-    let lanes = folders(&root.join(".silkmill")).into_iter().flat_map(|run| folders(&run));
-    lanes.into_iter().any(|lane| fs::read_dir(lane).unwrap().next().is_some())
+    let staging_dirs = folders(&root.join(".silkmill")).into_iter().flat_map(|run| folders(&run));
+    staging_dirs.into_iter().any(|dir| fs::read_dir(dir).unwrap().next().is_some())
 }
 
 /// What was told of a run: name and action of each file, sorted; and how the run ended.
