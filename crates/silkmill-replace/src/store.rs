@@ -27,7 +27,7 @@ use silkmill::CancelToken;
 
 use crate::error::Error;
 use crate::store::journal::Title;
-use crate::store::layout::{AREAS, BESIDE, IGNORE, JOURNAL, KEPT, LOCK, is_own_directory};
+use crate::store::layout::{BESIDE, IGNORE, JOURNAL, KEPT, LOCK, STAGING_ROOTS, is_own_directory};
 use crate::store::mount::is_same_mount;
 use crate::store::run_directory::Run;
 use crate::store::run_id::{is_run_id, run_id};
@@ -191,10 +191,10 @@ impl Store {
 
     /// A directory for the staged files of `run` on the filesystem of `folder`, where the run's own store
     /// is not.
-    pub(crate) fn area(folder: &Path, run: &Path) -> Result<PathBuf, Error> {
+    pub(crate) fn staging_root(folder: &Path, run: &Path) -> Result<PathBuf, Error> {
         let store = Store::make(folder.join(BESIDE))?;
         store.remove_orphans();
-        let path = store.path.join(AREAS).join(run.file_name().unwrap_or_default());
+        let path = store.path.join(STAGING_ROOTS).join(run.file_name().unwrap_or_default());
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
         made.map_err(|error| Error::io("keep the files of a run in", &path, error))?;
         let owner = fs::write(path.join("owner"), run.as_os_str().as_encoded_bytes());
@@ -202,16 +202,16 @@ impl Store {
         Ok(path)
     }
 
-    /// Removes areas of runs that are no more.
+    /// Removes staging roots of runs that are no more.
     fn remove_orphans(&self) {
         use std::os::unix::ffi::OsStringExt;
-        let Ok(areas) = fs::read_dir(self.path.join(AREAS)) else { return };
-        for area in areas.flatten() {
-            let Ok(owner) = fs::read(area.path().join("owner")) else { continue };
+        let Ok(roots) = fs::read_dir(self.path.join(STAGING_ROOTS)) else { return };
+        for root in roots.flatten() {
+            let Ok(owner) = fs::read(root.path().join("owner")) else { continue };
             let owner = PathBuf::from(std::ffi::OsString::from_vec(owner));
             if !owner.join(JOURNAL).exists() {
                 // What cannot be removed now will be tried again.
-                let _ = fs::remove_dir_all(area.path());
+                let _ = fs::remove_dir_all(root.path());
             }
         }
     }

@@ -328,7 +328,8 @@ mod tests {
         let Found::Still(mut run) = found else { panic!("{found:?}") };
         let (journal, _) = run.read().unwrap().unwrap();
         let entry = &journal.entries[0];
-        let stored = journal.areas[entry.area as usize].join(entry.number.to_string());
+        let stored =
+            journal.staging_dirs[entry.staging_dir as usize].join(entry.number.to_string());
         for path in [&stored, &journal.target(entry)] {
             let copy = path.with_extension("copy");
             fs::copy(path, &copy).unwrap();

@@ -91,7 +91,7 @@ pub(crate) struct Journal {
     pub(crate) title: Title,
     pub(crate) replacements: u64,
     /// The directories that hold staged files.
-    pub(crate) areas: Vec<PathBuf>,
+    pub(crate) staging_dirs: Vec<PathBuf>,
     /// The directories that hold targets.
     pub(crate) directories: Vec<PathBuf>,
     pub(crate) entries: Vec<Entry>,
@@ -103,8 +103,8 @@ pub(crate) struct Entry {
     /// Which of the directories the target is in, and its name there.
     pub(crate) directory: u32,
     pub(crate) name: Vec<u8>,
-    /// Which of the areas its new text is in; its name there is a number.
-    pub(crate) area: u32,
+    /// Which of the staging directories its new text is in; its name there is a number.
+    pub(crate) staging_dir: u32,
     pub(crate) number: u64,
     pub(crate) way: Way,
     /// What the target was when it was read.
@@ -138,8 +138,8 @@ impl Journal {
     /// The records behind the title's.
     pub(crate) fn records(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 * self.entries.len());
-        for area in &self.areas {
-            put_record(&mut out, Kind::Area as u8, |out| put_path(out, area));
+        for staging_dir in &self.staging_dirs {
+            put_record(&mut out, Kind::StagingDir as u8, |out| put_path(out, staging_dir));
         }
         for directory in &self.directories {
             put_record(&mut out, Kind::Directory as u8, |out| put_path(out, directory));
@@ -263,11 +263,11 @@ fn read_journal(records: &[u8]) -> Option<Journal> {
         let mut payload = Reader(payload);
         match kind {
             Kind::Title => return None,
-            Kind::Area => journal.areas.push(payload.absolute_path()?),
+            Kind::StagingDir => journal.staging_dirs.push(payload.absolute_path()?),
             Kind::Directory => journal.directories.push(payload.absolute_path()?),
             Kind::Entry => {
                 let entry = Entry::read(&mut payload)?;
-                let known = (entry.area as usize) < journal.areas.len()
+                let known = (entry.staging_dir as usize) < journal.staging_dirs.len()
                     && (entry.directory as usize) < journal.directories.len();
                 journal.entries.push(known.then_some(entry)?);
             }
@@ -296,7 +296,7 @@ fn read_title(payload: &[u8]) -> Option<Title> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Title = 1,
-    Area,
+    StagingDir,
     Directory,
     Entry,
     End,
@@ -310,7 +310,7 @@ fn next_record<'a>(reader: &mut Reader<'a>) -> Option<(Kind, &'a [u8])> {
 
 impl Kind {
     fn of(byte: u8) -> Option<Kind> {
-        [Kind::Title, Kind::Area, Kind::Directory, Kind::Entry, Kind::End]
+        [Kind::Title, Kind::StagingDir, Kind::Directory, Kind::Entry, Kind::End]
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }
@@ -319,7 +319,7 @@ impl Kind {
 impl Entry {
     fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.directory.to_le_bytes());
-        out.extend_from_slice(&self.area.to_le_bytes());
+        out.extend_from_slice(&self.staging_dir.to_le_bytes());
         put_u64(out, self.number);
         out.push(match self.way {
             Way::Exchange => 0,
@@ -334,7 +334,7 @@ impl Entry {
     }
 
     fn read(reader: &mut Reader<'_>) -> Option<Entry> {
-        let (directory, area, number) = (reader.u32()?, reader.u32()?, reader.u64()?);
+        let (directory, staging_dir, number) = (reader.u32()?, reader.u32()?, reader.u64()?);
         let way = match reader.take(1)? {
             [0] => Way::Exchange,
             [1] => Way::InPlace,
@@ -345,7 +345,7 @@ impl Entry {
         };
         let (old, new) = (reader.identity()?, reader.identity()?);
         let name = reader.bytes()?.to_vec();
-        is_name(&name).then_some(Entry { directory, name, area, number, way, old, new })
+        is_name(&name).then_some(Entry { directory, name, staging_dir, number, way, old, new })
     }
 }
 
@@ -400,7 +400,7 @@ mod tests {
         let entry = |name: &[u8], way| Entry {
             directory: 1,
             name: name.to_vec(),
-            area: 0,
+            staging_dir: 0,
             number: 12,
             way,
             old: identity(3),
@@ -415,7 +415,7 @@ mod tests {
                 keeps: true,
             },
             replacements: 9,
-            areas: vec!["/state/run/0".into()],
+            staging_dirs: vec!["/state/run/0".into()],
             directories: vec!["/tree".into(), Path::new(OsStr::from_bytes(b"/tree/\xFF")).into()],
             entries: vec![entry(b"a\xFF\n", Way::Exchange), entry(b"..b", Way::InPlaceBack)],
         }

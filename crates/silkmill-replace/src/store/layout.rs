@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// The store beside the files, and the areas of runs whose store is elsewhere.
+/// The store beside the files, and the staging roots of runs whose store is elsewhere.
 pub(crate) const BESIDE: &str = ".silkmill";
 
 pub(crate) const LOCK: &str = "lock";
@@ -16,7 +16,7 @@ pub(crate) const JOURNAL: &str = "journal";
 pub(crate) const TRASH: &str = "trash";
 
 /// Directories for staged files of runs whose journal is in another store.
-pub(crate) const AREAS: &str = "areas";
+pub(crate) const STAGING_ROOTS: &str = "areas";
 
 /// What no directory of a run could hold, for its own sake or its name's.
 pub(crate) const KEPT: &str = "kept";

@@ -173,13 +173,14 @@ pub(super) fn title_of(journal: &File) -> io::Result<Title> {
 fn renumber(journal: &mut Journal) {
     let mut devices: HashMap<u64, u64> = HashMap::new();
     let device = |path: &Path| fs::symlink_metadata(path).map(|found| found.dev()).ok();
-    let mut areas = vec![false; journal.areas.len()];
+    let mut staging_dirs = vec![false; journal.staging_dirs.len()];
     for entry in &journal.entries {
-        let seen = &mut areas[entry.area as usize];
+        let seen = &mut staging_dirs[entry.staging_dir as usize];
         if !std::mem::replace(seen, true) {
-            // The area itself is on the same filesystem; but an overlay may number its files otherwise.
-            let area = &journal.areas[entry.area as usize];
-            let now = device(&area.join(entry.number.to_string())).or_else(|| device(area));
+            // The staging directory itself is on the same filesystem; but an overlay may number its files otherwise.
+            let staging_dir = &journal.staging_dirs[entry.staging_dir as usize];
+            let now =
+                device(&staging_dir.join(entry.number.to_string())).or_else(|| device(staging_dir));
             let then = if entry.way == Way::Take { &entry.old } else { &entry.new };
             devices.extend(now.map(|now| (then.file.dev, now)));
         }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use silkmill::{CancelToken, Thread};
 
-use crate::store::layout::{AREAS, BESIDE, IGNORE, LOCK, TRASH};
+use crate::store::layout::{BESIDE, IGNORE, LOCK, STAGING_ROOTS, TRASH};
 
 /// Ends soon after it is dropped, wherever it is then.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Drop for TrashCollector {
     }
 }
 
-/// Removes the directory of a run, or an area of one: out of everybody's sight first, and at once.
+/// Removes the directory of a run, or a staging root of one: out of everybody's sight first, and at once.
 pub(crate) fn remove(folder: &Path) -> io::Result<()> {
     let gone = throw_away(folder)?;
     match fs::remove_dir_all(gone) {
@@ -49,11 +49,11 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Moves the directory of a run, or an area of one, out of the way, and says where to.
+/// Moves the directory of a run, or a staging root of one, out of the way, and says where to.
 pub(crate) fn throw_away(folder: &Path) -> io::Result<PathBuf> {
     let above = folder.parent().unwrap_or(folder);
-    let is_area = above.file_name() == Some(OsStr::new(AREAS));
-    let store = above.parent().filter(|_| is_area).unwrap_or(above);
+    let is_staging_root = above.file_name() == Some(OsStr::new(STAGING_ROOTS));
+    let store = above.parent().filter(|_| is_staging_root).unwrap_or(above);
     let trash = store.join(TRASH);
     let gone = trash.join(folder.file_name().unwrap_or_default());
     loop {
@@ -72,7 +72,7 @@ pub(crate) fn empty_trash(store: &Path, enough: &dyn Fn() -> bool) -> bool {
     remove_until(&store.join(TRASH), enough)
 }
 
-/// How many runs, and areas of runs, wait to be removed.
+/// How many runs, and staging roots of runs, wait to be removed.
 pub(crate) fn trashed(store: &Path) -> usize {
     fs::read_dir(store.join(TRASH)).map_or(0, Iterator::count)
 }

@@ -45,12 +45,13 @@ pub(crate) fn journal<'a>(
     staged: impl Iterator<Item = &'a Staged>,
 ) -> Journal {
     let mut journal = Journal { title, replacements, ..Journal::default() };
-    let mut areas: HashMap<*const StagingDir, u32> = HashMap::new();
+    let mut staging_dirs: HashMap<*const StagingDir, u32> = HashMap::new();
     let mut directories = HashMap::new();
     for staged in staged {
         let (dir, directory) = (&staged.temporary.dir, directory_of(&staged.target));
-        let area =
-            *areas.entry(Arc::as_ptr(dir)).or_insert_with(|| index(&mut journal.areas, &dir.path));
+        let staging_dir = *staging_dirs
+            .entry(Arc::as_ptr(dir))
+            .or_insert_with(|| index(&mut journal.staging_dirs, &dir.path));
         let known = directories.get(directory).copied();
         let directory = known.unwrap_or_else(|| {
             let new = index(&mut journal.directories, directory);
@@ -60,7 +61,7 @@ pub(crate) fn journal<'a>(
         journal.entries.push(Entry {
             directory,
             name: staged.target.file_name().unwrap_or_default().as_bytes().to_vec(),
-            area,
+            staging_dir,
             number: staged.temporary.number,
             way: staged.way,
             old: staged.identity,
@@ -166,17 +167,20 @@ pub(crate) fn put_back(
 
 /// Removes all files of a run, on whatever filesystems: its originals are not to be kept, or are back.
 pub(crate) fn remove(run: Run, journal: &Journal) -> Result<(), Error> {
-    let folders: BTreeSet<_> = journal.areas.iter().filter_map(|area| area.parent()).collect();
+    let folders: BTreeSet<_> =
+        journal.staging_dirs.iter().filter_map(|staging_dir| staging_dir.parent()).collect();
     let own = run.path().to_path_buf();
     run.remove()?;
-    for folder in folders.into_iter().filter(|folder| *folder != own && is_area_of(folder, &own)) {
+    for folder in
+        folders.into_iter().filter(|folder| *folder != own && is_staging_root_of(folder, &own))
+    {
         trash::remove(folder).map_err(|error| Error::io("remove", folder, error))?;
     }
     Ok(())
 }
 
 /// Whether it is a directory of that run on another filesystem, and not one of a run that it undoes.
-fn is_area_of(folder: &Path, run: &Path) -> bool {
+fn is_staging_root_of(folder: &Path, run: &Path) -> bool {
     folder.file_name() == run.file_name()
 }
 
@@ -188,7 +192,7 @@ pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
     let elsewhere = in_place.map(|entry| &journal.directories[entry.directory as usize]);
     let elsewhere: BTreeSet<&PathBuf> = elsewhere.collect();
     let mut flushed = BTreeSet::new();
-    for path in journal.areas.iter().chain(elsewhere) {
+    for path in journal.staging_dirs.iter().chain(elsewhere) {
         let failed = |error| Error::io("force the filesystem to disk that holds", path, error);
         let directory = File::open(path).map_err(failed)?;
         if flushed.insert(directory.metadata().map_err(failed)?.dev()) {
@@ -211,11 +215,11 @@ pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
     };
     for entry in &journal.entries {
         sync(&journal.target(entry))?;
-        sync(&journal.areas[entry.area as usize].join(entry.number.to_string()))?;
+        sync(&journal.staging_dirs[entry.staging_dir as usize].join(entry.number.to_string()))?;
     }
     let mut folders: BTreeSet<&Path> = BTreeSet::new();
-    for area in &journal.areas {
-        folders.extend(area.ancestors().take(3));
+    for staging_dir in &journal.staging_dirs {
+        folders.extend(staging_dir.ancestors().take(3));
     }
     folders.extend(journal.directories.iter().map(PathBuf::as_path));
     folders.into_iter().try_for_each(sync)

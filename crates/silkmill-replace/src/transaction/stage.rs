@@ -43,19 +43,19 @@ pub(crate) struct Stage {
     background_flush: Option<Arc<BackgroundFlush>>,
     /// Every worker adds to it; nothing else is ordered by it.
     next: AtomicU64,
-    areas: Mutex<Areas>,
+    staging_roots: Mutex<StagingRoots>,
 }
 
 /// The directories of staged files by mount; `None` where none can be made.
 #[derive(Debug, Default)]
-struct Areas {
-    by_mount: HashMap<Mount, Option<Arc<Area>>>,
-    first: Option<Arc<Area>>,
+struct StagingRoots {
+    by_mount: HashMap<Mount, Option<Arc<StagingRoot>>>,
+    first: Option<Arc<StagingRoot>>,
 }
 
 /// The run's directory on one filesystem.
 #[derive(Debug)]
-struct Area {
+struct StagingRoot {
     folder: PathBuf,
     dirs: [Mutex<Option<Arc<StagingDir>>>; STAGING_DIRS as usize],
 }
@@ -76,16 +76,16 @@ impl Stage {
         background_flush: Option<Arc<BackgroundFlush>>,
     ) -> io::Result<Stage> {
         let folder = run.map(|run| run.path().to_path_buf());
-        let mut areas = Areas::default();
+        let mut staging_roots = StagingRoots::default();
         if let Some(folder) = &folder {
-            let area = Arc::new(Area::new(folder.clone()));
-            areas.by_mount.insert(Mount::of(folder)?, Some(Arc::clone(&area)));
-            areas.first = Some(area);
+            let root = Arc::new(StagingRoot::new(folder.clone()));
+            staging_roots.by_mount.insert(Mount::of(folder)?, Some(Arc::clone(&root)));
+            staging_roots.first = Some(root);
         }
         // Where the current directory is gone, no path leads anywhere.
         let here = std::env::current_dir().unwrap_or_default();
-        let (next, areas) = (AtomicU64::new(0), Mutex::new(areas));
-        Ok(Stage { folder, roots, here, hard_links, background_flush, next, areas })
+        let (next, staging_roots) = (AtomicU64::new(0), Mutex::new(staging_roots));
+        Ok(Stage { folder, roots, here, hard_links, background_flush, next, staging_roots })
     }
 
     /// Stages `new`, whole, for the file that `original` was read from.
@@ -116,42 +116,42 @@ impl Stage {
                 "failed to replace {target:?}: it has {names} names"
             )));
         }
-        let (area, way) = self.plan(target, original).map_err(failed)?;
-        let (temporary, file) = self.create(&area, original.metadata.mode()).map_err(failed)?;
+        let (root, way) = self.plan(target, original).map_err(failed)?;
+        let (temporary, file) = self.create(&root, original.metadata.mode()).map_err(failed)?;
         Ok(Writer { stage: self, target, original, temporary, file, way })
     }
 
     /// Where to write the new text, and how it will get to its target.
-    fn plan(&self, target: &Path, original: &Original) -> io::Result<(Arc<Area>, Way)> {
+    fn plan(&self, target: &Path, original: &Original) -> io::Result<(Arc<StagingRoot>, Way)> {
         let mount = mount_of_changeable(original)?;
         let linked = original.metadata.nlink() > 1 && self.hard_links == HardLinks::Keep;
         if !linked
             && may_change(directory_of(target), Access::WRITE_OK | Access::EXEC_OK).is_ok()
-            && let Some(area) = self.area(mount, target)
+            && let Some(root) = self.root(mount, target)
         {
-            return Ok((area, Way::Exchange));
+            return Ok((root, Way::Exchange));
         }
         may_change(target, Access::WRITE_OK)?;
-        let first = self.areas.lock().first.clone();
-        Ok((first.expect("a stage with a folder has a first area"), Way::InPlace))
+        let first = self.staging_roots.lock().first.clone();
+        Ok((first.expect("a stage with a folder has a first root"), Way::InPlace))
     }
 
-    fn area(&self, mount: Mount, target: &Path) -> Option<Arc<Area>> {
-        if let Some(area) = self.areas.lock().by_mount.get(&mount) {
-            return area.clone();
+    fn root(&self, mount: Mount, target: &Path) -> Option<Arc<StagingRoot>> {
+        if let Some(root) = self.staging_roots.lock().by_mount.get(&mount) {
+            return root.clone();
         }
-        let area = self.make_area(mount, target).map(|folder| Arc::new(Area::new(folder)));
-        self.areas.lock().by_mount.entry(mount).or_insert(area).clone()
+        let root = self.make_root(mount, target).map(|folder| Arc::new(StagingRoot::new(folder)));
+        self.staging_roots.lock().by_mount.entry(mount).or_insert(root).clone()
     }
 
     /// In the topmost directory of that mount which the run is about.
-    fn make_area(&self, mount: Mount, target: &Path) -> Option<PathBuf> {
+    fn make_root(&self, mount: Mount, target: &Path) -> Option<PathBuf> {
         let target = self.absolute(target);
         let inside = |folder: &Path| self.roots.iter().any(|root| folder.starts_with(root));
         let is_there = |folder: &Path| Mount::of(folder).is_ok_and(|other| other == mount);
         let above = directory_of(&target).ancestors();
         let top = above.take_while(|folder| inside(folder) && is_there(folder)).last()?;
-        Store::area(top, self.folder.as_deref()?).ok()
+        Store::staging_root(top, self.folder.as_deref()?).ok()
     }
 
     fn absolute(&self, target: &Path) -> PathBuf {
@@ -159,9 +159,9 @@ impl Stage {
     }
 
     /// A new file in a directory that only its owner may enter, whatever the mode.
-    fn create(&self, area: &Area, mode: u32) -> io::Result<(Temporary, File)> {
+    fn create(&self, root: &StagingRoot, mode: u32) -> io::Result<(Temporary, File)> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let dir = area.dir(number)?;
+        let dir = root.dir(number)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(mode & 0o777) | Mode::RUSR | Mode::WUSR;
         let file = openat(&dir.directory, number.to_string(), flags, mode)?;
@@ -169,9 +169,9 @@ impl Stage {
     }
 }
 
-impl Area {
-    fn new(folder: PathBuf) -> Area {
-        Area { folder, dirs: std::array::from_fn(|_| Mutex::new(None)) }
+impl StagingRoot {
+    fn new(folder: PathBuf) -> StagingRoot {
+        StagingRoot { folder, dirs: std::array::from_fn(|_| Mutex::new(None)) }
     }
 
     fn dir(&self, number: u64) -> io::Result<Arc<StagingDir>> {

@@ -77,12 +77,12 @@ pub(crate) struct Kept {
 #[derive(Debug)]
 pub(crate) struct Swapper<'a> {
     journal: &'a Journal,
-    areas: Vec<OwnedFd>,
+    staging_dirs: Vec<OwnedFd>,
     /// The directory of the last target: files come in the order of their directories.
     directory: RefCell<Option<(u32, OwnedFd)>>,
     attempt: Attempt,
     durability: Durability,
-    /// The entries that turned out, late, not to be exchangeable; by area and number.
+    /// The entries that turned out, late, not to be exchangeable; by staging directory and number.
     late: RefCell<HashSet<(u32, u64)>>,
     /// The originals that several entries have: names that are split. Each swap of one gives the others
     /// another time of change.
@@ -110,12 +110,13 @@ impl<'a> Swapper<'a> {
         attempt: Attempt,
         durability: Durability,
     ) -> Result<Self, Error> {
-        let open =
-            |area: &PathBuf| open_directory(area).map_err(|error| Error::io("open", area, error));
-        let areas = journal.areas.iter().map(open).collect::<Result<_, _>>()?;
+        let open = |staging_dir: &PathBuf| {
+            open_directory(staging_dir).map_err(|error| Error::io("open", staging_dir, error))
+        };
+        let staging_dirs = journal.staging_dirs.iter().map(open).collect::<Result<_, _>>()?;
         let (directory, late, kept) = (RefCell::default(), RefCell::default(), RefCell::default());
         let shared = OnceCell::new();
-        Ok(Swapper { journal, areas, directory, attempt, durability, late, shared, kept })
+        Ok(Swapper { journal, staging_dirs, directory, attempt, durability, late, shared, kept })
     }
 
     pub(crate) fn take_kept(&self) -> Vec<Kept> {
@@ -135,11 +136,13 @@ impl<'a> Swapper<'a> {
 
     /// Whether nobody wrote to the original while this was swapping it out.
     pub(crate) fn is_untouched(&self, entry: &Entry) -> bool {
-        if entry.way != Way::Exchange || self.late.borrow().contains(&(entry.area, entry.number)) {
+        if entry.way != Way::Exchange
+            || self.late.borrow().contains(&(entry.staging_dir, entry.number))
+        {
             return true;
         }
-        let area = self.areas[entry.area as usize].as_fd();
-        match identity(area, entry.number.to_string()) {
+        let staging_dir = self.staging_dirs[entry.staging_dir as usize].as_fd();
+        match identity(staging_dir, entry.number.to_string()) {
             Ok(Some(found)) => found.is_same_text(&entry.old),
             _ => false,
         }
@@ -163,9 +166,9 @@ impl<'a> Swapper<'a> {
 
     /// Whether an entry's text is copied and not exchanged, which may have turned out late.
     pub(crate) fn is_in_place(&self, entry: &Entry) -> bool {
-        let area = self.areas[entry.area as usize].as_fd();
+        let staging_dir = self.staging_dirs[entry.staging_dir as usize].as_fd();
         entry.way != Way::Exchange
-            || identity(area, old_name(entry)).is_ok_and(|found| found.is_some())
+            || identity(staging_dir, old_name(entry)).is_ok_and(|found| found.is_some())
     }
 
     /// Whether the target holds just what this journal's run put there.
@@ -176,30 +179,30 @@ impl<'a> Swapper<'a> {
             if !self.is_in_place(entry) {
                 return Ok(found.is_same_text(&entry.new));
             }
-            let new = File::from(swap.open(swap.area(), swap.new_text())?);
+            let new = File::from(swap.open(swap.staging_dir(), swap.new_text())?);
             let target = File::from(swap.open(directory, OsStr::from_bytes(&entry.name))?);
             is_between(&target, &new, &new)
         })
     }
 
-    /// What lies in the area for an entry whose swap is over: its original.
+    /// What lies in the staging directory for an entry whose swap is over: its original.
     pub(crate) fn original(&self, entry: &Entry) -> io::Result<Identity> {
-        let area = self.areas[entry.area as usize].as_fd();
-        Ok(identity(area, entry.number.to_string())?.ok_or(Errno::NOENT)?)
+        let staging_dir = self.staging_dirs[entry.staging_dir as usize].as_fd();
+        Ok(identity(staging_dir, entry.number.to_string())?.ok_or(Errno::NOENT)?)
     }
 
     /// The file with the original's text, which can be put where the original was.
     pub(crate) fn original_text(&self, entry: &Entry) -> io::Result<Identity> {
-        let area = self.areas[entry.area as usize].as_fd();
-        let copy = identity(area, old_name(entry))?;
+        let staging_dir = self.staging_dirs[entry.staging_dir as usize].as_fd();
+        let copy = identity(staging_dir, old_name(entry))?;
         let found = match entry.way {
             Way::InPlace | Way::Exchange if copy.is_some() => copy,
             Way::Take => {
                 let is_taken = |found: &Identity| found.file == entry.old.file;
-                let number = identity(area, entry.number.to_string())?;
+                let number = identity(staging_dir, entry.number.to_string())?;
                 number.filter(is_taken).or(copy.filter(is_taken))
             }
-            _ => identity(area, entry.number.to_string())?,
+            _ => identity(staging_dir, entry.number.to_string())?,
         };
         Ok(found.ok_or(Errno::NOENT)?)
     }
@@ -245,7 +248,7 @@ impl Swap<'_, '_> {
             };
         }
         self.settle()?;
-        if identity(self.area(), old_name(self.entry))?.is_some() {
+        if identity(self.staging_dir(), old_name(self.entry))?.is_some() {
             return self.copy_forward();
         }
         match self.state()? {
@@ -266,7 +269,7 @@ impl Swap<'_, '_> {
             Way::Take => return self.bring(&self.entry.old),
         }
         self.settle()?;
-        if identity(self.area(), old_name(self.entry))?.is_some() {
+        if identity(self.staging_dir(), old_name(self.entry))?.is_some() {
             return self.copy_back();
         }
         match self.state()? {
@@ -301,7 +304,7 @@ impl Swap<'_, '_> {
         }
         let is_expected =
             |found: Option<Identity>| found.is_some_and(|it| it.is_same_text(expected));
-        if is_expected(identity(self.area(), self.number())?) {
+        if is_expected(identity(self.staging_dir(), self.number())?) {
             return Ok(());
         }
         self.give_back(ours)
@@ -311,7 +314,7 @@ impl Swap<'_, '_> {
         let (number, name) = (self.number(), self.target());
         let flags = RenameFlags::EXCHANGE;
         #[cfg(target_os = "linux")]
-        return renameat_with(self.area(), number, self.directory, name, flags);
+        return renameat_with(self.staging_dir(), number, self.directory, name, flags);
         #[cfg(not(target_os = "linux"))]
         return Err(Errno::NOSYS);
     }
@@ -322,7 +325,7 @@ impl Swap<'_, '_> {
     fn give_back(&self, ours: &Identity) -> Result<(), Trouble> {
         let mut at_target = *ours;
         for _ in 0..EXCHANGES_MAX {
-            let Some(here) = identity(self.area(), self.number())? else { break };
+            let Some(here) = identity(self.staging_dir(), self.number())? else { break };
             match self.exchange_once() {
                 Ok(()) => {}
                 // Its owner removed the file: what was there before must not come back by itself.
@@ -332,7 +335,7 @@ impl Swap<'_, '_> {
                     return Err(error.into());
                 }
             }
-            let out = identity(self.area(), self.number())?;
+            let out = identity(self.staging_dir(), self.number())?;
             if out.is_some_and(|out| out.is_same_text(&at_target)) {
                 if at_target.file != ours.file {
                     self.keep(&self.number())?;
@@ -349,9 +352,9 @@ impl Swap<'_, '_> {
     /// For filesystems that cannot exchange. Between the two steps a program that *renames* a file of
     /// its own to the target has that replaced; one that writes to it has its text kept.
     fn link_and_rename(&self, expected: &Identity) -> Result<(), Trouble> {
-        let (area, number, out, name) =
-            (self.area(), self.number(), out_name(self.entry), self.target());
-        match linkat(self.directory, name, area, &out, AtFlags::empty()) {
+        let (staging_dir, number, out, name) =
+            (self.staging_dir(), self.number(), out_name(self.entry), self.target());
+        match linkat(self.directory, name, staging_dir, &out, AtFlags::empty()) {
             Ok(()) => {}
             Err(Errno::NOENT) => return Err(Trouble::Changed),
             Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK | Errno::XDEV) => {
@@ -359,15 +362,16 @@ impl Swap<'_, '_> {
             }
             Err(error) => return Err(error.into()),
         }
-        let is_expected = identity(area, &out)?.is_some_and(|found| found.is_same_text(expected));
+        let is_expected =
+            identity(staging_dir, &out)?.is_some_and(|found| found.is_same_text(expected));
         if !is_expected {
-            unlinkat(area, &out, AtFlags::empty())?;
+            unlinkat(staging_dir, &out, AtFlags::empty())?;
             return Err(Trouble::Changed);
         }
-        match renameat(area, &number, self.directory, name) {
-            Ok(()) => Ok(renameat(area, &out, area, &number)?),
+        match renameat(staging_dir, &number, self.directory, name) {
+            Ok(()) => Ok(renameat(staging_dir, &out, staging_dir, &number)?),
             Err(error) => {
-                unlinkat(area, &out, AtFlags::empty())?;
+                unlinkat(staging_dir, &out, AtFlags::empty())?;
                 match error {
                     Errno::BUSY | Errno::XDEV => self.copy_after_all(expected),
                     _ => Err(error.into()),
@@ -378,13 +382,13 @@ impl Swap<'_, '_> {
 
     /// Finishes or undoes what [`Swap::link_and_rename`] began.
     fn settle(&self) -> Result<(), Trouble> {
-        let (area, number, out) = (self.area(), self.number(), out_name(self.entry));
-        if identity(area, &out)?.is_none() {
+        let (staging_dir, number, out) = (self.staging_dir(), self.number(), out_name(self.entry));
+        if identity(staging_dir, &out)?.is_none() {
             return Ok(());
         }
-        match identity(area, &number)? {
-            Some(_) => unlinkat(area, &out, AtFlags::empty())?,
-            None => renameat(area, &out, area, &number)?,
+        match identity(staging_dir, &number)? {
+            Some(_) => unlinkat(staging_dir, &out, AtFlags::empty())?,
+            None => renameat(staging_dir, &out, staging_dir, &number)?,
         }
         Ok(())
     }
@@ -398,15 +402,15 @@ impl Swap<'_, '_> {
         openat(directory, name, flags, Mode::empty())
     }
 
-    /// Puts a file of the area where it stays when the run's directory goes, and says so.
+    /// Puts a file of the staging directory where it stays when the run's directory goes, and says so.
     fn keep(&self, name: &str) -> Result<(), Trouble> {
-        let area = &self.all.journal.areas[self.entry.area as usize];
-        let folder = area.parent().unwrap_or(area);
+        let staging_dir = &self.all.journal.staging_dirs[self.entry.staging_dir as usize];
+        let folder = staging_dir.parent().unwrap_or(staging_dir);
         let kept = Store::kept(folder)?;
         let run = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let dir = area.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let dir = staging_dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let kept = kept.join(format!("{run}-{dir}-{name}"));
-        match renameat(self.area(), name, CWD, &kept) {
+        match renameat(self.staging_dir(), name, CWD, &kept) {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(()),
             Err(error) => return Err(error.into()),
@@ -417,7 +421,7 @@ impl Swap<'_, '_> {
     }
 
     fn state(&self) -> Result<State, Errno> {
-        Ok(match identity(self.area(), self.number())? {
+        Ok(match identity(self.staging_dir(), self.number())? {
             Some(found) if found.file == self.entry.new.file => State::Waiting,
             Some(found) if found.file == self.entry.old.file => State::Swapped,
             _ => State::Gone,
@@ -449,8 +453,8 @@ impl Swap<'_, '_> {
         Ok(found.is_some_and(|found| found.file == wanted.file))
     }
 
-    fn area(&self) -> BorrowedFd<'_> {
-        self.all.areas[self.entry.area as usize].as_fd()
+    fn staging_dir(&self) -> BorrowedFd<'_> {
+        self.all.staging_dirs[self.entry.staging_dir as usize].as_fd()
     }
 
     fn target(&self) -> &OsStr {

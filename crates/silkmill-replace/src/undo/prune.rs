@@ -35,12 +35,16 @@ pub fn prune(store: &Path, patience: Duration) {
     }
 }
 
-/// With the runs that it undid, and their areas on other filesystems.
+/// With the runs that it undid, and their staging directories on other filesystems.
 fn throw_away(store: &Store, mut run: Run) -> Result<(), Error> {
     let mut folders = HashSet::new();
     if let Some((journal, _)) = run.read()? {
-        folders
-            .extend(journal.areas.iter().filter_map(|area| area.parent().map(Path::to_path_buf)));
+        folders.extend(
+            journal
+                .staging_dirs
+                .iter()
+                .filter_map(|staging_dir| staging_dir.parent().map(Path::to_path_buf)),
+        );
     }
     let mut undoes = run.mark_and_title()?.and_then(|(_, title)| title.undoes);
     // Oldest first: whenever this is cut off, each that is left is still undone by another.
@@ -57,7 +61,7 @@ fn throw_away(store: &Store, mut run: Run) -> Result<(), Error> {
     folders.remove(run.path());
     run.throw_away()?;
     for folder in folders {
-        // An area elsewhere, or the directory of a run that is gone already.
+        // An staging directory elsewhere, or the directory of a run that is gone already.
         let _ = trash::throw_away(&folder);
     }
     Ok(())

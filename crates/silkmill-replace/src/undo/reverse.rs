@@ -22,7 +22,7 @@ pub(super) fn reverse(
     let mut back = Journal {
         title,
         replacements: journal.replacements,
-        areas: journal.areas.clone(),
+        staging_dirs: journal.staging_dirs.clone(),
         directories: journal.directories.clone(),
         entries: Vec::with_capacity(journal.entries.len()),
     };

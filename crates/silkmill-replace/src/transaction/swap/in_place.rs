@@ -21,8 +21,8 @@ impl Swap<'_, '_> {
     /// For a target that can be neither exchanged nor renamed over, which nobody knew before: keeps a copy
     /// of it first.
     pub(super) fn copy_after_all(&self, expected: &Identity) -> Result<(), Trouble> {
-        let (area, old) = (self.area(), old_name(self.entry));
-        let is_back = identity(area, &old)?.is_some();
+        let (staging_dir, old) = (self.staging_dir(), old_name(self.entry));
+        let is_back = identity(staging_dir, &old)?.is_some();
         if is_back {
             return if expected.is_same_text(&self.entry.old) {
                 self.copy_forward()
@@ -37,20 +37,25 @@ impl Swap<'_, '_> {
         let part = part_name(self.entry);
         let mut from = File::from(self.open(self.directory, self.target())?);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let mut to = File::from(openat(area, &part, flags, Mode::RUSR | Mode::WUSR)?);
+        let mut to = File::from(openat(staging_dir, &part, flags, Mode::RUSR | Mode::WUSR)?);
         io::copy(&mut from, &mut to)?;
         attributes::copy_what_can_be(&from, &from.metadata()?, &to);
         if self.all.durability.is_forced() {
             to.sync_all()?;
         }
         if !Identity::of(&from.metadata()?).is_same_text(expected) {
-            unlinkat(area, &part, AtFlags::empty())?;
+            unlinkat(staging_dir, &part, AtFlags::empty())?;
             return Err(Trouble::Changed);
         }
-        renameat(area, &part, area, &old)?;
-        self.all.late.borrow_mut().insert((self.entry.area, self.entry.number));
+        renameat(staging_dir, &part, staging_dir, &old)?;
+        self.all.late.borrow_mut().insert((self.entry.staging_dir, self.entry.number));
         if self.all.durability.is_forced() {
-            rustix::fs::fsync(openat(area, ".", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)?;
+            rustix::fs::fsync(openat(
+                staging_dir,
+                ".",
+                OFlags::RDONLY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?)?;
         }
         self.copy_forward()
     }
@@ -59,7 +64,8 @@ impl Swap<'_, '_> {
     pub(super) fn copy_forward(&self) -> Result<(), Trouble> {
         let target = self.open_for_writing()?;
         let (new, old) = (self.new_text(), self.old_text());
-        let (new, old) = (self.open(self.area(), &new)?, self.open(self.area(), &old)?);
+        let (new, old) =
+            (self.open(self.staging_dir(), &new)?, self.open(self.staging_dir(), &old)?);
         let (new, old) = (File::from(new), File::from(old));
         let found = Identity::of(&target.metadata()?);
         let is_torn = || {
@@ -91,8 +97,8 @@ impl Swap<'_, '_> {
             Err(error) => return Err(error),
         };
         let found = Identity::of(&target.metadata()?);
-        let new = File::from(self.open(self.area(), self.new_text())?);
-        let old = File::from(self.open(self.area(), self.old_text())?);
+        let new = File::from(self.open(self.staging_dir(), self.new_text())?);
+        let old = File::from(self.open(self.staging_dir(), self.old_text())?);
         if found.file != self.entry.old.file || !is_between(&target, &old, &new)? {
             self.keep(&self.old_text())?;
             return Err(Trouble::Changed);

@@ -1,7 +1,7 @@
 //! A file that is to be where there is none, and the way back.
 //!
-//! An undo that is told to *brings* what was deleted since the run out of the area again; an undo of that
-//! *takes* it away. A file is in the area or at its target; in between, where names cannot be moved without
+//! An undo that is told to *brings* what was deleted since the run out of the staging directory again; an undo of that
+//! *takes* it away. A file is in the staging directory or at its target; in between, where names cannot be moved without
 //! replacing another, it is at both.
 
 use rustix::fs::{AtFlags, linkat, renameat, unlinkat};
@@ -13,18 +13,18 @@ use super::{Attempt, Swap, Trouble, identity, old_name};
 use crate::original::Identity;
 
 impl Swap<'_, '_> {
-    /// Puts a file of the area where no other is, or finds that it has been put.
+    /// Puts a file of the staging directory where no other is, or finds that it has been put.
     pub(super) fn bring(&self, stored: &Identity) -> Result<(), Trouble> {
         let Some(name) = self.stored_name(stored)? else {
             return if self.all.attempt == Attempt::Recovery { Ok(()) } else { Err(Trouble::Lost) };
         };
         if self.is_target(stored)? {
-            return Ok(unlinkat(self.area(), name, AtFlags::empty())?);
+            return Ok(unlinkat(self.staging_dir(), name, AtFlags::empty())?);
         }
         self.rename(&name, Direction::Out)
     }
 
-    /// Puts the target, which must be `expected`, into the area, or finds it there.
+    /// Puts the target, which must be `expected`, into the staging directory, or finds it there.
     pub(super) fn take(&self, expected: &Identity) -> Result<(), Trouble> {
         let stored = self.stored_name(expected)?;
         let found = identity(self.directory, self.target())?;
@@ -45,7 +45,7 @@ impl Swap<'_, '_> {
     /// Another program may have put a file of its own there in between: that goes back.
     fn check_taken(&self, name: &str, expected: &Identity) -> Result<(), Trouble> {
         let is_expected =
-            identity(self.area(), name)?.is_some_and(|found| found.is_same_text(expected));
+            identity(self.staging_dir(), name)?.is_some_and(|found| found.is_same_text(expected));
         if is_expected {
             return Ok(());
         }
@@ -55,10 +55,10 @@ impl Swap<'_, '_> {
         Err(Trouble::Changed)
     }
 
-    /// The name of this file in the area, if it is there.
+    /// The name of this file in the staging directory, if it is there.
     fn stored_name(&self, file: &Identity) -> Result<Option<String>, Errno> {
         for name in [self.number(), old_name(self.entry)] {
-            if identity(self.area(), &name)?.is_some_and(|found| found.file == file.file) {
+            if identity(self.staging_dir(), &name)?.is_some_and(|found| found.file == file.file) {
                 return Ok(Some(name));
             }
         }
@@ -68,13 +68,14 @@ impl Swap<'_, '_> {
     /// The number is free, unless the text of a file that was written in place has it.
     fn free_name(&self) -> Result<String, Errno> {
         let number = self.number();
-        let is_free = identity(self.area(), &number)?.is_none();
+        let is_free = identity(self.staging_dir(), &number)?.is_none();
         Ok(if is_free { number } else { old_name(self.entry) })
     }
 
-    /// Between the area and the target. `Changed` if there is a file already.
+    /// Between the staging directory and the target. `Changed` if there is a file already.
     fn rename(&self, name: &str, direction: Direction) -> Result<(), Trouble> {
-        let (stored, target) = ((self.area(), name.as_ref()), (self.directory, self.target()));
+        let (stored, target) =
+            ((self.staging_dir(), name.as_ref()), (self.directory, self.target()));
         let (from, to) = match direction {
             Direction::Out => (stored, target),
             Direction::In => (target, stored),
@@ -103,8 +104,8 @@ impl Swap<'_, '_> {
 
 #[derive(Clone, Copy)]
 enum Direction {
-    /// From the area to the target.
+    /// From the staging directory to the target.
     Out,
-    /// From the target to the area.
+    /// From the target to the staging directory.
     In,
 }
