@@ -127,7 +127,7 @@ impl Stage {
         let linked = original.metadata.nlink() > 1 && self.hard_links == HardLinks::Keep;
         if !linked
             && may_change(directory_of(target), Access::WRITE_OK | Access::EXEC_OK).is_ok()
-            && let Some(root) = self.root(mount, target)
+            && let Some(root) = self.staging_root(mount, target)
         {
             return Ok((root, Way::Exchange));
         }
@@ -136,16 +136,17 @@ impl Stage {
         Ok((first.expect("a stage with a folder has a first root"), Way::InPlace))
     }
 
-    fn root(&self, mount: Mount, target: &Path) -> Option<Arc<StagingRoot>> {
+    fn staging_root(&self, mount: Mount, target: &Path) -> Option<Arc<StagingRoot>> {
         if let Some(root) = self.staging_roots.lock().by_mount.get(&mount) {
             return root.clone();
         }
-        let root = self.make_root(mount, target).map(|folder| Arc::new(StagingRoot::new(folder)));
+        let root =
+            self.make_staging_root(mount, target).map(|folder| Arc::new(StagingRoot::new(folder)));
         self.staging_roots.lock().by_mount.entry(mount).or_insert(root).clone()
     }
 
     /// In the topmost directory of that mount which the run is about.
-    fn make_root(&self, mount: Mount, target: &Path) -> Option<PathBuf> {
+    fn make_staging_root(&self, mount: Mount, target: &Path) -> Option<PathBuf> {
         let target = self.absolute(target);
         let inside = |folder: &Path| self.roots.iter().any(|root| folder.starts_with(root));
         let is_there = |folder: &Path| Mount::of(folder).is_ok_and(|other| other == mount);
