@@ -15,7 +15,7 @@ use silkmill::CancelToken;
 use crate::error::Error;
 use crate::outcome::Notice;
 use crate::store::durability::Durability;
-use crate::store::journal::{Entry, Journal, Mark, Title, Way};
+use crate::store::journal::{Entry, Journal, Mark, Method, Title};
 use crate::store::layout::BESIDE;
 use crate::store::run_directory::Run;
 use crate::store::run_id::now;
@@ -235,11 +235,11 @@ fn find(store: &Store, id: &str) -> Result<Run, Error> {
 
 impl StoredRun {
     fn of(id: &str, journal: &Journal) -> StoredRun {
-        let held = |entry: &Entry| match entry.way {
-            Way::Exchange => entry.old.size,
-            Way::InPlace | Way::InPlaceBack => entry.old.size + entry.new.size,
-            Way::Bring => 0,
-            Way::Take => entry.old.size,
+        let held = |entry: &Entry| match entry.method {
+            Method::Exchange => entry.old.size,
+            Method::CopyOver | Method::CopyBack => entry.old.size + entry.new.size,
+            Method::Restore => 0,
+            Method::Remove => entry.old.size,
         };
         StoredRun {
             id: id.to_owned(),

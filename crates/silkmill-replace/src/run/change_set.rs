@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use crate::options::HardLinks;
 use crate::original::{FileId, directory_of};
 use crate::outcome::Outcome;
-use crate::store::journal::Way;
+use crate::store::journal::Method;
 use crate::transaction::stage::Staged;
 
 /// New text that waits to be committed.
@@ -74,7 +74,7 @@ impl ChangeSet {
     /// Whether nothing is staged for it yet. Of a file whose names are to be split each name is one.
     fn is_new(&mut self, staged: &Staged) -> bool {
         let is_first = self.told.insert(staged.identity.file);
-        if self.hard_links != HardLinks::Split || staged.way != Way::Exchange {
+        if self.hard_links != HardLinks::Split || staged.method != Method::Exchange {
             return is_first;
         }
         let directory = std::fs::metadata(directory_of(&staged.target));

@@ -106,7 +106,7 @@ pub(crate) struct Entry {
     /// Which of the staging directories its new text is in; its name there is a number.
     pub(crate) staging_dir: u32,
     pub(crate) number: u64,
-    pub(crate) way: Way,
+    pub(crate) method: Method,
     /// What the target was when it was read.
     pub(crate) old: Identity,
     /// What the staged file was when it was written.
@@ -115,18 +115,18 @@ pub(crate) struct Entry {
 
 /// How new text gets to its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Method {
     /// The two files change places.
     Exchange,
     /// It is copied into the target, as that has other names to keep, or an owner or attribute that
     /// this process may not give to a new file. The old text lies beside the new one.
-    InPlace,
+    CopyOver,
     /// The same, taking it back: the places of old and new text are swapped.
-    InPlaceBack,
+    CopyBack,
     /// There is no file at its place, and this one is moved there.
-    Bring,
+    Restore,
     /// The same, taking it back: the file is moved away.
-    Take,
+    Remove,
 }
 
 impl Journal {
@@ -321,12 +321,12 @@ impl Entry {
         out.extend_from_slice(&self.directory.to_le_bytes());
         out.extend_from_slice(&self.staging_dir.to_le_bytes());
         put_u64(out, self.number);
-        out.push(match self.way {
-            Way::Exchange => 0,
-            Way::InPlace => 1,
-            Way::InPlaceBack => 2,
-            Way::Bring => 3,
-            Way::Take => 4,
+        out.push(match self.method {
+            Method::Exchange => 0,
+            Method::CopyOver => 1,
+            Method::CopyBack => 2,
+            Method::Restore => 3,
+            Method::Remove => 4,
         });
         put_identity(out, &self.old);
         put_identity(out, &self.new);
@@ -335,17 +335,17 @@ impl Entry {
 
     fn read(reader: &mut Reader<'_>) -> Option<Entry> {
         let (directory, staging_dir, number) = (reader.u32()?, reader.u32()?, reader.u64()?);
-        let way = match reader.take(1)? {
-            [0] => Way::Exchange,
-            [1] => Way::InPlace,
-            [2] => Way::InPlaceBack,
-            [3] => Way::Bring,
-            [4] => Way::Take,
+        let method = match reader.take(1)? {
+            [0] => Method::Exchange,
+            [1] => Method::CopyOver,
+            [2] => Method::CopyBack,
+            [3] => Method::Restore,
+            [4] => Method::Remove,
             _ => return None,
         };
         let (old, new) = (reader.identity()?, reader.identity()?);
         let name = reader.bytes()?.to_vec();
-        is_name(&name).then_some(Entry { directory, name, staging_dir, number, way, old, new })
+        is_name(&name).then_some(Entry { directory, name, staging_dir, number, method, old, new })
     }
 }
 
@@ -397,12 +397,12 @@ mod tests {
     }
 
     fn journal() -> Journal {
-        let entry = |name: &[u8], way| Entry {
+        let entry = |name: &[u8], method| Entry {
             directory: 1,
             name: name.to_vec(),
             staging_dir: 0,
             number: 12,
-            way,
+            method,
             old: identity(3),
             new: identity(4),
         };
@@ -417,7 +417,7 @@ mod tests {
             replacements: 9,
             staging_dirs: vec!["/state/run/0".into()],
             directories: vec!["/tree".into(), Path::new(OsStr::from_bytes(b"/tree/\xFF")).into()],
-            entries: vec![entry(b"a\xFF\n", Way::Exchange), entry(b"..b", Way::InPlaceBack)],
+            entries: vec![entry(b"a\xFF\n", Method::Exchange), entry(b"..b", Method::CopyBack)],
         }
     }
 

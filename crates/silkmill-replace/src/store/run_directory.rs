@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::error::Error;
 use crate::store::durability::Durability;
-use crate::store::journal::{self, HEAD_LEN, Journal, Mark, Title, Way};
+use crate::store::journal::{self, HEAD_LEN, Journal, Mark, Method, Title};
 use crate::store::layout::JOURNAL;
 use crate::store::run_id::is_run_id;
 use crate::store::trash;
@@ -181,10 +181,10 @@ fn renumber(journal: &mut Journal) {
             let staging_dir = &journal.staging_dirs[entry.staging_dir as usize];
             let now =
                 device(&staging_dir.join(entry.number.to_string())).or_else(|| device(staging_dir));
-            let then = if entry.way == Way::Take { &entry.old } else { &entry.new };
+            let then = if entry.method == Method::Remove { &entry.old } else { &entry.new };
             devices.extend(now.map(|now| (then.file.dev, now)));
         }
-        if matches!(entry.way, Way::InPlace | Way::InPlaceBack) {
+        if matches!(entry.method, Method::CopyOver | Method::CopyBack) {
             let then = entry.old.file.dev;
             if !devices.contains_key(&then) {
                 devices.extend(device(&journal.target(entry)).map(|now| (then, now)));

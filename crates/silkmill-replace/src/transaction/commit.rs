@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::original::directory_of;
 use crate::outcome::Notice;
 use crate::store::durability::Durability;
-use crate::store::journal::{Entry, Journal, Mark, Title, Way};
+use crate::store::journal::{Entry, Journal, Mark, Method, Title};
 use crate::store::run_directory::Run;
 use crate::store::trash;
 use crate::transaction::stage::{Staged, StagingDir};
@@ -63,7 +63,7 @@ pub(crate) fn journal<'a>(
             name: staged.target.file_name().unwrap_or_default().as_bytes().to_vec(),
             staging_dir,
             number: staged.temporary.number,
-            way: staged.way,
+            method: staged.method,
             old: staged.identity,
             new: staged.new,
         });
@@ -188,7 +188,7 @@ fn is_staging_root_of(folder: &Path, run: &Path) -> bool {
 #[cfg(target_os = "linux")]
 pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
     use std::os::unix::fs::MetadataExt;
-    let in_place = journal.entries.iter().filter(|entry| entry.way != Way::Exchange);
+    let in_place = journal.entries.iter().filter(|entry| entry.method != Method::Exchange);
     let elsewhere = in_place.map(|entry| &journal.directories[entry.directory as usize]);
     let elsewhere: BTreeSet<&PathBuf> = elsewhere.collect();
     let mut flushed = BTreeSet::new();
@@ -207,7 +207,7 @@ pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
 pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
     let sync = |path: &Path| {
         let synced = match File::open(path) {
-            // A file that is brought or taken has one of the two names.
+            // A file that is restored or removed has one of the two names.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             file => file.and_then(|file| file.sync_all()),
         };

@@ -17,7 +17,7 @@ use crate::mutex::Mutex;
 use crate::options::HardLinks;
 use crate::original::{Identity, Original, directory_of};
 use crate::store::Store;
-use crate::store::journal::Way;
+use crate::store::journal::Method;
 use crate::store::mount::Mount;
 use crate::store::run_directory::Run;
 use crate::transaction::attributes;
@@ -116,24 +116,24 @@ impl Stage {
                 "failed to replace {target:?}: it has {names} names"
             )));
         }
-        let (root, way) = self.plan(target, original).map_err(failed)?;
+        let (root, method) = self.plan(target, original).map_err(failed)?;
         let (temporary, file) = self.create(&root, original.metadata.mode()).map_err(failed)?;
-        Ok(Writer { stage: self, target, original, temporary, file, way })
+        Ok(Writer { stage: self, target, original, temporary, file, method })
     }
 
     /// Where to write the new text, and how it will get to its target.
-    fn plan(&self, target: &Path, original: &Original) -> io::Result<(Arc<StagingRoot>, Way)> {
+    fn plan(&self, target: &Path, original: &Original) -> io::Result<(Arc<StagingRoot>, Method)> {
         let mount = mount_of_changeable(original)?;
         let linked = original.metadata.nlink() > 1 && self.hard_links == HardLinks::Keep;
         if !linked
             && may_change(directory_of(target), Access::WRITE_OK | Access::EXEC_OK).is_ok()
             && let Some(root) = self.staging_root(mount, target)
         {
-            return Ok((root, Way::Exchange));
+            return Ok((root, Method::Exchange));
         }
         may_change(target, Access::WRITE_OK)?;
         let first = self.staging_roots.lock().first.clone();
-        Ok((first.expect("a stage with a folder has a first root"), Way::InPlace))
+        Ok((first.expect("a stage with a folder has a first root"), Method::CopyOver))
     }
 
     fn staging_root(&self, mount: Mount, target: &Path) -> Option<Arc<StagingRoot>> {
@@ -209,7 +209,7 @@ pub(crate) struct Writer<'a> {
     original: &'a Original,
     temporary: Temporary,
     file: File,
-    way: Way,
+    method: Method,
 }
 
 impl Writer<'_> {
@@ -220,19 +220,19 @@ impl Writer<'_> {
     }
 
     fn try_finish(self) -> io::Result<Staged> {
-        let Writer { stage, target, original, mut temporary, file, mut way } = self;
-        if way == Way::Exchange
+        let Writer { stage, target, original, mut temporary, file, mut method } = self;
+        if method == Method::Exchange
             && attributes::copy(&original.file, &original.metadata, &file).is_err()
         {
             may_change(target, Access::WRITE_OK)?;
-            way = Way::InPlace;
+            method = Method::CopyOver;
         }
-        if way == Way::InPlace {
+        if method == Method::CopyOver {
             attributes::copy_what_can_be(&original.file, &original.metadata, &file);
             temporary.keep_old(original)?;
         }
         let (identity, new) = (settled(target, original)?, Identity::of(&file.metadata()?));
-        Ok(Staged { target: stage.absolute(target), identity, new, temporary, way })
+        Ok(Staged { target: stage.absolute(target), identity, new, temporary, method })
     }
 }
 
@@ -260,7 +260,7 @@ pub(crate) struct Staged {
     /// What the staged file is.
     pub(crate) new: Identity,
     pub(crate) temporary: Temporary,
-    pub(crate) way: Way,
+    pub(crate) method: Method,
 }
 
 /// A file, with the old text beside it or not, that is removed when this is dropped.
@@ -431,15 +431,15 @@ pub(crate) mod tests {
         let original = Original::open(&target).unwrap();
         let staged = keeping.stage(&target, &original, b"new").unwrap();
         assert_eq!(fs::metadata(path(&staged)).unwrap().mode() & 0o7777, 0o4751);
-        assert_eq!(staged.way, Way::Exchange);
+        assert_eq!(staged.method, Method::Exchange);
 
         fs::hard_link(&target, root.path().join("b")).unwrap();
         let original = Original::open(&target).unwrap();
         let staged = keeping.stage(&target, &original, b"new").unwrap();
-        assert_eq!(staged.way, Way::InPlace);
+        assert_eq!(staged.method, Method::CopyOver);
         assert_eq!(fs::read(path(&staged).with_extension("old")).unwrap(), b"old");
         let (_run, splitting) = stage(root.path(), HardLinks::Split);
-        assert_eq!(splitting.stage(&target, &original, b"new").unwrap().way, Way::Exchange);
+        assert_eq!(splitting.stage(&target, &original, b"new").unwrap().method, Method::Exchange);
         let (_run, refusing) = stage(root.path(), HardLinks::Refuse);
         let error = refusing.stage(&target, &original, b"new").unwrap_err().to_string();
         assert!(error.ends_with("it has 2 names"), "{error}");

@@ -29,7 +29,7 @@ use crate::error::Error;
 use crate::original::{FileId, Identity};
 use crate::store::Store;
 use crate::store::durability::Durability;
-use crate::store::journal::{Entry, Journal, Way};
+use crate::store::journal::{Entry, Journal, Method};
 use crate::transaction::swap::copy::is_between;
 
 /// How often another program's file is moved out of our way before it wins.
@@ -136,7 +136,7 @@ impl<'a> Swapper<'a> {
 
     /// Whether nobody wrote to the original while this was swapping it out.
     pub(crate) fn is_untouched(&self, entry: &Entry) -> bool {
-        if entry.way != Way::Exchange
+        if entry.method != Method::Exchange
             || self.late.borrow().contains(&(entry.staging_dir, entry.number))
         {
             return true;
@@ -167,7 +167,7 @@ impl<'a> Swapper<'a> {
     /// Whether an entry's text is copied and not exchanged, which may have turned out late.
     pub(crate) fn is_in_place(&self, entry: &Entry) -> bool {
         let staging_dir = self.staging_dirs[entry.staging_dir as usize].as_fd();
-        entry.way != Way::Exchange
+        entry.method != Method::Exchange
             || identity(staging_dir, old_name(entry)).is_ok_and(|found| found.is_some())
     }
 
@@ -195,12 +195,12 @@ impl<'a> Swapper<'a> {
     pub(crate) fn original_text(&self, entry: &Entry) -> io::Result<Identity> {
         let staging_dir = self.staging_dirs[entry.staging_dir as usize].as_fd();
         let copy = identity(staging_dir, old_name(entry))?;
-        let found = match entry.way {
-            Way::InPlace | Way::Exchange if copy.is_some() => copy,
-            Way::Take => {
-                let is_taken = |found: &Identity| found.file == entry.old.file;
+        let found = match entry.method {
+            Method::CopyOver | Method::Exchange if copy.is_some() => copy,
+            Method::Remove => {
+                let is_removed = |found: &Identity| found.file == entry.old.file;
                 let number = identity(staging_dir, entry.number.to_string())?;
-                number.filter(is_taken).or(copy.filter(is_taken))
+                number.filter(is_removed).or(copy.filter(is_removed))
             }
             _ => identity(staging_dir, entry.number.to_string())?,
         };
@@ -232,11 +232,11 @@ struct Swap<'a, 'b> {
 
 impl Swap<'_, '_> {
     fn forward(&self) -> Result<(), Trouble> {
-        match self.entry.way {
-            Way::Exchange => {}
-            Way::InPlace | Way::InPlaceBack => return self.copy_forward(),
-            Way::Bring => return self.bring(&self.entry.new),
-            Way::Take => return self.take(&self.entry.old),
+        match self.entry.method {
+            Method::Exchange => {}
+            Method::CopyOver | Method::CopyBack => return self.copy_over(),
+            Method::Restore => return self.restore(&self.entry.new),
+            Method::Remove => return self.remove(&self.entry.old),
         }
         if self.all.attempt == Attempt::First {
             // Nobody but this has been here: what is staged waits.
@@ -249,7 +249,7 @@ impl Swap<'_, '_> {
         }
         self.settle()?;
         if identity(self.staging_dir(), old_name(self.entry))?.is_some() {
-            return self.copy_forward();
+            return self.copy_over();
         }
         match self.state()? {
             State::Swapped => Ok(()),
@@ -262,11 +262,11 @@ impl Swap<'_, '_> {
     }
 
     fn back(&self) -> Result<(), Trouble> {
-        match self.entry.way {
-            Way::Exchange => {}
-            Way::InPlace | Way::InPlaceBack => return self.copy_back(),
-            Way::Bring => return self.take(&self.entry.new),
-            Way::Take => return self.bring(&self.entry.old),
+        match self.entry.method {
+            Method::Exchange => {}
+            Method::CopyOver | Method::CopyBack => return self.copy_back(),
+            Method::Restore => return self.remove(&self.entry.new),
+            Method::Remove => return self.restore(&self.entry.old),
         }
         self.settle()?;
         if identity(self.staging_dir(), old_name(self.entry))?.is_some() {
@@ -466,11 +466,11 @@ impl Swap<'_, '_> {
     }
 
     fn new_text(&self) -> String {
-        if self.entry.way == Way::InPlaceBack { old_name(self.entry) } else { self.number() }
+        if self.entry.method == Method::CopyBack { old_name(self.entry) } else { self.number() }
     }
 
     fn old_text(&self) -> String {
-        if self.entry.way == Way::InPlaceBack { self.number() } else { old_name(self.entry) }
+        if self.entry.method == Method::CopyBack { self.number() } else { old_name(self.entry) }
     }
 }
 

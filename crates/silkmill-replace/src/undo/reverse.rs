@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::original::Identity;
 use crate::outcome::Notice;
 use crate::store::durability::Durability;
-use crate::store::journal::{Entry, Journal, Title, Way};
+use crate::store::journal::{Entry, Journal, Method, Title};
 use crate::transaction::swap::{Attempt, Swapper};
 
 /// The journal that takes this one back. Fails unless every file is what the run has left, or `force` says
@@ -74,32 +74,34 @@ fn reverse_entry(swapper: &Swapper<'_>, entry: &Entry, force: bool) -> std::io::
         now => now?,
     };
     let Some(now) = now else { return reverse_without(swapper, entry, force) };
-    let way = match entry.way {
-        Way::Take => return Ok(Reversed::Edited),
-        Way::Bring if !force && !now.is_same_text(&entry.new) => return Ok(Reversed::Edited),
-        Way::Bring => {
-            let taken = Entry { way: Way::Take, old: now, new: Identity::NONE, ..entry.clone() };
-            return Ok(Reversed::Swapped(taken));
+    let method = match entry.method {
+        Method::Remove => return Ok(Reversed::Edited),
+        Method::Restore if !force && !now.is_same_text(&entry.new) => return Ok(Reversed::Edited),
+        Method::Restore => {
+            let removed =
+                Entry { method: Method::Remove, old: now, new: Identity::NONE, ..entry.clone() };
+            return Ok(Reversed::Swapped(removed));
         }
         _ if !force && !swapper.holds_new(entry)? => return Ok(Reversed::Edited),
-        Way::InPlaceBack => Way::InPlace,
-        Way::InPlace => Way::InPlaceBack,
-        Way::Exchange if swapper.is_in_place(entry) => Way::InPlaceBack,
-        Way::Exchange => Way::Exchange,
+        Method::CopyBack => Method::CopyOver,
+        Method::CopyOver => Method::CopyBack,
+        Method::Exchange if swapper.is_in_place(entry) => Method::CopyBack,
+        Method::Exchange => Method::Exchange,
     };
     let kept = swapper.original(entry)?;
-    Ok(Reversed::Swapped(Entry { way, old: now, new: kept, ..entry.clone() }))
+    Ok(Reversed::Swapped(Entry { method, old: now, new: kept, ..entry.clone() }))
 }
 
 /// The same where there is no file at its place.
 fn reverse_without(swapper: &Swapper<'_>, entry: &Entry, force: bool) -> std::io::Result<Reversed> {
-    match entry.way {
-        Way::Take => {}
+    match entry.method {
+        Method::Remove => {}
         _ if !force => return Ok(Reversed::Edited),
-        Way::Bring => return Ok(Reversed::Already),
+        Method::Restore => return Ok(Reversed::Already),
         _ => {}
     }
     let kept = swapper.original_text(entry)?;
-    let brought = Entry { way: Way::Bring, old: Identity::NONE, new: kept, ..entry.clone() };
-    Ok(Reversed::Swapped(brought))
+    let restored =
+        Entry { method: Method::Restore, old: Identity::NONE, new: kept, ..entry.clone() };
+    Ok(Reversed::Swapped(restored))
 }

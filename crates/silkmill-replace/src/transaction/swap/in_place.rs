@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::copy::{is_between, note_set_id, overwrite, set_id};
 use super::{Attempt, Swap, Trouble, identity, old_name};
 use crate::original::Identity;
-use crate::store::journal::{Entry, Way};
+use crate::store::journal::{Entry, Method};
 use crate::transaction::attributes;
 
 impl Swap<'_, '_> {
@@ -25,7 +25,7 @@ impl Swap<'_, '_> {
         let is_back = identity(staging_dir, &old)?.is_some();
         if is_back {
             return if expected.is_same_text(&self.entry.old) {
-                self.copy_forward()
+                self.copy_over()
             } else {
                 self.copy_back()
             };
@@ -57,11 +57,11 @@ impl Swap<'_, '_> {
                 Mode::empty(),
             )?)?;
         }
-        self.copy_forward()
+        self.copy_over()
     }
 
     /// Copies the new text into the target itself.
-    pub(super) fn copy_forward(&self) -> Result<(), Trouble> {
+    pub(super) fn copy_over(&self) -> Result<(), Trouble> {
         let target = self.open_for_writing()?;
         let (new, old) = (self.new_text(), self.old_text());
         let (new, old) =
@@ -79,7 +79,7 @@ impl Swap<'_, '_> {
         if !expected {
             return Err(Trouble::Changed);
         }
-        let kept = if self.entry.way == Way::InPlaceBack { &new } else { &old };
+        let kept = if self.entry.method == Method::CopyBack { &new } else { &old };
         if self.all.attempt == Attempt::First {
             note_set_id(&target, kept)?;
         }
@@ -105,7 +105,7 @@ impl Swap<'_, '_> {
         }
         // By its bytes, for clocks may be too coarse to tell that it was written to.
         if !is_between(&target, &old, &old)? {
-            let kept = if self.entry.way == Way::InPlaceBack { &new } else { &old };
+            let kept = if self.entry.method == Method::CopyBack { &new } else { &old };
             overwrite(&target, &old, set_id(kept)?)?;
         }
         let (tv_sec, tv_nsec) = self.entry.old.modified;
@@ -117,7 +117,7 @@ impl Swap<'_, '_> {
 
     /// A link that was made and removed again, on the way to copying after all, changes nothing else.
     fn is_late(&self, found: &Identity) -> bool {
-        self.entry.way == Way::Exchange && found.is_same_text(&self.entry.old)
+        self.entry.method == Method::Exchange && found.is_same_text(&self.entry.old)
     }
 
     fn open_for_writing(&self) -> Result<File, Trouble> {

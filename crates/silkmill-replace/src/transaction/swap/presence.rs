@@ -14,7 +14,7 @@ use crate::original::Identity;
 
 impl Swap<'_, '_> {
     /// Puts a file of the staging directory where no other is, or finds that it has been put.
-    pub(super) fn bring(&self, stored: &Identity) -> Result<(), Trouble> {
+    pub(super) fn restore(&self, stored: &Identity) -> Result<(), Trouble> {
         let Some(name) = self.stored_name(stored)? else {
             return if self.all.attempt == Attempt::Recovery { Ok(()) } else { Err(Trouble::Lost) };
         };
@@ -25,7 +25,7 @@ impl Swap<'_, '_> {
     }
 
     /// Puts the target, which must be `expected`, into the staging directory, or finds it there.
-    pub(super) fn take(&self, expected: &Identity) -> Result<(), Trouble> {
+    pub(super) fn remove(&self, expected: &Identity) -> Result<(), Trouble> {
         let stored = self.stored_name(expected)?;
         let found = identity(self.directory, self.target())?;
         match (found, stored) {
@@ -36,14 +36,14 @@ impl Swap<'_, '_> {
             (Some(found), None) if found.is_same_text(expected) => {
                 let name = self.free_name()?;
                 self.rename(&name, Direction::In)?;
-                self.check_taken(&name, expected)
+                self.check_removed(&name, expected)
             }
             _ => Err(Trouble::Changed),
         }
     }
 
     /// Another program may have put a file of its own there in between: that goes back.
-    fn check_taken(&self, name: &str, expected: &Identity) -> Result<(), Trouble> {
+    fn check_removed(&self, name: &str, expected: &Identity) -> Result<(), Trouble> {
         let is_expected =
             identity(self.staging_dir(), name)?.is_some_and(|found| found.is_same_text(expected));
         if is_expected {
