@@ -23,7 +23,7 @@ use crate::run::review::{Answer, Proposal, Review};
 use crate::run::roots::{common, roots};
 use crate::run::worker::{Finding, Scratch, Shared};
 use crate::store::durability::Durability;
-use crate::store::journal::{Journal, Mark, Title};
+use crate::store::journal::{Journal, Phase, Title};
 use crate::store::run_directory;
 use crate::store::run_id::now;
 use crate::store::trash::TrashCollector;
@@ -396,7 +396,7 @@ impl<'a> Run<'a> {
         if cancel.is_cancelled() {
             return Err(Error::interrupted());
         }
-        run.mark(Mark::Committed, Durability::of(self.options.sync))?;
+        run.set_phase(Phase::Committed, Durability::of(self.options.sync))?;
         self.changes.keep_files();
         Ok(())
     }

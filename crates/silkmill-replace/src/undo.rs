@@ -15,7 +15,7 @@ use silkmill::CancelToken;
 use crate::error::Error;
 use crate::outcome::Notice;
 use crate::store::durability::Durability;
-use crate::store::journal::{Entry, Journal, Mark, Method, Title};
+use crate::store::journal::{Entry, Journal, Method, Phase, Title};
 use crate::store::layout::BESIDE;
 use crate::store::run_directory::Run;
 use crate::store::run_id::now;
@@ -162,7 +162,7 @@ fn swap(
     if cancel.is_cancelled() {
         return Err(Error::interrupted());
     }
-    own.mark(Mark::Committed, durability)?;
+    own.set_phase(Phase::Committed, durability)?;
     match commit::finish(&mut own, back, Attempt::First, durability, &mut || {})? {
         Finished::Done { late: None, .. } => Ok(()),
         Finished::Done { late: Some(late), .. } => {
@@ -193,7 +193,7 @@ fn undoable(store: &Store) -> Result<Vec<(Run, Title)>, Error> {
     let mut done = Vec::new();
     for found in store.lock()?.look()? {
         let Found::Still(run) = found else { continue };
-        if let Ok(Some((Mark::Done, title))) = run.mark_and_title()
+        if let Ok(Some((Phase::Done, title))) = run.phase_and_title()
             && title.keeps
         {
             done.push((run, title));
@@ -263,7 +263,7 @@ mod tests {
 
     /// A run over two files, one of them with two names, whose journal has the device numbers of another start of
     /// the system.
-    fn run_before_a_restart(marks: &[Mark]) -> (TempDir, UndoOptions) {
+    fn run_before_a_restart(phases: &[Phase]) -> (TempDir, UndoOptions) {
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);
         fs::create_dir(path("tree")).unwrap();
@@ -285,7 +285,7 @@ mod tests {
             entry.new.file.dev += 1000;
         }
         run.write(&journal).unwrap();
-        marks.iter().for_each(|mark| run.mark(*mark, Durability::Unforced).unwrap());
+        phases.iter().for_each(|phase| run.set_phase(*phase, Durability::Unforced).unwrap());
         let from = root.path().to_path_buf();
         let options = UndoOptions { state_directory: Some(state), from, ..UndoOptions::default() };
         (root, options)
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_run_is_undone_though_its_disk_has_another_number_now() {
-        let (root, options) = run_before_a_restart(&[Mark::Committed, Mark::Done]);
+        let (root, options) = run_before_a_restart(&[Phase::Committed, Phase::Done]);
         assert_eq!(texts(&root), ["new"; 3]);
 
         undo(&options, None, &CancelToken::new(), &mut |notice| panic!("{notice}")).unwrap();
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_run_is_finished_though_its_disk_has_another_number_now() {
-        let (root, options) = run_before_a_restart(&[Mark::Committed]);
+        let (root, options) = run_before_a_restart(&[Phase::Committed]);
 
         let mut told = Vec::new();
         let runs = runs(&options, &mut |notice| told.push(notice.to_string())).unwrap();
@@ -321,7 +321,7 @@ mod tests {
     /// A filesystem such as vfat makes its inode numbers up anew.
     #[test]
     fn what_cannot_be_known_again_is_kept_and_named() {
-        let (root, options) = run_before_a_restart(&[Mark::Committed]);
+        let (root, options) = run_before_a_restart(&[Phase::Committed]);
         // Another file under the number, and another at the target.
         let store = Store::existing(options.state_directory.as_deref().unwrap()).unwrap();
         let found = store.lock().unwrap().look().unwrap().pop().unwrap();

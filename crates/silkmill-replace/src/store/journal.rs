@@ -2,7 +2,7 @@
 //! crash. Pure: see `store` for the file.
 //!
 //! A journal opens with a head of [`HEAD_LEN`] bytes: a magic word, a version, and a slot for each
-//! [`Mark`]. Behind it are records, each with its length and its checksum. Slots are written in place,
+//! [`Phase`]. Behind it are records, each with its length and its checksum. Slots are written in place,
 //! each within one sector, and so are there whole or not at all. A journal whose commit slot is empty
 //! asks for nothing, whatever else it holds; one whose slot is set must be whole, to its last bit, or
 //! it is refused.
@@ -31,30 +31,30 @@ pub(crate) const SLOT_LEN: usize = 24;
 
 /// What has become of a run, in the order in which it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mark {
+pub(crate) enum Phase {
     /// Every file is to be swapped; from here on a crash is followed by rolling forward.
     Committed,
     /// A file could not be swapped: all are to be put back.
-    GivenUp,
+    RollingBack,
     /// All files are swapped, and on disk.
     Done,
 }
 
-impl Mark {
+impl Phase {
     /// Where its slot is.
     pub(crate) fn offset(self) -> usize {
         match self {
-            Mark::Committed => 64,
-            Mark::GivenUp => 128,
-            Mark::Done => 192,
+            Phase::Committed => 64,
+            Phase::RollingBack => 128,
+            Phase::Done => 192,
         }
     }
 
     fn tag(self) -> &'static [u8; 8] {
         match self {
-            Mark::Committed => b"commit\0\0",
-            Mark::GivenUp => b"give up\0",
-            Mark::Done => b"done\0\0\0\0",
+            Phase::Committed => b"commit\0\0",
+            Phase::RollingBack => b"give up\0",
+            Phase::Done => b"done\0\0\0\0",
         }
     }
 
@@ -200,7 +200,7 @@ impl std::fmt::Display for Refused {
 }
 
 /// The furthest mark that is set; `None` if the run was never committed.
-pub(crate) fn mark(bytes: &[u8]) -> Result<Option<Mark>, Refused> {
+pub(crate) fn phase(bytes: &[u8]) -> Result<Option<Phase>, Refused> {
     // A crash before the first flush leaves an empty file, one of zeros, or the beginning of a head that has
     // no mark. What was flushed is never as short.
     let is_torn = bytes.len() < HEAD_LEN && head().starts_with(bytes);
@@ -215,21 +215,21 @@ pub(crate) fn mark(bytes: &[u8]) -> Result<Option<Mark>, Refused> {
         VERSION => {}
         other => return Err(Refused::Version(other)),
     }
-    let set = |mark: Mark| {
-        let slot = &head[mark.offset()..mark.offset() + SLOT_LEN];
+    let set = |phase: Phase| {
+        let slot = &head[phase.offset()..phase.offset() + SLOT_LEN];
         if slot.iter().all(|&byte| byte == 0) {
             return Ok(false);
         }
-        let whole = slot[..8] == *mark.tag() && crc32fast::hash(&slot[..20]) == u32_at(slot, 20);
+        let whole = slot[..8] == *phase.tag() && crc32fast::hash(&slot[..20]) == u32_at(slot, 20);
         if whole { Ok(true) } else { Err(Refused::Damaged) }
     };
-    let (committed, given_up, done) =
-        (set(Mark::Committed)?, set(Mark::GivenUp)?, set(Mark::Done)?);
-    match (committed, given_up, done) {
+    let (committed, rolling_back, done) =
+        (set(Phase::Committed)?, set(Phase::RollingBack)?, set(Phase::Done)?);
+    match (committed, rolling_back, done) {
         (false, false, false) => Ok(None),
-        (true, false, false) => Ok(Some(Mark::Committed)),
-        (true, true, false) => Ok(Some(Mark::GivenUp)),
-        (true, false, true) => Ok(Some(Mark::Done)),
+        (true, false, false) => Ok(Some(Phase::Committed)),
+        (true, true, false) => Ok(Some(Phase::RollingBack)),
+        (true, false, true) => Ok(Some(Phase::Done)),
         _ => Err(Refused::Damaged),
     }
 }
@@ -242,16 +242,16 @@ pub(crate) fn title(bytes: &[u8]) -> Option<Title> {
 }
 
 /// The whole journal, if the run was committed.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Journal, Mark)>, Refused> {
-    let Some(mark) = mark(bytes)? else { return Ok(None) };
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Journal, Phase)>, Refused> {
+    let Some(phase) = phase(bytes)? else { return Ok(None) };
     let records = &bytes[HEAD_LEN..];
-    let slot = &bytes[Mark::Committed.offset()..];
+    let slot = &bytes[Phase::Committed.offset()..];
     let len = u64::from_le_bytes(slot[8..16].try_into().expect("8 bytes are 8 bytes"));
     if len != records.len() as u64 || crc32fast::hash(records) != u32_at(slot, 16) {
         return Err(Refused::Damaged);
     }
     let journal = read_journal(records).ok_or(Refused::Damaged)?;
-    Ok(Some((journal, mark)))
+    Ok(Some((journal, phase)))
 }
 
 fn read_journal(records: &[u8]) -> Option<Journal> {
@@ -361,7 +361,7 @@ fn is_name(name: &[u8]) -> bool {
 /// be expected to find checksums: where `sum` is set, these are made right first.
 #[cfg(fuzzing)]
 pub fn check_journal(bytes: &[u8], sum: bool) {
-    let _ = (title(bytes), mark(bytes), parse(bytes));
+    let _ = (title(bytes), phase(bytes), parse(bytes));
     let mut records = bytes.to_vec();
     if sum {
         let mut at = 0;
@@ -378,9 +378,9 @@ pub fn check_journal(bytes: &[u8], sum: bool) {
     assert_eq!(read_journal(&again).as_ref(), Some(&journal));
     let mut whole = [&head()[..], &again].concat();
     assert_eq!(parse(&whole), Ok(None));
-    let at = Mark::Committed.offset();
-    whole[at..at + SLOT_LEN].copy_from_slice(&Mark::Committed.slot(&again));
-    assert_eq!(parse(&whole), Ok(Some((journal, Mark::Committed))));
+    let at = Phase::Committed.offset();
+    whole[at..at + SLOT_LEN].copy_from_slice(&Phase::Committed.slot(&again));
+    assert_eq!(parse(&whole), Ok(Some((journal, Phase::Committed))));
     whole.pop();
     assert!(parse(&whole).is_err());
 }
@@ -421,11 +421,11 @@ mod tests {
         }
     }
 
-    fn written(journal: &Journal, marks: &[Mark]) -> Vec<u8> {
+    fn written(journal: &Journal, phases: &[Phase]) -> Vec<u8> {
         let records = [journal.title.record(), journal.records()].concat();
         let mut bytes = [&head()[..], &records].concat();
-        for mark in marks {
-            bytes[mark.offset()..][..SLOT_LEN].copy_from_slice(&mark.slot(&records));
+        for phase in phases {
+            bytes[phase.offset()..][..SLOT_LEN].copy_from_slice(&phase.slot(&records));
         }
         bytes
     }
@@ -433,13 +433,13 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let journal = journal();
-        let marks = |marks: &[Mark]| parse(&written(&journal, marks)).unwrap();
+        let phases = |phases: &[Phase]| parse(&written(&journal, phases)).unwrap();
 
-        assert_eq!(marks(&[]), None);
-        assert_eq!(marks(&[Mark::Committed]), Some((journal.clone(), Mark::Committed)));
-        let given_up = marks(&[Mark::Committed, Mark::GivenUp]).unwrap();
-        assert_eq!(given_up.1, Mark::GivenUp);
-        assert_eq!(marks(&[Mark::Committed, Mark::Done]).unwrap().1, Mark::Done);
+        assert_eq!(phases(&[]), None);
+        assert_eq!(phases(&[Phase::Committed]), Some((journal.clone(), Phase::Committed)));
+        let rolling_back = phases(&[Phase::Committed, Phase::RollingBack]).unwrap();
+        assert_eq!(rolling_back.1, Phase::RollingBack);
+        assert_eq!(phases(&[Phase::Committed, Phase::Done]).unwrap().1, Phase::Done);
         assert_eq!(title(&written(&journal, &[])), Some(journal.title.clone()));
     }
 
@@ -455,7 +455,7 @@ mod tests {
 
     #[test]
     fn a_committed_journal_with_any_bit_wrong_is_never_acted_on() {
-        let whole = written(&journal(), &[Mark::Committed, Mark::Done]);
+        let whole = written(&journal(), &[Phase::Committed, Phase::Done]);
         let read = parse(&whole).unwrap();
         for place in 0..whole.len() {
             for bit in 0..8 {
@@ -467,14 +467,14 @@ mod tests {
                 assert!(got.is_err() || place < HEAD_LEN, "{place} {bit}");
             }
         }
-        for len in Mark::Committed.offset() + 1..whole.len() {
+        for len in Phase::Committed.offset() + 1..whole.len() {
             assert!(parse(&whole[..len]).is_err(), "{len}");
         }
     }
 
     #[test]
     fn a_journal_of_another_version_is_refused_by_its_number() {
-        let mut bytes = written(&journal(), &[Mark::Committed]);
+        let mut bytes = written(&journal(), &[Phase::Committed]);
         bytes[16] = 2;
 
         let refused = parse(&bytes).unwrap_err();
@@ -488,11 +488,11 @@ mod tests {
         for name in [&b""[..], b".", b"..", b"a/b", b"/", b"a\0", b"a/"] {
             let mut journal = journal();
             journal.entries[0].name = name.to_vec();
-            let parsed = parse(&written(&journal, &[Mark::Committed]));
+            let parsed = parse(&written(&journal, &[Phase::Committed]));
             assert_eq!(parsed, Err(Refused::Damaged), "{name:?}");
         }
         let mut relative = journal();
         relative.directories[0] = "tree".into();
-        assert_eq!(parse(&written(&relative, &[Mark::Committed])), Err(Refused::Damaged));
+        assert_eq!(parse(&written(&relative, &[Phase::Committed])), Err(Refused::Damaged));
     }
 }

@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::error::Error;
 use crate::store::durability::Durability;
-use crate::store::journal::{self, HEAD_LEN, Journal, Mark, Method, Title};
+use crate::store::journal::{self, HEAD_LEN, Journal, Method, Phase, Title};
 use crate::store::layout::JOURNAL;
 use crate::store::run_id::is_run_id;
 use crate::store::trash;
@@ -72,28 +72,28 @@ impl Run {
     }
 
     /// What has become of it, and who ran. A journal that cannot be trusted is an error that names it.
-    pub(crate) fn mark_and_title(&self) -> Result<Option<(Mark, Title)>, Error> {
+    pub(crate) fn phase_and_title(&self) -> Result<Option<(Phase, Title)>, Error> {
         let Some(journal) = &self.journal else { return Ok(None) };
         let name = self.journal_path();
         let bytes = read_at_most(journal, TITLE_LEN_MAX)
             .map_err(|error| Error::io("read", &name, error))?;
-        let mark = journal::mark(&bytes).map_err(|refused| Error::journal(&name, refused))?;
-        let Some(mark) = mark else { return Ok(None) };
+        let phase = journal::phase(&bytes).map_err(|refused| Error::journal(&name, refused))?;
+        let Some(phase) = phase else { return Ok(None) };
         let damaged = || Error::journal(&name, journal::Refused::Damaged);
-        Ok(Some((mark, journal::title(&bytes).ok_or_else(damaged)?)))
+        Ok(Some((phase, journal::title(&bytes).ok_or_else(damaged)?)))
     }
 
     /// The whole journal, if the run was committed.
-    pub(crate) fn read(&mut self) -> Result<Option<(Journal, Mark)>, Error> {
+    pub(crate) fn read(&mut self) -> Result<Option<(Journal, Phase)>, Error> {
         let Some(journal) = &self.journal else { return Ok(None) };
         let name = self.journal_path();
         let bytes =
             read_at_most(journal, usize::MAX).map_err(|error| Error::io("read", &name, error))?;
         let parsed = journal::parse(&bytes).map_err(|refused| Error::journal(&name, refused))?;
         self.records = bytes.get(HEAD_LEN..).unwrap_or_default().to_vec();
-        Ok(parsed.map(|(mut journal, mark)| {
+        Ok(parsed.map(|(mut journal, phase)| {
             renumber(&mut journal);
-            (journal, mark)
+            (journal, phase)
         }))
     }
 
@@ -109,9 +109,9 @@ impl Run {
     }
 
     /// Sets a mark. From the first mark on, dropping this keeps all files.
-    pub(crate) fn mark(&mut self, mark: Mark, durability: Durability) -> Result<(), Error> {
-        let slot = mark.slot(&self.records);
-        let written = self.file().write_all_at(&slot, mark.offset() as u64);
+    pub(crate) fn set_phase(&mut self, phase: Phase, durability: Durability) -> Result<(), Error> {
+        let slot = phase.slot(&self.records);
+        let written = self.file().write_all_at(&slot, phase.offset() as u64);
         written.map_err(|error| Error::io("write", &self.journal_path(), error))?;
         if durability.is_forced() {
             self.sync()?;

@@ -13,8 +13,8 @@ pub(crate) fn run_id(seconds: u64, seed: u64) -> String {
     let (year, month, day) = date(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     // Knuth's multiplier: neighbours get names that do not look alike.
-    let mark = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
-    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{mark:04x}")
+    let suffix = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
+    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{suffix:04x}")
 }
 
 /// Year, month and day of a number of days since 1970, in the Gregorian calendar.
@@ -41,11 +41,11 @@ pub(crate) fn is_run_id(name: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let hexes = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
     match name.split('-').collect::<Vec<_>>()[..] {
-        [date, time, mark] => {
-            (date.len(), time.len(), mark.len()) == (8, 6, 4)
+        [date, time, suffix] => {
+            (date.len(), time.len(), suffix.len()) == (8, 6, 4)
                 && digits(date)
                 && digits(time)
-                && hexes(mark)
+                && hexes(suffix)
         }
         _ => false,
     }

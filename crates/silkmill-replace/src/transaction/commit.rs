@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::original::directory_of;
 use crate::outcome::Notice;
 use crate::store::durability::Durability;
-use crate::store::journal::{Entry, Journal, Mark, Method, Title};
+use crate::store::journal::{Entry, Journal, Method, Phase, Title};
 use crate::store::run_directory::Run;
 use crate::store::trash;
 use crate::transaction::stage::{Staged, StagingDir};
@@ -90,7 +90,7 @@ pub(crate) fn finish(
     let Err((path, why)) = swap_all(&swapper, journal, attempt, swapped) else {
         let swapping = started.elapsed();
         let late = if durability.is_forced() { flush(journal).err() } else { None };
-        let late = late.or_else(|| run.mark(Mark::Done, Durability::Unforced).err());
+        let late = late.or_else(|| run.set_phase(Phase::Done, Durability::Unforced).err());
         return Ok(Finished::Done { late, swapping, flushing: started.elapsed() - swapping });
     };
     drop(swapper);
@@ -135,7 +135,7 @@ pub(crate) fn put_back(
     durability: Durability,
 ) -> Result<Vec<Notice>, Error> {
     // Were this mark lost, the swaps would be tried again, and end here again, or well.
-    let _ = run.mark(Mark::GivenUp, durability);
+    let _ = run.set_phase(Phase::RollingBack, durability);
     let swapper = Swapper::new(journal, Attempt::Recovery, durability)?;
     let mut notices = Vec::new();
     let mut first = None;

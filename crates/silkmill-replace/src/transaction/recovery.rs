@@ -11,7 +11,7 @@ use silkmill::CancelToken;
 use crate::error::Error;
 use crate::outcome::Notice;
 use crate::store::durability::Durability;
-use crate::store::journal::{Journal, Mark, Title};
+use crate::store::journal::{Journal, Phase, Title};
 use crate::store::run_directory::Run;
 use crate::store::{Found, Locked, Store};
 use crate::transaction::commit::{self, Finished, PutBack};
@@ -105,7 +105,7 @@ pub(crate) fn recover_below(
     roots: &[PathBuf],
     tell: &mut dyn FnMut(Notice),
 ) -> Result<usize, Error> {
-    let is_met = |run: &Run| match run.mark_and_title() {
+    let is_met = |run: &Run| match run.phase_and_title() {
         Ok(found) => found.is_some_and(|(_, title)| meet(&title.roots, roots)),
         Err(_) => true,
     };
@@ -129,7 +129,7 @@ fn recover_all(
     let mut given_up = HashSet::new();
     for run in unfinished {
         let id = run.id().to_owned();
-        let title = run.mark_and_title().ok().flatten().map(|(_, title)| title);
+        let title = run.phase_and_title().ok().flatten().map(|(_, title)| title);
         let is_elsewhere = title.is_some_and(|title| !meet(&title.roots, roots));
         match recover(run) {
             Ok(notices) => notices.into_iter().for_each(&mut *tell),
@@ -145,20 +145,20 @@ fn recover_all(
 
 /// Whether there is nothing to be done about it. A journal that is refused is something.
 fn is_finished(run: &Run) -> bool {
-    matches!(run.mark_and_title(), Ok(Some((Mark::Done, title))) if title.keeps)
+    matches!(run.phase_and_title(), Ok(Some((Phase::Done, title))) if title.keeps)
 }
 
 /// Ends one unfinished run, and says how.
 fn recover(mut run: Run) -> Result<Vec<Notice>, Error> {
     let id = run.id().to_owned();
-    let Some((journal, mark)) = run.read()? else {
+    let Some((journal, phase)) = run.read()? else {
         run.remove()?;
         return Ok(vec![Notice::Discarded { run: id }]);
     };
     let files = journal.entries.len() as u64;
-    match mark {
-        Mark::Done => {}
-        Mark::Committed => match finish(&mut run, &journal)? {
+    match phase {
+        Phase::Done => {}
+        Phase::Committed => match finish(&mut run, &journal)? {
             Finished::Done { late: None, .. } => {
                 if !journal.title.keeps {
                     commit::remove(run, &journal)?;
@@ -172,7 +172,7 @@ fn recover(mut run: Run) -> Result<Vec<Notice>, Error> {
                 return Ok(notices);
             }
         },
-        Mark::GivenUp => {
+        Phase::RollingBack => {
             let mut notices = commit::put_back(&mut run, &journal, Durability::Forced)?;
             commit::remove(run, &journal)?;
             notices.insert(0, Notice::PutBack { run: id, files, why: None });
