@@ -23,7 +23,7 @@ use crate::run::review::{Answer, Proposal, Review};
 use crate::run::roots::{common, roots};
 use crate::run::worker::{Finding, Scratch, Shared};
 use crate::store::durability::Durability;
-use crate::store::journal::{Journal, Phase, Title};
+use crate::store::journal::{Journal, Phase, RunHeader};
 use crate::store::run_directory;
 use crate::store::run_id::now;
 use crate::store::trash::TrashCollector;
@@ -109,7 +109,7 @@ struct Run<'a> {
     finished: Arc<parallel_walk::FinishedFiles>,
     /// What forces staged text to disk while the rest is staged.
     background_flush: Arc<BackgroundFlush>,
-    title: Title,
+    header: RunHeader,
     /// The run's own directory, from before the walk on; or why it cannot be had, which matters when
     /// there is something to stage.
     stored: Option<Result<run_directory::Run, Error>>,
@@ -135,7 +135,7 @@ impl<'a> Run<'a> {
             phases: Phases::default(),
             finished: Arc::default(),
             background_flush: Arc::default(),
-            title: Title::default(),
+            header: RunHeader::default(),
             stored: None,
             around: Vec::new(),
             kept: None,
@@ -172,7 +172,7 @@ impl<'a> Run<'a> {
     /// Finds a place for the run's files, ends what a crash has left there, and waits for its turn.
     fn begin(&mut self, cancel: &CancelToken) -> Result<Stage, Error> {
         let roots = roots(&self.options.paths);
-        self.title = Title {
+        self.header = RunHeader {
             begun: now(),
             what: self.options.what.clone(),
             roots: roots.clone(),
@@ -187,7 +187,7 @@ impl<'a> Run<'a> {
                     self.around = links::around(home, &roots, &store);
                     let sink = &mut *self.sink;
                     let tell = &mut |notice: Notice| sink(Event::Notice(&notice));
-                    let run = recovery::begin(&store, &self.around, &self.title, cancel, tell)?;
+                    let run = recovery::begin(&store, &self.around, &self.header, cancel, tell)?;
                     self.around.push(store);
                     Ok(run)
                 }
@@ -376,8 +376,8 @@ impl<'a> Run<'a> {
     fn journal(&mut self) -> Result<Journal, Error> {
         self.changes.put_in_order();
         self.refuse_unfinished()?;
-        let title = std::mem::take(&mut self.title);
-        Ok(commit::journal(title, self.replacements, self.changes.iter()))
+        let header = std::mem::take(&mut self.header);
+        Ok(commit::journal(header, self.replacements, self.changes.iter()))
     }
 
     /// Forces the journal and all staged text to disk, and sets the commit mark. Until it is set, the run can be
@@ -447,7 +447,7 @@ impl<'a> Run<'a> {
     /// about to change. What was staged may then be of what is no more.
     fn refuse_unfinished(&mut self) -> Result<(), Error> {
         let directories = self.changes.iter().map(|staged| directory_of(&staged.target));
-        let roots = &self.title.roots;
+        let roots = &self.header.roots;
         for store in links::unremembered(directories, roots, &self.around) {
             links::remember(self.options.state_directory.as_deref(), &store);
             let sink = &mut *self.sink;

@@ -26,7 +26,7 @@ use rustix::fs::{FlockOperation, flock};
 use silkmill::CancelToken;
 
 use crate::error::Error;
-use crate::store::journal::Title;
+use crate::store::journal::RunHeader;
 use crate::store::layout::{BESIDE, IGNORE, JOURNAL, KEPT, LOCK, STAGING_ROOTS, is_own_directory};
 use crate::store::mount::is_same_mount;
 use crate::store::run_directory::Run;
@@ -51,7 +51,7 @@ pub(crate) struct Store {
 #[derive(Debug)]
 pub(crate) enum Found {
     /// Another process, or this one, is at it.
-    Live { id: String, title: Title },
+    Live { id: String, header: RunHeader },
     /// Nobody is.
     Still(Run),
 }
@@ -244,18 +244,18 @@ impl Locked<'_> {
         match flock(&journal, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Found::Still(Run::stopped(id, path, Some(journal)))),
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                let title = run_directory::title_of(&journal).map_err(failed)?;
-                Ok(Found::Live { id, title })
+                let header = run_directory::header_of(&journal).map_err(failed)?;
+                Ok(Found::Live { id, header })
             }
             Err(error) => Err(failed(error.into())),
         }
     }
 
     /// Begins a run: its directory and its journal are there, and locked.
-    pub(crate) fn begin(&self, title: &Title) -> Result<Run, Error> {
+    pub(crate) fn begin(&self, header: &RunHeader) -> Result<Run, Error> {
         let failed = |error| Error::io("keep the files of a run in", &self.store.path, error);
-        let (id, path) = self.name(title.begun).map_err(failed)?;
-        Run::create(id, path, title)
+        let (id, path) = self.name(header.begun).map_err(failed)?;
+        Run::create(id, path, header)
     }
 
     fn name(&self, begun: u64) -> io::Result<(String, PathBuf)> {
@@ -278,19 +278,19 @@ mod tests {
     use super::*;
     use crate::store::run_id::now;
 
-    fn title(root: &Path) -> Title {
-        Title { begun: now(), roots: vec![root.to_path_buf()], ..Title::default() }
+    fn header(root: &Path) -> RunHeader {
+        RunHeader { begun: now(), roots: vec![root.to_path_buf()], ..RunHeader::default() }
     }
 
     #[test]
     fn a_run_is_live_until_it_is_dropped_and_then_leaves_nothing() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(None, root.path()).unwrap();
-        let run = store.lock().unwrap().begin(&title(root.path())).unwrap();
+        let run = store.lock().unwrap().begin(&header(root.path())).unwrap();
 
         let found = store.lock().unwrap().look().unwrap();
-        let [Found::Live { id, title }] = &found[..] else { panic!("{found:?}") };
-        assert_eq!((id.as_str(), &title.roots[..]), (run.id(), &[root.path().to_path_buf()][..]));
+        let [Found::Live { id, header }] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((id.as_str(), &header.roots[..]), (run.id(), &[root.path().to_path_buf()][..]));
 
         drop(run);
         assert!(store.lock().unwrap().look().unwrap().is_empty());
@@ -302,7 +302,7 @@ mod tests {
         let use_it = || {
             for _ in 0..300 {
                 let store = Store::open(None, root.path()).unwrap();
-                let run = store.lock().unwrap().begin(&title(root.path())).unwrap();
+                let run = store.lock().unwrap().begin(&header(root.path())).unwrap();
                 assert!(run.path().join(JOURNAL).exists());
             }
         };

@@ -15,7 +15,7 @@ use silkmill::CancelToken;
 use crate::error::Error;
 use crate::outcome::Notice;
 use crate::store::durability::Durability;
-use crate::store::journal::{Entry, Journal, Method, Phase, Title};
+use crate::store::journal::{Entry, Journal, Method, Phase, RunHeader};
 use crate::store::layout::BESIDE;
 use crate::store::run_directory::Run;
 use crate::store::run_id::now;
@@ -115,11 +115,11 @@ pub fn undo(
             recovery::recover_store(&store, &mut |notice| tell(&notice))?;
         }
     }
-    let (store, title, id) = choose(options, id)?;
-    let own_title = Title {
+    let (store, header, id) = choose(options, id)?;
+    let own_header = RunHeader {
         begun: now(),
         what: format!("undo of {id}"),
-        roots: title.roots,
+        roots: header.roots,
         undoes: Some(id.clone()),
         keeps: true,
     };
@@ -127,14 +127,14 @@ pub fn undo(
         true => None,
         false => {
             let home = options.state_directory.as_deref();
-            let around = links::around(home, &own_title.roots, &store);
+            let around = links::around(home, &own_header.roots, &store);
             let tell = &mut |notice| tell(&notice);
-            Some(recovery::begin(&store, &around, &own_title, cancel, tell)?)
+            Some(recovery::begin(&store, &around, &own_header, cancel, tell)?)
         }
     };
     let mut run = find(&store, &id)?;
     let (journal, _) = run.read()?.ok_or_else(|| no_such_run(&id))?;
-    let back = reverse(&journal, own_title, options.force, tell)?;
+    let back = reverse(&journal, own_header, options.force, tell)?;
     let mut undone = Undone {
         run: StoredRun::of(&id, &journal),
         files: back.entries.iter().map(|entry| back.target(entry)).collect(),
@@ -189,32 +189,32 @@ fn stores(options: &UndoOptions) -> Vec<Store> {
 }
 
 /// The runs of a store that are done and not undone, oldest first, each locked.
-fn undoable(store: &Store) -> Result<Vec<(Run, Title)>, Error> {
+fn undoable(store: &Store) -> Result<Vec<(Run, RunHeader)>, Error> {
     let mut done = Vec::new();
     for found in store.lock()?.look()? {
         let Found::Still(run) = found else { continue };
-        if let Ok(Some((Phase::Done, title))) = run.phase_and_title()
-            && title.keeps
+        if let Ok(Some((Phase::Done, header))) = run.phase_and_header()
+            && header.keeps
         {
-            done.push((run, title));
+            done.push((run, header));
         }
     }
     let spent: HashSet<String> =
-        done.iter().filter_map(|(_, title)| title.undoes.clone()).collect();
+        done.iter().filter_map(|(_, header)| header.undoes.clone()).collect();
     done.retain(|(run, _)| !spent.contains(run.id()));
-    done.sort_by_key(|(_, title)| title.begun);
+    done.sort_by_key(|(_, header)| header.begun);
     Ok(done)
 }
 
 /// The store of the run with this name, or of the last one.
-fn choose(options: &UndoOptions, id: Option<&str>) -> Result<(Store, Title, String), Error> {
-    let mut last: Option<(Store, Title, String)> = None;
+fn choose(options: &UndoOptions, id: Option<&str>) -> Result<(Store, RunHeader, String), Error> {
+    let mut last: Option<(Store, RunHeader, String)> = None;
     for store in stores(options) {
-        for (run, title) in undoable(&store)? {
-            let is_newer = last.as_ref().is_none_or(|(_, other, _)| title.begun > other.begun);
+        for (run, header) in undoable(&store)? {
+            let is_newer = last.as_ref().is_none_or(|(_, other, _)| header.begun > other.begun);
             let wanted = id.map_or(is_newer, |id| id == run.id());
             if wanted {
-                last = Some((store.clone(), title, run.id().to_owned()));
+                last = Some((store.clone(), header, run.id().to_owned()));
             }
         }
     }
@@ -243,13 +243,13 @@ impl StoredRun {
         };
         StoredRun {
             id: id.to_owned(),
-            begun: UNIX_EPOCH + Duration::from_nanos(journal.title.begun),
-            what: journal.title.what.clone(),
-            roots: journal.title.roots.clone(),
+            begun: UNIX_EPOCH + Duration::from_nanos(journal.header.begun),
+            what: journal.header.what.clone(),
+            roots: journal.header.roots.clone(),
             files: journal.entries.len() as u64,
             replacements: journal.replacements,
             bytes_held: journal.entries.iter().map(held).sum(),
-            undoes: journal.title.undoes.clone(),
+            undoes: journal.header.undoes.clone(),
         }
     }
 }

@@ -72,7 +72,7 @@ impl Phase {
 
 /// Who runs, on what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Title {
+pub(crate) struct RunHeader {
     /// Nanoseconds since 1970.
     pub(crate) begun: u64,
     /// For people: `colour → color`.
@@ -88,7 +88,7 @@ pub(crate) struct Title {
 /// All that a committed run does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Journal {
-    pub(crate) title: Title,
+    pub(crate) header: RunHeader,
     pub(crate) replacements: u64,
     /// The directories that hold staged files.
     pub(crate) staging_dirs: Vec<PathBuf>,
@@ -135,7 +135,7 @@ impl Journal {
         self.directories[entry.directory as usize].join(OsStr::from_bytes(&entry.name))
     }
 
-    /// The records behind the title's.
+    /// The records behind the header's.
     pub(crate) fn records(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 * self.entries.len());
         for staging_dir in &self.staging_dirs {
@@ -155,11 +155,11 @@ impl Journal {
     }
 }
 
-impl Title {
+impl RunHeader {
     /// The record of a run that has begun, which is the first.
     pub(crate) fn record(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        put_record(&mut out, Kind::Title as u8, |out| {
+        put_record(&mut out, Kind::Header as u8, |out| {
             put_u64(out, self.begun);
             put_bytes(out, self.what.as_bytes());
             put_u64(out, self.roots.len() as u64);
@@ -235,10 +235,10 @@ pub(crate) fn phase(bytes: &[u8]) -> Result<Option<Phase>, Refused> {
 }
 
 /// Who runs, from the beginning of a journal; `None` where that is not yet written.
-pub(crate) fn title(bytes: &[u8]) -> Option<Title> {
+pub(crate) fn header(bytes: &[u8]) -> Option<RunHeader> {
     let mut reader = Reader(bytes.get(HEAD_LEN..)?);
     let (kind, payload) = next_record(&mut reader)?;
-    if kind == Kind::Title { read_title(payload) } else { None }
+    if kind == Kind::Header { read_header(payload) } else { None }
 }
 
 /// The whole journal, if the run was committed.
@@ -256,13 +256,13 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Journal, Phase)>, Refused> {
 
 fn read_journal(records: &[u8]) -> Option<Journal> {
     let mut reader = Reader(records);
-    let (Kind::Title, payload) = next_record(&mut reader)? else { return None };
-    let mut journal = Journal { title: read_title(payload)?, ..Journal::default() };
+    let (Kind::Header, payload) = next_record(&mut reader)? else { return None };
+    let mut journal = Journal { header: read_header(payload)?, ..Journal::default() };
     loop {
         let (kind, payload) = next_record(&mut reader)?;
         let mut payload = Reader(payload);
         match kind {
-            Kind::Title => return None,
+            Kind::Header => return None,
             Kind::StagingDir => journal.staging_dirs.push(payload.absolute_path()?),
             Kind::Directory => journal.directories.push(payload.absolute_path()?),
             Kind::Entry => {
@@ -282,7 +282,7 @@ fn read_journal(records: &[u8]) -> Option<Journal> {
     }
 }
 
-fn read_title(payload: &[u8]) -> Option<Title> {
+fn read_header(payload: &[u8]) -> Option<RunHeader> {
     let mut reader = Reader(payload);
     let begun = reader.u64()?;
     let what = reader.text()?;
@@ -290,12 +290,12 @@ fn read_title(payload: &[u8]) -> Option<Title> {
     let roots = (0..roots).map(|_| reader.absolute_path()).collect::<Option<_>>()?;
     let undoes = Some(reader.text()?).filter(|run| !run.is_empty());
     let keeps = reader.flag()?;
-    reader.0.is_empty().then_some(Title { begun, what, roots, undoes, keeps })
+    reader.0.is_empty().then_some(RunHeader { begun, what, roots, undoes, keeps })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    Title = 1,
+    Header = 1,
     StagingDir,
     Directory,
     Entry,
@@ -310,7 +310,7 @@ fn next_record<'a>(reader: &mut Reader<'a>) -> Option<(Kind, &'a [u8])> {
 
 impl Kind {
     fn of(byte: u8) -> Option<Kind> {
-        [Kind::Title, Kind::StagingDir, Kind::Directory, Kind::Entry, Kind::End]
+        [Kind::Header, Kind::StagingDir, Kind::Directory, Kind::Entry, Kind::End]
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }
@@ -361,7 +361,7 @@ fn is_name(name: &[u8]) -> bool {
 /// be expected to find checksums: where `sum` is set, these are made right first.
 #[cfg(fuzzing)]
 pub fn check_journal(bytes: &[u8], sum: bool) {
-    let _ = (title(bytes), phase(bytes), parse(bytes));
+    let _ = (header(bytes), phase(bytes), parse(bytes));
     let mut records = bytes.to_vec();
     if sum {
         let mut at = 0;
@@ -374,7 +374,7 @@ pub fn check_journal(bytes: &[u8], sum: bool) {
         }
     }
     let Some(journal) = read_journal(&records) else { return };
-    let again = [journal.title.record(), journal.records()].concat();
+    let again = [journal.header.record(), journal.records()].concat();
     assert_eq!(read_journal(&again).as_ref(), Some(&journal));
     let mut whole = [&head()[..], &again].concat();
     assert_eq!(parse(&whole), Ok(None));
@@ -407,7 +407,7 @@ mod tests {
             new: identity(4),
         };
         Journal {
-            title: Title {
+            header: RunHeader {
                 begun: 12,
                 what: "a → b".to_owned(),
                 roots: vec!["/tree".into()],
@@ -422,7 +422,7 @@ mod tests {
     }
 
     fn written(journal: &Journal, phases: &[Phase]) -> Vec<u8> {
-        let records = [journal.title.record(), journal.records()].concat();
+        let records = [journal.header.record(), journal.records()].concat();
         let mut bytes = [&head()[..], &records].concat();
         for phase in phases {
             bytes[phase.offset()..][..SLOT_LEN].copy_from_slice(&phase.slot(&records));
@@ -440,7 +440,7 @@ mod tests {
         let rolling_back = phases(&[Phase::Committed, Phase::RollingBack]).unwrap();
         assert_eq!(rolling_back.1, Phase::RollingBack);
         assert_eq!(phases(&[Phase::Committed, Phase::Done]).unwrap().1, Phase::Done);
-        assert_eq!(title(&written(&journal, &[])), Some(journal.title.clone()));
+        assert_eq!(header(&written(&journal, &[])), Some(journal.header.clone()));
     }
 
     #[test]

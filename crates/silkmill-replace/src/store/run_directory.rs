@@ -11,13 +11,13 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::error::Error;
 use crate::store::durability::Durability;
-use crate::store::journal::{self, HEAD_LEN, Journal, Method, Phase, Title};
+use crate::store::journal::{self, HEAD_LEN, Journal, Method, Phase, RunHeader};
 use crate::store::layout::JOURNAL;
 use crate::store::run_id::is_run_id;
 use crate::store::trash;
 
 /// How much of a journal is read to learn who runs: roots are few.
-const TITLE_LEN_MAX: usize = 64 << 10;
+const HEADER_LEN_MAX: usize = 64 << 10;
 
 /// The directory of one run, whose journal is locked by this process.
 #[derive(Debug)]
@@ -34,8 +34,8 @@ pub(crate) struct Run {
 
 impl Run {
     /// Creates and locks the journal of a new run in its directory, which is there.
-    pub(super) fn create(id: String, path: PathBuf, title: &Title) -> Result<Run, Error> {
-        let mut run = Run { id, path, journal: None, records: title.record(), disposable: true };
+    pub(super) fn create(id: String, path: PathBuf, header: &RunHeader) -> Result<Run, Error> {
+        let mut run = Run { id, path, journal: None, records: header.record(), disposable: true };
         let name = run.journal_path();
         let mut new = OpenOptions::new();
         let new = new.read(true).write(true).create_new(true).mode(0o600);
@@ -72,15 +72,15 @@ impl Run {
     }
 
     /// What has become of it, and who ran. A journal that cannot be trusted is an error that names it.
-    pub(crate) fn phase_and_title(&self) -> Result<Option<(Phase, Title)>, Error> {
+    pub(crate) fn phase_and_header(&self) -> Result<Option<(Phase, RunHeader)>, Error> {
         let Some(journal) = &self.journal else { return Ok(None) };
         let name = self.journal_path();
-        let bytes = read_at_most(journal, TITLE_LEN_MAX)
+        let bytes = read_at_most(journal, HEADER_LEN_MAX)
             .map_err(|error| Error::io("read", &name, error))?;
         let phase = journal::phase(&bytes).map_err(|refused| Error::journal(&name, refused))?;
         let Some(phase) = phase else { return Ok(None) };
         let damaged = || Error::journal(&name, journal::Refused::Damaged);
-        Ok(Some((phase, journal::title(&bytes).ok_or_else(damaged)?)))
+        Ok(Some((phase, journal::header(&bytes).ok_or_else(damaged)?)))
     }
 
     /// The whole journal, if the run was committed.
@@ -99,8 +99,8 @@ impl Run {
 
     /// Writes down all that the run is about to do.
     pub(crate) fn write(&mut self, journal: &Journal) -> Result<(), Error> {
-        let title = journal.title.record();
-        let mut bytes = [&journal::head()[..], &title].concat();
+        let header = journal.header.record();
+        let mut bytes = [&journal::head()[..], &header].concat();
         bytes.extend_from_slice(&journal.records());
         let written = self.file().write_all_at(&bytes, 0);
         written.map_err(|error| Error::io("write", &self.journal_path(), error))?;
@@ -163,9 +163,9 @@ pub(crate) fn is_run(folder: &Path) -> bool {
 }
 
 /// Who runs, as far as a journal that is being written says so.
-pub(super) fn title_of(journal: &File) -> io::Result<Title> {
-    let bytes = read_at_most(journal, TITLE_LEN_MAX)?;
-    Ok(journal::title(&bytes).unwrap_or_default())
+pub(super) fn header_of(journal: &File) -> io::Result<RunHeader> {
+    let bytes = read_at_most(journal, HEADER_LEN_MAX)?;
+    Ok(journal::header(&bytes).unwrap_or_default())
 }
 
 /// Gives the identities in a journal the numbers that their filesystems have now: another start of the system, or

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::original::directory_of;
 use crate::outcome::Notice;
 use crate::store::durability::Durability;
-use crate::store::journal::{Entry, Journal, Method, Phase, Title};
+use crate::store::journal::{Entry, Journal, Method, Phase, RunHeader};
 use crate::store::run_directory::Run;
 use crate::store::trash;
 use crate::transaction::stage::{Staged, StagingDir};
@@ -40,11 +40,11 @@ pub(crate) struct PutBack {
 
 /// The journal of all that is staged.
 pub(crate) fn journal<'a>(
-    title: Title,
+    header: RunHeader,
     replacements: u64,
     staged: impl Iterator<Item = &'a Staged>,
 ) -> Journal {
-    let mut journal = Journal { title, replacements, ..Journal::default() };
+    let mut journal = Journal { header, replacements, ..Journal::default() };
     let mut staging_dirs: HashMap<*const StagingDir, u32> = HashMap::new();
     let mut directories = HashMap::new();
     for staged in staged {

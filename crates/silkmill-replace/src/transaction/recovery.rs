@@ -11,7 +11,7 @@ use silkmill::CancelToken;
 use crate::error::Error;
 use crate::outcome::Notice;
 use crate::store::durability::Durability;
-use crate::store::journal::{Journal, Phase, Title};
+use crate::store::journal::{Journal, Phase, RunHeader};
 use crate::store::run_directory::Run;
 use crate::store::{Found, Locked, Store};
 use crate::transaction::commit::{self, Finished, PutBack};
@@ -25,14 +25,14 @@ use crate::transaction::swap::Attempt;
 pub(crate) fn begin(
     store: &Store,
     around: &[Store],
-    title: &Title,
+    header: &RunHeader,
     cancel: &CancelToken,
     tell: &mut dyn FnMut(Notice),
 ) -> Result<Run, Error> {
     for other in around {
-        take_turn(other, &title.roots, cancel, tell)?;
+        take_turn(other, &header.roots, cancel, tell)?;
     }
-    take_turn(store, &title.roots, cancel, tell)?.begin(title)
+    take_turn(store, &header.roots, cancel, tell)?.begin(header)
 }
 
 /// Waits until no run of a store is at work below `roots`, and ends those that were cut off. Nobody begins one
@@ -52,7 +52,7 @@ fn take_turn<'a>(
         let (mut in_the_way, mut unfinished) = (None, Vec::new());
         for found in locked.look()? {
             match found {
-                Found::Live { id, title: other } if meet(roots, &other.roots) => {
+                Found::Live { id, header: other } if meet(roots, &other.roots) => {
                     in_the_way = Some((id, other));
                 }
                 Found::Live { .. } => {}
@@ -105,8 +105,8 @@ pub(crate) fn recover_below(
     roots: &[PathBuf],
     tell: &mut dyn FnMut(Notice),
 ) -> Result<usize, Error> {
-    let is_met = |run: &Run| match run.phase_and_title() {
-        Ok(found) => found.is_some_and(|(_, title)| meet(&title.roots, roots)),
+    let is_met = |run: &Run| match run.phase_and_header() {
+        Ok(found) => found.is_some_and(|(_, header)| meet(&header.roots, roots)),
         Err(_) => true,
     };
     let found = store.lock()?.look()?;
@@ -129,8 +129,8 @@ fn recover_all(
     let mut given_up = HashSet::new();
     for run in unfinished {
         let id = run.id().to_owned();
-        let title = run.phase_and_title().ok().flatten().map(|(_, title)| title);
-        let is_elsewhere = title.is_some_and(|title| !meet(&title.roots, roots));
+        let header = run.phase_and_header().ok().flatten().map(|(_, header)| header);
+        let is_elsewhere = header.is_some_and(|header| !meet(&header.roots, roots));
         match recover(run) {
             Ok(notices) => notices.into_iter().for_each(&mut *tell),
             Err(error) if is_elsewhere => {
@@ -145,7 +145,7 @@ fn recover_all(
 
 /// Whether there is nothing to be done about it. A journal that is refused is something.
 fn is_finished(run: &Run) -> bool {
-    matches!(run.phase_and_title(), Ok(Some((Phase::Done, title))) if title.keeps)
+    matches!(run.phase_and_header(), Ok(Some((Phase::Done, header))) if header.keeps)
 }
 
 /// Ends one unfinished run, and says how.
@@ -160,7 +160,7 @@ fn recover(mut run: Run) -> Result<Vec<Notice>, Error> {
         Phase::Done => {}
         Phase::Committed => match finish(&mut run, &journal)? {
             Finished::Done { late: None, .. } => {
-                if !journal.title.keeps {
+                if !journal.header.keeps {
                     commit::remove(run, &journal)?;
                 }
                 return Ok(vec![Notice::Finished { run: id, files }]);

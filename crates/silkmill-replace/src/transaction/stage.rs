@@ -357,7 +357,7 @@ fn may_change(path: &Path, access: Access) -> io::Result<()> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::store::journal::Title;
+    use crate::store::journal::RunHeader;
     use crate::store::run_id::now;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
@@ -365,8 +365,8 @@ pub(crate) mod tests {
     /// A stage for the files of a test's directory, and the run that has to outlive it.
     pub(crate) fn stage(root: &Path, hard_links: HardLinks) -> (Run, Stage) {
         let store = Store::open(None, root).unwrap();
-        let title = Title { begun: now(), ..Title::default() };
-        let run = store.lock().unwrap().begin(&title).unwrap();
+        let header = RunHeader { begun: now(), ..RunHeader::default() };
+        let run = store.lock().unwrap().begin(&header).unwrap();
         let stage = Stage::new(Some(&run), vec![root.to_path_buf()], hard_links, None).unwrap();
         (run, stage)
     }

@@ -46,12 +46,12 @@ fn throw_away(store: &Store, mut run: Run) -> Result<(), Error> {
                 .filter_map(|staging_dir| staging_dir.parent().map(Path::to_path_buf)),
         );
     }
-    let mut undoes = run.phase_and_title()?.and_then(|(_, title)| title.undoes);
+    let mut undoes = run.phase_and_header()?.and_then(|(_, header)| header.undoes);
     // Oldest first: whenever this is cut off, each that is left is still undone by another.
     let mut spent = Vec::new();
     while let Some(id) = undoes {
         let other = find_any(store, &id)?;
-        undoes = other.phase_and_title()?.and_then(|(_, title)| title.undoes);
+        undoes = other.phase_and_header()?.and_then(|(_, header)| header.undoes);
         spent.push(other);
     }
     for other in spent.into_iter().rev() {

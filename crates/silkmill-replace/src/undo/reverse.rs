@@ -6,21 +6,21 @@ use crate::error::Error;
 use crate::original::Identity;
 use crate::outcome::Notice;
 use crate::store::durability::Durability;
-use crate::store::journal::{Entry, Journal, Method, Title};
+use crate::store::journal::{Entry, Journal, Method, RunHeader};
 use crate::transaction::swap::{Attempt, Swapper};
 
 /// The journal that takes this one back. Fails unless every file is what the run has left, or `force` says
 /// that it does not matter.
 pub(super) fn reverse(
     journal: &Journal,
-    title: Title,
+    header: RunHeader,
     force: bool,
     tell: &mut dyn FnMut(&Notice),
 ) -> Result<Journal, Error> {
     let swapper = Swapper::new(journal, Attempt::Recovery, Durability::Unforced)?;
     let (mut edited, mut homeless) = (0, 0);
     let mut back = Journal {
-        title,
+        header,
         replacements: journal.replacements,
         staging_dirs: journal.staging_dirs.clone(),
         directories: journal.directories.clone(),
