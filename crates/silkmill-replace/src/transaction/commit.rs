@@ -17,7 +17,7 @@ use crate::store::journal::{Entry, Journal, Method, Phase, RunHeader};
 use crate::store::run_directory::Run;
 use crate::store::trash;
 use crate::transaction::stage::{Staged, StagingDir};
-use crate::transaction::swap::{Attempt, Swapper, Trouble};
+use crate::transaction::swap::{Attempt, SwapError, Swapper};
 
 /// How the swaps of a committed run ended.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ fn swap_all(
     swapped: &mut dyn FnMut(),
 ) -> Result<(), (PathBuf, Error)> {
     for entry in &journal.entries {
-        swapper.forward(entry).map_err(|trouble| failed(journal, entry, trouble))?;
+        swapper.forward(entry).map_err(|error| failed(journal, entry, error))?;
         swapped();
     }
     if attempt == Attempt::Recovery {
@@ -113,17 +113,19 @@ fn swap_all(
     }
     // A program that had a file open when it was swapped may have written to it after that was looked at.
     match journal.entries.iter().find(|entry| !swapper.is_untouched(entry)) {
-        Some(entry) => Err(failed(journal, entry, Trouble::Changed)),
+        Some(entry) => Err(failed(journal, entry, SwapError::Changed)),
         None => Ok(()),
     }
 }
 
-fn failed(journal: &Journal, entry: &Entry, trouble: Trouble) -> (PathBuf, Error) {
+fn failed(journal: &Journal, entry: &Entry, error: SwapError) -> (PathBuf, Error) {
     let path = journal.target(entry);
-    let error = match trouble {
-        Trouble::Changed => Error::changed(&path),
-        Trouble::Lost => Error::store(format!("failed to replace {path:?}: its new text is gone")),
-        Trouble::Io(error) => Error::io("replace", &path, error),
+    let error = match error {
+        SwapError::Changed => Error::changed(&path),
+        SwapError::Lost => {
+            Error::store(format!("failed to replace {path:?}: its new text is gone"))
+        }
+        SwapError::Io(error) => Error::io("replace", &path, error),
     };
     (path, error)
 }
@@ -142,9 +144,9 @@ pub(crate) fn put_back(
     for entry in &journal.entries {
         match swapper.back(entry) {
             Ok(()) => {}
-            Err(Trouble::Changed) => notices.push(Notice::Left { path: journal.target(entry) }),
-            Err(Trouble::Lost) => {}
-            Err(Trouble::Io(error)) => {
+            Err(SwapError::Changed) => notices.push(Notice::Left { path: journal.target(entry) }),
+            Err(SwapError::Lost) => {}
+            Err(SwapError::Io(error)) => {
                 first.get_or_insert((journal.target(entry), error));
             }
         }

@@ -37,7 +37,7 @@ const EXCHANGES_MAX: usize = 8;
 
 /// Why a file was not swapped. It is as it was.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum SwapError {
     /// It is not what was read.
     Changed,
     /// What was staged for it is gone.
@@ -45,15 +45,15 @@ pub(crate) enum Trouble {
     Io(io::Error),
 }
 
-impl From<Errno> for Trouble {
-    fn from(errno: Errno) -> Trouble {
-        Trouble::Io(errno.into())
+impl From<Errno> for SwapError {
+    fn from(errno: Errno) -> SwapError {
+        SwapError::Io(errno.into())
     }
 }
 
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Trouble {
-        Trouble::Io(error)
+impl From<io::Error> for SwapError {
+    fn from(error: io::Error) -> SwapError {
+        SwapError::Io(error)
     }
 }
 
@@ -124,13 +124,13 @@ impl<'a> Swapper<'a> {
     }
 
     /// Puts the new text in place, or finds it there.
-    pub(crate) fn forward(&self, entry: &Entry) -> Result<(), Trouble> {
+    pub(crate) fn forward(&self, entry: &Entry) -> Result<(), SwapError> {
         self.with_directory(entry, |directory| Swap { all: self, entry, directory }.forward())
     }
 
     /// Puts the old text in place, or finds it there. `Changed` if another program wrote the file since,
     /// which keeps what that wrote.
-    pub(crate) fn back(&self, entry: &Entry) -> Result<(), Trouble> {
+    pub(crate) fn back(&self, entry: &Entry) -> Result<(), SwapError> {
         self.with_directory(entry, |directory| Swap { all: self, entry, directory }.back())
     }
 
@@ -231,7 +231,7 @@ struct Swap<'a, 'b> {
 }
 
 impl Swap<'_, '_> {
-    fn forward(&self) -> Result<(), Trouble> {
+    fn forward(&self) -> Result<(), SwapError> {
         match self.entry.method {
             Method::Exchange => {}
             Method::CopyOver | Method::CopyBack => return self.copy_over(),
@@ -244,7 +244,7 @@ impl Swap<'_, '_> {
             return if is_unchanged {
                 self.exchange(&self.entry.old, &self.entry.new)
             } else {
-                Err(Trouble::Changed)
+                Err(SwapError::Changed)
             };
         }
         self.settle()?;
@@ -255,13 +255,13 @@ impl Swap<'_, '_> {
             State::Swapped => Ok(()),
             // What was renamed over it is there, and what it was is lost: nothing can be done any more.
             State::Gone if self.is_target(&self.entry.new)? => Ok(()),
-            State::Gone => Err(Trouble::Lost),
-            State::Waiting if !self.is_unchanged()? => Err(Trouble::Changed),
+            State::Gone => Err(SwapError::Lost),
+            State::Waiting if !self.is_unchanged()? => Err(SwapError::Changed),
             State::Waiting => self.exchange(&self.entry.old, &self.entry.new),
         }
     }
 
-    fn back(&self) -> Result<(), Trouble> {
+    fn back(&self) -> Result<(), SwapError> {
         match self.entry.method {
             Method::Exchange => {}
             Method::CopyOver | Method::CopyBack => return self.copy_back(),
@@ -278,12 +278,12 @@ impl Swap<'_, '_> {
             State::Gone => {
                 // Whatever that is now, it may be all that is left of a text.
                 self.keep(&self.number())?;
-                Err(Trouble::Changed)
+                Err(SwapError::Changed)
             }
             State::Swapped => match self.exchange(&self.entry.new, &self.entry.old) {
-                Err(Trouble::Changed) => {
+                Err(SwapError::Changed) => {
                     self.keep(&self.number())?;
-                    Err(Trouble::Changed)
+                    Err(SwapError::Changed)
                 }
                 other => other,
             },
@@ -292,14 +292,14 @@ impl Swap<'_, '_> {
 
     /// Exchanges the target, which must be `expected`, with the staged name. On an error both are as they
     /// were, unless a third program meddled: then the target is what that wrote last.
-    fn exchange(&self, expected: &Identity, ours: &Identity) -> Result<(), Trouble> {
+    fn exchange(&self, expected: &Identity, ours: &Identity) -> Result<(), SwapError> {
         match self.exchange_once() {
             Ok(()) => {}
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 return self.link_and_rename(expected);
             }
             Err(Errno::XDEV | Errno::BUSY) => return self.copy_after_all(expected),
-            Err(Errno::NOENT) => return Err(Trouble::Changed),
+            Err(Errno::NOENT) => return Err(SwapError::Changed),
             Err(error) => return Err(error.into()),
         }
         let is_expected =
@@ -322,7 +322,7 @@ impl Swap<'_, '_> {
     /// The staged name holds what another program put at the target, and the target `ours`. The other
     /// program's file gets its place again; if that program has been there again meanwhile, its latest
     /// version does, and the one before is kept.
-    fn give_back(&self, ours: &Identity) -> Result<(), Trouble> {
+    fn give_back(&self, ours: &Identity) -> Result<(), SwapError> {
         let mut at_target = *ours;
         for _ in 0..EXCHANGES_MAX {
             let Some(here) = identity(self.staging_dir(), self.number())? else { break };
@@ -340,23 +340,23 @@ impl Swap<'_, '_> {
                 if at_target.file != ours.file {
                     self.keep(&self.number())?;
                 }
-                return Err(Trouble::Changed);
+                return Err(SwapError::Changed);
             }
             // A newer version came in between: it is here now, and the older one there.
             at_target = here;
         }
         self.keep(&self.number())?;
-        Err(Trouble::Changed)
+        Err(SwapError::Changed)
     }
 
     /// For filesystems that cannot exchange. Between the two steps a program that *renames* a file of
     /// its own to the target has that replaced; one that writes to it has its text kept.
-    fn link_and_rename(&self, expected: &Identity) -> Result<(), Trouble> {
+    fn link_and_rename(&self, expected: &Identity) -> Result<(), SwapError> {
         let (staging_dir, number, out, name) =
             (self.staging_dir(), self.number(), out_name(self.entry), self.target());
         match linkat(self.directory, name, staging_dir, &out, AtFlags::empty()) {
             Ok(()) => {}
-            Err(Errno::NOENT) => return Err(Trouble::Changed),
+            Err(Errno::NOENT) => return Err(SwapError::Changed),
             Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK | Errno::XDEV) => {
                 return self.copy_after_all(expected);
             }
@@ -366,7 +366,7 @@ impl Swap<'_, '_> {
             identity(staging_dir, &out)?.is_some_and(|found| found.is_same_text(expected));
         if !is_expected {
             unlinkat(staging_dir, &out, AtFlags::empty())?;
-            return Err(Trouble::Changed);
+            return Err(SwapError::Changed);
         }
         match renameat(staging_dir, &number, self.directory, name) {
             Ok(()) => Ok(renameat(staging_dir, &out, staging_dir, &number)?),
@@ -381,7 +381,7 @@ impl Swap<'_, '_> {
     }
 
     /// Finishes or undoes what [`Swap::link_and_rename`] began.
-    fn settle(&self) -> Result<(), Trouble> {
+    fn settle(&self) -> Result<(), SwapError> {
         let (staging_dir, number, out) = (self.staging_dir(), self.number(), out_name(self.entry));
         if identity(staging_dir, &out)?.is_none() {
             return Ok(());
@@ -403,7 +403,7 @@ impl Swap<'_, '_> {
     }
 
     /// Puts a file of the staging directory where it stays when the run's directory goes, and says so.
-    fn keep(&self, name: &str) -> Result<(), Trouble> {
+    fn keep(&self, name: &str) -> Result<(), SwapError> {
         let staging_dir = &self.all.journal.staging_dirs[self.entry.staging_dir as usize];
         let folder = staging_dir.parent().unwrap_or(staging_dir);
         let kept = Store::kept(folder)?;

@@ -12,7 +12,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::copy::{is_between, note_set_id, overwrite, set_id};
-use super::{Attempt, Swap, Trouble, identity, old_name};
+use super::{Attempt, Swap, SwapError, identity, old_name};
 use crate::original::Identity;
 use crate::store::journal::{Entry, Method};
 use crate::transaction::attributes;
@@ -20,7 +20,7 @@ use crate::transaction::attributes;
 impl Swap<'_, '_> {
     /// For a target that can be neither exchanged nor renamed over, which nobody knew before: keeps a copy
     /// of it first.
-    pub(super) fn copy_after_all(&self, expected: &Identity) -> Result<(), Trouble> {
+    pub(super) fn copy_after_all(&self, expected: &Identity) -> Result<(), SwapError> {
         let (staging_dir, old) = (self.staging_dir(), old_name(self.entry));
         let is_back = identity(staging_dir, &old)?.is_some();
         if is_back {
@@ -45,7 +45,7 @@ impl Swap<'_, '_> {
         }
         if !Identity::of(&from.metadata()?).is_same_text(expected) {
             unlinkat(staging_dir, &part, AtFlags::empty())?;
-            return Err(Trouble::Changed);
+            return Err(SwapError::Changed);
         }
         renameat(staging_dir, &part, staging_dir, &old)?;
         self.all.late.borrow_mut().insert((self.entry.staging_dir, self.entry.number));
@@ -61,7 +61,7 @@ impl Swap<'_, '_> {
     }
 
     /// Copies the new text into the target itself.
-    pub(super) fn copy_over(&self) -> Result<(), Trouble> {
+    pub(super) fn copy_over(&self) -> Result<(), SwapError> {
         let target = self.open_for_writing()?;
         let (new, old) = (self.new_text(), self.old_text());
         let (new, old) =
@@ -77,7 +77,7 @@ impl Swap<'_, '_> {
             Attempt::Recovery => found.is_same_text(&self.entry.old) || is_torn()?,
         };
         if !expected {
-            return Err(Trouble::Changed);
+            return Err(SwapError::Changed);
         }
         let kept = if self.entry.method == Method::CopyBack { &new } else { &old };
         if self.all.attempt == Attempt::First {
@@ -87,12 +87,12 @@ impl Swap<'_, '_> {
     }
 
     /// Copies the old text into the target itself, which then has its old time, too.
-    pub(super) fn copy_back(&self) -> Result<(), Trouble> {
+    pub(super) fn copy_back(&self) -> Result<(), SwapError> {
         let target = match self.open_for_writing() {
             Ok(target) => target,
-            Err(Trouble::Changed) => {
+            Err(SwapError::Changed) => {
                 self.keep(&self.old_text())?;
-                return Err(Trouble::Changed);
+                return Err(SwapError::Changed);
             }
             Err(error) => return Err(error),
         };
@@ -101,7 +101,7 @@ impl Swap<'_, '_> {
         let old = File::from(self.open(self.staging_dir(), self.old_text())?);
         if found.file != self.entry.old.file || !is_between(&target, &old, &new)? {
             self.keep(&self.old_text())?;
-            return Err(Trouble::Changed);
+            return Err(SwapError::Changed);
         }
         // By its bytes, for clocks may be too coarse to tell that it was written to.
         if !is_between(&target, &old, &old)? {
@@ -120,12 +120,12 @@ impl Swap<'_, '_> {
         self.entry.method == Method::Exchange && found.is_same_text(&self.entry.old)
     }
 
-    fn open_for_writing(&self) -> Result<File, Trouble> {
+    fn open_for_writing(&self) -> Result<File, SwapError> {
         let flags =
             OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         match openat(self.directory, self.target(), flags, Mode::empty()) {
             Ok(file) => Ok(file.into()),
-            Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR) => Err(Trouble::Changed),
+            Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR) => Err(SwapError::Changed),
             Err(error) => Err(error.into()),
         }
     }

@@ -9,14 +9,18 @@ use rustix::fs::{AtFlags, linkat, renameat, unlinkat};
 use rustix::fs::{RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::{Attempt, Swap, Trouble, identity, old_name};
+use super::{Attempt, Swap, SwapError, identity, old_name};
 use crate::original::Identity;
 
 impl Swap<'_, '_> {
     /// Puts a file of the staging directory where no other is, or finds that it has been put.
-    pub(super) fn restore(&self, stored: &Identity) -> Result<(), Trouble> {
+    pub(super) fn restore(&self, stored: &Identity) -> Result<(), SwapError> {
         let Some(name) = self.stored_name(stored)? else {
-            return if self.all.attempt == Attempt::Recovery { Ok(()) } else { Err(Trouble::Lost) };
+            return if self.all.attempt == Attempt::Recovery {
+                Ok(())
+            } else {
+                Err(SwapError::Lost)
+            };
         };
         if self.is_target(stored)? {
             return Ok(unlinkat(self.staging_dir(), name, AtFlags::empty())?);
@@ -25,7 +29,7 @@ impl Swap<'_, '_> {
     }
 
     /// Puts the target, which must be `expected`, into the staging directory, or finds it there.
-    pub(super) fn remove(&self, expected: &Identity) -> Result<(), Trouble> {
+    pub(super) fn remove(&self, expected: &Identity) -> Result<(), SwapError> {
         let stored = self.stored_name(expected)?;
         let found = identity(self.directory, self.target())?;
         match (found, stored) {
@@ -38,21 +42,21 @@ impl Swap<'_, '_> {
                 self.rename(&name, Direction::In)?;
                 self.check_removed(&name, expected)
             }
-            _ => Err(Trouble::Changed),
+            _ => Err(SwapError::Changed),
         }
     }
 
     /// Another program may have put a file of its own there in between: that goes back.
-    fn check_removed(&self, name: &str, expected: &Identity) -> Result<(), Trouble> {
+    fn check_removed(&self, name: &str, expected: &Identity) -> Result<(), SwapError> {
         let is_expected =
             identity(self.staging_dir(), name)?.is_some_and(|found| found.is_same_text(expected));
         if is_expected {
             return Ok(());
         }
-        if let Err(Trouble::Changed) = self.rename(name, Direction::Out) {
+        if let Err(SwapError::Changed) = self.rename(name, Direction::Out) {
             self.keep(name)?;
         }
-        Err(Trouble::Changed)
+        Err(SwapError::Changed)
     }
 
     /// The name of this file in the staging directory, if it is there.
@@ -73,7 +77,7 @@ impl Swap<'_, '_> {
     }
 
     /// Between the staging directory and the target. `Changed` if there is a file already.
-    fn rename(&self, name: &str, direction: Direction) -> Result<(), Trouble> {
+    fn rename(&self, name: &str, direction: Direction) -> Result<(), SwapError> {
         let (stored, target) =
             ((self.staging_dir(), name.as_ref()), (self.directory, self.target()));
         let (from, to) = match direction {
@@ -83,18 +87,18 @@ impl Swap<'_, '_> {
         #[cfg(target_os = "linux")]
         match renameat_with(from.0, from.1, to.0, to.1, RenameFlags::NOREPLACE) {
             Ok(()) => return Ok(()),
-            Err(Errno::EXIST | Errno::NOENT) => return Err(Trouble::Changed),
+            Err(Errno::EXIST | Errno::NOENT) => return Err(SwapError::Changed),
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::BUSY) => {}
             Err(error) => return Err(error.into()),
         }
         match linkat(from.0, from.1, to.0, to.1, AtFlags::empty()) {
             Ok(()) => Ok(unlinkat(from.0, from.1, AtFlags::empty())?),
-            Err(Errno::EXIST | Errno::NOENT) => Err(Trouble::Changed),
+            Err(Errno::EXIST | Errno::NOENT) => Err(SwapError::Changed),
             Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {
                 // A filesystem without links, and a moment in which another program's new file would be replaced.
                 match identity(to.0, to.1)? {
                     None => Ok(renameat(from.0, from.1, to.0, to.1)?),
-                    Some(_) => Err(Trouble::Changed),
+                    Some(_) => Err(SwapError::Changed),
                 }
             }
             Err(error) => Err(error.into()),
