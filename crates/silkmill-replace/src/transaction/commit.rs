@@ -105,7 +105,7 @@ fn swap_all(
     swapped: &mut dyn FnMut(),
 ) -> Result<(), (PathBuf, Error)> {
     for entry in &journal.entries {
-        swapper.forward(entry).map_err(|error| failed(journal, entry, error))?;
+        swapper.apply(entry).map_err(|error| failed(journal, entry, error))?;
         swapped();
     }
     if attempt == Attempt::Recovery {
@@ -142,7 +142,7 @@ pub(crate) fn put_back(
     let mut notices = Vec::new();
     let mut first = None;
     for entry in &journal.entries {
-        match swapper.back(entry) {
+        match swapper.revert(entry) {
             Ok(()) => {}
             Err(SwapError::Changed) => notices.push(Notice::Left { path: journal.target(entry) }),
             Err(SwapError::Lost) => {}

@@ -231,7 +231,8 @@ impl Writer<'_> {
             attributes::copy_what_can_be(&original.file, &original.metadata, &file);
             temporary.keep_old(original)?;
         }
-        let (identity, new) = (settled(target, original)?, Identity::of(&file.metadata()?));
+        let (identity, new) =
+            (identity_at_swap(target, original)?, Identity::of(&file.metadata()?));
         Ok(Staged { target: stage.absolute(target), identity, new, temporary, method })
     }
 }
@@ -309,7 +310,7 @@ impl Drop for Temporary {
 /// What the file is when it is swapped, if nobody writes to it. An overlay copies a file up before its first change,
 /// and may give the copy another number, and each name of a file one of its own: so that is done first.
 #[cfg(target_os = "linux")]
-fn settled(target: &Path, original: &Original) -> io::Result<Identity> {
+fn identity_at_swap(target: &Path, original: &Original) -> io::Result<Identity> {
     use rustix::fs::{fstatfs, major};
     const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
     let read = original.identity();
@@ -328,7 +329,7 @@ fn settled(target: &Path, original: &Original) -> io::Result<Identity> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn settled(_: &Path, original: &Original) -> io::Result<Identity> {
+fn identity_at_swap(_: &Path, original: &Original) -> io::Result<Identity> {
     Ok(original.identity())
 }
 

@@ -124,14 +124,14 @@ impl<'a> Swapper<'a> {
     }
 
     /// Puts the new text in place, or finds it there.
-    pub(crate) fn forward(&self, entry: &Entry) -> Result<(), SwapError> {
-        self.with_directory(entry, |directory| Swap { all: self, entry, directory }.forward())
+    pub(crate) fn apply(&self, entry: &Entry) -> Result<(), SwapError> {
+        self.with_directory(entry, |directory| Swap { all: self, entry, directory }.apply())
     }
 
     /// Puts the old text in place, or finds it there. `Changed` if another program wrote the file since,
     /// which keeps what that wrote.
-    pub(crate) fn back(&self, entry: &Entry) -> Result<(), SwapError> {
-        self.with_directory(entry, |directory| Swap { all: self, entry, directory }.back())
+    pub(crate) fn revert(&self, entry: &Entry) -> Result<(), SwapError> {
+        self.with_directory(entry, |directory| Swap { all: self, entry, directory }.revert())
     }
 
     /// Whether nobody wrote to the original while this was swapping it out.
@@ -231,7 +231,7 @@ struct Swap<'a, 'b> {
 }
 
 impl Swap<'_, '_> {
-    fn forward(&self) -> Result<(), SwapError> {
+    fn apply(&self) -> Result<(), SwapError> {
         match self.entry.method {
             Method::Exchange => {}
             Method::CopyOver | Method::CopyBack => return self.copy_over(),
@@ -247,7 +247,7 @@ impl Swap<'_, '_> {
                 Err(SwapError::Changed)
             };
         }
-        self.settle()?;
+        self.repair()?;
         if identity(self.staging_dir(), old_name(self.entry))?.is_some() {
             return self.copy_over();
         }
@@ -261,14 +261,14 @@ impl Swap<'_, '_> {
         }
     }
 
-    fn back(&self) -> Result<(), SwapError> {
+    fn revert(&self) -> Result<(), SwapError> {
         match self.entry.method {
             Method::Exchange => {}
             Method::CopyOver | Method::CopyBack => return self.copy_back(),
             Method::Restore => return self.remove(&self.entry.new),
             Method::Remove => return self.restore(&self.entry.old),
         }
-        self.settle()?;
+        self.repair()?;
         if identity(self.staging_dir(), old_name(self.entry))?.is_some() {
             return self.copy_back();
         }
@@ -381,7 +381,7 @@ impl Swap<'_, '_> {
     }
 
     /// Finishes or undoes what [`Swap::link_and_rename`] began.
-    fn settle(&self) -> Result<(), SwapError> {
+    fn repair(&self) -> Result<(), SwapError> {
         let (staging_dir, number, out) = (self.staging_dir(), self.number(), out_name(self.entry));
         if identity(staging_dir, &out)?.is_none() {
             return Ok(());
