@@ -28,7 +28,7 @@ use crate::store::run_directory;
 use crate::store::run_id::now;
 use crate::store::trash::TrashCollector;
 use crate::store::{Store, links};
-use crate::transaction::commit::{self, Finished, PutBack};
+use crate::transaction::commit::{self, Completion, RolledBack};
 use crate::transaction::flusher::BackgroundFlush;
 use crate::transaction::recovery;
 use crate::transaction::stage::Stage;
@@ -368,8 +368,8 @@ impl<'a> Run<'a> {
         let _collector = TrashCollector::begin(run.store());
         self.pass_barrier(&mut run, &journal, cancel)?;
         self.phases.barrier = started.elapsed();
-        let finished = self.swap(&mut run, &journal)?;
-        self.conclude(run, &journal, finished)
+        let completion = self.swap(&mut run, &journal)?;
+        self.conclude(run, &journal, completion)
     }
 
     /// Puts the changes in order and writes down what is to be done with them.
@@ -402,15 +402,19 @@ impl<'a> Run<'a> {
     }
 
     /// Swaps every staged file with its target, and tells how far that is.
-    fn swap(&mut self, run: &mut run_directory::Run, journal: &Journal) -> Result<Finished, Error> {
+    fn swap(
+        &mut self,
+        run: &mut run_directory::Run,
+        journal: &Journal,
+    ) -> Result<Completion, Error> {
         let durability = Durability::of(self.options.sync);
         let (progress, sink) = (&mut self.progress, &mut *self.sink);
-        let finished = commit::finish(run, journal, Attempt::First, durability, &mut || {
+        let completion = commit::finish(run, journal, Attempt::First, durability, &mut || {
             progress.files_committed += 1;
             sink(Event::Progress(*progress));
         })?;
         self.progress.files_committed = 0;
-        Ok(finished)
+        Ok(completion)
     }
 
     /// Tells what became of every file, and keeps or removes the run's own.
@@ -418,10 +422,10 @@ impl<'a> Run<'a> {
         &mut self,
         run: run_directory::Run,
         journal: &Journal,
-        finished: Finished,
+        completion: Completion,
     ) -> Result<(), Error> {
-        match finished {
-            Finished::Done { late, swapping, flushing } => {
+        match completion {
+            Completion::Done { late, swapping, flushing } => {
                 (self.phases.swapping, self.phases.flushing) = (swapping, flushing);
                 for file in self.changes.take() {
                     self.tell(&file.outcome);
@@ -435,8 +439,8 @@ impl<'a> Run<'a> {
                 self.kept = Some((run.id().to_owned(), run.store().to_path_buf()));
                 Ok(())
             }
-            Finished::PutBack(put_back) => {
-                self.tell_put_back(put_back);
+            Completion::RolledBack(rolled_back) => {
+                self.report_rollback(rolled_back);
                 commit::remove(run, journal)?;
                 self.refuse_failures()
             }
@@ -471,8 +475,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn tell_put_back(&mut self, put_back: PutBack) {
-        let PutBack { path, why, notices } = put_back;
+    fn report_rollback(&mut self, rolled_back: RolledBack) {
+        let RolledBack { path, why, notices } = rolled_back;
         notices.iter().for_each(|notice| (self.sink)(Event::Notice(notice)));
         let file = self.changes.take().into_iter().find(|file| file.staged.target == path);
         let path = file.map_or(path, |file| file.outcome.path);

@@ -20,7 +20,7 @@ use crate::store::layout::BESIDE;
 use crate::store::run_directory::Run;
 use crate::store::run_id::now;
 use crate::store::{Found, Store, links};
-use crate::transaction::commit::{self, Finished};
+use crate::transaction::commit::{self, Completion};
 use crate::transaction::recovery;
 use crate::transaction::swap::Attempt;
 use crate::undo::reverse::reverse;
@@ -164,14 +164,14 @@ fn swap(
     }
     own.set_phase(Phase::Committed, durability)?;
     match commit::finish(&mut own, back, Attempt::First, durability, &mut || {})? {
-        Finished::Done { late: None, .. } => Ok(()),
-        Finished::Done { late: Some(late), .. } => {
+        Completion::Done { late: None, .. } => Ok(()),
+        Completion::Done { late: Some(late), .. } => {
             Err(Error::store(format!("every file was put back; but {late}")))
         }
-        Finished::PutBack(put_back) => {
-            put_back.notices.iter().for_each(&mut *tell);
+        Completion::RolledBack(rolled_back) => {
+            rolled_back.notices.iter().for_each(&mut *tell);
             commit::remove(own, back)?;
-            Err(Error::refused(format!("{}: nothing was changed", put_back.why)))
+            Err(Error::refused(format!("{}: nothing was changed", rolled_back.why)))
         }
     }
 }

@@ -21,16 +21,16 @@ use crate::transaction::swap::{Attempt, SwapError, Swapper};
 
 /// How the swaps of a committed run ended.
 #[derive(Debug)]
-pub(crate) enum Finished {
+pub(crate) enum Completion {
     /// Every file has its new text; perhaps not yet on disk, for a reason. With the times from the first swap to
     /// the last, and of the flush behind it.
     Done { late: Option<Error>, swapping: Duration, flushing: Duration },
     /// Every file has its old text, because of an error with one of them.
-    PutBack(PutBack),
+    RolledBack(RolledBack),
 }
 
 #[derive(Debug)]
-pub(crate) struct PutBack {
+pub(crate) struct RolledBack {
     /// The file that could not be swapped, and why.
     pub(crate) path: PathBuf,
     pub(crate) why: Error,
@@ -84,18 +84,18 @@ pub(crate) fn finish(
     attempt: Attempt,
     durability: Durability,
     swapped: &mut dyn FnMut(),
-) -> Result<Finished, Error> {
+) -> Result<Completion, Error> {
     let started = Instant::now();
     let swapper = Swapper::new(journal, attempt, durability)?;
     let Err((path, why)) = swap_all(&swapper, journal, attempt, swapped) else {
         let swapping = started.elapsed();
         let late = if durability.is_forced() { flush(journal).err() } else { None };
         let late = late.or_else(|| run.set_phase(Phase::Done, Durability::Unforced).err());
-        return Ok(Finished::Done { late, swapping, flushing: started.elapsed() - swapping });
+        return Ok(Completion::Done { late, swapping, flushing: started.elapsed() - swapping });
     };
     drop(swapper);
-    let notices = put_back(run, journal, durability)?;
-    Ok(Finished::PutBack(PutBack { path, why, notices }))
+    let notices = roll_back(run, journal, durability)?;
+    Ok(Completion::RolledBack(RolledBack { path, why, notices }))
 }
 
 fn swap_all(
@@ -131,7 +131,7 @@ fn failed(journal: &Journal, entry: &Entry, error: SwapError) -> (PathBuf, Error
 }
 
 /// Puts every file back, from wherever the swaps were left. On an error the run is unfinished.
-pub(crate) fn put_back(
+pub(crate) fn roll_back(
     run: &mut Run,
     journal: &Journal,
     durability: Durability,

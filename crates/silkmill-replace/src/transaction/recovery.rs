@@ -14,7 +14,7 @@ use crate::store::durability::Durability;
 use crate::store::journal::{Journal, Phase, RunHeader};
 use crate::store::run_directory::Run;
 use crate::store::{Found, Locked, Store};
-use crate::transaction::commit::{self, Finished, PutBack};
+use crate::transaction::commit::{self, Completion, RolledBack};
 use crate::transaction::swap::Attempt;
 
 /// Begins a run when no other one is at work below the same roots, in this store or one of those around.
@@ -159,21 +159,21 @@ fn recover(mut run: Run) -> Result<Vec<Notice>, Error> {
     match phase {
         Phase::Done => {}
         Phase::Committed => match finish(&mut run, &journal)? {
-            Finished::Done { late: None, .. } => {
+            Completion::Done { late: None, .. } => {
                 if !journal.header.keeps {
                     commit::remove(run, &journal)?;
                 }
                 return Ok(vec![Notice::Finished { run: id, files }]);
             }
-            Finished::Done { late: Some(error), .. } => return Err(error),
-            Finished::PutBack(PutBack { why, mut notices, .. }) => {
+            Completion::Done { late: Some(error), .. } => return Err(error),
+            Completion::RolledBack(RolledBack { why, mut notices, .. }) => {
                 commit::remove(run, &journal)?;
                 notices.insert(0, Notice::PutBack { run: id, files, why: Some(why) });
                 return Ok(notices);
             }
         },
         Phase::RollingBack => {
-            let mut notices = commit::put_back(&mut run, &journal, Durability::Forced)?;
+            let mut notices = commit::roll_back(&mut run, &journal, Durability::Forced)?;
             commit::remove(run, &journal)?;
             notices.insert(0, Notice::PutBack { run: id, files, why: None });
             return Ok(notices);
@@ -185,7 +185,7 @@ fn recover(mut run: Run) -> Result<Vec<Notice>, Error> {
 }
 
 /// Rolls a committed run forward, from wherever the crash left it.
-fn finish(run: &mut Run, journal: &Journal) -> Result<Finished, Error> {
+fn finish(run: &mut Run, journal: &Journal) -> Result<Completion, Error> {
     commit::finish(run, journal, Attempt::Recovery, Durability::Forced, &mut || {})
 }
 
