@@ -224,10 +224,10 @@ fn encode_other(
 
 impl Decoded {
     /// Puts changes of the text back into the bytes it was decoded from; what these become goes to `out`.
-    pub(crate) fn put_back<'a>(&'a self, bytes: &'a [u8], out: &'a mut Vec<u8>) -> PutBack<'a> {
+    pub(crate) fn reencode<'a>(&'a self, bytes: &'a [u8], out: &'a mut Vec<u8>) -> Reencoder<'a> {
         out.clear();
         let place = Place { text: 0, unit: 0, byte: self.start };
-        PutBack { decoded: self, bytes, out, place, copied: 0, failed: None }
+        Reencoder { decoded: self, bytes, out, place, copied: 0, failed: None }
     }
 
     /// Goes on to a place in the text.
@@ -256,7 +256,7 @@ pub(crate) fn is_within_unit(byte: u8) -> bool {
 }
 
 /// Changes that are being put back, from left to right.
-pub(crate) struct PutBack<'a> {
+pub(crate) struct Reencoder<'a> {
     decoded: &'a Decoded,
     bytes: &'a [u8],
     out: &'a mut Vec<u8>,
@@ -265,7 +265,7 @@ pub(crate) struct PutBack<'a> {
     failed: Option<Unwritable>,
 }
 
-impl PutBack<'_> {
+impl Reencoder<'_> {
     /// Makes one change of the text; says which bytes became which, unless it failed.
     pub(crate) fn change(&mut self, old: Range<usize>, new: &[u8]) -> Option<Change> {
         if self.failed.is_none() {
@@ -334,9 +334,9 @@ mod tests {
             let end = decoded.text.len();
             for at in (0..end).filter(|&at| !(0x80..0xC0).contains(&decoded.text[at])) {
                 let mut out = Vec::new();
-                let mut put = decoded.put_back(&bytes, &mut out);
-                prop_assert!(put.change(at..at, b"").is_some());
-                prop_assert!(put.finish(&decoded.text).is_ok());
+                let mut reencoder = decoded.reencode(&bytes, &mut out);
+                prop_assert!(reencoder.change(at..at, b"").is_some());
+                prop_assert!(reencoder.finish(&decoded.text).is_ok());
                 prop_assert_eq!(&out, &bytes);
             }
         }

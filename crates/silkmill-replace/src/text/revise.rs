@@ -91,12 +91,14 @@ pub(crate) fn revise(
         return Err(Unrevised::Nul);
     }
     let mut edited = Vec::new();
-    let mut put = decoded.put_back(bytes, out);
-    let put_change =
-        |change: Change, new: &[u8]| put.change(change.old, new).into_iter().for_each(&mut list);
-    let replacements = edit_text(rules, cache, (&decoded.text, 0), &mut edited, ask, put_change)?;
+    let mut reencoder = decoded.reencode(bytes, out);
+    let reencode_change = |change: Change, new: &[u8]| {
+        reencoder.change(change.old, new).into_iter().for_each(&mut list)
+    };
+    let replacements =
+        edit_text(rules, cache, (&decoded.text, 0), &mut edited, ask, reencode_change)?;
     if replacements > 0 {
-        put.finish(&edited).map_err(Unrevised::Unwritable)?;
+        reencoder.finish(&edited).map_err(Unrevised::Unwritable)?;
         if out.len() > EDITED_SIZE_MAX {
             return Err(Unrevised::TooLarge(out.len() as u64));
         }
