@@ -24,7 +24,7 @@ use crate::run::roots::{common, roots};
 use crate::run::worker::{Finding, Scratch, Shared};
 use crate::store::durability::Durability;
 use crate::store::journal::{Journal, Phase, RunHeader};
-use crate::store::run_directory;
+use crate::store::run_directory::RunDirectory;
 use crate::store::run_id::now;
 use crate::store::trash::TrashCollector;
 use crate::store::{Store, links};
@@ -112,7 +112,7 @@ struct Run<'a> {
     header: RunHeader,
     /// The run's own directory, from before the walk on; or why it cannot be had, which matters when
     /// there is something to stage.
-    stored: Option<Result<run_directory::Run, Error>>,
+    stored: Option<Result<RunDirectory, Error>>,
     /// The stores that were looked into for other runs.
     around: Vec<Store>,
     /// By which name, and where, the run can be undone.
@@ -384,7 +384,7 @@ impl<'a> Run<'a> {
     /// cancelled.
     fn pass_barrier(
         &mut self,
-        run: &mut run_directory::Run,
+        run: &mut RunDirectory,
         journal: &Journal,
         cancel: &CancelToken,
     ) -> Result<(), Error> {
@@ -402,11 +402,7 @@ impl<'a> Run<'a> {
     }
 
     /// Swaps every staged file with its target, and tells how far that is.
-    fn swap(
-        &mut self,
-        run: &mut run_directory::Run,
-        journal: &Journal,
-    ) -> Result<Completion, Error> {
+    fn swap(&mut self, run: &mut RunDirectory, journal: &Journal) -> Result<Completion, Error> {
         let durability = Durability::of(self.options.sync);
         let (progress, sink) = (&mut self.progress, &mut *self.sink);
         let completion = commit::finish(run, journal, Attempt::First, durability, &mut || {
@@ -420,7 +416,7 @@ impl<'a> Run<'a> {
     /// Tells what became of every file, and keeps or removes the run's own.
     fn conclude(
         &mut self,
-        run: run_directory::Run,
+        run: RunDirectory,
         journal: &Journal,
         completion: Completion,
     ) -> Result<(), Error> {
@@ -467,7 +463,7 @@ impl<'a> Run<'a> {
     }
 
     /// All is done, and what it needed goes. That it cannot is told, and changes nothing.
-    fn forget(&mut self, run: run_directory::Run, journal: &Journal) -> Result<(), Error> {
+    fn forget(&mut self, run: RunDirectory, journal: &Journal) -> Result<(), Error> {
         if let Err(error) = commit::remove(run, journal) {
             let path = error.path().map_or_else(Default::default, ToOwned::to_owned);
             self.tell(&Outcome::failed(path, error));

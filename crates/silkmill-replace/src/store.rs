@@ -29,7 +29,7 @@ use crate::error::Error;
 use crate::store::journal::RunHeader;
 use crate::store::layout::{BESIDE, IGNORE, JOURNAL, KEPT, LOCK, STAGING_ROOTS, is_own_directory};
 use crate::store::mount::is_same_mount;
-use crate::store::run_directory::Run;
+use crate::store::run_directory::RunDirectory;
 use crate::store::run_id::{is_run_id, run_id};
 
 /// Between two looks at whether another run is over.
@@ -53,7 +53,7 @@ pub(crate) enum Found {
     /// Another process, or this one, is at it.
     Live { id: String, header: RunHeader },
     /// Nobody is.
-    Still(Run),
+    Still(RunDirectory),
 }
 
 /// The store's lock. While it is held no run begins, and none is looked at.
@@ -237,12 +237,12 @@ impl Locked<'_> {
         let journal = match OpenOptions::new().read(true).write(true).open(&name) {
             Ok(journal) => journal,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Found::Still(Run::stopped(id, path, None)));
+                return Ok(Found::Still(RunDirectory::stopped(id, path, None)));
             }
             Err(error) => return Err(failed(error)),
         };
         match flock(&journal, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Found::Still(Run::stopped(id, path, Some(journal)))),
+            Ok(()) => Ok(Found::Still(RunDirectory::stopped(id, path, Some(journal)))),
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let header = run_directory::header_of(&journal).map_err(failed)?;
                 Ok(Found::Live { id, header })
@@ -252,10 +252,10 @@ impl Locked<'_> {
     }
 
     /// Begins a run: its directory and its journal are there, and locked.
-    pub(crate) fn begin(&self, header: &RunHeader) -> Result<Run, Error> {
+    pub(crate) fn begin(&self, header: &RunHeader) -> Result<RunDirectory, Error> {
         let failed = |error| Error::io("keep the files of a run in", &self.store.path, error);
         let (id, path) = self.name(header.begun).map_err(failed)?;
-        Run::create(id, path, header)
+        RunDirectory::create(id, path, header)
     }
 
     fn name(&self, begun: u64) -> io::Result<(String, PathBuf)> {

@@ -17,7 +17,7 @@ use crate::outcome::Notice;
 use crate::store::durability::Durability;
 use crate::store::journal::{Entry, Journal, Method, Phase, RunHeader};
 use crate::store::layout::BESIDE;
-use crate::store::run_directory::Run;
+use crate::store::run_directory::RunDirectory;
 use crate::store::run_id::now;
 use crate::store::{Found, Store, links};
 use crate::transaction::commit::{self, Completion};
@@ -149,7 +149,7 @@ pub fn undo(
 }
 
 fn swap(
-    mut own: Run,
+    mut own: RunDirectory,
     back: &Journal,
     durability: Durability,
     cancel: &CancelToken,
@@ -189,7 +189,7 @@ fn stores(options: &UndoOptions) -> Vec<Store> {
 }
 
 /// The runs of a store that are done and not undone, oldest first, each locked.
-fn undoable(store: &Store) -> Result<Vec<(Run, RunHeader)>, Error> {
+fn undoable(store: &Store) -> Result<Vec<(RunDirectory, RunHeader)>, Error> {
     let mut done = Vec::new();
     for found in store.lock()?.look()? {
         let Found::Still(run) = found else { continue };
@@ -228,7 +228,7 @@ fn no_such_run(id: &str) -> Error {
     Error::refused(format!("there is no run {id:?} that can be undone; see `silkmill undo --list`"))
 }
 
-fn find(store: &Store, id: &str) -> Result<Run, Error> {
+fn find(store: &Store, id: &str) -> Result<RunDirectory, Error> {
     let runs = undoable(store)?.into_iter().map(|(run, _)| run);
     runs.into_iter().find(|run| run.id() == id).ok_or_else(|| no_such_run(id))
 }

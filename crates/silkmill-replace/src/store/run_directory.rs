@@ -21,7 +21,7 @@ const HEADER_LEN_MAX: usize = 64 << 10;
 
 /// The directory of one run, whose journal is locked by this process.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub(crate) struct RunDirectory {
     id: String,
     path: PathBuf,
     /// `None` when a crash left a directory without one.
@@ -32,10 +32,15 @@ pub(crate) struct Run {
     disposable: bool,
 }
 
-impl Run {
+impl RunDirectory {
     /// Creates and locks the journal of a new run in its directory, which is there.
-    pub(super) fn create(id: String, path: PathBuf, header: &RunHeader) -> Result<Run, Error> {
-        let mut run = Run { id, path, journal: None, records: header.record(), disposable: true };
+    pub(super) fn create(
+        id: String,
+        path: PathBuf,
+        header: &RunHeader,
+    ) -> Result<RunDirectory, Error> {
+        let mut run =
+            RunDirectory { id, path, journal: None, records: header.record(), disposable: true };
         let name = run.journal_path();
         let mut new = OpenOptions::new();
         let new = new.read(true).write(true).create_new(true).mode(0o600);
@@ -49,8 +54,8 @@ impl Run {
     }
 
     /// A run that has ended or crashed, with its journal, which the caller has locked, if it has one.
-    pub(super) fn stopped(id: String, path: PathBuf, journal: Option<File>) -> Run {
-        Run { id, path, journal, records: Vec::new(), disposable: false }
+    pub(super) fn stopped(id: String, path: PathBuf, journal: Option<File>) -> RunDirectory {
+        RunDirectory { id, path, journal, records: Vec::new(), disposable: false }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -146,7 +151,7 @@ impl Run {
     }
 }
 
-impl Drop for Run {
+impl Drop for RunDirectory {
     fn drop(&mut self) {
         if self.disposable {
             // The next run finds it unlocked and uncommitted, and tries again.

@@ -14,7 +14,7 @@ use crate::original::directory_of;
 use crate::outcome::Notice;
 use crate::store::durability::Durability;
 use crate::store::journal::{Entry, Journal, Method, Phase, RunHeader};
-use crate::store::run_directory::Run;
+use crate::store::run_directory::RunDirectory;
 use crate::store::trash;
 use crate::transaction::stage::{Staged, StagingDir};
 use crate::transaction::swap::{Attempt, SwapError, Swapper};
@@ -79,7 +79,7 @@ fn index(paths: &mut Vec<PathBuf>, path: &Path) -> u32 {
 /// Swaps every file of a run whose commit mark is set, from wherever that was left. `swapped` is called
 /// for each. On an error the run is unfinished, and the next one takes it up.
 pub(crate) fn finish(
-    run: &mut Run,
+    run: &mut RunDirectory,
     journal: &Journal,
     attempt: Attempt,
     durability: Durability,
@@ -132,7 +132,7 @@ fn failed(journal: &Journal, entry: &Entry, error: SwapError) -> (PathBuf, Error
 
 /// Puts every file back, from wherever the swaps were left. On an error the run is unfinished.
 pub(crate) fn roll_back(
-    run: &mut Run,
+    run: &mut RunDirectory,
     journal: &Journal,
     durability: Durability,
 ) -> Result<Vec<Notice>, Error> {
@@ -168,7 +168,7 @@ pub(crate) fn roll_back(
 }
 
 /// Removes all files of a run, on whatever filesystems: its originals are not to be kept, or are back.
-pub(crate) fn remove(run: Run, journal: &Journal) -> Result<(), Error> {
+pub(crate) fn remove(run: RunDirectory, journal: &Journal) -> Result<(), Error> {
     let folders: BTreeSet<_> =
         journal.staging_dirs.iter().filter_map(|staging_dir| staging_dir.parent()).collect();
     let own = run.path().to_path_buf();

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::outcome::Notice;
 use crate::store::durability::Durability;
 use crate::store::journal::{Journal, Phase, RunHeader};
-use crate::store::run_directory::Run;
+use crate::store::run_directory::RunDirectory;
 use crate::store::{Found, Locked, Store};
 use crate::transaction::commit::{self, Completion, RolledBack};
 use crate::transaction::swap::Attempt;
@@ -28,7 +28,7 @@ pub(crate) fn begin(
     header: &RunHeader,
     cancel: &CancelToken,
     tell: &mut dyn FnMut(Notice),
-) -> Result<Run, Error> {
+) -> Result<RunDirectory, Error> {
     for other in around {
         take_turn(other, &header.roots, cancel, tell)?;
     }
@@ -105,7 +105,7 @@ pub(crate) fn recover_below(
     roots: &[PathBuf],
     tell: &mut dyn FnMut(Notice),
 ) -> Result<usize, Error> {
-    let is_met = |run: &Run| match run.phase_and_header() {
+    let is_met = |run: &RunDirectory| match run.phase_and_header() {
         Ok(found) => found.is_some_and(|(_, header)| meet(&header.roots, roots)),
         Err(_) => true,
     };
@@ -114,7 +114,7 @@ pub(crate) fn recover_below(
         Found::Still(run) if !is_finished(&run) && is_met(&run) => Some(run),
         _ => None,
     });
-    let unfinished: Vec<Run> = unfinished.collect();
+    let unfinished: Vec<RunDirectory> = unfinished.collect();
     let count = unfinished.len();
     recover_all(unfinished, roots, tell)?;
     Ok(count)
@@ -122,7 +122,7 @@ pub(crate) fn recover_below(
 
 /// Ends them. Those that do not meet `roots` may fail, and are given up on.
 fn recover_all(
-    unfinished: Vec<Run>,
+    unfinished: Vec<RunDirectory>,
     roots: &[PathBuf],
     tell: &mut dyn FnMut(Notice),
 ) -> Result<HashSet<String>, Error> {
@@ -144,12 +144,12 @@ fn recover_all(
 }
 
 /// Whether there is nothing to be done about it. A journal that is refused is something.
-fn is_finished(run: &Run) -> bool {
+fn is_finished(run: &RunDirectory) -> bool {
     matches!(run.phase_and_header(), Ok(Some((Phase::Done, header))) if header.keeps)
 }
 
 /// Ends one unfinished run, and says how.
-fn recover(mut run: Run) -> Result<Vec<Notice>, Error> {
+fn recover(mut run: RunDirectory) -> Result<Vec<Notice>, Error> {
     let id = run.id().to_owned();
     let Some((journal, phase)) = run.read()? else {
         run.remove()?;
@@ -185,7 +185,7 @@ fn recover(mut run: Run) -> Result<Vec<Notice>, Error> {
 }
 
 /// Rolls a committed run forward, from wherever the crash left it.
-fn finish(run: &mut Run, journal: &Journal) -> Result<Completion, Error> {
+fn finish(run: &mut RunDirectory, journal: &Journal) -> Result<Completion, Error> {
     commit::finish(run, journal, Attempt::Recovery, Durability::Forced, &mut || {})
 }
 

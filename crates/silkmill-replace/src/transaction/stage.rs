@@ -19,7 +19,7 @@ use crate::original::{Identity, Original, directory_of};
 use crate::store::Store;
 use crate::store::journal::Method;
 use crate::store::mount::Mount;
-use crate::store::run_directory::Run;
+use crate::store::run_directory::RunDirectory;
 use crate::transaction::attributes;
 use crate::transaction::flusher::BackgroundFlush;
 
@@ -70,7 +70,7 @@ pub(crate) struct StagingDir {
 impl Stage {
     /// Stages in the directory of `run`, for files below `roots`. Without a run, nothing can be staged.
     pub(crate) fn new(
-        run: Option<&Run>,
+        run: Option<&RunDirectory>,
         roots: Vec<PathBuf>,
         hard_links: HardLinks,
         background_flush: Option<Arc<BackgroundFlush>>,
@@ -364,7 +364,7 @@ pub(crate) mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     /// A stage for the files of a test's directory, and the run that has to outlive it.
-    pub(crate) fn stage(root: &Path, hard_links: HardLinks) -> (Run, Stage) {
+    pub(crate) fn stage(root: &Path, hard_links: HardLinks) -> (RunDirectory, Stage) {
         let store = Store::open(None, root).unwrap();
         let header = RunHeader { begun: now(), ..RunHeader::default() };
         let run = store.lock().unwrap().begin(&header).unwrap();
@@ -377,7 +377,7 @@ pub(crate) mod tests {
     }
 
     /// How many files lie in the staging directories of a run.
-    fn files(run: &Run) -> usize {
+    fn files(run: &RunDirectory) -> usize {
         let dirs = fs::read_dir(run.path()).unwrap().map(|entry| entry.unwrap().path());
         dirs.filter(|path| path.is_dir()).map(|dir| fs::read_dir(dir).unwrap().count()).sum()
     }

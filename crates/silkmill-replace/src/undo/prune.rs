@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::store::run_directory::Run;
+use crate::store::run_directory::RunDirectory;
 use crate::store::{Found, Store, trash};
 use crate::undo::{no_such_run, undoable};
 
@@ -36,7 +36,7 @@ pub fn prune(store: &Path, patience: Duration) {
 }
 
 /// With the runs that it undid, and their staging directories on other filesystems.
-fn throw_away(store: &Store, mut run: Run) -> Result<(), Error> {
+fn throw_away(store: &Store, mut run: RunDirectory) -> Result<(), Error> {
     let mut folders = HashSet::new();
     if let Some((journal, _)) = run.read()? {
         folders.extend(
@@ -67,7 +67,7 @@ fn throw_away(store: &Store, mut run: Run) -> Result<(), Error> {
     Ok(())
 }
 
-fn find_any(store: &Store, id: &str) -> Result<Run, Error> {
+fn find_any(store: &Store, id: &str) -> Result<RunDirectory, Error> {
     for found in store.lock()?.look()? {
         match found {
             Found::Still(run) if run.id() == id => return Ok(run),
