@@ -49,16 +49,16 @@ pub(crate) struct Store {
 
 /// What a look into the store finds.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum Probe {
     /// Another process, or this one, is at it.
-    Live { id: String, header: RunHeader },
+    Running { id: String, header: RunHeader },
     /// Nobody is.
-    Still(RunDirectory),
+    Stopped(RunDirectory),
 }
 
 /// The store's lock. While it is held no run begins, and none is looked at.
 #[derive(Debug)]
-pub(crate) struct Locked<'a> {
+pub(crate) struct LockedStore<'a> {
     store: &'a Store,
     _lock: File,
 }
@@ -150,7 +150,7 @@ impl Store {
         &self.path
     }
 
-    pub(crate) fn lock(&self) -> Result<Locked<'_>, Error> {
+    pub(crate) fn lock(&self) -> Result<LockedStore<'_>, Error> {
         let failed = |error| Error::io("lock the files of runs in", &self.path, error);
         loop {
             let lock = match self.open_lock() {
@@ -163,7 +163,7 @@ impl Store {
             };
             flock(&lock, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
             if lock.metadata().map_err(failed)?.nlink() > 0 {
-                return Ok(Locked { store: self, _lock: lock });
+                return Ok(LockedStore { store: self, _lock: lock });
             }
             // Who held it left nothing behind, the store included.
         }
@@ -217,9 +217,9 @@ impl Store {
     }
 }
 
-impl Locked<'_> {
+impl LockedStore<'_> {
     /// Every run there is, in the order of their names.
-    pub(crate) fn look(&self) -> Result<Vec<Found>, Error> {
+    pub(crate) fn probe_all(&self) -> Result<Vec<Probe>, Error> {
         let failed = |error| Error::io("read the files of runs in", &self.store.path, error);
         let mut ids = Vec::new();
         for entry in fs::read_dir(&self.store.path).map_err(failed)? {
@@ -227,25 +227,25 @@ impl Locked<'_> {
             ids.extend(name.into_string().ok().filter(|name| is_run_id(name)));
         }
         ids.sort_unstable();
-        ids.into_iter().map(|id| self.look_at(id)).collect()
+        ids.into_iter().map(|id| self.probe(id)).collect()
     }
 
-    fn look_at(&self, id: String) -> Result<Found, Error> {
+    fn probe(&self, id: String) -> Result<Probe, Error> {
         let path = self.store.path.join(&id);
         let name = path.join(JOURNAL);
         let failed = |error: io::Error| Error::io("read", &name, error);
         let journal = match OpenOptions::new().read(true).write(true).open(&name) {
             Ok(journal) => journal,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Found::Still(RunDirectory::stopped(id, path, None)));
+                return Ok(Probe::Stopped(RunDirectory::stopped(id, path, None)));
             }
             Err(error) => return Err(failed(error)),
         };
         match flock(&journal, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Found::Still(RunDirectory::stopped(id, path, Some(journal)))),
+            Ok(()) => Ok(Probe::Stopped(RunDirectory::stopped(id, path, Some(journal)))),
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let header = run_directory::header_of(&journal).map_err(failed)?;
-                Ok(Found::Live { id, header })
+                Ok(Probe::Running { id, header })
             }
             Err(error) => Err(failed(error.into())),
         }
@@ -288,12 +288,12 @@ mod tests {
         let store = Store::open(None, root.path()).unwrap();
         let run = store.lock().unwrap().begin(&header(root.path())).unwrap();
 
-        let found = store.lock().unwrap().look().unwrap();
-        let [Found::Live { id, header }] = &found[..] else { panic!("{found:?}") };
+        let found = store.lock().unwrap().probe_all().unwrap();
+        let [Probe::Running { id, header }] = &found[..] else { panic!("{found:?}") };
         assert_eq!((id.as_str(), &header.roots[..]), (run.id(), &[root.path().to_path_buf()][..]));
 
         drop(run);
-        assert!(store.lock().unwrap().look().unwrap().is_empty());
+        assert!(store.lock().unwrap().probe_all().unwrap().is_empty());
     }
 
     #[test]

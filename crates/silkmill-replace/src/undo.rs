@@ -19,7 +19,7 @@ use crate::store::journal::{Entry, Journal, Method, Phase, RunHeader};
 use crate::store::layout::BESIDE;
 use crate::store::run_directory::RunDirectory;
 use crate::store::run_id::now;
-use crate::store::{Found, Store, links};
+use crate::store::{Probe, Store, links};
 use crate::transaction::commit::{self, Completion};
 use crate::transaction::recovery;
 use crate::transaction::swap::Attempt;
@@ -191,8 +191,8 @@ fn stores(options: &UndoOptions) -> Vec<Store> {
 /// The runs of a store that are done and not undone, oldest first, each locked.
 fn undoable(store: &Store) -> Result<Vec<(RunDirectory, RunHeader)>, Error> {
     let mut done = Vec::new();
-    for found in store.lock()?.look()? {
-        let Found::Still(run) = found else { continue };
+    for found in store.lock()?.probe_all()? {
+        let Probe::Stopped(run) = found else { continue };
         if let Ok(Some((Phase::Done, header))) = run.phase_and_header()
             && header.keeps
         {
@@ -277,8 +277,8 @@ mod tests {
         crate::run::run(&options, &CancelToken::new(), &mut |_| {}).unwrap();
 
         let store = Store::existing(&state).unwrap();
-        let found = store.lock().unwrap().look().unwrap().pop().unwrap();
-        let Found::Still(mut run) = found else { panic!("{found:?}") };
+        let found = store.lock().unwrap().probe_all().unwrap().pop().unwrap();
+        let Probe::Stopped(mut run) = found else { panic!("{found:?}") };
         let (mut journal, _) = run.read().unwrap().unwrap();
         for entry in &mut journal.entries {
             entry.old.file.dev += 1000;
@@ -324,8 +324,8 @@ mod tests {
         let (root, options) = run_before_a_restart(&[Phase::Committed]);
         // Another file under the number, and another at the target.
         let store = Store::existing(options.state_directory.as_deref().unwrap()).unwrap();
-        let found = store.lock().unwrap().look().unwrap().pop().unwrap();
-        let Found::Still(mut run) = found else { panic!("{found:?}") };
+        let found = store.lock().unwrap().probe_all().unwrap().pop().unwrap();
+        let Probe::Stopped(mut run) = found else { panic!("{found:?}") };
         let (journal, _) = run.read().unwrap().unwrap();
         let entry = &journal.entries[0];
         let stored =

@@ -13,7 +13,7 @@ use crate::outcome::Notice;
 use crate::store::durability::Durability;
 use crate::store::journal::{Journal, Phase, RunHeader};
 use crate::store::run_directory::RunDirectory;
-use crate::store::{Found, Locked, Store};
+use crate::store::{LockedStore, Probe, Store};
 use crate::transaction::commit::{self, Completion, RolledBack};
 use crate::transaction::swap::Attempt;
 
@@ -42,7 +42,7 @@ fn take_turn<'a>(
     roots: &[PathBuf],
     cancel: &CancelToken,
     tell: &mut dyn FnMut(Notice),
-) -> Result<Locked<'a>, Error> {
+) -> Result<LockedStore<'a>, Error> {
     let (mut waited_for, mut given_up) = (None, HashSet::new());
     loop {
         if cancel.is_cancelled() {
@@ -50,14 +50,14 @@ fn take_turn<'a>(
         }
         let locked = store.lock()?;
         let (mut in_the_way, mut unfinished) = (None, Vec::new());
-        for found in locked.look()? {
+        for found in locked.probe_all()? {
             match found {
-                Found::Live { id, header: other } if meet(roots, &other.roots) => {
+                Probe::Running { id, header: other } if meet(roots, &other.roots) => {
                     in_the_way = Some((id, other));
                 }
-                Found::Live { .. } => {}
-                Found::Still(run) if is_finished(&run) || given_up.contains(run.id()) => {}
-                Found::Still(run) => unfinished.push(run),
+                Probe::Running { .. } => {}
+                Probe::Stopped(run) if is_finished(&run) || given_up.contains(run.id()) => {}
+                Probe::Stopped(run) => unfinished.push(run),
             }
         }
         if !unfinished.is_empty() {
@@ -79,9 +79,9 @@ fn take_turn<'a>(
 pub(crate) fn recover_store(store: &Store, tell: &mut dyn FnMut(Notice)) -> Result<(), Error> {
     let locked = store.lock()?;
     let mut unfinished = Vec::new();
-    for found in locked.look()? {
+    for found in locked.probe_all()? {
         match found {
-            Found::Still(run) if !is_finished(&run) => unfinished.push(run),
+            Probe::Stopped(run) if !is_finished(&run) => unfinished.push(run),
             _ => {}
         }
     }
@@ -109,9 +109,9 @@ pub(crate) fn recover_below(
         Ok(found) => found.is_some_and(|(_, header)| meet(&header.roots, roots)),
         Err(_) => true,
     };
-    let found = store.lock()?.look()?;
+    let found = store.lock()?.probe_all()?;
     let unfinished = found.into_iter().filter_map(|found| match found {
-        Found::Still(run) if !is_finished(&run) && is_met(&run) => Some(run),
+        Probe::Stopped(run) if !is_finished(&run) && is_met(&run) => Some(run),
         _ => None,
     });
     let unfinished: Vec<RunDirectory> = unfinished.collect();

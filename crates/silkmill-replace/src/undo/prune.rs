@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::store::run_directory::RunDirectory;
-use crate::store::{Found, Store, trash};
+use crate::store::{Probe, Store, trash};
 use crate::undo::{no_such_run, undoable};
 
 /// How many runs are kept in one store.
@@ -68,9 +68,9 @@ fn throw_away(store: &Store, mut run: RunDirectory) -> Result<(), Error> {
 }
 
 fn find_any(store: &Store, id: &str) -> Result<RunDirectory, Error> {
-    for found in store.lock()?.look()? {
+    for found in store.lock()?.probe_all()? {
         match found {
-            Found::Still(run) if run.id() == id => return Ok(run),
+            Probe::Stopped(run) if run.id() == id => return Ok(run),
             _ => {}
         }
     }
