@@ -148,8 +148,8 @@ impl Shared {
                 return Finding::Told { outcome: Outcome::failed(found.path, error), file: None };
             }
         };
-        let mut subject = Subject { shared: self, found, original };
-        let finding = subject.look_at(scratch, ask).unwrap_or_else(|error| subject.failed(error));
+        let mut job = FileJob { shared: self, found, original };
+        let finding = job.look_at(scratch, ask).unwrap_or_else(|error| job.failed(error));
         scratch.text.shrink();
         original::shrink(&mut scratch.edited);
         finding
@@ -175,10 +175,10 @@ impl Shared {
         if self.disk_full.load(Ordering::Relaxed) {
             return Sifted::Done(Finding::NoMatch);
         }
-        let subject = Subject { shared: self, found, original };
-        let finding = subject.edit(scratch, len, None, None);
+        let job = FileJob { shared: self, found, original };
+        let finding = job.edit(scratch, len, None, None);
         original::shrink(&mut scratch.edited);
-        Sifted::Done(finding.unwrap_or_else(|error| subject.failed(error)))
+        Sifted::Done(finding.unwrap_or_else(|error| job.failed(error)))
     }
 
     /// In pieces, so that what is read stays in the processor's cache, and no memory is taken for large files.
@@ -224,13 +224,13 @@ impl Shared {
 }
 
 /// A file that is being looked at.
-struct Subject<'a> {
+struct FileJob<'a> {
     shared: &'a Shared,
     found: Found,
     original: Original,
 }
 
-impl Subject<'_> {
+impl FileJob<'_> {
     fn look_at(
         &mut self,
         scratch: &mut Scratch,
@@ -317,7 +317,7 @@ impl Subject<'_> {
         let stream = Flow::new(options.rules(), charset, cache);
         let mut stream = stream.expect("the caller looked at the pattern's reach");
         let mut staging =
-            Staging { subject: self, writer: None, unbegun: None, same: 0, bytes_after: 0 };
+            Staging { job: self, writer: None, unbegun: None, same: 0, bytes_after: 0 };
         let mut at = 0;
         while at < size {
             let room = stream.room().map_err(|cut| staging.failed(cut))?;
@@ -395,7 +395,7 @@ impl Subject<'_> {
 
 /// Where the pieces of a streamed file go.
 struct Staging<'a> {
-    subject: &'a Subject<'a>,
+    job: &'a FileJob<'a>,
     /// `None` before the first change, and when nothing is to be written.
     writer: Option<BufWriter<stage::Writer<'a>>>,
     /// Why it could not be begun.
@@ -414,7 +414,7 @@ impl<'a> Staging<'a> {
         }
         match piece {
             Piece::Same(_) => self.same = self.bytes_after,
-            Piece::New(bytes) if self.subject.shared.options.mode == Mode::Write => {
+            Piece::New(bytes) if self.job.shared.options.mode == Mode::Write => {
                 self.begin()?.write_all(bytes)?;
             }
             Piece::New(_) => {}
@@ -424,7 +424,7 @@ impl<'a> Staging<'a> {
 
     /// Writes what has been passed over.
     fn begin(&mut self) -> io::Result<&mut BufWriter<stage::Writer<'a>>> {
-        let Subject { shared, found, original } = self.subject;
+        let FileJob { shared, found, original } = self.job;
         let writer = shared.stage().begin(found.target(), original).map_err(|error| {
             self.unbegun = Some(error);
             io::ErrorKind::Other
@@ -441,21 +441,20 @@ impl<'a> Staging<'a> {
     }
 
     fn failed(&mut self, cut: Cut) -> Error {
-        let (subject, unbegun) = (self.subject, self.unbegun.take());
-        cut.of(&subject.found.path, |error| unbegun.unwrap_or_else(|| subject.unstaged(error)))
+        let (job, unbegun) = (self.job, self.unbegun.take());
+        cut.of(&job.found.path, |error| unbegun.unwrap_or_else(|| job.unstaged(error)))
     }
 
     fn finish(self, bytes_before: u64, replacements: u64) -> Result<Finding, Error> {
         let outcome =
-            |action| self.subject.outcome(action, bytes_before, replacements, self.bytes_after);
+            |action| self.job.outcome(action, bytes_before, replacements, self.bytes_after);
         let Some(writer) = self.writer else {
             let action = Action::WouldChange { diff: Vec::new() };
-            let file = Some(self.subject.original.identity().file);
+            let file = Some(self.job.original.identity().file);
             return Ok(Finding::Told { outcome: outcome(action), file });
         };
         let outcome = outcome(Action::Changed);
-        let writer =
-            writer.into_inner().map_err(|error| self.subject.unstaged(error.into_error()))?;
+        let writer = writer.into_inner().map_err(|error| self.job.unstaged(error.into_error()))?;
         Ok(Finding::Staged { staged: Box::new(writer.finish()?), outcome })
     }
 }
