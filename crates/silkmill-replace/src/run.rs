@@ -21,7 +21,7 @@ use crate::run::batch::Batches;
 use crate::run::change_set::{ChangeSet, StagedFile};
 use crate::run::review::{Answer, Proposal, Review};
 use crate::run::roots::{common, roots};
-use crate::run::worker::{Finding, Scratch, Shared};
+use crate::run::worker::{Finding, Scratch, WorkerContext};
 use crate::store::durability::Durability;
 use crate::store::journal::{Journal, Phase, RunHeader};
 use crate::store::run_directory::RunDirectory;
@@ -205,8 +205,9 @@ impl<'a> Run<'a> {
     fn stage(&mut self, cancel: &CancelToken) -> Result<(), Error> {
         let pool = pool(self.options)?;
         let stage = if self.options.mode == Mode::Write { Some(self.begin(cancel)?) } else { None };
-        let shared = Arc::new(Shared::new(self.options, self.review.is_some(), cancel, stage));
-        let (for_init, for_look) = (Arc::clone(&shared), Arc::clone(&shared));
+        let context =
+            Arc::new(WorkerContext::new(self.options, self.review.is_some(), cancel, stage));
+        let (for_init, for_look) = (Arc::clone(&context), Arc::clone(&context));
         let init = move || for_init.scratch();
         let look = move |scratch: &mut Scratch, batch: Vec<(u64, Result<Found, Outcome>)>| {
             let look_at = |(place, found)| (place, for_look.find(scratch, found));
@@ -224,17 +225,17 @@ impl<'a> Run<'a> {
             let (files, walk) = parallel_walk::start(
                 paths,
                 filter,
-                Arc::clone(&shared),
+                Arc::clone(&context),
                 workers,
                 cancel,
                 finished,
             )?;
-            self.take_all(&shared, pool.map_unordered_with(init, files, look))?;
+            self.take_all(&context, pool.map_unordered_with(init, files, look))?;
             walk.join().map_err(Error::executor)?;
         } else {
             let walk = Walk::new(paths, filter).take_while(|_| !cancel.is_cancelled());
             let walk = Batches::of((0..).zip(walk));
-            self.take_all(&shared, pool.map_with(init, walk, look))?;
+            self.take_all(&context, pool.map_with(init, walk, look))?;
         }
         self.stats = Some(pool.stats());
         if cancel.is_cancelled() { Err(Error::interrupted()) } else { Ok(()) }
@@ -242,14 +243,14 @@ impl<'a> Run<'a> {
 
     fn take_all(
         &mut self,
-        shared: &Shared,
+        context: &WorkerContext,
         findings: impl Iterator<Item = Result<Vec<(u64, Finding)>, TaskError>>,
     ) -> Result<(), Error> {
-        let mut scratch = shared.scratch_for_large_diffs();
+        let mut scratch = context.scratch_for_large_diffs();
         for batch in findings {
             for (place, finding) in batch.map_err(Error::executor)? {
                 let finding = match finding {
-                    Finding::ShownLater(found) => self.show(shared, &mut scratch, found),
+                    Finding::ShownLater(found) => self.show(context, &mut scratch, found),
                     other => other,
                 };
                 self.take(place, finding)?;
@@ -273,13 +274,13 @@ impl<'a> Run<'a> {
     }
 
     /// What a worker left to this thread.
-    fn show(&mut self, shared: &Shared, scratch: &mut Scratch, found: Found) -> Finding {
+    fn show(&mut self, context: &WorkerContext, scratch: &mut Scratch, found: Found) -> Finding {
         match &mut self.review {
-            None => shared.find(scratch, Ok(found)),
+            None => context.find(scratch, Ok(found)),
             Some(review) if review.is_over() => Finding::NoMatch,
             Some(review) => {
                 let path = found.path.clone();
-                shared.find_wanted(scratch, found, &mut |proposed| review.wants(&path, proposed))
+                context.find_wanted(scratch, found, &mut |proposed| review.wants(&path, proposed))
             }
         }
     }

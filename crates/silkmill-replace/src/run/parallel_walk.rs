@@ -17,7 +17,7 @@ use silkmill::{CancelToken, Thread};
 use crate::error::Error;
 use crate::mutex::Mutex;
 use crate::outcome::Outcome;
-use crate::run::worker::{Finding, Scratch, Shared, Sifted};
+use crate::run::worker::{Finding, Scratch, Sifted, WorkerContext};
 use crate::walk::filter::Filter;
 use crate::walk::{self, Entered, Found};
 
@@ -63,7 +63,7 @@ pub(crate) type Walked = (u64, Result<Found, Outcome>);
 /// What walks.
 #[derive(Clone, Debug)]
 struct ParallelWalk {
-    shared: Arc<Shared>,
+    context: Arc<WorkerContext>,
     filter: Filter,
     let_through: SyncSender<Walked>,
     finished: Arc<FinishedFiles>,
@@ -75,13 +75,13 @@ struct ParallelWalk {
 pub(crate) fn start(
     roots: Vec<PathBuf>,
     filter: Filter,
-    shared: Arc<Shared>,
+    context: Arc<WorkerContext>,
     walkers: Option<usize>,
     cancel: &CancelToken,
     finished: Arc<FinishedFiles>,
 ) -> Result<(impl Iterator<Item = Vec<Walked>>, Thread<()>), Error> {
     let (let_through, walked) = mpsc::sync_channel(WAITING_MAX);
-    let walk = ParallelWalk { shared, filter, let_through, finished, cancel: cancel.clone() };
+    let walk = ParallelWalk { context, filter, let_through, finished, cancel: cancel.clone() };
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);
     let walkers = walkers.unwrap_or_else(processors).min(processors()).min(WALKERS_MAX);
     let thread = Thread::builder()
@@ -159,14 +159,14 @@ impl ParallelVisitor for Walker<'_> {
 
 impl<'a> Walker<'a> {
     fn new(walk: &'a ParallelWalk, place: u64, root: &'a Path) -> Walker<'a> {
-        Walker { walk, place, root, scratch: walk.shared.scratch(), no_match: 0 }
+        Walker { walk, place, root, scratch: walk.context.scratch(), no_match: 0 }
     }
 
     fn look_at(&mut self, found: Result<Found, Outcome>) -> WalkState {
         if self.walk.cancel.is_cancelled() {
             return WalkState::Quit;
         }
-        let let_through = match found.map(|it| self.walk.shared.sift(&mut self.scratch, it)) {
+        let let_through = match found.map(|it| self.walk.context.sift(&mut self.scratch, it)) {
             Ok(Sifted::Done(Finding::NoMatch)) => {
                 self.no_match += 1;
                 if self.no_match == COUNTED_MAX {

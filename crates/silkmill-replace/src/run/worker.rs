@@ -34,7 +34,7 @@ const WRITTEN_LEN: usize = 256 << 10;
 
 /// What all workers share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct WorkerContext {
     options: Options,
     /// Whether the caller looks the changes over, and so makes them.
     reviewed: bool,
@@ -87,14 +87,14 @@ pub(crate) enum Sifted {
     Deferred(Found),
 }
 
-impl Shared {
+impl WorkerContext {
     pub(crate) fn new(
         options: &Options,
         reviewed: bool,
         cancel: &CancelToken,
         stage: Option<Stage>,
-    ) -> Shared {
-        Shared {
+    ) -> WorkerContext {
+        WorkerContext {
             options: options.clone(),
             reviewed,
             cancel: cancel.clone(),
@@ -148,7 +148,7 @@ impl Shared {
                 return Finding::Told { outcome: Outcome::failed(found.path, error), file: None };
             }
         };
-        let mut job = FileJob { shared: self, found, original };
+        let mut job = FileJob { context: self, found, original };
         let finding = job.look_at(scratch, ask).unwrap_or_else(|error| job.failed(error));
         scratch.text.shrink();
         original::shrink(&mut scratch.edited);
@@ -156,7 +156,7 @@ impl Shared {
     }
 
     /// Edits and stages a small plain-text file on this thread. Returns the file as `Deferred` when it must go to a
-    /// worker of the executor, by [`Shared::find`].
+    /// worker of the executor, by [`WorkerContext::find`].
     pub(crate) fn sift(&self, scratch: &mut Scratch, found: Found) -> Sifted {
         let Ok(mut original) = Original::open(found.target()) else {
             return Sifted::Deferred(found);
@@ -175,7 +175,7 @@ impl Shared {
         if self.disk_full.load(Ordering::Relaxed) {
             return Sifted::Done(Finding::NoMatch);
         }
-        let job = FileJob { shared: self, found, original };
+        let job = FileJob { context: self, found, original };
         let finding = job.edit(scratch, len, None, None);
         original::shrink(&mut scratch.edited);
         Sifted::Done(finding.unwrap_or_else(|error| job.failed(error)))
@@ -225,7 +225,7 @@ impl Shared {
 
 /// A file that is being looked at.
 struct FileJob<'a> {
-    shared: &'a Shared,
+    context: &'a WorkerContext,
     found: Found,
     original: Original,
 }
@@ -236,7 +236,7 @@ impl FileJob<'_> {
         scratch: &mut Scratch,
         ask: Option<&mut Ask<'_>>,
     ) -> Result<Finding, Error> {
-        let options = &self.shared.options;
+        let options = &self.context.options;
         let size = self.original.metadata.len();
         if self.original.metadata.is_file() {
             self.refuse_larger_than(options.file_size_max.unwrap_or(u64::MAX))?;
@@ -249,13 +249,13 @@ impl FileJob<'_> {
         let is_streamed = size >= LARGE_SIZE_MIN
             && !matches!(charset, Some(Charset::Other(_)))
             && options.mode != Mode::Diff
-            && !self.shared.reviewed
+            && !self.context.reviewed
             && options.pattern.reach() != Reach::Text;
         if is_streamed {
             return self.stream(&mut scratch.cache, charset);
         }
         self.refuse_larger_than(options.file_size_max.unwrap_or(FILE_SIZE_MAX))?;
-        let _alone = (size >= LARGE_SIZE_MIN).then(|| self.shared.wait_to_be_alone());
+        let _alone = (size >= LARGE_SIZE_MIN).then(|| self.context.wait_to_be_alone());
         let rest = self.original.rest(&mut scratch.text, head, charset, options.reading());
         match rest.map_err(|error| self.unread(error))? {
             Content::Text { len, .. } => self.edit(scratch, len, charset, ask),
@@ -271,11 +271,11 @@ impl FileJob<'_> {
         charset: Option<Charset>,
         ask: Option<&mut Ask<'_>>,
     ) -> Result<Finding, Error> {
-        let (options, path) = (&self.shared.options, &self.found.path);
+        let (options, path) = (&self.context.options, &self.found.path);
         let Scratch { text, edited, cache, diffed_size_max, .. } = scratch;
         let bytes = text.bytes(len);
         let is_asked = ask.is_some();
-        let lists_changes = options.mode == Mode::Diff && !self.shared.reviewed;
+        let lists_changes = options.mode == Mode::Diff && !self.context.reviewed;
         let rules = Rules { lists_changes, ..options.rules() };
         let revision = match revise(rules, charset, cache, bytes, edited, ask) {
             Ok(revision) => revision,
@@ -289,10 +289,10 @@ impl FileJob<'_> {
             |action| self.outcome(action, len as u64, revision.replacements, edited.len() as u64);
         let file = Some(self.original.identity().file);
         Ok(match options.mode {
-            _ if self.shared.reviewed && !is_asked => Finding::ShownLater(self.found.clone()),
+            _ if self.context.reviewed && !is_asked => Finding::ShownLater(self.found.clone()),
             Mode::Write => {
                 let staged =
-                    self.shared.stage().stage(self.found.target(), &self.original, edited)?;
+                    self.context.stage().stage(self.found.target(), &self.original, edited)?;
                 Finding::Staged { staged: Box::new(staged), outcome: outcome(Action::Changed) }
             }
             Mode::Diff if bytes.len() + edited.len() > *diffed_size_max => {
@@ -312,7 +312,7 @@ impl FileJob<'_> {
     /// Edits the file without taking it into memory. Up to the first change nothing is written: most files
     /// have none.
     fn stream(&self, cache: &mut Cache, charset: Option<Charset>) -> Result<Finding, Error> {
-        let options = &self.shared.options;
+        let options = &self.context.options;
         let size = self.original.metadata.len();
         let stream = Flow::new(options.rules(), charset, cache);
         let mut stream = stream.expect("the caller looked at the pattern's reach");
@@ -337,7 +337,7 @@ impl FileJob<'_> {
                 Err(Cut::Nul) => return Ok(self.told(Action::Skipped(Skip::Binary))),
                 passed => passed.map_err(|cut| staging.failed(cut))?,
             }
-            if self.shared.cancel.is_cancelled() {
+            if self.context.cancel.is_cancelled() {
                 return Ok(Finding::NoMatch);
             }
         }
@@ -369,7 +369,7 @@ impl FileJob<'_> {
 
     fn failed(&self, error: Error) -> Finding {
         if error.is_disk_full() {
-            self.shared.disk_full.store(true, Ordering::Relaxed);
+            self.context.disk_full.store(true, Ordering::Relaxed);
         }
         self.told(Action::Failed(error))
     }
@@ -414,7 +414,7 @@ impl<'a> Staging<'a> {
         }
         match piece {
             Piece::Same(_) => self.same = self.bytes_after,
-            Piece::New(bytes) if self.job.shared.options.mode == Mode::Write => {
+            Piece::New(bytes) if self.job.context.options.mode == Mode::Write => {
                 self.begin()?.write_all(bytes)?;
             }
             Piece::New(_) => {}
@@ -424,8 +424,8 @@ impl<'a> Staging<'a> {
 
     /// Writes what has been passed over.
     fn begin(&mut self) -> io::Result<&mut BufWriter<stage::Writer<'a>>> {
-        let FileJob { shared, found, original } = self.job;
-        let writer = shared.stage().begin(found.target(), original).map_err(|error| {
+        let FileJob { context, found, original } = self.job;
+        let writer = context.stage().begin(found.target(), original).map_err(|error| {
             self.unbegun = Some(error);
             io::ErrorKind::Other
         })?;
@@ -481,10 +481,10 @@ mod tests {
         for mode in [Mode::Write, Mode::Diff, Mode::Count] {
             let options = Options::builder("old", "newer").mode(mode).build().unwrap();
             let (_run, stage) = stage(root.path(), HardLinks::Keep);
-            let shared = Shared::new(&options, false, &CancelToken::new(), Some(stage));
-            let mut scratch = shared.scratch();
+            let context = WorkerContext::new(&options, false, &CancelToken::new(), Some(stage));
+            let mut scratch = context.scratch();
 
-            let finding = shared.find(&mut scratch, found(&path));
+            let finding = context.find(&mut scratch, found(&path));
 
             assert!(!matches!(finding, Finding::NoMatch));
             assert!(scratch.text.capacity() <= KEPT_MAX, "{mode:?}");
@@ -499,13 +499,13 @@ mod tests {
         std::fs::write(&large, "old\n".repeat(DIFFED_SIZE_MAX)).unwrap();
         std::fs::write(&small, "old\n").unwrap();
         let options = Options::builder("old", "new").mode(Mode::Diff).build().unwrap();
-        let shared = Shared::new(&options, false, &CancelToken::new(), None);
-        let (mut worker, mut caller) = (shared.scratch(), shared.scratch_for_large_diffs());
+        let context = WorkerContext::new(&options, false, &CancelToken::new(), None);
+        let (mut worker, mut caller) = (context.scratch(), context.scratch_for_large_diffs());
 
         let is_later = |finding| matches!(finding, Finding::ShownLater(_));
-        assert!(is_later(shared.find(&mut worker, found(&large))));
-        assert!(!is_later(shared.find(&mut worker, found(&small))));
-        assert!(!is_later(shared.find(&mut caller, found(&large))));
+        assert!(is_later(context.find(&mut worker, found(&large))));
+        assert!(!is_later(context.find(&mut worker, found(&small))));
+        assert!(!is_later(context.find(&mut caller, found(&large))));
     }
 
     #[test]
@@ -513,12 +513,12 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let options = Options::builder("old", "new").build().unwrap();
         let (_run, stage) = stage(root.path(), HardLinks::Keep);
-        let shared = Shared::new(&options, false, &CancelToken::new(), Some(stage));
+        let context = WorkerContext::new(&options, false, &CancelToken::new(), Some(stage));
         let sifted = |text: &[u8]| {
             let path = root.path().join("a");
             std::fs::write(&path, text).unwrap();
             let found = Found { path, link_target: None };
-            match shared.sift(&mut shared.scratch(), found) {
+            match context.sift(&mut context.scratch(), found) {
                 Sifted::Done(Finding::NoMatch) => "no match",
                 Sifted::Done(Finding::Staged { .. }) => "staged",
                 Sifted::Done(other) => panic!("{other:?}"),
