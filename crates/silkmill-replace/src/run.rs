@@ -163,7 +163,7 @@ impl<'a> Run<'a> {
         for path in &self.options.paths {
             if let Err(outcome) = walk::reach(path) {
                 self.progress.files_seen += 1;
-                self.tell(&outcome);
+                self.report(&outcome);
                 (self.sink)(Event::Progress(self.progress));
             }
         }
@@ -186,8 +186,8 @@ impl<'a> Run<'a> {
                     links::remember(home, &store);
                     self.around = links::around(home, &roots, &store);
                     let sink = &mut *self.sink;
-                    let tell = &mut |notice: Notice| sink(Event::Notice(&notice));
-                    let run = recovery::begin(&store, &self.around, &self.header, cancel, tell)?;
+                    let report = &mut |notice: Notice| sink(Event::Notice(&notice));
+                    let run = recovery::begin(&store, &self.around, &self.header, cancel, report)?;
                     self.around.push(store);
                     Ok(run)
                 }
@@ -289,7 +289,7 @@ impl<'a> Run<'a> {
     fn take(&mut self, place: u64, finding: Finding) -> Result<(), Error> {
         self.progress.files_seen += 1;
         let mut disk_full = false;
-        if let Finding::Told { outcome: Outcome { action: Action::Failed(error), .. }, .. } =
+        if let Finding::Reported { outcome: Outcome { action: Action::Failed(error), .. }, .. } =
             &finding
             && error.kind() == ErrorKind::Store
             && let Some(Err(error)) = self.stored.take()
@@ -299,12 +299,12 @@ impl<'a> Run<'a> {
         match finding {
             Finding::NoMatch => {}
             Finding::ShownLater(_) => unreachable!("take_all has it shown"),
-            Finding::Told { outcome, file } => {
+            Finding::Reported { outcome, file } => {
                 disk_full =
                     matches!(&outcome.action, Action::Failed(error) if error.is_disk_full());
                 // What refuses the whole run is told, whatever has been told of the file.
                 if file.is_none_or(|file| self.changes.note(file)) || disk_full {
-                    self.tell(&outcome);
+                    self.report(&outcome);
                 }
             }
             Finding::Staged { staged, outcome } => {
@@ -322,7 +322,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn tell(&mut self, outcome: &Outcome) {
+    fn report(&mut self, outcome: &Outcome) {
         match outcome.action {
             Action::Changed => self.progress.files_committed += 1,
             Action::WouldChange { .. } => {
@@ -425,11 +425,11 @@ impl<'a> Run<'a> {
             Completion::Done { late, swapping, flushing } => {
                 (self.phases.swapping, self.phases.flushing) = (swapping, flushing);
                 for file in self.changes.take() {
-                    self.tell(&file.outcome);
+                    self.report(&file.outcome);
                 }
                 if let Some(late) = late {
                     let path = late.path().map_or_else(|| run.journal_path(), ToOwned::to_owned);
-                    self.tell(&Outcome::failed(path, late));
+                    self.report(&Outcome::failed(path, late));
                 } else if !self.options.undo {
                     return self.forget(run, journal);
                 }
@@ -452,8 +452,8 @@ impl<'a> Run<'a> {
         for store in links::unremembered(directories, roots, &self.around) {
             links::remember(self.options.state_directory.as_deref(), &store);
             let sink = &mut *self.sink;
-            let tell = &mut |notice: Notice| sink(Event::Notice(&notice));
-            if recovery::recover_below(&store, roots, tell)? > 0 {
+            let report = &mut |notice: Notice| sink(Event::Notice(&notice));
+            if recovery::recover_below(&store, roots, report)? > 0 {
                 return Err(Error::refused(format!(
                     "there was an unfinished run in {:?}: nothing was changed; try again",
                     store.path()
@@ -467,7 +467,7 @@ impl<'a> Run<'a> {
     fn forget(&mut self, run: RunDirectory, journal: &Journal) -> Result<(), Error> {
         if let Err(error) = commit::remove(run, journal) {
             let path = error.path().map_or_else(Default::default, ToOwned::to_owned);
-            self.tell(&Outcome::failed(path, error));
+            self.report(&Outcome::failed(path, error));
         }
         Ok(())
     }
@@ -478,7 +478,7 @@ impl<'a> Run<'a> {
         let file = self.changes.take().into_iter().find(|file| file.staged.target == path);
         let path = file.map_or(path, |file| file.outcome.path);
         self.replacements = 0;
-        self.tell(&Outcome::failed(path, why));
+        self.report(&Outcome::failed(path, why));
     }
 
     fn summary(&self, elapsed: Duration) -> Summary {
@@ -524,28 +524,29 @@ mod tests {
     /// What a run makes of a file whose staging failed so.
     fn after_a_failure(kind: io::ErrorKind) -> (Vec<String>, Result<(), Error>) {
         let options = Options::builder("old", "new").build().unwrap();
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let mut sink = |event: Event<'_>| {
             if let Event::Outcome(outcome) = event {
-                told.push(outcome.path.display().to_string());
+                reported.push(outcome.path.display().to_string());
             }
         };
         let error = Error::io("stage new text for", Path::new("a"), kind);
         let outcome = Outcome::failed("a".into(), error);
-        let taken = Run::new(&options, &mut sink).take(0, Finding::Told { outcome, file: None });
-        (told, taken)
+        let taken =
+            Run::new(&options, &mut sink).take(0, Finding::Reported { outcome, file: None });
+        (reported, taken)
     }
 
     #[test]
     fn a_full_disk_refuses_the_run_and_a_file_that_fails_does_not() {
         for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
-            let (told, taken) = after_a_failure(kind);
-            assert_eq!(told, ["a"]);
+            let (reported, taken) = after_a_failure(kind);
+            assert_eq!(reported, ["a"]);
             assert_eq!(taken.unwrap_err().to_string(), "the disk is full: nothing was changed");
         }
         for kind in [io::ErrorKind::FileTooLarge, io::ErrorKind::PermissionDenied] {
-            let (told, taken) = after_a_failure(kind);
-            assert_eq!((told, taken.is_ok()), (vec!["a".to_owned()], true));
+            let (reported, taken) = after_a_failure(kind);
+            assert_eq!((reported, taken.is_ok()), (vec!["a".to_owned()], true));
         }
     }
 }

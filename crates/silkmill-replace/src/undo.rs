@@ -82,16 +82,19 @@ pub struct Undone {
 ///
 /// # Errors
 /// When a store cannot be read.
-pub fn runs(options: &UndoOptions, tell: &mut dyn FnMut(&Notice)) -> Result<Vec<StoredRun>, Error> {
+pub fn runs(
+    options: &UndoOptions,
+    report: &mut dyn FnMut(&Notice),
+) -> Result<Vec<StoredRun>, Error> {
     let mut runs = Vec::new();
     for store in stores(options) {
-        recovery::recover_store(&store, &mut |notice| tell(&notice))?;
+        recovery::recover_store(&store, &mut |notice| report(&notice))?;
         for (mut run, _) in undoable(&store)? {
             let id = run.id().to_owned();
             match run.read() {
                 Ok(Some((journal, _))) => runs.push(StoredRun::of(&id, &journal)),
                 Ok(None) => {}
-                Err(error) => tell(&Notice::Unfinished { run: id, error }),
+                Err(error) => report(&Notice::Unfinished { run: id, error }),
             }
         }
     }
@@ -108,11 +111,11 @@ pub fn undo(
     options: &UndoOptions,
     id: Option<&str>,
     cancel: &CancelToken,
-    tell: &mut dyn FnMut(&Notice),
+    report: &mut dyn FnMut(&Notice),
 ) -> Result<Undone, Error> {
     if !options.dry_run {
         for store in stores(options) {
-            recovery::recover_store(&store, &mut |notice| tell(&notice))?;
+            recovery::recover_store(&store, &mut |notice| report(&notice))?;
         }
     }
     let (store, header, id) = choose(options, id)?;
@@ -128,13 +131,13 @@ pub fn undo(
         false => {
             let home = options.state_directory.as_deref();
             let around = links::around(home, &own_header.roots, &store);
-            let tell = &mut |notice| tell(&notice);
-            Some(recovery::begin(&store, &around, &own_header, cancel, tell)?)
+            let report = &mut |notice| report(&notice);
+            Some(recovery::begin(&store, &around, &own_header, cancel, report)?)
         }
     };
     let mut run = find(&store, &id)?;
     let (journal, _) = run.read()?.ok_or_else(|| no_such_run(&id))?;
-    let back = reverse(&journal, own_header, options.force, tell)?;
+    let back = reverse(&journal, own_header, options.force, report)?;
     let mut undone = Undone {
         run: StoredRun::of(&id, &journal),
         files: back.entries.iter().map(|entry| back.target(entry)).collect(),
@@ -143,7 +146,7 @@ pub fn undo(
     };
     if let Some(own) = own {
         undone.id = Some(own.id().to_owned());
-        swap(own, &back, Durability::of(!options.no_sync), cancel, tell)?;
+        swap(own, &back, Durability::of(!options.no_sync), cancel, report)?;
     }
     Ok(undone)
 }
@@ -153,7 +156,7 @@ fn swap(
     back: &Journal,
     durability: Durability,
     cancel: &CancelToken,
-    tell: &mut dyn FnMut(&Notice),
+    report: &mut dyn FnMut(&Notice),
 ) -> Result<(), Error> {
     own.write(back)?;
     if durability.is_forced() {
@@ -169,7 +172,7 @@ fn swap(
             Err(Error::store(format!("every file was put back; but {late}")))
         }
         Completion::RolledBack(rolled_back) => {
-            rolled_back.notices.iter().for_each(&mut *tell);
+            rolled_back.notices.iter().for_each(&mut *report);
             commit::remove(own, back)?;
             Err(Error::refused(format!("{}: nothing was changed", rolled_back.why)))
         }
@@ -309,10 +312,13 @@ mod tests {
     fn a_run_is_finished_though_its_disk_has_another_number_now() {
         let (root, options) = run_before_a_restart(&[Phase::Committed]);
 
-        let mut told = Vec::new();
-        let runs = runs(&options, &mut |notice| told.push(notice.to_string())).unwrap();
+        let mut reported = Vec::new();
+        let runs = runs(&options, &mut |notice| reported.push(notice.to_string())).unwrap();
 
-        assert!(told.len() == 1 && told[0].ends_with("it is finished now, in 2 files"), "{told:?}");
+        assert!(
+            reported.len() == 1 && reported[0].ends_with("it is finished now, in 2 files"),
+            "{reported:?}"
+        );
         assert_eq!((runs.len(), texts(&root)), (1, ["new"; 3].map(String::from)));
         undo(&options, None, &CancelToken::new(), &mut |notice| panic!("{notice}")).unwrap();
         assert_eq!(texts(&root), ["old"; 3]);
@@ -337,11 +343,11 @@ mod tests {
         }
         drop(run);
 
-        let mut told = Vec::new();
-        runs(&options, &mut |notice| told.push(notice.to_string())).unwrap();
+        let mut reported = Vec::new();
+        runs(&options, &mut |notice| reported.push(notice.to_string())).unwrap();
 
-        let kept = told.iter().find_map(|words| words.split_once("from before is kept as "));
-        let kept = kept.unwrap_or_else(|| panic!("{told:?}")).1.trim_matches('"');
+        let kept = reported.iter().find_map(|words| words.split_once("from before is kept as "));
+        let kept = kept.unwrap_or_else(|| panic!("{reported:?}")).1.trim_matches('"');
         assert_eq!(fs::read_to_string(kept).unwrap(), "old");
         assert_eq!(texts(&root), ["new", "old", "old"]);
     }

@@ -32,22 +32,22 @@ pub(super) struct ChangeSet {
     hard_links: HardLinks,
     /// Every file told of or staged: one that is reached by two paths is changed once. Grows with
     /// those, and not with the files that do not match.
-    told: HashSet<FileId>,
+    reported: HashSet<FileId>,
     /// The names that get a file of their own where names are to be split: by directory.
     split: HashSet<(FileId, OsString)>,
     files: Vec<StagedFile>,
     /// New text for files that have some staged already, by another name or path.
-    spare: Vec<StagedFile>,
+    duplicates: Vec<StagedFile>,
 }
 
 impl ChangeSet {
     pub(super) fn new(hard_links: HardLinks) -> ChangeSet {
         ChangeSet {
             hard_links,
-            told: HashSet::new(),
+            reported: HashSet::new(),
             split: HashSet::new(),
             files: Vec::new(),
-            spare: Vec::new(),
+            duplicates: Vec::new(),
         }
     }
 
@@ -57,7 +57,7 @@ impl ChangeSet {
 
     /// Notes that a file is told of. Returns whether it is for the first time.
     pub(super) fn note(&mut self, file: FileId) -> bool {
-        self.told.insert(file)
+        self.reported.insert(file)
     }
 
     /// Adds new text. Returns whether it is the first for its file.
@@ -66,14 +66,14 @@ impl ChangeSet {
         if is_new {
             self.files.push(file);
         } else if self.hard_links != HardLinks::Split {
-            self.spare.push(file);
+            self.duplicates.push(file);
         }
         is_new
     }
 
     /// Whether nothing is staged for it yet. Of a file whose names are to be split each name is one.
     fn is_new(&mut self, staged: &Staged) -> bool {
-        let is_first = self.told.insert(staged.identity.file);
+        let is_first = self.reported.insert(staged.identity.file);
         if self.hard_links != HardLinks::Split || staged.method != Method::Exchange {
             return is_first;
         }
@@ -107,14 +107,14 @@ impl ChangeSet {
     /// A file of several names or paths is told of, and can be undone, by the first of them, and not by the
     /// one that happened to be looked at first.
     fn prefer_first_names(&mut self) {
-        let spare = std::mem::take(&mut self.spare);
-        if spare.is_empty() {
+        let duplicates = std::mem::take(&mut self.duplicates);
+        if duplicates.is_empty() {
             return;
         }
         let places = self.files.iter().enumerate();
         let places: HashMap<FileId, usize> =
             places.map(|(at, file)| (file.staged.identity.file, at)).collect();
-        for mut other in spare {
+        for mut other in duplicates {
             let at = places.get(&other.staged.identity.file);
             if let Some(file) = at.and_then(|&at| self.files.get_mut(at))
                 && other.in_order(file).is_lt()

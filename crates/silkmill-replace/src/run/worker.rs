@@ -67,7 +67,7 @@ pub(crate) enum Finding {
     /// be looked over.
     ShownLater(Found),
     /// There is something to tell, and nothing left to do.
-    Told {
+    Reported {
         outcome: Outcome,
         file: Option<FileId>,
     },
@@ -123,7 +123,7 @@ impl WorkerContext {
     pub(crate) fn find(&self, scratch: &mut Scratch, found: Result<Found, Outcome>) -> Finding {
         match found {
             Ok(found) => self.look_at(scratch, found, None),
-            Err(outcome) => Finding::Told { outcome, file: None },
+            Err(outcome) => Finding::Reported { outcome, file: None },
         }
     }
 
@@ -145,7 +145,10 @@ impl WorkerContext {
             Ok(original) => original,
             Err(error) => {
                 let error = Error::io("read", &found.path, error);
-                return Finding::Told { outcome: Outcome::failed(found.path, error), file: None };
+                return Finding::Reported {
+                    outcome: Outcome::failed(found.path, error),
+                    file: None,
+                };
             }
         };
         let mut job = FileJob { context: self, found, original };
@@ -243,7 +246,7 @@ impl FileJob<'_> {
         }
         let head = self.original.head(&mut scratch.text, options.reading());
         let (charset, head) = match head.map_err(|error| self.unread(error))? {
-            Content::Skipped(skip) => return Ok(self.told(Action::Skipped(skip))),
+            Content::Skipped(skip) => return Ok(self.reported(Action::Skipped(skip))),
             Content::Text { charset, len } => (charset, len),
         };
         let is_streamed = size >= LARGE_SIZE_MIN
@@ -259,7 +262,7 @@ impl FileJob<'_> {
         let rest = self.original.rest(&mut scratch.text, head, charset, options.reading());
         match rest.map_err(|error| self.unread(error))? {
             Content::Text { len, .. } => self.edit(scratch, len, charset, ask),
-            Content::Skipped(skip) => Ok(self.told(Action::Skipped(skip))),
+            Content::Skipped(skip) => Ok(self.reported(Action::Skipped(skip))),
         }
     }
 
@@ -279,7 +282,7 @@ impl FileJob<'_> {
         let rules = Rules { lists_changes, ..options.rules() };
         let revision = match revise(rules, charset, cache, bytes, edited, ask) {
             Ok(revision) => revision,
-            Err(Unrevised::Nul) => return Ok(self.told(Action::Skipped(Skip::Binary))),
+            Err(Unrevised::Nul) => return Ok(self.reported(Action::Skipped(Skip::Binary))),
             Err(error) => return Err(error.of(path)),
         };
         if revision.replacements == 0 {
@@ -300,11 +303,11 @@ impl FileJob<'_> {
             }
             Mode::Diff => {
                 let diff = diff::unified(self.found.target(), bytes, edited, &revision.changes);
-                Finding::Told { outcome: outcome(Action::WouldChange { diff }), file }
+                Finding::Reported { outcome: outcome(Action::WouldChange { diff }), file }
             }
             Mode::Count => {
                 let action = Action::WouldChange { diff: Vec::new() };
-                Finding::Told { outcome: outcome(action), file }
+                Finding::Reported { outcome: outcome(action), file }
             }
         })
     }
@@ -330,11 +333,11 @@ impl FileJob<'_> {
                 Err(error) => return Err(self.unread(error)),
             };
             if original::holds_nul(&room[..read], charset, options.reading()) {
-                return Ok(self.told(Action::Skipped(Skip::Binary)));
+                return Ok(self.reported(Action::Skipped(Skip::Binary)));
             }
             at += read as u64;
             match stream.advance(read, |piece| staging.take(piece)) {
-                Err(Cut::Nul) => return Ok(self.told(Action::Skipped(Skip::Binary))),
+                Err(Cut::Nul) => return Ok(self.reported(Action::Skipped(Skip::Binary))),
                 passed => passed.map_err(|cut| staging.failed(cut))?,
             }
             if self.context.cancel.is_cancelled() {
@@ -342,7 +345,7 @@ impl FileJob<'_> {
             }
         }
         match stream.finish(|piece| staging.take(piece)) {
-            Err(Cut::Nul) => return Ok(self.told(Action::Skipped(Skip::Binary))),
+            Err(Cut::Nul) => return Ok(self.reported(Action::Skipped(Skip::Binary))),
             passed => passed.map_err(|cut| staging.failed(cut))?,
         }
         match stream.count() {
@@ -371,14 +374,14 @@ impl FileJob<'_> {
         if error.is_disk_full() {
             self.context.disk_full.store(true, Ordering::Relaxed);
         }
-        self.told(Action::Failed(error))
+        self.reported(Action::Failed(error))
     }
 
     /// A file that stays as it is.
-    fn told(&self, action: Action) -> Finding {
+    fn reported(&self, action: Action) -> Finding {
         let outcome =
             Outcome::unchanged(self.found.path.clone(), action, self.original.metadata.len());
-        Finding::Told { outcome, file: Some(FileId::of(&self.original.metadata)) }
+        Finding::Reported { outcome, file: Some(FileId::of(&self.original.metadata)) }
     }
 
     fn outcome(
@@ -451,7 +454,7 @@ impl<'a> Staging<'a> {
         let Some(writer) = self.writer else {
             let action = Action::WouldChange { diff: Vec::new() };
             let file = Some(self.job.original.identity().file);
-            return Ok(Finding::Told { outcome: outcome(action), file });
+            return Ok(Finding::Reported { outcome: outcome(action), file });
         };
         let outcome = outcome(Action::Changed);
         let writer = writer.into_inner().map_err(|error| self.job.unstaged(error.into_error()))?;

@@ -27,12 +27,12 @@ pub(crate) fn begin(
     around: &[Store],
     header: &RunHeader,
     cancel: &CancelToken,
-    tell: &mut dyn FnMut(Notice),
+    report: &mut dyn FnMut(Notice),
 ) -> Result<RunDirectory, Error> {
     for other in around {
-        take_turn(other, &header.roots, cancel, tell)?;
+        take_turn(other, &header.roots, cancel, report)?;
     }
-    take_turn(store, &header.roots, cancel, tell)?.begin(header)
+    take_turn(store, &header.roots, cancel, report)?.begin(header)
 }
 
 /// Waits until no run of a store is at work below `roots`, and ends those that were cut off. Nobody begins one
@@ -41,7 +41,7 @@ fn take_turn<'a>(
     store: &'a Store,
     roots: &[PathBuf],
     cancel: &CancelToken,
-    tell: &mut dyn FnMut(Notice),
+    report: &mut dyn FnMut(Notice),
 ) -> Result<LockedStore<'a>, Error> {
     let (mut waited_for, mut given_up) = (None, HashSet::new());
     loop {
@@ -62,13 +62,13 @@ fn take_turn<'a>(
         }
         if !unfinished.is_empty() {
             drop(locked);
-            given_up.extend(recover_all(unfinished, roots, tell)?);
+            given_up.extend(recover_all(unfinished, roots, report)?);
             continue;
         }
         let Some((id, other)) = in_the_way else { return Ok(locked) };
         drop(locked);
         if waited_for.as_ref() != Some(&id) {
-            tell(Notice::Waiting { run: id.clone(), roots: other.roots });
+            report(Notice::Waiting { run: id.clone(), roots: other.roots });
         }
         store.wait_for(&id, cancel);
         waited_for = Some(id);
@@ -76,7 +76,7 @@ fn take_turn<'a>(
 }
 
 /// Ends every run that is unfinished and that nobody is at.
-pub(crate) fn recover_store(store: &Store, tell: &mut dyn FnMut(Notice)) -> Result<(), Error> {
+pub(crate) fn recover_store(store: &Store, report: &mut dyn FnMut(Notice)) -> Result<(), Error> {
     let locked = store.lock()?;
     let mut unfinished = Vec::new();
     for found in locked.probe_all()? {
@@ -89,8 +89,8 @@ pub(crate) fn recover_store(store: &Store, tell: &mut dyn FnMut(Notice)) -> Resu
     for run in unfinished {
         let id = run.id().to_owned();
         match recover(run) {
-            Ok(notices) => notices.into_iter().for_each(&mut *tell),
-            Err(error) => tell(Notice::Unfinished { run: id, error }),
+            Ok(notices) => notices.into_iter().for_each(&mut *report),
+            Err(error) => report(Notice::Unfinished { run: id, error }),
         }
     }
     Ok(())
@@ -103,7 +103,7 @@ pub(crate) fn recover_store(store: &Store, tell: &mut dyn FnMut(Notice)) -> Resu
 pub(crate) fn recover_below(
     store: &Store,
     roots: &[PathBuf],
-    tell: &mut dyn FnMut(Notice),
+    report: &mut dyn FnMut(Notice),
 ) -> Result<usize, Error> {
     let is_met = |run: &RunDirectory| match run.phase_and_header() {
         Ok(found) => found.is_some_and(|(_, header)| meet(&header.roots, roots)),
@@ -116,7 +116,7 @@ pub(crate) fn recover_below(
     });
     let unfinished: Vec<RunDirectory> = unfinished.collect();
     let count = unfinished.len();
-    recover_all(unfinished, roots, tell)?;
+    recover_all(unfinished, roots, report)?;
     Ok(count)
 }
 
@@ -124,7 +124,7 @@ pub(crate) fn recover_below(
 fn recover_all(
     unfinished: Vec<RunDirectory>,
     roots: &[PathBuf],
-    tell: &mut dyn FnMut(Notice),
+    report: &mut dyn FnMut(Notice),
 ) -> Result<HashSet<String>, Error> {
     let mut given_up = HashSet::new();
     for run in unfinished {
@@ -132,9 +132,9 @@ fn recover_all(
         let header = run.phase_and_header().ok().flatten().map(|(_, header)| header);
         let is_elsewhere = header.is_some_and(|header| !meet(&header.roots, roots));
         match recover(run) {
-            Ok(notices) => notices.into_iter().for_each(&mut *tell),
+            Ok(notices) => notices.into_iter().for_each(&mut *report),
             Err(error) if is_elsewhere => {
-                tell(Notice::Unfinished { run: id.clone(), error });
+                report(Notice::Unfinished { run: id.clone(), error });
                 given_up.insert(id);
             }
             Err(error) => return Err(error),

@@ -15,7 +15,7 @@ pub(super) fn reverse(
     journal: &Journal,
     header: RunHeader,
     force: bool,
-    tell: &mut dyn FnMut(&Notice),
+    report: &mut dyn FnMut(&Notice),
 ) -> Result<Journal, Error> {
     let swapper = Swapper::new(journal, Attempt::Recovery, Durability::Unforced)?;
     let (mut edited, mut homeless) = (0, 0);
@@ -34,11 +34,11 @@ pub(super) fn reverse(
             Reversed::Already => {}
             Reversed::Edited => {
                 edited += 1;
-                tell(&Notice::Edited { path });
+                report(&Notice::Edited { path });
             }
             Reversed::NoDirectory => {
                 homeless += 1;
-                tell(&Notice::NoDirectory { path });
+                report(&Notice::NoDirectory { path });
             }
         }
     }
