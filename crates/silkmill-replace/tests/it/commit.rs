@@ -10,7 +10,7 @@ use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use silkmill::{CancelToken, Thread};
 use silkmill_replace::{ErrorKind, Event, Options, prune};
 
-use crate::tree::{Told, Tree, tell, told};
+use crate::tree::{Report, Tree, report_of, report_while};
 
 /// Keeps even root from changing a file, or the names in a directory, until it is dropped.
 struct Immutable(File, IFlags);
@@ -48,8 +48,8 @@ fn a_reader_sees_the_old_text_or_the_new_and_never_a_part() {
     };
 
     for _ in 0..20 {
-        told(tree.options("a", "b").sync(false));
-        told(tree.options("b", "a").sync(false));
+        report_of(tree.options("a", "b").sync(false));
+        report_of(tree.options("b", "a").sync(false));
     }
 
     done.store(true, Ordering::Release);
@@ -62,23 +62,23 @@ fn a_path_that_leads_nowhere_fails_by_name_and_the_others_change() {
     let tree = Tree::new(&[("a", "old"), ("b", "old")]);
     symlink("nowhere", tree.path("dangling")).unwrap();
 
-    let told = told(tree.options("old", "new").path(tree.path("dangling")));
+    let report = report_of(tree.options("old", "new").path(tree.path("dangling")));
 
     assert_eq!(
-        told.files,
+        report.files,
         [("a".into(), "changed"), ("b".into(), "changed"), ("dangling".into(), "failed")]
     );
-    assert_eq!(told.summary().files_failed, 1);
+    assert_eq!(report.summary().files_failed, 1);
 }
 
 #[test]
 fn a_strict_run_changes_nothing_when_a_path_fails() {
     let tree = Tree::new(&[("a", "old")]);
 
-    let told = told(tree.options("old", "new").path(tree.path("no")).strict(true));
+    let report = report_of(tree.options("old", "new").path(tree.path("no")).strict(true));
 
-    assert_eq!(told.end.unwrap_err().kind(), ErrorKind::Refused);
-    assert_eq!(told.files, [("no".into(), "failed")]);
+    assert_eq!(report.end.unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!(report.files, [("no".into(), "failed")]);
     assert_eq!(tree.read("a"), "old");
     assert!(tree.is_clean());
 }
@@ -88,14 +88,20 @@ fn a_run_that_keeps_nothing_leaves_no_store_beside_the_files() {
     let tree = Tree::new(&[("a", "old")]);
     let store = tree.path(".silkmill");
 
-    assert_eq!(told(tree.options("no such text", "new").undo(true)).summary().files_changed, 0);
+    assert_eq!(
+        report_of(tree.options("no such text", "new").undo(true)).summary().files_changed,
+        0
+    );
     assert!(!store.exists());
-    assert_eq!(told(tree.options("old", "new").undo(false)).summary().files_changed, 1);
+    assert_eq!(report_of(tree.options("old", "new").undo(false)).summary().files_changed, 1);
     assert!(!store.exists());
 
     // One that holds something is not touched.
-    assert_eq!(told(tree.options("new", "old").undo(true)).summary().files_changed, 1);
-    assert_eq!(told(tree.options("no such text", "new").undo(true)).summary().files_changed, 0);
+    assert_eq!(report_of(tree.options("new", "old").undo(true)).summary().files_changed, 1);
+    assert_eq!(
+        report_of(tree.options("no such text", "new").undo(true)).summary().files_changed,
+        0
+    );
     assert!(store.join("lock").exists());
     assert!(store.join(".gitignore").exists());
 }
@@ -104,7 +110,7 @@ fn a_run_that_keeps_nothing_leaves_no_store_beside_the_files() {
 fn an_unexpected_number_of_replacements_changes_nothing() {
     let tree = Tree::new(&[("a", "old old"), ("b", "old")]);
 
-    let refused = told(tree.options("old", "new").expect(2));
+    let refused = report_of(tree.options("old", "new").expect(2));
     assert_eq!(
         refused.end.unwrap_err().to_string(),
         "expected 2 replacements, found 3: nothing was changed"
@@ -112,7 +118,7 @@ fn an_unexpected_number_of_replacements_changes_nothing() {
     assert_eq!(tree.read("a"), "old old");
     assert!(tree.is_clean());
 
-    assert_eq!(told(tree.options("old", "new").expect(3)).summary().files_changed, 2);
+    assert_eq!(report_of(tree.options("old", "new").expect(3)).summary().files_changed, 2);
 }
 
 #[test]
@@ -121,15 +127,15 @@ fn a_run_cancelled_before_its_commit_changes_nothing() {
     let cancel = CancelToken::new();
 
     // The last file is staged, and the first not yet committed.
-    let told = tell(tree.options("old", "new"), &cancel, |event| {
+    let report = report_while(tree.options("old", "new"), &cancel, |event| {
         if matches!(event, Event::Progress(now) if now.files_seen == 3) {
             assert!(!tree.is_clean(), "nothing is staged");
             cancel.cancel();
         }
     });
 
-    assert_eq!(told.end.unwrap_err().kind(), ErrorKind::Interrupted);
-    assert!(told.files.is_empty());
+    assert_eq!(report.end.unwrap_err().kind(), ErrorKind::Interrupted);
+    assert!(report.files.is_empty());
     assert_eq!([tree.read("a"), tree.read("b"), tree.read("c")], ["old", "old", "old"]);
     assert!(tree.is_clean());
 }
@@ -139,18 +145,18 @@ fn a_run_cancelled_within_its_commit_goes_on_to_its_end() {
     let tree = Tree::new(&[("a", "old"), ("b", "old")]);
     let cancel = CancelToken::new();
 
-    let told = tell(tree.options("old", "new"), &cancel, |event| {
+    let report = report_while(tree.options("old", "new"), &cancel, |event| {
         if matches!(event, Event::Progress(now) if now.files_committed == 1) {
             cancel.cancel();
         }
     });
 
-    assert_eq!(told.summary().files_changed, 2);
+    assert_eq!(report.summary().files_changed, 2);
 }
 
 /// Another program writes to `a` when both files are staged.
-fn disturbed(tree: &Tree, strict: bool) -> Told {
-    tell(tree.options("old", "new").strict(strict), &CancelToken::new(), |event| {
+fn disturbed(tree: &Tree, strict: bool) -> Report {
+    report_while(tree.options("old", "new").strict(strict), &CancelToken::new(), |event| {
         if matches!(event, Event::Progress(now) if now.files_seen == 2 && now.files_committed == 0)
         {
             fs::write(tree.path("a"), "another's old").unwrap();
@@ -162,10 +168,10 @@ fn disturbed(tree: &Tree, strict: bool) -> Told {
 fn a_file_that_changed_meanwhile_is_named_and_no_other_changes() {
     let tree = Tree::new(&[("a", "old"), ("b", "old")]);
 
-    let told = disturbed(&tree, false);
+    let report = disturbed(&tree, false);
 
-    assert_eq!(told.files, [("a".into(), "failed")]);
-    assert_eq!(told.end.unwrap_err().to_string(), "1 path failed: nothing was changed");
+    assert_eq!(report.files, [("a".into(), "failed")]);
+    assert_eq!(report.end.unwrap_err().to_string(), "1 path failed: nothing was changed");
     assert_eq!((tree.read("a"), tree.read("b")), ("another's old".into(), "old".into()));
     assert!(tree.is_clean());
 }
@@ -174,9 +180,9 @@ fn a_file_that_changed_meanwhile_is_named_and_no_other_changes() {
 fn a_strict_run_changes_nothing_when_a_file_changed_meanwhile() {
     let tree = Tree::new(&[("a", "old"), ("b", "old")]);
 
-    let told = disturbed(&tree, true);
+    let report = disturbed(&tree, true);
 
-    assert_eq!(told.end.unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!(report.end.unwrap_err().kind(), ErrorKind::Refused);
     assert_eq!((tree.read("a"), tree.read("b")), ("another's old".into(), "old".into()));
     assert!(tree.is_clean());
 }
@@ -188,9 +194,9 @@ fn a_file_that_cannot_be_replaced_fails_by_name_and_the_others_change() {
         return println!("skipped: no file can be made immutable here");
     };
 
-    let told = told(tree.options("old", "new"));
+    let report = report_of(tree.options("old", "new"));
 
-    assert_eq!(told.files, [("a".into(), "failed"), ("b".into(), "changed")]);
+    assert_eq!(report.files, [("a".into(), "failed"), ("b".into(), "changed")]);
     assert_eq!((tree.read("a"), tree.read("b")), ("old".into(), "new".into()));
     assert!(tree.is_clean());
 }
@@ -202,10 +208,10 @@ fn a_file_whose_directory_cannot_be_changed_is_written_in_place() {
         return println!("skipped: no directory can be made immutable here");
     };
 
-    let told = told(tree.options("old", "new"));
+    let report = report_of(tree.options("old", "new"));
 
     drop(immutable);
-    assert_eq!(told.files, [("a".into(), "changed"), ("b".into(), "changed")]);
+    assert_eq!(report.files, [("a".into(), "changed"), ("b".into(), "changed")]);
     assert_eq!((tree.read("shut/a"), tree.read("b")), ("new".into(), "new".into()));
 }
 
@@ -220,7 +226,7 @@ fn two_runs_at_once_in_one_directory_do_not_meet() {
         for name in wanted {
             options = options.path(tree.path(name));
         }
-        Thread::spawn(move || told(options))
+        Thread::spawn(move || report_of(options))
     };
 
     let (left, right) = (half("left"), half("right"));
@@ -240,7 +246,7 @@ fn runs_beyond_the_last_ten_are_dropped_and_few_of_those_lie_there() {
     };
     for run in 0..16 {
         let (old, new) = if run % 2 == 0 { ("x", "y") } else { ("y", "x") };
-        let end = told(tree.options(old, new).undo(true).sync(false)).end;
+        let end = report_of(tree.options(old, new).undo(true).sync(false)).end;
         let store = end.unwrap().store.expect("the run can be undone");
 
         prune(&store, Duration::from_secs(60));

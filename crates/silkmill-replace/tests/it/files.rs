@@ -8,17 +8,17 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use rustix::fs::{CWD, FileType, Mode as FileMode, XattrFlags, fgetxattr, fsetxattr, mknodat};
 use silkmill_replace::{Mode, Options};
 
-use crate::tree::{Tree, told};
+use crate::tree::{Tree, report_of};
 
 #[test]
 fn files_with_a_match_change_and_others_are_not_touched() {
     let tree = Tree::new(&[("a", "old"), ("sub/b", "old old\r\n"), ("c", "nothing")]);
     let before = fs::metadata(tree.path("c")).unwrap();
 
-    let told = told(tree.options("old", "new"));
+    let report = report_of(tree.options("old", "new"));
 
-    assert_eq!(told.files, [("a".into(), "changed"), ("b".into(), "changed")]);
-    assert_eq!((told.summary().files_seen, told.summary().replacements), (3, 3));
+    assert_eq!(report.files, [("a".into(), "changed"), ("b".into(), "changed")]);
+    assert_eq!((report.summary().files_seen, report.summary().replacements), (3, 3));
     assert_eq!((tree.read("a"), tree.read("sub/b")), ("new".into(), "new new\r\n".into()));
     let after = fs::metadata(tree.path("c")).unwrap();
     assert_eq!(
@@ -31,9 +31,9 @@ fn files_with_a_match_change_and_others_are_not_touched() {
 #[test]
 fn a_second_run_finds_nothing() {
     let tree = Tree::new(&[("a", "old")]);
-    told(tree.options("old", "new"));
+    report_of(tree.options("old", "new"));
 
-    let again = told(tree.options("old", "new"));
+    let again = report_of(tree.options("old", "new"));
 
     assert_eq!((again.files.len(), again.summary().replacements), (0, 0));
 }
@@ -45,10 +45,10 @@ fn many_files_change_and_none_of_their_staged_copies_is_seen() {
     let tree = Tree::new(&files);
 
     // What is found again in its own replacement would grow with every visit.
-    let told = told(tree.options("foo", "foofoo").hidden(true).ignored(true));
+    let report = report_of(tree.options("foo", "foofoo").hidden(true).ignored(true));
 
-    assert_eq!(told.summary().files_seen, 300);
-    assert_eq!(told.summary().files_changed, 300);
+    assert_eq!(report.summary().files_seen, 300);
+    assert_eq!(report.summary().files_changed, 300);
     assert!(names.iter().all(|name| tree.read(name) == "foofoo foofoo"));
     assert!(tree.is_clean());
 }
@@ -81,7 +81,7 @@ fn mode_owner_and_extended_attributes_stay() {
     let has_xattrs = fsetxattr(&file, "user.origin", b"a test", XattrFlags::empty()).is_ok();
     let before = fs::metadata(&path).unwrap();
 
-    told(tree.options("old", "new"));
+    report_of(tree.options("old", "new"));
 
     let after = fs::metadata(&path).unwrap();
     assert_eq!(tree.read("a"), "new");
@@ -104,7 +104,7 @@ fn a_read_only_file_is_replaced_and_stays_read_only() {
     let tree = Tree::new(&[("a", "old")]);
     fs::set_permissions(tree.path("a"), Permissions::from_mode(0o444)).unwrap();
 
-    told(tree.options("old", "new"));
+    report_of(tree.options("old", "new"));
 
     assert_eq!(tree.read("a"), "new");
     assert_eq!(fs::metadata(tree.path("a")).unwrap().mode() & 0o777, 0o444);
@@ -115,9 +115,9 @@ fn a_link_that_is_named_is_followed_and_stays_a_link() {
     let tree = Tree::new(&[("real/a", "old")]);
     symlink("real/a", tree.path("link")).unwrap();
 
-    let told = told(Options::builder("old", "new").path(tree.path("link")));
+    let report = report_of(Options::builder("old", "new").path(tree.path("link")));
 
-    assert_eq!(told.files, [("link".into(), "changed")]);
+    assert_eq!(report.files, [("link".into(), "changed")]);
     assert_eq!(fs::read_link(tree.path("link")).unwrap().to_str(), Some("real/a"));
     assert_eq!(tree.read("real/a"), "new");
     assert!(tree.is_clean());
@@ -128,9 +128,9 @@ fn a_file_with_two_names_keeps_both_and_changes_once() {
     let tree = Tree::new(&[("a", "foo")]);
     fs::hard_link(tree.path("a"), tree.path("b")).unwrap();
 
-    let told = told(tree.options("foo", "foofoo"));
+    let report = report_of(tree.options("foo", "foofoo"));
 
-    assert_eq!(told.summary().files_changed, 1);
+    assert_eq!(report.summary().files_changed, 1);
     assert_eq!((tree.read("a"), tree.read("b")), ("foofoo".into(), "foofoo".into()));
     assert_eq!(fs::metadata(tree.path("a")).unwrap().nlink(), 2);
     assert!(tree.is_clean());
@@ -140,9 +140,9 @@ fn a_file_with_two_names_keeps_both_and_changes_once() {
 fn a_file_reached_by_two_paths_changes_once() {
     let tree = Tree::new(&[("a", "foo"), ("b", "foo")]);
 
-    let told = told(tree.options("foo", "foofoo").path(tree.path("a")).path(tree.path("b")));
+    let report = report_of(tree.options("foo", "foofoo").path(tree.path("a")).path(tree.path("b")));
 
-    assert_eq!((told.summary().files_changed, told.summary().replacements), (2, 2));
+    assert_eq!((report.summary().files_changed, report.summary().replacements), (2, 2));
     assert_eq!((tree.read("a"), tree.read("b")), ("foofoo".into(), "foofoo".into()));
 }
 
@@ -153,9 +153,9 @@ fn the_longest_names_and_names_that_are_no_utf_8_are_files_like_others() {
     let strange = tree.path("x").with_file_name(OsStr::from_bytes(b"\xFF\xFE"));
     fs::write(&strange, "old").unwrap();
 
-    let told = told(tree.options("old", "new"));
+    let report = report_of(tree.options("old", "new"));
 
-    assert_eq!(told.summary().files_changed, 2);
+    assert_eq!(report.summary().files_changed, 2);
     assert_eq!((tree.read(&long), fs::read(&strange).unwrap()), ("new".into(), b"new".to_vec()));
 }
 
@@ -165,11 +165,11 @@ fn what_is_not_text_is_passed_over() {
     fs::write(tree.path("wide"), b"\xFF\xFEo\0l\0d\0\0\0").unwrap();
     fs::write(tree.path("wider"), b"\xFF\xFE\0\0o\0\0\0").unwrap();
 
-    let told = told(tree.options("old", "new"));
+    let report = report_of(tree.options("old", "new"));
 
     let want =
         [("binary", "skipped"), ("text", "changed"), ("wide", "skipped"), ("wider", "skipped")];
-    assert_eq!(told.files, want.map(|(name, action)| (name.to_owned(), action)));
+    assert_eq!(report.files, want.map(|(name, action)| (name.to_owned(), action)));
     assert_eq!(tree.read("binary"), "old\0");
 }
 
@@ -179,16 +179,16 @@ fn a_pipe_without_a_writer_is_passed_over_without_waiting() {
     let mode = FileMode::from_raw_mode(0o600);
     mknodat(CWD, tree.path("pipe"), FileType::Fifo, mode, 0).unwrap();
 
-    let told = told(tree.options("old", "new").path(tree.path("pipe")));
+    let report = report_of(tree.options("old", "new").path(tree.path("pipe")));
 
-    assert_eq!(told.files, [("a".into(), "changed"), ("pipe".into(), "skipped")]);
+    assert_eq!(report.files, [("a".into(), "changed"), ("pipe".into(), "skipped")]);
 }
 
 #[test]
 fn a_limit_holds_for_each_file() {
     let tree = Tree::new(&[("a", "x x x"), ("b", "x x")]);
 
-    told(tree.options("x", "y").file_replacements_max(2));
+    report_of(tree.options("x", "y").file_replacements_max(2));
 
     assert_eq!((tree.read("a"), tree.read("b")), ("y y x".into(), "y y".into()));
 }

@@ -51,24 +51,24 @@ fn holds_staged(root: &Path) -> bool {
     staging_dirs.into_iter().any(|dir| fs::read_dir(dir).unwrap().next().is_some())
 }
 
-/// What was told of a run: name and action of each file, sorted; and how the run ended.
-pub(crate) struct Told {
+/// What was report of a run: name and action of each file, sorted; and how the run ended.
+pub(crate) struct Report {
     pub(crate) files: Vec<(String, &'static str)>,
     pub(crate) end: Result<Summary, Error>,
 }
 
-impl Told {
+impl Report {
     pub(crate) fn summary(&self) -> &Summary {
         self.end.as_ref().unwrap()
     }
 }
 
 /// Runs, and calls `meanwhile` at every event before the next one.
-pub(crate) fn tell(
+pub(crate) fn report_while(
     options: OptionsBuilder,
     cancel: &CancelToken,
     mut meanwhile: impl FnMut(Event<'_>),
-) -> Told {
+) -> Report {
     let mut files = Vec::new();
     let end = run(&options.build().unwrap(), cancel, &mut |event| {
         if let Event::Outcome(outcome) = event {
@@ -78,11 +78,11 @@ pub(crate) fn tell(
         meanwhile(event);
     });
     files.sort_unstable();
-    Told { files, end }
+    Report { files, end }
 }
 
-pub(crate) fn told(options: OptionsBuilder) -> Told {
-    tell(options, &CancelToken::new(), |_| {})
+pub(crate) fn report_of(options: OptionsBuilder) -> Report {
+    report_while(options, &CancelToken::new(), |_| {})
 }
 
 fn action(action: &Action) -> &'static str {
