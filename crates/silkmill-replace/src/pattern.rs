@@ -15,9 +15,9 @@ use std::ops::Range;
 use regex_automata::util::captures::Captures;
 
 use crate::error::Error;
-use crate::pattern::literal::{Found, Literal, Literals};
+use crate::pattern::literal::{Hit, Literal, Literals};
 use crate::pattern::pairs::Pair;
-use crate::pattern::regex::{Parsed, Progress, Regexes};
+use crate::pattern::regex::{Parsed, Position, Regexes};
 use crate::pattern::replacement::Replacement;
 use crate::pattern::syntax::{Case, Syntax};
 
@@ -174,7 +174,7 @@ impl Pattern {
     ) {
         match (&self.matcher, cache) {
             (Matcher::Literals(literals), Cache::Literals(cache)) => {
-                while let Some(Found { which, span }) = literals.find(cache, text, from) {
+                while let Some(Hit { which, span }) = literals.find(cache, text, from) {
                     from = span.end;
                     let replacement = &self.replacements[which];
                     if !each(Match { span, text, replacement, groups: None }) {
@@ -183,10 +183,10 @@ impl Pattern {
                 }
             }
             (Matcher::Regexes(regexes), Cache::Regexes(cache)) => {
-                let mut progress = Progress::from(from);
+                let mut position = Position::from(from);
                 let needs_groups = |which: usize| self.replacements[which].needs_groups();
                 while let Some((which, span)) =
-                    regexes.find(cache, text, &mut progress, needs_groups)
+                    regexes.find(cache, text, &mut position, needs_groups)
                 {
                     let replacement = &self.replacements[which];
                     let groups = replacement.needs_groups().then(|| cache.groups());

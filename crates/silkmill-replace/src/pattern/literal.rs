@@ -1,4 +1,4 @@
-//! Finds literal texts, one or a thousand, in one pass over the text. Knows nothing of replacements.
+//! Finder literal texts, one or a thousand, in one pass over the text. Knows nothing of replacements.
 //!
 //! Of several texts that begin at the same place the longest is found; of those that overlap, the
 //! leftmost. Whole words are told apart here and not by the search: a text that is no whole word may
@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, MatchKind, StartKind};
-use memchr::memmem::Finder;
+use memchr::memmem;
 use regex_automata::meta::{self, Regex};
 use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::{Anchored, Input};
@@ -31,15 +31,15 @@ pub(crate) struct Literal {
 /// Texts to look for at once.
 #[derive(Debug)]
 pub(crate) struct Literals {
-    finder: Finds,
+    finder: Finder,
     word: bool,
     len_max: usize,
     names_line_end: bool,
 }
 
 #[derive(Debug)]
-enum Finds {
-    One(Box<Finder<'static>>),
+enum Finder {
+    One(Box<memmem::Finder<'static>>),
     Many(AhoCorasick),
     /// Letters of different case are the same. Of two alternatives that match, a regex takes the first;
     /// so they stand in it by falling length, and these are their places among the literals.
@@ -54,7 +54,7 @@ pub(crate) type Cache = Option<Box<meta::Cache>>;
 
 /// A literal by its place among those looked for, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct Hit {
     pub(crate) which: usize,
     pub(crate) span: Range<usize>,
 }
@@ -67,14 +67,16 @@ impl Literals {
             literals.iter().flat_map(|literal| &literal.text).any(|&b| is_line_end(b));
         let mut len_max = literals.iter().map(|literal| literal.text.len()).max().unwrap_or(0);
         let finder = match literals {
-            [one] if !one.insensitive => Finds::One(Box::new(Finder::new(&one.text).into_owned())),
+            [one] if !one.insensitive => {
+                Finder::One(Box::new(memmem::Finder::new(&one.text).into_owned()))
+            }
             many if many.iter().all(|literal| !literal.insensitive) => {
-                Finds::Many(automaton(many)?)
+                Finder::Many(automaton(many)?)
             }
             _ => {
                 let (regex, places, len) = folded(literals)?;
                 len_max = len;
-                Finds::Folded { regex: Box::new(regex), places }
+                Finder::Folded { regex: Box::new(regex), places }
             }
         };
         Ok(Literals { finder, word, len_max, names_line_end })
@@ -82,8 +84,8 @@ impl Literals {
 
     pub(crate) fn cache(&self) -> Cache {
         match &self.finder {
-            Finds::Folded { regex, .. } => Some(Box::new(regex.create_cache())),
-            Finds::One(_) | Finds::Many(_) => None,
+            Finder::Folded { regex, .. } => Some(Box::new(regex.create_cache())),
+            Finder::One(_) | Finder::Many(_) => None,
         }
     }
 
@@ -98,7 +100,7 @@ impl Literals {
     }
 
     /// The first match at or after `from`. What stands before `from` counts as its surroundings.
-    pub(crate) fn find(&self, cache: &mut Cache, text: &[u8], mut from: usize) -> Option<Found> {
+    pub(crate) fn find(&self, cache: &mut Cache, text: &[u8], mut from: usize) -> Option<Hit> {
         loop {
             let found = self.search(cache, text, from..text.len(), Anchored::No)?;
             if !self.word {
@@ -115,7 +117,7 @@ impl Literals {
     }
 
     /// The longest literal at the place of one found there that ends where a word does.
-    fn longest_word(&self, cache: &mut Cache, text: &[u8], mut found: Found) -> Option<Found> {
+    fn longest_word(&self, cache: &mut Cache, text: &[u8], mut found: Hit) -> Option<Hit> {
         while !ends_word(text, found.span.end) {
             let shorter = found.span.start..found.span.end - 1;
             found = self.search(cache, text, shorter, Anchored::Yes)?;
@@ -129,28 +131,28 @@ impl Literals {
         text: &[u8],
         span: Range<usize>,
         anchored: Anchored,
-    ) -> Option<Found> {
+    ) -> Option<Hit> {
         match &self.finder {
             // The one literal has been found, so no shorter one is at its place.
-            Finds::One(_) if anchored != Anchored::No => None,
-            Finds::One(finder) => {
+            Finder::One(_) if anchored != Anchored::No => None,
+            Finder::One(finder) => {
                 let start = span.start + finder.find(&text[span])?;
-                Some(Found { which: 0, span: start..start + finder.needle().len() })
+                Some(Hit { which: 0, span: start..start + finder.needle().len() })
             }
-            Finds::Many(automaton) => {
+            Finder::Many(automaton) => {
                 let anchored = match anchored {
                     Anchored::No => aho_corasick::Anchored::No,
                     _ => aho_corasick::Anchored::Yes,
                 };
                 let input = aho_corasick::Input::new(text).span(span).anchored(anchored);
                 let found = automaton.find(input)?;
-                Some(Found { which: found.pattern().as_usize(), span: found.range() })
+                Some(Hit { which: found.pattern().as_usize(), span: found.range() })
             }
-            Finds::Folded { regex, places } => {
+            Finder::Folded { regex, places } => {
                 let cache = cache.as_mut().expect("Literals::cache made it");
                 let input = Input::new(text).span(span).anchored(anchored);
                 let found = regex.search_with(cache, &input)?;
-                Some(Found { which: places[found.pattern().as_usize()], span: found.range() })
+                Some(Hit { which: places[found.pattern().as_usize()], span: found.range() })
             }
         }
     }
@@ -236,7 +238,7 @@ mod tests {
     fn found(literals: &Literals, text: &[u8]) -> Vec<(usize, usize, usize)> {
         let mut cache = literals.cache();
         let (mut all, mut from) = (Vec::new(), 0);
-        while let Some(Found { which, span }) = literals.find(&mut cache, text, from) {
+        while let Some(Hit { which, span }) = literals.find(&mut cache, text, from) {
             from = span.end;
             all.push((which, span.start, span.end));
         }

@@ -56,14 +56,14 @@ impl Cache {
 
 /// Where a search goes on.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub(crate) struct Position {
     at: usize,
     last_end: Option<usize>,
 }
 
-impl Progress {
-    pub(crate) fn from(at: usize) -> Progress {
-        Progress { at, last_end: None }
+impl Position {
+    pub(crate) fn from(at: usize) -> Position {
+        Position { at, last_end: None }
     }
 }
 
@@ -96,21 +96,21 @@ impl Regexes {
         &self,
         cache: &mut Cache,
         text: &[u8],
-        progress: &mut Progress,
+        position: &mut Position,
         needs_groups: impl Fn(usize) -> bool,
     ) -> Option<(usize, Range<usize>)> {
         loop {
-            if progress.at > text.len() {
+            if position.at > text.len() {
                 return None;
             }
-            let (id, span) = self.search(cache, text, progress.at, &needs_groups)?;
+            let (id, span) = self.search(cache, text, position.at, &needs_groups)?;
             // An empty match right after another would be found again and again.
-            if span.is_empty() && progress.last_end == Some(span.end) {
-                progress.at = span.end + 1;
-                progress.last_end = None;
+            if span.is_empty() && position.last_end == Some(span.end) {
+                position.at = span.end + 1;
+                position.last_end = None;
                 continue;
             }
-            *progress = Progress { at: span.end, last_end: Some(span.end) };
+            *position = Position { at: span.end, last_end: Some(span.end) };
             let which = id.as_usize();
             if self.lines[which] == Lines::Together || !is_on_no_line(text, &span) {
                 return Some((which, span));
