@@ -88,35 +88,35 @@ pub(crate) fn once(paths: &[PathBuf], filter: &mut Filter) -> Vec<PathBuf> {
 }
 
 /// What is at a path that was named.
-pub(crate) enum Entered {
+pub(crate) enum NamedPath {
     Directory,
     /// A file, or what became of the path.
     File(Result<Found, Outcome>),
     /// A file that the filter leaves.
-    Nothing,
+    Excluded,
 }
 
 /// Looks at a path that was named.
-pub(crate) fn enter(root: &Path, filter: &Filter) -> Entered {
+pub(crate) fn enter(root: &Path, filter: &Filter) -> NamedPath {
     let metadata = match reach(root) {
         Ok(metadata) => metadata,
-        Err(outcome) => return Entered::File(Err(outcome)),
+        Err(outcome) => return NamedPath::File(Err(outcome)),
     };
     if is_in_a_store(root, filter) {
         let error = Error::refused(format!("failed to use {root:?}: it holds the files of runs"));
-        return Entered::File(Err(Outcome::failed(plain(root), error)));
+        return NamedPath::File(Err(Outcome::failed(plain(root), error)));
     }
     if metadata.is_dir() {
-        return Entered::Directory;
+        return NamedPath::Directory;
     }
     if !filter.takes(root.file_name().map_or(root, Path::new)) {
-        return Entered::Nothing;
+        return NamedPath::Excluded;
     }
     // Even to open a device may disturb it.
     if !metadata.is_file() {
-        return Entered::File(Err(Outcome::skipped(plain(root), Skip::NotRegular)));
+        return NamedPath::File(Err(Outcome::skipped(plain(root), Skip::NotRegular)));
     }
-    Entered::File(match root.is_symlink().then(|| end_of_link(root)).transpose() {
+    NamedPath::File(match root.is_symlink().then(|| end_of_link(root)).transpose() {
         Ok(link_target) => Ok(Found { path: plain(root), link_target }),
         Err(error) => Err(lost(root, error)),
     })
@@ -147,9 +147,9 @@ impl Iterator for Walk {
             let Some((root, mut walk)) = self.below.take() else {
                 let root = self.roots.next()?;
                 match enter(&root, &self.filter) {
-                    Entered::File(item) => return Some(item),
-                    Entered::Nothing => {}
-                    Entered::Directory => {
+                    NamedPath::File(item) => return Some(item),
+                    NamedPath::Excluded => {}
+                    NamedPath::Directory => {
                         let walk =
                             below_root(&root, &self.filter).sort_by_file_name(OsStr::cmp).build();
                         self.below = Some((root, walk));

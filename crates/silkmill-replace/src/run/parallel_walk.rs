@@ -19,7 +19,7 @@ use crate::mutex::Mutex;
 use crate::outcome::Outcome;
 use crate::run::worker::{Finding, Scratch, Sifted, WorkerContext};
 use crate::walk::filter::Filter;
-use crate::walk::{self, Entered, Found};
+use crate::walk::{self, Found, NamedPath};
 
 /// How many files may wait for the executor.
 const WAITING_MAX: usize = 1024;
@@ -107,13 +107,13 @@ impl ParallelWalk {
         let mut one = Walker::new(&self, 0, Path::new(""));
         for (place, root) in (0..).zip(&roots) {
             match walk::enter(root, &self.filter) {
-                Entered::Directory => {
+                NamedPath::Directory => {
                     let mut below = walk::below_root(root, &self.filter);
                     below.threads(walkers);
                     below.build_parallel().visit(&mut Below { walk: &self, place, root });
                 }
-                Entered::Nothing => {}
-                Entered::File(found) => {
+                NamedPath::Excluded => {}
+                NamedPath::File(found) => {
                     one.place = place;
                     one.look_at(found);
                 }
