@@ -9,7 +9,7 @@ use crate::text::edit::BOM;
 use crate::text::encoding::Charset;
 use crate::text::flow::Flow;
 use crate::text::revise::{Rules, revise};
-use crate::text::stream::{Cut, Piece};
+use crate::text::stream::{Piece, StreamError};
 
 /// What may open a text to tell its encoding.
 const MARKS: [&[u8]; 3] = [BOM, b"\xFF\xFE", b"\xFE\xFF"];
@@ -87,22 +87,23 @@ fn mark(from: &mut dyn Read) -> io::Result<Vec<u8>> {
 }
 
 fn in_pieces(mut stream: Flow<'_>, from: &mut dyn Read, to: &mut dyn Write) -> Result<u64, Error> {
-    let (mut to, cut) = (BufWriter::new(to), |cut: Cut| cut.of("stdin".as_ref(), unwritten));
+    let (mut to, failed) =
+        (BufWriter::new(to), |error: StreamError| error.of("stdin".as_ref(), unwritten));
     let pass = |to: &mut BufWriter<_>, piece: Piece<'_>| {
         let (Piece::Same(bytes) | Piece::New(bytes)) = piece;
         to.write_all(bytes)
     };
     loop {
-        let room = stream.room().map_err(cut)?;
+        let room = stream.room().map_err(failed)?;
         match from.read(room) {
             Ok(0) => break,
-            Ok(len) => stream.advance(len, |piece| pass(&mut to, piece)).map_err(cut)?,
+            Ok(len) => stream.advance(len, |piece| pass(&mut to, piece)).map_err(failed)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(unread(error)),
         }
         to.flush().map_err(unwritten)?;
     }
-    stream.finish(|piece| pass(&mut to, piece)).map_err(cut)?;
+    stream.finish(|piece| pass(&mut to, piece)).map_err(failed)?;
     to.flush().map_err(unwritten)?;
     Ok(stream.count())
 }

@@ -16,8 +16,8 @@ use crate::pattern::{Cache, Reach};
 use crate::text::diff;
 use crate::text::encoding::Charset;
 use crate::text::flow::Flow;
-use crate::text::revise::{Ask, Rules, Unrevised, revise};
-use crate::text::stream::{Cut, Piece, Stream};
+use crate::text::revise::{Ask, ReviseError, Rules, revise};
+use crate::text::stream::{Piece, Stream, StreamError};
 use crate::transaction::stage::{self, Stage, Staged};
 use crate::walk::Found;
 
@@ -282,7 +282,7 @@ impl FileJob<'_> {
         let rules = Rules { lists_changes, ..options.rules() };
         let revision = match revise(rules, charset, cache, bytes, edited, ask) {
             Ok(revision) => revision,
-            Err(Unrevised::Nul) => return Ok(self.reported(Action::Skipped(Skip::Binary))),
+            Err(ReviseError::Nul) => return Ok(self.reported(Action::Skipped(Skip::Binary))),
             Err(error) => return Err(error.of(path)),
         };
         if revision.replacements == 0 {
@@ -323,7 +323,7 @@ impl FileJob<'_> {
             Staging { job: self, writer: None, unbegun: None, same: 0, bytes_after: 0 };
         let mut at = 0;
         while at < size {
-            let room = stream.room().map_err(|cut| staging.failed(cut))?;
+            let room = stream.room().map_err(|error| staging.failed(error))?;
             let most = usize::try_from(size - at).unwrap_or(usize::MAX).min(room.len());
             let room = &mut room[..most];
             let read = match self.original.file.read_at(room, at) {
@@ -337,16 +337,16 @@ impl FileJob<'_> {
             }
             at += read as u64;
             match stream.advance(read, |piece| staging.take(piece)) {
-                Err(Cut::Nul) => return Ok(self.reported(Action::Skipped(Skip::Binary))),
-                passed => passed.map_err(|cut| staging.failed(cut))?,
+                Err(StreamError::Nul) => return Ok(self.reported(Action::Skipped(Skip::Binary))),
+                passed => passed.map_err(|error| staging.failed(error))?,
             }
             if self.context.cancel.is_cancelled() {
                 return Ok(Finding::NoMatch);
             }
         }
         match stream.finish(|piece| staging.take(piece)) {
-            Err(Cut::Nul) => return Ok(self.reported(Action::Skipped(Skip::Binary))),
-            passed => passed.map_err(|cut| staging.failed(cut))?,
+            Err(StreamError::Nul) => return Ok(self.reported(Action::Skipped(Skip::Binary))),
+            passed => passed.map_err(|error| staging.failed(error))?,
         }
         match stream.count() {
             0 => Ok(Finding::NoMatch),
@@ -443,9 +443,9 @@ impl<'a> Staging<'a> {
         Ok(self.writer.insert(writer))
     }
 
-    fn failed(&mut self, cut: Cut) -> Error {
+    fn failed(&mut self, error: StreamError) -> Error {
         let (job, unbegun) = (self.job, self.unbegun.take());
-        cut.of(&job.found.path, |error| unbegun.unwrap_or_else(|| job.unstaged(error)))
+        error.of(&job.found.path, |error| unbegun.unwrap_or_else(|| job.unstaged(error)))
     }
 
     fn finish(self, bytes_before: u64, replacements: u64) -> Result<Finding, Error> {

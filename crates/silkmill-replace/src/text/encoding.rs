@@ -25,7 +25,7 @@ pub(crate) enum Charset {
 
 /// Why a change cannot be put back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Unwritable {
+pub(crate) enum EncodeError {
     /// The encoding has no such character, or the new text is none.
     Character { char: Option<char>, charset: Charset },
     /// A match begins or ends within a character.
@@ -34,17 +34,17 @@ pub(crate) enum Unwritable {
     State(Charset),
 }
 
-impl fmt::Display for Unwritable {
+impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Unwritable::Character { char: Some(char), charset } => {
+            EncodeError::Character { char: Some(char), charset } => {
                 write!(f, "it would hold {char:?}, which {charset} cannot write")
             }
-            Unwritable::Character { char: None, charset } => {
+            EncodeError::Character { char: None, charset } => {
                 write!(f, "it would hold bytes that are no text, which {charset} cannot write")
             }
-            Unwritable::Part => f.write_str("a match begins or ends within a character"),
-            Unwritable::State(charset) => {
+            EncodeError::Part => f.write_str("a match begins or ends within a character"),
+            EncodeError::State(charset) => {
                 write!(f, "{charset} cannot be changed at one place without the rest")
             }
         }
@@ -102,11 +102,11 @@ impl Charset {
     }
 
     /// Appends text as the encoding writes it.
-    pub(crate) fn encode(self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Unwritable> {
+    pub(crate) fn encode(self, text: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self {
             Charset::Utf16 { big_endian } => encode_utf16(self, big_endian, text, out),
             Charset::Other(encoding) => {
-                let no_text = |_| Unwritable::Character { char: None, charset: self };
+                let no_text = |_| EncodeError::Character { char: None, charset: self };
                 encode_other(encoding, std::str::from_utf8(text).map_err(no_text)?, out)
             }
         }
@@ -147,7 +147,7 @@ fn encode_utf16(
     big_endian: bool,
     text: &[u8],
     out: &mut Vec<u8>,
-) -> Result<(), Unwritable> {
+) -> Result<(), EncodeError> {
     let mut push = |unit: u16| {
         out.extend_from_slice(&if big_endian { unit.to_be_bytes() } else { unit.to_le_bytes() });
     };
@@ -162,7 +162,7 @@ fn encode_utf16(
                 push(0xD000 | u16::from(high & 0x3F) << 6 | u16::from(low & 0x3F));
                 rest = after;
             }
-            _ => return Err(Unwritable::Character { char: None, charset }),
+            _ => return Err(EncodeError::Character { char: None, charset }),
         }
     }
     Ok(())
@@ -205,7 +205,7 @@ fn encode_other(
     encoding: &'static Encoding,
     mut text: &str,
     out: &mut Vec<u8>,
-) -> Result<(), Unwritable> {
+) -> Result<(), EncodeError> {
     let mut encoder = encoding.new_encoder();
     loop {
         let room = encoder.max_buffer_length_from_utf8_without_replacement(text.len());
@@ -216,7 +216,7 @@ fn encode_other(
             EncoderResult::OutputFull => text = &text[read..],
             EncoderResult::Unmappable(char) => {
                 let charset = Charset::Other(encoding);
-                return Err(Unwritable::Character { char: Some(char), charset });
+                return Err(EncodeError::Character { char: Some(char), charset });
             }
         }
     }
@@ -231,9 +231,9 @@ impl Decoded {
     }
 
     /// Goes on to a place in the text.
-    fn go(&self, place: &mut Place, to: usize) -> Result<(), Unwritable> {
+    fn go(&self, place: &mut Place, to: usize) -> Result<(), EncodeError> {
         if self.text.get(to).copied().is_some_and(is_within_unit) {
-            return Err(Unwritable::Part);
+            return Err(EncodeError::Part);
         }
         let units = self.text[place.text..to].iter().filter(|&&byte| !is_within_unit(byte));
         match self.charset {
@@ -262,7 +262,7 @@ pub(crate) struct Reencoder<'a> {
     out: &'a mut Vec<u8>,
     place: Place,
     copied: usize,
-    failed: Option<Unwritable>,
+    failed: Option<EncodeError>,
 }
 
 impl Reencoder<'_> {
@@ -277,7 +277,7 @@ impl Reencoder<'_> {
         None
     }
 
-    fn try_change(&mut self, old: Range<usize>, new: &[u8]) -> Result<Change, Unwritable> {
+    fn try_change(&mut self, old: Range<usize>, new: &[u8]) -> Result<Change, EncodeError> {
         self.decoded.go(&mut self.place, old.start)?;
         let old_start = self.place.byte;
         self.decoded.go(&mut self.place, old.end)?;
@@ -289,14 +289,14 @@ impl Reencoder<'_> {
     }
 
     /// Copies the rest. `edited` is the text with all changes, which the bytes must read as.
-    pub(crate) fn finish(self, edited: &[u8]) -> Result<(), Unwritable> {
+    pub(crate) fn finish(self, edited: &[u8]) -> Result<(), EncodeError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
         self.out.extend_from_slice(&self.bytes[self.copied..]);
         match self.decoded.charset {
             charset @ Charset::Other(_) if charset.decode(self.out).text != edited => {
-                Err(Unwritable::State(charset))
+                Err(EncodeError::State(charset))
             }
             _ => Ok(()),
         }

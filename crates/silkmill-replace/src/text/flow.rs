@@ -5,7 +5,7 @@ use std::io;
 use crate::pattern::Cache;
 use crate::text::encoding::Charset;
 use crate::text::revise::Rules;
-use crate::text::stream::{Cut, Piece, Stream};
+use crate::text::stream::{Piece, Stream, StreamError};
 use crate::text::utf16::Utf16Stream;
 
 /// A text of any encoding that can be edited in pieces.
@@ -41,7 +41,7 @@ impl<'a> Flow<'a> {
     }
 
     /// See [`Stream::room`].
-    pub(crate) fn room(&mut self) -> Result<&mut [u8], Cut> {
+    pub(crate) fn room(&mut self) -> Result<&mut [u8], StreamError> {
         match self {
             Flow::Bytes(stream) => Ok(stream.room()?),
             Flow::Utf16(stream) => Ok(stream.room()),
@@ -53,7 +53,7 @@ impl<'a> Flow<'a> {
         &mut self,
         len: usize,
         pass: impl FnMut(Piece<'_>) -> io::Result<()>,
-    ) -> Result<(), Cut> {
+    ) -> Result<(), StreamError> {
         match self {
             Flow::Bytes(stream) => Ok(stream.advance(len, pass)?),
             Flow::Utf16(stream) => stream.advance(len, pass),
@@ -64,7 +64,7 @@ impl<'a> Flow<'a> {
     pub(crate) fn finish(
         &mut self,
         pass: impl FnMut(Piece<'_>) -> io::Result<()>,
-    ) -> Result<(), Cut> {
+    ) -> Result<(), StreamError> {
         match self {
             Flow::Bytes(stream) => Ok(stream.finish(pass)?),
             Flow::Utf16(stream) => stream.finish(pass),

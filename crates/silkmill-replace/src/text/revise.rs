@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::pattern::{Cache, Pattern};
 use crate::text::diff;
 use crate::text::edit::{Change, EDITED_SIZE_MAX, TooLarge, edit_from, text_start};
-use crate::text::encoding::{Charset, Unwritable};
+use crate::text::encoding::{Charset, EncodeError};
 
 /// How every file is revised.
 #[derive(Clone, Copy, Debug)]
@@ -31,21 +31,21 @@ pub(crate) struct Revision {
 
 /// Why a file's bytes stay as they are.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Unrevised {
+pub(crate) enum ReviseError {
     /// There is a NUL in its text.
     Nul,
     /// It would have more than so many bytes.
     TooLarge(u64),
-    Unwritable(Unwritable),
+    EncodeError(EncodeError),
 }
 
-impl Unrevised {
+impl ReviseError {
     /// As an error of a file.
     pub(crate) fn of(self, path: &Path) -> Error {
         match self {
-            Unrevised::TooLarge(size) => Error::too_large(path, size, EDITED_SIZE_MAX as u64),
-            Unrevised::Nul => Error::unwritable(path, "there is a NUL in it"),
-            Unrevised::Unwritable(why) => Error::unwritable(path, why),
+            ReviseError::TooLarge(size) => Error::too_large(path, size, EDITED_SIZE_MAX as u64),
+            ReviseError::Nul => Error::unwritable(path, "there is a NUL in it"),
+            ReviseError::EncodeError(why) => Error::unwritable(path, why),
         }
     }
 }
@@ -72,7 +72,7 @@ pub(crate) fn revise(
     bytes: &[u8],
     out: &mut Vec<u8>,
     ask: Option<&mut Ask<'_>>,
-) -> Result<Revision, Unrevised> {
+) -> Result<Revision, ReviseError> {
     let mut listed = Vec::new();
     let mut list = |change: Change| {
         if rules.lists_changes {
@@ -88,7 +88,7 @@ pub(crate) fn revise(
     };
     let decoded = charset.decode(bytes);
     if rules.leaves_nul && memchr::memchr(0, &decoded.text).is_some() {
-        return Err(Unrevised::Nul);
+        return Err(ReviseError::Nul);
     }
     let mut edited = Vec::new();
     let mut reencoder = decoded.reencode(bytes, out);
@@ -98,9 +98,9 @@ pub(crate) fn revise(
     let replacements =
         edit_text(rules, cache, (&decoded.text, 0), &mut edited, ask, reencode_change)?;
     if replacements > 0 {
-        reencoder.finish(&edited).map_err(Unrevised::Unwritable)?;
+        reencoder.finish(&edited).map_err(ReviseError::EncodeError)?;
         if out.len() > EDITED_SIZE_MAX {
-            return Err(Unrevised::TooLarge(out.len() as u64));
+            return Err(ReviseError::TooLarge(out.len() as u64));
         }
     }
     Ok(Revision { replacements, changes: listed })
@@ -114,7 +114,7 @@ fn edit_text(
     out: &mut Vec<u8>,
     ask: Option<&mut Ask<'_>>,
     made: impl FnMut(Change, &[u8]),
-) -> Result<u64, Unrevised> {
+) -> Result<u64, ReviseError> {
     let Rules { pattern, limit, .. } = rules;
     let mut changes = Vec::new();
     let count = match ask {
@@ -124,7 +124,7 @@ fn edit_text(
                 .map(|_| look_over(text, out, changes, ask, made))
         }
     };
-    count.map_err(|TooLarge| Unrevised::TooLarge(out.len() as u64))
+    count.map_err(|TooLarge| ReviseError::TooLarge(out.len() as u64))
 }
 
 /// Takes back the changes that are not wanted; says how many are left.

@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::pattern::literal::CHAR_LEN_MAX;
 use crate::pattern::{Cache, Pattern, Reach};
 use crate::text::edit::BOM;
-use crate::text::encoding::Unwritable;
-use crate::text::revise::Unrevised;
+use crate::text::encoding::EncodeError;
+use crate::text::revise::ReviseError;
 
 /// What the window holds at first, in bytes.
 const WINDOW_LEN: usize = 512 << 10;
@@ -33,35 +33,35 @@ impl LineTooLong {
 
 /// Why a text is not edited to its end.
 #[derive(Debug)]
-pub(crate) enum Cut {
+pub(crate) enum StreamError {
     LineTooLong,
-    Unwritable(Unwritable),
+    EncodeError(EncodeError),
     /// There is a NUL in it, which says that it is no text.
     Nul,
     /// Whoever was passed to failed.
     Io(io::Error),
 }
 
-impl From<LineTooLong> for Cut {
-    fn from(LineTooLong: LineTooLong) -> Cut {
-        Cut::LineTooLong
+impl From<LineTooLong> for StreamError {
+    fn from(LineTooLong: LineTooLong) -> StreamError {
+        StreamError::LineTooLong
     }
 }
 
-impl From<io::Error> for Cut {
-    fn from(error: io::Error) -> Cut {
-        Cut::Io(error)
+impl From<io::Error> for StreamError {
+    fn from(error: io::Error) -> StreamError {
+        StreamError::Io(error)
     }
 }
 
-impl Cut {
+impl StreamError {
     /// As an error of a file; `failed` says what was tried when somebody was passed to.
     pub(crate) fn of(self, path: &Path, failed: impl FnOnce(io::Error) -> Error) -> Error {
         match self {
-            Cut::LineTooLong => LineTooLong.of(path),
-            Cut::Unwritable(why) => Unrevised::Unwritable(why).of(path),
-            Cut::Nul => Unrevised::Nul.of(path),
-            Cut::Io(error) => failed(error),
+            StreamError::LineTooLong => LineTooLong.of(path),
+            StreamError::EncodeError(why) => ReviseError::EncodeError(why).of(path),
+            StreamError::Nul => ReviseError::Nul.of(path),
+            StreamError::Io(error) => failed(error),
         }
     }
 }

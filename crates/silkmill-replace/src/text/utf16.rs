@@ -8,9 +8,9 @@
 use std::io;
 
 use crate::pattern::Cache;
-use crate::text::encoding::{Charset, Unwritable, is_within_unit};
+use crate::text::encoding::{Charset, EncodeError, is_within_unit};
 use crate::text::revise::Rules;
-use crate::text::stream::{Cut, Piece, Stream};
+use crate::text::stream::{Piece, Stream, StreamError};
 
 /// What is read at once, in bytes.
 const READ_LEN: usize = 256 << 10;
@@ -37,7 +37,7 @@ struct Encoder {
     /// The beginning of a character that stays.
     part: Vec<u8>,
     out: Vec<u8>,
-    failed: Option<Unwritable>,
+    failed: Option<EncodeError>,
 }
 
 impl<'a> Utf16Stream<'a> {
@@ -77,7 +77,7 @@ impl<'a> Utf16Stream<'a> {
         &mut self,
         len: usize,
         mut pass: impl FnMut(Piece<'_>) -> io::Result<()>,
-    ) -> Result<(), Cut> {
+    ) -> Result<(), StreamError> {
         let filled = self.held + len;
         let decoded = self.decode(filled, false, &mut pass)?;
         self.bytes.copy_within(decoded..filled, 0);
@@ -89,7 +89,7 @@ impl<'a> Utf16Stream<'a> {
     pub(crate) fn finish(
         &mut self,
         mut pass: impl FnMut(Piece<'_>) -> io::Result<()>,
-    ) -> Result<(), Cut> {
+    ) -> Result<(), StreamError> {
         let decoded = self.decode(self.held, true, &mut pass)?;
         self.edit(&mut pass)?;
         let encoder = &mut self.encoder;
@@ -108,7 +108,7 @@ impl<'a> Utf16Stream<'a> {
         filled: usize,
         at_end: bool,
         pass: &mut impl FnMut(Piece<'_>) -> io::Result<()>,
-    ) -> Result<usize, Cut> {
+    ) -> Result<usize, StreamError> {
         let unit = |pair: &[u8; 2]| match self.big_endian {
             true => u16::from_be_bytes(*pair),
             false => u16::from_le_bytes(*pair),
@@ -131,13 +131,16 @@ impl<'a> Utf16Stream<'a> {
         self.text.clear();
         crate::text::encoding::push_utf16(pairs[start..].iter().map(unit), &mut self.text);
         if self.leaves_nul && memchr::memchr(0, &self.text).is_some() {
-            return Err(Cut::Nul);
+            return Err(StreamError::Nul);
         }
         Ok(pairs.len() * 2)
     }
 
     /// Edits what was decoded last.
-    fn edit(&mut self, pass: &mut impl FnMut(Piece<'_>) -> io::Result<()>) -> Result<(), Cut> {
+    fn edit(
+        &mut self,
+        pass: &mut impl FnMut(Piece<'_>) -> io::Result<()>,
+    ) -> Result<(), StreamError> {
         let (stream, encoder) = (&mut self.stream, &mut self.encoder);
         let mut rest = &self.text[..];
         while !rest.is_empty() {
@@ -161,7 +164,7 @@ impl Encoder {
         self.out.clear();
         let encoded = match piece {
             Piece::Same(text) => self.encode_same(text),
-            Piece::New(_) if !self.part.is_empty() => Err(Unwritable::Part),
+            Piece::New(_) if !self.part.is_empty() => Err(EncodeError::Part),
             Piece::New(text) => self.charset.encode(text, &mut self.out),
         };
         if let Err(why) = encoded {
@@ -176,7 +179,7 @@ impl Encoder {
     }
 
     /// All but the beginning of a character at the end, which is kept for what follows it.
-    fn encode_same(&mut self, mut text: &[u8]) -> Result<(), Unwritable> {
+    fn encode_same(&mut self, mut text: &[u8]) -> Result<(), EncodeError> {
         if let Some(first) = self.part.first() {
             let missing = char_len(*first) - self.part.len();
             let (rest, after) = text.split_at(missing.min(text.len()));
@@ -188,7 +191,7 @@ impl Encoder {
             self.part.clear();
             text = after;
         } else if text.first().copied().is_some_and(is_within_unit) {
-            return Err(Unwritable::Part);
+            return Err(EncodeError::Part);
         }
         let last = text.iter().rposition(|&byte| !is_within_unit(byte)).unwrap_or(0);
         let is_whole = text.get(last).is_none_or(|&first| text.len() - last == char_len(first));
@@ -198,8 +201,10 @@ impl Encoder {
     }
 
     /// What went wrong, where that was not the one who was passed to.
-    fn ended(&mut self, passed: io::Result<()>) -> Result<(), Cut> {
-        passed.map_err(|error| self.failed.take().map_or(Cut::Io(error), Cut::Unwritable))
+    fn ended(&mut self, passed: io::Result<()>) -> Result<(), StreamError> {
+        passed.map_err(|error| {
+            self.failed.take().map_or(StreamError::Io(error), StreamError::EncodeError)
+        })
     }
 }
 
@@ -235,8 +240,8 @@ mod tests {
             out.extend_from_slice(bytes);
             Ok(())
         };
-        let words = |cut: Cut| match cut {
-            Cut::Unwritable(why) => why.to_string(),
+        let words = |error: StreamError| match error {
+            StreamError::EncodeError(why) => why.to_string(),
             other => panic!("{other:?}"),
         };
         let (mut rest, mut lens) = (bytes, lens.iter().cycle());
@@ -263,7 +268,7 @@ mod tests {
         let mut stream = Utf16Stream::new(options.rules(), &mut cache, false).unwrap();
         stream.room()[..4].copy_from_slice(b"a\0\0\0");
 
-        assert!(matches!(stream.advance(4, |_| Ok(())), Err(Cut::Nul)));
+        assert!(matches!(stream.advance(4, |_| Ok(())), Err(StreamError::Nul)));
     }
 
     #[test]
