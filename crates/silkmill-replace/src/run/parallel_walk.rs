@@ -28,7 +28,7 @@ const WAITING_MAX: usize = 1024;
 const BATCH_LEN_MAX: usize = 32;
 
 /// How often the caller's thread can tell how far the walk is, when nothing else happens.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How many files without a match a thread counts for itself.
 const COUNTED_MAX: u64 = 256;
@@ -94,7 +94,7 @@ pub(crate) fn start(
 
 /// What is there, or the first that comes. `None` when the walk has ended.
 fn next_batch(walked: &Receiver<Walked>) -> Option<Vec<Walked>> {
-    let first = match walked.recv_timeout(PATIENCE) {
+    let first = match walked.recv_timeout(PROGRESS_INTERVAL) {
         Ok(first) => first,
         Err(RecvTimeoutError::Timeout) => return Some(Vec::new()),
         Err(RecvTimeoutError::Disconnected) => return None,

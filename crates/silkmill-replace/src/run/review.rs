@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::text::diff;
-use crate::text::revise::Proposed;
+use crate::text::revise::ProposedChange;
 
 /// A change that may be made or not: see [`review`](crate::review()).
 #[derive(Debug)]
@@ -48,11 +48,11 @@ impl<'a> Review<'a> {
         self.standing_answer == Some(false)
     }
 
-    pub(crate) fn wants(&mut self, path: &Path, proposed: Proposed<'_>) -> bool {
+    pub(crate) fn wants(&mut self, path: &Path, proposed: ProposedChange<'_>) -> bool {
         if let Some(standing_answer) = self.standing_answer {
             return standing_answer;
         }
-        let Proposed { text, edited, change, place, count } = proposed;
+        let ProposedChange { text, edited, change, place, count } = proposed;
         let hunk = diff::excerpt(text, change.old.clone(), &edited[change.new.clone()]);
         match (self.ask)(&Proposal { path, hunk, place: place + 1, count }) {
             Answer::Yes => true,

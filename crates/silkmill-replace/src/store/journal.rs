@@ -181,39 +181,39 @@ pub(crate) fn head() -> [u8; HEAD_LEN] {
 
 /// Why a journal is not acted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum JournalError {
     NotOurs,
     Version(u32),
     Damaged,
 }
 
-impl std::fmt::Display for Refused {
+impl std::fmt::Display for JournalError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Refused::NotOurs => f.write_str("it is no journal of silkmill"),
-            Refused::Version(version) => {
+            JournalError::NotOurs => f.write_str("it is no journal of silkmill"),
+            JournalError::Version(version) => {
                 write!(f, "it is of version {version}, and this silkmill knows version {VERSION}")
             }
-            Refused::Damaged => f.write_str("it is damaged"),
+            JournalError::Damaged => f.write_str("it is damaged"),
         }
     }
 }
 
 /// The furthest mark that is set; `None` if the run was never committed.
-pub(crate) fn phase(bytes: &[u8]) -> Result<Option<Phase>, Refused> {
+pub(crate) fn phase(bytes: &[u8]) -> Result<Option<Phase>, JournalError> {
     // A crash before the first flush leaves an empty file, one of zeros, or the beginning of a head that has
     // no mark. What was flushed is never as short.
     let is_torn = bytes.len() < HEAD_LEN && head().starts_with(bytes);
     if is_torn || bytes.iter().take(HEAD_LEN).all(|&byte| byte == 0) {
         return Ok(None);
     }
-    let head = bytes.get(..HEAD_LEN).ok_or(Refused::NotOurs)?;
+    let head = bytes.get(..HEAD_LEN).ok_or(JournalError::NotOurs)?;
     if &head[..16] != MAGIC {
-        return Err(Refused::NotOurs);
+        return Err(JournalError::NotOurs);
     }
     match u32_at(head, 16) {
         VERSION => {}
-        other => return Err(Refused::Version(other)),
+        other => return Err(JournalError::Version(other)),
     }
     let set = |phase: Phase| {
         let slot = &head[phase.offset()..phase.offset() + SLOT_LEN];
@@ -221,7 +221,7 @@ pub(crate) fn phase(bytes: &[u8]) -> Result<Option<Phase>, Refused> {
             return Ok(false);
         }
         let whole = slot[..8] == *phase.tag() && crc32fast::hash(&slot[..20]) == u32_at(slot, 20);
-        if whole { Ok(true) } else { Err(Refused::Damaged) }
+        if whole { Ok(true) } else { Err(JournalError::Damaged) }
     };
     let (committed, rolling_back, done) =
         (set(Phase::Committed)?, set(Phase::RollingBack)?, set(Phase::Done)?);
@@ -230,7 +230,7 @@ pub(crate) fn phase(bytes: &[u8]) -> Result<Option<Phase>, Refused> {
         (true, false, false) => Ok(Some(Phase::Committed)),
         (true, true, false) => Ok(Some(Phase::RollingBack)),
         (true, false, true) => Ok(Some(Phase::Done)),
-        _ => Err(Refused::Damaged),
+        _ => Err(JournalError::Damaged),
     }
 }
 
@@ -242,15 +242,15 @@ pub(crate) fn header(bytes: &[u8]) -> Option<RunHeader> {
 }
 
 /// The whole journal, if the run was committed.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Journal, Phase)>, Refused> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Journal, Phase)>, JournalError> {
     let Some(phase) = phase(bytes)? else { return Ok(None) };
     let records = &bytes[HEAD_LEN..];
     let slot = &bytes[Phase::Committed.offset()..];
     let len = u64::from_le_bytes(slot[8..16].try_into().expect("8 bytes are 8 bytes"));
     if len != records.len() as u64 || crc32fast::hash(records) != u32_at(slot, 16) {
-        return Err(Refused::Damaged);
+        return Err(JournalError::Damaged);
     }
-    let journal = read_journal(records).ok_or(Refused::Damaged)?;
+    let journal = read_journal(records).ok_or(JournalError::Damaged)?;
     Ok(Some((journal, phase)))
 }
 
@@ -477,10 +477,10 @@ mod tests {
         let mut bytes = written(&journal(), &[Phase::Committed]);
         bytes[16] = 2;
 
-        let refused = parse(&bytes).unwrap_err();
+        let error = parse(&bytes).unwrap_err();
 
-        assert!(refused.to_string().contains("version 2"), "{refused}");
-        assert_eq!(parse(b"#!/bin/sh\n"), Err(Refused::NotOurs));
+        assert!(error.to_string().contains("version 2"), "{error}");
+        assert_eq!(parse(b"#!/bin/sh\n"), Err(JournalError::NotOurs));
     }
 
     #[test]
@@ -489,10 +489,10 @@ mod tests {
             let mut journal = journal();
             journal.entries[0].name = name.to_vec();
             let parsed = parse(&written(&journal, &[Phase::Committed]));
-            assert_eq!(parsed, Err(Refused::Damaged), "{name:?}");
+            assert_eq!(parsed, Err(JournalError::Damaged), "{name:?}");
         }
         let mut relative = journal();
         relative.directories[0] = "tree".into();
-        assert_eq!(parse(&written(&relative, &[Phase::Committed])), Err(Refused::Damaged));
+        assert_eq!(parse(&written(&relative, &[Phase::Committed])), Err(JournalError::Damaged));
     }
 }

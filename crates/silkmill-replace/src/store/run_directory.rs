@@ -82,9 +82,9 @@ impl RunDirectory {
         let name = self.journal_path();
         let bytes = read_at_most(journal, HEADER_LEN_MAX)
             .map_err(|error| Error::io("read", &name, error))?;
-        let phase = journal::phase(&bytes).map_err(|refused| Error::journal(&name, refused))?;
+        let phase = journal::phase(&bytes).map_err(|error| Error::journal(&name, error))?;
         let Some(phase) = phase else { return Ok(None) };
-        let damaged = || Error::journal(&name, journal::Refused::Damaged);
+        let damaged = || Error::journal(&name, journal::JournalError::Damaged);
         Ok(Some((phase, journal::header(&bytes).ok_or_else(damaged)?)))
     }
 
@@ -94,7 +94,7 @@ impl RunDirectory {
         let name = self.journal_path();
         let bytes =
             read_at_most(journal, usize::MAX).map_err(|error| Error::io("read", &name, error))?;
-        let parsed = journal::parse(&bytes).map_err(|refused| Error::journal(&name, refused))?;
+        let parsed = journal::parse(&bytes).map_err(|error| Error::journal(&name, error))?;
         self.records = bytes.get(HEAD_LEN..).unwrap_or_default().to_vec();
         Ok(parsed.map(|(mut journal, phase)| {
             renumber(&mut journal);

@@ -51,11 +51,11 @@ impl ReviseError {
 }
 
 /// Says of a change of a text whether to make it.
-pub(crate) type Ask<'a> = dyn FnMut(Proposed<'_>) -> bool + 'a;
+pub(crate) type Ask<'a> = dyn FnMut(ProposedChange<'_>) -> bool + 'a;
 
 /// A change of a text, which may be made or not.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Proposed<'a> {
+pub(crate) struct ProposedChange<'a> {
     pub(crate) text: &'a [u8],
     pub(crate) edited: &'a [u8],
     pub(crate) change: &'a Change,
@@ -138,7 +138,7 @@ fn look_over(
     let count = changes.len();
     let (mut kept, mut copied, mut wanted) = (Vec::with_capacity(text.len()), 0, 0);
     for (place, change) in changes.iter().enumerate() {
-        if !ask(Proposed { text, edited: out, change, place, count }) {
+        if !ask(ProposedChange { text, edited: out, change, place, count }) {
             continue;
         }
         wanted += 1;
@@ -167,7 +167,7 @@ mod tests {
         let text = b"a a a a";
         for wanted in 0_usize..16 {
             let mut out = Vec::new();
-            let mut ask = |proposed: Proposed<'_>| {
+            let mut ask = |proposed: ProposedChange<'_>| {
                 assert_eq!((proposed.count, proposed.change.old.start), (4, proposed.place * 2));
                 wanted >> proposed.place & 1 == 1
             };

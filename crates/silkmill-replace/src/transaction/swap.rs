@@ -68,7 +68,7 @@ pub(crate) enum Attempt {
 
 /// Where a file that nobody asked for was put.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Kept {
+pub(crate) struct KeptCopy {
     pub(crate) target: PathBuf,
     pub(crate) kept: PathBuf,
 }
@@ -83,12 +83,12 @@ pub(crate) struct Swapper<'a> {
     attempt: Attempt,
     durability: Durability,
     /// The entries that turned out, late, not to be exchangeable; by staging directory and number.
-    late: RefCell<HashSet<(u32, u64)>>,
+    copied_late: RefCell<HashSet<(u32, u64)>>,
     /// The originals that several entries have: names that are split. Each swap of one gives the others
     /// another time of change.
-    shared: OnceCell<HashSet<FileId>>,
+    split_originals: OnceCell<HashSet<FileId>>,
     /// Versions of files that another program wrote while they were being swapped.
-    kept: RefCell<Vec<Kept>>,
+    kept: RefCell<Vec<KeptCopy>>,
 }
 
 /// What the staged name says.
@@ -114,12 +114,22 @@ impl<'a> Swapper<'a> {
             open_directory(staging_dir).map_err(|error| Error::io("open", staging_dir, error))
         };
         let staging_dirs = journal.staging_dirs.iter().map(open).collect::<Result<_, _>>()?;
-        let (directory, late, kept) = (RefCell::default(), RefCell::default(), RefCell::default());
-        let shared = OnceCell::new();
-        Ok(Swapper { journal, staging_dirs, directory, attempt, durability, late, shared, kept })
+        let (directory, copied_late, kept) =
+            (RefCell::default(), RefCell::default(), RefCell::default());
+        let split_originals = OnceCell::new();
+        Ok(Swapper {
+            journal,
+            staging_dirs,
+            directory,
+            attempt,
+            durability,
+            copied_late,
+            split_originals,
+            kept,
+        })
     }
 
-    pub(crate) fn take_kept(&self) -> Vec<Kept> {
+    pub(crate) fn take_kept(&self) -> Vec<KeptCopy> {
         self.kept.take()
     }
 
@@ -137,7 +147,7 @@ impl<'a> Swapper<'a> {
     /// Whether nobody wrote to the original while this was swapping it out.
     pub(crate) fn is_untouched(&self, entry: &Entry) -> bool {
         if entry.method != Method::Exchange
-            || self.late.borrow().contains(&(entry.staging_dir, entry.number))
+            || self.copied_late.borrow().contains(&(entry.staging_dir, entry.number))
         {
             return true;
         }
@@ -148,13 +158,13 @@ impl<'a> Swapper<'a> {
         }
     }
 
-    fn is_shared(&self, file: FileId) -> bool {
-        let shared = self.shared.get_or_init(|| {
+    fn is_split_original(&self, file: FileId) -> bool {
+        let split = self.split_originals.get_or_init(|| {
             let mut seen = HashSet::new();
             let files = self.journal.entries.iter().map(|entry| entry.old.file);
             files.filter(|file| !seen.insert(*file)).collect()
         });
-        shared.contains(&file)
+        split.contains(&file)
     }
 
     /// What the target is now.
@@ -416,7 +426,7 @@ impl Swap<'_, '_> {
             Err(error) => return Err(error.into()),
         }
         let target = self.all.journal.target(self.entry);
-        self.all.kept.borrow_mut().push(Kept { target, kept });
+        self.all.kept.borrow_mut().push(KeptCopy { target, kept });
         Ok(())
     }
 
@@ -439,7 +449,7 @@ impl Swap<'_, '_> {
 
     /// Another name of the same file was swapped before, and nothing else has happened to it.
     fn is_split(&self, found: &Identity) -> bool {
-        found.is_same_text(&self.entry.old) && self.all.is_shared(found.file)
+        found.is_same_text(&self.entry.old) && self.all.is_split_original(found.file)
     }
 
     /// By its times, too: the number of a file that is gone may be another's by now.

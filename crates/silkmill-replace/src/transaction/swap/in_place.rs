@@ -48,7 +48,7 @@ impl Swap<'_, '_> {
             return Err(SwapError::Changed);
         }
         renameat(staging_dir, &part, staging_dir, &old)?;
-        self.all.late.borrow_mut().insert((self.entry.staging_dir, self.entry.number));
+        self.all.copied_late.borrow_mut().insert((self.entry.staging_dir, self.entry.number));
         if self.all.durability.is_forced() {
             rustix::fs::fsync(openat(
                 staging_dir,
