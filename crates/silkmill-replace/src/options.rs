@@ -38,7 +38,7 @@ pub struct Options {
     pub(crate) edits_binary: bool,
     pub(crate) strict: bool,
     pub(crate) workers: Option<usize>,
-    pub(crate) measure: bool,
+    pub(crate) measure_cpu: bool,
     pub(crate) sync: bool,
     /// For people: what is replaced by what.
     pub(crate) what: String,
@@ -123,7 +123,7 @@ pub struct OptionsBuilder {
     edits_binary: bool,
     strict: bool,
     workers: Option<usize>,
-    measure: bool,
+    measure_cpu: bool,
     no_sync: bool,
     hard_links: HardLinks,
     no_undo: bool,
@@ -133,8 +133,8 @@ pub struct OptionsBuilder {
 impl OptionsBuilder {
     /// Reads `old` as a regex and `new` as a template: `$1 ${name} \n \t \r \\ \$ \xNN \u{N}`, and
     /// `\U \L \u \l \E` for a change of case. Otherwise both are literal.
-    pub fn regex(mut self, yes: bool) -> Self {
-        self.syntax.regex = yes;
+    pub fn regex(mut self, regex: bool) -> Self {
+        self.syntax.regex = regex;
         self
     }
 
@@ -145,21 +145,21 @@ impl OptionsBuilder {
     }
 
     /// Finds whole words only.
-    pub fn word(mut self, yes: bool) -> Self {
-        self.syntax.word = yes;
+    pub fn word(mut self, word: bool) -> Self {
+        self.syntax.word = word;
         self
     }
 
     /// Also looks for the literal text in other styles of names, and writes the new one in the same:
     /// `old_name`, `OldName`, `OLD_NAME`, `old-name`, `Old name` and so on.
-    pub fn preserve_case(mut self, yes: bool) -> Self {
-        self.syntax.preserve_case = yes;
+    pub fn preserve_case(mut self, preserve_case: bool) -> Self {
+        self.syntax.preserve_case = preserve_case;
         self
     }
 
     /// Lets a regex match across line ends.
-    pub fn multiline(mut self, yes: bool) -> Self {
-        self.syntax.multiline = yes;
+    pub fn multiline(mut self, multiline: bool) -> Self {
+        self.syntax.multiline = multiline;
         self
     }
 
@@ -190,14 +190,14 @@ impl OptionsBuilder {
     }
 
     /// Takes hidden files and directories, too; `.git` never.
-    pub fn hidden(mut self, yes: bool) -> Self {
-        self.hidden = yes;
+    pub fn hidden(mut self, hidden: bool) -> Self {
+        self.hidden = hidden;
         self
     }
 
     /// Takes files that `.gitignore`, `.ignore` and git's own settings exclude.
-    pub fn ignored(mut self, yes: bool) -> Self {
-        self.ignored = yes;
+    pub fn ignored(mut self, ignored: bool) -> Self {
+        self.ignored = ignored;
         self
     }
 
@@ -234,14 +234,14 @@ impl OptionsBuilder {
     }
 
     /// Edits files with a NUL as any other, byte for byte, and does not pass them over.
-    pub fn binary(mut self, yes: bool) -> Self {
-        self.edits_binary = yes;
+    pub fn binary(mut self, binary: bool) -> Self {
+        self.edits_binary = binary;
         self
     }
 
     /// Refuses the run if any file cannot be read, staged, or changed meanwhile.
-    pub fn strict(mut self, yes: bool) -> Self {
-        self.strict = yes;
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
         self
     }
 
@@ -252,15 +252,15 @@ impl OptionsBuilder {
     }
 
     /// Measures the processor time of every file, so that the executor's advice means something.
-    pub fn measure(mut self, yes: bool) -> Self {
-        self.measure = yes;
+    pub fn measure_cpu(mut self, measure_cpu: bool) -> Self {
+        self.measure_cpu = measure_cpu;
         self
     }
 
     /// Whether to force new text to disk before it replaces the old, so that a power cut leaves either.
     /// On unless turned off.
-    pub fn sync(mut self, yes: bool) -> Self {
-        self.no_sync = !yes;
+    pub fn sync(mut self, sync: bool) -> Self {
+        self.no_sync = !sync;
         self
     }
 
@@ -271,8 +271,8 @@ impl OptionsBuilder {
     }
 
     /// Whether the originals are kept, so that the run can be undone. On unless turned off.
-    pub fn undo(mut self, yes: bool) -> Self {
-        self.no_undo = !yes;
+    pub fn undo(mut self, undo: bool) -> Self {
+        self.no_undo = !undo;
         self
     }
 
@@ -324,7 +324,7 @@ impl OptionsBuilder {
             edits_binary: self.edits_binary,
             strict: self.strict,
             workers: self.workers,
-            measure: self.measure,
+            measure_cpu: self.measure_cpu,
             sync: !self.no_sync,
         })
     }

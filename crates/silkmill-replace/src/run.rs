@@ -506,7 +506,7 @@ fn pool(options: &Options) -> Result<ThreadPoolExecutor, Error> {
     // A daemon: whoever ends the process in the middle of a run does not want to wait for the rest of it.
     let builder = ThreadPoolExecutor::builder()
         .thread_name_prefix("replace")
-        .measure_cpu(options.measure)
+        .measure_cpu(options.measure_cpu)
         .daemon(true);
     let builder = match options.workers {
         Some(workers) => builder.max_workers(workers),
