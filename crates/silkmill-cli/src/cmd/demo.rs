@@ -132,7 +132,7 @@ fn replace_all(
     cancel: &CancelToken,
 ) -> Result<Option<Measurement>> {
     let options =
-        replace::Options::builder(old, new).path(root).workers(workers).measure(true).build()?;
+        replace::Options::builder(old, new).path(root).workers(workers).measure_cpu(true).build()?;
     let mut progress = ProgressLine::new(When::Auto);
     let summary = replace::run(&options, cancel, &mut |event| {
         if let Event::Progress(now) = event {

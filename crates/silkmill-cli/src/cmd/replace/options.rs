@@ -93,7 +93,7 @@ fn how_to_run(builder: OptionsBuilder, args: &ReplaceArgs) -> OptionsBuilder {
     let mut builder = builder
         .mode(mode)
         .strict(args.strict)
-        .measure(args.stats)
+        .measure_cpu(args.stats)
         .sync(!args.no_sync)
         .undo(!args.no_undo)
         .hard_links(hard_links);
