@@ -1,6 +1,6 @@
 //! What a worker does with one file: reads it, edits it, and stages or shows the result.
 
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,9 +15,8 @@ use crate::outcome::{Action, Outcome, Skip};
 use crate::pattern::{Cache, Reach};
 use crate::text::diff;
 use crate::text::encoding::Charset;
-use crate::text::flow::Flow;
 use crate::text::revise::{Ask, ReviseError, Rules, revise};
-use crate::text::stream::{Piece, Stream, StreamError};
+use crate::text::stream::{Piece, Stream};
 use crate::transaction::stage::{self, Stage, Staged};
 use crate::walk::Found;
 
@@ -29,16 +28,13 @@ const LARGE_SIZE_MIN: u64 = 16 << 20;
 /// before them, and so a worker leaves a larger one to the caller's thread, which shows it at once.
 const DIFFED_SIZE_MAX: usize = 128 << 10;
 
-/// How much of a streamed file is written at once, in bytes.
-const WRITTEN_LEN: usize = 256 << 10;
-
 /// What all workers share.
 #[derive(Debug)]
 pub(crate) struct WorkerContext {
-    options: Options,
+    pub(super) options: Options,
     /// Whether the caller looks the changes over, and so makes them.
     reviewed: bool,
-    cancel: CancelToken,
+    pub(super) cancel: CancelToken,
     /// Set by the first worker that finds the disk full, read by all before they take a file: nothing
     /// that they could stage would be committed.
     disk_full: AtomicBool,
@@ -217,7 +213,7 @@ impl WorkerContext {
         Some(no_match)
     }
 
-    fn stage(&self) -> &Stage {
+    pub(super) fn stage(&self) -> &Stage {
         self.stage.as_ref().expect("a run that writes has a stage")
     }
 
@@ -227,10 +223,10 @@ impl WorkerContext {
 }
 
 /// A file that is being looked at.
-struct FileJob<'a> {
-    context: &'a WorkerContext,
-    found: Found,
-    original: Original,
+pub(super) struct FileJob<'a> {
+    pub(super) context: &'a WorkerContext,
+    pub(super) found: Found,
+    pub(super) original: Original,
 }
 
 impl FileJob<'_> {
@@ -312,48 +308,6 @@ impl FileJob<'_> {
         })
     }
 
-    /// Edits the file without taking it into memory. Up to the first change nothing is written: most files
-    /// have none.
-    fn stream(&self, cache: &mut Cache, charset: Option<Charset>) -> Result<Finding, Error> {
-        let options = &self.context.options;
-        let size = self.original.metadata.len();
-        let stream = Flow::new(options.rules(), charset, cache);
-        let mut stream = stream.expect("the caller looked at the pattern's reach");
-        let mut staging =
-            Staging { job: self, writer: None, unbegun: None, same: 0, bytes_after: 0 };
-        let mut at = 0;
-        while at < size {
-            let room = stream.room().map_err(|error| staging.failed(error))?;
-            let most = usize::try_from(size - at).unwrap_or(usize::MAX).min(room.len());
-            let room = &mut room[..most];
-            let read = match self.original.file.read_at(room, at) {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(self.unread(error)),
-            };
-            if original::holds_nul(&room[..read], charset, options.reading()) {
-                return Ok(self.reported(Action::Skipped(Skip::Binary)));
-            }
-            at += read as u64;
-            match stream.advance(read, |piece| staging.take(piece)) {
-                Err(StreamError::Nul) => return Ok(self.reported(Action::Skipped(Skip::Binary))),
-                passed => passed.map_err(|error| staging.failed(error))?,
-            }
-            if self.context.cancel.is_cancelled() {
-                return Ok(Finding::NoMatch);
-            }
-        }
-        match stream.finish(|piece| staging.take(piece)) {
-            Err(StreamError::Nul) => return Ok(self.reported(Action::Skipped(Skip::Binary))),
-            passed => passed.map_err(|error| staging.failed(error))?,
-        }
-        match stream.count() {
-            0 => Ok(Finding::NoMatch),
-            replacements => staging.finish(at, replacements),
-        }
-    }
-
     fn refuse_larger_than(&self, size_max: u64) -> Result<(), Error> {
         let size = self.original.metadata.len();
         if size > size_max {
@@ -362,11 +316,11 @@ impl FileJob<'_> {
         Ok(())
     }
 
-    fn unread(&self, error: io::Error) -> Error {
+    pub(super) fn unread(&self, error: io::Error) -> Error {
         Error::io("read", &self.found.path, error)
     }
 
-    fn unstaged(&self, error: io::Error) -> Error {
+    pub(super) fn unstaged(&self, error: io::Error) -> Error {
         Error::io(stage::STAGE, &self.found.path, error)
     }
 
@@ -378,13 +332,13 @@ impl FileJob<'_> {
     }
 
     /// A file that stays as it is.
-    fn reported(&self, action: Action) -> Finding {
+    pub(super) fn reported(&self, action: Action) -> Finding {
         let outcome =
             Outcome::unchanged(self.found.path.clone(), action, self.original.metadata.len());
         Finding::Reported { outcome, file: Some(FileId::of(&self.original.metadata)) }
     }
 
-    fn outcome(
+    pub(super) fn outcome(
         &self,
         action: Action,
         bytes_before: u64,
@@ -393,72 +347,6 @@ impl FileJob<'_> {
     ) -> Outcome {
         let path = self.found.path.clone();
         Outcome { path, action, replacements, bytes_before, bytes_after }
-    }
-}
-
-/// Where the pieces of a streamed file go.
-struct Staging<'a> {
-    job: &'a FileJob<'a>,
-    /// `None` before the first change, and when nothing is to be written.
-    writer: Option<BufWriter<stage::Writer<'a>>>,
-    /// Why it could not be begun.
-    unbegun: Option<Error>,
-    /// How many bytes stayed the same before the first change.
-    same: u64,
-    bytes_after: u64,
-}
-
-impl<'a> Staging<'a> {
-    fn take(&mut self, piece: Piece<'_>) -> io::Result<()> {
-        let (Piece::Same(bytes) | Piece::New(bytes)) = piece;
-        self.bytes_after += bytes.len() as u64;
-        if let Some(writer) = &mut self.writer {
-            return writer.write_all(bytes);
-        }
-        match piece {
-            Piece::Same(_) => self.same = self.bytes_after,
-            Piece::New(bytes) if self.job.context.options.mode == Mode::Write => {
-                self.begin()?.write_all(bytes)?;
-            }
-            Piece::New(_) => {}
-        }
-        Ok(())
-    }
-
-    /// Writes what has been passed over.
-    fn begin(&mut self) -> io::Result<&mut BufWriter<stage::Writer<'a>>> {
-        let FileJob { context, found, original } = self.job;
-        let writer = context.stage().begin(found.target(), original).map_err(|error| {
-            self.unbegun = Some(error);
-            io::ErrorKind::Other
-        })?;
-        let mut writer = BufWriter::with_capacity(WRITTEN_LEN, writer);
-        let (mut buffer, mut at) = (vec![0; WRITTEN_LEN], 0);
-        while at < self.same {
-            let len = usize::try_from(self.same - at).unwrap_or(usize::MAX).min(buffer.len());
-            original.file.read_exact_at(&mut buffer[..len], at)?;
-            writer.write_all(&buffer[..len])?;
-            at += len as u64;
-        }
-        Ok(self.writer.insert(writer))
-    }
-
-    fn failed(&mut self, error: StreamError) -> Error {
-        let (job, unbegun) = (self.job, self.unbegun.take());
-        error.of(&job.found.path, |error| unbegun.unwrap_or_else(|| job.unstaged(error)))
-    }
-
-    fn finish(self, bytes_before: u64, replacements: u64) -> Result<Finding, Error> {
-        let outcome =
-            |action| self.job.outcome(action, bytes_before, replacements, self.bytes_after);
-        let Some(writer) = self.writer else {
-            let action = Action::WouldChange { diff: Vec::new() };
-            let file = Some(self.job.original.identity().file);
-            return Ok(Finding::Reported { outcome: outcome(action), file });
-        };
-        let outcome = outcome(Action::Changed);
-        let writer = writer.into_inner().map_err(|error| self.job.unstaged(error.into_error()))?;
-        Ok(Finding::Staged { staged: Box::new(writer.finish()?), outcome })
     }
 }
 

@@ -1,0 +1,142 @@
+//! The end of a run: from staged files to a report of what became of each.
+
+use std::time::Instant;
+
+use silkmill::CancelToken;
+
+use super::Run;
+use crate::error::Error;
+use crate::original::directory_of;
+use crate::outcome::{Event, Notice, Outcome};
+use crate::store::durability::Durability;
+use crate::store::journal::{Journal, Phase};
+use crate::store::links;
+use crate::store::run_directory::RunDirectory;
+use crate::store::trash::TrashCollector;
+use crate::transaction::commit::{self, Completion, RolledBack};
+use crate::transaction::recovery;
+use crate::transaction::swap::Attempt;
+
+impl Run<'_> {
+    /// Makes all staged text visible, or none of it. Past the commit mark the run goes on to its end.
+    pub(super) fn commit(&mut self, cancel: &CancelToken) -> Result<(), Error> {
+        let Some(Ok(mut run)) = self.stored.take() else {
+            unreachable!("what is staged is staged in the run's directory")
+        };
+        let started = Instant::now();
+        let journal = self.journal()?;
+        let _collector = TrashCollector::begin(run.store());
+        self.pass_barrier(&mut run, &journal, cancel)?;
+        self.phases.barrier = started.elapsed();
+        let completion = self.swap(&mut run, &journal)?;
+        self.conclude(run, &journal, completion)
+    }
+
+    /// Puts the changes in order and writes down what is to be done with them.
+    fn journal(&mut self) -> Result<Journal, Error> {
+        self.changes.put_in_order();
+        self.refuse_unfinished()?;
+        let header = std::mem::take(&mut self.header);
+        Ok(commit::journal(header, self.replacements, self.changes.iter()))
+    }
+
+    /// Forces the journal and all staged text to disk, and sets the commit mark. Until it is set, the run can be
+    /// cancelled.
+    fn pass_barrier(
+        &mut self,
+        run: &mut RunDirectory,
+        journal: &Journal,
+        cancel: &CancelToken,
+    ) -> Result<(), Error> {
+        run.write(journal)?;
+        if self.options.sync {
+            self.background_flush.finish()?;
+            commit::flush(journal)?;
+        }
+        if cancel.is_cancelled() {
+            return Err(Error::interrupted());
+        }
+        run.set_phase(Phase::Committed, Durability::of(self.options.sync))?;
+        self.changes.keep_files();
+        Ok(())
+    }
+
+    /// Swaps every staged file with its target, and tells how far that is.
+    fn swap(&mut self, run: &mut RunDirectory, journal: &Journal) -> Result<Completion, Error> {
+        let durability = Durability::of(self.options.sync);
+        let (progress, sink) = (&mut self.progress, &mut *self.sink);
+        let completion = commit::finish(run, journal, Attempt::First, durability, &mut || {
+            progress.files_committed += 1;
+            sink(Event::Progress(*progress));
+        })?;
+        self.progress.files_committed = 0;
+        Ok(completion)
+    }
+
+    /// Tells what became of every file, and keeps or removes the run's own.
+    fn conclude(
+        &mut self,
+        run: RunDirectory,
+        journal: &Journal,
+        completion: Completion,
+    ) -> Result<(), Error> {
+        match completion {
+            Completion::Done { late, swapping, flushing } => {
+                (self.phases.swapping, self.phases.flushing) = (swapping, flushing);
+                for file in self.changes.take() {
+                    self.report(&file.outcome);
+                }
+                if let Some(late) = late {
+                    let path = late.path().map_or_else(|| run.journal_path(), ToOwned::to_owned);
+                    self.report(&Outcome::failed(path, late));
+                } else if !self.options.undo {
+                    return self.forget(run, journal);
+                }
+                self.kept = Some((run.id().to_owned(), run.store().to_path_buf()));
+                Ok(())
+            }
+            Completion::RolledBack(rolled_back) => {
+                self.report_rollback(rolled_back);
+                commit::remove(run, journal)?;
+                self.refuse_failures()
+            }
+        }
+    }
+
+    /// Ends runs that a crash has left unfinished in a store which nobody knew of, beside files that this run is
+    /// about to change. What was staged may then be of what is no more.
+    fn refuse_unfinished(&mut self) -> Result<(), Error> {
+        let directories = self.changes.iter().map(|staged| directory_of(&staged.target));
+        let roots = &self.header.roots;
+        for store in links::unremembered(directories, roots, &self.around) {
+            links::remember(self.options.state_directory.as_deref(), &store);
+            let sink = &mut *self.sink;
+            let report = &mut |notice: Notice| sink(Event::Notice(&notice));
+            if recovery::recover_below(&store, roots, report)? > 0 {
+                return Err(Error::refused(format!(
+                    "there was an unfinished run in {:?}: nothing was changed; try again",
+                    store.path()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// All is done, and what it needed goes. That it cannot is told, and changes nothing.
+    fn forget(&mut self, run: RunDirectory, journal: &Journal) -> Result<(), Error> {
+        if let Err(error) = commit::remove(run, journal) {
+            let path = error.path().map_or_else(Default::default, ToOwned::to_owned);
+            self.report(&Outcome::failed(path, error));
+        }
+        Ok(())
+    }
+
+    fn report_rollback(&mut self, rolled_back: RolledBack) {
+        let RolledBack { path, why, notices } = rolled_back;
+        notices.iter().for_each(|notice| (self.sink)(Event::Notice(notice)));
+        let file = self.changes.take().into_iter().find(|file| file.staged.target == path);
+        let path = file.map_or(path, |file| file.outcome.path);
+        self.replacements = 0;
+        self.report(&Outcome::failed(path, why));
+    }
+}
