@@ -30,7 +30,9 @@ use crate::store::{Store, links};
 use crate::transaction::flusher::BackgroundFlush;
 use crate::transaction::recovery;
 use crate::transaction::stage::Stage;
-use crate::walk::{self, Found, Walk};
+use crate::walk::Walk;
+use crate::walk::found::Found;
+use crate::walk::named::{once, reach};
 
 /// Replaces text in files, or shows what would be replaced.
 ///
@@ -158,7 +160,7 @@ impl<'a> Run<'a> {
     /// Finds out what of the paths is missing, without a look at any file.
     fn reach_all(&mut self) {
         for path in &self.options.paths {
-            if let Err(outcome) = walk::reach(path) {
+            if let Err(outcome) = reach(path) {
                 self.progress.files_seen += 1;
                 self.report(&outcome);
                 (self.sink)(Event::Progress(self.progress));
@@ -214,7 +216,7 @@ impl<'a> Run<'a> {
         // Of a file whose names are split each name is one.
         let paths = match self.options.hard_links {
             HardLinks::Split => self.options.paths.clone(),
-            _ => walk::once(&self.options.paths, &mut filter),
+            _ => once(&self.options.paths, &mut filter),
         };
         // Diffs are shown in the order of their files; new text is staged in any.
         if self.options.mode == Mode::Write && self.review.is_none() {

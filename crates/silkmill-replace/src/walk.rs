@@ -6,40 +6,23 @@
 //! and its `.gitignore` may well exclude everything; `.ignore` files count everywhere.
 
 pub(crate) mod filter;
+pub(crate) mod found;
+pub(crate) mod named;
 
-use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
-use std::fs::{self, Metadata};
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::vec;
 
 use ignore::{DirEntry, WalkBuilder};
 
-use crate::error::Error;
 use crate::original::FileId;
-use crate::outcome::{Outcome, Skip};
+use crate::outcome::Outcome;
 use crate::store::layout::is_own_name;
 use crate::store::run_directory::is_run;
 use crate::walk::filter::Filter;
-
-/// A file to look at.
-#[derive(Clone, Debug)]
-pub(crate) struct Found {
-    /// Its path, as the run was led to it.
-    pub(crate) path: PathBuf,
-    /// Where a link that was named leads to.
-    pub(crate) link_target: Option<PathBuf>,
-}
-
-impl Found {
-    /// The path of the file itself, which is not a link.
-    pub(crate) fn target(&self) -> &Path {
-        self.link_target.as_deref().unwrap_or(&self.path)
-    }
-}
+use crate::walk::found::{Found, lost_below, plain};
+use crate::walk::named::{NamedPath, enter};
 
 /// Every file below the roots that passes the filter, each directory in the order of its names.
 pub(crate) struct Walk {
@@ -52,74 +35,6 @@ impl Walk {
     pub(crate) fn new(roots: Vec<PathBuf>, filter: Filter) -> Walk {
         Walk { roots: roots.into_iter(), filter, below: None }
     }
-}
-
-/// Of paths that lead to one file or directory the first. What is named as well as walked to is left by the
-/// walk, if it will be looked at: the filter is told.
-pub(crate) fn once(paths: &[PathBuf], filter: &mut Filter) -> Vec<PathBuf> {
-    if paths.len() < 2 {
-        return paths.to_vec();
-    }
-    let (mut seen, mut by_path) = (HashSet::new(), HashSet::new());
-    let mut named: HashMap<u64, Vec<FileId>> = HashMap::new();
-    let is_first = |path: &&PathBuf| {
-        let Ok(metadata) = fs::metadata(path) else { return by_path.insert(path.to_path_buf()) };
-        if !metadata.is_file() && !metadata.is_dir() {
-            return true;
-        }
-        // Names of one file may be files of their own as soon as one is written to: an overlay has it so.
-        if metadata.is_file() && metadata.nlink() > 1 {
-            return by_path.insert(fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()));
-        }
-        let file = FileId::of(&metadata);
-        let name = path.file_name().map_or(path.as_path(), Path::new);
-        let is_looked_at = match metadata.is_dir() {
-            true => !filter.knows_paths(),
-            false => filter.takes(name),
-        };
-        if is_looked_at {
-            named.entry(file.ino).or_default().push(file);
-        }
-        seen.insert(file)
-    };
-    let firsts = paths.iter().filter(is_first).cloned().collect();
-    filter.named = Arc::new(named);
-    firsts
-}
-
-/// What is at a path that was named.
-pub(crate) enum NamedPath {
-    Directory,
-    /// A file, or what became of the path.
-    File(Result<Found, Outcome>),
-    /// A file that the filter leaves.
-    Excluded,
-}
-
-/// Looks at a path that was named.
-pub(crate) fn enter(root: &Path, filter: &Filter) -> NamedPath {
-    let metadata = match reach(root) {
-        Ok(metadata) => metadata,
-        Err(outcome) => return NamedPath::File(Err(outcome)),
-    };
-    if is_in_a_store(root, filter) {
-        let error = Error::refused(format!("failed to use {root:?}: it holds the files of runs"));
-        return NamedPath::File(Err(Outcome::failed(plain(root), error)));
-    }
-    if metadata.is_dir() {
-        return NamedPath::Directory;
-    }
-    if !filter.takes(root.file_name().map_or(root, Path::new)) {
-        return NamedPath::Excluded;
-    }
-    // Even to open a device may disturb it.
-    if !metadata.is_file() {
-        return NamedPath::File(Err(Outcome::skipped(plain(root), Skip::NotRegular)));
-    }
-    NamedPath::File(match root.is_symlink().then(|| end_of_link(root)).transpose() {
-        Ok(link_target) => Ok(Found { path: plain(root), link_target }),
-        Err(error) => Err(lost(root, error)),
-    })
 }
 
 /// What an entry below a root means to a run, if anything.
@@ -215,15 +130,6 @@ fn is_store(entry: &DirEntry, store: Option<FileId>, name: Option<&OsStr>) -> bo
     entry.metadata().is_ok_and(|metadata| FileId::of(&metadata) == store)
 }
 
-/// Whether a path that was named leads to the files of runs.
-fn is_in_a_store(root: &Path, filter: &Filter) -> bool {
-    let Ok(path) = fs::canonicalize(root) else { return false };
-    let store = filter.store.as_ref();
-    path.iter().any(is_own_name)
-        || store.is_some_and(|store| path.starts_with(store))
-        || path.ancestors().any(is_run)
-}
-
 /// A path as a glob sees it: relative to the path that was named, so that it does not matter from
 /// where that was.
 fn below<'a>(root: &Path, path: &'a Path) -> &'a Path {
@@ -235,76 +141,13 @@ fn is_never_entered(name: &OsStr) -> bool {
     name == ".git" || is_own_name(name)
 }
 
-/// Where a link leads; below the current directory as a diff needs it, for `patch` changes no links.
-fn end_of_link(link: &Path) -> io::Result<PathBuf> {
-    let target = fs::canonicalize(link)?;
-    let here = fs::canonicalize(".")?;
-    Ok(target.strip_prefix(here).map(Path::to_path_buf).unwrap_or(target))
-}
-
-/// The path without `.` and doubled slashes, as a diff needs it: `git apply` takes no `./a`.
-fn plain(path: &Path) -> PathBuf {
-    let plain: PathBuf =
-        path.components().filter(|component| *component != Component::CurDir).collect();
-    if plain.as_os_str().is_empty() { path.to_path_buf() } else { plain }
-}
-
-/// What is at a path that was named. A current directory that was removed is still there for
-/// whoever is in it, and holds nothing: it, too, is lost.
-pub(crate) fn reach(root: &Path) -> Result<Metadata, Outcome> {
-    let metadata = fs::metadata(root).map_err(|error| lost(root, error))?;
-    if metadata.is_dir()
-        && let Err(error) = fs::canonicalize(root)
-        && error.kind() == io::ErrorKind::NotFound
-    {
-        return Err(lost(root, error));
-    }
-    Ok(metadata)
-}
-
-fn lost(path: &Path, error: io::Error) -> Outcome {
-    let error = Error::io("find", path, error);
-    Outcome::failed(plain(path), error)
-}
-
-/// `ignore` wraps the operating system's error in layers that repeat the path.
-fn lost_below(root: &Path, error: &ignore::Error) -> Outcome {
-    let path = plain(path_of(error).unwrap_or(root));
-    let source = match error.io_error() {
-        Some(error) => os_error(error).unwrap_or_else(|| io::Error::other(error.to_string())),
-        None => io::Error::other(error.to_string()),
-    };
-    let error = Error::io("read", &path, source);
-    Outcome::failed(path, error)
-}
-
-/// The operating system's own error, below all that was wrapped around it.
-fn os_error(error: &io::Error) -> Option<io::Error> {
-    let mut layer: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = layer {
-        let code = error.downcast_ref().and_then(io::Error::raw_os_error);
-        if let Some(code) = code {
-            return Some(io::Error::from_raw_os_error(code));
-        }
-        layer = error.source();
-    }
-    None
-}
-
-fn path_of(error: &ignore::Error) -> Option<&Path> {
-    match error {
-        ignore::Error::WithPath { path, .. } => Some(path),
-        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => {
-            path_of(err)
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::Action;
+    use crate::error::Error;
+    use crate::outcome::{Action, Skip};
+    use crate::walk::named::{once, reach};
+    use std::io;
     use std::os::unix::fs::symlink;
     use tempfile::TempDir;
 

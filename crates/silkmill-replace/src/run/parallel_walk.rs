@@ -18,8 +18,10 @@ use crate::error::Error;
 use crate::mutex::Mutex;
 use crate::outcome::Outcome;
 use crate::run::worker::{Finding, Scratch, Sifted, WorkerContext};
+use crate::walk;
 use crate::walk::filter::Filter;
-use crate::walk::{self, Found, NamedPath};
+use crate::walk::found::Found;
+use crate::walk::named::{NamedPath, enter};
 
 /// How many files may wait for the executor.
 const WAITING_MAX: usize = 1024;
@@ -106,7 +108,7 @@ impl ParallelWalk {
     fn walk(self, roots: Vec<PathBuf>, walkers: usize) {
         let mut one = Walker::new(&self, 0, Path::new(""));
         for (place, root) in (0..).zip(&roots) {
-            match walk::enter(root, &self.filter) {
+            match enter(root, &self.filter) {
                 NamedPath::Directory => {
                     let mut below = walk::below_root(root, &self.filter);
                     below.threads(walkers);

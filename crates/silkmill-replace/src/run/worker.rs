@@ -18,7 +18,7 @@ use crate::text::encoding::Charset;
 use crate::text::revise::{Ask, ReviseError, Rules, revise};
 use crate::text::stream::{Piece, Stream};
 use crate::transaction::stage::{self, Stage, Staged};
-use crate::walk::Found;
+use crate::walk::found::Found;
 
 /// Files from this size on are taken one at a time, so that memory is bounded by one large file and
 /// not by one for each worker; or streamed, where that can be. In bytes.

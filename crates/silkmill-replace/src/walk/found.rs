@@ -1,0 +1,69 @@
+//! What a walk finds: a file to look at, or why there is none.
+
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use crate::error::Error;
+use crate::outcome::Outcome;
+
+/// A file to look at.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// Its path, as the run was led to it.
+    pub(crate) path: PathBuf,
+    /// Where a link that was named leads to.
+    pub(crate) link_target: Option<PathBuf>,
+}
+
+impl Found {
+    /// The path of the file itself, which is not a link.
+    pub(crate) fn target(&self) -> &Path {
+        self.link_target.as_deref().unwrap_or(&self.path)
+    }
+}
+
+/// The path without `.` and doubled slashes, as a diff needs it: `git apply` takes no `./a`.
+pub(crate) fn plain(path: &Path) -> PathBuf {
+    let plain: PathBuf =
+        path.components().filter(|component| *component != Component::CurDir).collect();
+    if plain.as_os_str().is_empty() { path.to_path_buf() } else { plain }
+}
+
+pub(crate) fn lost(path: &Path, error: io::Error) -> Outcome {
+    let error = Error::io("find", path, error);
+    Outcome::failed(plain(path), error)
+}
+
+/// `ignore` wraps the operating system's error in layers that repeat the path.
+pub(crate) fn lost_below(root: &Path, error: &ignore::Error) -> Outcome {
+    let path = plain(path_of(error).unwrap_or(root));
+    let source = match error.io_error() {
+        Some(error) => os_error(error).unwrap_or_else(|| io::Error::other(error.to_string())),
+        None => io::Error::other(error.to_string()),
+    };
+    let error = Error::io("read", &path, source);
+    Outcome::failed(path, error)
+}
+
+/// The operating system's own error, below all that was wrapped around it.
+fn os_error(error: &io::Error) -> Option<io::Error> {
+    let mut layer: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = layer {
+        let code = error.downcast_ref().and_then(io::Error::raw_os_error);
+        if let Some(code) = code {
+            return Some(io::Error::from_raw_os_error(code));
+        }
+        layer = error.source();
+    }
+    None
+}
+
+fn path_of(error: &ignore::Error) -> Option<&Path> {
+    match error {
+        ignore::Error::WithPath { path, .. } => Some(path),
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => {
+            path_of(err)
+        }
+        _ => None,
+    }
+}
