@@ -8,6 +8,7 @@
 
 mod copy;
 mod in_place;
+mod names;
 mod presence;
 
 use std::cell::{OnceCell, RefCell};
@@ -20,8 +21,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, openat, renameat, renameat_with, statat,
-    unlinkat,
+    AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, openat, renameat, renameat_with, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -31,6 +31,7 @@ use crate::store::Store;
 use crate::store::durability::Durability;
 use crate::store::journal::{Entry, Journal, Method};
 use crate::transaction::swap::copy::is_between;
+use crate::transaction::swap::names::{identity, old_name, open_directory, out_name};
 
 /// How often another program's file is moved out of our way before it wins.
 const EXCHANGES_MAX: usize = 8;
@@ -481,30 +482,5 @@ impl Swap<'_, '_> {
 
     fn old_text(&self) -> String {
         if self.entry.method == Method::CopyBack { self.number() } else { old_name(self.entry) }
-    }
-}
-
-/// The copy of an original that is written in place.
-pub(crate) fn old_name(entry: &Entry) -> String {
-    format!("{}.old", entry.number)
-}
-
-fn out_name(entry: &Entry) -> String {
-    format!("{}.out", entry.number)
-}
-
-fn open_directory(path: &std::path::Path) -> Result<OwnedFd, Errno> {
-    openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-}
-
-/// What has this name; a link is itself.
-fn identity(
-    directory: BorrowedFd<'_>,
-    name: impl rustix::path::Arg,
-) -> Result<Option<Identity>, Errno> {
-    match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(Some(Identity::of_stat(&stat))),
-        Err(Errno::NOENT) => Ok(None),
-        Err(error) => Err(error),
     }
 }

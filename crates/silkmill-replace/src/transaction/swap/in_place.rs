@@ -12,9 +12,10 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::copy::{is_between, note_set_id, overwrite, set_id};
-use super::{Attempt, Swap, SwapError, identity, old_name};
+use super::names::{identity, old_name, part_name};
+use super::{Attempt, Swap, SwapError};
 use crate::original::Identity;
-use crate::store::journal::{Entry, Method};
+use crate::store::journal::Method;
 use crate::transaction::attributes;
 
 impl Swap<'_, '_> {
@@ -129,8 +130,4 @@ impl Swap<'_, '_> {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-fn part_name(entry: &Entry) -> String {
-    format!("{}.part", entry.number)
 }

@@ -9,7 +9,8 @@ use rustix::fs::{AtFlags, linkat, renameat, unlinkat};
 use rustix::fs::{RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::{Attempt, Swap, SwapError, identity, old_name};
+use super::names::{identity, old_name};
+use super::{Attempt, Swap, SwapError};
 use crate::original::Identity;
 
 impl Swap<'_, '_> {
