@@ -1,4 +1,5 @@
-//! Gives a new file the owner, mode and extended attributes of another; ACLs are among the last.
+//! Gives a new file the owner, mode and extended attributes of another file. ACLs are among the
+//! last.
 
 use std::ffi::CStr;
 use std::fs::{File, Metadata, Permissions};
@@ -10,13 +11,14 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-/// Set-id and sticky bits included.
+/// The permissions, set-id bits and sticky bit of a mode.
 const MODE_BITS: u32 = 0o7777;
 
-/// How often a list or value is read again because it grew between asking its length and reading it.
+/// How often a list or a value is read again because it grew after its length had been read.
 const TRIES_MAX: usize = 8;
 
-/// Makes `to` look like `from`, or says what the operating system does not allow.
+/// Copies the owner, mode and extended attributes of `from` to `to`. Fails where the operating
+/// system does not allow it.
 pub(crate) fn copy(from: &File, metadata: &Metadata, to: &File) -> io::Result<()> {
     let has = to.metadata()?;
     let (owner, mode) = ((metadata.uid(), metadata.gid()), metadata.mode() & MODE_BITS);
@@ -33,18 +35,18 @@ pub(crate) fn copy(from: &File, metadata: &Metadata, to: &File) -> io::Result<()
     Ok(())
 }
 
-/// The same as far as it is allowed, for a file that may stand for the other one day.
+/// Copies what the operating system allows, for a file that may replace the other one later.
 pub(crate) fn copy_what_can_be(from: &File, metadata: &Metadata, to: &File) {
     if copy(from, metadata, to).is_err() {
-        // Without an owner's set-id bits.
+        // The owner may be another one, so the set-id bits are left out.
         let _ = to.set_permissions(Permissions::from_mode(metadata.mode() & 0o777));
     }
 }
 
-/// Whether either file has any.
+/// Copies the extended attributes. Returns whether either file has any.
 fn copy_xattrs(from: &File, to: &File) -> io::Result<bool> {
     let (wanted, inherited) = (xattr_names(from)?, xattr_names(to)?);
-    // A directory's default ACL reaches every new file in it, asked for or not.
+    // A directory's default ACL is given to every new file in it.
     for name in names(&inherited).filter(|name| !names(&wanted).any(|other| other == *name)) {
         fremovexattr(to, name)?;
     }
@@ -59,7 +61,7 @@ fn copy_xattrs(from: &File, to: &File) -> io::Result<bool> {
     Ok(!(wanted.is_empty() && inherited.is_empty()))
 }
 
-/// The names one after the other, each with its NUL.
+/// Lists the names of the extended attributes, one after the other, each followed by its NUL.
 fn xattr_names(file: &File) -> io::Result<Vec<u8>> {
     match sized(|| flistxattr_query(file), |buffer| flistxattr(file, buffer)) {
         // A filesystem without extended attributes has none to keep.
@@ -76,7 +78,7 @@ fn names(list: &[u8]) -> impl Iterator<Item = &CStr> {
     list.split_inclusive(|&byte| byte == 0).filter_map(|name| CStr::from_bytes_with_nul(name).ok())
 }
 
-/// Asks for the length, then for the bytes.
+/// Reads the length, then the bytes.
 fn sized(
     len: impl Fn() -> Result<usize, Errno>,
     read: impl Fn(&mut [u8]) -> Result<usize, Errno>,

@@ -1,5 +1,5 @@
-//! Makes all staged files visible, or none: journal, flush, commit mark, swaps, flush, done mark. What is
-//! cut off in the middle is taken up by `recovery`, with the same steps.
+//! Commits a run: journal, flush, commit phase, swaps, flush, done phase. Every staged file becomes
+//! visible, or none does. `recovery` resumes a commit that was interrupted, by the same steps.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -22,23 +22,23 @@ use crate::transaction::swap::{Attempt, SwapError, Swapper};
 /// How the swaps of a committed run ended.
 #[derive(Debug)]
 pub(crate) enum Completion {
-    /// Every file has its new text; perhaps not yet on disk, for a reason. With the times from the first swap to
-    /// the last, and of the flush behind it.
+    /// Every file has its new text. `late` is why that may not be on disk yet. `swapping` is the
+    /// time from the first swap to the last, `flushing` that of the flush after it.
     Done { late: Option<Error>, swapping: Duration, flushing: Duration },
-    /// Every file has its old text, because of an error with one of them.
+    /// Every file has its old text, because one of them could not be swapped.
     RolledBack(RolledBack),
 }
 
 #[derive(Debug)]
 pub(crate) struct RolledBack {
-    /// The file that could not be swapped, and why.
+    /// The file that could not be swapped. `why` is the reason.
     pub(crate) path: PathBuf,
     pub(crate) why: Error,
-    /// What else a person should know.
+    /// What else the user should know.
     pub(crate) notices: Vec<Notice>,
 }
 
-/// The journal of all that is staged.
+/// Returns the journal of everything that is staged.
 pub(crate) fn journal<'a>(
     header: RunHeader,
     replacements: u64,
@@ -76,8 +76,8 @@ fn index(paths: &mut Vec<PathBuf>, path: &Path) -> u32 {
     u32::try_from(paths.len() - 1).expect("there are fewer than 4 billion directories")
 }
 
-/// Swaps every file of a run whose commit mark is set, from wherever that was left. `swapped` is called
-/// for each. On an error the run is unfinished, and the next one takes it up.
+/// Swaps every file of a run whose journal is committed, in whatever state each of them is, and
+/// calls `swapped` after each. After an error the run is unfinished, and the next run resumes it.
 pub(crate) fn finish(
     run: &mut RunDirectory,
     journal: &Journal,
@@ -111,7 +111,7 @@ fn swap_all(
     if attempt == Attempt::Recovery {
         return Ok(());
     }
-    // A program that had a file open when it was swapped may have written to it after that was looked at.
+    // A program that had a file open may have written to it after its swap had checked it.
     match journal.entries.iter().find(|entry| !swapper.is_untouched(entry)) {
         Some(entry) => Err(failed(journal, entry, SwapError::Changed)),
         None => Ok(()),
@@ -130,13 +130,15 @@ fn failed(journal: &Journal, entry: &Entry, error: SwapError) -> (PathBuf, Error
     (path, error)
 }
 
-/// Puts every file back, from wherever the swaps were left. On an error the run is unfinished.
+/// Gives every file its old text, in whatever state each of them is. After an error the run is
+/// unfinished.
 pub(crate) fn roll_back(
     run: &mut RunDirectory,
     journal: &Journal,
     durability: Durability,
 ) -> Result<Vec<Notice>, Error> {
-    // Were this mark lost, the swaps would be tried again, and end here again, or well.
+    // If this phase were lost, the recovery would try the swaps again, and end here again or
+    // succeed.
     let _ = run.set_phase(Phase::RollingBack, durability);
     let swapper = Swapper::new(journal, Attempt::Recovery, durability)?;
     let mut notices = Vec::new();
@@ -167,7 +169,8 @@ pub(crate) fn roll_back(
     Ok(notices)
 }
 
-/// Removes all files of a run, on whatever filesystems: its originals are not to be kept, or are back.
+/// Removes all files of a run, on every filesystem. It keeps no originals, or they are back in
+/// place.
 pub(crate) fn remove(run: RunDirectory, journal: &Journal) -> Result<(), Error> {
     let folders: BTreeSet<_> =
         journal.staging_dirs.iter().filter_map(|staging_dir| staging_dir.parent()).collect();
@@ -181,12 +184,13 @@ pub(crate) fn remove(run: RunDirectory, journal: &Journal) -> Result<(), Error> 
     Ok(())
 }
 
-/// Whether it is a directory of that run on another filesystem, and not one of a run that it undoes.
+/// Returns whether `folder` belongs to the run itself, on another filesystem, and not to a run that
+/// it undoes.
 fn is_staging_root_of(folder: &Path, run: &Path) -> bool {
     folder.file_name() == run.file_name()
 }
 
-/// Forces every file and name to disk that the journal is about.
+/// Forces every file and every name in the journal to disk.
 #[cfg(target_os = "linux")]
 pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
     use std::os::unix::fs::MetadataExt;
@@ -204,12 +208,12 @@ pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
     Ok(())
 }
 
-/// Forces every file and name to disk that the journal is about, one by one.
+/// Forces every file and every name in the journal to disk, one by one.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
     let sync = |path: &Path| {
         let synced = match File::open(path) {
-            // A file that is restored or removed has one of the two names.
+            // A file that is restored or removed has only one of the two names.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             file => file.and_then(|file| file.sync_all()),
         };

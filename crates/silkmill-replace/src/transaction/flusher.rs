@@ -1,7 +1,7 @@
-//! Forces staged text to disk while the rest is being staged, so that the barrier has less to wait for.
+//! Forces staged text to disk while more is staged, so that the barrier has less to wait for.
 //!
-//! It promises nothing: the barrier flushes all once more. But an error of the disk is told only once, so one that shows
-//! here is the run's.
+//! The barrier flushes everything once more, so nothing depends on this. But the kernel reports a
+//! disk error to one caller only, so an error that is seen here fails the run.
 
 use std::fs::File;
 use std::io;
@@ -14,20 +14,21 @@ use silkmill::{SpawnError, Thread};
 use crate::error::Error;
 use crate::mutex::Mutex;
 
-/// A flush begins when so many bytes have been staged since the last one began: few, and a small run has none; many,
-/// and the disk idles.
+/// How many bytes are staged between two flushes. With a small number, small runs would flush, too;
+/// with a large one, the disk would idle.
 const FLUSHED_LEN: u64 = 16 << 20;
 
-/// Flushes beside the workers.
+/// Flushes in the background while the workers stage.
 #[derive(Debug, Default)]
 pub(crate) struct BackgroundFlush {
-    /// Every worker adds to it; nothing else is ordered by it.
+    /// The bytes that were staged so far. Every worker adds to it; it orders nothing else.
     staged: AtomicU64,
-    /// Begun by the worker that first has something for it.
+    /// The thread, which the first worker that has something to flush starts. Held while a path is
+    /// sent to it.
     flusher: Mutex<Option<Flusher>>,
 }
 
-/// A thread that flushes the filesystem of one directory after the other.
+/// A thread that flushes the filesystems of the directories it is sent, one after the other.
 #[derive(Debug)]
 struct Flusher {
     directories: SyncSender<PathBuf>,
@@ -35,7 +36,8 @@ struct Flusher {
 }
 
 impl BackgroundFlush {
-    /// Takes note of `len` bytes written to a file in `directory`.
+    /// Counts `len` bytes that were written to a file in `directory`, and starts a flush if it is
+    /// time for one.
     pub(crate) fn note(&self, len: u64, directory: &Path) {
         let before = self.staged.fetch_add(len, Ordering::Relaxed);
         if before / FLUSHED_LEN == (before + len) / FLUSHED_LEN {
@@ -47,15 +49,16 @@ impl BackgroundFlush {
             *flusher = Flusher::start().ok();
         }
         if let Some(flusher) = &*flusher {
-            // Where one waits already, it will flush this, too; and where one failed, the run will hear of it.
+            // A path that is waiting already stands for this one, too. If the thread has failed,
+            // `finish` reports it.
             let _ = flusher.directories.try_send(directory.to_path_buf());
         }
     }
 
-    /// Waits for the flush that is going on, if any.
+    /// Waits for the current flush, if there is one.
     ///
     /// # Errors
-    /// The disk refused what was staged.
+    /// When the disk refused what was staged.
     pub(crate) fn finish(&self) -> Result<(), Error> {
         let Some(Flusher { directories, thread }) = self.flusher.lock().take() else {
             return Ok(());
@@ -88,7 +91,7 @@ fn flush_filesystem(of: File) -> io::Result<()> {
     Ok(rustix::fs::syncfs(of)?)
 }
 
-/// Elsewhere each file is flushed by itself, when all are there.
+/// Does nothing: on this system each file is flushed by itself, when all are staged.
 #[cfg(not(target_os = "linux"))]
 fn flush_filesystem(_of: File) -> io::Result<()> {
     Ok(())

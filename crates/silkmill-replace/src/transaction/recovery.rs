@@ -1,7 +1,9 @@
-//! Begins a run: waits for those in its way, and first ends what a crash has left unfinished.
+//! Begins a run: waits for other runs in the same directories, and first resumes what a crash left
+//! unfinished.
 //!
-//! What was never committed is removed; nothing had changed. What was committed is finished, or put back
-//! if a file of it was changed by another program since. Each step may be cut off again.
+//! A run that was never committed had changed nothing, so its files are removed. A committed run is
+//! finished, or rolled back if another program has changed one of its files since. A crash may
+//! interrupt the recovery at any step, and the next one resumes it.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -17,11 +19,12 @@ use crate::store::{LockedStore, Probe, Store};
 use crate::transaction::commit::{self, Completion, RolledBack};
 use crate::transaction::swap::Attempt;
 
-/// Begins a run when no other one is at work below the same roots, in this store or one of those around.
+/// Begins a run when no other run is active below the same roots, in this store or one of those
+/// `around` it.
 ///
 /// # Errors
-/// `cancel` was set, the store cannot be used, or a run below the same roots can neither be finished nor
-/// put back.
+/// When `cancel` was set, the store cannot be used, or a run below the same roots can neither be
+/// finished nor rolled back.
 pub(crate) fn begin(
     store: &Store,
     around: &[Store],
@@ -35,8 +38,8 @@ pub(crate) fn begin(
     take_turn(store, &header.roots, cancel, report)?.begin(header)
 }
 
-/// Waits until no run of a store is at work below `roots`, and ends those that were cut off. Nobody begins one
-/// while what this gives is held.
+/// Waits until no run of a store is active below `roots`, and recovers those that crashed. While
+/// the caller holds the returned lock, no run begins in that store.
 fn take_turn<'a>(
     store: &'a Store,
     roots: &[PathBuf],
@@ -75,7 +78,7 @@ fn take_turn<'a>(
     }
 }
 
-/// Ends every run that is unfinished and that nobody is at.
+/// Recovers every unfinished run of a store that no process is working on.
 pub(crate) fn recover_store(store: &Store, report: &mut dyn FnMut(Notice)) -> Result<(), Error> {
     let locked = store.lock()?;
     let mut unfinished = Vec::new();
@@ -96,10 +99,11 @@ pub(crate) fn recover_store(store: &Store, report: &mut dyn FnMut(Notice)) -> Re
     Ok(())
 }
 
-/// Ends the unfinished runs of a store that are about files below `roots`; says how many there were.
+/// Recovers the unfinished runs of a store that have roots in common with `roots`. Returns how many
+/// there were.
 ///
 /// # Errors
-/// When one of them can neither be finished nor put back.
+/// When one of them can neither be finished nor rolled back.
 pub(crate) fn recover_below(
     store: &Store,
     roots: &[PathBuf],
@@ -120,7 +124,8 @@ pub(crate) fn recover_below(
     Ok(count)
 }
 
-/// Ends them. Those that do not meet `roots` may fail, and are given up on.
+/// Recovers each run. A run that has no root in common with `roots` may fail; the names of those
+/// are returned.
 fn recover_all(
     unfinished: Vec<RunDirectory>,
     roots: &[PathBuf],
@@ -143,12 +148,12 @@ fn recover_all(
     Ok(given_up)
 }
 
-/// Whether there is nothing to be done about it. A journal that is refused is something.
+/// Returns whether the run needs no recovery. A journal that cannot be read does.
 fn is_finished(run: &RunDirectory) -> bool {
     matches!(run.phase_and_header(), Ok(Some((Phase::Done, header))) if header.keeps)
 }
 
-/// Ends one unfinished run, and says how.
+/// Recovers one unfinished run. Returns what to report.
 fn recover(mut run: RunDirectory) -> Result<Vec<Notice>, Error> {
     let id = run.id().to_owned();
     let Some((journal, phase)) = run.read()? else {
@@ -179,17 +184,17 @@ fn recover(mut run: RunDirectory) -> Result<Vec<Notice>, Error> {
             return Ok(notices);
         }
     }
-    // Its originals were not to be kept.
+    // The run is done, and it was not to keep its originals.
     commit::remove(run, &journal)?;
     Ok(Vec::new())
 }
 
-/// Rolls a committed run forward, from wherever the crash left it.
+/// Rolls a committed run forward, from whatever state the crash left.
 fn finish(run: &mut RunDirectory, journal: &Journal) -> Result<Completion, Error> {
     commit::finish(run, journal, Attempt::Recovery, Durability::Forced, &mut || {})
 }
 
-/// Whether one of the directories is in one of the others.
+/// Returns whether a directory of one list contains one of the other.
 fn meet(one: &[PathBuf], other: &[PathBuf]) -> bool {
     one.iter().any(|a| other.iter().any(|b| a.starts_with(b) || b.starts_with(a)))
 }

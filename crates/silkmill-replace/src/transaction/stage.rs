@@ -1,5 +1,5 @@
-//! Writes new text into the run's store, where no reader looks, and decides how it will get to its
-//! file. Makes nothing visible: see [`crate::transaction::commit`].
+//! Writes new text into the run's store, where no reader looks, and decides by which method it will
+//! get to its file. Makes nothing visible: see [`crate::transaction::commit`].
 
 use std::collections::HashMap;
 use std::fs::{DirBuilder, File};
@@ -23,30 +23,30 @@ use crate::store::run_directory::RunDirectory;
 use crate::transaction::attributes;
 use crate::transaction::flusher::BackgroundFlush;
 
-/// What is tried, in the words of an error.
+/// What an error says was tried.
 pub(crate) const STAGE: &str = "stage new text for";
 
-/// How many directories of one filesystem staged files are spread over, so that workers that create
-/// files seldom wait for each other's directory. Each is made when it is first needed.
+/// How many staging directories a filesystem has, so that workers that create files seldom wait for
+/// each other's directory. Each is created when it is first needed.
 const STAGING_DIRS: u64 = 4;
 
-/// Where a run stages.
+/// Where a run stages its files.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    /// The directory of the run; `None` when no store can be written.
+    /// The directory of the run. `None` when no store can be written.
     folder: Option<PathBuf>,
     roots: Vec<PathBuf>,
-    /// Against which relative paths are read.
+    /// The current directory, from which relative paths start.
     here: PathBuf,
     hard_links: HardLinks,
-    /// Hears of what is written; `None` when nothing is to be forced to disk.
+    /// Counts what is written. `None` when nothing is to be forced to disk.
     background_flush: Option<Arc<BackgroundFlush>>,
-    /// Every worker adds to it; nothing else is ordered by it.
+    /// The number of the next staged file. Every worker adds to it; it orders nothing else.
     next: AtomicU64,
     staging_roots: Mutex<StagingRoots>,
 }
 
-/// The directories of staged files by mount; `None` where none can be made.
+/// The staging roots by mount. `None` marks a mount on which none can be created.
 #[derive(Debug, Default)]
 struct StagingRoots {
     by_mount: HashMap<Mount, Option<Arc<StagingRoot>>>,
@@ -68,7 +68,8 @@ pub(crate) struct StagingDir {
 }
 
 impl Stage {
-    /// Stages in the directory of `run`, for files below `roots`. Without a run, nothing can be staged.
+    /// Stages in the directory of `run`, for files below `roots`. Without a run, nothing can be
+    /// staged.
     pub(crate) fn new(
         run: Option<&RunDirectory>,
         roots: Vec<PathBuf>,
@@ -82,13 +83,13 @@ impl Stage {
             staging_roots.by_mount.insert(Mount::of(folder)?, Some(Arc::clone(&root)));
             staging_roots.first = Some(root);
         }
-        // Where the current directory is gone, no path leads anywhere.
+        // If the current directory was removed, no relative path leads anywhere.
         let here = std::env::current_dir().unwrap_or_default();
         let (next, staging_roots) = (AtomicU64::new(0), Mutex::new(staging_roots));
         Ok(Stage { folder, roots, here, hard_links, background_flush, next, staging_roots })
     }
 
-    /// Stages `new`, whole, for the file that `original` was read from.
+    /// Stages the whole new text of the file that `original` was read from.
     pub(crate) fn stage(
         &self,
         target: &Path,
@@ -100,7 +101,7 @@ impl Stage {
         writer.finish()
     }
 
-    /// Begins to stage new text for the file that `original` was read from, piece by piece.
+    /// Begins to stage new text, piece by piece, for the file that `original` was read from.
     pub(crate) fn begin<'a>(
         &'a self,
         target: &'a Path,
@@ -121,7 +122,7 @@ impl Stage {
         Ok(Writer { stage: self, target, original, temporary, file, method })
     }
 
-    /// Where to write the new text, and how it will get to its target.
+    /// Chooses where to write the new text, and by which method it gets to its target.
     fn plan(&self, target: &Path, original: &Original) -> io::Result<(Arc<StagingRoot>, Method)> {
         let mount = mount_of_changeable(original)?;
         let linked = original.metadata.nlink() > 1 && self.hard_links == HardLinks::Keep;
@@ -145,7 +146,7 @@ impl Stage {
         self.staging_roots.lock().by_mount.entry(mount).or_insert(root).clone()
     }
 
-    /// In the topmost directory of that mount which the run is about.
+    /// Creates a staging root in the topmost directory of that mount that the run works in.
     fn make_staging_root(&self, mount: Mount, target: &Path) -> Option<PathBuf> {
         let target = self.absolute(target);
         let inside = |folder: &Path| self.roots.iter().any(|root| folder.starts_with(root));
@@ -159,7 +160,8 @@ impl Stage {
         self.here.join(target)
     }
 
-    /// A new file in a directory that only its owner may enter, whatever the mode.
+    /// Creates a staged file. Its directory can be entered by its owner only, so `mode` gives no
+    /// one else access.
     fn create(&self, root: &StagingRoot, mode: u32) -> io::Result<(Temporary, File)> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let dir = root.dir(number)?;
@@ -191,7 +193,7 @@ impl StagingRoot {
 }
 
 impl StagingDir {
-    /// Opens a directory that is there.
+    /// Opens a directory that exists.
     pub(crate) fn open(path: PathBuf) -> io::Result<StagingDir> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = openat(CWD, &path, flags, Mode::empty())?;
@@ -199,9 +201,10 @@ impl StagingDir {
     }
 }
 
-/// Takes the new bytes of one file. Dropped before it is finished, it leaves nothing behind.
+/// Writes the new text of one file. If it is dropped before it is finished, it removes what it
+/// wrote.
 ///
-/// It does not buffer: whoever writes small pieces wraps it.
+/// It does not buffer: a caller that writes small pieces wraps it.
 #[derive(Debug)]
 pub(crate) struct Writer<'a> {
     stage: &'a Stage,
@@ -213,7 +216,7 @@ pub(crate) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Gives the new file what else the original has. The text is whole now.
+    /// Copies the attributes of the original to the new file, whose text is complete now.
     pub(crate) fn finish(self) -> Result<Staged, Error> {
         let target = self.target;
         self.try_finish().map_err(|error| Error::io(STAGE, target, error))
@@ -251,7 +254,7 @@ impl Write for Writer<'_> {
     }
 }
 
-/// The new bytes of one file, in the store and not yet visible. Dropping it removes them.
+/// The new text of one file, in the store and not yet visible. Dropping it removes the files.
 #[derive(Debug)]
 pub(crate) struct Staged {
     /// An absolute path.
@@ -264,7 +267,8 @@ pub(crate) struct Staged {
     pub(crate) method: Method,
 }
 
-/// A file, with the old text beside it or not, that is removed when this is dropped.
+/// A staged file, with a copy of the old text beside it where the method needs one. Dropping it
+/// removes both.
 #[derive(Debug)]
 pub(crate) struct Temporary {
     pub(crate) dir: Arc<StagingDir>,
@@ -274,8 +278,8 @@ pub(crate) struct Temporary {
 }
 
 impl Temporary {
-    /// Copies all bytes, wherever `original` has been read to; and what else can be copied, for should the file be
-    /// deleted, an undo brings this one.
+    /// Copies all of the original's text, wherever it has been read to, and the attributes that can
+    /// be copied: if the file is deleted later, an undo restores this copy.
     fn keep_old(&mut self, original: &Original) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let name = format!("{}.old", self.number);
@@ -288,7 +292,7 @@ impl Temporary {
         Ok(())
     }
 
-    /// Leaves the files where they are.
+    /// Leaves the files in place when this is dropped.
     pub(crate) fn keep(&mut self) {
         self.armed = false;
     }
@@ -297,7 +301,7 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if self.armed {
-            // Nothing is left to do about a file that cannot be removed: it goes with its run.
+            // A file that cannot be removed now is removed with its run.
             let _ = unlinkat(&self.dir.directory, self.number.to_string(), AtFlags::empty());
             if self.has_old {
                 let name = format!("{}.old", self.number);
@@ -307,21 +311,23 @@ impl Drop for Temporary {
     }
 }
 
-/// What the file is when it is swapped, if nobody writes to it. An overlay copies a file up before its first change,
-/// and may give the copy another number, and each name of a file one of its own: so that is done first.
+/// Returns the identity that the file will have when it is swapped, if no other program writes to
+/// it. An overlay filesystem copies a file up before its first change. The copy may have another
+/// inode number, and each name of a hard-linked file may get a copy of its own, so the copying up
+/// is caused here.
 #[cfg(target_os = "linux")]
 fn identity_at_swap(target: &Path, original: &Original) -> io::Result<Identity> {
     use rustix::fs::{fstatfs, major};
     const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
     let read = original.identity();
-    // Only filesystems without a device are overlays, and most files are on one that has.
+    // Only filesystems without a device can be overlays, and most files are on a device.
     let may_be = major(read.file.dev) == 0;
     if !may_be || fstatfs(&original.file)?.f_type.cast_unsigned() != OVERLAYFS_SUPER_MAGIC {
         return Ok(read);
     }
     let flags =
         OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    // Where it may not be opened, the swap finds out whether it has another number.
+    // If the file cannot be opened, the swap finds out whether its inode number has changed.
     let Ok(file) = openat(CWD, target, flags, Mode::empty()) else { return Ok(read) };
     let now = Identity::of(&File::from(file).metadata()?);
     let is_same = (now.size, now.modified) == (read.size, read.modified);
@@ -333,7 +339,8 @@ fn identity_at_swap(_: &Path, original: &Original) -> io::Result<Identity> {
     Ok(original.identity())
 }
 
-/// Which mount the file is on; an error if nobody may change it, not even root.
+/// Returns the mount of the file. Fails if the file is immutable or append-only, so that not even
+/// root may change it.
 #[cfg(target_os = "linux")]
 fn mount_of_changeable(original: &Original) -> io::Result<Mount> {
     use rustix::fs::{StatxAttributes, StatxFlags, statx};
@@ -350,7 +357,8 @@ fn mount_of_changeable(original: &Original) -> io::Result<Mount> {
     Ok(Mount::of_metadata(&original.metadata))
 }
 
-/// Whether this process may, as it runs; a sticky directory may still forbid a name.
+/// Checks that this process may access the path. In a sticky directory the kernel may still refuse
+/// a rename.
 fn may_change(path: &Path, access: Access) -> io::Result<()> {
     Ok(accessat(CWD, path, access, AtFlags::EACCESS)?)
 }
@@ -363,7 +371,8 @@ pub(crate) mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    /// A stage for the files of a test's directory, and the run that has to outlive it.
+    /// Creates a stage for the files of a test's directory, and the run directory that has to
+    /// outlive it.
     pub(crate) fn stage(root: &Path, hard_links: HardLinks) -> (RunDirectory, Stage) {
         let store = Store::open(None, root).unwrap();
         let header = RunHeader { begun: now(), ..RunHeader::default() };
@@ -376,7 +385,7 @@ pub(crate) mod tests {
         staged.temporary.dir.path.join(staged.temporary.number.to_string())
     }
 
-    /// How many files lie in the staging directories of a run.
+    /// Counts the files in the staging directories of a run.
     fn files(run: &RunDirectory) -> usize {
         let dirs = fs::read_dir(run.path()).unwrap().map(|entry| entry.unwrap().path());
         dirs.filter(|path| path.is_dir()).map(|dir| fs::read_dir(dir).unwrap().count()).sum()

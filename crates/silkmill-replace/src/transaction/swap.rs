@@ -1,10 +1,10 @@
-//! Puts one file's new text in its place, and takes it back. Each step can be cut off anywhere, and done
-//! again; what state a file is in is read off the disk, by which inode has which name.
+//! Puts one file's new text in its place, and reverts that. Each step can be interrupted anywhere
+//! and repeated: which inode has which name on disk says what state a file is in.
 //!
 //! A staged file is called by its number, `N`. After the exchange, `N` is the original. Where files
-//! cannot be exchanged, the original gets a second name, `N.out`, before the staged file is renamed over
-//! it; then `N.out` becomes `N`. Where no file can be renamed, the text is copied: see `in_place`. A file that
-//! is to be where none is: see `presence`.
+//! cannot be exchanged, the original gets a second name, `N.out`, before the staged file is renamed
+//! over it; then `N.out` becomes `N`. Where no file can be renamed, the text is copied: see
+//! `in_place`. For a file that is put where there is none, see `presence`.
 
 mod copy;
 mod in_place;
@@ -33,15 +33,16 @@ use crate::store::journal::{Entry, Journal, Method};
 use crate::transaction::swap::copy::is_between;
 use crate::transaction::swap::names::{identity, old_name, open_directory, out_name};
 
-/// How often another program's file is moved out of our way before it wins.
+/// How often a file that another program has put at the target is exchanged back before the swap
+/// gives up.
 const EXCHANGES_MAX: usize = 8;
 
-/// Why a file was not swapped. It is as it was.
+/// Why a file was not swapped. The file is as it was.
 #[derive(Debug)]
 pub(crate) enum SwapError {
-    /// It is not what was read.
+    /// The file is not the one that was read.
     Changed,
-    /// What was staged for it is gone.
+    /// The staged text is gone.
     Lost,
     Io(io::Error),
 }
@@ -58,16 +59,16 @@ impl From<io::Error> for SwapError {
     }
 }
 
-/// How much may have been done when the swaps begin.
+/// What may have been done before the swaps begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attempt {
-    /// Nothing: the run that staged the files swaps them.
+    /// Nothing. The run that staged the files swaps them.
     First,
-    /// Anything: a run that was cut off, or swapped back, has been here before.
+    /// Anything. An interrupted run, or an earlier recovery, may have begun.
     Recovery,
 }
 
-/// Where a file that nobody asked for was put.
+/// Where a version of a file was moved that another program wrote during its swap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeptCopy {
     pub(crate) target: PathBuf,
@@ -79,33 +80,34 @@ pub(crate) struct KeptCopy {
 pub(crate) struct Swapper<'a> {
     journal: &'a Journal,
     staging_dirs: Vec<OwnedFd>,
-    /// The directory of the last target: files come in the order of their directories.
+    /// The directory of the last target. Entries come in the order of their directories.
     directory: RefCell<Option<(u32, OwnedFd)>>,
     attempt: Attempt,
     durability: Durability,
-    /// The entries that turned out, late, not to be exchangeable; by staging directory and number.
+    /// The entries that turned out, during the swap, to be impossible to exchange, by staging
+    /// directory and number.
     copied_late: RefCell<HashSet<(u32, u64)>>,
-    /// The originals that several entries have: names that are split. Each swap of one gives the others
-    /// another time of change.
+    /// The originals that several entries have, because their names are split. Each swap of one of
+    /// these names changes the ctime of the others.
     split_originals: OnceCell<HashSet<FileId>>,
-    /// Versions of files that another program wrote while they were being swapped.
+    /// Versions of files that other programs wrote while the files were swapped.
     kept: RefCell<Vec<KeptCopy>>,
 }
 
-/// What the staged name says.
+/// What has the staged name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// The new text is there.
+    /// The new text.
     Waiting,
-    /// The original is.
+    /// The original.
     Swapped,
-    /// Nothing is, or something else.
+    /// Nothing, or another file.
     Gone,
 }
 
 impl<'a> Swapper<'a> {
     /// # Errors
-    /// When a directory of staged files cannot be opened.
+    /// When a staging directory cannot be opened.
     pub(crate) fn new(
         journal: &'a Journal,
         attempt: Attempt,
@@ -134,18 +136,18 @@ impl<'a> Swapper<'a> {
         self.kept.take()
     }
 
-    /// Puts the new text in place, or finds it there.
+    /// Puts the new text in place, or finds that this was done.
     pub(crate) fn apply(&self, entry: &Entry) -> Result<(), SwapError> {
         self.with_directory(entry, |directory| Swap { all: self, entry, directory }.apply())
     }
 
-    /// Puts the old text in place, or finds it there. `Changed` if another program wrote the file since,
-    /// which keeps what that wrote.
+    /// Puts the old text in place, or finds that this was done. Fails with `Changed` if another
+    /// program has written the file since; what that wrote stays.
     pub(crate) fn revert(&self, entry: &Entry) -> Result<(), SwapError> {
         self.with_directory(entry, |directory| Swap { all: self, entry, directory }.revert())
     }
 
-    /// Whether nobody wrote to the original while this was swapping it out.
+    /// Returns whether no other program wrote to the original while it was swapped.
     pub(crate) fn is_untouched(&self, entry: &Entry) -> bool {
         if entry.method != Method::Exchange
             || self.copied_late.borrow().contains(&(entry.staging_dir, entry.number))
@@ -168,21 +170,22 @@ impl<'a> Swapper<'a> {
         split.contains(&file)
     }
 
-    /// What the target is now.
+    /// Returns the identity of the target now.
     pub(crate) fn target(&self, entry: &Entry) -> io::Result<Option<Identity>> {
         self.with_directory(entry, |directory| {
             Ok(identity(directory, OsStr::from_bytes(&entry.name))?)
         })
     }
 
-    /// Whether an entry's text is copied and not exchanged, which may have turned out late.
+    /// Returns whether an entry's text is copied and not exchanged. For some entries this turned
+    /// out during the swap.
     pub(crate) fn is_in_place(&self, entry: &Entry) -> bool {
         let staging_dir = self.staging_dirs[entry.staging_dir as usize].as_fd();
         entry.method != Method::Exchange
             || identity(staging_dir, old_name(entry)).is_ok_and(|found| found.is_some())
     }
 
-    /// Whether the target holds just what this journal's run put there.
+    /// Returns whether the target holds what this journal's run put there.
     pub(crate) fn holds_new(&self, entry: &Entry) -> io::Result<bool> {
         self.with_directory(entry, |directory| {
             let swap = Swap { all: self, entry, directory };
@@ -196,13 +199,14 @@ impl<'a> Swapper<'a> {
         })
     }
 
-    /// What lies in the staging directory for an entry whose swap is over: its original.
+    /// Returns the identity of the original of an entry that was swapped. It has the staged name.
     pub(crate) fn original(&self, entry: &Entry) -> io::Result<Identity> {
         let staging_dir = self.staging_dirs[entry.staging_dir as usize].as_fd();
         Ok(identity(staging_dir, entry.number.to_string())?.ok_or(Errno::NOENT)?)
     }
 
-    /// The file with the original's text, which can be put where the original was.
+    /// Returns the identity of the file with the original's text, which can be put where the
+    /// original was.
     pub(crate) fn original_text(&self, entry: &Entry) -> io::Result<Identity> {
         let staging_dir = self.staging_dirs[entry.staging_dir as usize].as_fd();
         let copy = identity(staging_dir, old_name(entry))?;
@@ -234,7 +238,7 @@ impl<'a> Swapper<'a> {
     }
 }
 
-/// One file's swap.
+/// The swap of one file.
 struct Swap<'a, 'b> {
     all: &'a Swapper<'a>,
     entry: &'a Entry,
@@ -250,7 +254,7 @@ impl Swap<'_, '_> {
             Method::Remove => return self.remove(&self.entry.old),
         }
         if self.all.attempt == Attempt::First {
-            // Nobody but this has been here: what is staged waits.
+            // No other attempt has been made, so the staged file has its name.
             let is_unchanged = self.is_unchanged()?;
             return if is_unchanged {
                 self.exchange(&self.entry.old, &self.entry.new)
@@ -264,7 +268,8 @@ impl Swap<'_, '_> {
         }
         match self.state()? {
             State::Swapped => Ok(()),
-            // What was renamed over it is there, and what it was is lost: nothing can be done any more.
+            // The staged file was renamed over the original, which is lost. Nothing more can be
+            // done.
             State::Gone if self.is_target(&self.entry.new)? => Ok(()),
             State::Gone => Err(SwapError::Lost),
             State::Waiting if !self.is_unchanged()? => Err(SwapError::Changed),
@@ -287,7 +292,7 @@ impl Swap<'_, '_> {
             State::Waiting => Ok(()),
             State::Gone if self.is_old_text()? => Ok(()),
             State::Gone => {
-                // Whatever that is now, it may be all that is left of a text.
+                // This file, whatever it is, may be the only one with its text.
                 self.keep(&self.number())?;
                 Err(SwapError::Changed)
             }
@@ -301,8 +306,9 @@ impl Swap<'_, '_> {
         }
     }
 
-    /// Exchanges the target, which must be `expected`, with the staged name. On an error both are as they
-    /// were, unless a third program meddled: then the target is what that wrote last.
+    /// Exchanges the target, which must be `expected`, with the staged file. After an error both
+    /// are as they were, unless another program has written to the target meanwhile: then the
+    /// target is what that program wrote last.
     fn exchange(&self, expected: &Identity, ours: &Identity) -> Result<(), SwapError> {
         match self.exchange_once() {
             Ok(()) => {}
@@ -330,16 +336,16 @@ impl Swap<'_, '_> {
         return Err(Errno::NOSYS);
     }
 
-    /// The staged name holds what another program put at the target, and the target `ours`. The other
-    /// program's file gets its place again; if that program has been there again meanwhile, its latest
-    /// version does, and the one before is kept.
+    /// Gives another program's file, which has the staged name now, its place at the target again;
+    /// the target is `ours`. If that program has written once more meanwhile, its latest version
+    /// gets the place, and the one before is kept.
     fn give_back(&self, ours: &Identity) -> Result<(), SwapError> {
         let mut at_target = *ours;
         for _ in 0..EXCHANGES_MAX {
             let Some(here) = identity(self.staging_dir(), self.number())? else { break };
             match self.exchange_once() {
                 Ok(()) => {}
-                // Its owner removed the file: what was there before must not come back by itself.
+                // Its owner has removed the file, so the version before must not return.
                 Err(Errno::NOENT) => break,
                 Err(error) => {
                     self.keep(&self.number())?;
@@ -353,15 +359,17 @@ impl Swap<'_, '_> {
                 }
                 return Err(SwapError::Changed);
             }
-            // A newer version came in between: it is here now, and the older one there.
+            // A newer version was written in between. It has the staged name now, and the older one
+            // is at the target.
             at_target = here;
         }
         self.keep(&self.number())?;
         Err(SwapError::Changed)
     }
 
-    /// For filesystems that cannot exchange. Between the two steps a program that *renames* a file of
-    /// its own to the target has that replaced; one that writes to it has its text kept.
+    /// Swaps on a filesystem that cannot exchange. If another program *renames* a file to the
+    /// target between the two steps, that file is replaced. If it writes to the target, its text is
+    /// kept.
     fn link_and_rename(&self, expected: &Identity) -> Result<(), SwapError> {
         let (staging_dir, number, out, name) =
             (self.staging_dir(), self.number(), out_name(self.entry), self.target());
@@ -391,7 +399,7 @@ impl Swap<'_, '_> {
         }
     }
 
-    /// Finishes or undoes what [`Swap::link_and_rename`] began.
+    /// Finishes or reverts what [`Swap::link_and_rename`] began.
     fn repair(&self) -> Result<(), SwapError> {
         let (staging_dir, number, out) = (self.staging_dir(), self.number(), out_name(self.entry));
         if identity(staging_dir, &out)?.is_none() {
@@ -413,7 +421,8 @@ impl Swap<'_, '_> {
         openat(directory, name, flags, Mode::empty())
     }
 
-    /// Puts a file of the staging directory where it stays when the run's directory goes, and says so.
+    /// Moves a file of the staging directory to where it outlives the run's directory, and notes
+    /// where.
     fn keep(&self, name: &str) -> Result<(), SwapError> {
         let staging_dir = &self.all.journal.staging_dirs[self.entry.staging_dir as usize];
         let folder = staging_dir.parent().unwrap_or(staging_dir);
@@ -439,8 +448,8 @@ impl Swap<'_, '_> {
         })
     }
 
-    /// Whether the target is what was read. A crash in the middle of a link and a rename leaves another
-    /// time of change, and nothing else.
+    /// Returns whether the target is what was read. A crash between a link and a rename changes the
+    /// ctime and nothing else.
     fn is_unchanged(&self) -> Result<bool, Errno> {
         Ok(identity(self.directory, self.target())?.is_some_and(|found| match self.all.attempt {
             Attempt::Recovery => found.is_same_text(&self.entry.old),
@@ -448,12 +457,13 @@ impl Swap<'_, '_> {
         }))
     }
 
-    /// Another name of the same file was swapped before, and nothing else has happened to it.
+    /// Returns whether only the ctime has changed, because another name of the same file was
+    /// swapped before.
     fn is_split(&self, found: &Identity) -> bool {
         found.is_same_text(&self.entry.old) && self.all.is_split_original(found.file)
     }
 
-    /// By its times, too: the number of a file that is gone may be another's by now.
+    /// Compares the times, too, since the inode number of a removed file may have been reused.
     fn is_old_text(&self) -> Result<bool, Errno> {
         let found = identity(self.directory, self.target())?;
         Ok(found.is_some_and(|found| found.is_same_text(&self.entry.old)))

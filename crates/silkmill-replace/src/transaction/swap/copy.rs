@@ -1,4 +1,5 @@
-//! Text that is copied into its target, byte by byte, and what a crash may leave of the copy.
+//! Copies a text over its target, byte by byte, and recognizes what a crash may leave of such a
+//! copy.
 
 use std::fs::File;
 use std::io::{self, Seek};
@@ -6,18 +7,19 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::{Mode, fchmod, fstat, ftruncate};
 
-/// Read at a time when two files are compared.
+/// How many bytes are read at a time when files are compared.
 const COMPARED_LEN: usize = 64 << 10;
 
-/// Set-user-id and set-group-id.
+/// The set-user-id and set-group-id bits.
 const SET_ID: u32 = 0o6000;
 
 pub(super) fn set_id(file: &File) -> io::Result<u32> {
     Ok(fstat(file)?.st_mode & SET_ID)
 }
 
-/// A write takes the set-id bits of its file away, and who is killed behind it does not give them back. So the
-/// copy in the store has them, too.
+/// Gives the copy in the store the set-id bits of the target. A write removes them from the target,
+/// and a process that is killed after the write does not give them back; a recovery reads them off
+/// the copy.
 pub(super) fn note_set_id(target: &File, kept: &File) -> io::Result<()> {
     let (bits, mode) = (set_id(target)?, fstat(kept)?.st_mode & 0o7777);
     if bits != mode & SET_ID {
@@ -26,22 +28,23 @@ pub(super) fn note_set_id(target: &File, kept: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives `target` the bytes of `text`, from its start on, and its own mode again, with these set-id bits.
+/// Overwrites `target` with the bytes of `text`, and gives it its own mode again, with these set-id
+/// bits.
 pub(super) fn overwrite(mut target: &File, mut text: &File, bits: u32) -> io::Result<()> {
     let mode = fstat(target)?.st_mode | bits;
     target.rewind()?;
     text.rewind()?;
     let len = io::copy(&mut text, &mut target)?;
     ftruncate(target, len)?;
-    // A write takes the set-id bits away.
+    // A write removes the set-id bits.
     if fstat(target)?.st_mode != mode {
         fchmod(target, Mode::from_raw_mode(mode & 0o7777))?;
     }
     Ok(())
 }
 
-/// Whether `target` is what a crash may leave of a copy of `new` over `old`: every byte is that of the
-/// one or of the other, or a zero where a file has grown.
+/// Returns whether `target` is what a crash may leave while `new` is copied over `old`: every byte
+/// is that of one or the other, or a zero where the file has grown.
 pub(super) fn is_between(target: &File, old: &File, new: &File) -> io::Result<bool> {
     let len = target.metadata()?.len();
     let (old_len, new_len) = (old.metadata()?.len(), new.metadata()?.len());
@@ -53,7 +56,7 @@ pub(super) fn is_between(target: &File, old: &File, new: &File) -> io::Result<bo
     while at < len {
         let [a, b, c] = &mut buffers;
         let is = read_at(target, a, at)?;
-        // By their offsets, for the two may be one file.
+        // Each file is read at an offset of its own, since two of them may share one open file.
         let (was, will) = (read_at(old, b, at)?, read_at(new, c, at)?);
         let fits = is.iter().enumerate().all(|(place, byte)| {
             let grown = at + place as u64 >= old_len;
@@ -70,7 +73,7 @@ pub(super) fn is_between(target: &File, old: &File, new: &File) -> io::Result<bo
     Ok(true)
 }
 
-/// As much as fits, or all that is left.
+/// Reads until the buffer is full or the file ends.
 fn read_at<'a>(from: &File, buffer: &'a mut [u8], at: u64) -> io::Result<&'a [u8]> {
     let mut len = 0;
     while len < buffer.len() {

@@ -1,7 +1,8 @@
-//! A file whose new text is copied into it, and the way back.
+//! Copies a new text into its target, and the old text back.
 //!
-//! So it is done where no other file can stand at the target's name: the old text is kept as `N.old`, by way of
-//! `N.part`, and the text of `N` copied over it.
+//! This is the method where no other file can take the target's name. The old text is kept as
+//! `N.old`, which is written as `N.part` and then renamed; the text of `N` is copied over the
+//! target.
 
 use std::fs::File;
 use std::io;
@@ -19,8 +20,8 @@ use crate::store::journal::Method;
 use crate::transaction::attributes;
 
 impl Swap<'_, '_> {
-    /// For a target that can be neither exchanged nor renamed over, which nobody knew before: keeps a copy
-    /// of it first.
+    /// Handles a target that turned out late to allow neither an exchange nor a rename over it:
+    /// keeps a copy of its old text first.
     pub(super) fn copy_after_all(&self, expected: &Identity) -> Result<(), SwapError> {
         let (staging_dir, old) = (self.staging_dir(), old_name(self.entry));
         let is_back = identity(staging_dir, &old)?.is_some();
@@ -32,7 +33,8 @@ impl Swap<'_, '_> {
             };
         }
         if !expected.is_same_text(&self.entry.old) {
-            // It was exchanged before; that it cannot be now is for a person to look at.
+            // The target was exchanged before. Why that is not possible now is for the user to find
+            // out.
             return Err(Errno::BUSY.into());
         }
         let part = part_name(self.entry);
@@ -87,7 +89,7 @@ impl Swap<'_, '_> {
         Ok(overwrite(&target, &new, set_id(kept)?)?)
     }
 
-    /// Copies the old text into the target itself, which then has its old time, too.
+    /// Copies the old text into the target itself, and gives it its old modification time.
     pub(super) fn copy_back(&self) -> Result<(), SwapError> {
         let target = match self.open_for_writing() {
             Ok(target) => target,
@@ -104,7 +106,8 @@ impl Swap<'_, '_> {
             self.keep(&self.old_text())?;
             return Err(SwapError::Changed);
         }
-        // By its bytes, for clocks may be too coarse to tell that it was written to.
+        // The bytes are compared, since the clock may be too coarse to show that the file was
+        // written to.
         if !is_between(&target, &old, &old)? {
             let kept = if self.entry.method == Method::CopyBack { &new } else { &old };
             overwrite(&target, &old, set_id(kept)?)?;
@@ -116,7 +119,8 @@ impl Swap<'_, '_> {
         Ok(())
     }
 
-    /// A link that was made and removed again, on the way to copying after all, changes nothing else.
+    /// Returns whether the file is the original, whose ctime alone has changed: a link to it was
+    /// created and removed before the text was copied.
     fn is_late(&self, found: &Identity) -> bool {
         self.entry.method == Method::Exchange && found.is_same_text(&self.entry.old)
     }

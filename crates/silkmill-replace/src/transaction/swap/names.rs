@@ -1,4 +1,4 @@
-//! How an entry's files are called in its staging directory, and what has a name now.
+//! Knows how an entry's files are called in its staging directory, and what a name stands for now.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use crate::original::Identity;
 use crate::store::journal::Entry;
 
-/// The copy of an original that is written in place.
+/// Names the copy of an original whose text is overwritten.
 pub(super) fn old_name(entry: &Entry) -> String {
     format!("{}.old", entry.number)
 }
@@ -25,7 +25,7 @@ pub(super) fn open_directory(path: &std::path::Path) -> Result<OwnedFd, Errno> {
     openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// What has this name; a link is itself.
+/// Returns the identity of what has this name. A symbolic link is not followed.
 pub(super) fn identity(
     directory: BorrowedFd<'_>,
     name: impl rustix::path::Arg,

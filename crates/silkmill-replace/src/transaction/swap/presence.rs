@@ -1,8 +1,9 @@
-//! A file that is to be where there is none, and the way back.
+//! Puts a file where there is none, and removes it again.
 //!
-//! An undo that is told to *brings* what was deleted since the run out of the staging directory again; an undo of that
-//! *takes* it away. A file is in the staging directory or at its target; in between, where names cannot be moved without
-//! replacing another, it is at both.
+//! A forced undo *restores* a file that was deleted since the run from the staging directory to its
+//! target. An undo of that undo *removes* it to the staging directory again. The file is in the
+//! staging directory or at its target. It is at both for a moment where a file cannot be moved
+//! without replacing another.
 
 use rustix::fs::{AtFlags, linkat, renameat, unlinkat};
 #[cfg(target_os = "linux")]
@@ -14,7 +15,8 @@ use super::{Attempt, Swap, SwapError};
 use crate::original::Identity;
 
 impl Swap<'_, '_> {
-    /// Puts a file of the staging directory where no other is, or finds that it has been put.
+    /// Moves the file from the staging directory to its target, where no other file is, or finds
+    /// that this was done.
     pub(super) fn restore(&self, stored: &Identity) -> Result<(), SwapError> {
         let Some(name) = self.stored_name(stored)? else {
             return if self.all.attempt == Attempt::Recovery {
@@ -29,7 +31,8 @@ impl Swap<'_, '_> {
         self.rename(&name, Direction::Out)
     }
 
-    /// Puts the target, which must be `expected`, into the staging directory, or finds it there.
+    /// Moves the target, which must be `expected`, into the staging directory, or finds that this
+    /// was done.
     pub(super) fn remove(&self, expected: &Identity) -> Result<(), SwapError> {
         let stored = self.stored_name(expected)?;
         let found = identity(self.directory, self.target())?;
@@ -47,7 +50,8 @@ impl Swap<'_, '_> {
         }
     }
 
-    /// Another program may have put a file of its own there in between: that goes back.
+    /// Checks the removed file. Another program may have put its own file at the target just
+    /// before: that file is moved back.
     fn check_removed(&self, name: &str, expected: &Identity) -> Result<(), SwapError> {
         let is_expected =
             identity(self.staging_dir(), name)?.is_some_and(|found| found.is_same_text(expected));
@@ -60,7 +64,7 @@ impl Swap<'_, '_> {
         Err(SwapError::Changed)
     }
 
-    /// The name of this file in the staging directory, if it is there.
+    /// Returns the name of this file in the staging directory, if it is there.
     fn stored_name(&self, file: &Identity) -> Result<Option<String>, Errno> {
         for name in [self.number(), old_name(self.entry)] {
             if identity(self.staging_dir(), &name)?.is_some_and(|found| found.file == file.file) {
@@ -70,14 +74,15 @@ impl Swap<'_, '_> {
         Ok(None)
     }
 
-    /// The number is free, unless the text of a file that was written in place has it.
+    /// Returns the number as a name if it is free. It is taken when the text was copied in place.
     fn free_name(&self) -> Result<String, Errno> {
         let number = self.number();
         let is_free = identity(self.staging_dir(), &number)?.is_none();
         Ok(if is_free { number } else { old_name(self.entry) })
     }
 
-    /// Between the staging directory and the target. `Changed` if there is a file already.
+    /// Moves a file between the staging directory and the target. Fails with `Changed` if there is
+    /// a file already.
     fn rename(&self, name: &str, direction: Direction) -> Result<(), SwapError> {
         let (stored, target) =
             ((self.staging_dir(), name.as_ref()), (self.directory, self.target()));
@@ -96,7 +101,8 @@ impl Swap<'_, '_> {
             Ok(()) => Ok(unlinkat(from.0, from.1, AtFlags::empty())?),
             Err(Errno::EXIST | Errno::NOENT) => Err(SwapError::Changed),
             Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {
-                // A filesystem without links, and a moment in which another program's new file would be replaced.
+                // This filesystem has no links. Between the check and the rename, another program's
+                // new file would be replaced.
                 match identity(to.0, to.1)? {
                     None => Ok(renameat(from.0, from.1, to.0, to.1)?),
                     Some(_) => Err(SwapError::Changed),
