@@ -1,4 +1,4 @@
-//! One run: walk, stage, flush, commit. Everything that decides is here, on the caller's thread.
+//! One run: walk, stage, commit, report. Every decision is made here, on the caller's thread.
 
 pub(crate) mod batch;
 mod change_set;
@@ -37,14 +37,14 @@ use crate::walk::named::{once, reach};
 /// Replaces text in files, or shows what would be replaced.
 ///
 /// `sink` is called on this thread, in the order of the paths when nothing is written. A file that
-/// changes is told of when all have changed; one that cannot be read or staged is told of and does not
-/// end the run. Cancelling `cancel` before the run is committed leaves every file as it was; after that
-/// it has no effect, and the run goes on to its end.
+/// changes is reported when all have changed. One that cannot be read or staged is reported and
+/// does not end the run. Cancelling `cancel` before the run is committed leaves every file as it
+/// was; after that it has no effect, and the run goes on to its end.
 ///
 /// # Errors
 ///
 /// The run was cancelled or refused ([`Options`] say when), its files could not be stored or forced
-/// to disk, a file was changed by another program before it could be replaced, or a worker panicked. In
+/// to disk, another program changed a file before it could be replaced, or a worker panicked. In
 /// each case no file was changed, unless the error says otherwise.
 pub fn run(
     options: &Options,
@@ -56,9 +56,9 @@ pub fn run(
 
 /// Replaces text in files, and asks about every change before it is made.
 ///
-/// `ask` is called on this thread, file by file in the order of the paths. What is wanted is staged, and
-/// committed when nothing is left to ask: [`Answer::Quit`] keeps what was wanted before, and cancelling
-/// keeps nothing. The mode of the options does not matter.
+/// `ask` is called on this thread, file by file in the order of the paths. Accepted changes are
+/// staged, and committed after the last answer. [`Answer::Quit`] keeps the changes accepted before
+/// it, and cancelling keeps none. The mode of the options does not matter.
 ///
 /// ```
 /// use silkmill::CancelToken;
@@ -106,17 +106,17 @@ struct Run<'a> {
     phases: Phases,
     /// What the walkers have finished themselves.
     finished: Arc<parallel_walk::FinishedFiles>,
-    /// What forces staged text to disk while the rest is staged.
+    /// Forces staged text to disk while more is staged.
     background_flush: Arc<BackgroundFlush>,
     header: RunHeader,
-    /// The run's own directory, from before the walk on; or why it cannot be had, which matters when
-    /// there is something to stage.
+    /// The run's own directory, from before the walk on, or the error of creating it, which matters
+    /// when there is something to stage.
     stored: Option<Result<RunDirectory, Error>>,
-    /// The stores that were looked into for other runs.
+    /// The stores that were searched for other runs.
     around: Vec<Store>,
-    /// By which name, and where, the run can be undone.
+    /// The name and the store by which the run can be undone.
     kept: Option<(String, PathBuf)>,
-    /// Who is asked about every change; `None` when all are made.
+    /// Asks about every change. `None` when all are made.
     review: Option<Review<'a>>,
 }
 
@@ -157,7 +157,7 @@ impl<'a> Run<'a> {
         Ok(self.summary(started.elapsed()))
     }
 
-    /// Finds out what of the paths is missing, without a look at any file.
+    /// Reports the paths that do not exist, and reads no file.
     fn reach_all(&mut self) {
         for path in &self.options.paths {
             if let Err(outcome) = reach(path) {
@@ -168,7 +168,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Finds a place for the run's files, ends what a crash has left there, and waits for its turn.
+    /// Creates the run's directory, once runs that crashed there are recovered and active ones have
+    /// ended.
     fn begin(&mut self, cancel: &CancelToken) -> Result<Stage, Error> {
         let roots = roots(&self.options.paths);
         self.header = RunHeader {
@@ -200,7 +201,7 @@ impl<'a> Run<'a> {
         stage.map_err(|error| Error::store(format!("failed to use the store: {error}")))
     }
 
-    /// Looks at every file. When it returns, all new text is staged and nothing has changed.
+    /// Searches every file. When it returns, all new text is staged and nothing has changed.
     fn stage(&mut self, cancel: &CancelToken) -> Result<(), Error> {
         let pool = pool(self.options)?;
         let stage = if self.options.mode == Mode::Write { Some(self.begin(cancel)?) } else { None };
@@ -213,12 +214,12 @@ impl<'a> Run<'a> {
             batch.into_iter().map(look_at).collect::<Vec<_>>()
         };
         let mut filter = self.options.filter.clone();
-        // Of a file whose names are split each name is one.
+        // When hard links are split, each name of a file counts.
         let paths = match self.options.hard_links {
             HardLinks::Split => self.options.paths.clone(),
             _ => once(&self.options.paths, &mut filter),
         };
-        // Diffs are shown in the order of their files; new text is staged in any.
+        // Diffs are reported in the order of their files; new text is staged in any order.
         if self.options.mode == Mode::Write && self.review.is_none() {
             let (workers, finished) = (self.options.workers, Arc::clone(&self.finished));
             let (files, walk) = parallel_walk::start(
@@ -272,7 +273,7 @@ impl<'a> Run<'a> {
         self.finished.take().into_iter().try_for_each(|(place, finding)| self.take(place, finding))
     }
 
-    /// What a worker left to this thread.
+    /// Shows a file that a worker has left to this thread.
     fn show(&mut self, context: &WorkerContext, scratch: &mut Scratch, found: Found) -> Finding {
         match &mut self.review {
             None => context.find(scratch, Ok(found)),
@@ -284,7 +285,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Fails when the disk is full: whatever is staged from then on would be a part of the whole.
+    /// Fails when the disk is full: no text that was staged after that could be committed.
     fn take(&mut self, place: u64, finding: Finding) -> Result<(), Error> {
         self.progress.files_seen += 1;
         let mut disk_full = false;
@@ -301,7 +302,8 @@ impl<'a> Run<'a> {
             Finding::Reported { outcome, file } => {
                 disk_full =
                     matches!(&outcome.action, Action::Failed(error) if error.is_disk_full());
-                // What refuses the whole run is told, whatever has been told of the file.
+                // The full disk refuses the whole run, so it is reported even if the file was
+                // reported before.
                 if file.is_none_or(|file| self.changes.note(file)) || disk_full {
                     self.report(&outcome);
                 }
@@ -380,7 +382,8 @@ impl<'a> Run<'a> {
 }
 
 fn pool(options: &Options) -> Result<ThreadPoolExecutor, Error> {
-    // A daemon: whoever ends the process in the middle of a run does not want to wait for the rest of it.
+    // The threads are daemons, so that a process that ends in the middle of a run does not wait for
+    // its rest.
     let builder = ThreadPoolExecutor::builder()
         .thread_name_prefix("replace")
         .measure_cpu(options.measure_cpu)
@@ -398,7 +401,8 @@ mod tests {
     use std::io;
     use std::path::Path;
 
-    /// What a run makes of a file whose staging failed so.
+    /// Returns what a run reports of a file whose staging failed with this error, and how the run
+    /// went on.
     fn after_a_failure(kind: io::ErrorKind) -> (Vec<String>, Result<(), Error>) {
         let options = Options::builder("old", "new").build().unwrap();
         let mut reported = Vec::new();

@@ -1,13 +1,13 @@
-//! Groups items, so that handing them to another thread is paid for once a group.
+//! Groups items, so that the cost of handing them to another thread is paid once for each group.
 //!
-//! Without groups, a search through the 78,258 files of a Linux source tree made 259,156 futex calls,
-//! more than all its other system calls together.
+//! Without groups, a search through the 78,258 files of a Linux source tree made 259,156 futex
+//! calls, more than all its other system calls together.
 
-/// A group's size after it has grown. A worker keeps such a group to itself while others may idle.
+/// The largest size of a group. While one worker works through such a group, others may idle.
 const BATCH_LEN_MAX: usize = 32;
 
-/// Groups of 1, 2, 4 and so on up to [`BATCH_LEN_MAX`] items: a few large files still spread over all
-/// workers.
+/// Makes groups of 1, 2, 4 and so on up to [`BATCH_LEN_MAX`] items, so that a few large files still
+/// spread over all workers.
 pub(crate) struct Batches<I> {
     items: I,
     len: usize,

@@ -1,4 +1,5 @@
-//! What a run is about to change: new text that is staged, once for each file, in the order of the walk.
+//! What a run is about to change: the staged new text, once for each file, in the order of the
+//! walk.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -30,13 +31,13 @@ impl StagedFile {
 /// The staged files of a run.
 pub(super) struct ChangeSet {
     hard_links: HardLinks,
-    /// Every file told of or staged: one that is reached by two paths is changed once. Grows with
-    /// those, and not with the files that do not match.
+    /// Every file that was reported or staged, so that a file that is reached by two paths is
+    /// changed once. Its size depends on the number of matching files, not on that of all files.
     reported: HashSet<FileId>,
-    /// The names that get a file of their own where names are to be split: by directory.
+    /// The names, by directory, that get a file of their own when hard links are split.
     split: HashSet<(FileId, OsString)>,
     files: Vec<StagedFile>,
-    /// New text for files that have some staged already, by another name or path.
+    /// New text for files for which some is staged already, by another name or path.
     duplicates: Vec<StagedFile>,
 }
 
@@ -55,7 +56,7 @@ impl ChangeSet {
         self.files.is_empty()
     }
 
-    /// Notes that a file is told of. Returns whether it is for the first time.
+    /// Notes that a file is reported. Returns whether it is the first time.
     pub(super) fn note(&mut self, file: FileId) -> bool {
         self.reported.insert(file)
     }
@@ -71,7 +72,8 @@ impl ChangeSet {
         is_new
     }
 
-    /// Whether nothing is staged for it yet. Of a file whose names are to be split each name is one.
+    /// Returns whether nothing is staged for the file yet. When hard links are split, each name
+    /// counts as a file.
     fn is_new(&mut self, staged: &Staged) -> bool {
         let is_first = self.reported.insert(staged.identity.file);
         if self.hard_links != HardLinks::Split || staged.method != Method::Exchange {
@@ -89,13 +91,13 @@ impl ChangeSet {
         self.files.iter().map(|file| &*file.staged)
     }
 
-    /// Brings the files into the order of the walk.
+    /// Sorts the files into the order of the walk.
     pub(super) fn put_in_order(&mut self) {
         self.prefer_first_names();
         self.files.sort_unstable_by(StagedFile::in_order);
     }
 
-    /// Leaves the staged files where they are when this is dropped: they are committed.
+    /// Keeps the staged files when this is dropped, because they are committed.
     pub(super) fn keep_files(&mut self) {
         self.files.iter_mut().for_each(|file| file.staged.temporary.keep());
     }
@@ -104,8 +106,8 @@ impl ChangeSet {
         std::mem::take(&mut self.files)
     }
 
-    /// A file of several names or paths is told of, and can be undone, by the first of them, and not by the
-    /// one that happened to be looked at first.
+    /// Reports and undoes a file of several names or paths by the first of them, not by the one
+    /// that a worker happened to read first.
     fn prefer_first_names(&mut self) {
         let duplicates = std::mem::take(&mut self.duplicates);
         if duplicates.is_empty() {

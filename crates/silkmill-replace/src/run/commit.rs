@@ -18,7 +18,8 @@ use crate::transaction::recovery;
 use crate::transaction::swap::Attempt;
 
 impl Run<'_> {
-    /// Makes all staged text visible, or none of it. Past the commit mark the run goes on to its end.
+    /// Makes all staged text visible, or none of it. Once the run is committed it goes on to its
+    /// end.
     pub(super) fn commit(&mut self, cancel: &CancelToken) -> Result<(), Error> {
         let Some(Ok(mut run)) = self.stored.take() else {
             unreachable!("what is staged is staged in the run's directory")
@@ -32,7 +33,7 @@ impl Run<'_> {
         self.conclude(run, &journal, completion)
     }
 
-    /// Puts the changes in order and writes down what is to be done with them.
+    /// Sorts the changes and writes down what is to be done with them.
     fn journal(&mut self) -> Result<Journal, Error> {
         self.changes.put_in_order();
         self.refuse_unfinished()?;
@@ -40,7 +41,7 @@ impl Run<'_> {
         Ok(commit::journal(header, self.replacements, self.changes.iter()))
     }
 
-    /// Forces the journal and all staged text to disk, and sets the commit mark. Until it is set, the run can be
+    /// Forces the journal and all staged text to disk, and commits the run. Until then it can be
     /// cancelled.
     fn pass_barrier(
         &mut self,
@@ -61,7 +62,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Swaps every staged file with its target, and tells how far that is.
+    /// Swaps every staged file with its target, and reports progress.
     fn swap(&mut self, run: &mut RunDirectory, journal: &Journal) -> Result<Completion, Error> {
         let durability = Durability::of(self.options.sync);
         let (progress, sink) = (&mut self.progress, &mut *self.sink);
@@ -73,7 +74,7 @@ impl Run<'_> {
         Ok(completion)
     }
 
-    /// Tells what became of every file, and keeps or removes the run's own.
+    /// Reports what became of every file, and keeps or removes the run's own files.
     fn conclude(
         &mut self,
         run: RunDirectory,
@@ -103,8 +104,9 @@ impl Run<'_> {
         }
     }
 
-    /// Ends runs that a crash has left unfinished in a store which nobody knew of, beside files that this run is
-    /// about to change. What was staged may then be of what is no more.
+    /// Recovers runs that crashed in a store that this run did not know of, beside files that it is
+    /// about to change. If there is one, this run is refused, since what it has read may have
+    /// changed.
     fn refuse_unfinished(&mut self) -> Result<(), Error> {
         let directories = self.changes.iter().map(|staged| directory_of(&staged.target));
         let roots = &self.header.roots;
@@ -122,7 +124,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// All is done, and what it needed goes. That it cannot is told, and changes nothing.
+    /// Removes the run's own files, which nothing needs any more. A failure is reported, and
+    /// changes nothing.
     fn forget(&mut self, run: RunDirectory, journal: &Journal) -> Result<(), Error> {
         if let Err(error) = commit::remove(run, journal) {
             let path = error.path().map_or_else(Default::default, ToOwned::to_owned);

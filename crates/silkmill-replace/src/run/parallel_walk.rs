@@ -1,8 +1,8 @@
-//! Walks on several threads, which finish with small files themselves and let the others through.
+//! Walks on several threads, which edit and stage small files themselves and defer the others.
 //!
-//! Each file is walked to, read, searched and, if it has a match, staged on one thread: to hand it to another costs
-//! more than to do it. The executor gets what takes longer: files of more than a few pages that may have a match, and
-//! what is no plain text. It reads them again, out of the page cache.
+//! One thread finds, reads, searches and, if it matches, stages each small file: handing it to
+//! another thread costs more than doing the work. The executor gets what takes longer: larger files
+//! that may match, and files that are not plain text. It reads them again, from the page cache.
 
 use std::iter;
 use std::path::{Path, PathBuf};
@@ -26,26 +26,27 @@ use crate::walk::named::{NamedPath, enter};
 /// How many files may wait for the executor.
 const WAITING_MAX: usize = 1024;
 
-/// How many files are taken by a worker at once.
+/// How many files a worker takes at once.
 const BATCH_LEN_MAX: usize = 32;
 
-/// How often the caller's thread can tell how far the walk is, when nothing else happens.
+/// How often the caller's thread can report progress when nothing else happens.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How many files without a match a thread counts for itself.
+/// How many files without a match a walker counts before it adds them to the common counter.
 const COUNTED_MAX: u64 = 256;
 
-/// No more threads walk, however many processors there are.
+/// How many threads walk at most, however many processors there are.
 const WALKERS_MAX: usize = 12;
 
-/// What the walkers have finished with, and the caller's thread has not taken yet.
+/// What the walkers have finished, and the caller's thread has not taken yet.
 #[derive(Debug, Default)]
 pub(crate) struct FinishedFiles {
-    /// Files without a match. Every walker adds to it, and the caller's thread takes it; nothing is ordered by it
-    /// but by the end of the channel.
+    /// The number of files without a match. Every walker adds to it, and the caller's thread takes
+    /// it. It orders nothing; the end of the channel does.
     no_match: AtomicU64,
-    /// All else, with the place of its root among the roots: of it the run remembers each in any case, so this
-    /// needs no bound. Held by a walker to add one, and by the caller's thread to take all.
+    /// All other files, with the place of their root among the roots. The run remembers each of
+    /// them in any case, so this needs no bound. A walker holds the lock to add one, and the
+    /// caller's thread to take all.
     findings: Mutex<Vec<(u64, Finding)>>,
 }
 
@@ -59,10 +60,10 @@ impl FinishedFiles {
     }
 }
 
-/// A file that may have a match, or what became of a path; with the place of its root among the roots.
+/// A file that may match, or what became of a path, with the place of its root among the roots.
 pub(crate) type Walked = (u64, Result<Found, Outcome>);
 
-/// What walks.
+/// What all walkers share.
 #[derive(Clone, Debug)]
 struct ParallelWalk {
     context: Arc<WorkerContext>,
@@ -72,8 +73,9 @@ struct ParallelWalk {
     cancel: CancelToken,
 }
 
-/// Starts to walk. Gives batches as they come, empty ones when nothing comes for a while; and puts into
-/// `finished` what nobody else has to look at. The walk is complete only if its thread did not panic.
+/// Starts the walk. The iterator returns batches of deferred files as they come, and an empty one
+/// when none has come for a while. The walkers put the files that they finish into `finished`. The
+/// walk is complete only if its thread did not panic.
 pub(crate) fn start(
     roots: Vec<PathBuf>,
     filter: Filter,
@@ -94,7 +96,8 @@ pub(crate) fn start(
     Ok((iter::from_fn(move || next_batch(&walked)), thread))
 }
 
-/// What is there, or the first that comes. `None` when the walk has ended.
+/// Returns the deferred files that are waiting, or waits for the first. `None` when the walk has
+/// ended.
 fn next_batch(walked: &Receiver<Walked>) -> Option<Vec<Walked>> {
     let first = match walked.recv_timeout(PROGRESS_INTERVAL) {
         Ok(first) => first,
@@ -127,7 +130,7 @@ impl ParallelWalk {
     }
 }
 
-/// Makes a walker for each thread.
+/// Builds a walker for each thread.
 struct Below<'a> {
     walk: &'a ParallelWalk,
     place: u64,
@@ -140,13 +143,13 @@ impl<'a> ParallelVisitorBuilder<'a> for Below<'a> {
     }
 }
 
-/// One thread that walks.
+/// One walking thread.
 struct Walker<'a> {
     walk: &'a ParallelWalk,
     place: u64,
     root: &'a Path,
     scratch: Scratch,
-    /// Files without a match that are not yet counted for all.
+    /// Files without a match that are not in the common counter yet.
     no_match: u64,
 }
 
@@ -183,7 +186,7 @@ impl<'a> Walker<'a> {
             Ok(Sifted::Deferred(found)) => Ok(found),
             Err(outcome) => Err(outcome),
         };
-        // Nobody listens any more when the run has failed.
+        // When the run has failed, no thread receives any more.
         match self.walk.let_through.send((self.place, let_through)) {
             Ok(()) => WalkState::Continue,
             Err(_) => WalkState::Quit,

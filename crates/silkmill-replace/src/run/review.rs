@@ -1,4 +1,5 @@
-//! Asks about every change before it is made. Who answers, and how a change is shown, is the caller's.
+//! Asks about every change before it is made. The caller decides who answers and how a change is
+//! shown.
 
 use std::path::Path;
 
@@ -11,28 +12,28 @@ use crate::text::revise::ProposedChange;
 pub struct Proposal<'a> {
     /// The file.
     pub path: &'a Path,
-    /// A hunk of a unified diff, `@@` line included, with this change alone; the text as it was decoded.
+    /// A hunk of a unified diff with this change alone, including its `@@` line, in decoded text.
     pub hunk: Vec<u8>,
-    /// Its place among the changes of its file, from 1.
+    /// The place of the change among those of its file, from 1.
     pub place: usize,
-    /// How many changes of its file may be made.
+    /// The number of changes of the file.
     pub count: usize,
 }
 
-/// What is to become of a change that may be made.
+/// The answer to a [`Proposal`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It is made.
+    /// Make the change.
     Yes,
-    /// It is not.
+    /// Do not make it.
     No,
-    /// It is made, and so are all that follow, in all files, without being asked for.
+    /// Make it and all that follow, in all files, without asking again.
     All,
-    /// Neither it nor any that follows is made. Those made so far stay.
+    /// Make neither it nor any that follows. The changes accepted before stay.
     Quit,
 }
 
-/// Whoever is asked, and what has been said for good.
+/// The function that answers, and the answer that holds for all further changes.
 pub(crate) struct Review<'a> {
     ask: &'a mut dyn FnMut(&Proposal<'_>) -> Answer,
     standing_answer: Option<bool>,
@@ -43,7 +44,7 @@ impl<'a> Review<'a> {
         Review { ask, standing_answer: None }
     }
 
-    /// Whether no further change is made.
+    /// Returns whether no further change is made.
     pub(crate) fn is_over(&self) -> bool {
         self.standing_answer == Some(false)
     }

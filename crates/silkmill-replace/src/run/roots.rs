@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// The directories that the paths are, or are in. What is not there is told of by the walk.
+/// Returns the directories among the paths, and those that hold the files among them. The walk
+/// reports paths that do not exist.
 pub(super) fn roots(paths: &[PathBuf]) -> Vec<PathBuf> {
     let root = |path: &PathBuf| {
         let path = path.canonicalize().ok()?;
@@ -14,7 +15,7 @@ pub(super) fn roots(paths: &[PathBuf]) -> Vec<PathBuf> {
     roots
 }
 
-/// The directory that holds them all.
+/// Returns the deepest directory that contains them all.
 pub(super) fn common(roots: &[PathBuf]) -> Option<PathBuf> {
     let first = roots.first()?;
     let holds_all = |folder: &&Path| roots.iter().all(|root| root.starts_with(folder));

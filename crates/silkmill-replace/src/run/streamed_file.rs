@@ -1,4 +1,4 @@
-//! A large file, edited and staged without taking it into memory.
+//! Edits and stages a large file without taking it into memory.
 
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
@@ -14,12 +14,12 @@ use crate::text::flow::Flow;
 use crate::text::stream::{Piece, StreamError};
 use crate::transaction::stage;
 
-/// How much of a streamed file is written at once, in bytes.
+/// How many bytes of a streamed file are written at once.
 const WRITTEN_LEN: usize = 256 << 10;
 
 impl FileJob<'_> {
-    /// Edits the file without taking it into memory. Up to the first change nothing is written: most files
-    /// have none.
+    /// Edits the file piece by piece. Writes nothing up to the first change, since most files have
+    /// none.
     pub(super) fn stream(
         &self,
         cache: &mut Cache,
@@ -70,9 +70,9 @@ struct Staging<'a> {
     job: &'a FileJob<'a>,
     /// `None` before the first change, and when nothing is to be written.
     writer: Option<BufWriter<stage::Writer<'a>>>,
-    /// Why it could not be begun.
+    /// Why the writer could not be created.
     unbegun: Option<Error>,
-    /// How many bytes stayed the same before the first change.
+    /// The number of bytes before the first change.
     same: u64,
     bytes_after: u64,
 }
@@ -94,7 +94,7 @@ impl<'a> Staging<'a> {
         Ok(())
     }
 
-    /// Writes what has been passed over.
+    /// Creates the writer, and copies to it what is before the first change.
     fn begin(&mut self) -> io::Result<&mut BufWriter<stage::Writer<'a>>> {
         let FileJob { context, found, original } = self.job;
         let writer = context.stage().begin(found.target(), original).map_err(|error| {

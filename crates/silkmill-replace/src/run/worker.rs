@@ -20,37 +20,38 @@ use crate::text::stream::{Piece, Stream};
 use crate::transaction::stage::{self, Stage, Staged};
 use crate::walk::found::Found;
 
-/// Files from this size on are taken one at a time, so that memory is bounded by one large file and
-/// not by one for each worker; or streamed, where that can be. In bytes.
+/// Files from this size on, in bytes, are streamed where that is possible. Otherwise one is read at
+/// a time, so that memory is bounded by one large file and not by one for each worker.
 const LARGE_SIZE_MIN: u64 = 16 << 20;
 
-/// Old and new text of which a worker makes a diff, together, in bytes. Diffs wait for those of the files
-/// before them, and so a worker leaves a larger one to the caller's thread, which shows it at once.
+/// The largest size of old and new text together, in bytes, of which a worker makes a diff. A diff
+/// waits for those of the files before it, so a worker leaves a larger one to the caller's thread,
+/// which shows it at once.
 const DIFFED_SIZE_MAX: usize = 128 << 10;
 
 /// What all workers share.
 #[derive(Debug)]
 pub(crate) struct WorkerContext {
     pub(super) options: Options,
-    /// Whether the caller looks the changes over, and so makes them.
+    /// Whether the caller reviews the changes. Then its thread makes them.
     reviewed: bool,
     pub(super) cancel: CancelToken,
-    /// Set by the first worker that finds the disk full, read by all before they take a file: nothing
-    /// that they could stage would be committed.
+    /// Set by the first worker that finds the disk full, read by all before they take a file: no
+    /// text that they staged then could be committed.
     disk_full: AtomicBool,
     /// `None` when nothing is to be written.
     stage: Option<Stage>,
-    /// Held by the worker that has a large file in memory.
+    /// Held by the worker that has a large file in memory. It guards no data.
     large_file: Mutex<()>,
 }
 
-/// What one thread uses again for every file.
+/// The buffers that one thread reuses for every file.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     diffed_size_max: usize,
     text: Buffer,
     edited: Vec<u8>,
-    /// For files that are searched in pieces.
+    /// The window in which files are searched piece by piece.
     window: Vec<u8>,
     cache: Cache,
 }
@@ -59,25 +60,25 @@ pub(crate) struct Scratch {
 #[derive(Debug)]
 pub(crate) enum Finding {
     NoMatch,
-    /// The file is for the caller's thread: its diff is too large to wait for its turn, or its changes are to
-    /// be looked over.
+    /// The caller's thread must take the file: its diff is too large to wait for its turn, or its
+    /// changes are reviewed.
     ShownLater(Found),
-    /// There is something to tell, and nothing left to do.
+    /// There is an outcome to report, and nothing else to do.
     Reported {
         outcome: Outcome,
         file: Option<FileId>,
     },
-    /// New text waits to be committed; the outcome is what will be told then.
+    /// New text waits to be committed. The outcome is reported after that.
     Staged {
         staged: Box<Staged>,
         outcome: Outcome,
     },
 }
 
-/// What a thread that walks makes of a file.
+/// What a walker makes of a file.
 #[derive(Debug)]
 pub(crate) enum Sifted {
-    /// The file needs nothing more.
+    /// The walker has finished the file.
     Done(Finding),
     /// The file must go to a worker of the executor.
     Deferred(Found),
@@ -100,7 +101,7 @@ impl WorkerContext {
         }
     }
 
-    /// For a worker, whose diffs may have to wait.
+    /// Returns the buffers of a worker, whose diffs may have to wait.
     pub(crate) fn scratch(&self) -> Scratch {
         Scratch {
             diffed_size_max: DIFFED_SIZE_MAX,
@@ -111,7 +112,7 @@ impl WorkerContext {
         }
     }
 
-    /// For the caller's thread, which shows every diff before it makes the next.
+    /// Returns the buffers of the caller's thread, which shows every diff before it makes the next.
     pub(crate) fn scratch_for_large_diffs(&self) -> Scratch {
         Scratch { diffed_size_max: usize::MAX, ..self.scratch() }
     }
@@ -123,7 +124,7 @@ impl WorkerContext {
         }
     }
 
-    /// Makes of a file's changes those that `ask` wants.
+    /// Makes those of a file's changes that `ask` accepts.
     pub(crate) fn find_wanted(
         &self,
         scratch: &mut Scratch,
@@ -154,8 +155,8 @@ impl WorkerContext {
         finding
     }
 
-    /// Edits and stages a small plain-text file on this thread. Returns the file as `Deferred` when it must go to a
-    /// worker of the executor, by [`WorkerContext::find`].
+    /// Edits and stages a small plain-text file on this thread. Returns the file as `Deferred` when
+    /// it must go to a worker of the executor, by [`WorkerContext::find`].
     pub(crate) fn sift(&self, scratch: &mut Scratch, found: Found) -> Sifted {
         let Ok(mut original) = Original::open(found.target()) else {
             return Sifted::Deferred(found);
@@ -180,7 +181,9 @@ impl WorkerContext {
         Sifted::Done(finding.unwrap_or_else(|error| job.failed(error)))
     }
 
-    /// In pieces, so that what is read stays in the processor's cache, and no memory is taken for large files.
+    /// Searches the file piece by piece, so that what is read stays in the processor's cache and
+    /// large files take no memory. Returns `None` for a pattern that needs the whole text, and
+    /// `false` whenever a worker must look again.
     fn has_no_match_in_pieces(&self, scratch: &mut Scratch, original: &Original) -> Option<bool> {
         let (pattern, reading) = (&self.options.pattern, self.options.reading());
         let mut window = std::mem::take(&mut scratch.window);
@@ -222,7 +225,7 @@ impl WorkerContext {
     }
 }
 
-/// A file that is being looked at.
+/// The file that a thread is working on.
 pub(super) struct FileJob<'a> {
     pub(super) context: &'a WorkerContext,
     pub(super) found: Found,
@@ -331,7 +334,7 @@ impl FileJob<'_> {
         self.reported(Action::Failed(error))
     }
 
-    /// A file that stays as it is.
+    /// Returns the finding of a file that stays as it is.
     pub(super) fn reported(&self, action: Action) -> Finding {
         let outcome =
             Outcome::unchanged(self.found.path.clone(), action, self.original.metadata.len());
@@ -357,7 +360,7 @@ mod tests {
     use crate::transaction::stage::tests::stage;
     use std::path::Path;
 
-    /// What a thread keeps once a file is done with.
+    /// What a thread keeps of its buffers between files, in bytes.
     const KEPT_MAX: usize = 1 << 20;
 
     fn found(path: &Path) -> Result<Found, Outcome> {
