@@ -1,10 +1,11 @@
-//! Where runs keep their files: staged text, originals, journals. Knows directories and locks; what is
-//! done with a journal is for `recovery` and `undo` to say.
+//! Where runs keep their files: staged text, originals, journals. Knows directories and locks, and
+//! leaves to `recovery` and `undo` what is done with a journal.
 //!
-//! A store is a directory: the user's, where that is on the same filesystem as the files of the run,
-//! or else `.silkmill` in the run's root or above it. In it every run has a directory of its name,
-//! with its journal, which it holds locked for as long as it lives: a run whose journal can be locked
-//! is over, or dead. `lock` is held only while the others are looked at.
+//! A store is a directory: the user's, where that is on the same mount as the files of the run, or
+//! else `.silkmill` in the run's root or above it. Every run has a directory of its name in the
+//! store. It locks the journal in it for as long as it lives, so a run whose journal another
+//! process can lock has ended or crashed. The store's own `lock` is held only while runs are
+//! probed.
 
 pub(crate) mod durability;
 pub(crate) mod journal;
@@ -32,13 +33,13 @@ use crate::store::mount::is_same_mount;
 use crate::store::run_directory::RunDirectory;
 use crate::store::run_id::{is_run_id, run_id};
 
-/// Between two looks at whether another run is over.
+/// The time between two checks of whether another run has ended.
 const POLL: Duration = Duration::from_millis(20);
 
-/// How often a store is made anew that is taken away meanwhile.
+/// How often a store is created again that other runs remove meanwhile.
 const MAKE_TRIES_MAX: usize = 100;
 
-/// How many names are tried for a run, all of this second.
+/// How many names are tried for a run that begins in a certain second.
 const NAMES_TRIED_MAX: u64 = 1000;
 
 /// A directory of runs.
@@ -47,16 +48,16 @@ pub(crate) struct Store {
     path: PathBuf,
 }
 
-/// What a look into the store finds.
+/// What a run in the store turns out to be.
 #[derive(Debug)]
 pub(crate) enum Probe {
-    /// Another process, or this one, is at it.
+    /// This process or another one is working on it.
     Running { id: String, header: RunHeader },
-    /// Nobody is.
+    /// No process is working on it.
     Stopped(RunDirectory),
 }
 
-/// The store's lock. While it is held no run begins, and none is looked at.
+/// The store, locked. While this exists no run begins, and no other process probes them.
 #[derive(Debug)]
 pub(crate) struct LockedStore<'a> {
     store: &'a Store,
@@ -64,10 +65,10 @@ pub(crate) struct LockedStore<'a> {
 }
 
 impl Store {
-    /// The store for a run over `root`, made if it is not there.
+    /// Opens the store for a run over `root`, and creates it if it does not exist.
     ///
     /// # Errors
-    /// When neither place can be written; the error names both.
+    /// When neither place can be written. The error names both.
     pub(crate) fn open(home: Option<&Path>, root: &Path) -> Result<Store, Error> {
         let mut tried = None;
         if let Some(home) = home.filter(|home| is_same_mount(home, root)) {
@@ -82,7 +83,7 @@ impl Store {
         })
     }
 
-    /// The store in `root`, or in the nearest directory above that has one.
+    /// Opens the store in `root`, or in the nearest directory above that has one.
     fn beside(root: &Path) -> Result<Store, Error> {
         let above = root.ancestors().map(|folder| folder.join(BESIDE));
         let there = above
@@ -91,11 +92,11 @@ impl Store {
         Store::make(found.unwrap_or_else(|| root.join(BESIDE)))
     }
 
-    /// The store in this very directory, made if it is not there.
+    /// Opens the store in this directory, and creates it if it does not exist.
     pub(crate) fn make(path: PathBuf) -> Result<Store, Error> {
         for _ in 1..MAKE_TRIES_MAX {
             match Store::make_once(path.clone()) {
-                // Somebody left it while it was being made.
+                // Another run removed it while it was being created.
                 Err(error) if error.is_not_found() => {}
                 made => return made,
             }
@@ -117,12 +118,12 @@ impl Store {
         if store.path.file_name() == Some(OsStr::new(BESIDE)) {
             store.ignore_itself()?;
         }
-        // Shows whether it can be written to, too.
+        // This shows, too, whether the store can be written.
         store.open_lock()?;
         Ok(store)
     }
 
-    /// The store in this directory, if there is one.
+    /// Returns the store in this directory, if there is one.
     pub(crate) fn existing(path: &Path) -> Option<Store> {
         let there = is_own_directory(path) && path.join(LOCK).exists();
         there.then(|| Store { path: path.to_path_buf() })
@@ -165,11 +166,11 @@ impl Store {
             if lock.metadata().map_err(failed)?.nlink() > 0 {
                 return Ok(LockedStore { store: self, _lock: lock });
             }
-            // Who held it left nothing behind, the store included.
+            // The process that held this lock has removed the whole store.
         }
     }
 
-    /// Waits until the run of this name is over. `false` if `cancel` was set first.
+    /// Waits until the run of this name has ended. Returns `false` if `cancel` was set first.
     pub(crate) fn wait_for(&self, id: &str, cancel: &CancelToken) -> bool {
         while !cancel.is_cancelled() {
             let journal = File::open(self.path.join(id).join(JOURNAL));
@@ -181,7 +182,7 @@ impl Store {
         false
     }
 
-    /// A directory for what a run could neither use nor throw away.
+    /// Creates the directory for versions of files that a run could neither use nor throw away.
     pub(crate) fn kept(run_folder: &Path) -> io::Result<PathBuf> {
         let store = run_folder.parent().unwrap_or(run_folder);
         let kept = store.join(KEPT);
@@ -189,8 +190,8 @@ impl Store {
         Ok(kept)
     }
 
-    /// A directory for the staged files of `run` on the filesystem of `folder`, where the run's own store
-    /// is not.
+    /// Creates the staging root of `run` on the filesystem of `folder`, which is not that of the
+    /// run's own store.
     pub(crate) fn staging_root(folder: &Path, run: &Path) -> Result<PathBuf, Error> {
         let store = Store::make(folder.join(BESIDE))?;
         store.remove_orphans();
@@ -202,7 +203,7 @@ impl Store {
         Ok(path)
     }
 
-    /// Removes staging roots of runs that are no more.
+    /// Removes staging roots of runs that no longer exist.
     fn remove_orphans(&self) {
         use std::os::unix::ffi::OsStringExt;
         let Ok(roots) = fs::read_dir(self.path.join(STAGING_ROOTS)) else { return };
@@ -210,7 +211,7 @@ impl Store {
             let Ok(owner) = fs::read(root.path().join("owner")) else { continue };
             let owner = PathBuf::from(std::ffi::OsString::from_vec(owner));
             if !owner.join(JOURNAL).exists() {
-                // What cannot be removed now will be tried again.
+                // The next run tries again what cannot be removed now.
                 let _ = fs::remove_dir_all(root.path());
             }
         }
@@ -218,7 +219,7 @@ impl Store {
 }
 
 impl LockedStore<'_> {
-    /// Every run there is, in the order of their names.
+    /// Probes every run, in the order of their names.
     pub(crate) fn probe_all(&self) -> Result<Vec<Probe>, Error> {
         let failed = |error| Error::io("read the files of runs in", &self.store.path, error);
         let mut ids = Vec::new();
@@ -251,7 +252,7 @@ impl LockedStore<'_> {
         }
     }
 
-    /// Begins a run: its directory and its journal are there, and locked.
+    /// Begins a run: creates its directory, and its journal, locked.
     pub(crate) fn begin(&self, header: &RunHeader) -> Result<RunDirectory, Error> {
         let failed = |error| Error::io("keep the files of a run in", &self.store.path, error);
         let (id, path) = self.name(header.begun).map_err(failed)?;

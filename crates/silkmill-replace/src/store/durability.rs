@@ -1,7 +1,7 @@
-//! Whether a run waits for the disk.
+//! Says whether a run waits for the disk.
 
-/// Whether what is written is forced to disk before the run goes on. What is not can be lost in a power cut,
-/// though not in a crash of the process.
+/// Whether what is written is forced to disk before the run goes on. What is not forced may be lost
+/// in a power cut, but not in a crash of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Durability {
     Forced,
@@ -9,7 +9,7 @@ pub(crate) enum Durability {
 }
 
 impl Durability {
-    /// The durability that an option of the caller asks for.
+    /// Returns the durability that an option `sync` asks for.
     pub(crate) fn of(sync: bool) -> Durability {
         if sync { Durability::Forced } else { Durability::Unforced }
     }

@@ -1,11 +1,11 @@
-//! What a run is about to do to files, as bytes: enough to finish it, or to take it back, after any
-//! crash. Pure: see `store` for the file.
+//! What a run is about to do to files, as bytes: enough to finish the run, or to roll it back,
+//! after any crash. Pure: `run_directory` has the file.
 //!
-//! A journal opens with a head of [`HEAD_LEN`] bytes: a magic word, a version, and a slot for each
-//! [`Phase`]. Behind it are records, each with its length and its checksum. Slots are written in place,
-//! each within one sector, and so are there whole or not at all. A journal whose commit slot is empty
-//! asks for nothing, whatever else it holds; one whose slot is set must be whole, to its last bit, or
-//! it is refused.
+//! A journal begins with a head of [`HEAD_LEN`] bytes: a magic word, a version, and a slot for each
+//! [`Phase`]. After it come records, each with its length and its checksum. A slot is written in
+//! place and within one sector, so it is either complete or absent. A journal whose commit slot is
+//! empty has no effect, whatever else it holds. One whose commit slot is set must be intact to its
+//! last bit, or it is refused.
 
 mod bytes;
 
@@ -23,25 +23,25 @@ use crate::store::journal::bytes::{
 const MAGIC: &[u8; 16] = b"silkmill journal";
 const VERSION: u32 = 1;
 
-/// Bytes before the first record: one sector.
+/// The bytes before the first record: one sector.
 pub(crate) const HEAD_LEN: usize = 512;
 
-/// A tag, two numbers, and their checksum.
+/// The bytes of a slot: a tag, two numbers, and their checksum.
 pub(crate) const SLOT_LEN: usize = 24;
 
-/// What has become of a run, in the order in which it may.
+/// What has become of a run. The phases follow each other in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Every file is to be swapped; from here on a crash is followed by rolling forward.
+    /// Every file is to be swapped. After a crash, the recovery rolls forward.
     Committed,
-    /// A file could not be swapped: all are to be put back.
+    /// A file could not be swapped, so all are to get their old text.
     RollingBack,
     /// All files are swapped, and on disk.
     Done,
 }
 
 impl Phase {
-    /// Where its slot is.
+    /// Returns where the slot of this phase is.
     pub(crate) fn offset(self) -> usize {
         match self {
             Phase::Committed => 64,
@@ -58,7 +58,7 @@ impl Phase {
         }
     }
 
-    /// What goes into its slot, above these records.
+    /// Returns the slot of this phase in a journal with these records.
     pub(crate) fn slot(self, records: &[u8]) -> [u8; SLOT_LEN] {
         let mut slot = [0; SLOT_LEN];
         slot[..8].copy_from_slice(self.tag());
@@ -70,22 +70,22 @@ impl Phase {
     }
 }
 
-/// Who runs, on what.
+/// Which run it is, and what it works on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RunHeader {
     /// Nanoseconds since 1970.
     pub(crate) begun: u64,
-    /// For people: `colour → color`.
+    /// A description for people: `colour → color`.
     pub(crate) what: String,
-    /// The directories the run works in; two runs whose roots meet take turns.
+    /// The directories that the run works in. Two runs whose roots overlap take turns.
     pub(crate) roots: Vec<PathBuf>,
-    /// The run that this one takes back.
+    /// The run that this one undoes.
     pub(crate) undoes: Option<String>,
-    /// Whether the originals are kept when all is done.
+    /// Whether the originals are kept when the run is done.
     pub(crate) keeps: bool,
 }
 
-/// All that a committed run does.
+/// Everything that a committed run does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Journal {
     pub(crate) header: RunHeader,
@@ -97,13 +97,13 @@ pub(crate) struct Journal {
     pub(crate) entries: Vec<Entry>,
 }
 
-/// One file to be swapped.
+/// One file that is to be swapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Which of the directories the target is in, and its name there.
+    /// The place of the target's directory in the journal. `name` is the target's name there.
     pub(crate) directory: u32,
     pub(crate) name: Vec<u8>,
-    /// Which of the staging directories its new text is in; its name there is a number.
+    /// The place of the staging directory in the journal. `number` is the staged file's name there.
     pub(crate) staging_dir: u32,
     pub(crate) number: u64,
     pub(crate) method: Method,
@@ -116,26 +116,27 @@ pub(crate) struct Entry {
 /// How new text gets to its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
-    /// The two files change places.
+    /// The two files are exchanged.
     Exchange,
-    /// It is copied into the target, as that has other names to keep, or an owner or attribute that
-    /// this process may not give to a new file. The old text lies beside the new one.
+    /// The new text is copied over the target, because the target has other names to keep, or an
+    /// owner or attribute that this process may not give to a new file. The old text lies beside
+    /// the new one.
     CopyOver,
-    /// The same, taking it back: the places of old and new text are swapped.
+    /// The opposite of `CopyOver`, with the places of old and new text exchanged.
     CopyBack,
-    /// There is no file at its place, and this one is moved there.
+    /// The file is moved to the target, where no file is.
     Restore,
-    /// The same, taking it back: the file is moved away.
+    /// The opposite of `Restore`: the target is moved away.
     Remove,
 }
 
 impl Journal {
-    /// The path of an entry's target.
+    /// Returns the path of an entry's target.
     pub(crate) fn target(&self, entry: &Entry) -> PathBuf {
         self.directories[entry.directory as usize].join(OsStr::from_bytes(&entry.name))
     }
 
-    /// The records behind the header's.
+    /// Returns the records that follow the header's.
     pub(crate) fn records(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 * self.entries.len());
         for staging_dir in &self.staging_dirs {
@@ -156,7 +157,7 @@ impl Journal {
 }
 
 impl RunHeader {
-    /// The record of a run that has begun, which is the first.
+    /// Returns the first record, which is written when a run begins.
     pub(crate) fn record(&self) -> Vec<u8> {
         let mut out = Vec::new();
         put_record(&mut out, Kind::Header as u8, |out| {
@@ -171,7 +172,7 @@ impl RunHeader {
     }
 }
 
-/// The head of a new journal: no mark is set.
+/// Returns the head of a new journal, in which no phase is set.
 pub(crate) fn head() -> [u8; HEAD_LEN] {
     let mut head = [0; HEAD_LEN];
     head[..16].copy_from_slice(MAGIC);
@@ -199,10 +200,10 @@ impl std::fmt::Display for JournalError {
     }
 }
 
-/// The furthest mark that is set; `None` if the run was never committed.
+/// Returns the last phase that is set. `None` if the run was never committed.
 pub(crate) fn phase(bytes: &[u8]) -> Result<Option<Phase>, JournalError> {
-    // A crash before the first flush leaves an empty file, one of zeros, or the beginning of a head that has
-    // no mark. What was flushed is never as short.
+    // A crash before the first flush leaves an empty file, one of zeros, or the beginning of a head
+    // in which no phase is set. A journal that was flushed is never so short.
     let is_torn = bytes.len() < HEAD_LEN && head().starts_with(bytes);
     if is_torn || bytes.iter().take(HEAD_LEN).all(|&byte| byte == 0) {
         return Ok(None);
@@ -234,14 +235,14 @@ pub(crate) fn phase(bytes: &[u8]) -> Result<Option<Phase>, JournalError> {
     }
 }
 
-/// Who runs, from the beginning of a journal; `None` where that is not yet written.
+/// Reads the header from the beginning of a journal. `None` if it is not completely written yet.
 pub(crate) fn header(bytes: &[u8]) -> Option<RunHeader> {
     let mut reader = Reader(bytes.get(HEAD_LEN..)?);
     let (kind, payload) = next_record(&mut reader)?;
     if kind == Kind::Header { read_header(payload) } else { None }
 }
 
-/// The whole journal, if the run was committed.
+/// Reads the whole journal, if the run was committed.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Journal, Phase)>, JournalError> {
     let Some(phase) = phase(bytes)? else { return Ok(None) };
     let records = &bytes[HEAD_LEN..];
@@ -302,7 +303,7 @@ enum Kind {
     End,
 }
 
-/// The next record, if it is whole and of a kind that is known.
+/// Returns the next record, if it is complete and of a known kind.
 fn next_record<'a>(reader: &mut Reader<'a>) -> Option<(Kind, &'a [u8])> {
     let (kind, payload) = reader.record()?;
     Some((Kind::of(kind)?, payload))
@@ -349,7 +350,7 @@ impl Entry {
     }
 }
 
-/// Whether it names something in its directory, and nothing outside.
+/// Returns whether it names an entry of a directory, and nothing outside.
 fn is_name(name: &[u8]) -> bool {
     let mut components = Path::new(OsStr::from_bytes(name)).components();
     let is_normal =
@@ -357,8 +358,8 @@ fn is_name(name: &[u8]) -> bool {
     is_normal && components.next().is_none() && !name.contains(&0)
 }
 
-/// Any bytes are a journal that means the same when it is written again, or none. For the fuzzer, which cannot
-/// be expected to find checksums: where `sum` is set, these are made right first.
+/// Checks that any bytes either are a journal that means the same when it is written again, or are
+/// refused. A fuzzer cannot be expected to find checksums, so with `sum` they are corrected first.
 #[cfg(fuzzing)]
 pub fn check_journal(bytes: &[u8], sum: bool) {
     let _ = (header(bytes), phase(bytes), parse(bytes));
@@ -461,7 +462,7 @@ mod tests {
             for bit in 0..8 {
                 let mut wrong = whole.clone();
                 wrong[place] ^= 1 << bit;
-                // What is between the slots means nothing.
+                // The bytes between the slots mean nothing.
                 let got = parse(&wrong);
                 assert!(got.is_err() || got.as_ref() == Ok(&read), "{place} {bit}: {got:?}");
                 assert!(got.is_err() || place < HEAD_LEN, "{place} {bit}");

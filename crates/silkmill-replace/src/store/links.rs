@@ -1,9 +1,9 @@
-//! Stores beside files, found again from elsewhere.
+//! Finds stores beside files again from elsewhere.
 //!
-//! A run keeps its files beside those it changes where the user's store is on another filesystem. Whoever
-//! runs above that place, or undoes from anywhere, would not come by it; so the user's store has a link to
-//! each. Where the user has no store there are no links: then such a store is found from within, and by a run
-//! that has staged new text for files below it.
+//! A run keeps its files beside those it changes when the user's store is on another mount. A run
+//! that begins above that place, or an undo that begins anywhere, would not find that store. So the
+//! user's store has a link to each. Without a user's store there are no links. Then such a store is
+//! found from within, and by a run that has staged new text for files below it.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -20,10 +20,10 @@ use crate::store::layout::BESIDE;
 /// The directory of links in the user's store.
 const LINKS: &str = "beside";
 
-/// How many names are tried for a link: of those that share a checksum.
+/// How many names are tried for a link whose checksum others share.
 const NAMES_TRIED_MAX: u32 = 16;
 
-/// Makes a store beside files known to the user's. Where that cannot be written, nobody is told.
+/// Links a store beside files from the user's store. If that cannot be written, there is no link.
 pub(crate) fn remember(home: Option<&Path>, store: &Store) {
     let beside = store.path().file_name() == Some(OsStr::new(BESIDE));
     let Some(home) = home.filter(|_| beside) else { return };
@@ -41,19 +41,19 @@ pub(crate) fn remember(home: Option<&Path>, store: &Store) {
     }
 }
 
-/// Every store beside files that was remembered and can be used. Links to those that were removed go, too.
+/// Returns every linked store that can be used. Removes links to stores that were removed.
 pub(crate) fn remembered(home: Option<&Path>) -> Vec<Store> {
     let links = home.and_then(|home| fs::read_dir(home.join(LINKS)).ok());
     let mut stores = Vec::new();
     for link in links.into_iter().flatten().flatten() {
         let Ok(to) = fs::read_link(link.path()) else { continue };
         match Store::existing(&to) {
-            // One on a disk that is mounted to be read is nobody's business.
+            // A store on a read-only disk cannot be recovered or undone.
             Some(store) if accessat(CWD, &to, Access::WRITE_OK, AtFlags::EACCESS).is_ok() => {
                 stores.push(store);
             }
             Some(_) => {}
-            // One on a disk that is not mounted now may come back.
+            // A store on a disk that is not mounted now may return.
             None if !to.exists() && to.parent().is_some_and(Path::exists) => {
                 let _ = fs::remove_file(link.path());
             }
@@ -64,7 +64,7 @@ pub(crate) fn remembered(home: Option<&Path>) -> Vec<Store> {
     stores
 }
 
-/// Stores in which there may be runs over the same files as one over `roots`, but for `own`.
+/// Returns the stores, except `own`, whose runs may work on the same files as a run over `roots`.
 pub(crate) fn around(home: Option<&Path>, roots: &[PathBuf], own: &Store) -> Vec<Store> {
     let above = roots.iter().flat_map(|root| root.ancestors()).map(|folder| folder.join(BESIDE));
     let users = home.map(Path::to_path_buf).into_iter();
@@ -77,7 +77,8 @@ pub(crate) fn around(home: Option<&Path>, roots: &[PathBuf], own: &Store) -> Vec
     stores
 }
 
-/// Stores beside the files in these directories, or between those and the roots, that are not in `known`.
+/// Returns the stores beside the files in these directories, or between those and the roots, that
+/// are not in `known`.
 pub(crate) fn unremembered<'a>(
     directories: impl Iterator<Item = &'a Path>,
     roots: &[PathBuf],
@@ -114,7 +115,7 @@ mod tests {
         assert_eq!(paths(&remembered(Some(&home))), [store.path()]);
         assert_eq!(fs::read_dir(home.join(LINKS)).unwrap().count(), 1);
 
-        // The disk is taken out, and comes back; then the store is removed.
+        // The disk is unmounted and mounted again. Then the store is removed.
         fs::rename(root.path().join("disk"), root.path().join("out")).unwrap();
         assert!(remembered(Some(&home)).is_empty());
         fs::rename(root.path().join("out"), root.path().join("disk")).unwrap();

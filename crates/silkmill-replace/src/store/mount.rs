@@ -1,4 +1,4 @@
-//! Which mount a path is on.
+//! Tells mounts apart.
 
 #[cfg(not(target_os = "linux"))]
 use std::fs;
@@ -7,7 +7,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Which mount a path is on: renames do not cross from one to another, even of one filesystem.
+/// The mount that a path is on. Files cannot be renamed from one mount to another, even of one
+/// filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Mount {
     dev: u64,
@@ -26,7 +27,7 @@ impl Mount {
     #[cfg(target_os = "linux")]
     pub(crate) fn of_statx(stat: &rustix::fs::Statx) -> Mount {
         let dev = rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor);
-        // Kernels before 5.8 leave it 0: then the filesystem decides alone.
+        // Kernels before 5.8 report 0. Then the device decides alone.
         Mount { dev, number: stat.stx_mnt_id }
     }
 
@@ -36,8 +37,8 @@ impl Mount {
     }
 }
 
-/// Whether files can be renamed between the two, as far as can be told beforehand. The first need not
-/// be there yet.
+/// Returns whether files can be renamed between the two paths, as far as this can be known
+/// beforehand. The store need not exist yet.
 pub(crate) fn is_same_mount(store: &Path, root: &Path) -> bool {
     let there = store.ancestors().find(|folder| folder.exists());
     let mounts = there.map(|folder| (Mount::of(folder), Mount::of(root)));

@@ -16,24 +16,24 @@ use crate::store::layout::JOURNAL;
 use crate::store::run_id::is_run_id;
 use crate::store::trash;
 
-/// How much of a journal is read to learn who runs: roots are few.
+/// How many bytes of a journal are read for its header. A run has few roots.
 const HEADER_LEN_MAX: usize = 64 << 10;
 
-/// The directory of one run, whose journal is locked by this process.
+/// The directory of one run, whose journal this process has locked.
 #[derive(Debug)]
 pub(crate) struct RunDirectory {
     id: String,
     path: PathBuf,
-    /// `None` when a crash left a directory without one.
+    /// `None` when a crash left a directory without a journal.
     journal: Option<File>,
-    /// What is in the journal behind its head, as far as this process wrote or read it.
+    /// The records of the journal, as far as this process has written or read them.
     records: Vec<u8>,
-    /// Whether dropping it removes the directory: nothing in it is needed by anybody.
+    /// Whether dropping this removes the directory, because no other run needs anything in it.
     disposable: bool,
 }
 
 impl RunDirectory {
-    /// Creates and locks the journal of a new run in its directory, which is there.
+    /// Creates and locks the journal of a new run in its directory, which exists.
     pub(super) fn create(
         id: String,
         path: PathBuf,
@@ -53,7 +53,8 @@ impl RunDirectory {
         Ok(run)
     }
 
-    /// A run that has ended or crashed, with its journal, which the caller has locked, if it has one.
+    /// Takes over a run that has ended or crashed. The caller has locked its journal, if it has
+    /// one.
     pub(super) fn stopped(id: String, path: PathBuf, journal: Option<File>) -> RunDirectory {
         RunDirectory { id, path, journal, records: Vec::new(), disposable: false }
     }
@@ -66,17 +67,17 @@ impl RunDirectory {
         &self.path
     }
 
-    /// The store it is in.
+    /// Returns the store that the run is in.
     pub(crate) fn store(&self) -> &Path {
         self.path.parent().unwrap_or(&self.path)
     }
 
-    /// The path of the journal, for messages.
+    /// Returns the path of the journal, for messages.
     pub(crate) fn journal_path(&self) -> PathBuf {
         self.path.join(JOURNAL)
     }
 
-    /// What has become of it, and who ran. A journal that cannot be trusted is an error that names it.
+    /// Reads the phase and the header. A journal that cannot be trusted is an error that names it.
     pub(crate) fn phase_and_header(&self) -> Result<Option<(Phase, RunHeader)>, Error> {
         let Some(journal) = &self.journal else { return Ok(None) };
         let name = self.journal_path();
@@ -88,7 +89,7 @@ impl RunDirectory {
         Ok(Some((phase, journal::header(&bytes).ok_or_else(damaged)?)))
     }
 
-    /// The whole journal, if the run was committed.
+    /// Reads the whole journal, if the run was committed.
     pub(crate) fn read(&mut self) -> Result<Option<(Journal, Phase)>, Error> {
         let Some(journal) = &self.journal else { return Ok(None) };
         let name = self.journal_path();
@@ -102,7 +103,7 @@ impl RunDirectory {
         }))
     }
 
-    /// Writes down all that the run is about to do.
+    /// Writes everything that the run is about to do.
     pub(crate) fn write(&mut self, journal: &Journal) -> Result<(), Error> {
         let header = journal.header.record();
         let mut bytes = [&journal::head()[..], &header].concat();
@@ -113,7 +114,7 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Sets a mark. From the first mark on, dropping this keeps all files.
+    /// Sets a phase. Once one is set, dropping this keeps all files.
     pub(crate) fn set_phase(&mut self, phase: Phase, durability: Durability) -> Result<(), Error> {
         let slot = phase.slot(&self.records);
         let written = self.file().write_all_at(&slot, phase.offset() as u64);
@@ -135,16 +136,16 @@ impl RunDirectory {
         self.journal.as_ref().expect("a run without a journal is only ever removed")
     }
 
-    /// Removes all its files.
+    /// Removes all files of the run.
     pub(crate) fn remove(mut self) -> Result<(), Error> {
         self.disposable = false;
         trash::remove(&self.path).map_err(|error| Error::io("remove", &self.path, error))?;
-        // What cannot be removed may stay.
+        // A store that cannot be removed may stay.
         let _ = trash::remove_store_if_empty(self.store());
         Ok(())
     }
 
-    /// Makes its files ready to be removed whenever there is time, and forgets the run.
+    /// Moves the files of the run to the trash, where they are removed when there is time.
     pub(crate) fn throw_away(self) -> Result<(), Error> {
         let thrown = trash::throw_away(&self.path);
         thrown.map(|_| ()).map_err(|error| Error::io("remove", &self.path, error))
@@ -154,27 +155,28 @@ impl RunDirectory {
 impl Drop for RunDirectory {
     fn drop(&mut self) {
         if self.disposable {
-            // The next run finds it unlocked and uncommitted, and tries again.
+            // If this fails, the next run finds the directory unlocked and uncommitted, and tries
+            // again.
             let _ =
                 trash::remove(&self.path).and_then(|()| trash::remove_store_if_empty(self.store()));
         }
     }
 }
 
-/// Whether this is the directory of a run, in whoever's store.
+/// Returns whether this is the directory of a run, in any user's store.
 pub(crate) fn is_run(folder: &Path) -> bool {
     let name = folder.file_name().and_then(OsStr::to_str);
     name.is_some_and(is_run_id) && folder.join(JOURNAL).exists()
 }
 
-/// Who runs, as far as a journal that is being written says so.
+/// Reads as much of the header as the run has written.
 pub(super) fn header_of(journal: &File) -> io::Result<RunHeader> {
     let bytes = read_at_most(journal, HEADER_LEN_MAX)?;
     Ok(journal::header(&bytes).unwrap_or_default())
 }
 
-/// Gives the identities in a journal the numbers that their filesystems have now: another start of the system, or
-/// another mount, may give others.
+/// Gives the identities in a journal the device numbers that their filesystems have now. After a
+/// reboot, or on another mount, they may differ.
 fn renumber(journal: &mut Journal) {
     let mut devices: HashMap<u64, u64> = HashMap::new();
     let device = |path: &Path| fs::symlink_metadata(path).map(|found| found.dev()).ok();
@@ -182,7 +184,8 @@ fn renumber(journal: &mut Journal) {
     for entry in &journal.entries {
         let seen = &mut staging_dirs[entry.staging_dir as usize];
         if !std::mem::replace(seen, true) {
-            // The staging directory itself is on the same filesystem; but an overlay may number its files otherwise.
+            // The staging directory is on the same filesystem, but an overlay may give its files
+            // another device number.
             let staging_dir = &journal.staging_dirs[entry.staging_dir as usize];
             let now =
                 device(&staging_dir.join(entry.number.to_string())).or_else(|| device(staging_dir));

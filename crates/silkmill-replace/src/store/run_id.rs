@@ -2,22 +2,22 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Nanoseconds since 1970.
+/// Returns the nanoseconds since 1970.
 pub(crate) fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A name that sorts by time (UTC, to the second) and that a person can type: `20261124-184502-a1b2`.
+/// Returns a name that sorts by time (UTC, to the second): `20261124-184502-a1b2`.
 pub(crate) fn run_id(seconds: u64, seed: u64) -> String {
     let (year, month, day) = date(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    // Knuth's multiplier: neighbours get names that do not look alike.
+    // Knuth's multiplier gives neighbouring seeds suffixes that do not look alike.
     let suffix = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
     format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{suffix:04x}")
 }
 
-/// Year, month and day of a number of days since 1970, in the Gregorian calendar.
+/// Returns year, month and day of a number of days since 1970, in the Gregorian calendar.
 fn date(days: u64) -> (u64, u64, u64) {
     let leap = |year: u64| {
         year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
@@ -36,7 +36,7 @@ fn date(days: u64) -> (u64, u64, u64) {
     (year, month as u64 + 1, left + 1)
 }
 
-/// Whether a name is one that [`run_id`] may have made.
+/// Returns whether [`run_id`] may have made this name.
 pub(crate) fn is_run_id(name: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let hexes = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -1,4 +1,5 @@
-//! Removes the files of old runs while a run waits for the disk, which leaves a processor idle.
+//! Removes what runs no longer need: at once, or later, while another run waits for the disk and
+//! leaves a processor idle.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
@@ -11,14 +12,14 @@ use silkmill::{CancelToken, Thread};
 
 use crate::store::layout::{BESIDE, IGNORE, LOCK, STAGING_ROOTS, TRASH};
 
-/// Ends soon after it is dropped, wherever it is then.
+/// Removes trash on a thread of its own, which stops soon after this is dropped.
 #[derive(Debug)]
 pub(crate) struct TrashCollector {
     enough: CancelToken,
 }
 
 impl TrashCollector {
-    /// Begins, if there is anything to remove.
+    /// Starts the thread, if there is anything to remove.
     pub(crate) fn begin(store: &Path) -> TrashCollector {
         let enough = CancelToken::new();
         if trashed(store) > 0 {
@@ -26,7 +27,7 @@ impl TrashCollector {
             let collect = move || {
                 empty_trash(&store, &|| enough.is_cancelled());
             };
-            // Without a thread, what lies there lies for longer.
+            // Without a thread, the trash is removed by a later run.
             let _ = Thread::builder().name("sweep").daemon(true).spawn(collect);
         }
         TrashCollector { enough }
@@ -35,12 +36,12 @@ impl TrashCollector {
 
 impl Drop for TrashCollector {
     fn drop(&mut self) {
-        // Nobody waits for it: to remove one large file may take long.
+        // The thread is not waited for, since removing one large file may take long.
         self.enough.cancel();
     }
 }
 
-/// Removes the directory of a run, or a staging root of one: out of everybody's sight first, and at once.
+/// Removes the directory of a run, or one of its staging roots. It is out of sight at once.
 pub(crate) fn remove(folder: &Path) -> io::Result<()> {
     let gone = throw_away(folder)?;
     match fs::remove_dir_all(gone) {
@@ -49,7 +50,8 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Moves the directory of a run, or a staging root of one, out of the way, and says where to.
+/// Moves the directory of a run, or one of its staging roots, to the trash. Returns where it is
+/// then.
 pub(crate) fn throw_away(folder: &Path) -> io::Result<PathBuf> {
     let above = folder.parent().unwrap_or(folder);
     let is_staging_root = above.file_name() == Some(OsStr::new(STAGING_ROOTS));
@@ -60,19 +62,19 @@ pub(crate) fn throw_away(folder: &Path) -> io::Result<PathBuf> {
         DirBuilder::new().recursive(true).mode(0o700).create(&trash)?;
         match fs::rename(folder, &gone) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            // Who left the store took the empty directory along.
+            // Another process removed the empty trash together with the store.
             Err(_) if folder.exists() => {}
             _ => return Ok(gone),
         }
     }
 }
 
-/// Removes what was thrown away until `enough` says so; whether all of it is gone.
+/// Removes trash until `enough` returns true. Returns whether all of it was removed.
 pub(crate) fn empty_trash(store: &Path, enough: &dyn Fn() -> bool) -> bool {
     remove_until(&store.join(TRASH), enough)
 }
 
-/// How many runs, and staging roots of runs, wait to be removed.
+/// Counts the runs, and the staging roots of runs, that wait to be removed.
 pub(crate) fn trashed(store: &Path) -> usize {
     fs::read_dir(store.join(TRASH)).map_or(0, Iterator::count)
 }
@@ -96,7 +98,7 @@ fn remove_until(folder: &Path, enough: &dyn Fn() -> bool) -> bool {
     true
 }
 
-/// Removes a store beside files in which nothing is left: nobody asked for it.
+/// Removes a store beside files that holds nothing any more, since the user did not create it.
 pub(crate) fn remove_store_if_empty(path: &Path) -> io::Result<()> {
     if path.file_name() != Some(OsStr::new(BESIDE)) {
         return Ok(());
@@ -104,7 +106,7 @@ pub(crate) fn remove_store_if_empty(path: &Path) -> io::Result<()> {
     let lock = File::open(path.join(LOCK))?;
     flock(&lock, FlockOperation::LockExclusive)?;
     if lock.metadata()?.nlink() == 0 {
-        // Somebody has left it, and what is there now has another lock.
+        // Another process has removed the store. The one that is there now has another lock.
         return Ok(());
     }
     match fs::remove_dir(path.join(TRASH)) {

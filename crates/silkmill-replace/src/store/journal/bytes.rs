@@ -1,4 +1,4 @@
-//! How numbers, paths and records are written in a journal, and read without trust.
+//! Writes numbers, paths and records for a journal, and reads them without trusting them.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::original::{FileId, Identity};
 
-/// Before the payload of a record: kind, length, checksum.
+/// The bytes before the payload of a record: kind, length, checksum.
 pub(super) const RECORD_HEAD_LEN: usize = 9;
 
 pub(super) fn put_record(out: &mut Vec<u8>, kind: u8, payload: impl FnOnce(&mut Vec<u8>)) {
@@ -20,7 +20,7 @@ pub(super) fn put_record(out: &mut Vec<u8>, kind: u8, payload: impl FnOnce(&mut 
     out[start + 5..start + RECORD_HEAD_LEN].copy_from_slice(&sum.to_le_bytes());
 }
 
-/// Of a record but for the place of the sum itself.
+/// Computes the checksum of a record, without the bytes of the checksum itself.
 pub(super) fn checksum(record: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&record[..5]);
@@ -55,7 +55,7 @@ pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes are 4 bytes"))
 }
 
-/// What is left to read. Nothing it gives out goes beyond the bytes that are there.
+/// The bytes that are still to be read. Nothing it returns goes beyond them.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
