@@ -1,4 +1,5 @@
-//! Text from old to new: edited, decoded, encoded and compared. Pure: bytes in, bytes out.
+//! Text from old to new: edited, decoded, encoded and compared. Pure: bytes in, bytes out, and no
+//! file.
 
 pub(crate) mod diff;
 pub(crate) mod edit;

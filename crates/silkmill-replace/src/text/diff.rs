@@ -1,8 +1,7 @@
-//! A unified diff of one file, made from the changes and not by comparison.
+//! Writes a unified diff of one file, from its known changes and not by comparison.
 //!
-//! `patch -p0` and `git apply -p0` turn the old bytes into exactly the new ones: CRLF, invalid UTF-8
-//! and a missing last line end included. The time it takes grows with the file and not with its
-//! square.
+//! `patch -p0` and `git apply -p0` turn the old bytes into exactly the new ones, including CRLF,
+//! invalid UTF-8 and a missing last line end. The time grows with the file, not with its square.
 
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
@@ -10,14 +9,15 @@ use std::path::Path;
 
 use crate::text::edit::Change;
 
-/// Unchanged lines shown around a change; also how near two changes share a hunk.
+/// How many unchanged lines are shown around a change. Changes that are nearer than twice that
+/// share a hunk.
 const CONTEXT_LINES: usize = 3;
 
-/// Lines that are longer by so many bytes than what changes in them are cut in an excerpt.
+/// An excerpt cuts lines that are longer by this many bytes than what changes in them.
 const EXCERPT_LINE_MAX: usize = 400;
 
-/// Adds a change of `old` to those before it; changes of one line become one, so that their number is
-/// bounded by the lines.
+/// Adds a change of `old` to those before it. Changes of one line become one, so that the lines
+/// bound their number.
 pub(crate) fn push(changes: &mut Vec<Change>, old: &[u8], change: Change) {
     match changes.last_mut() {
         Some(last) if memchr::memchr(b'\n', &old[last.old.end..change.old.start]).is_none() => {
@@ -28,7 +28,7 @@ pub(crate) fn push(changes: &mut Vec<Change>, old: &[u8], change: Change) {
     }
 }
 
-/// The diff from `old` to `new`, which differ by `changes` (left to right, at least one).
+/// Returns the diff from `old` to `new`, which differ by `changes` (left to right, at least one).
 pub(crate) fn unified(path: &Path, old: &[u8], new: &[u8], changes: &[Change]) -> Vec<u8> {
     let name = header_name(path);
     let mut out = Vec::new();
@@ -45,7 +45,8 @@ pub(crate) fn unified(path: &Path, old: &[u8], new: &[u8], changes: &[Change]) -
     out
 }
 
-/// A hunk with one change alone: what stands at `old` becomes `new`. Of very long lines only what is near.
+/// Returns a hunk with one change alone: what is at `old` becomes `new`. Of very long lines it has
+/// only what is near the change.
 pub(crate) fn excerpt(text: &[u8], old: Range<usize>, new: &[u8]) -> Vec<u8> {
     let (mut start, mut end) = (line_start(text, old.start), line_end(text, old.end));
     if end - start > old.len() + EXCERPT_LINE_MAX {
@@ -73,7 +74,7 @@ pub(crate) fn excerpt(text: &[u8], old: Range<usize>, new: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Whole lines that became other whole lines.
+/// Complete lines that became other complete lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Block {
     old_start: usize,
@@ -82,18 +83,19 @@ struct Block {
     new_end: usize,
 }
 
-/// The changes, widened to whole lines and joined where they touch.
+/// Widens the changes to complete lines, and joins those that touch.
 fn blocks(old: &[u8], new: &[u8], changes: &[Change]) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     for change in changes {
         let old_start = line_start(old, change.old.start);
-        // Line ends on both sides, or the block would join its last line to the next one.
+        // Both texts must have a line end here, or the block would join its last line to the next
+        // one.
         let whole = is_line_start(old, change.old.end) && is_line_start(new, change.new.end);
         let old_end = if whole { change.old.end } else { line_end(old, change.old.end) };
         let new_end = |old_end: usize| change.new.end + (old_end - change.old.end);
         match blocks.last_mut() {
             Some(last) if old_start <= last.old_end => {
-                // The line may have taken the last block further than this change goes.
+                // The last block may already reach further than this change does.
                 last.old_end = last.old_end.max(old_end);
                 last.new_end = new_end(last.old_end);
             }
@@ -110,7 +112,7 @@ fn blocks(old: &[u8], new: &[u8], changes: &[Change]) -> Vec<Block> {
     blocks
 }
 
-/// Takes lines off both ends that are the same before and after.
+/// Removes lines from both ends of a block that did not change.
 fn trim(old: &[u8], new: &[u8], block: &mut Block) {
     loop {
         let (a, b) = (&old[block.old_start..block.old_end], &new[block.new_start..block.new_end]);
@@ -132,7 +134,7 @@ fn trim(old: &[u8], new: &[u8], block: &mut Block) {
     }
 }
 
-/// Blocks near enough to share their context.
+/// Groups blocks that are near enough to share their context.
 fn hunks<'a>(old: &'a [u8], blocks: &'a [Block]) -> impl Iterator<Item = &'a [Block]> {
     blocks.chunk_by(|a, b| {
         let gap = &old[a.old_end..b.old_start];
@@ -140,12 +142,12 @@ fn hunks<'a>(old: &'a [u8], blocks: &'a [Block]) -> impl Iterator<Item = &'a [Bl
     })
 }
 
-/// How far into the files the hunks have come.
+/// How far the hunks have come in both files.
 #[derive(Default)]
 struct LineNumbers {
     old_at: usize,
     old_line: usize,
-    /// Lines the hunks so far have added, less those they took away.
+    /// The lines that the hunks so far have added, less those they removed.
     added: isize,
 }
 
@@ -191,7 +193,8 @@ fn write_hunk(
     out.append(&mut body);
 }
 
-/// `START,COUNT`. An empty span is numbered by the line it follows, a single line needs no count.
+/// Writes `START,COUNT`. An empty span has the number of the line before it, and a single line
+/// needs no count.
 fn span(lines_before: usize, lines: usize) -> String {
     match lines {
         0 => format!("{lines_before},0"),
@@ -200,7 +203,7 @@ fn span(lines_before: usize, lines: usize) -> String {
     }
 }
 
-/// Writes every line of `text` after `mark`; says how many there were.
+/// Writes every line of `text` after `mark`. Returns how many there are.
 fn write_lines(mark: u8, text: &[u8], out: &mut Vec<u8>) -> usize {
     let mut lines = 0;
     for line in text.split_inclusive(|&byte| byte == b'\n') {
@@ -214,8 +217,8 @@ fn write_lines(mark: u8, text: &[u8], out: &mut Vec<u8>) -> usize {
     lines
 }
 
-/// The path as both tools read it back: quoted as in C where it holds what would end or garble the
-/// line; followed by a tab where it holds a space, or they would take the space for its end.
+/// Returns the path as both tools read it: quoted as in C if it holds what would end or garble the
+/// line, and followed by a tab if it holds a space, which the tools would take for its end.
 fn header_name(path: &Path) -> Vec<u8> {
     let bytes = path.as_os_str().as_bytes();
     let garbles = |&byte: &u8| byte.is_ascii_control() || byte == b'"' || byte == b'\\';
@@ -254,7 +257,7 @@ fn line_start(text: &[u8], at: usize) -> usize {
     memchr::memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1)
 }
 
-/// Where the line that holds `at` ends, its line end included.
+/// Returns the end of the line that holds `at`, including its line end.
 fn line_end(text: &[u8], at: usize) -> usize {
     memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |newline| at + newline + 1)
 }
@@ -369,7 +372,7 @@ mod tests {
         }
     }
 
-    /// Applies a diff as its format says, and checks every context and removed line.
+    /// Applies a diff by its format, and checks every context line and every removed line.
     fn applied(old: &[u8], diff: &[u8]) -> Vec<u8> {
         let mut old_lines = old.split_inclusive(|&byte| byte == b'\n');
         let (mut out, mut taken) = (Vec::new(), 0);

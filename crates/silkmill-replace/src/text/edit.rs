@@ -4,13 +4,14 @@ use std::ops::Range;
 
 use crate::pattern::{Cache, Match, Pattern};
 
-/// What a text may grow to. A one-byte match and a long replacement would otherwise fill any memory.
+/// How long a text may become, in bytes. A one-byte match with a long replacement could fill any
+/// memory.
 pub(crate) const EDITED_SIZE_MAX: usize = 2 << 30;
 
-/// The bytes that open a UTF-8 file and are no part of its text.
+/// The byte order mark of a UTF-8 file, which is not part of its text.
 pub(crate) const BOM: &[u8] = b"\xEF\xBB\xBF";
 
-/// One replacement: which bytes became which.
+/// One replacement: the range of the old bytes, and that of the new ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) old: Range<usize>,
@@ -21,16 +22,16 @@ pub(crate) struct Change {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooLarge;
 
-/// Where the text of a file starts: behind its mark.
+/// Returns where the text of a file begins: after its byte order mark.
 pub(crate) fn text_start(bytes: &[u8]) -> usize {
     if bytes.starts_with(BOM) { BOM.len() } else { 0 }
 }
 
-/// Writes what the bytes of a file become to `out`, calls `seen` with every change and its new text from
-/// left to right, and says how many there were, at most `limit`. With none, what `out` holds is of no use.
-/// The file's text begins at `start`.
+/// Writes what the bytes of a file become to `out`, and calls `seen` with every change and its new
+/// text, from left to right. Returns how many changes there are, at most `limit`. If there is none,
+/// `out` holds nothing of use. The file's text begins at `start`.
 ///
-/// A match that reads as its replacement already is no change.
+/// A match that equals its replacement is no change.
 pub(crate) fn edit_from(
     start: usize,
     pattern: &Pattern,
@@ -49,7 +50,7 @@ pub(crate) fn edit_from(
     editor.finish()
 }
 
-/// The same for bytes that are read as they are.
+/// Edits bytes that need no decoding.
 #[cfg(test)]
 pub(crate) fn edit(
     pattern: &Pattern,
@@ -64,10 +65,10 @@ pub(crate) fn edit(
 
 struct Editor<'a, F> {
     text: &'a [u8],
-    /// Where the pattern's text starts within the file's.
+    /// Where the pattern's text begins within the file's.
     start: usize,
-    /// How much of the file's text is in `out`, as it was or as it became. `None` before the first
-    /// match: most files have none, and are never copied.
+    /// How much of the file's text is in `out`, edited. `None` before the first match: most files
+    /// have none, and are never copied.
     copied: Option<usize>,
     out: &'a mut Vec<u8>,
     count: u64,
@@ -76,7 +77,7 @@ struct Editor<'a, F> {
 }
 
 impl<F: FnMut(Change, &[u8])> Editor<'_, F> {
-    /// Says whether to go on.
+    /// Returns whether to go on.
     fn replace(&mut self, found: &Match<'_>) -> bool {
         let old = found.span.start + self.start..found.span.end + self.start;
         let copied = self.copied.unwrap_or_else(|| {

@@ -1,10 +1,11 @@
-//! Text that is not UTF-8: decodes it to be matched, and puts what changed back. Pure.
+//! Decodes text that is not UTF-8 to be matched, and encodes what changed again. Pure.
 //!
-//! Only what changed is encoded; all other bytes are copied from the original, so that an unpaired
-//! surrogate, a broken character or one that could be written in two ways stays as it is. In the decoded
-//! text a *unit* stands for some of the original's bytes: a character for its own; an unpaired surrogate,
-//! written as UTF-8 would write it if it were allowed, for its two; and 0xFF for what is no character.
-//! Neither of the latter is valid UTF-8, so no text and no `.` of a regex matches it.
+//! Only changes are encoded. All other bytes are copied from the original, so that an unpaired
+//! surrogate, a broken character, or one that can be written in two ways stays as it is. In the
+//! decoded text a *unit* represents some of the original's bytes: a character its own; an unpaired
+//! surrogate, written as UTF-8 would write it if that were allowed, its two; and 0xFF those that
+//! are no character. The latter two are not valid UTF-8, so no text and no `.` of a regex matches
+//! them.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,24 +14,25 @@ use encoding_rs::{DecoderResult, EncoderResult, Encoding};
 
 use crate::text::edit::{BOM, Change};
 
-/// What stands for bytes that are no character.
+/// Represents bytes that are no character.
 const BROKEN: u8 = 0xFF;
 
-/// How a file's bytes are to be read, where not as they are.
+/// The encoding of a file that is not read as UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Charset {
     Utf16 { big_endian: bool },
     Other(&'static Encoding),
 }
 
-/// Why a change cannot be put back.
+/// Why a change cannot be encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum EncodeError {
-    /// The encoding has no such character, or the new text is none.
+    /// The encoding has no such character, or the new text is not valid UTF-8.
     Character { char: Option<char>, charset: Charset },
     /// A match begins or ends within a character.
     Part,
-    /// The new bytes would not read as the new text: the encoding has states, and the change is in one.
+    /// The new bytes would not decode to the new text: the encoding has states, and the change is
+    /// within one.
     State(Charset),
 }
 
@@ -61,19 +63,21 @@ impl fmt::Display for Charset {
     }
 }
 
-/// The text of a file, and how to get from it to the file's bytes.
+/// The text of a file, and how its units map to the file's bytes.
 #[derive(Debug)]
 pub(crate) struct Decoded {
     charset: Charset,
     pub(crate) text: Vec<u8>,
-    /// Bytes before the text: the byte order mark.
+    /// The number of bytes before the text, which are its byte order mark.
     start: usize,
-    /// For each unit of the text the bytes it stands for; not for UTF-16, where they can be told.
+    /// The number of bytes that each unit of the text represents. Empty for UTF-16, where the unit
+    /// tells.
     lens: Vec<u8>,
 }
 
 impl Charset {
-    /// By a label of the WHATWG's list, such as `latin1`. UTF-8 is read as it is: `Some(None)`.
+    /// Finds an encoding by a label of the WHATWG's list, such as `latin1`. UTF-8, which needs no
+    /// decoding, is `Some(None)`.
     pub(crate) fn named(label: &str) -> Option<Option<Charset>> {
         let encoding = Encoding::for_label_no_replacement(label.as_bytes())?;
         Some(match encoding.name() {
@@ -84,7 +88,8 @@ impl Charset {
         })
     }
 
-    /// How to read a file that begins so, where `otherwise` was asked for: a byte order mark is right.
+    /// Returns how to read a file that begins with `head`. Its byte order mark decides; without
+    /// one, `otherwise` does.
     pub(crate) fn of(head: &[u8], otherwise: Option<Charset>) -> Option<Charset> {
         match head {
             [0xFF, 0xFE, ..] => Some(Charset::Utf16 { big_endian: false }),
@@ -101,7 +106,7 @@ impl Charset {
         }
     }
 
-    /// Appends text as the encoding writes it.
+    /// Appends text in this encoding.
     pub(crate) fn encode(self, text: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self {
             Charset::Utf16 { big_endian } => encode_utf16(self, big_endian, text, out),
@@ -120,12 +125,12 @@ fn decode_utf16(charset: Charset, big_endian: bool, bytes: &[u8]) -> Decoded {
     let (pairs, _) = bytes.as_chunks::<2>();
     let start = if pairs.first().is_some_and(|pair| unit(pair) == 0xFEFF) { 2 } else { 0 };
     let mut text = Vec::with_capacity(bytes.len());
-    // The last byte of an odd number is no part of the text.
+    // The last byte of an odd number is not part of the text.
     push_utf16(pairs[start / 2..].iter().map(unit), &mut text);
     Decoded { charset, text, start, lens: Vec::new() }
 }
 
-/// Appends what these units stand for.
+/// Appends the text of these units.
 pub(crate) fn push_utf16(units: impl Iterator<Item = u16>, text: &mut Vec<u8>) {
     for char in char::decode_utf16(units) {
         match char {
@@ -157,7 +162,7 @@ fn encode_utf16(
         rest = &rest[chunk.valid().len()..];
         match rest {
             [] => {}
-            // An unpaired surrogate that a group took along.
+            // This is an unpaired surrogate that a group of the regex captured.
             [0xED, high @ 0xA0..=0xBF, low @ 0x80..=0xBF, after @ ..] => {
                 push(0xD000 | u16::from(high & 0x3F) << 6 | u16::from(low & 0x3F));
                 rest = after;
@@ -172,7 +177,8 @@ fn decode_other(charset: Charset, encoding: &'static Encoding, bytes: &[u8]) -> 
     let mut decoder = encoding.new_decoder_without_bom_handling();
     let (mut text, mut lens) = (Vec::with_capacity(bytes.len()), Vec::with_capacity(bytes.len()));
     let (mut at, mut pending) = (0, 0_u8);
-    // One byte at a time, to learn which bytes each character takes. The end is a step of its own.
+    // One byte is decoded at a time, to learn which bytes each character takes. The end is a
+    // separate step.
     loop {
         if pending == 0 && encoding.is_ascii_compatible() {
             let ascii = bytes[at..].iter().take_while(|byte| byte.is_ascii()).count();
@@ -188,7 +194,7 @@ fn decode_other(charset: Charset, encoding: &'static Encoding, bytes: &[u8]) -> 
         pending += read as u8;
         for (place, char) in String::from_utf8_lossy(&utf8[..written]).chars().enumerate() {
             text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
-            // Of several characters that some bytes make together, the first takes them all.
+            // If some bytes decode to several characters, the first represents them all.
             lens.push(if place == 0 { std::mem::take(&mut pending) } else { 0 });
         }
         if let DecoderResult::Malformed(_, after) = result {
@@ -223,14 +229,14 @@ fn encode_other(
 }
 
 impl Decoded {
-    /// Puts changes of the text back into the bytes it was decoded from; what these become goes to `out`.
+    /// Encodes changes of the text into the bytes it was decoded from. The result goes to `out`.
     pub(crate) fn reencode<'a>(&'a self, bytes: &'a [u8], out: &'a mut Vec<u8>) -> Reencoder<'a> {
         out.clear();
         let place = Place { text: 0, unit: 0, byte: self.start };
         Reencoder { decoded: self, bytes, out, place, copied: 0, failed: None }
     }
 
-    /// Goes on to a place in the text.
+    /// Moves on to a place in the text.
     fn go(&self, place: &mut Place, to: usize) -> Result<(), EncodeError> {
         if self.text.get(to).copied().is_some_and(is_within_unit) {
             return Err(EncodeError::Part);
@@ -251,11 +257,12 @@ impl Decoded {
     }
 }
 
+/// Returns whether a byte of decoded text continues a unit.
 pub(crate) fn is_within_unit(byte: u8) -> bool {
     (0x80..0xC0).contains(&byte)
 }
 
-/// Changes that are being put back, from left to right.
+/// Encodes changes, from left to right.
 pub(crate) struct Reencoder<'a> {
     decoded: &'a Decoded,
     bytes: &'a [u8],
@@ -266,7 +273,8 @@ pub(crate) struct Reencoder<'a> {
 }
 
 impl Reencoder<'_> {
-    /// Makes one change of the text; says which bytes became which, unless it failed.
+    /// Makes one change of the text. Returns which bytes became which, unless this or an earlier
+    /// change failed.
     pub(crate) fn change(&mut self, old: Range<usize>, new: &[u8]) -> Option<Change> {
         if self.failed.is_none() {
             match self.try_change(old, new) {
@@ -288,7 +296,7 @@ impl Reencoder<'_> {
         Ok(Change { old: old_start..self.copied, new: new_start..self.out.len() })
     }
 
-    /// Copies the rest. `edited` is the text with all changes, which the bytes must read as.
+    /// Copies the rest. `edited` is the text with all changes, to which the result must decode.
     pub(crate) fn finish(self, edited: &[u8]) -> Result<(), EncodeError> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -326,7 +334,7 @@ mod tests {
         ) {
             let Some(Some(charset)) = Charset::named(label) else { panic!("{label}") };
             let decoded = charset.decode(&bytes);
-            // The units stand for all bytes but those that end the text without a character.
+            // The units represent all bytes, except those at the end that form no character.
             let units = decoded.text.iter().filter(|&&byte| !(0x80..0xC0).contains(&byte)).count();
             prop_assert_eq!(units, decoded.lens.len());
             let total: usize = decoded.lens.iter().map(|&len| usize::from(len)).sum();

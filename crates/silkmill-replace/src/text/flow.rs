@@ -1,4 +1,4 @@
-//! Edits a text of any encoding in pieces: hands it to the stream for its encoding. Pure.
+//! Edits a text of any encoding piece by piece, with the stream for its encoding. Pure.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use crate::text::revise::Rules;
 use crate::text::stream::{Piece, Stream, StreamError};
 use crate::text::utf16::Utf16Stream;
 
-/// A text of any encoding that can be edited in pieces.
+/// A text of any encoding that is edited piece by piece.
 #[derive(Debug)]
 pub(crate) enum Flow<'a> {
     Bytes(Stream<'a>),
@@ -16,7 +16,7 @@ pub(crate) enum Flow<'a> {
 }
 
 impl<'a> Flow<'a> {
-    /// `None` when all of it has to be looked at at once.
+    /// Returns `None` if the pattern or the encoding needs the whole text at once.
     pub(crate) fn new(
         rules: Rules<'a>,
         charset: Option<Charset>,
@@ -32,7 +32,7 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// How many matches have been replaced so far.
+    /// Returns how many matches have been replaced so far.
     pub(crate) fn count(&self) -> u64 {
         match self {
             Flow::Bytes(stream) => stream.count(),

@@ -1,4 +1,5 @@
-//! What a file's bytes become: decoded where they must be, edited, looked over, and encoded again. Pure.
+//! Turns a file's bytes into the new ones: decoded if necessary, edited, reviewed, and encoded
+//! again. Pure.
 
 use std::path::Path;
 
@@ -12,11 +13,11 @@ use crate::text::encoding::{Charset, EncodeError};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules<'a> {
     pub(crate) pattern: &'a Pattern,
-    /// At most so many replacements in a file.
+    /// How many replacements are made in a file at most.
     pub(crate) limit: u64,
     /// Whether a text with a NUL is left alone.
     pub(crate) leaves_nul: bool,
-    /// Whether the changes are wanted, and not only their number.
+    /// Whether the changes are listed, and not only counted.
     pub(crate) lists_changes: bool,
 }
 
@@ -24,23 +25,23 @@ pub(crate) struct Rules<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Revision {
     pub(crate) replacements: u64,
-    /// Which bytes became which, from left to right, those of one line together; empty where they were not
-    /// wanted.
+    /// The changes from left to right, those of one line joined. Empty unless they were to be
+    /// listed.
     pub(crate) changes: Vec<Change>,
 }
 
-/// Why a file's bytes stay as they are.
+/// Why a file's bytes were not revised.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ReviseError {
-    /// There is a NUL in its text.
+    /// The text holds a NUL.
     Nul,
-    /// It would have more than so many bytes.
+    /// The result would have this many bytes, which is too many.
     TooLarge(u64),
     EncodeError(EncodeError),
 }
 
 impl ReviseError {
-    /// As an error of a file.
+    /// Converts this to an error of a file.
     pub(crate) fn of(self, path: &Path) -> Error {
         match self {
             ReviseError::TooLarge(size) => Error::too_large(path, size, EDITED_SIZE_MAX as u64),
@@ -50,21 +51,21 @@ impl ReviseError {
     }
 }
 
-/// Says of a change of a text whether to make it.
+/// Decides whether a change of a text is made.
 pub(crate) type Ask<'a> = dyn FnMut(ProposedChange<'_>) -> bool + 'a;
 
-/// A change of a text, which may be made or not.
+/// A change of a text that may be made or not.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ProposedChange<'a> {
     pub(crate) text: &'a [u8],
     pub(crate) edited: &'a [u8],
     pub(crate) change: &'a Change,
-    /// Its place among the changes of the text, from 0, and how many there are.
+    /// The place of the change among those of the text, from 0. `count` is their number.
     pub(crate) place: usize,
     pub(crate) count: usize,
 }
 
-/// Writes what `bytes` become to `out`; of no use when nothing is replaced.
+/// Writes what `bytes` become to `out`. If nothing is replaced, `out` holds nothing of use.
 pub(crate) fn revise(
     rules: Rules<'_>,
     charset: Option<Charset>,
@@ -106,7 +107,7 @@ pub(crate) fn revise(
     Ok(Revision { replacements, changes: listed })
 }
 
-/// Edits decoded text, which begins somewhere, and calls `made` with every change that is made.
+/// Edits decoded text, which begins at `start`, and calls `made` with every change that is made.
 fn edit_text(
     rules: Rules<'_>,
     cache: &mut Cache,
@@ -127,7 +128,7 @@ fn edit_text(
     count.map_err(|TooLarge| ReviseError::TooLarge(out.len() as u64))
 }
 
-/// Takes back the changes that are not wanted; says how many are left.
+/// Reverts the changes that `ask` rejects. Returns how many are left.
 fn look_over(
     text: &[u8],
     out: &mut Vec<u8>,

@@ -1,9 +1,10 @@
-//! Edits text that is never in memory as a whole. Pure: who reads it and who writes it is elsewhere.
+//! Edits text that is never in memory as a whole. Pure: the caller reads and writes.
 //!
-//! A *window* moves over the text. Of a match of a literal so many bytes from its start on decide, so all
-//! that start earlier are known; a regex that keeps to its line needs the line, so all that is in whole
-//! lines is known. What is decided is passed on at once, and the window goes on behind it. The result
-//! is that of [`crate::text::edit`], wherever the text was cut.
+//! A *window* moves over the text. A match of a literal is decided by a bounded number of bytes
+//! from its start, so all matches that start earlier are known. A regex that stays within its line
+//! needs the complete line, so all matches in complete lines are known. What is decided is passed
+//! on at once, and the window moves past it. The result is that of [`crate::text::edit`], wherever
+//! the text was cut into pieces.
 
 use std::io;
 use std::path::Path;
@@ -15,10 +16,10 @@ use crate::text::edit::BOM;
 use crate::text::encoding::EncodeError;
 use crate::text::revise::ReviseError;
 
-/// What the window holds at first, in bytes.
+/// The length of the window at first, in bytes.
 const WINDOW_LEN: usize = 512 << 10;
 
-/// The longest line, or literal, that can be looked at, in bytes.
+/// The longest line or literal that can be searched, in bytes.
 const WINDOW_LEN_MAX: usize = 16 << 20;
 
 /// A line does not fit into the largest window.
@@ -36,9 +37,9 @@ impl LineTooLong {
 pub(crate) enum StreamError {
     LineTooLong,
     EncodeError(EncodeError),
-    /// There is a NUL in it, which says that it is no text.
+    /// The text holds a NUL, so it is binary.
     Nul,
-    /// Whoever was passed to failed.
+    /// The caller's function, to which pieces are passed, failed.
     Io(io::Error),
 }
 
@@ -55,7 +56,7 @@ impl From<io::Error> for StreamError {
 }
 
 impl StreamError {
-    /// As an error of a file; `failed` says what was tried when somebody was passed to.
+    /// Converts this to an error of a file. `failed` converts an error of the caller's function.
     pub(crate) fn of(self, path: &Path, failed: impl FnOnce(io::Error) -> Error) -> Error {
         match self {
             StreamError::LineTooLong => LineTooLong.of(path),
@@ -66,10 +67,10 @@ impl StreamError {
     }
 }
 
-/// Text that is passed on, in order.
+/// A piece of the edited text. Pieces are passed on in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Piece<'a> {
-    /// As it was.
+    /// Text that did not change.
     Same(&'a [u8]),
     /// What a match became.
     New(&'a [u8]),
@@ -86,15 +87,16 @@ pub(crate) struct Stream<'a> {
     window: Vec<u8>,
     /// How much of the window is text.
     filled: usize,
-    /// How much of that has been passed on and stays as surroundings of what follows.
+    /// How much of that text has been passed on, and is kept as context of what follows.
     passed: usize,
-    /// Whether a byte order mark, which is no text, is behind us.
+    /// Whether the place of a byte order mark, which is not part of the text, has been passed.
     started: bool,
     new: Vec<u8>,
 }
 
 impl<'a> Stream<'a> {
-    /// `None` when a match may depend on the whole text. At most `limit` matches are replaced.
+    /// Returns `None` if a match may depend on the whole text. At most `limit` matches are
+    /// replaced.
     pub(crate) fn new(
         pattern: &'a Pattern,
         cache: &'a mut Cache,
@@ -103,7 +105,7 @@ impl<'a> Stream<'a> {
         Stream::in_window(vec![0; WINDOW_LEN], pattern, cache, limit)
     }
 
-    /// The same in a window that was used before, which is not empty.
+    /// Creates a stream with a window that was used before. It is not empty.
     pub(crate) fn in_window(
         window: Vec<u8>,
         pattern: &'a Pattern,
@@ -130,22 +132,22 @@ impl<'a> Stream<'a> {
         })
     }
 
-    /// The same for text in which no byte order mark is to be expected any more.
+    /// Expects no byte order mark at the beginning of the text.
     pub(crate) fn without_mark(self) -> Stream<'a> {
         Stream { started: true, ..self }
     }
 
-    /// Gives the window back.
+    /// Returns the window, to be used again.
     pub(crate) fn into_window(self) -> Vec<u8> {
         self.window
     }
 
-    /// How many matches have been replaced so far.
+    /// Returns how many matches have been replaced so far.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
-    /// Where the next bytes are to be put: at least one fits.
+    /// Returns where the caller puts the next bytes. At least one fits.
     pub(crate) fn room(&mut self) -> Result<&mut [u8], LineTooLong> {
         if self.filled == self.window.len() {
             if self.window.len() >= WINDOW_LEN_MAX {
@@ -156,7 +158,7 @@ impl<'a> Stream<'a> {
         Ok(&mut self.window[self.filled..])
     }
 
-    /// Takes the `len` bytes that were put into the room, and passes on what is decided.
+    /// Takes the `len` bytes that the caller has put into the room, and passes on what is decided.
     pub(crate) fn advance(
         &mut self,
         len: usize,
@@ -166,7 +168,7 @@ impl<'a> Stream<'a> {
         self.pass_decided(false, pass)
     }
 
-    /// Passes on the rest: no text follows.
+    /// Passes on the rest, since no text follows.
     pub(crate) fn finish(
         &mut self,
         pass: impl FnMut(Piece<'_>) -> io::Result<()>,
@@ -197,7 +199,7 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// Up to where all matches that start there are known.
+    /// Returns how far all matches are known.
     fn decided(&self) -> usize {
         let text = &self.window[..self.filled];
         if self.count >= self.limit {
@@ -211,7 +213,7 @@ impl<'a> Stream<'a> {
                 let line = if within_line { behind_line() } else { None };
                 known.max(line.unwrap_or(0))
             }
-            // A `\r` alone ends a line, too; it is looked for only when no other end is near.
+            // A `\r` alone ends a line, too, but is only searched for when the window is full.
             Reach::Line => behind_line().or_else(|| self.behind_bare_return()).unwrap_or(0),
             Reach::Text => unreachable!("Stream::new refused it"),
         }
@@ -224,14 +226,15 @@ impl<'a> Stream<'a> {
         full.then(|| returns.find(|&at| text[at + 1] != b'\n').map(|at| at + 1))?
     }
 
-    /// Passes on the text up to `decided`, and to the end of a match that goes beyond; says how far that
-    /// is.
+    /// Passes on the text up to `decided`, and to the end of a match that reaches beyond it.
+    /// Returns how far that is.
     fn edit(
         &mut self,
         decided: usize,
         pass: &mut impl FnMut(Piece<'_>) -> io::Result<()>,
     ) -> io::Result<usize> {
-        // Lines are searched as if there were no others; the surroundings of literals are looked at.
+        // Lines are searched without the text after them; a literal needs the context on both
+        // sides.
         let seen = if self.reach == Reach::Line { decided } else { self.filled };
         let text = &self.window[..seen];
         let (mut passed, mut searched) = (self.passed, self.passed);
@@ -260,7 +263,7 @@ impl<'a> Stream<'a> {
         Ok(end)
     }
 
-    /// Moves the window to what has not been passed on, and the character before it.
+    /// Moves the window past what has been passed on, except for the character before its end.
     fn move_behind(&mut self, passed: usize) {
         let kept = match self.reach {
             Reach::Line => 0,
@@ -287,7 +290,7 @@ mod tests {
     use crate::text::edit::edit;
     use proptest::prelude::*;
 
-    /// What comes of pieces of the lengths given, in turn.
+    /// Edits the text in pieces of these lengths, in turn.
     fn streamed(pattern: &Pattern, text: &[u8], lens: &[usize], limit: u64) -> (Vec<u8>, u64) {
         let mut cache = pattern.cache();
         let mut stream = Stream::new(pattern, &mut cache, limit).unwrap();

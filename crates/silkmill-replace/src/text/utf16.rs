@@ -1,9 +1,10 @@
-//! UTF-16 that is never in memory as a whole. Pure, as [`crate::text::stream`] is, which it leads.
+//! Edits UTF-16 that is never in memory as a whole. Pure, as [`crate::text::stream`] is, which it
+//! uses.
 //!
-//! What comes is decoded, edited in a window as any other text, and encoded again. That gives each byte back
-//! that was not in a match: every 16 bits are a character, half of one, or an unpaired surrogate, and
-//! each of these is written in one way only. Encodings of which that is not so have to be held whole: see
-//! [`crate::text::encoding`].
+//! The text is decoded, edited in a window as any other text, and encoded again. That reproduces
+//! every byte outside the matches: each unit of 16 bits is a character, half of one, or an unpaired
+//! surrogate, and each of these is encoded in one way only. Other encodings do not have this
+//! property, so their text has to be held as a whole: see [`crate::text::encoding`].
 
 use std::io;
 
@@ -12,7 +13,7 @@ use crate::text::encoding::{Charset, EncodeError, is_within_unit};
 use crate::text::revise::Rules;
 use crate::text::stream::{Piece, Stream, StreamError};
 
-/// What is read at once, in bytes.
+/// How many bytes are read at once.
 const READ_LEN: usize = 256 << 10;
 
 /// A text in UTF-16 that is being edited.
@@ -21,10 +22,10 @@ pub(crate) struct Utf16Stream<'a> {
     stream: Stream<'a>,
     big_endian: bool,
     leaves_nul: bool,
-    /// What was read, behind what could not be decoded before its rest was there.
+    /// The bytes that were read, after `held` bytes that could not be decoded without those.
     bytes: Vec<u8>,
     held: usize,
-    /// Whether a byte order mark, which is no text, is behind us.
+    /// Whether the place of a byte order mark, which is not part of the text, has been passed.
     begun: bool,
     text: Vec<u8>,
     encoder: Encoder,
@@ -34,15 +35,15 @@ pub(crate) struct Utf16Stream<'a> {
 #[derive(Debug)]
 struct Encoder {
     charset: Charset,
-    /// The beginning of a character that stays.
+    /// The beginning of a character that does not change.
     part: Vec<u8>,
     out: Vec<u8>,
     failed: Option<EncodeError>,
 }
 
 impl<'a> Utf16Stream<'a> {
-    /// `None` when a match may depend on the whole text. Where the rules leave texts with a
-    /// NUL, one is cut off there.
+    /// Returns `None` if a match may depend on the whole text. If the rules leave texts with a NUL
+    /// alone, the edit fails at a NUL.
     pub(crate) fn new(
         rules: Rules<'a>,
         cache: &'a mut Cache,
@@ -62,17 +63,18 @@ impl<'a> Utf16Stream<'a> {
         })
     }
 
-    /// How many matches have been replaced so far.
+    /// Returns how many matches have been replaced so far.
     pub(crate) fn count(&self) -> u64 {
         self.stream.count()
     }
 
-    /// Where the next bytes are to be put.
+    /// Returns where the caller puts the next bytes.
     pub(crate) fn room(&mut self) -> &mut [u8] {
         &mut self.bytes[self.held..]
     }
 
-    /// Takes the `len` bytes that were put into the room, and passes on what is decided, in UTF-16.
+    /// Takes the `len` bytes that the caller has put into the room, and passes on what is decided,
+    /// in UTF-16.
     pub(crate) fn advance(
         &mut self,
         len: usize,
@@ -85,7 +87,7 @@ impl<'a> Utf16Stream<'a> {
         self.edit(&mut pass)
     }
 
-    /// Passes on the rest: no text follows.
+    /// Passes on the rest, since no text follows.
     pub(crate) fn finish(
         &mut self,
         mut pass: impl FnMut(Piece<'_>) -> io::Result<()>,
@@ -95,14 +97,14 @@ impl<'a> Utf16Stream<'a> {
         let encoder = &mut self.encoder;
         let passed = self.stream.finish(|piece| encoder.take(piece, &mut pass));
         encoder.ended(passed)?;
-        // The last byte of an odd number is no part of the text.
+        // The last byte of an odd number is not part of the text.
         match &self.bytes[decoded..self.held] {
             [] => Ok(()),
             odd => Ok(pass(Piece::Same(odd))?),
         }
     }
 
-    /// Decodes the first bytes, as far as they are whole characters; says how far that is.
+    /// Decodes the first bytes, as far as they are complete characters. Returns how far that is.
     fn decode(
         &mut self,
         filled: usize,
@@ -178,7 +180,8 @@ impl Encoder {
         }
     }
 
-    /// All but the beginning of a character at the end, which is kept for what follows it.
+    /// Encodes everything except the beginning of a character at the end, which is kept for the
+    /// next piece.
     fn encode_same(&mut self, mut text: &[u8]) -> Result<(), EncodeError> {
         if let Some(first) = self.part.first() {
             let missing = char_len(*first) - self.part.len();
@@ -200,7 +203,7 @@ impl Encoder {
         self.charset.encode(whole, &mut self.out)
     }
 
-    /// What went wrong, where that was not the one who was passed to.
+    /// Returns the encoder's error, if it is the one that stopped the stream.
     fn ended(&mut self, passed: io::Result<()>) -> Result<(), StreamError> {
         passed.map_err(|error| {
             self.failed.take().map_or(StreamError::Io(error), StreamError::EncodeError)
@@ -208,7 +211,7 @@ impl Encoder {
     }
 }
 
-/// How many bytes a character has that begins so.
+/// Returns the length of a character by its first byte.
 fn char_len(first: u8) -> usize {
     match first {
         ..0xC0 => 1,
@@ -224,7 +227,7 @@ mod tests {
     use crate::options::Options;
     use proptest::prelude::*;
 
-    /// What comes of pieces of the lengths given, in turn; or what the error says.
+    /// Edits the text in pieces of these lengths, in turn. Returns the text of an error.
     fn streamed(
         options: &Options,
         bytes: &[u8],
@@ -312,7 +315,7 @@ mod tests {
             let label = if big_endian { "utf-16be" } else { "utf-16le" };
             let options = Options::builder(old, new).regex(regex).encoding(label);
             let options = options.file_replacements_max(limit).build().unwrap();
-            // A mark of the other order would be right for the whole.
+            // As a whole, the text would be read by a mark of the other byte order.
             prop_assume!(marked || !bytes.starts_with(&bytes_of(&[0xFEFF], !big_endian)));
             prop_assume!(!bytes.starts_with(crate::text::edit::BOM));
 
