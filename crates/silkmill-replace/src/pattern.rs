@@ -1,6 +1,7 @@
-//! What to look for and what it becomes, compiled and checked once.
+//! What to search for, and what each match becomes, compiled and checked once.
 //!
-//! A pattern holds no state: what a search needs besides is a [`Cache`], one to a worker.
+//! A pattern holds no state. What a search needs besides is a [`Cache`], of which each worker has
+//! its own.
 
 pub(crate) mod line;
 pub(crate) mod literal;
@@ -21,7 +22,7 @@ use crate::pattern::regex::{Parsed, Position, Regexes};
 use crate::pattern::replacement::Replacement;
 use crate::pattern::syntax::{Case, Syntax};
 
-/// What to look for, and what it becomes.
+/// What to search for, and what each match becomes.
 #[derive(Debug)]
 pub(crate) struct Pattern {
     matcher: Matcher,
@@ -45,16 +46,16 @@ pub(crate) enum Cache {
 /// How much of a text decides whether there is a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// So many bytes from where it starts, and the character before it. It may be known to hold no
-    /// line end.
+    /// This many bytes from the start of the match, and the character before it. `within_line` says
+    /// that no match holds a line end.
     Bytes { ahead: usize, within_line: bool },
-    /// Its line.
+    /// The line of the match.
     Line,
-    /// All of it.
+    /// The whole text.
     Text,
 }
 
-/// One match: where it is, and how to write what it becomes.
+/// One match: its place, and what it becomes.
 pub(crate) struct Match<'a> {
     pub(crate) span: Range<usize>,
     text: &'a [u8],
@@ -69,13 +70,13 @@ impl Match<'_> {
 }
 
 impl Pattern {
-    /// Of one pair.
+    /// Compiles one pair.
     #[cfg(test)]
     pub(crate) fn new(old: Vec<u8>, new: Vec<u8>, syntax: Syntax) -> Result<Pattern, Error> {
         Pattern::of_pairs(vec![Pair { old, new, place: None }], syntax)
     }
 
-    /// Of pairs that are known to compile.
+    /// Compiles pairs that are known to be valid.
     #[cfg(test)]
     #[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
     pub(crate) fn of_texts(pairs: &[(&str, &str)], syntax: Syntax) -> Pattern {
@@ -84,7 +85,7 @@ impl Pattern {
         Pattern::of_pairs(pairs.iter().map(pair).collect(), syntax).unwrap()
     }
 
-    /// Compiles all that is to be looked for at once, and checks what each becomes.
+    /// Compiles everything to search for at once, and checks every replacement.
     pub(crate) fn of_pairs(pairs: Vec<Pair>, syntax: Syntax) -> Result<Pattern, Error> {
         if let Some(pair) = pairs.iter().find(|pair| pair.old.is_empty()) {
             return Err(pair.error(Error::pattern("OLD is empty: there is nothing to look for")));
@@ -97,7 +98,7 @@ impl Pattern {
     }
 
     fn of_literals(pairs: Vec<Pair>, syntax: Syntax) -> Result<Pattern, Error> {
-        // What was typed comes before what follows from it: of the same text the first counts.
+        // The pairs of the caller come before their variants: of equal texts the first wins.
         let mut exact =
             if syntax.preserve_case { name_style::variants(&pairs)? } else { Vec::new() };
         exact.splice(0..0, pairs);
@@ -114,7 +115,8 @@ impl Pattern {
             });
         exact.into_iter().for_each(|pair| add(pair, false));
         if syntax.preserve_case {
-            // A text in a style that is known keeps it; any other takes the first with its separators.
+            // A text in a known style keeps its style. Any other becomes the first variant with its
+            // separators.
             folded.iter().cloned().for_each(|pair| add(pair, false));
         }
         folded.into_iter().for_each(|pair| add(pair, true));
@@ -135,7 +137,7 @@ impl Pattern {
         Ok(Pattern { matcher: Matcher::Regexes(regexes), replacements })
     }
 
-    /// How much of a text has to be in memory at once.
+    /// Returns how much of a text has to be in memory at once.
     pub(crate) fn reach(&self) -> Reach {
         match &self.matcher {
             Matcher::Literals(literals) => Reach::Bytes {
@@ -154,7 +156,7 @@ impl Pattern {
         }
     }
 
-    /// Calls `each` with every match from left to right, none overlapping, until it says no.
+    /// Calls `each` with every match from left to right, none overlapping, until it returns false.
     pub(crate) fn for_each_match(
         &self,
         cache: &mut Cache,
@@ -164,7 +166,8 @@ impl Pattern {
         self.for_each_match_from(cache, text, 0, each);
     }
 
-    /// The same for the matches at or after `from`, which for regexes is the start of a line.
+    /// Does the same for the matches at or after `from`. For regexes, `from` is the start of a
+    /// line.
     pub(crate) fn for_each_match_from(
         &self,
         cache: &mut Cache,

@@ -1,9 +1,9 @@
-//! Finds the files a run is about, lazily and in a fixed order. Opens none of them.
+//! Finds the files of a run, lazily and in a fixed order. Opens none of them.
 //!
-//! Ignore files and leading dots count for what is found below a directory, and not for a path that
-//! was named; globs and types count for both.
-//! `.gitignore` files count inside a git repository, as they do for git. An unpacked release is none,
-//! and its `.gitignore` may well exclude everything; `.ignore` files count everywhere.
+//! Ignore files and leading dots apply to what is found below a directory, not to a path that was
+//! named. Globs and types apply to both. `.gitignore` files apply inside a git repository, as they
+//! do for git: an unpacked release is none, and its `.gitignore` may exclude everything. `.ignore`
+//! files apply everywhere.
 
 pub(crate) mod filter;
 pub(crate) mod found;
@@ -37,7 +37,7 @@ impl Walk {
     }
 }
 
-/// What an entry below a root means to a run, if anything.
+/// Returns the file or the failure that an entry below a root means to a run, if any.
 pub(crate) fn found(
     root: &Path,
     filter: &Filter,
@@ -82,14 +82,15 @@ impl Iterator for Walk {
     }
 }
 
-/// The entries below a directory that git and names leave: the other filters are for files.
+/// Walks the entries below a directory that git's rules and the names admit. The other filters are
+/// for files.
 pub(crate) fn below_root(root: &Path, filter: &Filter) -> WalkBuilder {
     let (start, names) = (root.to_path_buf(), filter.clone());
     let store = filter.store.as_ref().and_then(|store| fs::metadata(store).ok());
     let store = store.map(|metadata| FileId::of(&metadata));
     let store_name = filter.store.as_deref().and_then(Path::file_name).map(OsStr::to_os_string);
     let mut walk = WalkBuilder::new(root);
-    // An ignore file's `!` would bring hidden files back.
+    // If the walk hid these itself, the `!` of an ignore file would bring them back.
     walk.hidden(false)
         .ignore(!filter.ignored)
         .git_ignore(!filter.ignored)
@@ -112,7 +113,7 @@ fn is_entered(root: &Path, filter: &Filter, entry: &DirEntry) -> bool {
         && (!is_directory || (filter.enters(below(root, entry.path())) && !is_run(entry.path())))
 }
 
-/// Whether an entry was named itself.
+/// Returns whether an entry was named itself.
 fn is_named(filter: &Filter, entry: &DirEntry) -> bool {
     let files = entry.ino().and_then(|ino| filter.named.get(&ino));
     let is_one = |files: &Vec<FileId>| {
@@ -121,22 +122,22 @@ fn is_named(filter: &Filter, entry: &DirEntry) -> bool {
     files.is_some_and(is_one)
 }
 
-/// Whether an entry is the directory `store`, whatever its name.
+/// Returns whether an entry is the directory `store`, by whatever name.
 fn is_store(entry: &DirEntry, store: Option<FileId>, name: Option<&OsStr>) -> bool {
-    // Most are told from it by the number that came with their name. Of a mount point, and of directories
-    // of some overlays, that is another one.
+    // Most entries are told from it by the inode number that came with their name. For a mount
+    // point, and for directories of some overlays, that number is another one.
     let may_be = |store: &FileId| entry.ino() == Some(store.ino) || Some(entry.file_name()) == name;
     let Some(store) = store.filter(may_be) else { return false };
     entry.metadata().is_ok_and(|metadata| FileId::of(&metadata) == store)
 }
 
-/// A path as a glob sees it: relative to the path that was named, so that it does not matter from
-/// where that was.
+/// Returns a path as a glob sees it: relative to the path that was named, so that the current
+/// directory does not matter.
 fn below<'a>(root: &Path, path: &'a Path) -> &'a Path {
     path.strip_prefix(root).unwrap_or(path)
 }
 
-/// The repository's own files, and the runs' own.
+/// Returns whether a name is that of a git repository's own files, or of a store.
 fn is_never_entered(name: &OsStr) -> bool {
     name == ".git" || is_own_name(name)
 }
@@ -372,7 +373,7 @@ mod tests {
         assert_eq!(found(&["a", "a", "sub/../a", "link"], &[]), ["a"]);
         assert_eq!(found(&["link", "a"], &[]), ["link"]);
         assert_eq!(found(&["", "a", "sub", "sub/.c"], &[]), ["d", "a", "sub/b", "sub/.c"]);
-        // Whatever a glob leaves of what was named is found all the same.
+        // A file that was named is found even if a glob excludes its directory.
         assert_eq!(found(&["", "sub"], &["sub/*"]), ["sub/b"]);
         assert_eq!(found(&["", "sub/b"], &["sub/*"]), ["sub/b"]);
         let lost = once(&[path("no"), path("no"), path("a")], &mut filter(&[], &[]).unwrap());

@@ -1,8 +1,8 @@
-//! Keeps a regex within one line. Knows nothing of files or replacements.
+//! Confines a regex to one line. Knows no files and no replacements.
 //!
-//! The text is searched whole, because that is fast; so a regex that must not leave its line is
-//! rewritten to one that cannot match a line end. `\s`, `[^,]` and `(?s).` lose `\r` and `\n`; a
-//! regex that asks for a line end by name can then never match, and is refused.
+//! The whole text is searched at once, because that is fast. So a regex that must not leave its
+//! line is rewritten to one that cannot match a line end. `\s`, `[^,]` and `(?s).` lose `\r` and
+//! `\n`. A regex that names a line end could then never match, and is refused.
 
 use regex_syntax::hir::{
     Capture, Class, ClassBytes, ClassBytesRange, ClassUnicode, ClassUnicodeRange, Hir, HirKind,
@@ -13,7 +13,7 @@ use regex_syntax::hir::{
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NamesLineEnd;
 
-/// The same regex, except that it matches no `\r` and no `\n`.
+/// Returns the same regex, except that it matches no `\r` and no `\n`.
 pub(crate) fn confine(hir: Hir) -> Result<Hir, NamesLineEnd> {
     Ok(match hir.into_kind() {
         HirKind::Empty => Hir::empty(),
@@ -34,7 +34,7 @@ pub(crate) fn confine(hir: Hir) -> Result<Hir, NamesLineEnd> {
     })
 }
 
-/// Whether a byte ends a line, or is half of what does.
+/// Returns whether a byte ends a line, or is half of what does.
 pub(crate) fn is_line_end(byte: u8) -> bool {
     byte == b'\n' || byte == b'\r'
 }
@@ -43,7 +43,8 @@ fn confine_each(subs: Vec<Hir>) -> Result<Vec<Hir>, NamesLineEnd> {
     subs.into_iter().map(confine).collect()
 }
 
-/// `[^,]` without its line ends. `[\r\n]` would be left empty: it names a line end and nothing else.
+/// Removes the line ends from a class such as `[^,]`. A class such as `[\r\n]` would be left empty:
+/// it names a line end and nothing else.
 fn without_line_ends(class: Class) -> Result<Class, NamesLineEnd> {
     let (class, was_empty) = match class {
         Class::Unicode(mut class) => {

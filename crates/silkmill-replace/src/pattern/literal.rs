@@ -1,8 +1,8 @@
-//! Finder literal texts, one or a thousand, in one pass over the text. Knows nothing of replacements.
+//! Finds literal texts, one or a thousand, in one pass over the text. Knows no replacements.
 //!
 //! Of several texts that begin at the same place the longest is found; of those that overlap, the
-//! leftmost. Whole words are told apart here and not by the search: a text that is no whole word may
-//! still have a shorter one at its place that is.
+//! leftmost. The search finds parts of words, too, and this module checks their ends: where a text
+//! is not a whole word, a shorter one may be.
 
 use std::ops::Range;
 
@@ -17,18 +17,18 @@ use crate::error::Error;
 use crate::pattern::line::is_line_end;
 use crate::pattern::regex;
 
-/// The longest character, in bytes.
+/// The length of the longest character, in bytes.
 pub(crate) const CHAR_LEN_MAX: usize = 4;
 
-/// A text to look for.
+/// A text to search for.
 #[derive(Clone, Debug)]
 pub(crate) struct Literal {
     pub(crate) text: Vec<u8>,
-    /// Whether letters of different case are the same.
+    /// Whether letters of different case are equal.
     pub(crate) insensitive: bool,
 }
 
-/// Texts to look for at once.
+/// Texts to search for at once.
 #[derive(Debug)]
 pub(crate) struct Literals {
     finder: Finder,
@@ -41,18 +41,18 @@ pub(crate) struct Literals {
 enum Finder {
     One(Box<memmem::Finder<'static>>),
     Many(AhoCorasick),
-    /// Letters of different case are the same. Of two alternatives that match, a regex takes the first;
-    /// so they stand in it by falling length, and these are their places among the literals.
+    /// Letters of different case are equal. Of two alternatives that match, a regex takes the
+    /// first, so they are sorted by falling length. `places` maps them to the literals.
     Folded {
         regex: Box<Regex>,
         places: Vec<usize>,
     },
 }
 
-/// What one worker needs to search; only a regex needs anything.
+/// What one worker needs to search. Only a regex needs a cache.
 pub(crate) type Cache = Option<Box<meta::Cache>>;
 
-/// A literal by its place among those looked for, and where it is.
+/// Which literal was found, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hit {
     pub(crate) which: usize,
@@ -60,8 +60,8 @@ pub(crate) struct Hit {
 }
 
 impl Literals {
-    /// Of literals that are the same text, or differ only in case that does not matter, the first is
-    /// found.
+    /// Compiles the literals. Of those that are equal, or differ only in case that does not matter,
+    /// the first is found.
     pub(crate) fn new(literals: &[Literal], word: bool) -> Result<Literals, Error> {
         let names_line_end =
             literals.iter().flat_map(|literal| &literal.text).any(|&b| is_line_end(b));
@@ -89,17 +89,17 @@ impl Literals {
         }
     }
 
-    /// How many bytes from its start on decide a match.
+    /// Returns how many bytes from its start decide a match.
     pub(crate) fn decided_by(&self) -> usize {
         self.len_max + if self.word { CHAR_LEN_MAX } else { 0 }
     }
 
-    /// Whether a match may hold a line end.
+    /// Returns whether a match may hold a line end.
     pub(crate) fn names_line_end(&self) -> bool {
         self.names_line_end
     }
 
-    /// The first match at or after `from`. What stands before `from` counts as its surroundings.
+    /// Returns the first match at or after `from`. The text before `from` is its context.
     pub(crate) fn find(&self, cache: &mut Cache, text: &[u8], mut from: usize) -> Option<Hit> {
         loop {
             let found = self.search(cache, text, from..text.len(), Anchored::No)?;
@@ -116,7 +116,7 @@ impl Literals {
         }
     }
 
-    /// The longest literal at the place of one found there that ends where a word does.
+    /// Returns the longest literal at the place of `found` that ends where a word does.
     fn longest_word(&self, cache: &mut Cache, text: &[u8], mut found: Hit) -> Option<Hit> {
         while !ends_word(text, found.span.end) {
             let shorter = found.span.start..found.span.end - 1;
@@ -133,7 +133,7 @@ impl Literals {
         anchored: Anchored,
     ) -> Option<Hit> {
         match &self.finder {
-            // The one literal has been found, so no shorter one is at its place.
+            // The one literal has been found here, so there is no shorter one.
             Finder::One(_) if anchored != Anchored::No => None,
             Finder::One(finder) => {
                 let start = span.start + finder.find(&text[span])?;
@@ -166,22 +166,24 @@ fn automaton(literals: &[Literal]) -> Result<AhoCorasick, Error> {
         .map_err(|error| Error::pattern(format!("the texts to look for are too many: {error}")))
 }
 
-/// The literals as one regex, where each stands in it, and the longest match in bytes.
+/// Returns the literals as one regex, the place of each alternative, and the longest match in
+/// bytes.
 fn folded(literals: &[Literal]) -> Result<(Regex, Vec<usize>, usize), Error> {
     let mut places: Vec<usize> = (0..literals.len()).collect();
-    // By characters, for another case may take more bytes.
+    // Characters are counted, since the same letter may take more bytes in another case.
     places.sort_by_key(|&place| std::cmp::Reverse(char_count(&literals[place].text)));
     let hirs: Vec<Hir> = places.iter().map(|&place| hir(&literals[place])).collect();
     let len = hirs.iter().filter_map(|hir| hir.properties().maximum_len()).max();
     Ok((regex::compile(&hirs, WhichCaptures::Implicit)?, places, len.unwrap_or(0)))
 }
 
-/// Characters, and bytes that are part of none.
+/// Counts characters, and bytes that belong to none.
 fn char_count(text: &[u8]) -> usize {
     text.utf8_chunks().map(|chunk| chunk.valid().chars().count() + chunk.invalid().len()).sum()
 }
 
-/// Bytes as they are, as a regex. Case is a property of characters: invalid UTF-8 has none.
+/// Returns a regex that matches the literal. Case is a property of characters: invalid UTF-8 has
+/// none.
 fn hir(literal: &Literal) -> Hir {
     if !literal.insensitive {
         return Hir::literal(literal.text.clone());
@@ -194,15 +196,15 @@ fn hir(literal: &Literal) -> Hir {
     Hir::concat(parts)
 }
 
-/// A character in each of its cases.
+/// Returns a regex that matches a character in each of its cases.
 fn any_case(char: char) -> Hir {
     let mut class = ClassUnicode::new([ClassUnicodeRange::new(char, char)]);
     class.case_fold_simple();
     Hir::class(Class::Unicode(class))
 }
 
-/// Whether a word may start at `at`: no word's character stands before it. As in a regex, a byte that
-/// is no text may be anything, and so belongs to the word.
+/// Returns whether a word may start at `at`: no character of a word is before it. As in a regex, a
+/// byte that is not valid UTF-8 may be anything, so it counts as part of the word.
 fn starts_word(text: &[u8], at: usize) -> bool {
     let near = &text[at.saturating_sub(CHAR_LEN_MAX)..at];
     let starts = near.iter().rposition(|&byte| byte & 0xC0 != 0x80);
@@ -213,14 +215,14 @@ fn starts_word(text: &[u8], at: usize) -> bool {
     }
 }
 
-/// Whether a word may end at `at`.
+/// Returns whether a word may end at `at`.
 fn ends_word(text: &[u8], at: usize) -> bool {
     let near = &text[at..text.len().min(at + CHAR_LEN_MAX)];
     let Some(chunk) = near.utf8_chunks().next() else { return true };
     !chunk.valid().is_empty() && !is_word(chunk.valid())
 }
 
-/// Whether the first character is a word's.
+/// Returns whether the first character belongs to a word.
 fn is_word(text: &str) -> bool {
     text.chars().next().is_some_and(regex_syntax::is_word_character)
 }

@@ -1,15 +1,15 @@
 //! Writes a name in other styles: `old_name`, `OldName`, `OLD_NAME`, `old-name`, `Old name`.
 //!
-//! A name of one word looks the same in several styles. Then the style of the new name, as it was
-//! typed, decides: `colour` to `paint_colour` makes `Colour` a `PaintColour`, and to `paint-colour` a
-//! `Paint-Colour`.
+//! A name of one word looks the same in several styles. Then the style of the new name, as the user
+//! wrote it, decides: `colour` to `paint_colour` makes `Colour` a `PaintColour`, and to
+//! `paint-colour` a `Paint-Colour`.
 
 use std::collections::HashSet;
 
 use crate::error::Error;
 use crate::pattern::pairs::Pair;
 
-/// What stands between the words of a name.
+/// The separators between the words of a name.
 const SEPARATORS: [char; 3] = ['_', '-', ' '];
 
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,8 @@ const CAMEL: [Style; 4] = [Camel, Pascal, ScreamingSnake, Snake];
 const KEBAB: [Style; 3] = [Kebab, Train, ScreamingKebab];
 const WORDS: [Style; 4] = [Words, Sentence, ScreamingWords, Title];
 
-/// The pairs that follow from those given, none for a text that is given or that another gave before.
+/// Returns the variants of the pairs in other styles, without those whose OLD is given or comes
+/// from an earlier pair.
 pub(crate) fn variants(pairs: &[Pair]) -> Result<Vec<Pair>, Error> {
     let mut seen: HashSet<Vec<u8>> = pairs.iter().map(|pair| pair.old.clone()).collect();
     let mut variants = Vec::new();
@@ -68,10 +69,10 @@ pub(crate) fn variants(pairs: &[Pair]) -> Result<Vec<Pair>, Error> {
     Ok(variants)
 }
 
-/// A name taken apart.
+/// A name and its words.
 struct Name<'a> {
     text: &'a str,
-    /// Separators at its ends, which are kept.
+    /// The separators at its ends, which are kept.
     before: &'a str,
     after: &'a str,
     words: Vec<&'a str>,
@@ -87,7 +88,7 @@ impl Name<'_> {
         Name { text, before, after, words }
     }
 
-    /// All styles, and first those that go with the name as it was typed.
+    /// Returns all styles, beginning with those that go with the name as the user wrote it.
     fn styles(&self) -> impl Iterator<Item = Style> {
         let inner = &self.text[self.before.len()..self.text.len() - self.after.len()];
         let mut families: [&'static [Style]; 4] = [&SNAKE, &CAMEL, &KEBAB, &WORDS];
@@ -120,7 +121,7 @@ impl Name<'_> {
     }
 }
 
-/// `oldName`, `OldName` and `HTTPName` by their words. Digits belong to the word before them.
+/// Splits `oldName`, `OldName` and `HTTPName` into words. Digits belong to the word before them.
 fn humps(text: &str) -> Vec<&str> {
     let chars: Vec<(usize, char)> = text.char_indices().collect();
     let starts_hump = |place: usize| {

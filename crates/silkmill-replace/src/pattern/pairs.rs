@@ -1,7 +1,7 @@
 //! Reads many pairs of OLD and NEW from a file: tab-separated, CSV, or JSON.
 //!
-//! Whatever could not be meant is an error with its line: a column too few or too many, an empty OLD, an
-//! OLD that stands there twice.
+//! Input that cannot be meant is an error with its line: a column too few or too many, an empty
+//! OLD, or an OLD that occurs twice.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -12,7 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 
 use crate::error::Error;
 
-/// Pairs of a text to look for and what it becomes.
+/// Pairs of a text to search for and its replacement.
 ///
 /// ```
 /// use silkmill_replace::{Options, Pairs, PairsFormat};
@@ -30,23 +30,23 @@ pub struct Pairs {
     pub(crate) pairs: Vec<Pair>,
 }
 
-/// How pairs are written down.
+/// The format of a list of pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PairsFormat {
     /// OLD, a tab, NEW; one pair a line. Nothing is quoted.
     Tsv,
-    /// OLD, a comma, NEW, quoted as RFC 4180 has it.
+    /// OLD, a comma, NEW, quoted as RFC 4180 specifies.
     Csv,
     /// `{"OLD": "NEW"}`, or `[["OLD", "NEW"]]`.
     Json,
 }
 
-/// One text to look for and what it becomes.
+/// One text to search for and its replacement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pair {
     pub(crate) old: Vec<u8>,
     pub(crate) new: Vec<u8>,
-    /// Where it was written; `None` for the command line.
+    /// Where the pair was written. `None` for the command line.
     pub(crate) place: Option<String>,
 }
 
@@ -65,8 +65,8 @@ impl Pairs {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, its name says no format, or its text is no list of pairs: see
-    /// [`Pairs::parse`].
+    /// The file cannot be read, its name has none of the endings, or its text is no list of pairs:
+    /// see [`Pairs::parse`].
     pub fn read(path: &Path) -> Result<Pairs, Error> {
         let format = match path.extension().and_then(|end| end.to_str()) {
             Some("tsv") => PairsFormat::Tsv,
@@ -85,12 +85,12 @@ impl Pairs {
         Ok(Pairs { pairs: pairs.pairs.into_iter().map(named).collect() })
     }
 
-    /// Reads pairs from text in UTF-8. Empty lines are passed over.
+    /// Reads pairs from text in UTF-8. Empty lines are skipped.
     ///
     /// # Errors
     ///
-    /// The text is not UTF-8, not in the format, or holds no pair; a pair has not two columns; an OLD
-    /// is empty, or there already. All but the first name the line.
+    /// The text is not UTF-8, not in the format, or holds no pair; a pair does not have two
+    /// columns; an OLD is empty, or occurs twice. All but the first name the line.
     pub fn parse(bytes: &[u8], format: PairsFormat) -> Result<Pairs, Error> {
         let text = utf8(bytes)?;
         let rows = match format {
@@ -167,7 +167,7 @@ fn row(place: String, columns: &[&str]) -> Result<Row, Error> {
     }
 }
 
-/// An OLD is checked while it is read: only then does the parser know its line.
+/// Each OLD is checked while it is read, since only then does the parser know its line.
 fn json(text: &str) -> Result<Vec<Row>, Error> {
     let mut parser = serde_json::Deserializer::from_str(text);
     let rows = parser.deserialize_any(JsonRows).and_then(|rows| parser.end().map(|()| rows));
@@ -233,7 +233,7 @@ impl<'de> Visitor<'de> for JsonPair<'_> {
     }
 }
 
-/// A text that is not empty and not among those before it.
+/// An OLD that is not empty and did not occur before.
 struct JsonOld<'a>(&'a mut HashSet<String>);
 
 impl<'de> DeserializeSeed<'de> for JsonOld<'_> {

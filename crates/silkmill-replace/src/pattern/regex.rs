@@ -1,4 +1,5 @@
-//! Reads and compiles regexes, and finds them: one, or several of which the longest counts.
+//! Reads and compiles regexes, and finds their matches: of one, or of several of which the longest
+//! match wins.
 
 use std::ops::Range;
 
@@ -14,26 +15,25 @@ use crate::error::Error;
 use crate::pattern::line::{self, is_line_end};
 use crate::pattern::syntax::{Case, Syntax};
 
-/// A compiled regex larger than this is refused, so that `\w{999}{999}` is an error and not a hang.
-/// In bytes.
+/// The largest compiled regex, in bytes, so that `\w{999}{999}` is an error and not a hang.
 const REGEX_SIZE_MAX: usize = 10 << 20;
 
-/// The same for many at once.
+/// The same for several regexes at once.
 const REGEXES_SIZE_MAX: usize = 32 << 20;
 
-/// Regexes to look for at once. Of those that match at the leftmost place the longest is found, and of
-/// several as long as each other the first.
+/// Regexes to search for at once. Of those that match at the leftmost place the longest match is
+/// found, and of equally long ones the first.
 #[derive(Debug)]
 pub(crate) struct Regexes {
     regex: Regex,
-    /// Says which of several regexes may match at a place; `None` for one alone.
+    /// The regexes that may match at a place. `None` for one regex alone.
     rivals: Option<Rivals>,
     lines: Vec<Lines>,
     may_be_streamed: bool,
 }
 
-/// Whether text is a sequence of lines, or one thing: it is when a regex that may span lines asks for
-/// its ends, by `\A` or `\z`. Then there is a place behind the last line end.
+/// Whether a text is a sequence of lines or one whole. It is one whole if a regex that may span
+/// lines names the ends of the text by `\A` or `\z`. Then there is a place after the last line end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lines {
     Apart,
@@ -48,13 +48,13 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// The groups of the match found last, if they were asked for.
+    /// Returns the groups of the last match, if the search needed them.
     pub(crate) fn groups(&self) -> &Captures {
         &self.groups
     }
 }
 
-/// Where a search goes on.
+/// Where a search continues.
 #[derive(Debug)]
 pub(crate) struct Position {
     at: usize,
@@ -76,12 +76,13 @@ impl Regexes {
         Ok(Regexes { regex: compile(&hirs, WhichCaptures::All)?, rivals, lines, may_be_streamed })
     }
 
-    /// Whether each line can be searched alone.
+    /// Returns whether each line can be searched alone.
     pub(crate) fn may_be_streamed(&self) -> bool {
         self.may_be_streamed
     }
 
-    /// The groups of a regex, the whole match first; one without a name is `None`.
+    /// Returns the names of a regex's groups, the whole match first. A group without a name is
+    /// `None`.
     pub(crate) fn group_names(&self, which: usize) -> Vec<Option<&str>> {
         let id = PatternID::must(which);
         self.regex.group_info().pattern_names(id).collect()
@@ -91,7 +92,7 @@ impl Regexes {
         Cache { regex: self.regex.create_cache(), groups: self.regex.create_captures() }
     }
 
-    /// The next match. `needs_groups` says of which regexes the groups are wanted.
+    /// Returns the next match. `needs_groups` says of which regexes the groups are needed.
     pub(crate) fn find(
         &self,
         cache: &mut Cache,
@@ -104,7 +105,7 @@ impl Regexes {
                 return None;
             }
             let (id, span) = self.search(cache, text, position.at, &needs_groups)?;
-            // An empty match right after another would be found again and again.
+            // An empty match right after another match would be found again and again.
             if span.is_empty() && position.last_end == Some(span.end) {
                 position.at = span.end + 1;
                 position.last_end = None;
@@ -144,7 +145,7 @@ impl Regexes {
         Some((id, span))
     }
 
-    /// The longest match at a place where there is one.
+    /// Returns the longest match at a place where there is one.
     fn longest(
         &self,
         rivals: &Rivals,
@@ -162,8 +163,8 @@ impl Regexes {
     }
 }
 
-/// The regexes that may match where a certain byte stands, in their order; the last list is for the end of
-/// the text.
+/// The regexes that may match where a certain byte is, in their order. The last list is for the end
+/// of the text.
 #[derive(Debug)]
 struct Rivals {
     by_byte: Vec<Vec<PatternID>>,
@@ -189,7 +190,7 @@ impl Rivals {
                     firsts.dedup();
                     firsts.into_iter().for_each(|&byte| by_byte[usize::from(byte)].push(id));
                 }
-                // It may begin with anything, or match nothing.
+                // This regex may begin with any byte, or match nothing.
                 None => by_byte.iter_mut().for_each(|ids| ids.push(id)),
             }
         }
@@ -205,8 +206,8 @@ fn at_place(text: &[u8], start: usize, id: PatternID) -> Input<'_> {
     Input::new(text).range(start..).anchored(Anchored::Pattern(id))
 }
 
-/// An empty match after the last line end, or within a CRLF, belongs to no line: `^` would
-/// otherwise put a line's prefix behind the last line.
+/// Returns whether a match belongs to no line: it is empty, and after the last line end or within a
+/// CRLF. `^` would otherwise add a prefix after the last line.
 fn is_on_no_line(text: &[u8], span: &Range<usize>) -> bool {
     let at = span.start;
     span.is_empty()
@@ -217,7 +218,7 @@ fn is_on_no_line(text: &[u8], span: &Range<usize>) -> bool {
         }
 }
 
-/// A regex that was understood.
+/// A regex that was parsed.
 #[derive(Debug)]
 pub(crate) struct Parsed {
     hir: Hir,
@@ -260,7 +261,8 @@ fn parse(pattern: &str, insensitive: bool) -> Result<Hir, Error> {
         .map_err(|error| Error::pattern(regex_error_words(&error)))
 }
 
-/// Half boundaries, so that `-w -- --flag` finds a flag: no word character before, none after.
+/// Adds half boundaries, so that `-w -- --flag` finds a flag: no word character before it, none
+/// after it.
 fn in_words(hir: Hir, word: bool) -> Hir {
     if !word {
         return hir;
@@ -272,11 +274,11 @@ fn in_words(hir: Hir, word: bool) -> Hir {
     ])
 }
 
-/// Compiles alternatives of which the first that matches counts.
+/// Compiles alternatives of which the first that matches wins.
 pub(crate) fn compile(hirs: &[Hir], groups: WhichCaptures) -> Result<Regex, Error> {
     let size_max = if hirs.len() == 1 { REGEX_SIZE_MAX } else { REGEXES_SIZE_MAX };
     let config = Regex::config()
-        // An empty match never splits a character, or an edit would break it.
+        // An empty match must not split a character, or an edit would break it.
         .utf8_empty(true)
         .which_captures(groups)
         .nfa_size_limit(Some(size_max));
@@ -286,7 +288,7 @@ pub(crate) fn compile(hirs: &[Hir], groups: WhichCaptures) -> Result<Regex, Erro
         .map_err(|error| Error::pattern(format!("OLD is too large a regex: {error}")))
 }
 
-/// Whether a regex spells out an upper-case letter; `\W` and `\pL` do not.
+/// Returns whether a regex spells out an upper-case letter; `\W` and `\pL` do not.
 fn names_upper_case(pattern: &str) -> bool {
     struct Seeker(bool);
 
@@ -324,14 +326,14 @@ fn names_upper_case(pattern: &str) -> bool {
         }
     }
 
-    // A regex that does not parse is reported by the parse that compiles it.
+    // If the regex does not parse, the parse that compiles it reports why.
     let Ok(ast) = ast::parse::Parser::new().parse(pattern) else { return false };
     let Ok(found) = ast::visit(&ast, Seeker(false));
     found
 }
 
-/// `regex_syntax` gives a heading, the pattern with carets below, and `error: WHY`. Here the why
-/// comes first, so that the first line alone says enough.
+/// Rewrites an error of `regex_syntax`, which has a heading, the pattern with carets below, and
+/// `error: WHY`. The why comes first here, so that the first line alone says enough.
 fn regex_error_words(error: &regex_syntax::Error) -> String {
     let words = error.to_string();
     let lines: Vec<&str> = words.lines().collect();

@@ -6,7 +6,7 @@ use regex_automata::util::captures::Captures;
 
 use crate::error::Error;
 
-/// The text a match is replaced with, checked.
+/// The replacement of a match, checked.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Replacement {
     parts: Vec<Part>,
@@ -19,7 +19,7 @@ enum Part {
     Case(CaseChange),
 }
 
-/// `\U \L \E` last until the next of them, `\u \l` for one character.
+/// A change of case. `\U \L \E` last until the next of them, `\u \l` for one character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CaseChange {
     All(Option<Case>),
@@ -33,25 +33,25 @@ enum Case {
 }
 
 impl Replacement {
-    /// These bytes and nothing else.
+    /// Makes a replacement of these bytes and nothing else.
     pub(crate) fn literal(bytes: Vec<u8>) -> Replacement {
         Replacement { parts: vec![Part::Text(bytes)] }
     }
 
-    /// Reads `$1 ${name} \n \t \r \\ \$ \xNN \u{N} \U \L \u \l \E`. `names` are the regex's groups in
-    /// order, the whole match first; a group without a name is `None`.
+    /// Parses `$1 ${name} \n \t \r \\ \$ \xNN \u{N} \U \L \u \l \E`. `names` are the regex's groups
+    /// in order, the whole match first; a group without a name is `None`.
     pub(crate) fn parse(template: &[u8], names: &[Option<&str>]) -> Result<Replacement, Error> {
         let mut parser = Parser { template, at: 0, names, text: Vec::new(), parts: Vec::new() };
         parser.run()?;
         Ok(Replacement { parts: parser.parts })
     }
 
-    /// Whether the text depends on the match.
+    /// Returns whether the replacement depends on the groups of the match.
     pub(crate) fn needs_groups(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::Group(_)))
     }
 
-    /// Appends what a match in `text` becomes. A group that took no part is empty.
+    /// Appends what a match in `text` becomes. A group that did not take part is empty.
     pub(crate) fn write(&self, text: &[u8], groups: Option<&Captures>, out: &mut Vec<u8>) {
         let mut case = CaseState::default();
         for part in &self.parts {
@@ -69,7 +69,7 @@ impl Replacement {
     }
 }
 
-/// The changes of case in force while a replacement is written.
+/// The changes of case that are in force while a replacement is written.
 #[derive(Default)]
 struct CaseState {
     all: Option<Case>,
@@ -162,7 +162,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// `\xNN` is one byte, whatever text it stands in.
+    /// Reads `\xNN`, which is one byte in any encoding.
     fn hex_byte(&mut self, start: usize) -> Result<(), Error> {
         let digits = self.template.get(self.at..self.at + 2);
         let byte = digits.and_then(ascii).and_then(hex);
@@ -173,7 +173,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// `\u{N}` is one character, in UTF-8.
+    /// Reads `\u{N}`, which is one character in UTF-8.
     fn code_point(&mut self, start: usize) -> Result<(), Error> {
         let digits = &self.template[self.at + 1..];
         let digits = digits.split(|&byte| byte == b'}').next().unwrap_or_default();
@@ -197,7 +197,7 @@ impl Parser<'_> {
             }
             Some(b'{') => self.braced_group(start),
             Some(byte) if is_name(*byte) => self.bare_group(start),
-            // As in the regex crate, a `$` that introduces nothing is itself.
+            // As in the regex crate, a `$` that introduces nothing is literal.
             _ => {
                 self.text.push(b'$');
                 self.at += 1;
@@ -218,8 +218,8 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// `$1` and `$name`, as far as letters, digits and `_` reach. `$1foo` is an error: half of its
-    /// readers expect group 1 and `foo`.
+    /// Reads `$1` and `$name`, as far as letters, digits and `_` reach. `$1foo` is an error, since
+    /// half of its readers expect group 1 and `foo`.
     fn bare_group(&mut self, start: usize) -> Result<(), Error> {
         let rest = &self.template[start + 1..];
         let len = rest.iter().position(|&byte| !is_name(byte)).unwrap_or(rest.len());
@@ -288,7 +288,7 @@ fn ascii(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok().filter(|text| text.is_ascii())
 }
 
-/// A number of hexadecimal digits only: `from_str_radix` alone would take `+1`.
+/// Reads a number of hexadecimal digits. `from_str_radix` alone would accept `+1`.
 fn hex(digits: &str) -> Option<u32> {
     let all_digits = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     u32::from_str_radix(digits, 16).ok().filter(|_| all_digits)

@@ -1,6 +1,6 @@
-//! How the text to look for is to be read.
+//! How the text to search for is read.
 
-/// When letters of different case are the same.
+/// When letters of different case are equal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Case {
     /// Never.
@@ -8,24 +8,25 @@ pub enum Case {
     Sensitive,
     /// Always.
     Insensitive,
-    /// When the text to look for has no upper-case letter.
+    /// When the text to search for has no upper-case letter.
     Smart,
 }
 
-/// How the text to look for is to be read.
+/// How the text to search for is read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Syntax {
     pub(crate) regex: bool,
     pub(crate) case: Case,
     pub(crate) word: bool,
     pub(crate) multiline: bool,
-    /// Also looks for the text in other styles of names, and writes the new one in the same.
+    /// Also searches for the text in other styles of names, and writes the new one in the same
+    /// style.
     pub(crate) preserve_case: bool,
 }
 
 #[cfg(test)]
 impl Syntax {
-    /// A regex, and everything else as it is by default.
+    /// A regex, with the default of everything else.
     pub(crate) const REGEX: Syntax = Syntax {
         regex: true,
         case: Case::Sensitive,

@@ -1,7 +1,7 @@
-//! Chooses files by their names, paths and types. Never touches the disk: what is hidden from git the
-//! walk knows.
+//! Chooses files by their names, paths and types. Never touches the disk: the walk knows what git
+//! ignores.
 //!
-//! Filters only ever narrow the choice: a glob brings back nothing that a type, a leading dot or an
+//! Filters only narrow the choice. A glob brings back nothing that a type, a leading dot or an
 //! ignore file excludes, and the order of the globs does not matter.
 
 use std::collections::HashMap;
@@ -16,25 +16,26 @@ use ignore::types::{Types, TypesBuilder};
 use crate::error::Error;
 use crate::original::FileId;
 
-/// Which files are taken.
+/// Which files a run takes.
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
     wanted: Globs,
     unwanted: Globs,
     types: Types,
-    /// Takes hidden files, too.
+    /// Whether hidden files are taken, too.
     pub(crate) hidden: bool,
-    /// Takes files that ignore files exclude, too.
+    /// Whether files that ignore files exclude are taken, too.
     pub(crate) ignored: bool,
-    /// Where the user's runs keep their files, which no run takes; without links in it.
+    /// The store of the user, from which no run takes a file. Its path has no symbolic links.
     pub(crate) store: Option<PathBuf>,
-    /// What was named beside the directory that is walked, and is gone to for its own sake; by inode.
+    /// The paths, by inode, that were named besides the directory that is walked, and that are
+    /// visited on their own.
     pub(crate) named: Arc<HashMap<u64, Vec<FileId>>>,
 }
 
 impl Filter {
-    /// Globs take files, or with a leading `!` leave them; types are ripgrep's. Files that are hidden or ignored are
-    /// left until the fields of these names are set.
+    /// Globs take files, or with a leading `!` exclude them. Types are ripgrep's. Hidden and
+    /// ignored files are excluded until the fields of these names are set.
     pub(crate) fn new(globs: &[String], types: &[String]) -> Result<Filter, Error> {
         let wanted = globs.iter().map(String::as_str).filter(|glob| !glob.starts_with('!'));
         let unwanted = globs.iter().filter_map(|glob| glob.strip_prefix('!'));
@@ -49,30 +50,31 @@ impl Filter {
         })
     }
 
-    /// Whether globs and types take a file. `path` is relative to where the walk started.
+    /// Returns whether globs and types take a file. `path` is relative to where the walk started.
     pub(crate) fn takes(&self, path: &Path) -> bool {
         (self.wanted.is_empty() || self.wanted.matches(path))
             && !self.unwanted.matches(path)
             && !self.types.matched(path, false).is_ignore()
     }
 
-    /// Whether a directory is looked into: one that a glob leaves is left with all that it holds.
+    /// Returns whether a directory is entered. One that a glob excludes is excluded with all that
+    /// it holds.
     pub(crate) fn enters(&self, path: &Path) -> bool {
         !self.unwanted.matches(path)
     }
 
-    /// Whether it matters from which directory a path is looked at.
+    /// Returns whether it matters from which directory a path is seen.
     pub(crate) fn knows_paths(&self) -> bool {
         self.wanted.has_paths || self.unwanted.has_paths
     }
 
-    /// Whether a file or directory of this name is looked at.
+    /// Returns whether a file or directory of this name is considered.
     pub(crate) fn sees(&self, name: &OsStr) -> bool {
         self.hidden || !name.as_bytes().starts_with(b".")
     }
 }
 
-/// Globs without a slash match names, the others paths.
+/// Globs without a slash match names, the others match paths.
 #[derive(Clone, Debug)]
 struct Globs {
     names: GlobSet,

@@ -1,4 +1,4 @@
-//! What a walk finds: a file to look at, or why there is none.
+//! What a walk finds: a file, or the reason why there is none.
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -6,23 +6,23 @@ use std::path::{Component, Path, PathBuf};
 use crate::error::Error;
 use crate::outcome::Outcome;
 
-/// A file to look at.
+/// A file to search.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
-    /// Its path, as the run was led to it.
+    /// The path by which the run reached the file.
     pub(crate) path: PathBuf,
-    /// Where a link that was named leads to.
+    /// The target of a symbolic link that was named.
     pub(crate) link_target: Option<PathBuf>,
 }
 
 impl Found {
-    /// The path of the file itself, which is not a link.
+    /// Returns the path of the file itself, which is no symbolic link.
     pub(crate) fn target(&self) -> &Path {
         self.link_target.as_deref().unwrap_or(&self.path)
     }
 }
 
-/// The path without `.` and doubled slashes, as a diff needs it: `git apply` takes no `./a`.
+/// Returns the path without `.` and doubled slashes, as a diff needs it: `git apply` refuses `./a`.
 pub(crate) fn plain(path: &Path) -> PathBuf {
     let plain: PathBuf =
         path.components().filter(|component| *component != Component::CurDir).collect();
@@ -34,7 +34,8 @@ pub(crate) fn lost(path: &Path, error: io::Error) -> Outcome {
     Outcome::failed(plain(path), error)
 }
 
-/// `ignore` wraps the operating system's error in layers that repeat the path.
+/// Converts an error of `ignore`, which wraps the operating system's in layers that repeat the
+/// path.
 pub(crate) fn lost_below(root: &Path, error: &ignore::Error) -> Outcome {
     let path = plain(path_of(error).unwrap_or(root));
     let source = match error.io_error() {
@@ -45,7 +46,7 @@ pub(crate) fn lost_below(root: &Path, error: &ignore::Error) -> Outcome {
     Outcome::failed(path, error)
 }
 
-/// The operating system's own error, below all that was wrapped around it.
+/// Returns the operating system's error, below everything that was wrapped around it.
 fn os_error(error: &io::Error) -> Option<io::Error> {
     let mut layer: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = layer {

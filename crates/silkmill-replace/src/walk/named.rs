@@ -1,4 +1,4 @@
-//! The paths that a run was given: what each leads to, and which lead to the same.
+//! The paths that the user named: what each leads to, and which lead to the same file.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, Metadata};
@@ -15,8 +15,8 @@ use crate::store::run_directory::is_run;
 use crate::walk::filter::Filter;
 use crate::walk::found::{Found, lost, plain};
 
-/// Of paths that lead to one file or directory the first. What is named as well as walked to is left by the
-/// walk, if it will be looked at: the filter is told.
+/// Returns the first of the paths that lead to one file or directory. The walk skips what is also
+/// named itself, if that will be searched: `filter` gets the list.
 pub(crate) fn once(paths: &[PathBuf], filter: &mut Filter) -> Vec<PathBuf> {
     if paths.len() < 2 {
         return paths.to_vec();
@@ -28,7 +28,7 @@ pub(crate) fn once(paths: &[PathBuf], filter: &mut Filter) -> Vec<PathBuf> {
         if !metadata.is_file() && !metadata.is_dir() {
             return true;
         }
-        // Names of one file may be files of their own as soon as one is written to: an overlay has it so.
+        // On an overlay, the names of one file may become separate files with the first write.
         if metadata.is_file() && metadata.nlink() > 1 {
             return by_path.insert(fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()));
         }
@@ -48,16 +48,16 @@ pub(crate) fn once(paths: &[PathBuf], filter: &mut Filter) -> Vec<PathBuf> {
     firsts
 }
 
-/// What is at a path that was named.
+/// What a path that was named leads to.
 pub(crate) enum NamedPath {
     Directory,
     /// A file, or what became of the path.
     File(Result<Found, Outcome>),
-    /// A file that the filter leaves.
+    /// A file that the filter excludes.
     Excluded,
 }
 
-/// Looks at a path that was named.
+/// Finds out what a path that was named leads to.
 pub(crate) fn enter(root: &Path, filter: &Filter) -> NamedPath {
     let metadata = match reach(root) {
         Ok(metadata) => metadata,
@@ -73,7 +73,7 @@ pub(crate) fn enter(root: &Path, filter: &Filter) -> NamedPath {
     if !filter.takes(root.file_name().map_or(root, Path::new)) {
         return NamedPath::Excluded;
     }
-    // Even to open a device may disturb it.
+    // Opening a device may have effects.
     if !metadata.is_file() {
         return NamedPath::File(Err(Outcome::skipped(plain(root), Skip::NotRegular)));
     }
@@ -83,8 +83,8 @@ pub(crate) fn enter(root: &Path, filter: &Filter) -> NamedPath {
     })
 }
 
-/// What is at a path that was named. A current directory that was removed is still there for
-/// whoever is in it, and holds nothing: it, too, is lost.
+/// Returns the metadata of a path that was named. A current directory that was removed still exists
+/// for this process, but holds nothing, so it fails, too.
 pub(crate) fn reach(root: &Path) -> Result<Metadata, Outcome> {
     let metadata = fs::metadata(root).map_err(|error| lost(root, error))?;
     if metadata.is_dir()
@@ -96,7 +96,7 @@ pub(crate) fn reach(root: &Path) -> Result<Metadata, Outcome> {
     Ok(metadata)
 }
 
-/// Whether a path that was named leads to the files of runs.
+/// Returns whether a path that was named leads to the files of runs.
 fn is_in_a_store(root: &Path, filter: &Filter) -> bool {
     let Ok(path) = fs::canonicalize(root) else { return false };
     let store = filter.store.as_ref();
@@ -105,7 +105,8 @@ fn is_in_a_store(root: &Path, filter: &Filter) -> bool {
         || path.ancestors().any(is_run)
 }
 
-/// Where a link leads; below the current directory as a diff needs it, for `patch` changes no links.
+/// Returns the target of a link, relative to the current directory if it is below it: `patch` does
+/// not change links.
 fn end_of_link(link: &Path) -> io::Result<PathBuf> {
     let target = fs::canonicalize(link)?;
     let here = fs::canonicalize(".")?;
