@@ -1,7 +1,6 @@
-//! What can go wrong, in words: what was tried, on what, and why it failed.
+//! What can go wrong: what was tried, on what, and why it failed.
 //!
-//! One type serves both a run that failed and a file that failed; which of the two it is, the
-//! place it turns up in says.
+//! One type serves both a run that failed and a file that failed. Where it is returned says which.
 
 use std::fmt;
 use std::io;
@@ -12,34 +11,34 @@ pub struct Error {
     repr: Repr,
 }
 
-/// What sort of failure an [`Error`] is.
+/// The kind of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The text to look for is empty or is not a valid regex.
     Pattern,
-    /// The replacement names a group that is not there, or has an unknown escape.
+    /// The replacement names a group that does not exist, or has an unknown escape.
     Replacement,
-    /// A file of pairs is not what it should be.
+    /// A file of pairs cannot be read as such.
     Pairs,
-    /// A glob or a file type could not be understood.
+    /// A glob or a file type is not valid.
     Filter,
     /// The operating system refused: see [`std::error::Error::source`].
     Io,
     /// The file changed between being read and being replaced.
     Changed,
-    /// The file, what it would become, or a line of it is larger than the run may hold in memory.
+    /// The file, its new text, or a line of it is larger than the run may hold in memory.
     TooLarge,
-    /// The encoding is not known, or cannot hold what the file would become.
+    /// The encoding is not known, or cannot represent the new text.
     Encoding,
-    /// The run was asked to refuse what it found, and did: nothing was changed.
+    /// The options refuse what the run found: nothing was changed.
     Refused,
     /// The run was cancelled before its first change: nothing was changed.
     Interrupted,
-    /// Nothing could be stored for the run, or what an earlier run has stored cannot be trusted. Nothing
-    /// was changed.
+    /// Nothing could be stored for the run, or what an earlier run has stored cannot be trusted.
+    /// Nothing was changed.
     Store,
-    /// The executor could not be built, or lost a task; the latter is a bug. Nothing was changed.
+    /// The executor could not be built, or lost a task, which is a bug. Nothing was changed.
     Executor,
 }
 
@@ -122,7 +121,7 @@ impl Error {
         matches!(&self.repr, Repr::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Whether no file can grow any more, and not only this one.
+    /// Returns whether the disk is full for every file, and not for this one alone.
     pub(crate) fn is_disk_full(&self) -> bool {
         let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
         matches!(&self.repr, Repr::Io { source, .. } if full.contains(&source.kind()))
@@ -132,7 +131,7 @@ impl Error {
         Error { repr: Repr::Words { kind, words: words.into() } }
     }
 
-    /// What sort of failure this is.
+    /// Returns the kind of this failure.
     pub fn kind(&self) -> ErrorKind {
         match &self.repr {
             Repr::Words { kind, .. } => *kind,
@@ -144,7 +143,7 @@ impl Error {
         }
     }
 
-    /// The path that could not be dealt with, where it was one.
+    /// Returns the path that caused the failure, if one did.
     pub fn path(&self) -> Option<&Path> {
         match &self.repr {
             Repr::Io { path, .. }
@@ -194,7 +193,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// The operating system's words without its capital letter and its number.
+/// Returns the operating system's message, without its capital letter and its error number.
 fn reason(error: &io::Error) -> String {
     let words = error.to_string();
     let words = words.split(" (os error ").next().unwrap_or(&words);

@@ -1,11 +1,11 @@
 //! A mutex whose guard needs no `unwrap`.
 //!
-//! Poisoning is ignored on purpose: what the locks of this crate guard is whole after every statement, so a panic
-//! under one of them leaves nothing half done.
+//! Poisoning is ignored on purpose. What the locks of this crate guard is complete after every
+//! statement, so a panic under one of them leaves nothing half done.
 
 use std::sync::{self, MutexGuard, PoisonError};
 
-/// std's mutex, which a panic of one thread does not take from the others.
+/// A mutex that other threads can use after one of them has panicked.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(sync::Mutex<T>);
 

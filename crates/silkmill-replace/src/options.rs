@@ -12,7 +12,7 @@ use crate::text::encoding::Charset;
 use crate::text::revise::Rules;
 use crate::walk::filter::Filter;
 
-/// What a run is to do. Whoever holds one holds a pattern that compiled.
+/// What a run is to do. Its pattern has compiled.
 ///
 /// ```
 /// use silkmill_replace::{Case, Options};
@@ -40,7 +40,7 @@ pub struct Options {
     pub(crate) workers: Option<usize>,
     pub(crate) measure_cpu: bool,
     pub(crate) sync: bool,
-    /// For people: what is replaced by what.
+    /// A description for people of what is replaced by what.
     pub(crate) what: String,
     pub(crate) hard_links: HardLinks,
     pub(crate) undo: bool,
@@ -50,19 +50,20 @@ pub struct Options {
 /// What a run does with the new text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Puts it in the files.
+    /// It writes the new text to the files.
     #[default]
     Write,
-    /// Shows it as unified diffs, and writes nothing.
+    /// It reports unified diffs, and writes nothing.
     Diff,
-    /// Counts the replacements, and writes nothing.
+    /// It counts the replacements, and writes nothing.
     Count,
 }
 
 /// What becomes of a file that has several names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HardLinks {
-    /// All keep their file: it is written in place, once its old text is kept elsewhere.
+    /// All names keep their file. The text is written in place, once a copy of the old text is on
+    /// disk.
     #[default]
     Keep,
     /// The name that was found gets a file of its own.
@@ -72,14 +73,15 @@ pub enum HardLinks {
 }
 
 impl Options {
-    /// Options to replace `old` with `new`: bytes, and text if they are to be a regex.
+    /// Begins options that replace `old` with `new`. A regex and its template must be UTF-8.
     pub fn builder(old: impl Into<Vec<u8>>, new: impl Into<Vec<u8>>) -> OptionsBuilder {
         let pair = Pair { old: old.into(), new: new.into(), place: None };
         OptionsBuilder { pairs: vec![pair], ..OptionsBuilder::default() }
     }
 
-    /// Options to replace many texts in one pass: of those that overlap the leftmost, and of those at one
-    /// place the longest. What one pair wrote no other pair sees, so two texts can be swapped.
+    /// Begins options that replace many texts in one pass. Of texts that overlap the leftmost is
+    /// replaced, and of those at one place the longest. No pair sees what another pair wrote, so
+    /// two texts can be swapped.
     pub fn with_pairs(pairs: Pairs) -> OptionsBuilder {
         OptionsBuilder { pairs: pairs.pairs, ..OptionsBuilder::default() }
     }
@@ -97,7 +99,7 @@ impl Options {
         Reading { charset: self.charset, leaves_nul: !self.edits_binary }
     }
 
-    /// Whether every match reads as its replacement already: then a run looks at no file.
+    /// Returns whether every match equals its replacement already. Then a run reads no file.
     pub fn changes_nothing(&self) -> bool {
         self.changes_nothing
     }
@@ -138,7 +140,7 @@ impl OptionsBuilder {
         self
     }
 
-    /// When letters of different case are the same.
+    /// Sets when letters of different case are equal.
     pub fn case(mut self, case: Case) -> Self {
         self.syntax.case = case;
         self
@@ -150,8 +152,8 @@ impl OptionsBuilder {
         self
     }
 
-    /// Also looks for the literal text in other styles of names, and writes the new one in the same:
-    /// `old_name`, `OldName`, `OLD_NAME`, `old-name`, `Old name` and so on.
+    /// Also searches for the literal text in other styles of names, and writes the new one in the
+    /// same style: `old_name`, `OldName`, `OLD_NAME`, `old-name`, `Old name` and so on.
     pub fn preserve_case(mut self, preserve_case: bool) -> Self {
         self.syntax.preserve_case = preserve_case;
         self
@@ -163,133 +165,138 @@ impl OptionsBuilder {
         self
     }
 
-    /// Adds a file, or a directory to be walked. With none, the current directory is.
+    /// Adds a file, or a directory to walk. Without any path, the current directory is walked.
     pub fn path(mut self, path: impl Into<PathBuf>) -> Self {
         self.paths.push(path.into());
         self
     }
 
-    /// Adds paths of a list; when it is empty and nothing else was added, there is nothing to look at.
+    /// Adds the paths of a list. If the list is empty and no other path was added, there is nothing
+    /// to do.
     pub fn paths(mut self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
         self.paths.extend(paths);
         self.lists_paths = true;
         self
     }
 
-    /// Adds a glob that files must match, or one of several; with a leading `!`, must not. Without a `/`
-    /// it is for their names, otherwise for their paths below the path that was added.
+    /// Adds a glob that files must match, or one of several; with a leading `!`, must not match.
+    /// Without a `/` it applies to their names, otherwise to their paths below the path that was
+    /// added.
     pub fn glob(mut self, glob: impl Into<String>) -> Self {
         self.globs.push(glob.into());
         self
     }
 
-    /// Adds a file type, by ripgrep's names (`rust`, `py`): files of no type that was added are left.
+    /// Adds a file type, by ripgrep's names (`rust`, `py`). Files of no type that was added are
+    /// skipped.
     pub fn file_type(mut self, name: impl Into<String>) -> Self {
         self.types.push(name.into());
         self
     }
 
-    /// Takes hidden files and directories, too; `.git` never.
+    /// Includes hidden files and directories, except `.git`.
     pub fn hidden(mut self, hidden: bool) -> Self {
         self.hidden = hidden;
         self
     }
 
-    /// Takes files that `.gitignore`, `.ignore` and git's own settings exclude.
+    /// Includes files that `.gitignore`, `.ignore` and git's own settings exclude.
     pub fn ignored(mut self, ignored: bool) -> Self {
         self.ignored = ignored;
         self
     }
 
-    /// What to do with the new text.
+    /// Sets what a run does with the new text.
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// Refuses the run unless it makes exactly so many replacements.
+    /// Refuses the run unless it makes exactly this many replacements.
     pub fn expect(mut self, replacements: u64) -> Self {
         self.expect = Some(replacements);
         self
     }
 
-    /// Makes at most so many replacements in each file, the first ones.
+    /// Makes at most this many replacements in each file, from its start.
     pub fn file_replacements_max(mut self, replacements: u64) -> Self {
         self.file_replacements_max = Some(replacements);
         self
     }
 
-    /// Leaves files of more bytes than this alone, and reports them. By default those that have to be held
-    /// whole, and have more than [`FILE_SIZE_MAX`](crate::FILE_SIZE_MAX).
+    /// Reports files of more bytes than this, and leaves them alone. By default this applies to
+    /// files that have to be held as a whole, and [`FILE_SIZE_MAX`](crate::FILE_SIZE_MAX) is the
+    /// limit.
     pub fn file_size_max(mut self, bytes: u64) -> Self {
         self.file_size_max = Some(bytes);
         self
     }
 
-    /// Reads files that have no byte order mark in this encoding, by a label of the WHATWG's list: `latin1`,
-    /// `shift_jis`, `utf-16le`. By default as UTF-8 or whatever else extends ASCII, byte for byte.
+    /// Reads files without a byte order mark in this encoding, by a label of the WHATWG's list:
+    /// `latin1`, `shift_jis`, `utf-16le`. By default they are read as UTF-8 or any other extension
+    /// of ASCII, byte for byte.
     pub fn encoding(mut self, label: impl Into<String>) -> Self {
         self.encoding = Some(label.into());
         self
     }
 
-    /// Edits files with a NUL as any other, byte for byte, and does not pass them over.
+    /// Edits files with a NUL as any other, byte for byte. By default they are skipped.
     pub fn binary(mut self, binary: bool) -> Self {
         self.edits_binary = binary;
         self
     }
 
-    /// Refuses the run if any file cannot be read, staged, or changed meanwhile.
+    /// Refuses the run if any file cannot be read or staged, or changes meanwhile.
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
         self
     }
 
-    /// How many threads read and stage. By default the executor decides.
+    /// Sets how many threads read and stage. By default the executor decides.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
         self
     }
 
-    /// Measures the processor time of every file, so that the executor's advice means something.
+    /// Measures the CPU time of every file, on which the executor's advice depends.
     pub fn measure_cpu(mut self, measure_cpu: bool) -> Self {
         self.measure_cpu = measure_cpu;
         self
     }
 
-    /// Whether to force new text to disk before it replaces the old, so that a power cut leaves either.
-    /// On unless turned off.
+    /// Forces new text to disk before it replaces the old, so that a power cut leaves one or the
+    /// other. On by default.
     pub fn sync(mut self, sync: bool) -> Self {
         self.no_sync = !sync;
         self
     }
 
-    /// What becomes of files that have several names.
+    /// Sets what becomes of files that have several names.
     pub fn hard_links(mut self, policy: HardLinks) -> Self {
         self.hard_links = policy;
         self
     }
 
-    /// Whether the originals are kept, so that the run can be undone. On unless turned off.
+    /// Keeps the originals, so that the run can be undone. On by default.
     pub fn undo(mut self, undo: bool) -> Self {
         self.no_undo = !undo;
         self
     }
 
-    /// Where runs keep their files, if that is on the filesystem of the files they change; by default, and
-    /// otherwise, it is `.silkmill` in the directory that holds all paths, or the next one above that has
-    /// such a directory.
+    /// Sets the store in which runs keep their files, if it is on the mount of the files they
+    /// change. Otherwise, and by default, the store is `.silkmill` in the directory that holds all
+    /// paths, or in the nearest one above that has one.
     pub fn state_directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.state_directory = Some(path.into());
         self
     }
 
-    /// Checks everything that can be checked without looking at files.
+    /// Checks everything that can be checked without reading files.
     ///
     /// # Errors
     ///
-    /// A pattern that is empty or does not compile, a replacement that names a group which is not
-    /// there, a glob, file type or encoding that is not known.
+    /// A pattern is empty or does not compile, a replacement names a group that does not exist, or
+    /// a glob, file type or encoding is not known.
     pub fn build(self) -> Result<Options, Error> {
         if self.syntax.preserve_case && self.syntax.regex {
             return Err(Error::pattern(
@@ -299,7 +306,7 @@ impl OptionsBuilder {
         let charset = self.encoding.as_deref().map(charset).transpose()?.flatten();
         let exact = !self.syntax.regex && self.syntax.case == Case::Sensitive;
         let changes_nothing = exact && self.pairs.iter().all(|pair| pair.old == pair.new);
-        // One that is not there yet has nothing to lose.
+        // A directory that does not exist yet holds no runs.
         let store = self.state_directory.as_deref().and_then(|path| path.canonicalize().ok());
         let store = store.or_else(|| self.state_directory.clone());
         let mut filter = Filter::new(&self.globs, &self.types)?;
@@ -330,10 +337,10 @@ impl OptionsBuilder {
     }
 }
 
-/// The longest OLD or NEW that is remembered of a run, in characters.
+/// The longest OLD or NEW that the description of a run shows, in characters.
 const WHAT_LEN_MAX: usize = 40;
 
-/// `colour → color`, on one line; of several pairs the first, and how many there are besides.
+/// Returns `colour → color`, on one line; of several pairs the first, and the number of the others.
 fn what(pairs: &[Pair]) -> String {
     let shown = |text: &[u8]| {
         let text = String::from_utf8_lossy(text);

@@ -1,4 +1,4 @@
-//! A file as it was found: opened without blocking, known again later, read within bounds.
+//! A file as a run found it: opened without blocking, recognized later, read within bounds.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -10,17 +10,18 @@ use rustix::fs::{OFlags, Stat};
 use crate::outcome::Skip;
 use crate::text::encoding::Charset;
 
-/// The largest file a run takes into memory unless told otherwise, in bytes. A larger one is reported
-/// and left alone.
+/// The largest file that a run takes into memory by default, in bytes. A larger one is reported and
+/// left alone.
 pub const FILE_SIZE_MAX: u64 = 1 << 30;
 
-/// Enough of a file to know most binary ones by, so that they are not read to their end.
+/// How many bytes are read at first. They identify most binary files, which need not be read to the
+/// end.
 pub(crate) const HEAD_LEN: usize = 64 << 10;
 
-/// What a reused buffer may keep between files.
+/// How many bytes a buffer keeps between files.
 const BUFFER_KEPT_MAX: usize = 1 << 20;
 
-/// Which file it is: the same for all its paths.
+/// A file, by whatever path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FileId {
     pub(crate) dev: u64,
@@ -33,7 +34,7 @@ impl FileId {
     }
 }
 
-/// Which file it is and in which state. Any write to it gives another identity.
+/// A file and its state. Any write to the file gives it another identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) file: FileId,
@@ -43,7 +44,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// What no file has.
+    /// The identity of no file.
     pub(crate) const NONE: Identity =
         Identity { file: FileId { dev: 0, ino: 0 }, size: 0, modified: (0, 0), changed: (0, 0) };
 
@@ -66,8 +67,8 @@ impl Identity {
         }
     }
 
-    /// Whether it is the same file, and nobody wrote to it since. A rename gives a file another time of
-    /// change, so that is not looked at.
+    /// Returns whether it is the same file, and no program has written to it since. A rename
+    /// changes the ctime, so that is not compared.
     pub(crate) fn is_same_text(&self, other: &Identity) -> bool {
         (self.file, self.size, self.modified) == (other.file, other.size, other.modified)
     }
@@ -92,15 +93,15 @@ pub(crate) enum Content {
 /// How files are read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
-    /// The encoding of a file that does not show its own.
+    /// The encoding of a file without a byte order mark.
     pub(crate) charset: Option<Charset>,
     /// Whether a file with a NUL is left alone.
     pub(crate) leaves_nul: bool,
 }
 
 impl Original {
-    /// Opens without waiting for the other end of a pipe, and not through a link: the walk found no
-    /// link here.
+    /// Opens the file without waiting for the other end of a pipe, and without following a symbolic
+    /// link: the walk found none here.
     pub(crate) fn open(path: &Path) -> io::Result<Original> {
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file =
@@ -113,7 +114,7 @@ impl Original {
         Identity::of(&self.metadata)
     }
 
-    /// Reads enough to know most files by that are not text.
+    /// Reads the first bytes, which identify most files that are not text.
     pub(crate) fn head(&mut self, buffer: &mut Buffer, reading: Reading) -> io::Result<Content> {
         if !self.metadata.is_file() {
             return Ok(Content::Skipped(Skip::NotRegular));
@@ -123,8 +124,8 @@ impl Original {
         Ok(content(buffer.bytes(len), reading))
     }
 
-    /// Reads the rest behind the `head` bytes that are in the buffer; says how many are there then, or that
-    /// it is not text after all.
+    /// Reads the rest after the `head` bytes that are in the buffer. The file may turn out not to
+    /// be text.
     pub(crate) fn rest(
         &mut self,
         buffer: &mut Buffer,
@@ -146,7 +147,7 @@ impl Original {
     }
 }
 
-/// What a file that begins with `head` is, and how it is to be read.
+/// Returns what a file that begins with `head` is, and how it is read.
 pub(crate) fn content(head: &[u8], reading: Reading) -> Content {
     if reading.leaves_nul && is_utf32(head) {
         return Content::Skipped(Skip::Utf32);
@@ -159,21 +160,23 @@ pub(crate) fn content(head: &[u8], reading: Reading) -> Content {
     }
 }
 
-/// Whether a NUL says that this is no text. In what is to be decoded, a NUL is a byte like others.
+/// Returns whether a NUL shows that the file is binary. In text that is to be decoded, a NUL is a
+/// byte like others.
 pub(crate) fn holds_nul(bytes: &[u8], charset: Option<Charset>, reading: Reading) -> bool {
     reading.leaves_nul && charset.is_none() && memchr::memchr(0, bytes).is_some()
 }
 
-/// Room for one file's bytes, used again for the next.
+/// A buffer for one file's bytes, reused for the next.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
-    /// Always as long as the longest read so far: growing it is what costs, by filling with zeros.
+    /// As long as the longest file so far. Growing it costs time, since new bytes are filled with
+    /// zeros.
     bytes: Vec<u8>,
 }
 
 impl Buffer {
-    /// Reads until `bytes` holds `to` bytes, of which it has `from`; says how many it holds. A file
-    /// that shrank gives fewer, and one that grew is cut: the commit sees either.
+    /// Reads until `bytes` holds `to` bytes, of which it has `from`. Returns how many it holds. A
+    /// file that shrank gives fewer, and one that grew is cut. The commit detects both.
     fn fill(&mut self, file: &mut File, from: usize, to: usize) -> io::Result<usize> {
         if self.bytes.len() < to {
             self.bytes.resize(to, 0);
@@ -190,7 +193,7 @@ impl Buffer {
         Ok(len)
     }
 
-    /// The first bytes of those read last.
+    /// Returns the first bytes of those read last.
     pub(crate) fn bytes(&self, len: usize) -> &[u8] {
         &self.bytes[..len]
     }
@@ -200,13 +203,13 @@ impl Buffer {
         self.bytes.capacity()
     }
 
-    /// Gives back what one large file made it take.
+    /// Releases the memory that one large file needed.
     pub(crate) fn shrink(&mut self) {
         shrink(&mut self.bytes);
     }
 }
 
-/// Gives back what one large text made a buffer take.
+/// Releases the memory that one large text needed.
 pub(crate) fn shrink(bytes: &mut Vec<u8>) {
     if bytes.capacity() > BUFFER_KEPT_MAX {
         bytes.truncate(BUFFER_KEPT_MAX);
@@ -214,7 +217,7 @@ pub(crate) fn shrink(bytes: &mut Vec<u8>) {
     }
 }
 
-/// The directory that holds a path's last name.
+/// Returns the directory of a path.
 pub(crate) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

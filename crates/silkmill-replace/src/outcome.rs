@@ -12,20 +12,20 @@ use crate::error::Error;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// The file, as the run was led to it.
+    /// The path by which the run reached the file.
     pub path: PathBuf,
     /// What was done.
     pub action: Action,
-    /// How many matches became something else.
+    /// How many matches were replaced.
     pub replacements: u64,
-    /// The file's length; 0 where it could not be had.
+    /// The file's length, or 0 if it is not known.
     pub bytes_before: u64,
     /// The length the file has now, or would have.
     pub bytes_after: u64,
 }
 
 impl Outcome {
-    /// A file that stays as it is, at its length in bytes.
+    /// Returns the outcome of a file that stays as it is. `len` is its length in bytes.
     pub(crate) fn unchanged(path: PathBuf, action: Action, len: u64) -> Outcome {
         Outcome { path, action, replacements: 0, bytes_before: len, bytes_after: len }
     }
@@ -34,7 +34,7 @@ impl Outcome {
         Outcome::unchanged(path, Action::Skipped(skip), 0)
     }
 
-    /// A file of which not even the length is known.
+    /// Returns the outcome of a file of which not even the length is known.
     pub(crate) fn failed(path: PathBuf, error: Error) -> Outcome {
         Outcome::unchanged(path, Action::Failed(error), 0)
     }
@@ -44,29 +44,29 @@ impl Outcome {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Action {
-    /// It holds its new text.
+    /// The file holds its new text.
     Changed,
-    /// It would have been changed, were the run not a preview. The unified diff is empty unless it
-    /// was asked for.
+    /// The run is a preview, and would change the file. The unified diff is empty unless it was
+    /// asked for.
     WouldChange {
-        /// What `patch -p0` needs to make the change.
+        /// The input by which `patch -p0` makes the change.
         diff: Vec<u8>,
     },
-    /// It was passed over, for a reason that is no error.
+    /// The file was skipped, for a reason that is no error.
     Skipped(Skip),
-    /// It is as it was, because of an error.
+    /// The file is as it was, because of an error.
     Failed(Error),
 }
 
-/// Why a file was passed over.
+/// Why a file was skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Skip {
-    /// It has a NUL byte.
+    /// The file has a NUL byte.
     Binary,
-    /// It opens with the byte order mark of UTF-32.
+    /// The file begins with the byte order mark of UTF-32.
     Utf32,
-    /// It is a device, a socket or a pipe.
+    /// The file is a device, a socket or a pipe.
     NotRegular,
 }
 
@@ -80,60 +80,61 @@ impl fmt::Display for Skip {
     }
 }
 
-/// What a run tells while it goes on.
+/// What a run reports while it goes on.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// How far the run has come. Sent for every file with a match and for every file committed, and for
-    /// the files without a match now and then.
+    /// How far the run has come. Sent for every file with a match and for every file committed, and
+    /// from time to time for the files without a match.
     Progress(Progress),
-    /// A file changed, would change, failed, or was passed over. Files without a match are not told
-    /// of.
+    /// A file changed, would change, failed, or was skipped. Files without a match are not
+    /// reported.
     Outcome(&'a Outcome),
-    /// Something happened that a person should know, beside what was asked for.
+    /// Something else happened that the user should know.
     Notice(&'a Notice),
 }
 
-/// What a person should know, as a sentence: see its `Display`.
+/// What the user should know. Its `Display` is a sentence.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Notice {
-    /// Another run is at work in the same directories; this one waits for it.
+    /// Another run is active in the same directories, and this one waits for it.
     Waiting {
-        /// The other one's name.
+        /// The name of the other run.
         run: String,
-        /// Where it works.
+        /// The directories that the other run works in.
         roots: Vec<PathBuf>,
     },
-    /// An earlier run was cut off before it changed anything, and its files are removed.
+    /// An earlier run was interrupted before it changed anything, and its files are removed.
     Discarded {
-        /// Its name.
+        /// The name of that run.
         run: String,
     },
-    /// An earlier run was cut off while it changed files, and is finished now.
+    /// An earlier run was interrupted while it changed files, and is finished now.
     Finished {
-        /// Its name.
+        /// The name of that run.
         run: String,
         /// How many files have their new text.
         files: u64,
     },
-    /// An earlier run was cut off while it changed files, and all of them have their old text again.
+    /// An earlier run was interrupted while it changed files, and all of them have their old text
+    /// again.
     PutBack {
-        /// Its name.
+        /// The name of that run.
         run: String,
-        /// How many files it was about.
+        /// How many files the run was to change.
         files: u64,
-        /// Why it could not be finished; `None` where it had begun to put them back already.
+        /// Why the run could not be finished. `None` if it had begun to roll back before.
         why: Option<Error>,
     },
-    /// An earlier run can neither be finished nor put back. The next run tries again.
+    /// An earlier run can neither be finished nor rolled back. The next run tries again.
     Unfinished {
-        /// Its name.
+        /// The name of that run.
         run: String,
-        /// Why.
+        /// The error that stopped the recovery.
         error: Error,
     },
-    /// A file was not put back, because another program wrote to it since it was swapped.
+    /// A file was not put back, because another program has written to it since it was swapped.
     Left {
         /// The file.
         path: PathBuf,
@@ -143,12 +144,12 @@ pub enum Notice {
         /// The file.
         path: PathBuf,
     },
-    /// A file of a run that is to be undone is gone, and so is the directory it was in.
+    /// A file of a run that is to be undone is gone, and so is its directory.
     NoDirectory {
         /// The file.
         path: PathBuf,
     },
-    /// A version of a file that would have been lost lies elsewhere now.
+    /// A version of a file that would have been lost was moved elsewhere.
     Kept {
         /// The file.
         path: PathBuf,
@@ -197,25 +198,26 @@ impl fmt::Display for Notice {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Files looked at so far.
+    /// Files read so far.
     pub files_seen: u64,
-    /// Files with a change, so far; known to be all of them once `files_committed` is not 0.
+    /// Files with a change so far. Once `files_committed` is not 0, these are all of them.
     pub files_matched: u64,
     /// Files that hold their new text.
     pub files_committed: u64,
 }
 
-/// The parts of a run that come one after the other. What is left of its time went by between them.
+/// The times of the parts of a run, which follow each other. The rest of its time passed between
+/// them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Phases {
-    /// To find, read, edit and stage; many files at once.
+    /// The time to find, read, edit and stage files, many at once.
     pub staging: Duration,
-    /// To write the journal, and to force it and all staged files to disk.
+    /// The time to write the journal, and to force it and all staged files to disk.
     pub barrier: Duration,
-    /// To swap the staged files with their originals.
+    /// The time to swap the staged files with their originals.
     pub swapping: Duration,
-    /// To force the swaps to disk.
+    /// The time to force the swaps to disk.
     pub flushing: Duration,
 }
 
@@ -223,26 +225,26 @@ pub struct Phases {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Files looked at. One that was named twice, or named and walked to, counts once; one that has several names
-    /// in a directory that is walked counts for each, and is changed once.
+    /// Files read. One that was named twice, or named and walked to, counts once. One that has
+    /// several names in a directory that is walked counts for each, and is changed once.
     pub files_seen: u64,
-    /// Files changed, or that would be.
+    /// Files that changed, or would change.
     pub files_changed: u64,
-    /// Files passed over: see [`Skip`].
+    /// Files that were skipped: see [`Skip`].
     pub files_skipped: u64,
     /// Files and paths that could not be read, staged or replaced.
     pub files_failed: u64,
-    /// Replacements made, or that would be.
+    /// Replacements that were made, or would be.
     pub replacements: u64,
-    /// The name of the run, by which it can be undone: see [`undo`](crate::undo()). `None` when nothing was
-    /// changed, or nothing kept.
+    /// The name of the run, by which it can be undone: see [`undo`](crate::undo()). `None` when
+    /// nothing was changed, or nothing kept.
     pub run: Option<String>,
-    /// Where its files are kept: see [`prune`](crate::prune).
+    /// The store with its files: see [`prune`](crate::prune).
     pub store: Option<PathBuf>,
-    /// From the first path to the last flush.
+    /// The time from the first path to the last flush.
     pub elapsed: Duration,
-    /// What that time went by with.
+    /// The parts of that time.
     pub phases: Phases,
-    /// What the executor measured; `None` when there was nothing for it to do.
+    /// What the executor measured. `None` when there was nothing for it to do.
     pub stats: Option<Stats>,
 }

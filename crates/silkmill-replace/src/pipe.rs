@@ -1,4 +1,4 @@
-//! Edits what comes from a reader and goes to a writer, in bounded memory, as far as it is decided.
+//! Edits a stream, in bounded memory, as far as its matches are decided; and a text in memory.
 
 use std::io::{self, BufWriter, Read, Write};
 
@@ -11,15 +11,15 @@ use crate::text::flow::Flow;
 use crate::text::revise::{Rules, revise};
 use crate::text::stream::{Piece, StreamError};
 
-/// What may open a text to tell its encoding.
+/// The byte order marks that may begin a text.
 const MARKS: [&[u8]; 3] = [BOM, b"\xFF\xFE", b"\xFE\xFF"];
 
-/// Edits all that `from` gives and writes it to `to`; says how many replacements were made.
+/// Edits what `from` reads and writes it to `to`. Returns how many replacements were made.
 ///
-/// What is decided is written before more is read: a line as soon as it is whole, unless a text to look for
-/// holds a line end. Memory does not grow with the text; but a regex that may span lines, and text
-/// in an encoding but UTF-16, need the text whole. Paths, filters and the rules for binary files do not matter
-/// here.
+/// What is decided is written before more is read: a line as soon as it is complete, unless a text
+/// to search for holds a line end. Memory does not grow with the text; but a regex that may span
+/// lines, and text in an encoding other than UTF-16, need the whole text. Paths, filters and the
+/// rules for binary files do not matter here.
 ///
 /// ```
 /// use silkmill_replace::{Options, pipe};
@@ -33,8 +33,8 @@ const MARKS: [&[u8]; 3] = [BOM, b"\xFF\xFE", b"\xFE\xFF"];
 ///
 /// # Errors
 ///
-/// Reading or writing failed; a line is too long for a regex, or the text for what needs it whole; its
-/// encoding cannot hold what it would become. What was written before stays written.
+/// Reading or writing failed; a line is too long for a regex, or the text for what needs all of it;
+/// or its encoding cannot represent the new text. What was written before stays written.
 pub fn pipe(options: &Options, from: &mut dyn Read, to: &mut dyn Write) -> Result<u64, Error> {
     let mark = mark(from).map_err(unread)?;
     let mut from = io::Cursor::new(mark.clone()).chain(from);
@@ -48,8 +48,8 @@ pub fn pipe(options: &Options, from: &mut dyn Read, to: &mut dyn Write) -> Resul
 }
 
 impl Options {
-    /// What `text` becomes, as a file that holds it would: `None` when nothing in it is replaced. Paths, filters and the
-    /// rules for files that are no text do not matter here.
+    /// Returns what `text` becomes, as a file with this text would, or `None` when nothing in it is
+    /// replaced. Paths, filters and the rules for binary files do not matter here.
     ///
     /// ```
     /// use silkmill_replace::Options;
@@ -61,7 +61,7 @@ impl Options {
     /// ```
     ///
     /// # Errors
-    /// When it would become longer than 2 GiB, or its encoding cannot hold what it would become.
+    /// When it would become longer than 2 GiB, or its encoding cannot represent the new text.
     pub fn edit(&self, text: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let mut edited = Vec::new();
         let rules = Rules { leaves_nul: false, ..self.rules() };
@@ -72,7 +72,7 @@ impl Options {
     }
 }
 
-/// The first bytes, as far as they may be a mark.
+/// Reads the first bytes, as far as they may be a byte order mark.
 fn mark(from: &mut dyn Read) -> io::Result<Vec<u8>> {
     let (mut mark, mut byte) = (Vec::new(), [0]);
     while MARKS.iter().any(|known| known.len() > mark.len() && known.starts_with(&mark)) {

@@ -1,7 +1,7 @@
-//! What is kept of earlier runs: lists it, puts a run back, drops what is old.
+//! Lists earlier runs, and undoes them.
 //!
-//! The originals of a run are the very files that were there. To undo it is a run of its own, which swaps
-//! them with what is there now; and so an undo can be undone.
+//! The originals of a run are the very files that it replaced. An undo is a run of its own, which
+//! swaps them with the files that are there now. So an undo can be undone.
 
 pub(crate) mod prune;
 mod reverse;
@@ -25,10 +25,11 @@ use crate::transaction::recovery;
 use crate::transaction::swap::Attempt;
 use crate::undo::reverse::reverse;
 
-/// Which runs are looked for, and how one is put back.
+/// Where earlier runs are found, and how one is undone.
 #[derive(Clone, Debug, Default)]
 pub struct UndoOptions {
-    /// The user's store: see [`OptionsBuilder::state_directory`](crate::OptionsBuilder::state_directory).
+    /// The user's store: see
+    /// [`OptionsBuilder::state_directory`](crate::OptionsBuilder::state_directory).
     pub state_directory: Option<PathBuf>,
     /// Stores beside files are looked for in this directory and all above it, and where the user's store
     /// remembers one.
@@ -46,21 +47,21 @@ pub struct UndoOptions {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoredRun {
-    /// Its name.
+    /// The name of the run.
     pub id: String,
-    /// When it began.
+    /// When the run began.
     pub begun: SystemTime,
-    /// What it replaced by what.
+    /// What the run replaced by what.
     pub what: String,
-    /// Where.
+    /// The directories that the run worked in.
     pub roots: Vec<PathBuf>,
-    /// How many files it changed.
+    /// How many files the run changed.
     pub files: u64,
-    /// How many replacements it made in them.
+    /// How many replacements the run made.
     pub replacements: u64,
-    /// How many bytes of originals are kept for it.
+    /// How many bytes of originals are kept for the run.
     pub bytes_held: u64,
-    /// The run it undid, if it did.
+    /// The run that this run undid, if it is an undo.
     pub undoes: Option<String>,
 }
 
@@ -68,17 +69,17 @@ pub struct StoredRun {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Undone {
-    /// The run that was put back.
+    /// The run that was undone.
     pub run: StoredRun,
     /// The files, in the order in which the run had changed them.
     pub files: Vec<PathBuf>,
-    /// The name of the undo itself, which can be undone in turn; `None` when it was only tried.
+    /// The name of the undo itself, which can be undone in turn. `None` when it was a dry run.
     pub id: Option<String>,
-    /// Where the runs are kept.
+    /// The store of both runs.
     pub store: PathBuf,
 }
 
-/// Every run that can be undone, oldest first. Runs that a crash has left unfinished are ended before.
+/// Returns every run that can be undone, oldest first, after runs that crashed have been recovered.
 ///
 /// # Errors
 /// When a store cannot be read.
@@ -102,11 +103,11 @@ pub fn runs(
     Ok(runs)
 }
 
-/// Puts the files of a run back, of the last one unless `id` names another: all of them or none.
+/// Undoes a run, the last one unless `id` names another: all of its files, or none.
 ///
 /// # Errors
-/// There is no such run; a file was edited since (each one is told by `tell` before); or the operating
-/// system refused. In each case no file was changed, unless the error says otherwise.
+/// There is no such run; a file was edited since (`report` is called for each before); or the
+/// operating system refused. In each case no file was changed, unless the error says otherwise.
 pub fn undo(
     options: &UndoOptions,
     id: Option<&str>,
@@ -179,7 +180,8 @@ fn swap(
     }
 }
 
-/// The user's store, those beside files from here upwards, and those that the user's store knows of.
+/// Returns the user's store, those beside files from `from` upwards, and those that the user's
+/// store links to.
 fn stores(options: &UndoOptions) -> Vec<Store> {
     let home = options.state_directory.as_deref();
     let above = options.from.ancestors().map(|folder| folder.join(BESIDE));
@@ -191,7 +193,7 @@ fn stores(options: &UndoOptions) -> Vec<Store> {
     stores
 }
 
-/// The runs of a store that are done and not undone, oldest first, each locked.
+/// Returns the runs of a store that are done and not undone, oldest first, each locked.
 fn undoable(store: &Store) -> Result<Vec<(RunDirectory, RunHeader)>, Error> {
     let mut done = Vec::new();
     for found in store.lock()?.probe_all()? {
@@ -209,7 +211,7 @@ fn undoable(store: &Store) -> Result<Vec<(RunDirectory, RunHeader)>, Error> {
     Ok(done)
 }
 
-/// The store of the run with this name, or of the last one.
+/// Returns the store, the header and the name of the run called `id`, or of the last run.
 fn choose(options: &UndoOptions, id: Option<&str>) -> Result<(Store, RunHeader, String), Error> {
     let mut last: Option<(Store, RunHeader, String)> = None;
     for store in stores(options) {
@@ -264,8 +266,8 @@ mod tests {
     use std::fs;
     use tempfile::TempDir;
 
-    /// A run over two files, one of them with two names, whose journal has the device numbers of another start of
-    /// the system.
+    /// Makes a run over two files, one of them with two names. Its journal has other device
+    /// numbers, as after a reboot.
     fn run_before_a_restart(phases: &[Phase]) -> (TempDir, UndoOptions) {
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);
@@ -324,11 +326,11 @@ mod tests {
         assert_eq!(texts(&root), ["old"; 3]);
     }
 
-    /// A filesystem such as vfat makes its inode numbers up anew.
+    /// A filesystem such as vfat invents its inode numbers at every mount.
     #[test]
     fn what_cannot_be_known_again_is_kept_and_named() {
         let (root, options) = run_before_a_restart(&[Phase::Committed]);
-        // Another file under the number, and another at the target.
+        // Another file has the number now, and another one is at the target.
         let store = Store::existing(options.state_directory.as_deref().unwrap()).unwrap();
         let found = store.lock().unwrap().probe_all().unwrap().pop().unwrap();
         let Probe::Stopped(mut run) = found else { panic!("{found:?}") };

@@ -1,4 +1,4 @@
-//! Drops runs that are older than the last ten.
+//! Removes runs that are older than the last ten.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -12,16 +12,18 @@ use crate::undo::{no_such_run, undoable};
 /// How many runs are kept in one store.
 const RUNS_KEPT_MAX: usize = 10;
 
-/// How many that were dropped may lie in a store until a later run removes their files, while it waits for the disk.
+/// How many removed runs may lie in the trash of a store. Later runs empty it while they wait for
+/// the disk.
 const RUNS_TRASHED_MAX: usize = 2;
 
-/// How long [`prune`] removes files when a person may be waiting for the process to end: to free the blocks
-/// of a file may cost a tenth of a millisecond.
+/// How long [`prune`] may remove files while a user waits for the process to end. Freeing the
+/// blocks of one file may take a tenth of a millisecond.
 pub const PRUNED_IN_MAX: Duration = Duration::from_millis(50);
 
-/// Removes runs beyond the last ten of a store. To be called when the result of a run is told, for it is nobody's
-/// business: their files go while the next runs wait for the disk. When those have left too many, some are removed
-/// here, for at most `patience`.
+/// Removes runs beyond the last ten of a store. The caller reports the result of its run first. The
+/// files of removed runs are deleted while later runs wait for the disk; if too many lie there,
+/// some are deleted here, for at most `patience`. Errors are ignored, since the next call tries
+/// again.
 pub fn prune(store: &Path, patience: Duration) {
     let Some(store) = Store::existing(store) else { return };
     let Ok(mut kept) = undoable(&store) else { return };
@@ -35,7 +37,8 @@ pub fn prune(store: &Path, patience: Duration) {
     }
 }
 
-/// With the runs that it undid, and their staging directories on other filesystems.
+/// Moves a run to the trash, with the runs that it undid and their staging roots on other
+/// filesystems.
 fn throw_away(store: &Store, mut run: RunDirectory) -> Result<(), Error> {
     let mut folders = HashSet::new();
     if let Some((journal, _)) = run.read()? {
@@ -47,7 +50,8 @@ fn throw_away(store: &Store, mut run: RunDirectory) -> Result<(), Error> {
         );
     }
     let mut undoes = run.phase_and_header()?.and_then(|(_, header)| header.undoes);
-    // Oldest first: whenever this is cut off, each that is left is still undone by another.
+    // The oldest run goes first. If this is interrupted, each run that is left is still undone by
+    // another.
     let mut spent = Vec::new();
     while let Some(id) = undoes {
         let other = find_any(store, &id)?;
@@ -61,7 +65,7 @@ fn throw_away(store: &Store, mut run: RunDirectory) -> Result<(), Error> {
     folders.remove(run.path());
     run.throw_away()?;
     for folder in folders {
-        // An staging directory elsewhere, or the directory of a run that is gone already.
+        // This is a staging root elsewhere, or the directory of a run that is gone already.
         let _ = trash::throw_away(&folder);
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The journal of an undo: what takes back what another journal did.
+//! Makes the journal of an undo, which reverts what another journal did.
 
 use std::io::ErrorKind;
 
@@ -9,8 +9,8 @@ use crate::store::durability::Durability;
 use crate::store::journal::{Entry, Journal, Method, RunHeader};
 use crate::transaction::swap::{Attempt, Swapper};
 
-/// The journal that takes this one back. Fails unless every file is what the run has left, or `force` says
-/// that it does not matter.
+/// Returns the journal that reverts this one. Fails unless every file is what the run has left, or
+/// `force` allows it not to be.
 pub(super) fn reverse(
     journal: &Journal,
     header: RunHeader,
@@ -55,14 +55,14 @@ pub(super) fn reverse(
     Err(Error::refused(format!("{why}: nothing was changed")))
 }
 
-/// How an entry is taken back.
+/// How an entry is reverted.
 enum Reversed {
     Swapped(Entry),
-    /// It is as it was before.
+    /// The file is as it was before.
     Already,
     /// The file is not what the run has left.
     Edited,
-    /// There is no directory to put it in.
+    /// The file's directory is gone.
     NoDirectory,
 }
 
@@ -92,7 +92,7 @@ fn reverse_entry(swapper: &Swapper<'_>, entry: &Entry, force: bool) -> std::io::
     Ok(Reversed::Swapped(Entry { method, old: now, new: kept, ..entry.clone() }))
 }
 
-/// The same where there is no file at its place.
+/// Reverts an entry whose target does not exist.
 fn reverse_without(swapper: &Swapper<'_>, entry: &Entry, force: bool) -> std::io::Result<Reversed> {
     match entry.method {
         Method::Remove => {}
