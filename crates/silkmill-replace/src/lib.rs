@@ -83,8 +83,9 @@ pub use crate::pattern::syntax::Case;
 pub use crate::pipe::pipe;
 pub use crate::run::review::{Answer, Proposal};
 pub use crate::run::{review, run};
+pub use crate::undo::options::{UndoOptions, UndoOptionsBuilder};
 pub use crate::undo::prune::{PRUNED_IN_MAX, prune};
-pub use crate::undo::{StoredRun, UndoOptions, Undone, runs, undo};
+pub use crate::undo::{StoredRun, Undone, runs, undo};
 
 #[cfg(fuzzing)]
 pub use crate::store::journal::check_journal;

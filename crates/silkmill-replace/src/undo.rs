@@ -3,6 +3,7 @@
 //! The originals of a run are the very files that it replaced. An undo is a run of its own, which
 //! swaps them with the files that are there now. So an undo can be undone.
 
+pub(crate) mod options;
 pub(crate) mod prune;
 mod reverse;
 
@@ -23,25 +24,8 @@ use crate::store::{Probe, Store, links};
 use crate::transaction::commit::{self, Completion};
 use crate::transaction::recovery;
 use crate::transaction::swap::Attempt;
+use crate::undo::options::UndoOptions;
 use crate::undo::reverse::reverse;
-
-/// Where earlier runs are found, and how one is undone.
-#[derive(Clone, Debug, Default)]
-pub struct UndoOptions {
-    /// The user's store: see
-    /// [`OptionsBuilder::state_directory`](crate::OptionsBuilder::state_directory).
-    pub state_directory: Option<PathBuf>,
-    /// Stores beside files are looked for in this directory and all above it, and where the user's store
-    /// remembers one.
-    pub from: PathBuf,
-    /// Whether files that were edited since are put back, too, and those that were deleted; what they hold now
-    /// is what an undo of the undo gives.
-    pub force: bool,
-    /// Only find out what would be put back.
-    pub dry_run: bool,
-    /// Do not force to disk.
-    pub no_sync: bool,
-}
 
 /// An earlier run that can be undone.
 #[derive(Clone, Debug)]
@@ -147,7 +131,7 @@ pub fn undo(
     };
     if let Some(own) = own {
         undone.id = Some(own.id().to_owned());
-        swap(own, &back, Durability::of(!options.no_sync), cancel, report)?;
+        swap(own, &back, Durability::of(options.sync), cancel, report)?;
     }
     Ok(undone)
 }
@@ -291,8 +275,7 @@ mod tests {
         }
         run.write(&journal).unwrap();
         phases.iter().for_each(|phase| run.set_phase(*phase, Durability::Unforced).unwrap());
-        let from = root.path().to_path_buf();
-        let options = UndoOptions { state_directory: Some(state), from, ..UndoOptions::default() };
+        let options = UndoOptions::builder(root.path()).state_directory(state).build();
         (root, options)
     }
 
