@@ -18,13 +18,13 @@ use crate::messages::{count, in_one_line, reason, to_stderr, without_source};
 use crate::state::state_directory;
 
 pub(crate) fn run(args: UndoArgs) -> anyhow::Result<Exit> {
-    let options = UndoOptions {
-        state_directory: state_directory(),
-        from: std::env::current_dir()
-            .map_err(|error| anyhow!("failed to find the current directory: {}", reason(&error)))?,
-        force: args.force,
-        dry_run: args.dry_run,
-        no_sync: args.no_sync,
+    let here = std::env::current_dir()
+        .map_err(|error| anyhow!("failed to find the current directory: {}", reason(&error)))?;
+    let options =
+        UndoOptions::builder(here).force(args.force).dry_run(args.dry_run).sync(!args.no_sync);
+    let options = match state_directory() {
+        Some(path) => options.state_directory(path).build(),
+        None => options.build(),
     };
     let report = &mut |notice: &Notice| to_stderr(format_args!("silkmill: {notice}"));
     let cancel = CancelToken::new();
