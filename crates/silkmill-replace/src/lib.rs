@@ -1,11 +1,12 @@
 //! Finds text in many files and replaces it safely.
 //!
-//! A run walks the files, and lets the threads of a [`silkmill::ThreadPoolExecutor`] read each one,
-//! find its matches and *stage* its new text: write it where no reader looks. Only when everything
-//! is staged and on disk is it *committed*: every staged file changes places with its original. A run
-//! that is killed before changes nothing; one that is killed within is finished by the next run, or taken
-//! back where another program wrote to a file in between. A reader sees a file's old text or its new one,
-//! never half. The originals are kept, and [`undo()`] swaps them in again.
+//! A run walks the files. The threads of a [`silkmill::ThreadPoolExecutor`] read each one, find
+//! its matches and *stage* its new text: they write it where no reader looks. Only when everything
+//! is staged and on disk is the run *committed*: every staged file is exchanged with its original.
+//! A run that is killed before that changes nothing. One that is killed while it commits is
+//! finished by the next run, or rolled back if another program has written to one of its files. A
+//! reader sees a file's old text or its new one, never a part. The originals are kept, and
+//! [`undo()`] exchanges them again.
 //!
 //! ```
 //! use silkmill::CancelToken;
@@ -28,34 +29,47 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What is looked for
+//! # What is found
 //!
-//! Literal text or a regex; one, or many [`Pairs`] in one pass; in one style of names, or in
-//! [all](OptionsBuilder::preserve_case). UTF-16 is known by its byte order mark and matched as text, other encodings
-//! are [named](OptionsBuilder::encoding). [`review()`] asks about every change; [`pipe()`] edits a stream.
+//! Literal text or a regex; one, or many [`Pairs`] in one pass; in one style of names, or in [all
+//! of them](OptionsBuilder::preserve_case). UTF-16 is recognized by its byte order mark and
+//! matched as text. Other encodings are [named](OptionsBuilder::encoding). [`review()`] asks about
+//! every change, and [`pipe()`] edits a stream.
 //!
 //! # What is never changed
 //!
-//! Bytes outside the matches: invalid UTF-8, CRLF, a byte order mark, unpaired surrogates and a missing last
-//! line end stay. Files without a match: they are not opened for writing. The mode, owner, extended
-//! attributes and ACL of a file that changes, read-only ones included; a symbolic link that is
-//! named, and the names of a file with several: such a file is written in place, and a copy of it kept in
-//! the store. A file that another program changes during the run: then the run changes nothing at all.
-//!
-//! # Where things are
-//!
-//! `options` says what to do; `walk` and `filter` find files; `worker` reads (`original`), edits
-//! (`pattern`, `edit`) and stages (`stage`, `attributes`) each one, small ones while they are found (`sift`), and `early`
-//! forces what is staged to disk; `run` leads. The transaction: `store`
-//! knows where runs keep their files, and their locks, and `nearby` where other stores are; `journal` is the bytes of what a run is about to do;
-//! `swap` swaps one file; `commit` all of them, or none; `recovery` ends what a crash left; `undo` is for
-//! people, and `sweep` removes what is too old for them.
+//! * Bytes outside the matches: invalid UTF-8, CRLF, a byte order mark, unpaired surrogates and a
+//!   missing last line end stay.
+//! * Files without a match, which are not opened for writing.
+//! * The mode, owner, extended attributes and ACL of a file, read-only files included.
+//! * A symbolic link that is named, and the names of a file that has several. The text of such a
+//!   file is overwritten in place, after a copy of it has been stored.
+//! * Anything at all, if another program changes one of the files during the run.
 //!
 //! # What it does not do
 //!
-//! Binary files are passed over, unless they are to be edited as bytes. Large files are read piece by piece;
-//! those that have to be whole in memory (a regex that spans lines, a diff, an encoding but UTF-16) are
-//! reported beyond [`FILE_SIZE_MAX`].
+//! Binary files are skipped, unless they are to be edited as bytes. Large files are read piece by
+//! piece. Those that have to be in memory as a whole (for a regex that spans lines, a diff, or an
+//! encoding other than UTF-16) are reported if they are larger than [`FILE_SIZE_MAX`].
+//!
+//! # Where things are
+//!
+//! Every folder is named after its face, the file beside it, and imports only what is below it in
+//! this table.
+//!
+//! | folder or file | what |
+//! |---|---|
+//! | `run` | [`run()`] and [`review()`]: what workers do, what the caller's thread decides |
+//! | `undo` | [`undo()`], [`runs`] and [`prune`]: earlier runs, reverted or removed |
+//! | `pipe` | [`pipe()`] and [`Options::edit`]: text that is in no file |
+//! | `transaction` | stage, commit, swap and recover: all files or none, whatever is interrupted |
+//! | `options` | [`Options`]: what a run is to do, checked |
+//! | `walk` | which files a run is about |
+//! | `store` | where runs keep their files: journals, locks, trash, links to other stores |
+//! | `original` | a file as it was found, and how it is recognized later |
+//! | `text` | pure: edit, decode, encode and compare, as a whole or piece by piece |
+//! | `pattern` | pure: literals, regexes, pairs, styles of names, replacements |
+//! | `outcome`, `error`, `mutex` | what became of a file or a run; what went wrong; a lock |
 
 #![deny(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
