@@ -1,7 +1,7 @@
-//! Any text is edited as a naive replacement would edit it, and an edit with any regex comes to an
-//! end.
+//! Checks that any file is edited as a naive replacement would edit it, and that any regex comes to
+//! an end.
 //!
-//! The input is flags, OLD, NEW and the text, with newlines between them.
+//! The input is flags, OLD, NEW and the text, separated by newlines.
 
 #![no_main]
 
@@ -16,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     if matches!(text, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) {
-        // The text is UTF-16, which the target `encoding` is for.
+        // UTF-16 is the subject of another target.
         return;
     }
     let regex = flags.contains(&b'e');
@@ -28,7 +28,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Replaces byte by byte. A byte order mark is no part of the text.
+/// Replaces byte by byte. A byte order mark is not part of the text.
 fn naive(text: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
     let mark = b"\xEF\xBB\xBF";
     let (mut out, mut rest) = match text.strip_prefix(mark) {

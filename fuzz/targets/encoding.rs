@@ -1,7 +1,7 @@
-//! An edit of text in any encoding comes to an end, bytes that do not match stay as they are, and
-//! UTF-16 is edited by its units.
+//! Checks that an edit of text in any encoding comes to an end, keeps the bytes that do not match,
+//! and treats UTF-16 by its units.
 //!
-//! The input is the label of an encoding, OLD, NEW and the text, with newlines between them.
+//! The input is the label of an encoding, OLD, NEW and the text, separated by newlines.
 
 #![no_main]
 
@@ -17,8 +17,7 @@ fuzz_target!(|input: &[u8]| {
     };
     let label = String::from_utf8_lossy(label);
     let Ok(options) = Options::builder(old, new).encoding(label.clone()).build() else { return };
-    // A NEW that the encoding cannot write is an error, and a NEW that is the same as the match is
-    // no change.
+    // What the encoding cannot write is an error. A replacement that equals its match is no change.
     let Ok(edited) = options.edit(text) else { return };
     let (Ok(old), Ok(new)) = (std::str::from_utf8(old), std::str::from_utf8(new)) else { return };
     match (text, &*label) {
@@ -35,7 +34,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Compares an edit with a naive one, unit by unit.
+/// Replaces unit by unit, and compares.
 fn check(
     edited: &Option<Vec<u8>>,
     mark: &[u8],

@@ -1,7 +1,7 @@
-//! Any bytes are refused as a journal, or mean the same when they are written again.
+//! Checks that any journal means the same when it is written again, or is refused.
 //!
-//! The first byte says what the rest is: a file as it is on disk, or records that get right
-//! checksums first, since a fuzzer would not find those.
+//! The first byte says what the rest is: a file as it is on disk, or records whose checksums are
+//! corrected first, since no fuzzer would find those.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! All files change or none does, as far as this version promises it.
+//! All files of a run change, or none does.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -12,11 +12,12 @@ use silkmill_replace::{ErrorKind, Event, Options, prune};
 
 use crate::tree::{Report, Tree, report_of, report_while};
 
-/// Keeps even root from changing a file, or the names in a directory, until it is dropped.
+/// Keeps every user, even root, from changing a file or the names in a directory, until it is
+/// dropped.
 struct Immutable(File, IFlags);
 
 impl Immutable {
-    /// `None` where this process or filesystem has no such thing.
+    /// Returns `None` where this process or this filesystem cannot make files immutable.
     fn new(tree: &Tree, name: &str) -> Option<Immutable> {
         let file = File::open(tree.path(name)).unwrap();
         let flags = ioctl_getflags(&file).ok()?;
@@ -96,7 +97,7 @@ fn a_run_that_keeps_nothing_leaves_no_store_beside_the_files() {
     assert_eq!(report_of(tree.options("old", "new").undo(false)).summary().files_changed, 1);
     assert!(!store.exists());
 
-    // One that holds something is not touched.
+    // A store that holds something is not touched.
     assert_eq!(report_of(tree.options("new", "old").undo(true)).summary().files_changed, 1);
     assert_eq!(
         report_of(tree.options("no such text", "new").undo(true)).summary().files_changed,
@@ -126,7 +127,7 @@ fn a_run_cancelled_before_its_commit_changes_nothing() {
     let tree = Tree::new(&[("a", "old"), ("b", "old"), ("c", "old")]);
     let cancel = CancelToken::new();
 
-    // The last file is staged, and the first not yet committed.
+    // The last file is staged, and the first is not yet committed.
     let report = report_while(tree.options("old", "new"), &cancel, |event| {
         if matches!(event, Event::Progress(now) if now.files_seen == 3) {
             assert!(!tree.is_clean(), "nothing is staged");
@@ -154,7 +155,7 @@ fn a_run_cancelled_within_its_commit_goes_on_to_its_end() {
     assert_eq!(report.summary().files_changed, 2);
 }
 
-/// Another program writes to `a` when both files are staged.
+/// Lets another program write to `a` when both files are staged.
 fn disturbed(tree: &Tree, strict: bool) -> Report {
     report_while(tree.options("old", "new").strict(strict), &CancelToken::new(), |event| {
         if matches!(event, Event::Progress(now) if now.files_seen == 2 && now.files_committed == 0)

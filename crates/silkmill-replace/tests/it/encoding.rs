@@ -30,7 +30,7 @@ fn what_is_no_character_stays_and_is_no_text() {
 
     assert_eq!(edited("utf-8", "a", "b", bytes).unwrap(), b"\xFF\xFE\x00\xD8b\0\x01\xDC!");
     assert_eq!(edited("utf-8", ".", "b", bytes).unwrap(), b"\xFF\xFE\x00\xD8b\0\x01\xDC!");
-    // A group that takes a surrogate along writes it again.
+    // A group that captures a surrogate writes it again.
     let with_bytes = r"(?s-u:(..)a)";
     let error = edited("utf-8", with_bytes, "$1", bytes).unwrap_err();
     assert!(error.ends_with("a match begins or ends within a character"), "{error}");
@@ -49,7 +49,7 @@ fn other_encodings_are_named() {
         b"a\x94\x39\xFC\x36"
     );
     assert_eq!(edited("utf-16be", "a", "b", b"\0a\0c").unwrap(), b"\0b\0c");
-    // This code is two characters.
+    // This code decodes to two characters.
     assert_eq!(edited("big5", "x", "y", b"x\x88\x62x").unwrap(), b"y\x88\x62y");
 }
 
@@ -62,7 +62,7 @@ fn what_an_encoding_cannot_write_is_an_error() {
     );
     let error = edited("utf-16le", "a", r"\xFF", b"a\0").unwrap_err();
     assert!(error.ends_with("no text, which UTF-16LE cannot write"), "{error}");
-    // What leads to the second character's state stands before the first.
+    // The escape that leads to the second character's state is before the first character.
     let error = edited("iso-2022-jp", "\u{3042}", "a", b"\x1B$B$\"$$\x1B(B").unwrap_err();
     assert!(error.contains("ISO-2022-JP"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Which files change, and what of them does not.
+//! Which files change, and what of them stays.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
@@ -44,7 +44,7 @@ fn many_files_change_and_none_of_their_staged_copies_is_seen() {
     let files: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "foo foo")).collect();
     let tree = Tree::new(&files);
 
-    // What is found again in its own replacement would grow with every visit.
+    // A file that a walk found again in its own replacement would grow with every visit.
     let report = report_of(tree.options("foo", "foofoo").hidden(true).ignored(true));
 
     assert_eq!(report.summary().files_seen, 300);
@@ -74,7 +74,7 @@ fn a_preview_writes_nothing_and_comes_in_order() {
 fn mode_owner_and_extended_attributes_stay() {
     let tree = Tree::new(&[("a", "old")]);
     let path = tree.path("a");
-    // Only root may give a file away; for others this is what it is already.
+    // Only root may give a file away. For other users this is the owner already.
     let _ = chown(&path, Some(1234), Some(1235));
     fs::set_permissions(&path, Permissions::from_mode(0o4750)).unwrap();
     let file = File::open(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Drives the crate by its public face, on real files.
+//! Tests the crate through its public face, on real files.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

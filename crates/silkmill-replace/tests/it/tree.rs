@@ -30,18 +30,18 @@ impl Tree {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// Options that replace `old` by `new` in the whole tree, and keep nothing.
+    /// Begins options that replace `old` by `new` in the whole tree, and keep no originals.
     pub(crate) fn options(&self, old: &str, new: &str) -> OptionsBuilder {
         Options::builder(old, new).path(self.root.path()).undo(false)
     }
 
-    /// Whether a run left files of its own behind.
+    /// Returns whether a run left no staged files and no originals behind.
     pub(crate) fn is_clean(&self) -> bool {
         !holds_staged(self.root.path())
     }
 }
 
-/// Whether there is a file in a directory of a run's directory: staged, or kept.
+/// Returns whether there is a file in a staging directory of a run.
 fn holds_staged(root: &Path) -> bool {
     let folders = |path: &Path| {
         let entries = fs::read_dir(path).into_iter().flatten().map(|entry| entry.unwrap().path());
@@ -51,7 +51,7 @@ fn holds_staged(root: &Path) -> bool {
     staging_dirs.into_iter().any(|dir| fs::read_dir(dir).unwrap().next().is_some())
 }
 
-/// What was report of a run: name and action of each file, sorted; and how the run ended.
+/// What a run reported: name and action of each file, sorted; and how the run ended.
 pub(crate) struct Report {
     pub(crate) files: Vec<(String, &'static str)>,
     pub(crate) end: Result<Summary, Error>,
@@ -63,7 +63,7 @@ impl Report {
     }
 }
 
-/// Runs, and calls `meanwhile` at every event before the next one.
+/// Runs, and calls `meanwhile` with every event before the next one.
 pub(crate) fn report_while(
     options: OptionsBuilder,
     cancel: &CancelToken,
