@@ -44,7 +44,7 @@ pub enum ErrorKind {
 
 #[derive(Debug)]
 enum Repr {
-    Words { kind: ErrorKind, words: String },
+    Message { kind: ErrorKind, message: String },
     Io { tried: &'static str, path: PathBuf, source: io::Error },
     Changed { path: PathBuf },
     TooLarge { path: PathBuf, bytes: u64, bytes_max: u64 },
@@ -54,36 +54,36 @@ enum Repr {
 }
 
 impl Error {
-    pub(crate) fn pattern(words: impl Into<String>) -> Error {
-        Error::words(ErrorKind::Pattern, words)
+    pub(crate) fn pattern(message: impl Into<String>) -> Error {
+        Error::message(ErrorKind::Pattern, message)
     }
 
-    pub(crate) fn replacement(words: impl Into<String>) -> Error {
-        Error::words(ErrorKind::Replacement, words)
+    pub(crate) fn replacement(message: impl Into<String>) -> Error {
+        Error::message(ErrorKind::Replacement, message)
     }
 
-    pub(crate) fn pairs(words: impl Into<String>) -> Error {
-        Error::words(ErrorKind::Pairs, words)
+    pub(crate) fn pairs(message: impl Into<String>) -> Error {
+        Error::message(ErrorKind::Pairs, message)
     }
 
-    pub(crate) fn filter(words: impl Into<String>) -> Error {
-        Error::words(ErrorKind::Filter, words)
+    pub(crate) fn filter(message: impl Into<String>) -> Error {
+        Error::message(ErrorKind::Filter, message)
     }
 
-    pub(crate) fn encoding(words: impl Into<String>) -> Error {
-        Error::words(ErrorKind::Encoding, words)
+    pub(crate) fn encoding(message: impl Into<String>) -> Error {
+        Error::message(ErrorKind::Encoding, message)
     }
 
-    pub(crate) fn refused(words: impl Into<String>) -> Error {
-        Error::words(ErrorKind::Refused, words)
+    pub(crate) fn refused(message: impl Into<String>) -> Error {
+        Error::message(ErrorKind::Refused, message)
     }
 
-    pub(crate) fn executor(words: impl fmt::Display) -> Error {
-        Error::words(ErrorKind::Executor, format!("{words}: nothing was changed"))
+    pub(crate) fn executor(message: impl fmt::Display) -> Error {
+        Error::message(ErrorKind::Executor, format!("{message}: nothing was changed"))
     }
 
-    pub(crate) fn store(words: impl Into<String>) -> Error {
-        Error::words(ErrorKind::Store, words)
+    pub(crate) fn store(message: impl Into<String>) -> Error {
+        Error::message(ErrorKind::Store, message)
     }
 
     pub(crate) fn journal(path: &Path, why: impl fmt::Display) -> Error {
@@ -127,14 +127,14 @@ impl Error {
         matches!(&self.repr, Repr::Io { source, .. } if full.contains(&source.kind()))
     }
 
-    fn words(kind: ErrorKind, words: impl Into<String>) -> Error {
-        Error { repr: Repr::Words { kind, words: words.into() } }
+    fn message(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error { repr: Repr::Message { kind, message: message.into() } }
     }
 
     /// Returns the kind of this failure.
     pub fn kind(&self) -> ErrorKind {
         match &self.repr {
-            Repr::Words { kind, .. } => *kind,
+            Repr::Message { kind, .. } => *kind,
             Repr::Io { .. } => ErrorKind::Io,
             Repr::Changed { .. } => ErrorKind::Changed,
             Repr::TooLarge { .. } | Repr::LineTooLong { .. } => ErrorKind::TooLarge,
@@ -151,7 +151,7 @@ impl Error {
             | Repr::TooLarge { path, .. }
             | Repr::Unwritable { path, .. }
             | Repr::LineTooLong { path, .. } => Some(path),
-            Repr::Words { .. } | Repr::Interrupted => None,
+            Repr::Message { .. } | Repr::Interrupted => None,
         }
     }
 }
@@ -159,7 +159,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.repr {
-            Repr::Words { words, .. } => f.write_str(words),
+            Repr::Message { message, .. } => f.write_str(message),
             Repr::Io { tried, path, source } => {
                 write!(f, "failed to {tried} {path:?}: {}", reason(source))
             }
@@ -195,9 +195,9 @@ impl std::error::Error for Error {
 
 /// Returns the operating system's message, without its capital letter and its error number.
 fn reason(error: &io::Error) -> String {
-    let words = error.to_string();
-    let words = words.split(" (os error ").next().unwrap_or(&words);
-    let mut chars = words.chars();
+    let message = error.to_string();
+    let message = message.split(" (os error ").next().unwrap_or(&message);
+    let mut chars = message.chars();
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 

@@ -331,7 +331,8 @@ mod tests {
         let mut reported = Vec::new();
         runs(&options, &mut |notice| reported.push(notice.to_string())).unwrap();
 
-        let kept = reported.iter().find_map(|words| words.split_once("from before is kept as "));
+        let kept =
+            reported.iter().find_map(|message| message.split_once("from before is kept as "));
         let kept = kept.unwrap_or_else(|| panic!("{reported:?}")).1.trim_matches('"');
         assert_eq!(fs::read_to_string(kept).unwrap(), "old");
         assert_eq!(texts(&root), ["new", "old", "old"]);

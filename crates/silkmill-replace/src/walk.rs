@@ -124,7 +124,7 @@ fn is_named(filter: &Filter, entry: &DirEntry) -> bool {
 
 /// Returns whether an entry is the directory `store`, by whatever name.
 fn is_store(entry: &DirEntry, store: Option<FileId>, name: Option<&OsStr>) -> bool {
-    // Most entries are told from it by the inode number that came with their name. For a mount
+    // Most entries differ from it by the inode number that came with their name. For a mount
     // point, and for directories of some overlays, that number is another one.
     let may_be = |store: &FileId| entry.ino() == Some(store.ino) || Some(entry.file_name()) == name;
     let Some(store) = store.filter(may_be) else { return false };

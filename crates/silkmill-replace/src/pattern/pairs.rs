@@ -73,8 +73,9 @@ impl Pairs {
             Some("csv") => PairsFormat::Csv,
             Some("json") => PairsFormat::Json,
             _ => {
-                let words = format!("{path:?} is no .tsv, .csv or .json: its format is not known");
-                return Err(Error::pairs(words));
+                let message =
+                    format!("{path:?} is no .tsv, .csv or .json: its format is not known");
+                return Err(Error::pairs(message));
             }
         };
         let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
@@ -172,8 +173,8 @@ fn json(text: &str) -> Result<Vec<Row>, Error> {
     let mut parser = serde_json::Deserializer::from_str(text);
     let rows = parser.deserialize_any(JsonRows).and_then(|rows| parser.end().map(|()| rows));
     rows.map_err(|error| {
-        let words = error.to_string();
-        let why = words.split(" at line ").next().unwrap_or(&words);
+        let message = error.to_string();
+        let why = message.split(" at line ").next().unwrap_or(&message);
         Error::pairs(format!("line {}: {why}", error.line()))
     })
 }

@@ -258,7 +258,7 @@ fn parse(pattern: &str, insensitive: bool) -> Result<Hir, Error> {
         .case_insensitive(insensitive)
         .build()
         .parse(pattern)
-        .map_err(|error| Error::pattern(regex_error_words(&error)))
+        .map_err(|error| Error::pattern(regex_error_message(&error)))
 }
 
 /// Adds half boundaries, so that `-w -- --flag` finds a flag: no word character before it, none
@@ -334,14 +334,14 @@ fn names_upper_case(pattern: &str) -> bool {
 
 /// Rewrites an error of `regex_syntax`, which has a heading, the pattern with carets below, and
 /// `error: WHY`. The why comes first here, so that the first line alone says enough.
-fn regex_error_words(error: &regex_syntax::Error) -> String {
-    let words = error.to_string();
-    let lines: Vec<&str> = words.lines().collect();
+fn regex_error_message(error: &regex_syntax::Error) -> String {
+    let message = error.to_string();
+    let lines: Vec<&str> = message.lines().collect();
     match lines.as_slice() {
         [_, place @ .., why] => {
             let why = why.strip_prefix("error: ").unwrap_or(why);
             format!("OLD is not a valid regex: {why}\n{}", place.join("\n"))
         }
-        _ => format!("OLD is not a valid regex: {words}"),
+        _ => format!("OLD is not a valid regex: {message}"),
     }
 }

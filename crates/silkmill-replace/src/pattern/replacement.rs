@@ -229,7 +229,7 @@ impl Parser<'_> {
             return Ok(());
         }
         let known = (1..len).rev().find(|&end| self.group(&name[..end]).is_some());
-        let words = match known {
+        let message = match known {
             Some(end) => {
                 let (group, text) = name.split_at(end);
                 format!(
@@ -239,7 +239,7 @@ impl Parser<'_> {
             }
             None => format!("{}; for a dollar sign write `$$`", no_group(&name)),
         };
-        Err(self.error(start, &words))
+        Err(self.error(start, &message))
     }
 
     fn group(&self, name: &str) -> Option<usize> {
@@ -266,11 +266,11 @@ impl Parser<'_> {
         }
     }
 
-    fn error(&self, at: usize, words: &str) -> Error {
+    fn error(&self, at: usize, message: &str) -> Error {
         let shown = String::from_utf8_lossy(self.template);
         let column = String::from_utf8_lossy(&self.template[..at]).chars().count();
         Error::replacement(format!(
-            "NEW is not a valid replacement: {words}\n    {shown}\n    {:column$}^",
+            "NEW is not a valid replacement: {message}\n    {shown}\n    {:column$}^",
             ""
         ))
     }

@@ -141,7 +141,7 @@ mod tests {
 
         let until = Instant::now() + Duration::from_secs(60);
         while trashed(store.path()) > 0 {
-            assert!(Instant::now() < until, "nobody removes it");
+            assert!(Instant::now() < until, "the trash is not removed");
             std::thread::sleep(Duration::from_millis(1));
         }
         drop(collector);

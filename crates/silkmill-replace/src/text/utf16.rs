@@ -243,7 +243,7 @@ mod tests {
             out.extend_from_slice(bytes);
             Ok(())
         };
-        let words = |error: StreamError| match error {
+        let message = |error: StreamError| match error {
             StreamError::EncodeError(why) => why.to_string(),
             other => panic!("{other:?}"),
         };
@@ -252,9 +252,9 @@ mod tests {
             let len = (*lens.next().unwrap()).min(rest.len());
             stream.room()[..len].copy_from_slice(&rest[..len]);
             rest = &rest[len..];
-            stream.advance(len, &mut pass).map_err(words)?;
+            stream.advance(len, &mut pass).map_err(message)?;
         }
-        stream.finish(&mut pass).map_err(words)?;
+        stream.finish(&mut pass).map_err(message)?;
         let count = stream.count();
         Ok((out, count))
     }
@@ -298,7 +298,7 @@ mod tests {
                 0..40,
             ),
             odd in prop::option::of(any::<u8>()),
-            words in prop::sample::select(vec![
+            edit in prop::sample::select(vec![
                 (false, "a", "bb"), (false, "\u{e9}\u{4e2d}", ""), (false, "\u{1F600}", "\u{e9}"),
                 (false, "b\na", "\u{1F600}"), (false, "\u{feff}", "-"), (true, "^", ">"),
                 (true, "$", ";"), (true, "(.)a", "a$1"), (true, "b*", "<$0>"), (true, "[^a]+", "_"),
@@ -308,7 +308,7 @@ mod tests {
             big_endian: bool,
             marked: bool,
         ) {
-            let (regex, old, new) = words;
+            let (regex, old, new) = edit;
             let mut bytes = bytes_of(if marked { &[0xFEFF] } else { &[] }, big_endian);
             bytes.extend(bytes_of(&units, big_endian));
             bytes.extend(odd);
