@@ -78,7 +78,6 @@ impl Pattern {
 
     /// Compiles pairs that are known to be valid.
     #[cfg(test)]
-    #[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
     pub(crate) fn of_texts(pairs: &[(&str, &str)], syntax: Syntax) -> Pattern {
         let pair =
             |&(old, new): &(&str, &str)| Pair { old: old.into(), new: new.into(), place: None };

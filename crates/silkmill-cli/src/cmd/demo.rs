@@ -131,8 +131,11 @@ fn replace_all(
     tree: &Tree,
     cancel: &CancelToken,
 ) -> Result<Option<Measurement>> {
-    let options =
-        replace::Options::builder(old, new).path(root).workers(workers).measure_cpu(true).build()?;
+    let options = replace::Options::builder(old, new)
+        .path(root)
+        .workers(workers)
+        .measure_cpu(true)
+        .build()?;
     let mut progress = ProgressLine::new(When::Auto);
     let summary = replace::run(&options, cancel, &mut |event| {
         if let Event::Progress(now) = event {
