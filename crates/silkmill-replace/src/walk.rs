@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_below_a_root_is_told_as_any_other() {
+    fn an_error_below_a_root_is_reported_as_any_other() {
         let denied = |path: &str| ignore::Error::WithDepth {
             depth: 1,
             err: Box::new(ignore::Error::WithPath {

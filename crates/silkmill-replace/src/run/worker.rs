@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_file_is_settled_where_it_is_found_and_all_others_are_left_to_a_worker() {
+    fn a_small_file_is_finished_where_it_is_found_and_all_others_are_left_to_a_worker() {
         let root = tempfile::tempdir().unwrap();
         let options = Options::builder("old", "new").build().unwrap();
         let (_run, stage) = stage(root.path(), HardLinks::Keep);

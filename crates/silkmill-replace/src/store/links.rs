@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_nobody_remembers_is_found_above_the_files_it_is_beside() {
+    fn a_store_that_has_no_link_is_found_above_the_files_it_is_beside() {
         let root = tempfile::tempdir().unwrap();
         let make = |path: &str| Store::make(root.path().join(path).join(BESIDE)).unwrap();
         let (own, below, far) = (make("a"), make("a/b"), make("a/x"));

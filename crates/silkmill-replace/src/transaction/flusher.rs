@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flush_that_fails_while_text_is_staged_is_told_at_the_barrier() {
+    fn a_flush_that_fails_while_text_is_staged_is_reported_at_the_barrier() {
         let root = tempfile::tempdir().unwrap();
         let (there, gone) = (root.path().join("there"), root.path().join("gone"));
         std::fs::create_dir(&there).unwrap();

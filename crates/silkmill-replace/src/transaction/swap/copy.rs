@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crash_may_leave_of_a_copy_is_told_from_what_another_wrote() {
+    fn what_a_crash_may_leave_of_a_copy_is_distinguished_from_what_another_wrote() {
         let large = [vec![b'a'; 3 * COMPARED_LEN], vec![b'b'; 3 * COMPARED_LEN]];
         let torn = [&large[1][..COMPARED_LEN + 7], &large[0][COMPARED_LEN + 7..]].concat();
         type Claim<'a> = (&'a [u8], &'a [u8], &'a [u8], bool);
