@@ -24,57 +24,26 @@
 //! workers to it. Whose turn it is says `host`: no host gets more than it may, and none that must
 //! wait holds up another. What a page says is found by the pure middle: [`Extractor`].
 
-mod address;
-mod board;
-mod budget;
-pub mod charset;
-mod client;
-#[cfg(test)]
-mod conformance;
-mod connect;
-mod connection;
-mod cookie;
-mod css;
-mod dial;
-mod document;
-mod draft;
-mod encoding;
 mod error;
-mod extract;
-mod fault;
-mod field;
-mod gate;
-mod host;
-mod http;
-mod idle;
-mod job;
-mod names;
+mod fetch;
+mod input;
+mod net;
 mod options;
-mod outcome;
-mod parse;
-mod problem;
-mod proxy;
-mod request;
+mod page;
 mod retry;
 pub mod robots;
-mod robots_cache;
+mod row;
 mod run;
 mod save;
 mod sink;
-mod source;
-mod tag_scan;
-mod tls;
-mod trace;
-mod value;
-mod view;
-mod xpath;
 
 pub use error::Error;
-pub use extract::{Extracted, Extractor};
-pub use field::{Field, FieldError};
+pub use input::{Input, UrlList};
 pub use options::{Method, Options};
-pub use outcome::{Failure, FailureKind, Phase, Row, Timing};
+pub use page::charset;
+pub use page::extract::{Extracted, Extractor};
+pub use page::field::{Field, FieldError};
+pub use page::value::{Value, ValueType};
+pub use row::{Failure, FailureKind, Phase, Row, Timing};
 pub use run::{Summary, run, run_into};
 pub use sink::{Progress, Sink};
-pub use source::{Input, UrlList};
-pub use value::{Value, ValueType};

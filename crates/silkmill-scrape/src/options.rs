@@ -7,16 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::Extractor;
-use crate::dial::{Connect, Deadline};
 use crate::error::{Error, ErrorKind};
-use crate::fault::io_error_in_words;
-use crate::host::Limits;
-use crate::names::Lookup;
-use crate::proxy::{Exceptions, Proxies, Proxy};
+use crate::input::URL_BYTES_MAX;
+use crate::net::dialer::{Connect, Deadline};
+use crate::net::fault::io_error_in_words;
+use crate::net::proxy::{Exceptions, Proxies, Proxy};
+use crate::net::resolver::Lookup;
+use crate::net::tls::Trust;
+use crate::page::extract::Extractor;
+use crate::run::schedule::Limits;
 use crate::save::Folder;
-use crate::source::URL_BYTES_MAX;
-use crate::tls::Trust;
 
 /// Threads, when nothing else is said. Each waits for one server at a time.
 const WORKERS: usize = 64;

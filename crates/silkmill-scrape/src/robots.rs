@@ -1,6 +1,8 @@
 //! What a `robots.txt` allows (RFC 9309). Pure: bytes in, an answer out; who fetches the file, and
 //! what it means when there is none, is the client's.
 
+pub(crate) mod cache;
+
 use std::time::Duration;
 
 use memchr::memmem;

@@ -1,6 +1,9 @@
 //! Puts workers to a list of inputs and hands on their rows. One thread decides: the source, the
 //! [`Sink`] and the counting are the caller's; a worker gets an input and gives back a row.
 
+pub(crate) mod frontier;
+pub(crate) mod schedule;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -8,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use silkmill::{CancelToken, Stats, ThreadPoolExecutor};
 
-use crate::board::{Board, LOOK_AHEAD_MAX, room_for_rows};
-use crate::client::Clients;
 use crate::error::{Error, ErrorKind};
-use crate::job::Job;
+use crate::fetch::Clients;
+use crate::fetch::job::Job;
+use crate::input::Input;
 use crate::options::Options;
-use crate::outcome::{Failure, FailureKind, Phase, Row};
+use crate::row::{Failure, FailureKind, Phase, Row};
+use crate::run::frontier::{Board, LOOK_AHEAD_MAX, room_for_rows};
 use crate::sink::{Progress, Sink};
-use crate::source::Input;
 
 /// Inputs taken and not handed on, for each worker, when rows come in order: those behind a slow one
 /// wait for it. Else the board's look-ahead is the bound.

@@ -5,8 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::fault::io_error_in_words;
-use crate::outcome::{Failure, FailureKind, Phase};
+use crate::net::fault::io_error_in_words;
+use crate::row::{Failure, FailureKind, Phase};
 
 /// A folder for bodies.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::outcome::Row;
+use crate::row::Row;
 
 /// Takes the rows of a run.
 ///

@@ -1,0 +1,201 @@
+//! One input on its way to its row: how often it was tried, and where its redirects have led.
+
+use std::time::{Duration, Instant};
+
+use url::Url;
+
+use crate::fetch::cookie::Jar;
+use crate::input::{Input, URL_BYTES_MAX};
+use crate::run::frontier::Item;
+
+/// The addresses of one chain of redirects together.
+const CHAIN_BYTES_MAX: usize = 2 * URL_BYTES_MAX;
+
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) index: u64,
+    pub(crate) input: Input,
+    pub(crate) url: Url,
+    pub(crate) attempts: u32,
+    /// When the first attempt began.
+    pub(crate) started: Option<Instant>,
+    /// Where the attempt goes on; `None` before one begins.
+    pub(crate) hop: Option<Box<Hop>>,
+}
+
+impl Job {
+    pub(crate) fn new(index: u64, input: Input, url: Url) -> Job {
+        Job { index, input, url, attempts: 0, started: None, hop: None }
+    }
+
+    /// The attempt goes on later.
+    pub(crate) fn go_to(&mut self, hop: Box<Hop>) {
+        self.hop = Some(hop);
+    }
+
+    /// The next attempt begins with the address that was given.
+    pub(crate) fn start_anew(&mut self) {
+        self.hop = None;
+    }
+}
+
+impl Item for Job {
+    fn place(&self) -> u64 {
+        self.index
+    }
+
+    fn host(&self) -> String {
+        match &self.hop {
+            Some(hop) => hop.host().to_owned(),
+            None => host(&self.url),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let hop = self.hop.as_ref().map_or(0, |hop| hop.chain_bytes());
+        self.input.shown().len() + self.url.as_str().len() + hop
+    }
+}
+
+/// An attempt on its way along a chain of redirects.
+#[derive(Debug)]
+pub(crate) struct Hop {
+    /// What is asked next, or was asked last.
+    pub(crate) url: Url,
+    /// Its scheme, host and port: connections to it can be used again for it.
+    pub(crate) origin: String,
+    pub(crate) redirects: Vec<String>,
+    pub(crate) cookies: Jar,
+    /// Whether it is at the server of the address that was given.
+    pub(crate) at_home: bool,
+    /// Whether a server on the Internet has sent us here, or to one that has.
+    pub(crate) led_by_public: bool,
+    /// Of the attempt's time. It does not pass while the job waits for its turn.
+    pub(crate) left: Duration,
+    /// The status of the last response.
+    pub(crate) status: Option<u16>,
+    /// What that asked us to wait.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Hop {
+    pub(crate) fn new(url: &Url, time: Duration) -> Hop {
+        Hop {
+            url: url.clone(),
+            origin: origin(url),
+            redirects: Vec::new(),
+            cookies: Jar::default(),
+            at_home: true,
+            led_by_public: false,
+            left: time,
+            status: None,
+            retry_after: None,
+        }
+    }
+
+    /// Goes on to `next`, in the chain that began at `given`; tells whether that is at another host.
+    pub(crate) fn follow(&mut self, next: Url, given: &Url) -> bool {
+        let origin = origin(&next);
+        let is_elsewhere = host_of(&origin) != self.host();
+        self.redirects.push(next.as_str().to_owned());
+        self.at_home = origin == self::origin(given);
+        (self.url, self.origin) = (next, origin);
+        is_elsewhere
+    }
+
+    /// Whether the chain may have one more address.
+    pub(crate) fn has_room_for(&self, next: &Url) -> bool {
+        self.chain_bytes() + next.as_str().len() <= CHAIN_BYTES_MAX
+    }
+
+    /// The chain that asks for the robots.txt of where this one is.
+    pub(crate) fn for_robots(&self, url: Url) -> Hop {
+        Hop {
+            at_home: self.at_home,
+            led_by_public: self.led_by_public,
+            ..Hop::new(&url, self.left)
+        }
+    }
+
+    fn host(&self) -> &str {
+        host_of(&self.origin)
+    }
+
+    fn chain_bytes(&self) -> usize {
+        self.redirects.iter().map(String::len).sum()
+    }
+}
+
+/// A host, as it is asked by so many at once: a name or an address, with a port.
+fn host(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{}:{port}", url.host_str().unwrap_or_default())
+}
+
+fn origin(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{}://{}:{port}", url.scheme(), url.host_str().unwrap_or_default())
+}
+
+fn host_of(origin: &str) -> &str {
+    origin.split_once("://").map_or(origin, |(_, host)| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_host_is_a_name_with_a_port() {
+        let job = |text| Job::new(0, Input::url(text), url(text)).host();
+
+        assert_eq!(job("http://A.test/x"), "a.test:80");
+        assert_eq!(job("https://a.test/"), "a.test:443");
+        assert_eq!(job("http://[::1]:81/"), "[::1]:81");
+        // However an address is written, it is the same host.
+        assert_eq!(job("http://0x7f000001/"), "127.0.0.1:80");
+        assert_eq!(job("http://2130706433/"), "127.0.0.1:80");
+    }
+
+    #[test]
+    fn a_redirect_leads_elsewhere_when_the_host_or_port_is_another() {
+        let given = url("http://a.test/");
+        let mut hop = Hop::new(&given, Duration::ZERO);
+        for (next, elsewhere) in [
+            ("http://a.test:80/x", false),
+            ("http://a.test:81/", true),
+            ("https://a.test:81/", false),
+            ("https://b.test:81/", true),
+        ] {
+            assert_eq!(hop.follow(url(next), &given), elsewhere, "{next}");
+        }
+        assert_eq!(hop.redirects.len(), 4);
+    }
+
+    #[test]
+    fn only_the_origin_of_the_given_address_is_home() {
+        let given = url("http://a.test/");
+        let mut hop = Hop::new(&given, Duration::ZERO);
+        assert!(hop.at_home);
+        for (next, home) in
+            [("http://a.test/x", true), ("https://a.test/", false), ("http://a.test:81/", false)]
+        {
+            hop.follow(url(next), &given);
+            assert_eq!(hop.at_home, home, "{next}");
+        }
+    }
+
+    #[test]
+    fn a_chain_has_a_bound() {
+        let mut hop = Hop::new(&url("http://a.test/"), Duration::ZERO);
+        let long = url(&format!("http://a.test/{}", "x".repeat(URL_BYTES_MAX - 20)));
+        while hop.has_room_for(&long) {
+            hop.follow(long.clone(), &long);
+        }
+        assert_eq!(hop.redirects.len(), 2);
+    }
+}

@@ -1,0 +1,189 @@
+//! What is sent: the head of a request, and which of the user's secrets are in it.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use url::{Position, Url};
+
+use crate::fetch::content_encoding;
+use crate::fetch::cookie::Jar;
+use crate::net::proxy::decoded;
+use crate::options::{Method, Options};
+
+/// Headers that go to the server of the address that was given, and to no other.
+const AT_HOME: [&str; 4] = ["authorization", "cookie", "host", "proxy-authorization"];
+
+/// What every request of a run has in common.
+#[derive(Debug)]
+pub(crate) struct Template {
+    /// Header lines that go everywhere.
+    everywhere: String,
+    /// The user's other headers, by name.
+    at_home: Vec<(String, String)>,
+}
+
+/// What differs from request to request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) method: Method,
+    pub(crate) url: &'a Url,
+    /// Whether it is a server of the address that was given: scheme, host and port.
+    pub(crate) at_home: bool,
+    pub(crate) cookies: &'a Jar,
+    /// The header line for the proxy that is asked for the page, if one is.
+    pub(crate) forwarded: Option<&'a str>,
+}
+
+impl Template {
+    pub(crate) fn new(options: &Options) -> Template {
+        let (at_home, given): (Vec<_>, Vec<_>) =
+            options.headers.iter().cloned().partition(|(name, _)| is_at_home(name));
+        let mut everywhere = String::new();
+        for (name, value) in [
+            ("User-Agent", options.user_agent.as_str()),
+            ("Accept", "*/*"),
+            ("Accept-Encoding", content_encoding::ACCEPTED),
+        ] {
+            let replaced = given.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+            if !replaced && !value.is_empty() {
+                push_header(&mut everywhere, name, value);
+            }
+        }
+        given.iter().for_each(|(name, value)| push_header(&mut everywhere, name, value));
+        Template { everywhere, at_home }
+    }
+
+    /// Writes the head of a request into `out`, in the place of what is there.
+    pub(crate) fn write(&self, asked: Asked<'_>, out: &mut String) {
+        out.clear();
+        out.push_str(match asked.method {
+            Method::Get => "GET ",
+            Method::Head => "HEAD ",
+        });
+        if asked.forwarded.is_some() {
+            out.push_str(asked.url.scheme());
+            out.push_str("://");
+            out.push_str(&asked.url[Position::BeforeHost..Position::AfterPort]);
+        }
+        // What comes after `#` is for the browser.
+        out.push_str(&asked.url[Position::BeforePath..Position::AfterQuery]);
+        out.push_str(" HTTP/1.1\r\n");
+        let of_user = |name: &str| {
+            let mut all = self.at_home.iter().filter(|_| asked.at_home);
+            all.find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        };
+        let host = &asked.url[Position::BeforeHost..Position::AfterPort];
+        push_header(out, "Host", of_user("host").unwrap_or(host));
+        out.push_str(&self.everywhere);
+        match (of_user("cookie"), asked.cookies.header(asked.url)) {
+            (Some(given), Some(set)) => push_header(out, "Cookie", &format!("{given}; {set}")),
+            (Some(given), None) => push_header(out, "Cookie", given),
+            (None, Some(set)) => push_header(out, "Cookie", &set),
+            (None, None) => {}
+        }
+        match of_user("authorization") {
+            Some(given) => push_header(out, "Authorization", given),
+            None if asked.url.username().is_empty() && asked.url.password().is_none() => {}
+            None => push_header(out, "Authorization", &basic(asked.url)),
+        }
+        if let Some(given) = of_user("proxy-authorization") {
+            push_header(out, "Proxy-Authorization", given);
+        }
+        out.push_str(asked.forwarded.unwrap_or_default());
+        out.push_str("\r\n");
+    }
+}
+
+/// What the user and password in an address are sent as (RFC 7617).
+fn basic(url: &Url) -> String {
+    let (name, password) = (decoded(url.username()), decoded(url.password().unwrap_or_default()));
+    format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{password}")))
+}
+
+fn is_at_home(name: &str) -> bool {
+    AT_HOME.iter().any(|secret| name.eq_ignore_ascii_case(secret))
+}
+
+fn push_header(out: &mut String, name: &str, value: &str) {
+    for part in [name, ": ", value, "\r\n"] {
+        out.push_str(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(options: Options, url: &str, at_home: bool, forwarded: Option<&str>) -> String {
+        let (url, cookies) = (Url::parse(url).unwrap(), Jar::default());
+        let mut out = "old".to_owned();
+        let asked =
+            Asked { method: options.method, url: &url, at_home, cookies: &cookies, forwarded };
+        Template::new(&options).write(asked, &mut out);
+        out
+    }
+
+    #[test]
+    fn a_request_names_the_path_and_the_host() {
+        let sent = written(Options::fetch(), "http://a.test:81/b?c=d#e", true, None);
+
+        assert!(
+            sent.starts_with("GET /b?c=d HTTP/1.1\r\nHost: a.test:81\r\nUser-Agent: silkmill/")
+        );
+        assert!(sent.ends_with("Accept: */*\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n\r\n"));
+        let default_port = written(Options::fetch(), "https://a.test:443", true, None);
+        assert!(default_port.starts_with("GET / HTTP/1.1\r\nHost: a.test\r\n"), "{default_port}");
+    }
+
+    #[test]
+    fn a_proxy_is_told_the_whole_address() {
+        let sent = written(
+            Options::fetch(),
+            "http://u:p@a.test/b#c",
+            true,
+            Some("Proxy-Authorization: x\r\n"),
+        );
+
+        assert!(sent.starts_with("GET http://a.test/b HTTP/1.1\r\nHost: a.test\r\n"), "{sent}");
+        assert!(sent.contains("Proxy-Authorization: x\r\n\r\n"));
+    }
+
+    #[test]
+    fn secrets_stay_at_home() {
+        let options =
+            ["Authorization: a", "cookie: b", "HOST: c", "Proxy-Authorization: d", "X-Mine: e"]
+                .iter()
+                .fold(Options::fetch(), |options, header| options.header(header).unwrap());
+
+        let home = written(options.clone(), "http://a.test/", true, None);
+        let abroad = written(options, "http://a.test/", false, None);
+
+        for (header, everywhere) in [
+            ("Authorization: a", false),
+            ("Cookie: b", false),
+            ("Host: c", false),
+            ("Proxy-Authorization: d", false),
+            ("X-Mine: e", true),
+        ] {
+            assert!(home.contains(&format!("{header}\r\n")), "{home}");
+            assert_eq!(abroad.contains(header), everywhere, "{abroad}");
+        }
+        assert!(abroad.contains("Host: a.test\r\n"));
+    }
+
+    #[test]
+    fn the_user_of_an_address_is_sent_unless_a_header_says_otherwise() {
+        let sent = written(Options::fetch(), "http://us%40er:pass@a.test/", true, None);
+        assert!(sent.contains("Authorization: Basic dXNAZXI6cGFzcw==\r\n"), "{sent}");
+        let given = Options::fetch().header("Authorization: x").unwrap();
+        let sent = written(given, "http://user:pass@a.test/", true, None);
+        assert!(sent.contains("Authorization: x\r\n") && !sent.contains("Basic"), "{sent}");
+    }
+
+    #[test]
+    fn what_the_user_says_replaces_what_we_would() {
+        let options = Options::fetch().header("accept: text/html").unwrap();
+        let sent = written(options.header("User-Agent: me").unwrap(), "http://a.test/", true, None);
+        assert!(sent.contains("accept: text/html\r\n") && sent.contains("User-Agent: me\r\n"));
+        assert!(!sent.contains("Accept: */*") && !sent.contains("silkmill/"));
+    }
+}

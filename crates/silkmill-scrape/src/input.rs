@@ -1,0 +1,186 @@
+//! What comes in: one [`Input`] for every row that goes out.
+
+mod url_list;
+
+pub use url_list::UrlList;
+
+use url::Url;
+
+use crate::row::{Failure, FailureKind, Phase};
+
+/// A longer line is no address: servers rarely take more than 8 KiB.
+pub(crate) const URL_BYTES_MAX: usize = 16 * 1024;
+/// So much of a line that is no address is shown in its row.
+pub(crate) const SHOWN_BYTES_MAX: usize = 64 * 1024;
+const TOO_LONG: &str = "the line is too long to be an address";
+
+/// One address to ask, as it was given; or the news that there is none yet.
+///
+/// ```
+/// use silkmill_scrape::Input;
+///
+/// let inputs = ["http://example.com/", "no address"].map(Input::url);
+/// # let _ = inputs;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input(Kind);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    Url(String),
+    Unusable { shown: String, why: &'static str },
+    Waiting,
+    Answered,
+}
+
+impl Input {
+    /// An address. It is looked at when its turn comes: what is no address gets a row that says so.
+    pub fn url(text: impl AsRef<str>) -> Input {
+        Input::from_bytes(text.as_ref().as_bytes())
+    }
+
+    /// A line of a list, without its line end. `None` for a blank line, and for one that starts
+    /// with `#`; every other line gets a row, also one that is not UTF-8 or is too long.
+    pub fn line(line: &[u8]) -> Option<Input> {
+        let line = line.trim_ascii();
+        (!line.is_empty() && !line.starts_with(b"#")).then(|| Input::from_bytes(line))
+    }
+
+    /// Nothing yet. A source that would have to wait says so now and then, and is asked again
+    /// when the rows that are ready have been handed on. It gets no row.
+    pub fn waiting() -> Input {
+        Input(Kind::Waiting)
+    }
+
+    /// One that has its row already, from an earlier run: it takes its place among the others, and
+    /// gives no row.
+    pub fn answered() -> Input {
+        Input(Kind::Answered)
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.0 == Kind::Waiting
+    }
+
+    pub(crate) fn is_answered(&self) -> bool {
+        self.0 == Kind::Answered
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Input {
+        let why = match std::str::from_utf8(bytes) {
+            _ if bytes.len() > URL_BYTES_MAX => TOO_LONG,
+            Err(_) => "the line is not UTF-8",
+            Ok(_) if bytes.contains(&0) => "the line has a NUL byte in it",
+            Ok(text) => return Input(Kind::Url(text.to_owned())),
+        };
+        Input(Kind::Unusable { shown: shown(bytes), why })
+    }
+
+    /// What the row shows as its address: the line, or the start of one that is endless. Empty for
+    /// an input that gives no row.
+    pub fn shown(&self) -> &str {
+        match &self.0 {
+            Kind::Url(shown) | Kind::Unusable { shown, .. } => shown,
+            Kind::Waiting | Kind::Answered => "",
+        }
+    }
+
+    /// What the row shows, when the input is needed no more.
+    pub(crate) fn take_shown(&mut self) -> String {
+        match &mut self.0 {
+            Kind::Url(shown) | Kind::Unusable { shown, .. } => std::mem::take(shown),
+            Kind::Waiting | Kind::Answered => String::new(),
+        }
+    }
+
+    /// The address, if it is one that can be asked.
+    pub(crate) fn parse(&self) -> Result<Url, Failure> {
+        let refuse = |why: String| Failure::new(FailureKind::Url, Phase::Input, why);
+        match &self.0 {
+            Kind::Url(text) => match Url::parse(text) {
+                Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+                    Err(refuse(format!("only http and https are known, not {:?}", url.scheme())))
+                }
+                // What is not ASCII takes more bytes in an address.
+                Ok(url) if url.as_str().len() > URL_BYTES_MAX => Err(refuse(TOO_LONG.to_owned())),
+                Ok(url) => Ok(url),
+                Err(url::ParseError::RelativeUrlWithoutBase) => {
+                    Err(refuse("it does not begin with http:// or https://".to_owned()))
+                }
+                Err(error) => Err(refuse(error.to_string())),
+            },
+            Kind::Unusable { why, .. } => Err(refuse((*why).to_owned())),
+            Kind::Waiting | Kind::Answered => Err(refuse("there is no line".to_owned())),
+        }
+    }
+}
+
+/// The start of a line, as text.
+fn shown(bytes: &[u8]) -> String {
+    let start = &bytes[..bytes.len().min(SHOWN_BYTES_MAX)];
+    let mut text = String::from_utf8_lossy(start).into_owned();
+    if start.len() < bytes.len() {
+        // The cut may have gone through a character.
+        while text.ends_with(char::REPLACEMENT_CHARACTER) {
+            text.pop();
+        }
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why(input: &Input) -> String {
+        let failure = input.parse().unwrap_err();
+        assert_eq!((failure.kind, failure.phase), (FailureKind::Url, Phase::Input));
+        failure.message
+    }
+
+    #[test]
+    fn blank_lines_and_comments_are_no_input() {
+        for line in [&b""[..], b"  \t", b"# http://example.com/", b"  #", b"\r"] {
+            assert_eq!(Input::line(line), None);
+        }
+    }
+
+    #[test]
+    fn an_address_is_trimmed_and_parsed() {
+        let input = Input::line(b" http://example.com/a?b#c \r").unwrap();
+
+        assert_eq!(input.shown(), "http://example.com/a?b#c");
+        assert_eq!(input.parse().unwrap().as_str(), "http://example.com/a?b#c");
+    }
+
+    #[test]
+    fn every_sort_of_junk_is_refused_in_words() {
+        let long = vec![b'a'; URL_BYTES_MAX + 1];
+        let long_when_encoded = format!("http://a/{}", "é".repeat(URL_BYTES_MAX / 3));
+        for (line, word) in [
+            (&b"example.com"[..], "http://"),
+            (b"ftp://example.com/", "ftp"),
+            (b"http://", "host"),
+            (b"http://a b/", "domain"),
+            (b"http://example.com:99999/", "port"),
+            (b"http://\xff/", "UTF-8"),
+            (b"http://a\0b/", "NUL"),
+            (&long, "too long"),
+            (long_when_encoded.as_bytes(), "too long"),
+        ] {
+            let input = Input::line(line).unwrap();
+            assert!(why(&input).contains(word), "{line:?}: {}", why(&input));
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_shown_whole_and_an_endless_one_in_part() {
+        let whole = "é".repeat(SHOWN_BYTES_MAX / 2);
+
+        let long = Input::line(whole.as_bytes()).unwrap();
+        assert_eq!((long.shown(), why(&long).as_str()), (whole.as_str(), TOO_LONG));
+        let endless = Input::line(&whole.repeat(2).into_bytes()).unwrap();
+        assert_eq!(endless.shown(), format!("{whole}…"));
+    }
+}

@@ -1,0 +1,279 @@
+//! Makes a connection: finds the host's address, asks whether it may be asked, connects, agrees on
+//! TLS; or does it all through a proxy. Each step has its deadline, and ends when the brake is pulled.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use url::{Host, Url};
+
+use crate::net::address::{self, Rule};
+use crate::net::connect::connect;
+use crate::net::connection::{Brake, Connection, Socket, Stream};
+use crate::net::fault::Fault;
+use crate::net::proxy::{Destination, Kind, Proxies, Proxy};
+use crate::net::resolver::Names;
+use crate::net::tls::Tls;
+use crate::net::trace::Trace;
+use crate::options::Options;
+use crate::row::{FailureKind, Phase};
+
+/// Addresses of one host that are tried.
+const ADDRESSES_MAX: usize = 8;
+/// The least time that each of them gets while another is left.
+const ADDRESS_TIME_MIN: Duration = Duration::from_millis(250);
+
+/// Opens a TCP connection: the system, or what somebody put in its place.
+pub(crate) type Connect = dyn Fn(SocketAddr, Duration) -> io::Result<TcpStream> + Send + Sync;
+
+/// Makes the connections of one run.
+pub(crate) struct Dialer {
+    names: Names,
+    tls: Tls,
+    proxies: Proxies,
+    /// In the place of the system, if it is set.
+    connect: Option<Arc<Connect>>,
+    timeout: Duration,
+    connect_timeout: Duration,
+}
+
+/// A time to end by, and what it was when it began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    pub(crate) at: Instant,
+    pub(crate) limit: Duration,
+}
+
+impl Dialer {
+    pub(crate) fn new(options: &Options) -> Dialer {
+        Dialer {
+            names: Names::new(options.lookup.0.clone()),
+            tls: Tls::new(options.trust.clone()),
+            proxies: options.proxies.clone(),
+            connect: options.connect.0.clone(),
+            timeout: options.timeout,
+            connect_timeout: options.connect_timeout,
+        }
+    }
+
+    /// Ends what waits for a lookup, for good.
+    pub(crate) fn stop(&self) {
+        self.names.stop();
+    }
+
+    /// A connection over which `url` can be asked for, if `rule` permits, by `ends` at the latest.
+    pub(crate) fn dial(
+        &self,
+        url: &Url,
+        rule: Rule,
+        ends: Instant,
+        brake: &Brake,
+        trace: &mut Trace,
+    ) -> Result<Connection, Fault> {
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
+            return Err(Fault::lasting(FailureKind::Url, Phase::Input, "the address has no host"));
+        };
+        let proxy = self.proxies.proxy_for(url);
+        let tunnel = proxy.filter(|proxy| proxy.kind != Kind::Http || url.scheme() == "https");
+        let (mut stream, is_private) = match proxy {
+            None => {
+                let addresses = self.permitted(&host, rule, ends, trace)?;
+                let (socket, is_private) = self.connect(&addresses, port, ends, brake, trace)?;
+                (Stream::Plain(socket), is_private)
+            }
+            Some(proxy) => {
+                let target = self.target(proxy, &host, port, rule, ends, trace)?;
+                let addresses = self.addresses(proxy.host(), ends, trace)?;
+                let (socket, _) = self.connect(&addresses, proxy.port(), ends, brake, trace)?;
+                brake.watch(socket.tcp()).map_err(|error| self.fault(&error, ends, trace))?;
+                let mut stream = self
+                    .to_proxy(proxy, socket)
+                    .map_err(|error| self.fault(&error, ends, trace).of("the proxy"))?;
+                if let Some(proxy) = tunnel {
+                    proxy
+                        .connect(&mut stream, &target.as_destination(url))
+                        .map_err(|error| self.fault(&error, ends, trace))?;
+                }
+                (stream, target.is_private())
+            }
+        };
+        brake.watch(stream.tcp()).map_err(|error| self.fault(&error, ends, trace))?;
+        if url.scheme() == "https" {
+            trace.enter(Phase::Tls);
+            let secured = self.secured(stream, url.host_str().unwrap_or_default());
+            stream = secured.map_err(|error| self.fault(&error, ends, trace))?;
+        }
+        let mut connection = Connection::new(stream, is_private);
+        if tunnel.is_none() {
+            connection.forwarded = proxy.map(|proxy| proxy.authorization().into());
+        }
+        Ok(connection)
+    }
+
+    /// What is said to a proxy goes over TLS where its address says so.
+    fn to_proxy(&self, proxy: &Proxy, socket: Socket) -> io::Result<Stream> {
+        let stream = Stream::Plain(socket);
+        match proxy.is_secure() {
+            true => self.secured(stream, proxy.host()),
+            false => Ok(stream),
+        }
+    }
+
+    /// Agrees on TLS with `host`. Never a part of its caller: the room that it needs on the stack would be taken for
+    /// every connection, on every thread.
+    #[inline(never)]
+    fn secured(&self, stream: Stream, host: &str) -> io::Result<Stream> {
+        stream.secured(self.tls.session(host)?)
+    }
+
+    /// The time for the next step: its own, or what is left of the whole.
+    fn step(&self, ends: Instant) -> Deadline {
+        let at = Instant::now() + self.connect_timeout;
+        match at < ends {
+            true => Deadline { at, limit: self.connect_timeout },
+            false => Deadline { at: ends, limit: self.timeout },
+        }
+    }
+
+    fn fault(&self, error: &io::Error, ends: Instant, trace: &Trace) -> Fault {
+        let limit = if Instant::now() < ends { self.connect_timeout } else { self.timeout };
+        Fault::new(error, trace.phase(), limit)
+    }
+
+    /// The addresses of a host that may be asked, at least one.
+    fn permitted(
+        &self,
+        host: &Host<&str>,
+        rule: Rule,
+        ends: Instant,
+        trace: &mut Trace,
+    ) -> Result<Vec<IpAddr>, Fault> {
+        let name = host.to_string();
+        let mut addresses = match host {
+            Host::Domain(name) => self.addresses(name, ends, trace)?,
+            Host::Ipv4(address) => vec![(*address).into()],
+            Host::Ipv6(address) => vec![(*address).into()],
+        };
+        addresses.retain(|&address| rule.permits(address));
+        match addresses.is_empty() {
+            true => Err(Fault::lasting(FailureKind::Blocked, Phase::Resolve, rule.refusal(&name))),
+            false => Ok(addresses),
+        }
+    }
+
+    fn addresses(
+        &self,
+        host: &str,
+        ends: Instant,
+        trace: &mut Trace,
+    ) -> Result<Vec<IpAddr>, Fault> {
+        if let Ok(address) = host.trim_matches(['[', ']']).parse() {
+            return Ok(vec![address]);
+        }
+        let since = Instant::now();
+        let deadline = self.step(ends);
+        let found = self.names.find(host, deadline.at);
+        trace.looked_up(since.elapsed());
+        match found {
+            Ok(addresses) => Ok(addresses.iter().copied().take(ADDRESSES_MAX).collect()),
+            Err(None) => Err(Fault::timed_out(Phase::Resolve, deadline.limit)),
+            Err(Some(not_found)) => Err(Fault {
+                may_pass: not_found.may_pass,
+                ..Fault::lasting(FailureKind::Dns, Phase::Resolve, not_found.why)
+            }),
+        }
+    }
+
+    /// Where a proxy is sent, as far as it can be checked: an address, or with `socks5` a name that we
+    /// look up ourselves. A name that the proxy looks up is taken to be public.
+    fn target(
+        &self,
+        proxy: &Proxy,
+        host: &Host<&str>,
+        port: u16,
+        rule: Rule,
+        ends: Instant,
+        trace: &mut Trace,
+    ) -> Result<Target, Fault> {
+        if matches!(host, Host::Domain(_)) && proxy.kind != Kind::Socks5 {
+            return Ok(Target::Name(port));
+        }
+        let addresses = self.permitted(host, rule, ends, trace)?;
+        Ok(Target::Address(SocketAddr::new(addresses[0], port)))
+    }
+
+    /// Connects to the first of the addresses that takes us. Each has its share of the time.
+    fn connect(
+        &self,
+        addresses: &[IpAddr],
+        port: u16,
+        ends: Instant,
+        brake: &Brake,
+        trace: &mut Trace,
+    ) -> Result<(Socket, Option<bool>), Fault> {
+        trace.enter(Phase::Connect);
+        let deadline = self.step(ends);
+        let mut error = io::Error::from(io::ErrorKind::TimedOut);
+        for (at, &address) in addresses.iter().enumerate() {
+            let left = deadline.at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                error = io::ErrorKind::TimedOut.into();
+                break;
+            }
+            let share = left / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+            let time = share.max(ADDRESS_TIME_MIN).min(left);
+            match self.connect_to(SocketAddr::new(address, port), time, brake) {
+                Ok(tcp) => {
+                    // Only speed is lost without it.
+                    let _ = tcp.set_nodelay(true);
+                    // What follows, TLS or a proxy's answer, has the rest of the same time.
+                    let socket = Socket::new(tcp, deadline.at);
+                    return Ok((socket, Some(address::is_private(address))));
+                }
+                Err(refused) => error = refused,
+            }
+        }
+        Err(Fault::new(&error, Phase::Connect, deadline.limit))
+    }
+
+    fn connect_to(
+        &self,
+        address: SocketAddr,
+        time: Duration,
+        brake: &Brake,
+    ) -> io::Result<Arc<TcpStream>> {
+        match &self.connect {
+            None => connect(address, time, brake),
+            Some(connect) => connect(address, time).map(Arc::new),
+        }
+    }
+}
+
+enum Target {
+    Name(u16),
+    Address(SocketAddr),
+}
+
+impl Target {
+    fn as_destination<'a>(&self, url: &'a Url) -> Destination<'a> {
+        match self {
+            Target::Name(port) => Destination::Name(url.host_str().unwrap_or_default(), *port),
+            Target::Address(address) => Destination::Address(*address),
+        }
+    }
+
+    fn is_private(&self) -> Option<bool> {
+        match self {
+            Target::Name(_) => None,
+            Target::Address(address) => Some(address::is_private(address.ip())),
+        }
+    }
+}
+
+impl fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialer").field("names", &self.names).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,153 @@
+//! Gives what went wrong a name, and says whether it may pass.
+
+use std::io;
+use std::time::Duration;
+
+use crate::net::http::Malformed;
+use crate::net::tls;
+use crate::row::{Failure, FailureKind, Phase};
+
+/// A failure, and whether another attempt may do better.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) failure: Failure,
+    pub(crate) may_pass: bool,
+}
+
+impl Fault {
+    /// A failure that will be the same next time.
+    pub(crate) fn lasting(kind: FailureKind, phase: Phase, message: impl Into<String>) -> Fault {
+        Fault { failure: Failure::new(kind, phase, message), may_pass: false }
+    }
+
+    /// The same, which is somebody else's than the host's.
+    pub(crate) fn of(mut self, whose: &str) -> Fault {
+        self.failure.message = format!("{whose}: {}", self.failure.message);
+        self
+    }
+
+    /// What `error` means when it comes in `phase`, for which `limit` was the time.
+    pub(crate) fn new(error: &io::Error, phase: Phase, limit: Duration) -> Fault {
+        let cause = error.get_ref();
+        if let Some(error) = cause.and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
+            let broken_off = matches!(error, rustls::Error::AlertReceived(_));
+            let message = tls::in_words(error);
+            let failure = Failure::new(FailureKind::Tls, phase, message);
+            return Fault { failure, may_pass: broken_off && phase != Phase::Tls };
+        }
+        if cause.is_some_and(|cause| cause.is::<Malformed>()) {
+            return Fault::lasting(FailureKind::Protocol, phase, io_error_in_words(error));
+        }
+        if error.kind() == io::ErrorKind::TimedOut {
+            return Fault::timed_out(phase, limit);
+        }
+        from_io(error, phase)
+    }
+
+    /// Waiting longer for a connection may help; waiting as long again for a server that has the
+    /// request and says nothing has not been seen to.
+    pub(crate) fn timed_out(phase: Phase, limit: Duration) -> Fault {
+        let doing = match phase {
+            Phase::Resolve => "finding the host's address",
+            Phase::Connect => "connecting",
+            Phase::Tls => "agreeing on TLS",
+            Phase::Request => "sending the request",
+            Phase::Body => "reading the body",
+            Phase::Response | Phase::Input | Phase::Extract | Phase::Internal => {
+                "waiting for the response"
+            }
+        };
+        let message = format!("still {doing} when its time of {limit:?} was up");
+        let may_pass = matches!(phase, Phase::Resolve | Phase::Connect);
+        Fault { failure: Failure::new(FailureKind::Timeout, phase, message), may_pass }
+    }
+}
+
+fn from_io(error: &io::Error, phase: Phase) -> Fault {
+    let closed = is_closed(error);
+    let (kind, may_pass) = match phase {
+        Phase::Resolve => (FailureKind::Dns, true),
+        Phase::Connect => (FailureKind::Connect, true),
+        Phase::Tls => (FailureKind::Tls, closed),
+        Phase::Body => (FailureKind::Body, closed),
+        _ => (FailureKind::Protocol, closed),
+    };
+    Fault { failure: Failure::new(kind, phase, io_error_in_words(error)), may_pass }
+}
+
+/// Whether the other side closed the connection.
+pub(crate) fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::UnexpectedEof | Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe
+    )
+}
+
+/// An I/O error as our errors are worded: no capital, no number of the operating system.
+pub(crate) fn io_error_in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut rest = text.chars();
+    match (rest.next(), rest.as_str()) {
+        // A word in capitals (TLS, DNS) stays one.
+        (Some(first), more) if !more.starts_with(|next: char| next.is_uppercase()) => {
+            first.to_lowercase().chain(more.chars()).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(3);
+
+    #[test]
+    fn the_phase_says_what_an_io_error_means() {
+        for (phase, kind) in [
+            (Phase::Resolve, FailureKind::Dns),
+            (Phase::Connect, FailureKind::Connect),
+            (Phase::Tls, FailureKind::Tls),
+            (Phase::Request, FailureKind::Protocol),
+            (Phase::Response, FailureKind::Protocol),
+            (Phase::Body, FailureKind::Body),
+        ] {
+            let fault = Fault::new(&io::ErrorKind::ConnectionReset.into(), phase, LIMIT);
+            assert_eq!((fault.failure.kind, fault.failure.phase), (kind, phase));
+            assert!(fault.may_pass);
+        }
+    }
+
+    #[test]
+    fn a_timeout_says_what_was_being_done_and_which_time_was_up() {
+        let fault = |phase| Fault::new(&io::ErrorKind::TimedOut.into(), phase, LIMIT);
+        let body = fault(Phase::Body);
+
+        assert_eq!(body.failure.kind, FailureKind::Timeout);
+        assert_eq!(body.failure.message, "still reading the body when its time of 3s was up");
+        assert!(!body.may_pass && fault(Phase::Connect).may_pass);
+    }
+
+    #[test]
+    fn what_is_not_http_breaks_the_protocol_in_any_phase() {
+        let fault = Fault::new(&Malformed("what".to_owned()).into(), Phase::Body, LIMIT);
+
+        assert_eq!(fault, Fault::lasting(FailureKind::Protocol, Phase::Body, "what"));
+    }
+
+    #[test]
+    fn an_error_of_tls_is_one_in_any_phase() {
+        let error = io::Error::other(rustls::Error::HandshakeNotComplete);
+        let fault = Fault::new(&error, Phase::Response, LIMIT);
+
+        assert_eq!((fault.failure.kind, fault.failure.phase), (FailureKind::Tls, Phase::Response));
+    }
+
+    #[test]
+    fn an_io_error_is_put_in_our_words() {
+        assert_eq!(io_error_in_words(&io::Error::from_raw_os_error(111)), "connection refused");
+        assert_eq!(io_error_in_words(&io::Error::other("TLS is off")), "TLS is off");
+    }
+}

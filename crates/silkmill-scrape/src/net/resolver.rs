@@ -1,0 +1,365 @@
+//! Finds the addresses of hosts, and remembers them for a while.
+//!
+//! The system's own lookup cannot be interrupted and may take longer than anybody wants to wait. So
+//! it runs on threads of its own, a bounded number of them; who asks waits to a deadline, and
+//! everybody who asks for the same host at the same time waits for the same lookup.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use silkmill::ThreadPoolExecutor;
+
+use crate::net::fault::io_error_in_words;
+
+/// How long a host's addresses are good for. The system does not tell us what the zone says.
+const NAME_AGE_MAX: Duration = Duration::from_secs(60);
+/// Hosts remembered at once; beyond that all are forgotten, which costs lookups and nothing else.
+const NAMES_MAX: usize = 4096;
+/// Lookups at once.
+const LOOKUPS_MAX: usize = 16;
+
+/// Finds the addresses of a host: the system, or what somebody put in its place.
+pub(crate) type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
+
+/// The addresses of a host, or why there are none.
+type Found = Result<Arc<[IpAddr]>, NotFound>;
+
+/// Why a host has no address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NotFound {
+    pub(crate) why: String,
+    /// Whether it may have one a little later.
+    pub(crate) may_pass: bool,
+}
+
+/// The names of one run, shared by all workers.
+pub(crate) struct Names {
+    lookup: Arc<Lookup>,
+    threads: ThreadPoolExecutor,
+    /// Written by the threads that look up, read by every worker, for the time of one look.
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    hosts: HashMap<Box<str>, Entry>,
+    /// Set once, when the run ends early: nothing is looked up any more.
+    over: bool,
+}
+
+enum Entry {
+    Known(Instant, Found),
+    Pending(Arc<Pending>),
+}
+
+/// A lookup under way.
+#[derive(Default)]
+struct Pending {
+    /// Written by who looks up, or by who ends the run.
+    found: Mutex<Option<Found>>,
+    ready: Condvar,
+}
+
+impl Names {
+    /// `lookup` stands for the system, if it is given.
+    pub(crate) fn new(lookup: Option<Arc<Lookup>>) -> Names {
+        let threads = ThreadPoolExecutor::builder()
+            .max_workers(LOOKUPS_MAX)
+            .thread_name_prefix("resolve")
+            .daemon(true)
+            // A lookup that panics still answers.
+            .on_unread_panic(|_| {})
+            .build()
+            .expect("a pool with workers and no queue limit can be built");
+        let lookup = lookup.unwrap_or_else(|| Arc::new(system));
+        Names { lookup, threads, known: Arc::default() }
+    }
+
+    /// The addresses of `host`, at least one. `Err(None)` when they are not known by the deadline.
+    pub(crate) fn find(
+        &self,
+        host: &str,
+        deadline: Instant,
+    ) -> Result<Arc<[IpAddr]>, Option<NotFound>> {
+        let pending = match self.look(host) {
+            Ok(found) => return found.map_err(Some),
+            Err(pending) => pending,
+        };
+        let mut found = pending.found.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(found) = &*found {
+                return found.clone().map_err(Some);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(None);
+            }
+            found =
+                pending.ready.wait_timeout(found, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Answers everybody who waits, and who would: the run is over. What is being looked up goes on, on
+    /// its own threads, and nobody hears of it.
+    pub(crate) fn stop(&self) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.over = true;
+        let hosts = std::mem::take(&mut known.hosts);
+        drop(known);
+        for entry in hosts.into_values() {
+            if let Entry::Pending(pending) = entry {
+                pending.answer(Err(NotFound::run_is_over()));
+            }
+        }
+    }
+
+    /// What is known, or the lookup to wait for.
+    fn look(&self, host: &str) -> Result<Found, Arc<Pending>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.over {
+            return Ok(Err(NotFound::run_is_over()));
+        }
+        let hosts = &mut known.hosts;
+        match hosts.get(host) {
+            Some(Entry::Known(since, found)) if since.elapsed() < NAME_AGE_MAX => {
+                return Ok(found.clone());
+            }
+            Some(Entry::Pending(pending)) => return Err(Arc::clone(pending)),
+            _ => {}
+        }
+        if hosts.len() >= NAMES_MAX {
+            hosts.retain(|_, entry| matches!(entry, Entry::Pending(_)));
+        }
+        let pending = Arc::new(Pending::default());
+        hosts.insert(host.into(), Entry::Pending(Arc::clone(&pending)));
+        drop(known);
+        let task = Task {
+            host: host.into(),
+            known: Arc::clone(&self.known),
+            pending: Arc::clone(&pending),
+            found: None,
+        };
+        let lookup = Arc::clone(&self.lookup);
+        drop(self.threads.submit(move || task.run(&*lookup)));
+        Err(pending)
+    }
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        // A lookup cannot be interrupted; its thread ends by itself, or with the process.
+        self.threads.shutdown_timeout(Duration::ZERO);
+    }
+}
+
+/// One lookup, which answers whatever becomes of it.
+struct Task {
+    host: Box<str>,
+    known: Arc<Mutex<Known>>,
+    pending: Arc<Pending>,
+    found: Option<Found>,
+}
+
+impl Task {
+    fn run(mut self, lookup: &Lookup) {
+        // The task's own hold and the map's: when there is no other, everybody has gone.
+        if Arc::strong_count(&self.pending) <= 2 {
+            let gone = NotFound { why: "nobody waits for it any more".to_owned(), may_pass: true };
+            self.found = Some(Err(gone));
+            return;
+        }
+        self.found = Some(match lookup(&self.host) {
+            Ok(addresses) if addresses.is_empty() => {
+                Err(NotFound { why: "the host has no address".to_owned(), may_pass: false })
+            }
+            Ok(addresses) => Ok(addresses.into()),
+            Err(error) => Err(NotFound::new(&error)),
+        });
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        let found = self.found.take().unwrap_or_else(|| {
+            let why = "the lookup was lost; this is a mistake in silkmill".to_owned();
+            Err(NotFound { why, may_pass: false })
+        });
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match found.as_ref().is_err_and(|error| error.may_pass) {
+            true => drop(known.hosts.remove(&self.host)),
+            false => {
+                known.hosts.insert(self.host.clone(), Entry::Known(Instant::now(), found.clone()));
+            }
+        }
+        drop(known);
+        self.pending.answer(found);
+    }
+}
+
+impl Pending {
+    fn answer(&self, found: Found) {
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+        self.ready.notify_all();
+    }
+}
+
+impl NotFound {
+    fn run_is_over() -> NotFound {
+        NotFound { why: "the run is over".to_owned(), may_pass: false }
+    }
+
+    fn new(error: &io::Error) -> NotFound {
+        let words = io_error_in_words(error);
+        // What the C library says has no number in Rust, only words.
+        let words = words.strip_prefix("failed to lookup address information: ").unwrap_or(&words);
+        let may_pass = words.to_ascii_lowercase().contains("temporary")
+            || error.kind() == io::ErrorKind::TimedOut;
+        let mut why = words.to_owned();
+        why[..1.min(words.len())].make_ascii_lowercase();
+        NotFound { why, may_pass }
+    }
+}
+
+fn system(host: &str) -> io::Result<Vec<IpAddr>> {
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for address in (host, 0).to_socket_addrs()?.map(|address: SocketAddr| address.ip()) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    fn names(lookup: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static) -> Names {
+        Names::new(Some(Arc::new(lookup)))
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(20)
+    }
+
+    #[test]
+    fn a_name_is_looked_up_once_for_all_who_ask() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let names = names(move |_| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(50));
+            Ok(vec![[127, 0, 0, 1].into()])
+        });
+
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    assert_eq!(
+                        names.find("a.test", soon()).unwrap()[..],
+                        [IpAddr::from([127, 0, 0, 1])]
+                    );
+                });
+            }
+        });
+        names.find("a.test", soon()).unwrap();
+
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_lookup_that_hangs_is_waited_for_to_the_deadline_and_holds_up_nobody_else() {
+        let (release, hanging) = mpsc::channel::<()>();
+        let hanging = Mutex::new(hanging);
+        let names = names(move |host| {
+            if host == "hangs.test" {
+                let _ = hanging.lock().unwrap().recv();
+            }
+            Ok(vec![[127, 0, 0, 1].into()])
+        });
+
+        let deadline = Instant::now() + Duration::from_millis(50);
+        assert_eq!(names.find("hangs.test", deadline), Err(None));
+        assert!(names.find("other.test", soon()).is_ok());
+        // The lookup went on meanwhile, and answers the next one who asks.
+        drop(release);
+        assert!(names.find("hangs.test", soon()).is_ok());
+    }
+
+    #[test]
+    fn who_waits_for_a_lookup_that_hangs_is_answered_when_the_run_ends() {
+        let (release, hanging) = mpsc::channel::<()>();
+        let hanging = Mutex::new(hanging);
+        let (begins, begun) = mpsc::channel();
+        let names = names(move |_| {
+            begins.send(()).unwrap();
+            let _ = hanging.lock().unwrap().recv();
+            Ok(vec![[127, 0, 0, 1].into()])
+        });
+        let over = Err(Some(NotFound::run_is_over()));
+        let far = Instant::now() + Duration::from_secs(600);
+
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| names.find("hangs.test", far));
+            begun.recv().unwrap();
+            names.stop();
+            assert_eq!(waiting.join().unwrap(), over);
+        });
+
+        assert_eq!(names.find("other.test", far), over);
+        drop(release);
+    }
+
+    #[test]
+    fn a_failure_that_may_pass_is_not_remembered_and_one_that_stays_is() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let names = names(move |host| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            match host {
+                "empty.test" => Ok(Vec::new()),
+                "stays.test" => Err(io::Error::other("Name or service not known")),
+                _ => Err(io::Error::other("Temporary failure in name resolution")),
+            }
+        });
+        let find = |host| names.find(host, soon()).unwrap_err().unwrap();
+
+        for (host, may_pass) in
+            [("stays.test", false), ("empty.test", false), ("passes.test", true)]
+        {
+            assert_eq!(find(host).may_pass, may_pass, "{host}");
+            find(host);
+        }
+        assert_eq!(find("stays.test").why, "name or service not known");
+        assert_eq!(asked.load(Ordering::SeqCst), 1 + 1 + 2);
+    }
+
+    #[test]
+    fn a_lookup_that_panics_is_an_answer() {
+        let names = names(|_| panic!("no"));
+        assert!(names.find("a.test", soon()).unwrap_err().unwrap().why.contains("mistake"));
+    }
+
+    #[test]
+    fn no_more_names_are_remembered_than_the_bound() {
+        let names = names(|_| Ok(vec![[127, 0, 0, 1].into()]));
+        for host in 0..NAMES_MAX + 10 {
+            names.find(&host.to_string(), soon()).unwrap();
+        }
+        assert!(names.known.lock().unwrap().hosts.len() <= NAMES_MAX);
+    }
+}

@@ -1,0 +1,148 @@
+//! CSS selectors: compiled once, matched on many pages.
+//!
+//! A selector matches what a browser's `querySelectorAll` finds in the page as it was sent: no
+//! script has run, nobody has touched it. Parsing and matching are those of `selectors`, the crate
+//! that Firefox matches with. Which selectors there are says [`grammar`], how the tree looks to
+//! them [`element`], and what a page at rest says of the pseudo-classes for links, forms, languages and
+//! directions the modules of those names.
+
+mod controls;
+mod direction;
+mod element;
+mod grammar;
+mod language;
+mod limits;
+mod links;
+mod pseudo_class;
+#[cfg(test)]
+mod tests;
+
+use cssparser::Parser as CssParser;
+use selectors::context::{
+    MatchingContext, MatchingForInvalidation, MatchingMode, NeedsSelectorFlags, QuirksMode,
+    SelectorCaches,
+};
+use selectors::matching::matches_selector_list;
+use selectors::parser::{ParseRelative, SelectorList};
+
+use crate::page::budget::{LOOKS_MAX, Values};
+use crate::page::html::document::{Document, Kind, NodeId};
+use crate::page::problem::Problem;
+
+use element::{CssElement, Reading};
+use grammar::{Grammar, Types, unquoted};
+
+/// Longest selector, in bytes. `cssparser` bounds the nesting.
+pub(crate) const SELECTOR_BYTES_MAX: usize = 4096;
+
+/// A checked selector, and what is wanted of the elements it matches.
+#[derive(Debug)]
+pub(crate) struct Css {
+    selectors: SelectorList<Types>,
+    attribute: Option<Attribute>,
+}
+
+/// The name of an attribute as it was written, and as HTML writes it.
+#[derive(Debug)]
+struct Attribute {
+    name: String,
+    name_lower: String,
+}
+
+impl Css {
+    /// Compiles `SELECTOR` or `SELECTOR@attr`. An `@` that is neither quoted nor escaped has no
+    /// meaning in CSS, so the last one with a name after it up to the end starts the attribute.
+    pub(crate) fn compile(text: &str) -> Result<Css, Problem> {
+        if text.len() > SELECTOR_BYTES_MAX {
+            let message = format!("longer than {SELECTOR_BYTES_MAX} bytes");
+            return Err(Problem::meaning(message, text.floor_char_boundary(SELECTOR_BYTES_MAX)));
+        }
+        let (selector, attribute) = split_attribute(text);
+        let grammar = Grammar::new(selector);
+        let mut input = CssParser::new(selector);
+        let result = input
+            .parse_entirely(|input| SelectorList::parse(&grammar, input, ParseRelative::No))
+            .map_err(|error| error.kind);
+        let selectors = grammar.judge(result, input.position().byte_index())?;
+        Ok(Css { selectors, attribute })
+    }
+
+    /// The text, or the attribute where there is one, of every match in document order.
+    pub(crate) fn evaluate(&self, document: &Document) -> Values {
+        let mut values = Values::default();
+        let is_finished = self
+            .find(document, |id| self.read(document, id).is_none_or(|value| values.push(value)));
+        if is_finished { values } else { Values::unfinished() }
+    }
+
+    /// Shows every match in document order to `more`, until it wants no more. False when the looks are
+    /// spent before.
+    fn find(&self, document: &Document, mut more: impl FnMut(NodeId) -> bool) -> bool {
+        let reading = Reading::new(document, LOOKS_MAX);
+        let quirks = if document.quirks { QuirksMode::Quirks } else { QuirksMode::NoQuirks };
+        let mut caches = SelectorCaches::default();
+        let mut context = MatchingContext::new(
+            MatchingMode::Normal,
+            None,
+            &mut caches,
+            quirks,
+            NeedsSelectorFlags::No,
+            MatchingForInvalidation::No,
+        );
+        for id in elements(document) {
+            if !reading.looks.take() {
+                return false;
+            }
+            let element = CssElement::new(&reading, id);
+            let matches = matches_selector_list(&self.selectors, element, &mut context);
+            if reading.looks.are_spent() {
+                return false;
+            }
+            if matches && !more(id) {
+                break;
+            }
+        }
+        true
+    }
+
+    fn read<'a>(&self, document: &'a Document, id: NodeId) -> Option<&'a str> {
+        let Some(Attribute { name, name_lower }) = &self.attribute else {
+            return Some(document.text(id));
+        };
+        let is_html = document.kind(id) == Kind::Html;
+        document.attribute_named(id, if is_html { name_lower } else { name })
+    }
+}
+
+/// The elements that are in the document: what is in a template is not.
+fn elements(document: &Document) -> impl Iterator<Item = NodeId> + '_ {
+    let end = document.nodes.len() as NodeId;
+    let mut next = Document::ROOT + 1;
+    let nodes = std::iter::from_fn(move || {
+        let id = (next < end).then_some(next)?;
+        next = if is_template(document, id) { document.descendants(id).end } else { id + 1 };
+        Some(id)
+    });
+    nodes.filter(|&id| document.is_element(id))
+}
+
+fn is_template(document: &Document, id: NodeId) -> bool {
+    document.kind(id) == Kind::Html && &**document.name(id) == "template"
+}
+
+fn split_attribute(text: &str) -> (&str, Option<Attribute>) {
+    let at = unquoted(text).into_iter().rfind(|&at| text.as_bytes()[at] == b'@');
+    match at.map(|at| (&text[..at], &text[at + 1..])) {
+        Some((selector, name)) if is_attribute_name(name) => {
+            let (name, name_lower) = (name.to_owned(), name.to_ascii_lowercase());
+            (selector, Some(Attribute { name, name_lower }))
+        }
+        _ => (text, None),
+    }
+}
+
+fn is_attribute_name(name: &str) -> bool {
+    let is_start = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':');
+    name.bytes().next().is_some_and(is_start)
+        && name.bytes().all(|byte| is_start(byte) || byte.is_ascii_digit() || b"-.".contains(&byte))
+}

@@ -1,0 +1,351 @@
+//! What a page says: its title and the fields asked for, from one parse. Bytes in, values out.
+//!
+//! Which bytes are a page, and where they come from, is for others to say.
+
+use crate::page::charset;
+use crate::page::field::{Field, FieldError};
+use crate::page::html::document::{Document, Kind};
+use crate::page::html::parse::{Until, parse};
+use crate::page::value::Value;
+
+/// The fields to read from every page. One extractor serves all threads.
+///
+/// ```
+/// use silkmill_scrape::{Extractor, Field};
+///
+/// let extractor = Extractor::new(vec![Field::css("link=a@href")?])?;
+/// let page = b"<title> Mills\n </title><a href=silk>silk</a>";
+/// let found = extractor.extract(page, Some("text/html; charset=utf-8"));
+/// assert_eq!(found.title.as_deref(), Some("Mills"));
+/// assert_eq!(found.fields, [("link".to_owned(), vec!["silk".into()])]);
+/// # Ok::<(), silkmill_scrape::FieldError>(())
+/// ```
+#[derive(Debug)]
+pub struct Extractor {
+    fields: Vec<Field>,
+}
+
+/// What a page says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Extracted {
+    /// What a browser's `document.title` would be; `None` where the page has no title element,
+    /// `Some("")` where it has an empty one.
+    pub title: Option<String>,
+    /// The name and the values of every field, in the order of the fields.
+    pub fields: Vec<(String, Vec<Value>)>,
+    /// The character encoding in which the page was read, or, when it was not read, the one that
+    /// the header names: its WHATWG name in lower case.
+    pub charset: Option<&'static str>,
+    /// Whether a bound cut something: the tree of a page that is too large or too deep, or the
+    /// values of a field that are too many.
+    pub truncated: bool,
+    /// The names of the fields that cost too much on this page. They have no values then.
+    pub unfinished: Vec<String>,
+}
+
+impl Extractor {
+    /// # Errors
+    ///
+    /// When two fields have one name.
+    pub fn new(fields: Vec<Field>) -> Result<Extractor, FieldError> {
+        for (index, field) in fields.iter().enumerate() {
+            if fields[..index].iter().any(|earlier| earlier.name() == field.name()) {
+                return Err(FieldError::duplicate_name(field.name()));
+            }
+        }
+        Ok(Extractor { fields })
+    }
+
+    /// Reads a page. `content_type` is the value of the HTTP header.
+    ///
+    /// Any bytes will do, at a bounded cost: see [`Extracted::truncated`]. Where only the title is
+    /// asked for, nothing is parsed past what decides it, and nothing past it can be truncated.
+    ///
+    /// A header that names a type other than HTML, XHTML and XML means that there is no title and
+    /// no value to be read. One that is missing, or is no type, means nothing.
+    pub fn extract(&self, body: &[u8], content_type: Option<&str>) -> Extracted {
+        if !content_type.is_none_or(may_be_markup) {
+            let no_values = |field: &Field| (field.name().to_owned(), Vec::new());
+            return Extracted {
+                fields: self.fields.iter().map(no_values).collect(),
+                charset: content_type.and_then(charset::named),
+                ..Extracted::default()
+            };
+        }
+        let decoded = charset::decode(body, content_type);
+        let until = if self.fields.is_empty() { Until::Title } else { Until::End };
+        let document = parse(&decoded.text, until);
+        let mut truncated = document.truncated;
+        let mut unfinished = Vec::new();
+        let mut fields = Vec::with_capacity(self.fields.len());
+        for field in &self.fields {
+            let values = field.evaluate(&document);
+            truncated |= values.truncated;
+            if values.unfinished {
+                unfinished.push(field.name().to_owned());
+            }
+            fields.push((field.name().to_owned(), values.list));
+        }
+        Extracted {
+            title: title(&document),
+            fields,
+            charset: Some(decoded.charset),
+            truncated,
+            unfinished,
+        }
+    }
+}
+
+/// Whether the value of a `Content-Type` header may stand before a page: HTML, XML, or no type.
+fn may_be_markup(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_token = |text: &str| {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'+-.^_`|~".contains(&byte);
+        !text.is_empty() && text.bytes().all(is_part)
+    };
+    match essence.split_once('/') {
+        Some((family, name)) if is_token(family) && is_token(name) => {
+            let is_xml = matches!((family, name), ("text" | "application", "xml"));
+            essence == "text/html" || is_xml || name.ends_with("+xml")
+        }
+        _ => true,
+    }
+}
+
+/// `document.title`: the first `title` element of HTML in tree order, its own text only, with ASCII
+/// whitespace stripped and collapsed. What a template holds is not in the document.
+pub(crate) fn title(document: &Document) -> Option<String> {
+    let is = |id, name| document.kind(id) == Kind::Html && &**document.name(id) == name;
+    let mut id = Document::ROOT;
+    let end = document.nodes.len() as u32;
+    while id < end && !is(id, "title") {
+        id = if is(id, "template") { document.nodes[id as usize].end } else { id + 1 };
+    }
+    if id >= end {
+        return None;
+    }
+    let texts = document.children(id).filter(|&child| document.kind(child) == Kind::Text);
+    let text: String = texts.map(|child| document.text(child)).collect();
+    Some(text.split_ascii_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn title_of(html: &str) -> Option<String> {
+        Extractor::new(Vec::new()).unwrap().extract(html.as_bytes(), UTF_8).title
+    }
+
+    fn field_of(field: Field, html: &str) -> Vec<Value> {
+        let found = Extractor::new(vec![field]).unwrap().extract(html.as_bytes(), UTF_8);
+        assert!(!found.truncated, "{html}");
+        found.fields.into_iter().next().unwrap().1
+    }
+
+    fn xpath(expression: &str, html: &str) -> Vec<Value> {
+        field_of(Field::xpath(expression).unwrap(), html)
+    }
+
+    fn css(selector: &str, html: &str) -> Vec<Value> {
+        field_of(Field::css(selector).unwrap(), html)
+    }
+
+    const UTF_8: Option<&str> = Some("text/html; charset=utf-8");
+
+    #[test]
+    fn an_extractor_serves_all_threads() {
+        fn assert_send_sync<T: Send + Sync>() {}
+        assert_send_sync::<Extractor>();
+        assert_send_sync::<Extracted>();
+        assert_send_sync::<FieldError>();
+    }
+
+    /// A page, the titles that XPath sees in it, and what `document.title` is.
+    const TITLES: &[(&str, &[&str], Option<&str>)] = &[
+        ("<title>plain</title>", &["plain"], Some("plain")),
+        ("<title>a<b>b</b>c</title>", &["a<b>b</b>c"], Some("a<b>b</b>c")),
+        ("<title>a<!-- x -->b</title>", &["a<!-- x -->b"], Some("a<!-- x -->b")),
+        ("<title>A<body><p>x", &["A<body><p>x"], Some("A<body><p>x")),
+        ("<textarea><title>T</title></textarea>", &[], None),
+        ("<script><title>T</title></script>", &[], None),
+        ("<!-- <title>T</title> -->", &[], None),
+        ("<body><svg><title>ICON</title></svg>", &["ICON"], None),
+        ("<svg><title>ICON</title></svg><title>REAL</title>", &["ICON", "REAL"], Some("REAL")),
+        ("<title>REAL</title><svg><title>ICON</title></svg>", &["REAL", "ICON"], Some("REAL")),
+        ("<title>one</title><title>two</title>", &["one", "two"], Some("one")),
+        ("<body><p>x<title>late</title>", &["late"], Some("late")),
+        ("<template><title>T</title></template>", &["T"], None),
+        ("<template><title>T</title></template><title>R</title>", &["T", "R"], Some("R")),
+        ("<noscript><title>N</title></noscript>", &["N"], Some("N")),
+        ("<title></title>", &[], Some("")),
+        ("<title>  </title>", &["  "], Some("")),
+        ("<title>\n a \t b\u{a0}c \n</title>", &["\n a \t b\u{a0}c \n"], Some("a b\u{a0}c")),
+        ("<TITLE>up</TITLE>", &["up"], Some("up")),
+        ("<title>a &amp; b &#x4e2d; &copy;</title>", &["a & b 中 ©"], Some("a & b 中 ©")),
+        ("<title>a\0b</title>", &["a\u{fffd}b"], Some("a\u{fffd}b")),
+        ("<html><head></head><title>after head</title>", &["after head"], Some("after head")),
+        ("<table><tr><td><title>A</title></table>", &["A"], Some("A")),
+        (
+            "<table><tr><td><title>inner</title><tr><title>outer</title></table>",
+            &["outer", "inner"],
+            Some("outer"),
+        ),
+        (
+            "<svg><desc><title>in svg, but HTML</title>",
+            &["in svg, but HTML"],
+            Some("in svg, but HTML"),
+        ),
+        ("", &[], None),
+    ];
+
+    #[test]
+    fn a_title_is_what_a_browser_shows() {
+        for (html, _, expected) in TITLES {
+            assert_eq!(title_of(html).as_deref(), *expected, "{html}");
+        }
+    }
+
+    #[test]
+    fn xpath_sees_every_title_of_every_namespace() {
+        for (html, expected, _) in TITLES {
+            assert_eq!(xpath("//title/text()", html), *expected, "{html}");
+        }
+    }
+
+    #[test]
+    fn the_title_alone_is_what_it_is_with_fields() {
+        for (html, _, expected) in TITLES {
+            let extractor = Extractor::new(vec![Field::xpath("//*").unwrap()]).unwrap();
+            let found = extractor.extract(html.as_bytes(), UTF_8);
+            assert_eq!(found.title.as_deref(), *expected, "{html}");
+        }
+    }
+
+    #[test]
+    fn nodes_give_their_text_and_what_is_computed_comes_as_such() {
+        let page = "<a href=x>one <b>two</b></a><a>three</a><!-- note -->";
+        assert_eq!(xpath("//a", page), ["one two", "three"]);
+        assert_eq!(xpath("//a/@href", page), ["x"]);
+        assert_eq!(xpath("//a/text()", page), ["one ", "three"]);
+        assert_eq!(xpath("//comment()", page), [" note "]);
+        assert_eq!(xpath("count(//a) + 1", page), [Value::Number(3.0)]);
+        assert_eq!(xpath("1 div 4", page), [Value::Number(0.25)]);
+        assert_eq!(xpath("boolean(//i)", page), [Value::Boolean(false)]);
+        assert_eq!(xpath("string(//b)", page), ["two"]);
+        assert_eq!(xpath("//i", page), [] as [Value; 0]);
+    }
+
+    #[test]
+    fn css_gives_texts_or_attributes() {
+        let page = "<!DOCTYPE html><ul class='a B'><li id=1 data-x='y@z'>one<li>two <b>b</b></ul>\
+                    <svg><a/></svg>";
+        assert_eq!(css("li", page), ["one", "two b"]);
+        assert_eq!(css("li@id", page), ["1"]);
+        assert_eq!(css("li@DATA-X", page), ["y@z"]);
+        assert_eq!(css("[data-x='y@z']", page), ["one"]);
+        assert_eq!(css("ul.a.B > li:nth-child(2)", page), ["two b"]);
+        assert_eq!(css("li:has(b), ul:not(.b) b", page), ["two b", "b"]);
+        assert_eq!(css("LI:last-of-type", page), ["two b"]);
+        assert_eq!(css("x=ul@class", page), ["a B"]);
+        assert_eq!(css("svg a", page), [""]);
+    }
+
+    #[test]
+    fn what_is_cut_behind_the_title_does_not_matter_to_it() {
+        let divs = "<div>".repeat(200_000);
+        for (page, title, truncated) in [
+            (format!("<title>T</title>{divs}"), Some("T"), false),
+            (format!("{}<title>T</title>", &divs[..5_000]), Some("T"), true),
+            (divs.clone(), None, true),
+        ] {
+            let found = Extractor::new(Vec::new()).unwrap().extract(page.as_bytes(), UTF_8);
+            assert_eq!((found.title.as_deref(), found.truncated), (title, truncated));
+        }
+        let extractor = Extractor::new(vec![Field::xpath("//p").unwrap()]).unwrap();
+        assert!(extractor.extract(format!("<title>T</title>{divs}").as_bytes(), UTF_8).truncated);
+    }
+
+    #[test]
+    fn what_is_no_markup_is_not_read() {
+        let extractor = Extractor::new(vec![Field::xpath("n=count(//*)").unwrap()]).unwrap();
+        let read = |header| extractor.extract(b"<title>T</title>", header);
+        for header in [
+            None,
+            Some(""),
+            Some("nonsense"),
+            Some("*/*"),
+            Some("text/"),
+            Some("Text/HTML; charset=utf-8"),
+            Some("application/xhtml+xml"),
+            Some("text/xml"),
+            Some("application/rss+xml ;x=y"),
+        ] {
+            assert_eq!(read(header).title.as_deref(), Some("T"), "{header:?}");
+        }
+        for header in ["application/pdf", "application/json", "text/plain", "image/png; x=html"] {
+            let found = read(Some(header));
+            assert_eq!((found.title, found.charset, found.truncated), (None, None, false));
+            assert_eq!(found.fields, [("n".to_owned(), Vec::new())]);
+        }
+        assert_eq!(read(Some("text/plain; charset=latin1")).charset, Some("windows-1252"));
+    }
+
+    #[test]
+    fn two_fields_of_one_name_are_refused() {
+        let fields = vec![Field::xpath("x=//a").unwrap(), Field::css("x=a").unwrap()];
+        let error = Extractor::new(fields).unwrap_err();
+        assert_eq!(error.to_string(), "two fields are named \"x\"");
+    }
+
+    #[test]
+    fn the_header_decides_the_charset_of_a_field() {
+        let extractor = Extractor::new(vec![Field::xpath("//p").unwrap()]).unwrap();
+        let found = extractor.extract(b"<p>\xd6\xd0", Some("text/html;charset=GB2312"));
+        assert_eq!((found.charset, found.fields[0].1[0].clone()), (Some("gbk"), "中".into()));
+    }
+
+    /// Pieces of markup which, put together at random, exercise what moves nodes about: tables,
+    /// formatting elements, templates, foreign content, raw text.
+    pub(crate) fn broken_html() -> impl Strategy<Value = String> {
+        let tags = "html head body title template table tr td caption p b i a font div svg math \
+                    desc foreignObject select option frameset noscript script style textarea li \
+                    button form h1 br img plaintext annotation-xml object";
+        let tags: Vec<&str> = tags.split_whitespace().collect();
+        let piece = (prop::sample::select(tags), 0..8u8).prop_map(|(tag, shape)| match shape {
+            0..=2 => format!("<{tag}>"),
+            3 => format!("<{tag} a=1 href='x y'>"),
+            4 | 5 => format!("</{tag}>"),
+            6 => format!("<{tag}/> text "),
+            _ => format!("<!-- {tag} -->&amp;\0"),
+        });
+        prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn the_fast_title_is_the_title_of_the_whole_tree(html in broken_html()) {
+            prop_assert_eq!(title(&parse(&html, Until::Title)), title(&parse(&html, Until::End)));
+        }
+
+        #[test]
+        fn any_bytes_can_be_read(body in prop::collection::vec(any::<u8>(), 0..400), header in ".{0,40}") {
+            let fields = vec![Field::xpath("//*|//@*|//text()").unwrap(), Field::css("* *").unwrap()];
+            Extractor::new(fields).unwrap().extract(&body, Some(&header));
+        }
+
+        #[test]
+        fn any_text_can_be_a_field(spec in ".{0,60}", other in "[a-b/@.*()\\[\\]|=<>+\"', 0-9:-]{0,40}") {
+            for spec in [spec, other] {
+                for field in [Field::xpath(&spec), Field::css(&spec)].into_iter() {
+                    match field {
+                        Ok(field) => drop(Extractor::new(vec![field]).unwrap().extract(b"<a b=c>d", None)),
+                        Err(error) => drop(error.to_string()),
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! From the text of a page to its tree, at a bounded cost.
+
+#[cfg(test)]
+mod conformance;
+mod cost_limit;
+pub(crate) mod document;
+pub(crate) mod parse;
+mod tag_scan;
+mod tree_sink;

@@ -1,0 +1,308 @@
+//! Stands between the tokenizer and the tree construction, and knows what every token costs.
+//!
+//! It closes elements that are opened too deep, and drops what comes after the budget is spent.
+//! What it lets through is a pure function of the tokens. What is fed to the tokenizer, and when
+//! to stop, is for [`crate::page::html::parse`] to say.
+
+use std::cell::Cell;
+
+use html5ever::interface::Tracer;
+use html5ever::tokenizer::{Tag, TagKind, Token, TokenSink, TokenSinkResult};
+use html5ever::tree_builder::TreeBuilder;
+use html5ever::{LocalName, local_name};
+
+use crate::page::html::document::{Document, NodeId};
+use crate::page::html::parse::{PIECE_BYTES_MAX, Until};
+use crate::page::html::tree_sink::{ATTRIBUTES_MAX, Draft, Handle};
+
+/// Most elements open at once. A deeper one is closed where it opens, so that it keeps its place
+/// and its attributes but what follows becomes its sibling. Blink has the same limit.
+pub(crate) const OPEN_ELEMENTS_MAX: u32 = 512;
+
+/// Most formatting elements (`b`, `font`, …) that a later block may reopen.
+pub(crate) const FORMATTING_ELEMENTS_MAX: u32 = 128;
+
+/// Most nodes of a page.
+pub(crate) const NODES_MAX: u32 = 1 << 19;
+
+/// Most memory of a tree for each byte of its markup, beyond a floor, and of any tree. Tags of one letter with a
+/// letter between them take some 50 bytes for each byte of theirs. What takes more is elements that are reopened, with
+/// their attributes: 140 KB of markup can ask for two gigabytes.
+const MEMORY_PER_BYTE: usize = 56;
+const MEMORY_FLOOR: usize = 256 * 1024;
+const MEMORY_MAX: usize = 56 << 20;
+
+/// A larger page may take what its own text does.
+const TEXT_MEMORY_PER_BYTE: usize = 4;
+
+/// Most work for one page. A unit is one look at an open element, an attribute or a node, which
+/// takes one to three nanoseconds.
+const WORK_MAX: u64 = 1 << 28;
+
+/// Most attributes of a tag that are not charged while the tag is still being read.
+const PIECE_ATTRIBUTES: u64 = PIECE_BYTES_MAX as u64;
+
+/// What it costs to compare one attribute of two formatting elements: both are copied and sorted.
+const ATTRIBUTE_CLONE_WORK: u64 = 32;
+
+/// Most nodes created between two counts of the open elements.
+const COUNT_EVERY: u32 = 64;
+
+/// Passes tokens to the tree construction, and knows what they cost.
+pub(crate) struct Gate {
+    pub(crate) builder: TreeBuilder<Handle, Draft>,
+    memory_max: usize,
+    tokens: Cell<u64>,
+    work: Cell<u64>,
+    /// At most so much was open at the last count, and there were so many nodes.
+    open: Cell<u32>,
+    formatting: Cell<u32>,
+    counted_at: Cell<u32>,
+    /// The number of nodes at which the next exact count is due.
+    count_due: Cell<u32>,
+    /// The budget is spent, and the rest of the page is dropped.
+    cut: Cell<bool>,
+    /// Something was left out: the rest, attributes, or that an element holds what comes after it.
+    lossy: Cell<bool>,
+    /// The same, and the title was not decided by then.
+    lossy_for_title: Cell<bool>,
+}
+
+impl Gate {
+    /// For a page of so many bytes.
+    pub(crate) fn new(builder: TreeBuilder<Handle, Draft>, page_bytes: usize) -> Gate {
+        Gate {
+            builder,
+            memory_max: (MEMORY_FLOOR + MEMORY_PER_BYTE * page_bytes)
+                .min(MEMORY_MAX.max(TEXT_MEMORY_PER_BYTE * page_bytes)),
+            tokens: Cell::default(),
+            work: Cell::default(),
+            open: Cell::default(),
+            formatting: Cell::default(),
+            counted_at: Cell::default(),
+            count_due: Cell::new(COUNT_EVERY),
+            cut: Cell::default(),
+            lossy: Cell::default(),
+            lossy_for_title: Cell::default(),
+        }
+    }
+
+    /// The tokens passed on so far.
+    pub(crate) fn tokens(&self) -> u64 {
+        self.tokens.get()
+    }
+
+    /// Whether the budget is spent.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.get()
+    }
+
+    /// The tree. It counts as truncated when what is needed of it was affected.
+    pub(crate) fn into_document(self, until: Until) -> Document {
+        let lossy = match until {
+            Until::End => self.lossy.get(),
+            Until::Title => self.lossy_for_title.get(),
+        };
+        self.builder.sink.freeze(lossy)
+    }
+
+    fn note_loss(&self) {
+        self.lossy.set(true);
+        if !self.builder.sink.title_is_decided() {
+            self.lossy_for_title.set(true);
+        }
+    }
+
+    fn nodes(&self) -> u32 {
+        self.builder.sink.node_count()
+    }
+
+    /// An upper bound of the open elements.
+    fn open_max(&self) -> u32 {
+        self.open.get() + self.nodes() - self.counted_at.get()
+    }
+
+    /// Adds to the work done for this page.
+    pub(crate) fn charge(&self, work: u64) {
+        self.work.set(self.work.get() + work);
+        let memory = self.builder.sink.memory();
+        if self.work.get() > WORK_MAX || self.nodes() > NODES_MAX || memory > self.memory_max {
+            self.cut();
+        }
+    }
+
+    #[cold]
+    fn cut(&self) {
+        self.cut.set(true);
+        self.note_loss();
+    }
+
+    /// What the tag costs before the tree construction sees it: its attributes were compared with
+    /// each other, and those of a formatting element will be with every other's.
+    fn charge_attributes(&self, tag: &Tag) {
+        let attributes = tag.attrs.len() as u64;
+        let uncharged = attributes.min(PIECE_ATTRIBUTES);
+        let mut work = uncharged * uncharged / 2;
+        if tag.kind == TagKind::StartTag && is_formatting(&tag.name) {
+            self.formatting.set(self.formatting.get() + 1);
+            work += u64::from(self.formatting.get()) * attributes * ATTRIBUTE_CLONE_WORK;
+        }
+        self.charge(work);
+    }
+
+    /// Closes the element that the start tag `name` has just opened, if that is one too many.
+    fn bound_open_elements(&self, name: LocalName, line: u64) {
+        if self.nodes() < self.count_due.get() {
+            return;
+        }
+        let Some((open, formatting)) = self.count().exact() else {
+            // A void element is not open, so it does not tell where the open ones end.
+            return;
+        };
+        self.set_count(open, formatting);
+        let room = OPEN_ELEMENTS_MAX
+            .saturating_sub(open)
+            .min(FORMATTING_ELEMENTS_MAX.saturating_sub(formatting));
+        self.count_due.set(self.nodes() + room.clamp(1, COUNT_EVERY));
+        if open > OPEN_ELEMENTS_MAX || formatting > FORMATTING_ELEMENTS_MAX {
+            self.note_loss();
+            self.close(name, line);
+        }
+    }
+
+    /// Keeps the upper bounds close to the truth where no element is opened for long.
+    fn refresh_bounds(&self) {
+        if self.nodes() - self.counted_at.get() >= COUNT_EVERY {
+            let total = self.count().total();
+            self.set_count(total, total);
+        }
+    }
+
+    fn count(&self) -> OpenCount {
+        let count = OpenCount::of(&self.builder, self.nodes() - 1);
+        self.charge(count.total().into());
+        count
+    }
+
+    fn set_count(&self, open: u32, formatting: u32) {
+        self.open.set(open);
+        self.formatting.set(formatting);
+        self.counted_at.set(self.nodes());
+    }
+
+    fn close(&self, name: LocalName, line: u64) {
+        let tag = Tag {
+            kind: TagKind::EndTag,
+            name,
+            self_closing: false,
+            attrs: Vec::new(),
+            had_duplicate_attributes: false,
+        };
+        // An end tag never changes how the tokenizer goes on, except that of a script, which
+        // `process_token` does not let come here.
+        let _ = self.builder.process_token(Token::TagToken(tag), line);
+    }
+}
+
+impl TokenSink for Gate {
+    type Handle = Handle;
+
+    fn process_token(&self, mut token: Token, line: u64) -> TokenSinkResult<Handle> {
+        if matches!(token, Token::ParseError(_)) {
+            return TokenSinkResult::Continue;
+        }
+        self.tokens.set(self.tokens.get() + 1);
+        if let Token::TagToken(tag) = &mut token {
+            self.charge_attributes(tag);
+            if tag.attrs.len() > ATTRIBUTES_MAX {
+                tag.attrs.truncate(ATTRIBUTES_MAX);
+                self.note_loss();
+            }
+        }
+        if self.cut.get() {
+            return TokenSinkResult::Continue;
+        }
+        let opened = match &token {
+            Token::TagToken(tag) if tag.kind == TagKind::StartTag => Some(tag.name.clone()),
+            _ => None,
+        };
+        let before = self.nodes();
+        let open = u64::from(self.open_max());
+        let result = self.builder.process_token(token, line);
+        let created = self.nodes() - before;
+        self.charge(open * (1 + u64::from(created)) + self.builder.sink.take_extra_work());
+        // Raw text holds no elements, and its own end tag closes it.
+        if let (Some(name), true, TokenSinkResult::Continue) = (opened, created > 0, &result) {
+            self.bound_open_elements(name, line);
+        }
+        self.refresh_bounds();
+        result
+    }
+
+    fn end(&self) {
+        self.builder.end();
+    }
+
+    fn adjusted_current_node_present_but_not_in_html_namespace(&self) -> bool {
+        self.builder.adjusted_current_node_present_but_not_in_html_namespace()
+    }
+}
+
+/// Counts the elements that are open and those that wait to be reopened. `html5ever` shows them
+/// one after the other: the document, the open elements with the newest last, the formatting
+/// elements, and at most two more.
+struct OpenCount {
+    newest: NodeId,
+    seen: Cell<u32>,
+    newest_at: Cell<Option<u32>>,
+}
+
+impl OpenCount {
+    fn of(builder: &TreeBuilder<Handle, Draft>, newest: NodeId) -> OpenCount {
+        let count = OpenCount { newest, seen: Cell::new(0), newest_at: Cell::new(None) };
+        builder.trace_handles(&count);
+        count
+    }
+
+    /// The open elements and the formatting elements, when the newest element is an open one.
+    fn exact(&self) -> Option<(u32, u32)> {
+        let open = self.newest_at.get()?;
+        Some((open, self.seen.get() - open - 1))
+    }
+
+    /// An upper bound of either.
+    fn total(&self) -> u32 {
+        self.seen.get() - 1
+    }
+}
+
+impl Tracer for OpenCount {
+    type Handle = Handle;
+
+    fn trace_handle(&self, node: &Handle) {
+        if node.id == self.newest && self.newest_at.get().is_none() {
+            self.newest_at.set(Some(self.seen.get()));
+        }
+        self.seen.set(self.seen.get() + 1);
+    }
+}
+
+fn is_formatting(name: &LocalName) -> bool {
+    matches!(
+        *name,
+        local_name!("a")
+            | local_name!("b")
+            | local_name!("big")
+            | local_name!("code")
+            | local_name!("em")
+            | local_name!("font")
+            | local_name!("i")
+            | local_name!("nobr")
+            | local_name!("s")
+            | local_name!("small")
+            | local_name!("strike")
+            | local_name!("strong")
+            | local_name!("tt")
+            | local_name!("u")
+    )
+}

@@ -1,0 +1,304 @@
+//! The tree while it is being built: linked nodes that the parser may still move.
+//!
+//! [`Draft`] is what `html5ever` writes to. When parsing ends, [`Draft::freeze`] walks it once and
+//! lays it out as a [`Document`]. It counts what it stores, and leaves the limits to
+//! [`crate::page::html::cost_limit`]. The nodes and their links are in [`store`].
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell, RefMut};
+
+use html5ever::interface::{ElemName, ElementFlags, NodeOrText, QuirksMode, TreeSink};
+use html5ever::tendril::StrTendril;
+use html5ever::{Attribute as Markup, LocalName, Namespace, QualName, local_name, ns};
+
+use crate::page::html::document::{Document, Kind, NONE, NodeId};
+
+use arena::Store;
+
+mod arena;
+
+/// Most attributes of one element; the rest are dropped. Pages in the wild stay below a hundred.
+pub(crate) const ATTRIBUTES_MAX: usize = 256;
+
+/// How the parser names a node: the index, and the name it asks for most.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    pub(crate) id: NodeId,
+    name: Name,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Name {
+    ns: Namespace,
+    local: LocalName,
+}
+
+impl ElemName for &Name {
+    fn ns(&self) -> &Namespace {
+        &self.ns
+    }
+
+    fn local_name(&self) -> &LocalName {
+        &self.local
+    }
+}
+
+/// Where `html5ever` builds the tree.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    store: RefCell<Store>,
+    /// The `head` element and the first title that is its child.
+    head: Cell<NodeId>,
+    head_title: Cell<NodeId>,
+    head_title_is_closed: Cell<bool>,
+    /// Nodes looked at while moving children, and attributes compared: work beyond the tokens.
+    extra_work: Cell<u64>,
+    /// A second `<body>` tag had attributes that did not fit.
+    dropped: Cell<bool>,
+    /// The `annotation-xml` elements of MathML that say that they hold HTML, in the order they came.
+    html_annotations: RefCell<Vec<NodeId>>,
+    quirks: Cell<bool>,
+}
+
+impl Draft {
+    pub(crate) fn new() -> Draft {
+        let draft = Draft {
+            store: RefCell::default(),
+            head: Cell::new(NONE),
+            head_title: Cell::new(NONE),
+            head_title_is_closed: Cell::new(false),
+            extra_work: Cell::new(0),
+            dropped: Cell::new(false),
+            html_annotations: RefCell::default(),
+            quirks: Cell::new(false),
+        };
+        draft.create(Kind::Document, local_name!(""), (0, 0));
+        draft
+    }
+
+    /// Nodes created so far; the index that the next one gets.
+    pub(crate) fn node_count(&self) -> u32 {
+        self.store.borrow().nodes.len() as u32
+    }
+
+    /// Bytes of memory that the tree takes, now and when it is laid out, whichever is more.
+    pub(crate) fn memory(&self) -> usize {
+        self.store.borrow().memory()
+    }
+
+    /// The work done since the last call that no token accounts for.
+    pub(crate) fn take_extra_work(&self) -> u64 {
+        self.extra_work.take()
+    }
+
+    /// Whether a `title` in the head is complete. No later markup can put another title before it:
+    /// only children of the head and of what precedes it come earlier in the tree, new ones are
+    /// appended to the head, and what the parser inserts elsewhere it inserts below `body`.
+    pub(crate) fn title_is_decided(&self) -> bool {
+        self.head_title_is_closed.get()
+    }
+
+    fn store(&self) -> RefMut<'_, Store> {
+        self.store.borrow_mut()
+    }
+
+    fn create(&self, kind: Kind, name: LocalName, content: (u32, u32)) -> NodeId {
+        self.store().create(kind, name, content)
+    }
+
+    fn note_title(&self, parent: NodeId, child: NodeId) {
+        let store = self.store.borrow();
+        let is = |id: NodeId, name| {
+            let node = &store.nodes[id as usize];
+            node.kind == Kind::Html && node.name == name
+        };
+        if self.head.get() == NONE && is(child, local_name!("head")) {
+            self.head.set(child);
+        } else if parent == self.head.get()
+            && self.head_title.get() == NONE
+            && is(child, local_name!("title"))
+        {
+            self.head_title.set(child);
+        }
+    }
+
+    /// Lays the tree out in document order.
+    pub(crate) fn freeze(self, truncated: bool) -> Document {
+        let store = self.store.into_inner();
+        let mut document = Document {
+            nodes: Vec::with_capacity(store.nodes.len()),
+            text: String::with_capacity(store.text.len()),
+            truncated: truncated || self.dropped.get(),
+            quirks: self.quirks.get(),
+            ..Document::default()
+        };
+        store.lay_out(&mut document);
+        document.attributes = store.attributes;
+        document.values = store.values;
+        document
+    }
+}
+
+impl TreeSink for Draft {
+    type Handle = Handle;
+    type Output = Draft;
+    type ElemName<'a> = &'a Name;
+
+    fn finish(self) -> Draft {
+        self
+    }
+
+    fn parse_error(&self, _: Cow<'static, str>) {}
+
+    fn get_document(&self) -> Handle {
+        Handle { id: Document::ROOT, name: Name { ns: ns!(), local: local_name!("") } }
+    }
+
+    fn elem_name<'a>(&'a self, target: &'a Handle) -> &'a Name {
+        &target.name
+    }
+
+    fn create_element(
+        &self,
+        name: QualName,
+        attributes: Vec<Markup>,
+        flags: ElementFlags,
+    ) -> Handle {
+        let mut store = self.store();
+        let start = store.attributes.len() as u32;
+        for attribute in &attributes {
+            store.push_attribute(attribute);
+        }
+        self.extra_work.set(self.extra_work.get() + attributes.len() as u64);
+        let kind = if name.ns == ns!(html) { Kind::Html } else { Kind::Foreign };
+        let end = store.attributes.len() as u32;
+        let id = store.create(kind, name.local.clone(), (start, end));
+        if flags.mathml_annotation_xml_integration_point {
+            self.html_annotations.borrow_mut().push(id);
+        }
+        Handle { id, name: Name { ns: name.ns, local: name.local } }
+    }
+
+    fn create_comment(&self, text: StrTendril) -> Handle {
+        let id = self.store().create_text(Kind::Comment, &text);
+        Handle { id, ..self.get_document() }
+    }
+
+    /// HTML has no processing instructions: the tokenizer makes comments of them.
+    fn create_pi(&self, target: StrTendril, data: StrTendril) -> Handle {
+        self.create_comment(format!("{target} {data}").into())
+    }
+
+    fn append(&self, parent: &Handle, child: NodeOrText<Handle>) {
+        match child {
+            NodeOrText::AppendNode(child) => {
+                self.store().append(parent.id, child.id);
+                self.note_title(parent.id, child.id);
+            }
+            NodeOrText::AppendText(text) => {
+                let mut store = self.store();
+                let last = store.node(parent.id).last_child;
+                if !store.extends(last, &text) {
+                    let child = store.create_text(Kind::Text, &text);
+                    store.append(parent.id, child);
+                }
+            }
+        }
+    }
+
+    fn append_based_on_parent_node(
+        &self,
+        element: &Handle,
+        previous: &Handle,
+        child: NodeOrText<Handle>,
+    ) {
+        if self.store().node(element.id).parent == NONE {
+            self.append(previous, child);
+        } else {
+            self.append_before_sibling(element, child);
+        }
+    }
+
+    fn append_doctype_to_document(&self, _: StrTendril, _: StrTendril, _: StrTendril) {}
+
+    /// A template keeps its contents as children, as lxml does; a title in one does not count.
+    fn get_template_contents(&self, target: &Handle) -> Handle {
+        target.clone()
+    }
+
+    fn same_node(&self, x: &Handle, y: &Handle) -> bool {
+        x.id == y.id
+    }
+
+    fn set_quirks_mode(&self, mode: QuirksMode) {
+        self.quirks.set(mode == QuirksMode::Quirks);
+    }
+
+    fn append_before_sibling(&self, sibling: &Handle, child: NodeOrText<Handle>) {
+        let mut store = self.store();
+        match child {
+            NodeOrText::AppendNode(child) => {
+                store.detach(child.id);
+                store.insert_before(sibling.id, child.id);
+            }
+            NodeOrText::AppendText(text) => {
+                let previous = store.node(sibling.id).previous;
+                if !store.extends(previous, &text) {
+                    let child = store.create_text(Kind::Text, &text);
+                    store.insert_before(sibling.id, child);
+                }
+            }
+        }
+    }
+
+    /// A second `<html>` or `<body>` tag adds what the first one lacks.
+    fn add_attrs_if_missing(&self, target: &Handle, attributes: Vec<Markup>) {
+        let mut store = self.store();
+        let (start, end) = store.node(target.id).content;
+        let present = (end - start) as usize;
+        self.extra_work.set(self.extra_work.get() + (present * attributes.len()) as u64);
+        let known = &store.attributes[start as usize..end as usize];
+        let mut missing = attributes;
+        missing.retain(|new| !known.iter().any(|old| old.name == new.name.local));
+        let room = ATTRIBUTES_MAX.saturating_sub(present);
+        self.dropped.set(self.dropped.get() || missing.len() > room);
+        missing.truncate(room);
+        if !missing.is_empty() {
+            store.add_attributes(target.id, &missing);
+        }
+    }
+
+    fn is_mathml_annotation_xml_integration_point(&self, handle: &Handle) -> bool {
+        self.html_annotations.borrow().binary_search(&handle.id).is_ok()
+    }
+
+    fn remove_from_parent(&self, target: &Handle) {
+        self.store().detach(target.id);
+    }
+
+    fn reparent_children(&self, node: &Handle, new_parent: &Handle) {
+        let mut store = self.store();
+        let mut moved = 0;
+        loop {
+            let child = store.node(node.id).first_child;
+            if child == NONE {
+                break;
+            }
+            store.detach(child);
+            store.append(new_parent.id, child);
+            moved += 1;
+        }
+        self.extra_work.set(self.extra_work.get() + moved);
+    }
+
+    fn pop(&self, node: &Handle) {
+        if node.id == self.head_title.get() {
+            self.head_title_is_closed.set(true);
+        }
+    }
+
+    /// There are no shadow trees here: the template stays where it was written.
+    fn allow_declarative_shadow_roots(&self, _: &Handle) -> bool {
+        false
+    }
+}

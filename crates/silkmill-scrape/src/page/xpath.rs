@@ -1,0 +1,586 @@
+//! XPath 1.0 expressions: checked once, evaluated on many pages.
+//!
+//! The grammar, the functions and the evaluation are `xpath-eval`'s. Here is what it leaves open:
+//! an expression is refused when it is compiled if it could fail later, names are compared without
+//! their namespace, and an evaluation has bounds. The results are those of lxml, with these
+//! differences: the tree is the standard's (a `tr` has a `tbody` around it, `svg` keeps its
+//! camelCase), a number prints all its digits (`1 div 3` gives sixteen, libxml2 fifteen; large
+//! ones have no exponent), `lang()` reads `lang`, where libxml2 knows only `xml:lang`, and extension functions and namespace prefixes are refused.
+
+mod fast_path;
+mod node;
+
+use xpath_eval::{
+    Axis, EvaluationContext, Expr, FilterExpr, FunctionCall, LocationPath, NodeTest, PathExpr,
+    PrimaryExpr, QName, Step, Value, evaluate,
+};
+
+use crate::page::budget::{LOOKS_GATHERED_MAX, LOOKS_MAX, Looks, Values};
+use crate::page::html::document::Document;
+use crate::page::problem::Problem;
+use crate::page::value::ValueType;
+use crate::page::xpath::node::View;
+
+use fast_path::Walk;
+
+/// Longest expression, in bytes.
+pub(crate) const EXPRESSION_BYTES_MAX: usize = 4096;
+
+/// Deepest nesting of brackets. An expression is read and evaluated recursively, also on a worker's
+/// small stack; a level takes five kilobytes of it.
+pub(crate) const BRACKETS_DEPTH_MAX: usize = 12;
+
+/// Deepest nesting of everything: a chain of operators nests as well, at half a kilobyte a level.
+pub(crate) const EXPRESSION_DEPTH_MAX: usize = 48;
+
+/// Most nodes of a page on which an expression may compare two node-sets, which it does pair by
+/// pair, so that the cost is the square of this.
+const COMPARED_NODES_MAX: usize = 1 << 16;
+
+/// A predicate of so few operations takes no more time than the look at the node does. One takes
+/// about 10 ns.
+const PREDICATE_SIZE_FREE: u64 = 4;
+
+/// A checked expression.
+#[derive(Debug)]
+pub(crate) struct XPath {
+    expression: Expr,
+    /// Where the expression can be walked, which is faster.
+    walk: Option<Walk>,
+    gives: Kind,
+    compares_sets: bool,
+    gathers: bool,
+    /// The operations of its longest predicate.
+    predicate_size: u64,
+}
+
+impl XPath {
+    pub(crate) fn compile(text: &str) -> Result<XPath, Problem> {
+        check_nesting(text)?;
+        let expression = xpath_eval::parse(text)
+            .map_err(|error| Problem::syntax(plain(&error.message), error.position))?;
+        let mut check =
+            Check { text, compares_sets: false, gathers: false, size: 0, predicate_size: 0 };
+        let gives = check.kind_of(&expression, 0)?;
+        let Check { compares_sets, gathers, predicate_size, .. } = check;
+        let walk = Walk::new(&expression);
+        Ok(XPath { expression, walk, gives, compares_sets, gathers, predicate_size })
+    }
+
+    /// What its values are.
+    pub(crate) fn value_type(&self) -> ValueType {
+        match self.gives {
+            Kind::Set | Kind::Text => ValueType::Text,
+            Kind::Number => ValueType::Number,
+            Kind::Boolean => ValueType::Boolean,
+        }
+    }
+
+    /// The result: every node of a node-set in document order by its string-value, or the one string,
+    /// number or truth.
+    pub(crate) fn evaluate(&self, document: &Document) -> Values {
+        // A predicate is worked out for every node that is looked at.
+        let looks = LOOKS_MAX * PREDICATE_SIZE_FREE / self.predicate_size.max(PREDICATE_SIZE_FREE);
+        let most = if self.gathers { LOOKS_GATHERED_MAX } else { LOOKS_MAX };
+        self.evaluate_within(looks.min(most), document)
+    }
+
+    fn evaluate_within(&self, looks: u64, document: &Document) -> Values {
+        let size = document.nodes.len() + document.attributes.len();
+        if self.compares_sets && size > COMPARED_NODES_MAX {
+            return Values::unfinished();
+        }
+        let view = View { document, looks: Looks::new(looks) };
+        if let Some(walk) = &self.walk {
+            let values = walk.evaluate(document, &view.looks);
+            return if view.looks.are_spent() { Values::unfinished() } else { values };
+        }
+        let value = evaluate(&self.expression, &EvaluationContext::new(view.root()))
+            .expect("Check::kind_of refused every expression that could fail");
+        if view.looks.are_spent() {
+            return Values::unfinished();
+        }
+        let mut values = Values::default();
+        match value {
+            Value::NodeSet(nodes) => {
+                nodes.into_iter().all(|node| values.push(node.text()));
+            }
+            Value::String(text) => {
+                values.push(&text);
+            }
+            Value::Number(number) => values.list.push(crate::Value::Number(number)),
+            Value::Boolean(truth) => values.list.push(crate::Value::Boolean(truth)),
+        }
+        values
+    }
+}
+
+/// The caret shows that it is the end of the input.
+fn plain(message: &str) -> String {
+    message.trim_start_matches("unexpected end of input, ").to_owned()
+}
+
+/// Refuses what would nest too deep for a recursive parser: brackets, and signs before signs.
+fn check_nesting(text: &str) -> Result<(), Problem> {
+    if text.len() > EXPRESSION_BYTES_MAX {
+        let message = format!("longer than {EXPRESSION_BYTES_MAX} bytes");
+        return Err(Problem::meaning(message, text.floor_char_boundary(EXPRESSION_BYTES_MAX)));
+    }
+    let (mut depth, mut signs, mut quote) = (0usize, 0, None);
+    for (position, byte) in text.bytes().enumerate() {
+        match (quote, byte) {
+            (Some(open), _) if open == byte => quote = None,
+            (Some(_), _) => {}
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (None, b'(' | b'[') => depth += 1,
+            (None, b')' | b']') => depth = depth.saturating_sub(1),
+            (None, _) => {}
+        }
+        signs = match byte {
+            b'-' => signs + 1,
+            b' ' | b'\t' | b'\r' | b'\n' => signs,
+            _ => 0,
+        };
+        if depth > BRACKETS_DEPTH_MAX || signs > EXPRESSION_DEPTH_MAX {
+            return Err(Problem::too_deep(position));
+        }
+    }
+    Ok(())
+}
+
+/// What an expression gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Set,
+    Text,
+    Number,
+    Boolean,
+}
+
+/// Looks for what the evaluator would only find when it gets there.
+struct Check<'a> {
+    text: &'a str,
+    compares_sets: bool,
+    /// Whether a step may find one node from many others.
+    gathers: bool,
+    /// The operations seen so far, and those of the longest predicate.
+    size: u64,
+    predicate_size: u64,
+}
+
+impl Check<'_> {
+    fn kind_of(&mut self, expression: &Expr, depth: usize) -> Result<Kind, Problem> {
+        if depth > EXPRESSION_DEPTH_MAX {
+            return Err(Problem::too_deep(0));
+        }
+        let depth = depth + 1;
+        self.size += 1;
+        match expression {
+            Expr::Equality(left, _, right) | Expr::Relational(left, _, right) => {
+                let kinds = (self.kind_of(left, depth)?, self.kind_of(right, depth)?);
+                self.compares_sets |= kinds == (Kind::Set, Kind::Set);
+                Ok(Kind::Boolean)
+            }
+            Expr::Or(left, right) | Expr::And(left, right) => {
+                self.kind_of(left, depth)?;
+                self.kind_of(right, depth)?;
+                Ok(Kind::Boolean)
+            }
+            Expr::Additive(left, _, right) | Expr::Multiplicative(left, _, right) => {
+                self.kind_of(left, depth)?;
+                self.kind_of(right, depth)?;
+                Ok(Kind::Number)
+            }
+            Expr::Negate(operand) => self.kind_of(operand, depth).map(|_| Kind::Number),
+            Expr::Union(left, right) => {
+                self.set(left, "|", depth)?;
+                self.set(right, "|", depth)
+            }
+            Expr::Path(PathExpr::Location(path)) => {
+                // A path starts from one node; its later steps from many.
+                self.gathers |= path.steps.iter().skip(1).any(|step| multiplies(step.axis));
+                self.path(path, depth)
+            }
+            Expr::Path(PathExpr::Filter(filter)) => self.filter(filter, depth),
+            Expr::Path(PathExpr::FilterLocation(filter, path)) => {
+                if self.filter(filter, depth)? != Kind::Set {
+                    return Err(self.problem("only nodes can be followed by a path", "/"));
+                }
+                self.gathers |= path.steps.iter().any(|step| multiplies(step.axis));
+                self.path(path, depth)
+            }
+        }
+    }
+
+    fn set(&mut self, expression: &Expr, user: &str, depth: usize) -> Result<Kind, Problem> {
+        match self.kind_of(expression, depth)? {
+            Kind::Set => Ok(Kind::Set),
+            _ => Err(self.problem(&format!("{user} takes nodes"), user)),
+        }
+    }
+
+    fn path(&mut self, path: &LocationPath, depth: usize) -> Result<Kind, Problem> {
+        for Step { node_test, predicates, .. } in &path.steps {
+            match node_test {
+                NodeTest::NamespaceWildcard(prefix)
+                | NodeTest::QName(QName { prefix: Some(prefix), .. }) => {
+                    let message = "a name has no prefix here, it matches in every namespace";
+                    return Err(self.problem(message, &format!("{prefix}:")));
+                }
+                _ => self.predicates(predicates, depth)?,
+            }
+        }
+        Ok(Kind::Set)
+    }
+
+    fn predicates(&mut self, predicates: &[Expr], depth: usize) -> Result<(), Problem> {
+        for predicate in predicates {
+            let before = self.size;
+            self.kind_of(predicate, depth)?;
+            self.predicate_size = self.predicate_size.max(self.size - before);
+        }
+        Ok(())
+    }
+
+    fn filter(&mut self, filter: &FilterExpr, depth: usize) -> Result<Kind, Problem> {
+        let kind = match &filter.primary {
+            PrimaryExpr::Parenthesized(inner) => self.kind_of(inner, depth)?,
+            PrimaryExpr::Literal(_) => Kind::Text,
+            PrimaryExpr::Number(_) => Kind::Number,
+            PrimaryExpr::Function(call) => self.function(call, depth)?,
+            PrimaryExpr::Variable(name) => {
+                return Err(self.problem("there are no variables", &format!("${}", name.local)));
+            }
+        };
+        if !filter.predicates.is_empty() && kind != Kind::Set {
+            return Err(self.problem("only nodes can be filtered", "["));
+        }
+        self.predicates(&filter.predicates, depth)?;
+        Ok(kind)
+    }
+
+    fn function(&mut self, call: &FunctionCall, depth: usize) -> Result<Kind, Problem> {
+        let name = call.name.local.as_str();
+        let known = FUNCTIONS.iter().find(|known| known.0 == name && call.name.prefix.is_none());
+        let Some(&(_, least, most, takes, gives)) = known else {
+            let prefix = call.name.prefix.as_ref().map(|prefix| format!("{prefix}:"));
+            let name = prefix.unwrap_or_default() + name;
+            return Err(self.problem(&format!("there is no function {name}()"), &name));
+        };
+        if !(least..=most).contains(&call.args.len()) {
+            let message = format!("{name}() does not take {} arguments", call.args.len());
+            return Err(self.problem(&message, name));
+        }
+        for argument in &call.args {
+            match takes {
+                Takes::Nodes => self.set(argument, &format!("{name}()"), depth)?,
+                Takes::Anything => self.kind_of(argument, depth)?,
+            };
+        }
+        Ok(gives)
+    }
+
+    /// A problem at the first place where `culprit` is written.
+    fn problem(&self, message: &str, culprit: &str) -> Problem {
+        let culprit = culprit.trim_end_matches("()");
+        Problem::meaning(message.to_owned(), self.text.find(culprit).unwrap_or(0))
+    }
+}
+
+/// Whether the nodes on the axes of several nodes may be the same many, over and over.
+fn multiplies(axis: Axis) -> bool {
+    !matches!(axis, Axis::SelfAxis | Axis::Child | Axis::Attribute | Axis::Parent | Axis::Namespace)
+}
+
+/// What a function makes of its arguments.
+#[derive(Clone, Copy)]
+enum Takes {
+    Nodes,
+    /// Each is converted.
+    Anything,
+}
+
+/// The functions of XPath 1.0, how many arguments they take and of what sort, and what they give.
+const FUNCTIONS: &[(&str, usize, usize, Takes, Kind)] = &[
+    ("last", 0, 0, Takes::Anything, Kind::Number),
+    ("position", 0, 0, Takes::Anything, Kind::Number),
+    ("count", 1, 1, Takes::Nodes, Kind::Number),
+    ("id", 1, 1, Takes::Anything, Kind::Set),
+    ("local-name", 0, 1, Takes::Nodes, Kind::Text),
+    ("namespace-uri", 0, 1, Takes::Nodes, Kind::Text),
+    ("name", 0, 1, Takes::Nodes, Kind::Text),
+    ("string", 0, 1, Takes::Anything, Kind::Text),
+    ("concat", 2, usize::MAX, Takes::Anything, Kind::Text),
+    ("starts-with", 2, 2, Takes::Anything, Kind::Boolean),
+    ("contains", 2, 2, Takes::Anything, Kind::Boolean),
+    ("substring-before", 2, 2, Takes::Anything, Kind::Text),
+    ("substring-after", 2, 2, Takes::Anything, Kind::Text),
+    ("substring", 2, 3, Takes::Anything, Kind::Text),
+    ("string-length", 0, 1, Takes::Anything, Kind::Number),
+    ("normalize-space", 0, 1, Takes::Anything, Kind::Text),
+    ("translate", 3, 3, Takes::Anything, Kind::Text),
+    ("boolean", 1, 1, Takes::Anything, Kind::Boolean),
+    ("not", 1, 1, Takes::Anything, Kind::Boolean),
+    ("true", 0, 0, Takes::Anything, Kind::Boolean),
+    ("false", 0, 0, Takes::Anything, Kind::Boolean),
+    ("lang", 1, 1, Takes::Anything, Kind::Boolean),
+    ("number", 0, 1, Takes::Anything, Kind::Number),
+    ("sum", 1, 1, Takes::Nodes, Kind::Number),
+    ("floor", 1, 1, Takes::Anything, Kind::Number),
+    ("ceiling", 1, 1, Takes::Anything, Kind::Number),
+    ("round", 1, 1, Takes::Anything, Kind::Number),
+];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::page::budget::VALUES_BYTES_MAX;
+    use crate::page::html::parse::{Until, parse};
+
+    fn refusal(text: &str) -> (bool, String, usize) {
+        let problem = XPath::compile(text).unwrap_err();
+        (problem.is_syntax, problem.message, problem.position)
+    }
+
+    fn evaluate(expression: &str, html: &str) -> Values {
+        XPath::compile(expression).unwrap().evaluate(&parse(html, Until::End))
+    }
+
+    #[test]
+    fn what_could_fail_later_is_refused_at_once() {
+        let cases = [
+            ("", true, "empty expression", 0),
+            ("//a[", true, "expected an expression", 4),
+            ("//a]", true, "unexpected trailing input", 3),
+            ("'ü' ü §", true, "unexpected character '§'", 8),
+            ("//a[foo(1)]", false, "there is no function foo()", 4),
+            ("re:test(., 'x')", false, "there is no function re:test()", 0),
+            ("//svg:a", false, "a name has no prefix here, it matches in every namespace", 2),
+            ("//a/@x:*", false, "a name has no prefix here, it matches in every namespace", 5),
+            ("//a[$n]", false, "there are no variables", 4),
+            ("count('a')", false, "count() takes nodes", 0),
+            ("//a | 1", false, "| takes nodes", 4),
+            ("'a'/b", false, "only nodes can be followed by a path", 3),
+            ("(1)[2]", false, "only nodes can be filtered", 3),
+            ("//a[contains(.)]", false, "contains() does not take 1 arguments", 4),
+            ("//a[true(1) and foo()]", false, "true() does not take 1 arguments", 4),
+        ];
+        for (text, is_syntax, message, position) in cases {
+            assert_eq!(refusal(text), (is_syntax, message.to_owned(), position), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_an_expression_gives_is_known_before_there_is_a_page() {
+        let page = parse("<a href=1>2</a>", Until::End);
+        for (text, expected) in [
+            ("//a", ValueType::Text),
+            ("string(//a)", ValueType::Text),
+            ("'x'", ValueType::Text),
+            ("(//a)[1]/@href", ValueType::Text),
+            ("id('x')", ValueType::Text),
+            ("count(//a)", ValueType::Number),
+            ("//a + 1", ValueType::Number),
+            ("-//a", ValueType::Number),
+            ("(2)", ValueType::Number),
+            ("//a = 2", ValueType::Boolean),
+            ("//a < 2 or //b", ValueType::Boolean),
+            ("not(//a)", ValueType::Boolean),
+        ] {
+            let xpath = XPath::compile(text).unwrap();
+            assert_eq!(xpath.value_type(), expected, "{text}");
+            let values = xpath.evaluate(&page).list;
+            assert!(values.iter().all(|value| value.value_type() == expected), "{text}");
+        }
+        for (name, least, _, takes, gives) in FUNCTIONS {
+            let argument = if matches!(takes, Takes::Nodes) { "//a" } else { "'1'" };
+            let call = format!("{name}({})", vec![argument; *least].join(","));
+            let xpath = XPath::compile(&call).unwrap();
+            assert_eq!(xpath.gives, *gives);
+            let values = xpath.evaluate(&page).list;
+            assert!(values.iter().all(|value| value.value_type() == xpath.value_type()), "{call}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_before_it_is_parsed() {
+        for deep in ["(", "a[", "not(", "-", "- "].map(|open| open.repeat(1000)) {
+            assert_eq!(refusal(&deep).1, "nested too deep");
+        }
+        assert_eq!(refusal(&"1+".repeat(1000)).1, "expected an expression");
+        assert_eq!(refusal(&("1".to_owned() + &"+1".repeat(1000))).1, "nested too deep");
+        assert_eq!(refusal(&"a".repeat(5000)).1, "longer than 4096 bytes");
+    }
+
+    #[test]
+    fn brackets_in_a_string_do_not_nest() {
+        let text = format!("contains('{}', \"[\")", "(".repeat(100));
+        assert_eq!(evaluate(&text, "").list, ["false"]);
+    }
+
+    #[test]
+    fn the_deepest_expression_fits_a_small_stack() {
+        // What nests, by how it begins, what is in the middle and how it ends.
+        let shapes = [
+            ("*[", "1", "]"),
+            ("(", "1", ")"),
+            ("not(", "1", ")"),
+            ("-", "1", ""),
+            ("", "//b", " or //b"),
+            ("", "1", "+1"),
+            ("", "//b", "|//b"),
+            ("", "1", "=1"),
+            ("//b[concat(", "1", ", 1)]"),
+            ("(//b)[", "1", "]/b"),
+        ];
+        for (open, inner, close) in shapes {
+            let nested = |depth: usize| open.repeat(depth) + inner + &close.repeat(depth);
+            let deepest = (1..).take_while(|&depth| XPath::compile(&nested(depth)).is_ok()).last();
+            let text = nested(deepest.unwrap());
+            let html = "<b>".repeat(EXPRESSION_DEPTH_MAX + 5);
+            crate::page::html::parse::tests::on_a_small_stack(move || drop(evaluate(&text, &html)));
+        }
+    }
+
+    #[test]
+    fn names_match_in_every_namespace() {
+        let page = "<svg viewBox=1><a xlink:href=y>in</a><linearGradient/></svg><a>out</a>";
+        assert_eq!(evaluate("//a", page).list, ["in", "out"]);
+        assert_eq!(evaluate("count(//linearGradient)", page).list, ["1"]);
+        assert_eq!(evaluate("//svg/@viewBox", page).list, ["1"]);
+        assert_eq!(evaluate("//@*[name() = 'xlink:href']", page).list, ["y"]);
+    }
+
+    #[test]
+    fn the_tree_is_that_of_the_standard() {
+        assert_eq!(evaluate("//table/tr", "<table><tr><td>x</table>").list, [] as [&str; 0]);
+        assert_eq!(evaluate("//table/tbody/tr", "<table><tr><td>x</table>").list, ["x"]);
+        assert_eq!(evaluate("/html/body/p[2]", "<p>a<p>b").list, ["b"]);
+        assert_eq!(evaluate("id('x')", "<p id=x>a<p>b").list, ["a"]);
+    }
+
+    #[test]
+    fn an_expression_that_costs_too_much_has_no_value() {
+        let page = parse(&"<i>x</i>".repeat(500), Until::End);
+        let xpath = XPath::compile("count(//i[preceding::i[. = 'y']])").unwrap();
+        assert_eq!(xpath.evaluate_within(1 << 16, &page), Values::unfinished());
+        assert_eq!(xpath.evaluate_within(1 << 20, &page).list, ["0"]);
+    }
+
+    #[test]
+    fn the_size_of_an_expression_is_that_of_its_longest_predicate() {
+        for (text, size) in [
+            ("//a | //b | //c", 0),
+            ("//tr[count(preceding-sibling::tr) > 3]", 4),
+            ("//a[1]/b[@c = 'd']", 3),
+            ("//a[b[1 + 2]]", 4),
+        ] {
+            assert_eq!(XPath::compile(text).unwrap().predicate_size, size, "{text}");
+        }
+    }
+
+    #[test]
+    fn looks_that_take_memory_are_bounded_more_tightly() {
+        for (text, gathers) in [
+            ("//tr[count(preceding-sibling::tr) > 3]", false),
+            ("//a/@href | //a/../b[1]", false),
+            ("count(ancestor::div/p)", false),
+            ("//div//p", true),
+            ("//tr/preceding-sibling::tr", true),
+            ("//td[../following::td/ancestor::*]", true),
+            ("(//td)[1]/following::td", true),
+        ] {
+            assert_eq!(XPath::compile(text).unwrap().gathers, gathers, "{text}");
+        }
+    }
+
+    #[test]
+    fn comparing_all_pairs_of_a_large_page_is_not_begun() {
+        let page = "<a href=x><b href=y>".repeat(30_000);
+        assert_eq!(evaluate("//a/@href = //b/@href", &page), Values::unfinished());
+        assert_eq!(evaluate("//a/@href = //b/@href", "<a href=x><b href=x>").list, ["true"]);
+    }
+
+    #[test]
+    fn values_that_repeat_the_page_are_cut() {
+        let page = "<div>".repeat(500) + &"text ".repeat(100_000);
+        let values = evaluate("//div", &page);
+        assert!(values.truncated);
+        let bytes: usize = values.list.iter().map(|value| value.to_string().len()).sum();
+        assert!(!values.list.is_empty() && bytes <= VALUES_BYTES_MAX);
+    }
+
+    /// Paths that can be walked, and some that nearly can.
+    fn paths() -> impl Strategy<Value = String> {
+        let name =
+            || prop::sample::select(vec!["p", "*", "div", "a", "b", "td", "li", "svg", "title"]);
+        let attribute = || prop::sample::select(vec!["@a", "@href", "@class", "@b"]);
+        let text = || prop::sample::select(vec!["'x'", "'1'", "''", "'x y'"]);
+        let simple = (0..8u8, attribute(), text()).prop_map(|(shape, name, text)| match shape {
+            0 => name.to_owned(),
+            1 => format!("{name} = {text}"),
+            2 => format!("{text} = {name}"),
+            3 => format!("contains({name}, {text})"),
+            4 => format!("starts-with({name}, {text})"),
+            5 => format!("not({name})"),
+            6 => "1".to_owned(),
+            _ => "2".to_owned(),
+        });
+        let predicate =
+            (simple.clone(), simple, 0..6u8).prop_map(|(one, two, shape)| match shape {
+                0 => format!("[{one} and {two}]"),
+                1 => format!("[{one} or ({two})]"),
+                2 => format!("[{one}][{two}]"),
+                3 => String::new(),
+                _ => format!("[{one}]"),
+            });
+        let slash = || prop::sample::select(vec!["/", "//"]);
+        let step = (slash(), name(), predicate)
+            .prop_map(|(slash, name, test)| format!("{slash}{name}{test}"));
+        let end = prop::sample::select(vec![
+            "", "/@a", "//@href", "/text()", "//text()", "/..", "/node()",
+        ]);
+        (prop::collection::vec(step, 1..4), end, 0..4u8).prop_map(|(steps, end, shape)| {
+            let path = steps.concat() + end;
+            if shape == 0 { format!("count({path})") } else { path }
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn a_path_that_is_walked_leads_where_the_evaluator_goes(
+            html in crate::page::extract::tests::broken_html(),
+            path in paths(),
+        ) {
+            let page = parse(&html, Until::End);
+            let walked = XPath::compile(&path).unwrap();
+            let evaluated = XPath { walk: None, ..XPath::compile(&path).unwrap() };
+            prop_assert_eq!(walked.evaluate(&page), evaluated.evaluate(&page), "{}", path);
+        }
+    }
+
+    #[test]
+    fn the_paths_that_most_people_write_are_walked() {
+        for (path, is_walked) in [
+            ("//h1", true),
+            ("/html/body/p", true),
+            ("//*[contains(@class, 'price')]", true),
+            ("//div[@id='x']//a[@href and not(@rel='nofollow')]/@href", true),
+            ("//table/tbody/tr[2]/td[1]/text()", true),
+            ("count(//p[starts-with(@class, 'a')])", true),
+            ("//@href", true),
+            ("//p[last()]", false),
+            ("//p[. = 'x']", false),
+            ("//p/..", false),
+            ("/", false),
+            ("string(//p)", false),
+            ("//p[1][2]", false),
+        ] {
+            assert_eq!(XPath::compile(path).unwrap().walk.is_some(), is_walked, "{path}");
+        }
+    }
+}
