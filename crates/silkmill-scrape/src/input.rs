@@ -1,8 +1,6 @@
 //! What comes in: one [`Input`] for every row that goes out.
 
-mod url_list;
-
-pub use url_list::UrlList;
+pub(crate) mod url_list;
 
 use url::Url;
 

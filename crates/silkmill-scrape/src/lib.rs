@@ -38,7 +38,8 @@ mod save;
 mod sink;
 
 pub use error::Error;
-pub use input::{Input, UrlList};
+pub use input::Input;
+pub use input::url_list::UrlList;
 pub use options::{Method, Options};
 pub use page::charset;
 pub use page::extract::{Extracted, Extractor};

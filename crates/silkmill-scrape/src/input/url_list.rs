@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 
-use super::{Input, SHOWN_BYTES_MAX};
+use crate::input::{Input, SHOWN_BYTES_MAX};
 
 /// The marks some editors put before UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
