@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 
 use silkmill::BuildError;
@@ -55,5 +56,30 @@ impl StdError for Error {
             ErrorKind::Workers(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+/// An I/O error as our errors are worded: no capital, no number of the operating system.
+pub(crate) fn io_error_in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut rest = text.chars();
+    match (rest.next(), rest.as_str()) {
+        // A word in capitals (TLS, DNS) stays one.
+        (Some(first), more) if !more.starts_with(|next: char| next.is_uppercase()) => {
+            first.to_lowercase().chain(more.chars()).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_io_error_is_put_in_our_words() {
+        assert_eq!(io_error_in_words(&io::Error::from_raw_os_error(111)), "connection refused");
+        assert_eq!(io_error_in_words(&io::Error::other("TLS is off")), "TLS is off");
     }
 }

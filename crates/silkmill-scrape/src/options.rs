@@ -7,10 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, io_error_in_words};
 use crate::input::URL_BYTES_MAX;
 use crate::net::dialer::{Connect, Deadline};
-use crate::net::fault::io_error_in_words;
 use crate::net::proxy::{Exceptions, Proxies, Proxy};
 use crate::net::resolver::Lookup;
 use crate::net::tls::Trust;

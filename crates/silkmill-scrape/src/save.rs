@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::net::fault::io_error_in_words;
+use crate::error::io_error_in_words;
 use crate::row::{Failure, FailureKind, Phase};
 
 /// A folder for bodies.

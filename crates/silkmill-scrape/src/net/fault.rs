@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::error::io_error_in_words;
 use crate::net::http::Malformed;
 use crate::net::tls;
 use crate::row::{Failure, FailureKind, Phase};
@@ -84,20 +85,6 @@ pub(crate) fn is_closed(error: &io::Error) -> bool {
     )
 }
 
-/// An I/O error as our errors are worded: no capital, no number of the operating system.
-pub(crate) fn io_error_in_words(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut rest = text.chars();
-    match (rest.next(), rest.as_str()) {
-        // A word in capitals (TLS, DNS) stays one.
-        (Some(first), more) if !more.starts_with(|next: char| next.is_uppercase()) => {
-            first.to_lowercase().chain(more.chars()).collect()
-        }
-        _ => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,11 +130,5 @@ mod tests {
         let fault = Fault::new(&error, Phase::Response, LIMIT);
 
         assert_eq!((fault.failure.kind, fault.failure.phase), (FailureKind::Tls, Phase::Response));
-    }
-
-    #[test]
-    fn an_io_error_is_put_in_our_words() {
-        assert_eq!(io_error_in_words(&io::Error::from_raw_os_error(111)), "connection refused");
-        assert_eq!(io_error_in_words(&io::Error::other("TLS is off")), "TLS is off");
     }
 }

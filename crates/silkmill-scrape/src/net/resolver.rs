@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use silkmill::ThreadPoolExecutor;
 
-use crate::net::fault::io_error_in_words;
+use crate::error::io_error_in_words;
 
 /// How long a host's addresses are good for. The system does not tell us what the zone says.
 const NAME_AGE_MAX: Duration = Duration::from_secs(60);

@@ -16,7 +16,7 @@ use rustls::{
     RootCertStore, SignatureScheme,
 };
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, io_error_in_words};
 
 /// Whom to trust.
 #[derive(Clone, Debug, Default)]
@@ -31,8 +31,7 @@ impl Trust {
     /// Adds the certificates of a file, in PEM.
     pub(crate) fn add_file(&mut self, path: &Path) -> Result<(), Error> {
         let refuse = |why: String| ErrorKind::Certificates(path.to_owned(), why);
-        let bytes =
-            fs::read(path).map_err(|error| refuse(crate::net::fault::io_error_in_words(&error)))?;
+        let bytes = fs::read(path).map_err(|error| refuse(io_error_in_words(&error)))?;
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
         let found = found.map_err(|error| refuse(error.to_string()))?;
         if found.is_empty() {
