@@ -4,8 +4,9 @@
 
 use crate::page::charset;
 use crate::page::field::{Field, FieldError};
+use crate::page::html::cost_limit::Until;
 use crate::page::html::document::{Document, Kind};
-use crate::page::html::parse::{Until, parse};
+use crate::page::html::parse::parse;
 use crate::page::value::Value;
 
 /// The fields to read from every page. One extractor serves all threads.

@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 mod conformance;
-mod cost_limit;
+pub(crate) mod cost_limit;
 pub(crate) mod document;
 pub(crate) mod parse;
 mod tag_scan;

@@ -337,7 +337,8 @@ mod tests {
 
     use super::*;
     use crate::page::budget::VALUES_BYTES_MAX;
-    use crate::page::html::parse::{Until, parse};
+    use crate::page::html::cost_limit::Until;
+    use crate::page::html::parse::parse;
 
     fn refusal(text: &str) -> (bool, String, usize) {
         let problem = XPath::compile(text).unwrap_err();

@@ -1,7 +1,8 @@
 //! Selectors held to what a browser found in pages of ours: see `tests/browser/README.md`.
 
 use super::*;
-use crate::page::html::parse::{Until, parse};
+use crate::page::html::cost_limit::Until;
+use crate::page::html::parse::parse;
 
 /// A page, and what is in it: on each line a selector, what the browser found and, after another tab,
 /// what we find where that differs. `!` is a selector that is refused.

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::page::charset;
+use crate::page::html::cost_limit::Until;
 use crate::page::html::document::{Document, Kind, NodeId};
-use crate::page::html::parse::{Until, parse};
+use crate::page::html::parse::parse;
 
 /// Where the tests are, unless this says so: where `.ci/run` puts them.
 const VARIABLE: &str = "SILKMILL_HTML5LIB_TESTS";

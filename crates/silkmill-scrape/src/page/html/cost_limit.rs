@@ -12,7 +12,6 @@ use html5ever::tree_builder::TreeBuilder;
 use html5ever::{LocalName, local_name};
 
 use crate::page::html::document::{Document, NodeId};
-use crate::page::html::parse::{PIECE_BYTES_MAX, Until};
 use crate::page::html::tree_sink::{ATTRIBUTES_MAX, Draft, Handle};
 
 /// Most elements open at once. A deeper one is closed where it opens, so that it keeps its place
@@ -39,6 +38,9 @@ const TEXT_MEMORY_PER_BYTE: usize = 4;
 /// takes one to three nanoseconds.
 const WORK_MAX: u64 = 1 << 28;
 
+/// Most bytes handed to the tokenizer at a time: the budget is looked at in between.
+pub(crate) const PIECE_BYTES_MAX: usize = 4 * 1024;
+
 /// Most attributes of a tag that are not charged while the tag is still being read.
 const PIECE_ATTRIBUTES: u64 = PIECE_BYTES_MAX as u64;
 
@@ -47,6 +49,15 @@ const ATTRIBUTE_CLONE_WORK: u64 = 32;
 
 /// Most nodes created between two counts of the open elements.
 const COUNT_EVERY: u32 = 64;
+
+/// How much of a page is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// All of it.
+    End,
+    /// Enough to know the title.
+    Title,
+}
 
 /// Passes tokens to the tree construction, and knows what they cost.
 pub(crate) struct Gate {

@@ -15,25 +15,13 @@ use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::{Tokenizer, TokenizerOpts};
 use html5ever::tree_builder::{TreeBuilder, TreeBuilderOpts};
 
-use crate::page::html::cost_limit::Gate;
+use crate::page::html::cost_limit::{Gate, PIECE_BYTES_MAX, Until};
 use crate::page::html::document::Document;
 use crate::page::html::tag_scan::TagScan;
 use crate::page::html::tree_sink::Draft;
 
-/// Most bytes handed to the tokenizer at a time: the budget is looked at in between.
-pub(crate) const PIECE_BYTES_MAX: usize = 4 * 1024;
-
 /// The work of feeding a piece, however short.
 const PIECE_WORK: u64 = 128;
-
-/// How much of a page is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Until {
-    /// All of it.
-    End,
-    /// Enough to know the title.
-    Title,
-}
 
 /// Parses a page. Scripting is off: the content of `noscript` is markup.
 pub(crate) fn parse(html: &str, until: Until) -> Document {
