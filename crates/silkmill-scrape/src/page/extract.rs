@@ -5,7 +5,6 @@
 use crate::page::charset;
 use crate::page::field::{Field, FieldError};
 use crate::page::html::cost_limit::Until;
-use crate::page::html::document::{Document, Kind};
 use crate::page::html::parse::parse;
 use crate::page::value::Value;
 
@@ -88,7 +87,7 @@ impl Extractor {
             fields.push((field.name().to_owned(), values.list));
         }
         Extracted {
-            title: title(&document),
+            title: document.title(),
             fields,
             charset: Some(decoded.charset),
             truncated,
@@ -113,28 +112,12 @@ fn may_be_markup(content_type: &str) -> bool {
     }
 }
 
-/// `document.title`: the first `title` element of HTML in tree order, its own text only, with ASCII
-/// whitespace stripped and collapsed. What a template holds is not in the document.
-pub(crate) fn title(document: &Document) -> Option<String> {
-    let is = |id, name| document.kind(id) == Kind::Html && &**document.name(id) == name;
-    let mut id = Document::ROOT;
-    let end = document.nodes.len() as u32;
-    while id < end && !is(id, "title") {
-        id = if is(id, "template") { document.nodes[id as usize].end } else { id + 1 };
-    }
-    if id >= end {
-        return None;
-    }
-    let texts = document.children(id).filter(|&child| document.kind(child) == Kind::Text);
-    let text: String = texts.map(|child| document.text(child)).collect();
-    Some(text.split_ascii_whitespace().collect::<Vec<_>>().join(" "))
-}
-
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::page::html::parse::tests::broken_html;
 
     fn title_of(html: &str) -> Option<String> {
         Extractor::new(Vec::new()).unwrap().extract(html.as_bytes(), UTF_8).title
@@ -308,27 +291,10 @@ pub(crate) mod tests {
         assert_eq!((found.charset, found.fields[0].1[0].clone()), (Some("gbk"), "中".into()));
     }
 
-    /// Pieces of markup which, put together at random, exercise what moves nodes about: tables,
-    /// formatting elements, templates, foreign content, raw text.
-    pub(crate) fn broken_html() -> impl Strategy<Value = String> {
-        let tags = "html head body title template table tr td caption p b i a font div svg math \
-                    desc foreignObject select option frameset noscript script style textarea li \
-                    button form h1 br img plaintext annotation-xml object";
-        let tags: Vec<&str> = tags.split_whitespace().collect();
-        let piece = (prop::sample::select(tags), 0..8u8).prop_map(|(tag, shape)| match shape {
-            0..=2 => format!("<{tag}>"),
-            3 => format!("<{tag} a=1 href='x y'>"),
-            4 | 5 => format!("</{tag}>"),
-            6 => format!("<{tag}/> text "),
-            _ => format!("<!-- {tag} -->&amp;\0"),
-        });
-        prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
-    }
-
     proptest! {
         #[test]
         fn the_fast_title_is_the_title_of_the_whole_tree(html in broken_html()) {
-            prop_assert_eq!(title(&parse(&html, Until::Title)), title(&parse(&html, Until::End)));
+            prop_assert_eq!(parse(&html, Until::Title).title(), parse(&html, Until::End).title());
         }
 
         #[test]

@@ -554,7 +554,7 @@ mod tests {
 
         #[test]
         fn a_path_that_is_walked_leads_where_the_evaluator_goes(
-            html in crate::page::extract::tests::broken_html(),
+            html in crate::page::html::parse::tests::broken_html(),
             path in paths(),
         ) {
             let page = parse(&html, Until::End);

@@ -135,6 +135,23 @@ impl Document {
             .find_map(|(candidate, value)| (&**candidate == name).then_some(value))
     }
 
+    /// `document.title`: the first `title` element of HTML in tree order, its own text only, with ASCII
+    /// whitespace stripped and collapsed. What a template holds is not in the document.
+    pub(crate) fn title(&self) -> Option<String> {
+        let is = |id, name| self.kind(id) == Kind::Html && &**self.name(id) == name;
+        let mut id = Document::ROOT;
+        let end = self.nodes.len() as NodeId;
+        while id < end && !is(id, "title") {
+            id = if is(id, "template") { self.node(id).end } else { id + 1 };
+        }
+        if id >= end {
+            return None;
+        }
+        let texts = self.children(id).filter(|&child| self.kind(child) == Kind::Text);
+        let text: String = texts.map(|child| self.text(child)).collect();
+        Some(text.split_ascii_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
     fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id as usize]
     }

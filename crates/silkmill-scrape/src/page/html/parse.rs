@@ -102,8 +102,9 @@ fn title_end(piece: &str) -> Option<usize> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::page::extract::title;
     use crate::page::html::cost_limit::{FORMATTING_ELEMENTS_MAX, NODES_MAX, OPEN_ELEMENTS_MAX};
     use crate::page::html::document::{Attribute, Kind, NodeId};
     use crate::page::html::tree_sink::ATTRIBUTES_MAX;
@@ -116,6 +117,23 @@ pub(crate) mod tests {
 
     /// Without optimization the frames are twice as large.
     const SMALL_STACK: usize = if cfg!(debug_assertions) { 256 * 1024 } else { 128 * 1024 };
+
+    /// Pieces of markup which, put together at random, exercise what moves nodes about: tables,
+    /// formatting elements, templates, foreign content, raw text.
+    pub(crate) fn broken_html() -> impl Strategy<Value = String> {
+        let tags = "html head body title template table tr td caption p b i a font div svg math \
+                    desc foreignObject select option frameset noscript script style textarea li \
+                    button form h1 br img plaintext annotation-xml object";
+        let tags: Vec<&str> = tags.split_whitespace().collect();
+        let piece = (prop::sample::select(tags), 0..8u8).prop_map(|(tag, shape)| match shape {
+            0..=2 => format!("<{tag}>"),
+            3 => format!("<{tag} a=1 href='x y'>"),
+            4 | 5 => format!("</{tag}>"),
+            6 => format!("<{tag}/> text "),
+            _ => format!("<!-- {tag} -->&amp;\0"),
+        });
+        prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+    }
 
     fn parse_all(html: &str) -> Document {
         parse(html, Until::End)
@@ -233,7 +251,7 @@ pub(crate) mod tests {
         for (name, bomb, is_cut) in bombs() {
             on_a_small_stack(move || {
                 let document = parse_all(&format!("<title>T</title>{bomb}"));
-                assert_eq!(title(&document).as_deref(), Some("T"), "{name}");
+                assert_eq!(document.title().as_deref(), Some("T"), "{name}");
                 assert_eq!(document.truncated, is_cut, "{name}");
                 // One token may add what is open and what is reopened.
                 let slack = OPEN_ELEMENTS_MAX + FORMATTING_ELEMENTS_MAX;
@@ -251,7 +269,7 @@ pub(crate) mod tests {
         for end in ["</title>", "</TITLE>"] {
             let page = format!("<head><title>T{end}{}", "<p>".repeat(50));
             let document = parse(&page, Until::Title);
-            assert_eq!(title(&document).as_deref(), Some("T"));
+            assert_eq!(document.title().as_deref(), Some("T"));
             assert!(document.nodes.len() < 10, "{}", document.nodes.len());
         }
         assert_eq!(title_end("</p>é</TiTle></title>"), Some("</p>é</TiTle>".len()));
