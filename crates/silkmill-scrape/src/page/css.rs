@@ -5,6 +5,10 @@
 //! that Firefox matches with. Which selectors there are says [`grammar`], how the tree looks to
 //! them [`element`], and what a page at rest says of the pseudo-classes for links, forms, languages and
 //! directions the modules of those names.
+//!
+//! The files of `css/` import each other in a circle, the only one in this crate: `selectors` asks an
+//! element for its pseudo-classes, those ask the element, and what is known of all controls of a page
+//! hangs on the element as well. Cut at any one place, the circle only grew.
 
 mod controls;
 mod direction;
@@ -89,7 +93,7 @@ impl Css {
             NeedsSelectorFlags::No,
             MatchingForInvalidation::No,
         );
-        for id in elements(document) {
+        for id in document.elements() {
             if !reading.looks.take() {
                 return false;
             }
@@ -112,22 +116,6 @@ impl Css {
         let is_html = document.kind(id) == Kind::Html;
         document.attribute_named(id, if is_html { name_lower } else { name })
     }
-}
-
-/// The elements that are in the document: what is in a template is not.
-fn elements(document: &Document) -> impl Iterator<Item = NodeId> + '_ {
-    let end = document.nodes.len() as NodeId;
-    let mut next = Document::ROOT + 1;
-    let nodes = std::iter::from_fn(move || {
-        let id = (next < end).then_some(next)?;
-        next = if is_template(document, id) { document.descendants(id).end } else { id + 1 };
-        Some(id)
-    });
-    nodes.filter(|&id| document.is_element(id))
-}
-
-fn is_template(document: &Document, id: NodeId) -> bool {
-    document.kind(id) == Kind::Html && &**document.name(id) == "template"
 }
 
 fn split_attribute(text: &str) -> (&str, Option<Attribute>) {

@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::element::{CssElement, Reading};
-use super::elements;
 use crate::page::html::document::{Document, NodeId};
 
 /// What `type` makes of an `input`.
@@ -269,7 +268,7 @@ impl<'a> Controls<'a> {
     fn find(reading: &'a Reading<'a>) -> Controls<'a> {
         let mut controls = Controls::default();
         let all = || {
-            let ids = elements(reading.document).take_while(|_| reading.looks.take());
+            let ids = reading.document.elements().take_while(|_| reading.looks.take());
             ids.map(|id| CssElement::new(reading, id))
         };
         for form in all().filter(|element| element.is("form")) {

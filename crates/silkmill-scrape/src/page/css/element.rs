@@ -11,7 +11,6 @@ use selectors::{Element, OpaqueElement};
 
 use super::controls::Controls;
 use super::grammar::{NoPseudoElement, Types, Word};
-use super::is_template;
 use super::pseudo_class::PseudoClass;
 use crate::page::budget::Looks;
 use crate::page::html::document::{Document, Kind, NodeId};
@@ -176,7 +175,7 @@ impl Element for CssElement<'_> {
 
     /// What is in a template is no child of it.
     fn first_element_child(&self) -> Option<Self> {
-        match is_template(self.document(), self.id) {
+        match self.document().is_template(self.id) {
             true => None,
             false => self.first_element(self.document().children(self.id)),
         }
@@ -229,7 +228,7 @@ impl Element for CssElement<'_> {
     fn is_empty(&self) -> bool {
         let document = self.document();
         let is_nothing = |child| self.reading.looks.take() && document.kind(child) == Kind::Comment;
-        is_template(document, self.id) || document.children(self.id).all(is_nothing)
+        document.is_template(self.id) || document.children(self.id).all(is_nothing)
     }
 
     fn is_root(&self) -> bool {

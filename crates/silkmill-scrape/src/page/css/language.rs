@@ -3,7 +3,6 @@
 use cssparser::{BasicParseError, BasicParseErrorKind, Parser as CssParser, Token};
 
 use super::element::CssElement;
-use super::elements;
 
 /// `en`, `de-CH`, `*-Latn`; the empty one means that no language is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +38,7 @@ fn page_language(element: CssElement<'_>) -> Option<&str> {
     let reading = element.reading;
     *reading.default_language.get_or_init(|| {
         let document = reading.document;
-        let all = elements(document).take_while(|_| reading.looks.take());
+        let all = document.elements().take_while(|_| reading.looks.take());
         let metas = all.map(|id| CssElement::new(reading, id)).filter(|meta| meta.is("meta"));
         let says = |meta: &CssElement<'_>| {
             let about = meta.attribute("http-equiv");

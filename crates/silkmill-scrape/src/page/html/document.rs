@@ -111,6 +111,22 @@ impl Document {
         std::iter::successors(self.first_child(id), |&child| self.next_sibling(child))
     }
 
+    /// The elements that are in the document: what is in a template is not.
+    pub(crate) fn elements(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let end = self.nodes.len() as NodeId;
+        let mut next = Document::ROOT + 1;
+        let nodes = std::iter::from_fn(move || {
+            let id = (next < end).then_some(next)?;
+            next = if self.is_template(id) { self.descendants(id).end } else { id + 1 };
+            Some(id)
+        });
+        nodes.filter(|&id| self.is_element(id))
+    }
+
+    pub(crate) fn is_template(&self, id: NodeId) -> bool {
+        self.kind(id) == Kind::Html && &**self.name(id) == "template"
+    }
+
     /// The nodes below `id`, in document order.
     pub(crate) fn descendants(&self, id: NodeId) -> Range<NodeId> {
         id + 1..self.node(id).end
@@ -138,15 +154,8 @@ impl Document {
     /// `document.title`: the first `title` element of HTML in tree order, its own text only, with ASCII
     /// whitespace stripped and collapsed. What a template holds is not in the document.
     pub(crate) fn title(&self) -> Option<String> {
-        let is = |id, name| self.kind(id) == Kind::Html && &**self.name(id) == name;
-        let mut id = Document::ROOT;
-        let end = self.nodes.len() as NodeId;
-        while id < end && !is(id, "title") {
-            id = if is(id, "template") { self.node(id).end } else { id + 1 };
-        }
-        if id >= end {
-            return None;
-        }
+        let is_title = |&id: &NodeId| self.kind(id) == Kind::Html && &**self.name(id) == "title";
+        let id = self.elements().find(is_title)?;
         let texts = self.children(id).filter(|&child| self.kind(child) == Kind::Text);
         let text: String = texts.map(|child| self.text(child)).collect();
         Some(text.split_ascii_whitespace().collect::<Vec<_>>().join(" "))
