@@ -73,7 +73,7 @@ impl Clients {
     pub(crate) fn new(options: &Options, cancel: &CancelToken) -> Clients {
         let shared = Shared {
             template: Template::new(options),
-            dialer: Dialer::new(options),
+            dialer: Dialer::new(options.dialer_settings()),
             idle: Idle::new(options.workers),
             robots: options.robots.then(|| RobotsCache::new(&options.user_agent)),
             options: options.clone(),

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 mod connect;
 pub(crate) mod connection;
+pub(crate) mod deadline;
 pub(crate) mod dialer;
 pub(crate) mod fault;
 pub(crate) mod http;

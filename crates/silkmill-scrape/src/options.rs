@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, io_error_in_words};
 use crate::input::URL_BYTES_MAX;
-use crate::net::dialer::{Connect, Deadline};
+use crate::net::deadline::Deadline;
+use crate::net::dialer::{Connect, DialerSettings};
 use crate::net::proxy::{Exceptions, Proxies, Proxy};
 use crate::net::resolver::Lookup;
 use crate::net::tls::Trust;
@@ -381,6 +382,17 @@ impl Options {
     ) -> Options {
         self.connect = Hook(Some(Arc::new(connect)));
         self
+    }
+
+    pub(crate) fn dialer_settings(&self) -> DialerSettings {
+        DialerSettings {
+            lookup: self.lookup.0.clone(),
+            connect: self.connect.0.clone(),
+            trust: self.trust.clone(),
+            proxies: self.proxies.clone(),
+            timeout: self.timeout,
+            connect_timeout: self.connect_timeout,
+        }
     }
 
     /// When the first byte of a response must be there, if it is asked for now and all must be there when the

@@ -12,12 +12,12 @@ use url::{Host, Url};
 use crate::net::address::{self, Rule};
 use crate::net::connect::connect;
 use crate::net::connection::{Brake, Connection, Socket, Stream};
+use crate::net::deadline::Deadline;
 use crate::net::fault::Fault;
 use crate::net::proxy::{Destination, Kind, Proxies, Proxy};
-use crate::net::resolver::Names;
-use crate::net::tls::Tls;
+use crate::net::resolver::{Lookup, Names};
+use crate::net::tls::{Tls, Trust};
 use crate::net::trace::Trace;
-use crate::options::Options;
 use crate::row::{FailureKind, Phase};
 
 /// Addresses of one host that are tried.
@@ -27,6 +27,20 @@ const ADDRESS_TIME_MIN: Duration = Duration::from_millis(250);
 
 /// Opens a TCP connection: the system, or what somebody put in its place.
 pub(crate) type Connect = dyn Fn(SocketAddr, Duration) -> io::Result<TcpStream> + Send + Sync;
+
+/// What the options of a run say about its connections.
+pub(crate) struct DialerSettings {
+    /// Stands for the system's lookup, if it is set.
+    pub(crate) lookup: Option<Arc<Lookup>>,
+    /// Stands for the system's connect, if it is set.
+    pub(crate) connect: Option<Arc<Connect>>,
+    pub(crate) trust: Trust,
+    pub(crate) proxies: Proxies,
+    /// For a whole attempt.
+    pub(crate) timeout: Duration,
+    /// For each step of it: the lookup, then the connection with TLS.
+    pub(crate) connect_timeout: Duration,
+}
 
 /// Makes the connections of one run.
 pub(crate) struct Dialer {
@@ -39,22 +53,15 @@ pub(crate) struct Dialer {
     connect_timeout: Duration,
 }
 
-/// A time to end by, and what it was when it began.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline {
-    pub(crate) at: Instant,
-    pub(crate) limit: Duration,
-}
-
 impl Dialer {
-    pub(crate) fn new(options: &Options) -> Dialer {
+    pub(crate) fn new(settings: DialerSettings) -> Dialer {
         Dialer {
-            names: Names::new(options.lookup.0.clone()),
-            tls: Tls::new(options.trust.clone()),
-            proxies: options.proxies.clone(),
-            connect: options.connect.0.clone(),
-            timeout: options.timeout,
-            connect_timeout: options.connect_timeout,
+            names: Names::new(settings.lookup),
+            tls: Tls::new(settings.trust),
+            proxies: settings.proxies,
+            connect: settings.connect,
+            timeout: settings.timeout,
+            connect_timeout: settings.connect_timeout,
         }
     }
 
