@@ -32,9 +32,6 @@ use crate::page::charset;
 use crate::retry::{self, Dice};
 use crate::robots::cache::{RobotsCache, Verdict};
 use crate::row::{Failure, FailureKind, Phase, Row};
-use crate::run;
-use crate::run::frontier::{Done, Ended, Manner};
-use crate::run::schedule::Turn;
 
 /// The body of a redirect, or the end of one that was not wanted, is read to this length, so that
 /// the connection can be used again.
@@ -45,6 +42,34 @@ const PIECE_BYTES: usize = 16 * 1024;
 const BODY_KEPT_BYTES_MAX: usize = 1024 * 1024;
 /// Responses that only announce the real one (1xx).
 const ANNOUNCEMENTS_MAX: usize = 16;
+
+/// What an attempt taught about its host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Manner {
+    #[default]
+    Unknown,
+    Well,
+    /// It asks to be left alone, perhaps for a certain time.
+    Refuses(Option<Duration>),
+}
+
+/// What an attempt at an item came to.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) manner: Manner,
+    /// Set when it is known what the host allows: the pause between two starts that it asks for.
+    pub(crate) crawl_delay: Option<Duration>,
+    pub(crate) next: Next,
+}
+
+/// How an item goes on after an attempt.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// It has its row; none when the run was over first.
+    Row(Option<Box<Row>>),
+    /// It is to be tried again after a while; or goes on at another host, at once.
+    Again(Box<Job>, Duration),
+}
 
 /// What the clients of one run share, and the handle to stop them all.
 #[derive(Clone, Debug)]
@@ -89,30 +114,33 @@ impl Clients {
 
     /// One attempt at an item, or the part of it that is at one host, whatever happens. Gives no row
     /// when the run is over and there is nothing true to say.
-    pub(crate) fn work(&self, turn: Turn<Box<Job>>) -> Done<Job> {
-        let Turn { host, item: mut job } = turn;
+    pub(crate) fn work(&self, mut job: Box<Job>) -> Fetched {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut client = spare.unwrap_or_else(|| self.client());
         let mut asker = Asker { shared: &self.shared, client: &mut client, open: None };
         let step = guarded(|| asker.step(&mut job));
-        let open = asker.open;
-        let (manner, ended) = match step {
-            Ok(step) => {
+        let crawl_delay = asker.open;
+        let (manner, next) = match step {
+            Ok(Step { manner, then }) => {
                 self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(client);
-                let ended = match step.next {
+                let next = match then {
                     // An error may only say that we broke the request off.
-                    _ if self.cancel.is_cancelled() && step.row_is_error() => Ended::Row(None),
-                    Next::Row(row) => Ended::Row(Some(*row)),
-                    Next::Again(wait) => Ended::Again(job, wait),
+                    Then::Row(row) if row.error.is_some() && self.cancel.is_cancelled() => {
+                        Next::Row(None)
+                    }
+                    Then::Again(_) if self.cancel.is_cancelled() => Next::Row(None),
+                    Then::Row(row) => Next::Row(Some(row)),
+                    Then::Again(wait) => Next::Again(job, wait),
                 };
-                (step.manner, ended)
+                (manner, next)
             }
             // The client may be half changed, and is not used again.
             Err(why) => {
-                (Manner::Unknown, Ended::Row(Some(run::failed(job.index, &job.input, why))))
+                let row = Row::failed(job.index, job.input.shown(), why);
+                (Manner::Unknown, Next::Row(Some(Box::new(row))))
             }
         };
-        Done { host, manner, open, ended }
+        Fetched { manner, crawl_delay, next }
     }
 
     /// A new client. `stop` reaches it, too.
@@ -157,22 +185,13 @@ struct Client {
 /// One step of a job.
 struct Step {
     manner: Manner,
-    next: Next,
+    then: Then,
 }
 
-enum Next {
+enum Then {
     Row(Box<Row>),
     /// To be tried again after a while, or to go on at another host at once.
     Again(Duration),
-}
-
-impl Step {
-    fn row_is_error(&self) -> bool {
-        match &self.next {
-            Next::Row(row) => row.error.is_some(),
-            Next::Again(_) => true,
-        }
-    }
 }
 
 /// What an attempt came to, as far as it could be made at one host.
@@ -221,14 +240,14 @@ impl Asker<'_> {
             Ok(Attempted::Elsewhere | Attempted::Later) => {
                 hop.left = ends.saturating_duration_since(Instant::now());
                 job.go_to(hop);
-                return Step { manner, next: Next::Again(Duration::ZERO) };
+                return Step { manner, then: Then::Again(Duration::ZERO) };
             }
             Err(fault) => fault.may_pass,
         };
         if passing && job.attempts <= options.retries {
             let own = retry::pause(job.attempts, self.client.dice.roll());
             job.start_anew();
-            return Step { manner, next: Next::Again(hop.retry_after.unwrap_or(own)) };
+            return Step { manner, then: Then::Again(hop.retry_after.unwrap_or(own)) };
         }
         let mut row = Row {
             index: job.index,
@@ -247,7 +266,7 @@ impl Asker<'_> {
             Ok(Attempted::Elsewhere | Attempted::Later) => {}
         }
         row.elapsed = started.elapsed();
-        Step { manner, next: Next::Row(Box::new(row)) }
+        Step { manner, then: Then::Row(Box::new(row)) }
     }
 
     /// Reads what the page says into the row.

@@ -15,7 +15,6 @@ use crate::net::proxy::{Exceptions, Proxies, Proxy};
 use crate::net::resolver::Lookup;
 use crate::net::tls::Trust;
 use crate::page::extract::Extractor;
-use crate::run::schedule::Limits;
 use crate::save::Folder;
 
 /// Threads, when nothing else is said. Each waits for one server at a time.
@@ -406,11 +405,6 @@ impl Options {
     /// Whether two requests to one host must start some time apart, or may have to.
     pub(crate) fn spaces_starts(&self) -> bool {
         self.robots || !self.delay.is_zero()
-    }
-
-    pub(crate) fn limits(&self) -> Limits {
-        let per_host = if self.per_host == 0 { usize::MAX } else { self.per_host };
-        Limits { per_host, delay: self.delay, first_alone: self.robots }
     }
 
     /// What the threads are called, before their number.

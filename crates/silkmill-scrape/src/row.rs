@@ -42,6 +42,18 @@ pub struct Row {
     pub error: Option<Failure>,
 }
 
+impl Row {
+    /// The row of an input that cannot be asked for.
+    pub(crate) fn refused(index: u64, shown: &str, error: Failure) -> Row {
+        Row { index, url: shown.to_owned(), error: Some(error), ..Row::default() }
+    }
+
+    /// The row of an input that met a mistake of ours.
+    pub(crate) fn failed(index: u64, shown: &str, why: String) -> Row {
+        Row::refused(index, shown, Failure::new(FailureKind::Protocol, Phase::Internal, why))
+    }
+}
+
 /// Where the time of one request went, the last one of the row. `None` is what did not happen (a
 /// connection used again needs no connect) or cannot be known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

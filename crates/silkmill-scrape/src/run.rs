@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use silkmill::{CancelToken, Stats, ThreadPoolExecutor};
 
 use crate::error::{Error, ErrorKind};
-use crate::fetch::Clients;
 use crate::fetch::job::Job;
+use crate::fetch::{Clients, Fetched, Next};
 use crate::input::Input;
 use crate::options::Options;
-use crate::row::{Failure, FailureKind, Phase, Row};
-use crate::run::frontier::{Board, LOOK_AHEAD_MAX, room_for_rows};
+use crate::row::Row;
+use crate::run::frontier::{Board, Done, Ended, Item, LOOK_AHEAD_MAX, room_for_rows};
+use crate::run::schedule::{HostId, Limits};
 use crate::sink::{Progress, Sink};
 
 /// Inputs taken and not handed on, for each worker, when rows come in order: those behind a slow one
@@ -160,7 +161,7 @@ impl<'a> Run<'a> {
             | u64::from(Instant::now().elapsed().subsec_nanos());
         Run {
             pool,
-            board: Arc::new(Board::new(options.limits(), options.workers, seed)),
+            board: Arc::new(Board::new(limits(options), options.workers, seed)),
             clients: Clients::new(options, &over),
             cancel,
             over,
@@ -199,7 +200,7 @@ impl<'a> Run<'a> {
             }
             for job in self.board.stranded() {
                 let why = "no thread was to be had for it".to_owned();
-                self.hand_on(failed(job.index, &job.input, why), sink)?;
+                self.hand_on(Row::failed(job.index, job.input.shown(), why), sink)?;
             }
             let room = found.room.min(self.in_flight_max.saturating_sub(self.in_flight));
             if state != SourceState::Ended && room > 0 {
@@ -244,7 +245,7 @@ impl<'a> Run<'a> {
                         self.hire();
                     }
                 }
-                Err(error) => self.hand_on(refused(index, &input, error), sink)?,
+                Err(error) => self.hand_on(Row::refused(index, input.shown(), error), sink)?,
             }
         }
         ControlFlow::Continue(SourceState::HasMore)
@@ -347,7 +348,7 @@ impl Worker {
         let started = Instant::now();
         let mut done = None;
         while let Some(turn) = self.board.next(done.take()) {
-            let after = clients.work(turn);
+            let after = done_with(turn.host, clients.work(turn.item));
             if started.elapsed() > SHIFT {
                 self.board.hand_in(after);
                 return;
@@ -363,12 +364,31 @@ impl Drop for Worker {
     }
 }
 
-/// The row of an input that is no address.
-fn refused(index: u64, input: &Input, error: Failure) -> Row {
-    Row { index, url: input.shown().to_owned(), error: Some(error), ..Row::default() }
+/// What the options allow every host.
+fn limits(options: &Options) -> Limits {
+    let per_host = if options.per_host == 0 { usize::MAX } else { options.per_host };
+    Limits { per_host, delay: options.delay, first_alone: options.robots }
 }
 
-/// The row of an input that met a mistake of ours.
-pub(crate) fn failed(index: u64, input: &Input, why: String) -> Row {
-    refused(index, input, Failure::new(FailureKind::Protocol, Phase::Internal, why))
+/// What the board is told of an attempt at `host`.
+fn done_with(host: HostId, fetched: Fetched) -> Done<Job> {
+    let ended = match fetched.next {
+        Next::Row(row) => Ended::Row(row.map(|row| *row)),
+        Next::Again(job, wait) => Ended::Again(job, wait),
+    };
+    Done { host, manner: fetched.manner, open: fetched.crawl_delay, ended }
+}
+
+impl Item for Job {
+    fn place(&self) -> u64 {
+        self.index
+    }
+
+    fn host(&self) -> String {
+        Job::host(self)
+    }
+
+    fn bytes(&self) -> usize {
+        Job::bytes(self)
+    }
 }

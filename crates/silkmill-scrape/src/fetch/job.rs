@@ -6,7 +6,6 @@ use url::Url;
 
 use crate::fetch::cookie::Jar;
 use crate::input::{Input, URL_BYTES_MAX};
-use crate::run::frontier::Item;
 
 /// The addresses of one chain of redirects together.
 const CHAIN_BYTES_MAX: usize = 2 * URL_BYTES_MAX;
@@ -37,21 +36,17 @@ impl Job {
     pub(crate) fn start_anew(&mut self) {
         self.hop = None;
     }
-}
 
-impl Item for Job {
-    fn place(&self) -> u64 {
-        self.index
-    }
-
-    fn host(&self) -> String {
+    /// The host it wants next, as a name or an address with a port.
+    pub(crate) fn host(&self) -> String {
         match &self.hop {
             Some(hop) => hop.host().to_owned(),
             None => host(&self.url),
         }
     }
 
-    fn bytes(&self) -> usize {
+    /// What its addresses weigh.
+    pub(crate) fn bytes(&self) -> usize {
         let hop = self.hop.as_ref().map_or(0, |hop| hop.chain_bytes());
         self.input.shown().len() + self.url.as_str().len() + hop
     }

@@ -9,6 +9,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::fetch::Manner;
 use crate::retry::{self, Dice};
 use crate::row::Row;
 use crate::run::schedule::{HostId, Limits, Schedule, Turn};
@@ -45,16 +46,6 @@ pub(crate) enum Ended<T> {
     Row(Option<Row>),
     /// It is to be tried again after a while; or goes on at another host, at once.
     Again(Box<T>, Duration),
-}
-
-/// What an item taught about its host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Manner {
-    #[default]
-    Unknown,
-    Well,
-    /// It asks to be left alone, perhaps for a certain time.
-    Refuses(Option<Duration>),
 }
 
 /// All that a worker brings back.
