@@ -9,7 +9,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::fetch::Manner;
+use crate::fetch::attempt::Manner;
 use crate::retry::{self, Dice};
 use crate::row::Row;
 use crate::run::schedule::{HostId, Limits, Schedule, Turn};

@@ -1,0 +1,315 @@
+//! One attempt at an item: whether robots.txt allows it, where redirects lead, what is read from the
+//! page, and whether to try again. What is said on the wire is [`crate::fetch::exchange`]'s.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use url::Url;
+
+use crate::fetch::exchange::{Client, Exchange, Response, Shared};
+use crate::fetch::job::{Hop, Job};
+use crate::input::URL_BYTES_MAX;
+use crate::net::fault::Fault;
+use crate::net::http::Head;
+use crate::net::trace::Trace;
+use crate::options::Method;
+use crate::page::charset;
+use crate::retry;
+use crate::robots::cache::Verdict;
+use crate::row::{Failure, FailureKind, Phase, Row};
+
+/// Memory that a client keeps for the next body.
+const BODY_KEPT_BYTES_MAX: usize = 1024 * 1024;
+
+/// What an attempt taught about its host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Manner {
+    #[default]
+    Unknown,
+    Well,
+    /// It asks to be left alone, perhaps for a certain time.
+    Refuses(Option<Duration>),
+}
+
+/// One step of a job.
+pub(super) struct Step {
+    pub(super) manner: Manner,
+    pub(super) then: Then,
+}
+
+pub(super) enum Then {
+    Row(Box<Row>),
+    /// To be tried again after a while, or to go on at another host at once.
+    Again(Duration),
+}
+
+/// What an attempt came to, as far as it could be made at one host.
+enum Attempted {
+    Page(Page),
+    /// It goes on at another host.
+    Elsewhere,
+    /// The host's robots.txt is known now, and asks for a pause.
+    Later,
+}
+
+/// What is known of a body that was read. Its bytes are in the client.
+#[derive(Debug, Default)]
+struct Page {
+    content_type: Option<String>,
+    bytes: u64,
+    truncated: bool,
+}
+
+/// A client at work.
+pub(super) struct Asker<'a> {
+    exchange: Exchange<'a>,
+    /// Set when it is known what the host allows.
+    pub(super) open: Option<Duration>,
+}
+
+impl<'a> Asker<'a> {
+    pub(super) fn new(shared: &'a Shared, client: &'a mut Client) -> Asker<'a> {
+        Asker { exchange: Exchange { shared, client }, open: None }
+    }
+
+    /// One step of the job: to its end, or to where it goes on at another host.
+    pub(super) fn step(&mut self, job: &mut Job) -> Step {
+        let options = &self.exchange.shared.options;
+        let started = *job.started.get_or_insert_with(Instant::now);
+        let hop = job.hop.take();
+        job.attempts += u32::from(hop.is_none());
+        let mut hop = hop.unwrap_or_else(|| Box::new(Hop::new(&job.url, options.timeout)));
+        let ends = Instant::now() + hop.left;
+        let attempted = self.attempt(job, &mut hop, ends);
+        let manner = manner(&hop, &attempted);
+        let passing = match &attempted {
+            Ok(Attempted::Page(_)) => hop.status.is_some_and(retry::is_passing),
+            Ok(Attempted::Elsewhere | Attempted::Later) => {
+                hop.left = ends.saturating_duration_since(Instant::now());
+                job.go_to(hop);
+                return Step { manner, then: Then::Again(Duration::ZERO) };
+            }
+            Err(fault) => fault.may_pass,
+        };
+        if passing && job.attempts <= options.retries {
+            let own = retry::pause(job.attempts, self.exchange.client.dice.roll());
+            job.start_anew();
+            return Step { manner, then: Then::Again(hop.retry_after.unwrap_or(own)) };
+        }
+        let mut row = Row {
+            index: job.index,
+            url: job.input.take_shown(),
+            final_url: Some(hop.url.into()),
+            status: hop.status,
+            redirects: hop.redirects,
+            timing: self.exchange.client.trace.timing(),
+            attempts: job.attempts,
+            worker: self.exchange.client.worker(),
+            ..Row::default()
+        };
+        match attempted {
+            Ok(Attempted::Page(page)) => self.fill(&mut row, page),
+            Err(fault) => row.error = Some(fault.failure),
+            Ok(Attempted::Elsewhere | Attempted::Later) => {}
+        }
+        row.elapsed = started.elapsed();
+        Step { manner, then: Then::Row(Box::new(row)) }
+    }
+
+    /// Reads what the page says into the row.
+    fn fill(&mut self, row: &mut Row, page: Page) {
+        row.bytes = page.bytes;
+        row.truncated = page.truncated;
+        match &self.exchange.shared.options.extractor {
+            Some(extractor) => {
+                let extracted =
+                    extractor.extract(&self.exchange.client.body, page.content_type.as_deref());
+                row.title = extracted.title;
+                row.fields = extracted.fields;
+                row.charset = extracted.charset.map(str::to_owned);
+                row.truncated |= extracted.truncated;
+                row.error = too_costly(&extracted.unfinished);
+            }
+            None => {
+                let named = page.content_type.as_deref().and_then(charset::named);
+                row.charset = named.map(str::to_owned);
+            }
+        }
+        if let Some(folder) = &self.exchange.shared.options.save
+            && self.exchange.shared.options.method != Method::Head
+        {
+            row.error = folder.keep(row.index, &self.exchange.client.body).err();
+        }
+        self.exchange.client.body.clear();
+        self.exchange.client.body.shrink_to(BODY_KEPT_BYTES_MAX);
+    }
+
+    /// Asks, and follows redirects as long as they stay at the host.
+    fn attempt(&mut self, job: &Job, hop: &mut Hop, ends: Instant) -> Result<Attempted, Fault> {
+        loop {
+            if !self.may_ask(job, hop, ends)? {
+                return Ok(Attempted::Later);
+            }
+            let response = self.exchange.ask(self.exchange.shared.options.method, hop, ends)?;
+            let head = &response.head;
+            hop.status = Some(head.status);
+            hop.retry_after = retry_after(head);
+            for cookie in &head.set_cookies {
+                hop.cookies.set(&hop.url, cookie);
+            }
+            let Some(next) = self.redirect(head, hop)? else {
+                return self.read_body(response, hop).map(Attempted::Page);
+            };
+            hop.led_by_public |= response.connection.is_private != Some(true);
+            self.exchange.drain(response, hop);
+            let is_elsewhere = hop.follow(next, &job.url);
+            // Another request to the same host has its own time to start, where hosts have one.
+            if is_elsewhere || self.exchange.shared.options.spaces_starts() {
+                return Ok(Attempted::Elsewhere);
+            }
+        }
+    }
+
+    /// Whether robots.txt allows it. False when the host wants a pause before it is asked for more.
+    fn may_ask(&mut self, job: &Job, hop: &Hop, ends: Instant) -> Result<bool, Fault> {
+        let Some(robots) = &self.exchange.shared.robots else { return Ok(true) };
+        let (verdict, is_new) = match robots.verdict(&hop.url) {
+            Some(verdict) => (verdict, false),
+            None => {
+                let file = self.fetch_robots(job, hop, ends)?;
+                robots.learn(&hop.url, file);
+                (robots.verdict(&hop.url).unwrap_or(Verdict::Allowed(Duration::ZERO)), true)
+            }
+        };
+        match verdict {
+            Verdict::Allowed(delay) => {
+                self.open = Some(delay);
+                let delay = delay.max(self.exchange.shared.options.delay);
+                Ok(!is_new || delay.is_zero())
+            }
+            Verdict::Refused(why) => {
+                self.open = Some(Duration::ZERO);
+                self.exchange.client.trace = Trace::begin();
+                Err(Fault::lasting(FailureKind::Robots, Phase::Request, why))
+            }
+        }
+    }
+
+    /// Gets the host's robots.txt, as `RobotsCache::learn` wants it.
+    fn fetch_robots(
+        &mut self,
+        job: &Job,
+        page: &Hop,
+        ends: Instant,
+    ) -> Result<Result<Vec<u8>, u16>, Fault> {
+        let url = page
+            .url
+            .join("/robots.txt")
+            .map_err(|error| Fault::lasting(FailureKind::Url, Phase::Request, error.to_string()))?;
+        let mut hop = page.for_robots(url);
+        loop {
+            let response = self.exchange.ask(Method::Get, &hop, ends).map_err(in_robots)?;
+            let status = response.head.status;
+            let next = match response.head.location.as_deref() {
+                Some(location) if is_redirect(status) => hop.url.join(location).ok(),
+                _ => None,
+            };
+            if let Some(next) = next.filter(|next| matches!(next.scheme(), "http" | "https")) {
+                if hop.redirects.len() >= crate::robots::cache::REDIRECTS_MAX {
+                    // The standard allows to take it for a file that is not there.
+                    return Ok(Err(404));
+                }
+                hop.led_by_public |= response.connection.is_private != Some(true);
+                self.exchange.drain(response, &hop);
+                hop.follow(next, &job.url);
+                continue;
+            }
+            if status != 200 {
+                self.exchange.drain(response, &hop);
+                return Ok(Err(if is_redirect(status) { 404 } else { status }));
+            }
+            let mut file = Vec::new();
+            let bytes_max = crate::robots::FILE_BYTES_MAX as u64;
+            self.exchange
+                .read_into(response, &hop, bytes_max, |piece| file.extend_from_slice(piece))
+                .map_err(in_robots)?;
+            return Ok(Ok(file));
+        }
+    }
+
+    /// Where the response sends us on, if it does and we go.
+    fn redirect(&self, head: &Head, hop: &Hop) -> Result<Option<Url>, Fault> {
+        let refuse =
+            |why: String| Err(Fault::lasting(FailureKind::Redirects, Phase::Response, why));
+        let redirects_max = self.exchange.shared.options.redirects_max;
+        let location = head.location.as_deref();
+        let location = location.filter(|_| is_redirect(head.status) && redirects_max > 0);
+        let Some(location) = location else { return Ok(None) };
+        if hop.redirects.len() >= redirects_max as usize {
+            return refuse(format!("more than {redirects_max} redirects"));
+        }
+        match hop.url.join(location) {
+            Ok(next) if next.as_str().len() > URL_BYTES_MAX => {
+                refuse("redirected to an address that is too long".to_owned())
+            }
+            Ok(next) if !hop.has_room_for(&next) => {
+                refuse("redirected to addresses that are too long together".to_owned())
+            }
+            Ok(next) if matches!(next.scheme(), "http" | "https") => Ok(Some(next)),
+            Ok(next) => refuse(format!("redirected to {:?}, which is not http", next.as_str())),
+            Err(error) => refuse(format!("redirected to {location:?}: {error}")),
+        }
+    }
+
+    /// Reads the body to its end or to the bound. It is kept for the extractor or the disk.
+    fn read_body(&mut self, mut response: Response, hop: &Hop) -> Result<Page, Fault> {
+        let content_type = response.head.content_type.take();
+        let mut body = std::mem::take(&mut self.exchange.client.body);
+        body.clear();
+        let is_kept = self.exchange.shared.options.keeps_bodies();
+        let bytes_max = self.exchange.shared.options.body_bytes_max;
+        let read = self.exchange.read_into(response, hop, bytes_max, |piece| {
+            if is_kept {
+                body.extend_from_slice(piece);
+            }
+        });
+        self.exchange.client.body = body;
+        let (bytes, truncated) = read?;
+        Ok(Page { content_type, bytes, truncated })
+    }
+}
+
+/// What an attempt teaches about the host that was asked last.
+fn manner(hop: &Hop, attempted: &Result<Attempted, Fault>) -> Manner {
+    match (attempted, hop.status) {
+        (Ok(Attempted::Page(_)), Some(status)) if retry::is_refusal(status) => {
+            Manner::Refuses(hop.retry_after)
+        }
+        (Ok(_), Some(_)) => Manner::Well,
+        _ => Manner::Unknown,
+    }
+}
+
+fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
+/// The wait that a server asks for, with a status that passes.
+fn retry_after(head: &Head) -> Option<Duration> {
+    let header = head.retry_after.as_deref().filter(|_| retry::is_passing(head.status))?;
+    retry::retry_after(header, SystemTime::now())
+}
+
+fn in_robots(mut fault: Fault) -> Fault {
+    fault.failure.message = format!("failed to get robots.txt: {}", fault.failure.message);
+    fault
+}
+
+/// The failure of a page on which some fields cost too much.
+fn too_costly(fields: &[String]) -> Option<Failure> {
+    let name = fields.first()?;
+    let message = match fields.len() {
+        1 => format!("field {name:?} costs too much on this page"),
+        count => format!("{count} fields cost too much on this page, the first of them {name:?}"),
+    };
+    Some(Failure::new(FailureKind::Body, Phase::Extract, message))
+}

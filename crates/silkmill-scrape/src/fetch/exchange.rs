@@ -1,0 +1,310 @@
+//! One request on one connection: the connection found or made, the request written, the head of the
+//! response read, and its body decoded. Where a redirect leads, and whether to try again, is for
+//! [`crate::fetch::attempt`] to say.
+
+use std::io::{self, BufRead, Read, Write};
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use crate::fetch::content_encoding::Encoding;
+use crate::fetch::job::Hop;
+use crate::fetch::request::{Asked, Template};
+use crate::net::address::Rule;
+use crate::net::connection::{Brake, Connection, Inbox, Incoming};
+use crate::net::dialer::Dialer;
+use crate::net::fault::{self, Fault};
+use crate::net::http::{BodyReader, Framing, Head, Malformed};
+use crate::net::idle_pool::Idle;
+use crate::net::trace::Trace;
+use crate::options::{Method, Options};
+use crate::retry::Dice;
+use crate::robots::cache::RobotsCache;
+use crate::row::{FailureKind, Phase};
+
+/// The body of a redirect, or the end of one that was not wanted, is read to this length, so that
+/// the connection can be used again.
+const DRAINED_BYTES_MAX: u64 = 16 * 1024;
+/// A body that must be decoded is read in pieces of this size.
+const PIECE_BYTES: usize = 16 * 1024;
+/// Responses that only announce the real one (1xx).
+const ANNOUNCEMENTS_MAX: usize = 16;
+
+/// What all requests of a run need.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) options: Options,
+    pub(super) template: Template,
+    pub(super) dialer: Dialer,
+    pub(super) idle: Idle,
+    pub(super) robots: Option<RobotsCache>,
+}
+
+/// What one worker needs to ask.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) inbox: Inbox,
+    pub(super) outbox: String,
+    pub(super) body: Vec<u8>,
+    pub(super) brake: Brake,
+    pub(super) trace: Trace,
+    pub(super) dice: Dice,
+    /// The name of the thread that used it last.
+    pub(super) worker: Arc<str>,
+}
+
+/// A response whose body is still to be read.
+pub(super) struct Response {
+    pub(super) head: Head,
+    pub(super) connection: Connection,
+}
+
+/// A client at work.
+pub(super) struct Exchange<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) client: &'a mut Client,
+}
+
+impl Exchange<'_> {
+    /// Sends one request and reads the head of its response.
+    pub(super) fn ask(
+        &mut self,
+        method: Method,
+        hop: &Hop,
+        ends: Instant,
+    ) -> Result<Response, Fault> {
+        let rule = self.rule(hop);
+        let fits =
+            |connection: &Connection| rule == Rule::All || connection.is_private != Some(true);
+        let mut used = self.shared.idle.take(&hop.origin, fits);
+        loop {
+            self.client.trace = Trace::begin();
+            let is_used = used.is_some();
+            let client = &mut *self.client;
+            let mut connection = match used.take() {
+                Some(connection) => connection,
+                None => {
+                    let dialler = &self.shared.dialer;
+                    dialler.dial(&hop.url, rule, ends, &client.brake, &mut client.trace)?
+                }
+            };
+            client.trace.enter(Phase::Request);
+            let first_byte = self.shared.options.first_byte_deadline(ends);
+            let asked = Asked {
+                method,
+                url: &hop.url,
+                at_home: hop.at_home,
+                cookies: &hop.cookies,
+                forwarded: connection.forwarded.as_deref(),
+            };
+            self.shared.template.write(asked, &mut client.outbox);
+            match client.exchange(&mut connection, method == Method::Get, first_byte.at, ends) {
+                Ok(head) => return Ok(Response { head, connection }),
+                // The server closed an idle connection just as we used it, which is nobody's
+                // fault. The next one is new.
+                Err(error)
+                    if is_used && fault::is_closed(&error) && !client.trace.is_answered() => {}
+                Err(error) => {
+                    let limit = match client.trace.is_answered() {
+                        true => self.shared.options.timeout,
+                        false => first_byte.limit,
+                    };
+                    return Err(Fault::new(&error, client.trace.phase(), limit));
+                }
+            }
+        }
+    }
+
+    fn rule(&self, hop: &Hop) -> Rule {
+        match hop.led_by_public {
+            _ if self.shared.options.deny_private => Rule::DenyPrivate,
+            true => Rule::LedByPublic,
+            false => Rule::All,
+        }
+    }
+
+    /// Gives the decoded body to `take`, piece by piece, to its end or to the bound. Tells how much
+    /// that was, and whether there is more.
+    pub(super) fn read_into(
+        &mut self,
+        response: Response,
+        hop: &Hop,
+        bytes_max: u64,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(u64, bool), Fault> {
+        let Response { head, mut connection } = response;
+        let client = &mut *self.client;
+        client.trace.enter(Phase::Body);
+        let encoding = match head.framing {
+            Framing::Empty => Encoding::Identity,
+            _ => encoding_of(&head)?,
+        };
+        let incoming = Incoming { inbox: &mut client.inbox, connection: &mut connection };
+        let mut reader = BodyReader::new(incoming, head.framing);
+        let mut bytes = 0;
+        let mut take_some = |piece: &[u8]| {
+            let room = usize::try_from(bytes_max - bytes).unwrap_or(usize::MAX);
+            let taken = piece.len().min(room);
+            take(&piece[..taken]);
+            bytes += taken as u64;
+            taken < piece.len()
+        };
+        let read = match encoding {
+            Encoding::Identity => read_plain(&mut reader, &mut take_some),
+            encoding => read_encoded(encoding, &mut reader, &mut take_some),
+        };
+        let limit = self.shared.options.timeout;
+        let truncated = read.map_err(|error| Fault::new(&error, client.trace.phase(), limit))?;
+        if !truncated && reader.is_at_end() && head.keep_alive {
+            self.put_aside(connection, hop);
+        }
+        Ok((bytes, truncated))
+    }
+
+    /// Reads what is left of a short body. A failure shows when the next request is made.
+    pub(super) fn drain(&mut self, response: Response, hop: &Hop) {
+        let Response { head, mut connection } = response;
+        let is_short = match head.framing {
+            Framing::Empty | Framing::Chunked => true,
+            Framing::Length(length) => length <= DRAINED_BYTES_MAX,
+            Framing::ToEnd => false,
+        };
+        if !is_short || !head.keep_alive {
+            return;
+        }
+        let incoming = Incoming { inbox: &mut self.client.inbox, connection: &mut connection };
+        let mut reader = BodyReader::new(incoming, head.framing);
+        let drained = io::copy(&mut (&mut reader).take(DRAINED_BYTES_MAX), &mut io::sink());
+        // The end of the last chunk comes after the data.
+        let at_end = drained.is_ok() && reader.fill_buf().is_ok_and(<[u8]>::is_empty);
+        if at_end && reader.is_at_end() {
+            self.put_aside(connection, hop);
+        }
+    }
+
+    /// Keeps a connection for the next request to the host. One that has said more than was asked
+    /// for is not believed again.
+    fn put_aside(&mut self, connection: Connection, hop: &Hop) {
+        self.client.brake.release();
+        if self.client.inbox.is_empty() {
+            self.shared.idle.put(&hop.origin, connection);
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn new(options: &Options) -> Shared {
+        Shared {
+            template: Template::new(options),
+            dialer: Dialer::new(options.dialer_settings()),
+            idle: Idle::new(options.workers),
+            robots: options.robots.then(|| RobotsCache::new(&options.user_agent)),
+            options: options.clone(),
+        }
+    }
+}
+
+impl Client {
+    /// `seed` is for the pauses between attempts, which are only to differ from client to client.
+    pub(super) fn new(brake: Brake, seed: u64) -> Client {
+        Client {
+            inbox: Inbox::new(),
+            outbox: String::new(),
+            body: Vec::new(),
+            brake,
+            trace: Trace::begin(),
+            dice: Dice::new(seed),
+            worker: Arc::default(),
+        }
+    }
+
+    /// The name of this thread.
+    pub(super) fn worker(&mut self) -> Arc<str> {
+        let thread = thread::current();
+        let name = thread.name().unwrap_or_default();
+        if *self.worker != *name {
+            self.worker = name.into();
+        }
+        Arc::clone(&self.worker)
+    }
+
+    /// Sends what is in the outbox and reads the head of the response, whose first byte must come by
+    /// `begins`, and all of which by `ends`.
+    fn exchange(
+        &mut self,
+        connection: &mut Connection,
+        asked_for_body: bool,
+        begins: Instant,
+        ends: Instant,
+    ) -> io::Result<Head> {
+        self.brake.watch(connection.tcp())?;
+        connection.set_deadline(begins);
+        self.inbox.clear();
+        connection.write_all(self.outbox.as_bytes())?;
+        connection.flush()?;
+        self.trace.enter(Phase::Response);
+        for _ in 0..ANNOUNCEMENTS_MAX {
+            let head = self.inbox.read_head(connection, asked_for_body, |connection| {
+                self.trace.received();
+                connection.set_deadline(ends);
+            })?;
+            match head.status {
+                101 => {
+                    return Err(Malformed("the server changes to another protocol".into()).into());
+                }
+                100..200 => {}
+                _ => return Ok(head),
+            }
+        }
+        Err(Malformed("the server announces a response and does not give it".into()).into())
+    }
+}
+
+fn read_plain(reader: &mut impl BufRead, take: &mut impl FnMut(&[u8]) -> bool) -> io::Result<bool> {
+    loop {
+        let piece = reader.fill_buf()?;
+        let length = piece.len();
+        if length == 0 {
+            return Ok(false);
+        }
+        let is_cut = take(piece);
+        reader.consume(length);
+        if is_cut {
+            return Ok(true);
+        }
+    }
+}
+
+/// Never a part of its caller: the room that it needs on the stack would be taken for every request, on every
+/// thread.
+#[inline(never)]
+fn read_encoded(
+    encoding: Encoding,
+    reader: &mut impl BufRead,
+    take: &mut impl FnMut(&[u8]) -> bool,
+) -> io::Result<bool> {
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut decoded = encoding.decode(&mut *reader)?;
+    loop {
+        let length = decoded.read(&mut piece)?;
+        if length == 0 {
+            break;
+        }
+        if take(&piece[..length]) {
+            return Ok(true);
+        }
+    }
+    drop(decoded);
+    // What comes after the end of the encoded data belongs to nothing; the end of the chunks does.
+    io::copy(&mut reader.take(DRAINED_BYTES_MAX), &mut io::sink())?;
+    Ok(false)
+}
+
+/// The encoding of a body that is still encoded.
+fn encoding_of(head: &Head) -> Result<Encoding, Fault> {
+    let name = head.content_encoding.as_deref().unwrap_or_default();
+    Encoding::named(name).ok_or_else(|| {
+        let why = format!("the body is encoded as {name:?}, which cannot be decoded");
+        Fault::lasting(FailureKind::Body, Phase::Body, why)
+    })
+}
