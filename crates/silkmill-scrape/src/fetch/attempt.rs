@@ -95,6 +95,13 @@ impl<'a> Asker<'a> {
             job.start_anew();
             return Step { manner, then: Then::Again(hop.retry_after.unwrap_or(own)) };
         }
+        let mut row = self.row(job, *hop, attempted);
+        row.elapsed = started.elapsed();
+        Step { manner, then: Then::Row(Box::new(row)) }
+    }
+
+    /// The row of a job that has come to its end.
+    fn row(&mut self, job: &mut Job, hop: Hop, attempted: Result<Attempted, Fault>) -> Row {
         let mut row = Row {
             index: job.index,
             url: job.input.take_shown(),
@@ -111,8 +118,7 @@ impl<'a> Asker<'a> {
             Err(fault) => row.error = Some(fault.failure),
             Ok(Attempted::Elsewhere | Attempted::Later) => {}
         }
-        row.elapsed = started.elapsed();
-        Step { manner, then: Then::Row(Box::new(row)) }
+        row
     }
 
     /// Reads what the page says into the row.

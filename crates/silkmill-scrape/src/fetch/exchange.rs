@@ -5,7 +5,7 @@
 use std::io::{self, BufRead, Read, Write};
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::fetch::content_encoding::Encoding;
 use crate::fetch::job::Hop;
@@ -104,15 +104,18 @@ impl Exchange<'_> {
                 // fault. The next one is new.
                 Err(error)
                     if is_used && fault::is_closed(&error) && !client.trace.is_answered() => {}
-                Err(error) => {
-                    let limit = match client.trace.is_answered() {
-                        true => self.shared.options.timeout,
-                        false => first_byte.limit,
-                    };
-                    return Err(Fault::new(&error, client.trace.phase(), limit));
-                }
+                Err(error) => return Err(self.fault(&error, first_byte.limit)),
             }
         }
+    }
+
+    /// What an error of the exchange means. Until the first byte has come, its own limit is the one that
+    /// was up.
+    fn fault(&self, error: &io::Error, first_byte_limit: Duration) -> Fault {
+        let trace = &self.client.trace;
+        let limit =
+            if trace.is_answered() { self.shared.options.timeout } else { first_byte_limit };
+        Fault::new(error, trace.phase(), limit)
     }
 
     fn rule(&self, hop: &Hop) -> Rule {
