@@ -19,7 +19,7 @@ use silkmill::CancelToken;
 use crate::fetch::attempt::{Asker, Manner, Step, Then};
 use crate::fetch::exchange::{Client, Shared};
 use crate::fetch::job::Job;
-use crate::net::connection::Brake;
+use crate::net::brake::Brake;
 use crate::options::Options;
 use crate::row::Row;
 

@@ -1,6 +1,7 @@
 //! Connections: names looked up, addresses connected to, proxies, TLS, HTTP/1.1 on the wire.
 
 pub(crate) mod address;
+pub(crate) mod brake;
 mod connect;
 pub(crate) mod connection;
 pub(crate) mod deadline;
@@ -8,6 +9,7 @@ pub(crate) mod dialer;
 pub(crate) mod fault;
 pub(crate) mod http;
 pub(crate) mod idle_pool;
+pub(crate) mod inbox;
 pub(crate) mod proxy;
 pub(crate) mod resolver;
 pub(crate) mod tls;

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 
-use crate::net::connection::Brake;
+use crate::net::brake::Brake;
 
 /// On Linux a brake wakes who connects. One that is pulled just before that, and any brake elsewhere, is
 /// noticed after this.

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use url::{Host, Url};
 
 use crate::net::address::{self, Rule};
+use crate::net::brake::Brake;
 use crate::net::connect::connect;
-use crate::net::connection::{Brake, Connection, Socket, Stream};
+use crate::net::connection::{Connection, Socket, Stream};
 use crate::net::deadline::Deadline;
 use crate::net::fault::Fault;
 use crate::net::proxy::{Destination, Kind, Proxies, Proxy};

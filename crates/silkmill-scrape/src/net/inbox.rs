@@ -1,0 +1,186 @@
+//! What has come over a connection and was not read yet, and the head of a response found in it.
+
+use std::fmt;
+use std::io::{self, BufRead, Read};
+
+use crate::net::connection::Connection;
+use crate::net::http::{HEAD_BYTES_MAX, Head, Malformed};
+
+/// What has come and was not read yet. A head must fit.
+const BUFFER_BYTES: usize = 2 * HEAD_BYTES_MAX;
+/// What has come over a connection and was not read yet. It belongs to who reads, and is used for
+/// one connection after the other: an idle one needs none.
+pub(crate) struct Inbox {
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Inbox {
+    pub(crate) fn new() -> Inbox {
+        Inbox { bytes: vec![0; BUFFER_BYTES].into(), start: 0, end: 0 }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    pub(crate) fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+
+    fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// Reads more, behind what is there; tells how much.
+    fn fill(&mut self, from: &mut impl Read) -> io::Result<usize> {
+        if self.is_empty() {
+            self.clear();
+        } else if self.end == self.bytes.len() {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        let length = from.read(&mut self.bytes[self.end..])?;
+        self.end += length;
+        Ok(length)
+    }
+
+    /// Reads the head of a response. `came` is told when its first byte has come.
+    pub(crate) fn read_head<R: Read>(
+        &mut self,
+        from: &mut R,
+        asked_for_body: bool,
+        mut came: impl FnMut(&mut R),
+    ) -> io::Result<Head> {
+        let mut looked = 0;
+        loop {
+            if self.fill(from)? == 0 {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    match self.is_empty() {
+                        true => "the connection was closed instead of an answer",
+                        false => "the connection was closed in the head of the response",
+                    },
+                ));
+            }
+            if looked == 0 {
+                came(from);
+            }
+            // Taking the head apart anew for every byte of one that comes in drips would take long.
+            let unread = self.unread();
+            let may_be_whole = ends_head(&unread[looked..]) || unread.len() >= HEAD_BYTES_MAX;
+            looked = unread.len().saturating_sub(3).max(1);
+            if !may_be_whole && is_http(unread) {
+                continue;
+            }
+            if let Some((head, length)) = Head::parse(unread, asked_for_body)? {
+                self.start += length;
+                return Ok(head);
+            }
+            if !is_http(unread) {
+                return Err(Malformed("the response is not HTTP".to_owned()).into());
+            }
+        }
+    }
+}
+
+/// Whether an empty line stands in `bytes`, which ends a head.
+fn ends_head(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', bytes).any(|at| {
+        let after = &bytes[at + 1..];
+        after.starts_with(b"\n") || after.starts_with(b"\r\n")
+    })
+}
+
+/// Whether `bytes` are the start of a response, as far as they go. Line ends before it are let pass.
+fn is_http(bytes: &[u8]) -> bool {
+    let start = bytes.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or(bytes.len());
+    let bytes = &bytes[start..];
+    let length = bytes.len().min(b"HTTP/1.".len());
+    bytes[..length] == b"HTTP/1."[..length]
+}
+
+/// What comes over a connection, read through an inbox.
+#[derive(Debug)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) inbox: &'a mut Inbox,
+    pub(crate) connection: &'a mut Connection,
+}
+
+impl BufRead for Incoming<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.inbox.is_empty() {
+            self.inbox.fill(self.connection)?;
+        }
+        Ok(self.inbox.unread())
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.inbox.start += amount;
+    }
+}
+
+impl Read for Incoming<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.fill_buf()?;
+        let length = bytes.len().min(into.len());
+        into[..length].copy_from_slice(&bytes[..length]);
+        self.consume(length);
+        Ok(length)
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").field("unread", &self.unread().len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_head(mut from: impl Read) -> io::Result<(Head, Vec<u8>)> {
+        let mut inbox = Inbox::new();
+        let head = inbox.read_head(&mut from, true, |_| {})?;
+        Ok((head, inbox.unread().to_vec()))
+    }
+
+    /// Gives one byte at a time.
+    struct Drip<'a>(&'a [u8]);
+
+    impl Read for Drip<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let length = self.0.len().min(1);
+            into[..length].copy_from_slice(&self.0[..length]);
+            self.0 = &self.0[length..];
+            Ok(length)
+        }
+    }
+
+    #[test]
+    fn a_head_is_the_same_in_drips() {
+        let text = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody";
+
+        let (whole, rest) = read_head(&text[..]).unwrap();
+        let (dripped, nothing) = read_head(Drip(text)).unwrap();
+
+        assert_eq!((whole, rest.as_slice(), nothing.as_slice()), (dripped, &b"body"[..], &b""[..]));
+    }
+
+    #[test]
+    fn what_is_not_http_is_refused_at_its_first_bytes() {
+        for garbage in [&b"SSH-2.0-x\r\n"[..], b"<html>", b"HTTP/2.0 200", b"\x16\x03\x01"] {
+            let error = read_head(garbage.chain(io::repeat(b'x'))).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{garbage:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_that_never_ends_is_given_up() {
+        let start = &b"HTTP/1.1 200 OK\r\nX: "[..];
+        let error = read_head(start.chain(io::repeat(b'x'))).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}
