@@ -28,10 +28,6 @@ impl Socket {
         Socket { tcp, deadline, read_set: Duration::MAX, write_set: Duration::MAX }
     }
 
-    pub(crate) fn tcp(&self) -> &Arc<TcpStream> {
-        &self.tcp
-    }
-
     fn left(&self) -> io::Result<Duration> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }

@@ -83,50 +83,27 @@ impl Dialer {
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(Fault::lasting(FailureKind::Url, Phase::Input, "the address has no host"));
         };
-        let proxy = self.proxies.proxy_for(url);
-        let tunnel = proxy.filter(|proxy| proxy.kind != Kind::Http || url.scheme() == "https");
-        let (mut stream, is_private) = match proxy {
+        let mut dial = Dial { dialer: self, rule, ends, brake, trace };
+        let server = Server { url, host, port };
+        let (mut stream, is_private, forwarded) = match self.proxies.proxy_for(url) {
             None => {
-                let addresses = self.permitted(&host, rule, ends, trace)?;
-                let (socket, is_private) = self.connect(&addresses, port, ends, brake, trace)?;
-                (Stream::Plain(socket), is_private)
+                let (stream, is_private) = dial.directly(&server)?;
+                (stream, is_private, None)
             }
             Some(proxy) => {
-                let target = self.target(proxy, &host, port, rule, ends, trace)?;
-                let addresses = self.addresses(proxy.host(), ends, trace)?;
-                let (socket, _) = self.connect(&addresses, proxy.port(), ends, brake, trace)?;
-                brake.watch(socket.tcp()).map_err(|error| self.fault(&error, ends, trace))?;
-                let mut stream = self
-                    .to_proxy(proxy, socket)
-                    .map_err(|error| self.fault(&error, ends, trace).of("the proxy"))?;
-                if let Some(proxy) = tunnel {
-                    proxy
-                        .connect(&mut stream, &target.as_destination(url))
-                        .map_err(|error| self.fault(&error, ends, trace))?;
-                }
-                (stream, target.is_private())
+                let (stream, is_private) = dial.through(proxy, &server)?;
+                (stream, is_private, (!server.needs_tunnel(proxy)).then(|| proxy.authorization()))
             }
         };
-        brake.watch(stream.tcp()).map_err(|error| self.fault(&error, ends, trace))?;
+        dial.watch(&stream)?;
         if url.scheme() == "https" {
-            trace.enter(Phase::Tls);
+            dial.trace.enter(Phase::Tls);
             let secured = self.secured(stream, url.host_str().unwrap_or_default());
-            stream = secured.map_err(|error| self.fault(&error, ends, trace))?;
+            stream = secured.map_err(|error| dial.fault(&error))?;
         }
         let mut connection = Connection::new(stream, is_private);
-        if tunnel.is_none() {
-            connection.forwarded = proxy.map(|proxy| proxy.authorization().into());
-        }
+        connection.forwarded = forwarded.map(Into::into);
         Ok(connection)
-    }
-
-    /// What is said to a proxy goes over TLS where its address says so.
-    fn to_proxy(&self, proxy: &Proxy, socket: Socket) -> io::Result<Stream> {
-        let stream = Stream::Plain(socket);
-        match proxy.is_secure() {
-            true => self.secured(stream, proxy.host()),
-            false => Ok(stream),
-        }
     }
 
     /// Agrees on TLS with `host`. Never a part of its caller: the room that it needs on the stack would be taken for
@@ -135,55 +112,109 @@ impl Dialer {
     fn secured(&self, stream: Stream, host: &str) -> io::Result<Stream> {
         stream.secured(self.tls.session(host)?)
     }
+}
+
+/// One connection on its way.
+struct Dial<'a> {
+    dialer: &'a Dialer,
+    rule: Rule,
+    ends: Instant,
+    brake: &'a Brake,
+    trace: &'a mut Trace,
+}
+
+/// The server that is wanted.
+struct Server<'a> {
+    url: &'a Url,
+    host: Host<&'a str>,
+    port: u16,
+}
+
+impl Server<'_> {
+    /// Whether the proxy only passes bytes on. Else it is asked for the page itself.
+    fn needs_tunnel(&self, proxy: &Proxy) -> bool {
+        proxy.kind != Kind::Http || self.url.scheme() == "https"
+    }
+}
+
+impl Dial<'_> {
+    /// Connects to the server itself. Tells whether it is in a private network.
+    fn directly(&mut self, server: &Server<'_>) -> Result<(Stream, Option<bool>), Fault> {
+        let addresses = self.permitted(&server.host)?;
+        let (socket, address) = self.connect(&addresses, server.port)?;
+        Ok((Stream::Plain(socket), Some(address::is_private(address))))
+    }
+
+    /// Connects to the proxy, and through it to the server where it only passes bytes on. Tells whether the
+    /// server is in a private network, as far as that can be known.
+    fn through(
+        &mut self,
+        proxy: &Proxy,
+        server: &Server<'_>,
+    ) -> Result<(Stream, Option<bool>), Fault> {
+        let target = self.target(proxy, server)?;
+        let addresses = self.addresses(proxy.host())?;
+        let (socket, _) = self.connect(&addresses, proxy.port())?;
+        let stream = Stream::Plain(socket);
+        self.watch(&stream)?;
+        let mut stream = match proxy.is_secure() {
+            true => self
+                .dialer
+                .secured(stream, proxy.host())
+                .map_err(|error| self.fault(&error).of("the proxy"))?,
+            false => stream,
+        };
+        if server.needs_tunnel(proxy) {
+            proxy
+                .connect(&mut stream, &target.as_destination(server.url))
+                .map_err(|error| self.fault(&error))?;
+        }
+        Ok((stream, target.is_private()))
+    }
+
+    /// Shows the connection to the brake.
+    fn watch(&self, stream: &Stream) -> Result<(), Fault> {
+        self.brake.watch(stream.tcp()).map_err(|error| self.fault(&error))
+    }
 
     /// The time for the next step: its own, or what is left of the whole.
-    fn step(&self, ends: Instant) -> Deadline {
-        let at = Instant::now() + self.connect_timeout;
-        match at < ends {
-            true => Deadline { at, limit: self.connect_timeout },
-            false => Deadline { at: ends, limit: self.timeout },
+    fn step(&self) -> Deadline {
+        let at = Instant::now() + self.dialer.connect_timeout;
+        match at < self.ends {
+            true => Deadline { at, limit: self.dialer.connect_timeout },
+            false => Deadline { at: self.ends, limit: self.dialer.timeout },
         }
     }
 
-    fn fault(&self, error: &io::Error, ends: Instant, trace: &Trace) -> Fault {
-        let limit = if Instant::now() < ends { self.connect_timeout } else { self.timeout };
-        Fault::new(error, trace.phase(), limit)
+    fn fault(&self, error: &io::Error) -> Fault {
+        let is_early = Instant::now() < self.ends;
+        let limit = if is_early { self.dialer.connect_timeout } else { self.dialer.timeout };
+        Fault::new(error, self.trace.phase(), limit)
     }
 
     /// The addresses of a host that may be asked, at least one.
-    fn permitted(
-        &self,
-        host: &Host<&str>,
-        rule: Rule,
-        ends: Instant,
-        trace: &mut Trace,
-    ) -> Result<Vec<IpAddr>, Fault> {
-        let name = host.to_string();
+    fn permitted(&mut self, host: &Host<&str>) -> Result<Vec<IpAddr>, Fault> {
         let mut addresses = match host {
-            Host::Domain(name) => self.addresses(name, ends, trace)?,
+            Host::Domain(name) => self.addresses(name)?,
             Host::Ipv4(address) => vec![(*address).into()],
             Host::Ipv6(address) => vec![(*address).into()],
         };
-        addresses.retain(|&address| rule.permits(address));
-        match addresses.is_empty() {
-            true => Err(Fault::lasting(FailureKind::Blocked, Phase::Resolve, rule.refusal(&name))),
-            false => Ok(addresses),
+        addresses.retain(|&address| self.rule.permits(address));
+        if addresses.is_empty() {
+            let why = self.rule.refusal(&host.to_string());
+            return Err(Fault::lasting(FailureKind::Blocked, Phase::Resolve, why));
         }
+        Ok(addresses)
     }
 
-    fn addresses(
-        &self,
-        host: &str,
-        ends: Instant,
-        trace: &mut Trace,
-    ) -> Result<Vec<IpAddr>, Fault> {
+    fn addresses(&mut self, host: &str) -> Result<Vec<IpAddr>, Fault> {
         if let Ok(address) = host.trim_matches(['[', ']']).parse() {
             return Ok(vec![address]);
         }
         let since = Instant::now();
-        let deadline = self.step(ends);
-        let found = self.names.find(host, deadline.at);
-        trace.looked_up(since.elapsed());
+        let deadline = self.step();
+        let found = self.dialer.names.find(host, deadline.at);
+        self.trace.looked_up(since.elapsed());
         match found {
             Ok(addresses) => Ok(addresses.iter().copied().take(ADDRESSES_MAX).collect()),
             Err(None) => Err(Fault::timed_out(Phase::Resolve, deadline.limit)),
@@ -196,33 +227,18 @@ impl Dialer {
 
     /// Where a proxy is sent, as far as it can be checked: an address, or with `socks5` a name that we
     /// look up ourselves. A name that the proxy looks up is taken to be public.
-    fn target(
-        &self,
-        proxy: &Proxy,
-        host: &Host<&str>,
-        port: u16,
-        rule: Rule,
-        ends: Instant,
-        trace: &mut Trace,
-    ) -> Result<Target, Fault> {
-        if matches!(host, Host::Domain(_)) && proxy.kind != Kind::Socks5 {
-            return Ok(Target::Name(port));
+    fn target(&mut self, proxy: &Proxy, server: &Server<'_>) -> Result<Target, Fault> {
+        if matches!(server.host, Host::Domain(_)) && proxy.kind != Kind::Socks5 {
+            return Ok(Target::Name(server.port));
         }
-        let addresses = self.permitted(host, rule, ends, trace)?;
-        Ok(Target::Address(SocketAddr::new(addresses[0], port)))
+        let addresses = self.permitted(&server.host)?;
+        Ok(Target::Address(SocketAddr::new(addresses[0], server.port)))
     }
 
-    /// Connects to the first of the addresses that takes us. Each has its share of the time.
-    fn connect(
-        &self,
-        addresses: &[IpAddr],
-        port: u16,
-        ends: Instant,
-        brake: &Brake,
-        trace: &mut Trace,
-    ) -> Result<(Socket, Option<bool>), Fault> {
-        trace.enter(Phase::Connect);
-        let deadline = self.step(ends);
+    /// Connects to the first of the addresses that takes us, and tells which. Each has its share of the time.
+    fn connect(&mut self, addresses: &[IpAddr], port: u16) -> Result<(Socket, IpAddr), Fault> {
+        self.trace.enter(Phase::Connect);
+        let deadline = self.step();
         let mut error = io::Error::from(io::ErrorKind::TimedOut);
         for (at, &address) in addresses.iter().enumerate() {
             let left = deadline.at.saturating_duration_since(Instant::now());
@@ -232,13 +248,12 @@ impl Dialer {
             }
             let share = left / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
             let time = share.max(ADDRESS_TIME_MIN).min(left);
-            match self.connect_to(SocketAddr::new(address, port), time, brake) {
+            match self.connect_to(SocketAddr::new(address, port), time) {
                 Ok(tcp) => {
                     // Only speed is lost without it.
                     let _ = tcp.set_nodelay(true);
                     // What follows, TLS or a proxy's answer, has the rest of the same time.
-                    let socket = Socket::new(tcp, deadline.at);
-                    return Ok((socket, Some(address::is_private(address))));
+                    return Ok((Socket::new(tcp, deadline.at), address));
                 }
                 Err(refused) => error = refused,
             }
@@ -246,14 +261,9 @@ impl Dialer {
         Err(Fault::new(&error, Phase::Connect, deadline.limit))
     }
 
-    fn connect_to(
-        &self,
-        address: SocketAddr,
-        time: Duration,
-        brake: &Brake,
-    ) -> io::Result<Arc<TcpStream>> {
-        match &self.connect {
-            None => connect(address, time, brake),
+    fn connect_to(&self, address: SocketAddr, time: Duration) -> io::Result<Arc<TcpStream>> {
+        match &self.dialer.connect {
+            None => connect(address, time, self.brake),
             Some(connect) => connect(address, time).map(Arc::new),
         }
     }
