@@ -10,8 +10,8 @@ pub(crate) mod job;
 mod request;
 
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use silkmill::CancelToken;
@@ -22,6 +22,7 @@ use crate::fetch::job::Job;
 use crate::net::brake::Brake;
 use crate::options::Options;
 use crate::row::Row;
+use crate::sync::Mutex;
 
 /// What an attempt at an item came to.
 #[derive(Debug)]
@@ -68,14 +69,14 @@ impl Clients {
     /// One attempt at an item, or the part of it that is at one host, whatever happens. Gives no row
     /// when the run is over and there is nothing true to say.
     pub(crate) fn work(&self, mut job: Box<Job>) -> Fetched {
-        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let spare = self.spare.lock().pop();
         let mut client = spare.unwrap_or_else(|| self.client());
         let mut asker = Asker::new(&self.shared, &mut client);
         let step = guarded(|| asker.step(&mut job));
         let crawl_delay = asker.open;
         let (manner, next) = match step {
             Ok(Step { manner, then }) => {
-                self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+                self.spare.lock().push(client);
                 let next = match then {
                     // An error may only say that we broke the request off.
                     Then::Row(row) if row.error.is_some() && self.cancel.is_cancelled() => {
@@ -99,7 +100,7 @@ impl Clients {
     /// A new client. `stop` reaches it, too.
     fn client(&self) -> Client {
         let brake = Brake::default();
-        self.brakes.lock().unwrap_or_else(PoisonError::into_inner).push(brake.clone());
+        self.brakes.lock().push(brake.clone());
         let seed = 0x5eed + u64::from(self.made.fetch_add(1, Ordering::Relaxed));
         Client::new(brake, seed)
     }
@@ -107,7 +108,7 @@ impl Clients {
     /// Ends every request there is, whatever it waits for.
     pub(crate) fn stop(&self) {
         self.shared.dialer.stop();
-        for brake in self.brakes.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for brake in self.brakes.lock().drain(..) {
             brake.pull();
         }
         self.shared.idle.clear();

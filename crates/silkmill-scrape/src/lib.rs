@@ -36,6 +36,7 @@ mod row;
 mod run;
 mod save;
 mod sink;
+mod sync;
 
 pub use error::Error;
 pub use input::Input;

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use crate::sync::Mutex;
 
 /// Ends what one worker waits for, from another thread.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +20,7 @@ struct Braked {
 impl Brake {
     /// The worker is about to wait for this connection. An error when it should not begin.
     pub(crate) fn watch(&self, tcp: &Arc<TcpStream>) -> io::Result<()> {
-        let mut braked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut braked = self.0.lock();
         if braked.pulled {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
@@ -28,16 +30,16 @@ impl Brake {
 
     /// The worker does not wait any more.
     pub(crate) fn release(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).tcp = None;
+        self.0.lock().tcp = None;
     }
 
     pub(crate) fn is_pulled(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pulled
+        self.0.lock().pulled
     }
 
     /// Wakes the worker, and lets it wait for no connection again.
     pub(crate) fn pull(&self) {
-        let mut braked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut braked = self.0.lock();
         braked.pulled = true;
         if let Some(tcp) = braked.tcp.take() {
             // It may have been closed meanwhile.

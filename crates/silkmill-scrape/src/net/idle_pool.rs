@@ -2,10 +2,10 @@
 //! has waited longest is closed for a newer one.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::net::connection::Connection;
+use crate::sync::Mutex;
 
 /// Many servers close what has been idle for this long.
 const IDLE_AGE_MAX: Duration = Duration::from_secs(15);
@@ -33,8 +33,7 @@ impl Idle {
         fits: impl Fn(&Connection) -> bool,
     ) -> Option<Connection> {
         loop {
-            let mut connection =
-                self.shelf.lock().unwrap_or_else(PoisonError::into_inner).take(host, &fits)?;
+            let mut connection = self.shelf.lock().take(host, &fits)?;
             let age = connection.idle_since.take().map_or(IDLE_AGE_MAX, |since| since.elapsed());
             if age < FRESH || (age < IDLE_AGE_MAX && connection.is_quiet()) {
                 return Some(connection);
@@ -44,14 +43,13 @@ impl Idle {
 
     pub(crate) fn put(&self, host: &str, mut connection: Connection) {
         connection.idle_since = Some(Instant::now());
-        let too_many =
-            self.shelf.lock().unwrap_or_else(PoisonError::into_inner).put(host, connection);
+        let too_many = self.shelf.lock().put(host, connection);
         // Closed without the lock.
         drop(too_many);
     }
 
     pub(crate) fn clear(&self) {
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelf = self.shelf.lock();
         let max = shelf.max;
         *shelf = Shelf::new(max);
     }

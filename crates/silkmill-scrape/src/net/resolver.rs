@@ -8,12 +8,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use silkmill::ThreadPoolExecutor;
 
 use crate::error::io_error_in_words;
+use crate::sync::{Condvar, Mutex};
 
 /// How long a host's addresses are good for. The system does not tell us what the zone says.
 const NAME_AGE_MAX: Duration = Duration::from_secs(60);
@@ -89,7 +90,7 @@ impl Names {
             Ok(found) => return found.map_err(Some),
             Err(pending) => pending,
         };
-        let mut found = pending.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = pending.found.lock();
         loop {
             if let Some(found) = &*found {
                 return found.clone().map_err(Some);
@@ -98,15 +99,14 @@ impl Names {
             if left.is_zero() {
                 return Err(None);
             }
-            found =
-                pending.ready.wait_timeout(found, left).unwrap_or_else(PoisonError::into_inner).0;
+            found = pending.ready.wait_timeout(found, left);
         }
     }
 
     /// Answers everybody who waits, and who would: the run is over. What is being looked up goes on, on
     /// its own threads, and nobody hears of it.
     pub(crate) fn stop(&self) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         known.over = true;
         let hosts = std::mem::take(&mut known.hosts);
         drop(known);
@@ -119,7 +119,7 @@ impl Names {
 
     /// What is known, or the lookup to wait for.
     fn look(&self, host: &str) -> Result<Found, Arc<Pending>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if known.over {
             return Ok(Err(NotFound::run_is_over()));
         }
@@ -194,7 +194,7 @@ impl Drop for Task {
             let why = "the lookup was lost; this is a mistake in silkmill".to_owned();
             Err(NotFound { why, may_pass: false })
         });
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         match found.as_ref().is_err_and(|error| error.may_pass) {
             true => drop(known.hosts.remove(&self.host)),
             false => {
@@ -208,7 +208,7 @@ impl Drop for Task {
 
 impl Pending {
     fn answer(&self, found: Found) {
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+        *self.found.lock() = Some(found);
         self.ready.notify_all();
     }
 }
@@ -287,7 +287,7 @@ mod tests {
         let hanging = Mutex::new(hanging);
         let names = names(move |host| {
             if host == "hangs.test" {
-                let _ = hanging.lock().unwrap().recv();
+                let _ = hanging.lock().recv();
             }
             Ok(vec![[127, 0, 0, 1].into()])
         });
@@ -307,7 +307,7 @@ mod tests {
         let (begins, begun) = mpsc::channel();
         let names = names(move |_| {
             begins.send(()).unwrap();
-            let _ = hanging.lock().unwrap().recv();
+            let _ = hanging.lock().recv();
             Ok(vec![[127, 0, 0, 1].into()])
         });
         let over = Err(Some(NotFound::run_is_over()));
@@ -360,6 +360,6 @@ mod tests {
         for host in 0..NAMES_MAX + 10 {
             names.find(&host.to_string(), soon()).unwrap();
         }
-        assert!(names.known.lock().unwrap().hosts.len() <= NAMES_MAX);
+        assert!(names.known.lock().hosts.len() <= NAMES_MAX);
     }
 }

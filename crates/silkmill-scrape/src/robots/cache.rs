@@ -1,12 +1,13 @@
 //! Remembers what the `robots.txt` of each host of a run allows.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::{Position, Url};
 
 use crate::robots::{self, Rules};
+use crate::sync::Mutex;
 
 /// Redirects from a robots.txt, as the standard has it.
 pub(crate) const REDIRECTS_MAX: usize = 5;
@@ -53,7 +54,7 @@ impl RobotsCache {
     /// Whether `url` may be asked for; `None` when the file of its host is not known.
     pub(crate) fn verdict(&self, url: &Url) -> Option<Verdict> {
         let file = {
-            let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+            let files = self.files.lock();
             Arc::clone(files.by_origin.get(&origin(url))?)
         };
         let path = &url[Position::BeforePath..Position::AfterQuery];
@@ -80,7 +81,7 @@ impl RobotsCache {
             File::Rules(rules) => rules.bytes(),
             File::Unreachable(_) => 0,
         };
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.files.lock();
         if files.by_origin.len() >= FILES_MAX || files.bytes + bytes > BYTES_MAX {
             *files = Files::default();
         }
@@ -139,11 +140,11 @@ mod tests {
         let long = "User-agent: *\n".to_owned() + &"Disallow: /x\n".repeat(30_000);
         for host in 0..100 {
             robots.learn(&url(&format!("http://{host}.test/")), Ok(long.clone().into_bytes()));
-            assert!(robots.files.lock().unwrap().bytes <= BYTES_MAX);
+            assert!(robots.files.lock().bytes <= BYTES_MAX);
         }
         for host in 0..FILES_MAX + 10 {
             robots.learn(&url(&format!("http://{host}.test/")), Err(404));
-            assert!(robots.files.lock().unwrap().by_origin.len() <= FILES_MAX);
+            assert!(robots.files.lock().by_origin.len() <= FILES_MAX);
         }
     }
 }

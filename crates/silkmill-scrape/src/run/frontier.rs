@@ -6,13 +6,14 @@
 //! way no worker ever waits for the caller. The caller is woken for many rows at a time, or when
 //! the board runs empty.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
 use crate::fetch::attempt::Manner;
 use crate::retry::{self, Dice};
 use crate::row::Row;
 use crate::run::schedule::{HostId, Limits, Schedule, Turn};
+use crate::sync::{Condvar, Mutex};
 
 /// Items taken from the source and not begun, at the most: how far a run looks ahead for a host that
 /// is ready. It looks no further than it must: see `State::room`.
@@ -112,7 +113,7 @@ impl<T: Item> Board<T> {
             dice: Dice::new(seed),
             caller: Caller::default(),
         };
-        Board { state: Mutex::new(state), news: Condvar::new(), workers_max }
+        Board { state: Mutex::new(state), news: Condvar::default(), workers_max }
     }
 
     /// For a worker: hands in what it was at and takes the next item. `None` when it should go.
@@ -178,7 +179,7 @@ impl<T: Item> Board<T> {
                 return;
             }
             state.caller.asleep_until = Some(until);
-            state = self.news.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.news.wait_timeout(state, left);
             if state.caller.asleep_until.take().is_none() {
                 return;
             }
@@ -211,7 +212,7 @@ impl<T: Item> Board<T> {
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
