@@ -14,7 +14,7 @@ use crate::net::trace::Trace;
 use crate::options::Method;
 use crate::page::charset;
 use crate::retry;
-use crate::robots::cache::Verdict;
+use crate::robots::cache::{REDIRECTS_MAX, RobotsFile, Verdict};
 use crate::row::{Failure, FailureKind, Phase, Row};
 
 /// Memory that a client keeps for the next body.
@@ -200,13 +200,8 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// Gets the host's robots.txt, as `RobotsCache::learn` wants it.
-    fn fetch_robots(
-        &mut self,
-        job: &Job,
-        page: &Hop,
-        ends: Instant,
-    ) -> Result<Result<Vec<u8>, u16>, Fault> {
+    /// Gets the host's robots.txt.
+    fn fetch_robots(&mut self, job: &Job, page: &Hop, ends: Instant) -> Result<RobotsFile, Fault> {
         let url = page
             .url
             .join("/robots.txt")
@@ -220,9 +215,9 @@ impl<'a> Asker<'a> {
                 _ => None,
             };
             if let Some(next) = next.filter(|next| matches!(next.scheme(), "http" | "https")) {
-                if hop.redirects.len() >= crate::robots::cache::REDIRECTS_MAX {
+                if hop.redirects.len() >= REDIRECTS_MAX {
                     // The standard allows to take it for a file that is not there.
-                    return Ok(Err(404));
+                    return Ok(RobotsFile::Status(404));
                 }
                 hop.led_by_public |= response.connection.is_private != Some(true);
                 self.exchange.drain(response, &hop);
@@ -231,14 +226,15 @@ impl<'a> Asker<'a> {
             }
             if status != 200 {
                 self.exchange.drain(response, &hop);
-                return Ok(Err(if is_redirect(status) { 404 } else { status }));
+                let status = if is_redirect(status) { 404 } else { status };
+                return Ok(RobotsFile::Status(status));
             }
             let mut file = Vec::new();
             let bytes_max = crate::robots::FILE_BYTES_MAX as u64;
             self.exchange
                 .read_into(response, &hop, bytes_max, |piece| file.extend_from_slice(piece))
                 .map_err(in_robots)?;
-            return Ok(Ok(file));
+            return Ok(RobotsFile::Bytes(file));
         }
     }
 

@@ -38,6 +38,14 @@ enum File {
     Unreachable(u16),
 }
 
+/// What came when a host was asked for its robots.txt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RobotsFile {
+    Bytes(Vec<u8>),
+    /// The status that came instead.
+    Status(u16),
+}
+
 /// Whether an address may be asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -69,13 +77,12 @@ impl RobotsCache {
         })
     }
 
-    /// Remembers the file of a host: its bytes, or the status that came instead. There being none allows
-    /// everything; the server's not being able to say forbids everything (RFC 9309, section 2.3.1).
-    pub(crate) fn learn(&self, url: &Url, file: Result<Vec<u8>, u16>) {
+    /// Remembers the file of a host. There being none allows everything; the server's not being able to say forbids everything (RFC 9309, section 2.3.1).
+    pub(crate) fn learn(&self, url: &Url, file: RobotsFile) {
         let file = match file {
-            Ok(bytes) => File::Rules(Rules::parse(&bytes, &self.product)),
-            Err(status @ 500..) => File::Unreachable(status),
-            Err(_) => File::Rules(Rules::all()),
+            RobotsFile::Bytes(bytes) => File::Rules(Rules::parse(&bytes, &self.product)),
+            RobotsFile::Status(status @ 500..) => File::Unreachable(status),
+            RobotsFile::Status(_) => File::Rules(Rules::all()),
         };
         let bytes = match &file {
             File::Rules(rules) => rules.bytes(),
@@ -109,13 +116,13 @@ mod tests {
         assert_eq!(robots.verdict(&page), None);
 
         for (file, allowed) in [
-            (Err(404), true),
-            (Err(401), true),
-            (Err(429), true),
-            (Err(500), false),
-            (Err(503), false),
-            (Ok(b"User-agent: *\nDisallow: /x".to_vec()), false),
-            (Ok(b"User-agent: silkmill\nAllow: /x".to_vec()), true),
+            (RobotsFile::Status(404), true),
+            (RobotsFile::Status(401), true),
+            (RobotsFile::Status(429), true),
+            (RobotsFile::Status(500), false),
+            (RobotsFile::Status(503), false),
+            (RobotsFile::Bytes(b"User-agent: *\nDisallow: /x".to_vec()), false),
+            (RobotsFile::Bytes(b"User-agent: silkmill\nAllow: /x".to_vec()), true),
         ] {
             robots.learn(&page, file.clone());
             let verdict = robots.verdict(&page).unwrap();
@@ -126,7 +133,7 @@ mod tests {
     #[test]
     fn every_origin_has_its_own_file() {
         let robots = RobotsCache::new("silkmill/1");
-        robots.learn(&url("http://a.test/"), Err(500));
+        robots.learn(&url("http://a.test/"), RobotsFile::Status(500));
 
         for other in ["https://a.test/", "http://a.test:81/", "http://b.test/"] {
             assert_eq!(robots.verdict(&url(other)), None, "{other}");
@@ -139,11 +146,14 @@ mod tests {
         let robots = RobotsCache::new("silkmill/1");
         let long = "User-agent: *\n".to_owned() + &"Disallow: /x\n".repeat(30_000);
         for host in 0..100 {
-            robots.learn(&url(&format!("http://{host}.test/")), Ok(long.clone().into_bytes()));
+            robots.learn(
+                &url(&format!("http://{host}.test/")),
+                RobotsFile::Bytes(long.clone().into_bytes()),
+            );
             assert!(robots.files.lock().bytes <= BYTES_MAX);
         }
         for host in 0..FILES_MAX + 10 {
-            robots.learn(&url(&format!("http://{host}.test/")), Err(404));
+            robots.learn(&url(&format!("http://{host}.test/")), RobotsFile::Status(404));
             assert!(robots.files.lock().by_origin.len() <= FILES_MAX);
         }
     }
