@@ -71,24 +71,22 @@ impl Head {
     ) -> Result<Option<(Head, usize)>, Malformed> {
         let mut few = [httparse::EMPTY_HEADER; HEADERS_FEW];
         match Head::parse_into(&mut few, bytes, asked_for_body) {
-            Err(None) => {
+            Err(HeadError::TooManyHeaders) => {
                 let mut many = vec![httparse::EMPTY_HEADER; HEADERS_MAX];
-                Head::parse_into(&mut many, bytes, asked_for_body).map_err(|why| {
-                    why.unwrap_or_else(|| Malformed("the response has too many headers".to_owned()))
-                })
+                Head::parse_into(&mut many, bytes, asked_for_body).map_err(HeadError::malformed)
             }
-            Err(Some(why)) => Err(why),
+            Err(HeadError::Malformed(why)) => Err(why),
             Ok(head) => Ok(head),
         }
     }
 
-    /// The same, with room for so many headers; the error is `None` when there are more.
+    /// The same, with room for as many headers as `headers` has places.
     fn parse_into<'a>(
         headers: &mut [httparse::Header<'a>],
         bytes: &'a [u8],
         asked_for_body: bool,
-    ) -> Result<Option<(Head, usize)>, Option<Malformed>> {
-        let malformed = |why: String| Err(Some(Malformed(why)));
+    ) -> Result<Option<(Head, usize)>, HeadError> {
+        let malformed = |why: String| Err(HeadError::Malformed(Malformed(why)));
         let mut response = httparse::Response::new(headers);
         let mut config = httparse::ParserConfig::default();
         // Servers that write `Name : value`, or a folded line, are old and not hostile.
@@ -102,7 +100,7 @@ impl Head {
                 return malformed("the head of the response is too long".to_owned());
             }
             Ok(httparse::Status::Partial) => return Ok(None),
-            Err(httparse::Error::TooManyHeaders) => return Err(None),
+            Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooManyHeaders),
             Err(error) => {
                 return malformed(format!("the head of the response is not HTTP: {error}"));
             }
@@ -114,7 +112,7 @@ impl Head {
         let version_1_1 = response.version == Some(1);
         Head::from_headers(status, version_1_1, response.headers, asked_for_body)
             .map(|head| Some((head, length)))
-            .map_err(Some)
+            .map_err(HeadError::Malformed)
     }
 
     fn from_headers(
@@ -155,6 +153,23 @@ impl Head {
         };
         head.keep_alive &= head.framing != Framing::ToEnd;
         Ok(head)
+    }
+}
+
+/// Why a head was not read.
+enum HeadError {
+    /// There are more headers than there was room for.
+    TooManyHeaders,
+    Malformed(Malformed),
+}
+
+impl HeadError {
+    /// For a caller that has no more room to give.
+    fn malformed(self) -> Malformed {
+        match self {
+            HeadError::TooManyHeaders => Malformed("the response has too many headers".to_owned()),
+            HeadError::Malformed(why) => why,
+        }
     }
 }
 
