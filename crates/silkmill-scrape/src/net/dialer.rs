@@ -16,7 +16,7 @@ use crate::net::connection::{Connection, Socket, Stream};
 use crate::net::deadline::Deadline;
 use crate::net::fault::Fault;
 use crate::net::proxy::{Destination, Kind, Proxies, Proxy};
-use crate::net::resolver::{Lookup, Names};
+use crate::net::resolver::{Lookup, LookupError, Names};
 use crate::net::tls::{Tls, Trust};
 use crate::net::trace::Trace;
 use crate::row::{FailureKind, Phase};
@@ -217,8 +217,8 @@ impl Dial<'_> {
         self.trace.looked_up(since.elapsed());
         match found {
             Ok(addresses) => Ok(addresses.iter().copied().take(ADDRESSES_MAX).collect()),
-            Err(None) => Err(Fault::timed_out(Phase::Resolve, deadline.limit)),
-            Err(Some(not_found)) => Err(Fault {
+            Err(LookupError::TimedOut) => Err(Fault::timed_out(Phase::Resolve, deadline.limit)),
+            Err(LookupError::NotFound(not_found)) => Err(Fault {
                 may_pass: not_found.may_pass,
                 ..Fault::lasting(FailureKind::Dns, Phase::Resolve, not_found.why)
             }),

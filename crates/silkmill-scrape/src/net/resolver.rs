@@ -37,6 +37,14 @@ pub(crate) struct NotFound {
     pub(crate) may_pass: bool,
 }
 
+/// Why a lookup has no result for its caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LookupError {
+    /// It was still under way at the deadline.
+    TimedOut,
+    NotFound(NotFound),
+}
+
 /// The names of one run, shared by all workers.
 pub(crate) struct Names {
     lookup: Arc<Lookup>,
@@ -54,6 +62,13 @@ struct Known {
 
 enum Entry {
     Known(Instant, Found),
+    Pending(Arc<Pending>),
+}
+
+/// What a look at the names gives.
+enum Look {
+    Known(Found),
+    /// The lookup to wait for.
     Pending(Arc<Pending>),
 }
 
@@ -80,24 +95,20 @@ impl Names {
         Names { lookup, threads, known: Arc::default() }
     }
 
-    /// The addresses of `host`, at least one. `Err(None)` when they are not known by the deadline.
-    pub(crate) fn find(
-        &self,
-        host: &str,
-        deadline: Instant,
-    ) -> Result<Arc<[IpAddr]>, Option<NotFound>> {
+    /// The addresses of `host`, at least one, if they are known by the deadline.
+    pub(crate) fn find(&self, host: &str, deadline: Instant) -> Result<Arc<[IpAddr]>, LookupError> {
         let pending = match self.look(host) {
-            Ok(found) => return found.map_err(Some),
-            Err(pending) => pending,
+            Look::Known(found) => return found.map_err(LookupError::NotFound),
+            Look::Pending(pending) => pending,
         };
         let mut found = pending.found.lock();
         loop {
             if let Some(found) = &*found {
-                return found.clone().map_err(Some);
+                return found.clone().map_err(LookupError::NotFound);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(None);
+                return Err(LookupError::TimedOut);
             }
             found = pending.ready.wait_timeout(found, left);
         }
@@ -118,17 +129,17 @@ impl Names {
     }
 
     /// What is known, or the lookup to wait for.
-    fn look(&self, host: &str) -> Result<Found, Arc<Pending>> {
+    fn look(&self, host: &str) -> Look {
         let mut known = self.known.lock();
         if known.over {
-            return Ok(Err(NotFound::run_is_over()));
+            return Look::Known(Err(NotFound::run_is_over()));
         }
         let hosts = &mut known.hosts;
         match hosts.get(host) {
             Some(Entry::Known(since, found)) if since.elapsed() < NAME_AGE_MAX => {
-                return Ok(found.clone());
+                return Look::Known(found.clone());
             }
-            Some(Entry::Pending(pending)) => return Err(Arc::clone(pending)),
+            Some(Entry::Pending(pending)) => return Look::Pending(Arc::clone(pending)),
             _ => {}
         }
         if hosts.len() >= NAMES_MAX {
@@ -145,7 +156,7 @@ impl Names {
         };
         let lookup = Arc::clone(&self.lookup);
         drop(self.threads.submit(move || task.run(&*lookup)));
-        Err(pending)
+        Look::Pending(pending)
     }
 }
 
@@ -252,6 +263,13 @@ mod tests {
         Names::new(Some(Arc::new(lookup)))
     }
 
+    fn not_found(found: Result<Arc<[IpAddr]>, LookupError>) -> NotFound {
+        match found {
+            Err(LookupError::NotFound(why)) => why,
+            found => panic!("{found:?}"),
+        }
+    }
+
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(20)
     }
@@ -293,7 +311,7 @@ mod tests {
         });
 
         let deadline = Instant::now() + Duration::from_millis(50);
-        assert_eq!(names.find("hangs.test", deadline), Err(None));
+        assert_eq!(names.find("hangs.test", deadline), Err(LookupError::TimedOut));
         assert!(names.find("other.test", soon()).is_ok());
         // The lookup went on meanwhile, and answers the next one who asks.
         drop(release);
@@ -310,7 +328,7 @@ mod tests {
             let _ = hanging.lock().recv();
             Ok(vec![[127, 0, 0, 1].into()])
         });
-        let over = Err(Some(NotFound::run_is_over()));
+        let over = Err(LookupError::NotFound(NotFound::run_is_over()));
         let far = Instant::now() + Duration::from_secs(600);
 
         thread::scope(|scope| {
@@ -336,7 +354,7 @@ mod tests {
                 _ => Err(io::Error::other("Temporary failure in name resolution")),
             }
         });
-        let find = |host| names.find(host, soon()).unwrap_err().unwrap();
+        let find = |host| not_found(names.find(host, soon()));
 
         for (host, may_pass) in
             [("stays.test", false), ("empty.test", false), ("passes.test", true)]
@@ -351,7 +369,7 @@ mod tests {
     #[test]
     fn a_lookup_that_panics_is_an_answer() {
         let names = names(|_| panic!("no"));
-        assert!(names.find("a.test", soon()).unwrap_err().unwrap().why.contains("mistake"));
+        assert!(not_found(names.find("a.test", soon())).why.contains("mistake"));
     }
 
     #[test]
