@@ -17,7 +17,7 @@ use crate::fetch::{Clients, Fetched, Next};
 use crate::input::Input;
 use crate::options::Options;
 use crate::row::Row;
-use crate::run::frontier::{Board, Done, Ended, Item, LOOK_AHEAD_MAX, room_for_rows};
+use crate::run::frontier::{Board, Done, Ended, Item, LOOK_AHEAD_MAX, WorkerExit, room_for_rows};
 use crate::run::schedule::{HostId, Limits};
 use crate::sink::{Progress, Sink};
 
@@ -253,7 +253,7 @@ impl<'a> Run<'a> {
 
     /// Asks for one more worker, who goes when there is nothing to do.
     fn hire(&self) {
-        let mut worker = Worker { board: Arc::clone(&self.board), came: false };
+        let mut worker = Worker { board: Arc::clone(&self.board), exit: WorkerExit::NeverStarted };
         let clients = self.clients.clone();
         drop(self.pool.submit(move || worker.work(&clients)));
     }
@@ -339,12 +339,12 @@ impl<'a> Run<'a> {
 /// One worker, from when it is asked for to when it has nothing to do.
 struct Worker {
     board: Arc<Board<Job>>,
-    came: bool,
+    exit: WorkerExit,
 }
 
 impl Worker {
     fn work(&mut self, clients: &Clients) {
-        self.came = true;
+        self.exit = WorkerExit::Finished;
         let started = Instant::now();
         let mut done = None;
         while let Some(turn) = self.board.next(done.take()) {
@@ -360,7 +360,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.board.worker_left(self.came);
+        self.board.worker_left(self.exit);
     }
 }
 

@@ -16,7 +16,7 @@ use crate::net::connection::Connection;
 use crate::net::dialer::Dialer;
 use crate::net::fault::{self, Fault};
 use crate::net::http::body::BodyReader;
-use crate::net::http::{Framing, Head, Malformed};
+use crate::net::http::{Framing, Head, Malformed, ResponseTo};
 use crate::net::idle_pool::Idle;
 use crate::net::inbox::{Inbox, Incoming};
 use crate::net::trace::Trace;
@@ -80,6 +80,10 @@ impl Exchange<'_> {
         let fits =
             |connection: &Connection| rule == Rule::All || connection.is_private != Some(true);
         let mut used = self.shared.idle.take(&hop.origin, fits);
+        let to = match method {
+            Method::Get => ResponseTo::Get,
+            Method::Head => ResponseTo::Head,
+        };
         loop {
             self.client.trace = Trace::begin();
             let is_used = used.is_some();
@@ -101,7 +105,7 @@ impl Exchange<'_> {
                 forwarded: connection.forwarded.as_deref(),
             };
             self.shared.template.write(asked, &mut client.outbox);
-            match client.exchange(&mut connection, method == Method::Get, first_byte.at, ends) {
+            match client.exchange(&mut connection, to, first_byte.at, ends) {
                 Ok(head) => return Ok(Response { head, connection }),
                 // The server closed an idle connection just as we used it, which is nobody's
                 // fault. The next one is new.
@@ -239,7 +243,7 @@ impl Client {
     fn exchange(
         &mut self,
         connection: &mut Connection,
-        asked_for_body: bool,
+        to: ResponseTo,
         begins: Instant,
         ends: Instant,
     ) -> io::Result<Head> {
@@ -250,7 +254,7 @@ impl Client {
         connection.flush()?;
         self.trace.enter(Phase::Response);
         for _ in 0..ANNOUNCEMENTS_MAX {
-            let head = self.inbox.read_head(connection, asked_for_body, |connection| {
+            let head = self.inbox.read_head(connection, to, |connection| {
                 self.trace.received();
                 connection.set_deadline(ends);
             })?;

@@ -40,6 +40,13 @@ pub(crate) enum Framing {
     ToEnd,
 }
 
+/// The method that a response answers. One to `HEAD` has no body, whatever its headers say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResponseTo {
+    Get,
+    Head,
+}
+
 /// Why what came is not HTTP.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Malformed(pub(crate) String);
@@ -64,16 +71,13 @@ fn malformed<T>(why: impl Into<String>) -> Result<T, Malformed> {
 
 impl Head {
     /// Reads the head at the start of `bytes`, and tells its length. `None` when it has not come
-    /// wholly. `asked_for_body` is false when the request was a `HEAD`.
-    pub(crate) fn parse(
-        bytes: &[u8],
-        asked_for_body: bool,
-    ) -> Result<Option<(Head, usize)>, Malformed> {
+    /// wholly.
+    pub(crate) fn parse(bytes: &[u8], to: ResponseTo) -> Result<Option<(Head, usize)>, Malformed> {
         let mut few = [httparse::EMPTY_HEADER; HEADERS_FEW];
-        match Head::parse_into(&mut few, bytes, asked_for_body) {
+        match Head::parse_into(&mut few, bytes, to) {
             Err(HeadError::TooManyHeaders) => {
                 let mut many = vec![httparse::EMPTY_HEADER; HEADERS_MAX];
-                Head::parse_into(&mut many, bytes, asked_for_body).map_err(HeadError::malformed)
+                Head::parse_into(&mut many, bytes, to).map_err(HeadError::malformed)
             }
             Err(HeadError::Malformed(why)) => Err(why),
             Ok(head) => Ok(head),
@@ -84,7 +88,7 @@ impl Head {
     fn parse_into<'a>(
         headers: &mut [httparse::Header<'a>],
         bytes: &'a [u8],
-        asked_for_body: bool,
+        to: ResponseTo,
     ) -> Result<Option<(Head, usize)>, HeadError> {
         let malformed = |why: String| Err(HeadError::Malformed(Malformed(why)));
         let mut response = httparse::Response::new(headers);
@@ -110,7 +114,7 @@ impl Head {
         }
         let status = response.code.unwrap_or_default();
         let version_1_1 = response.version == Some(1);
-        Head::from_headers(status, version_1_1, response.headers, asked_for_body)
+        Head::from_headers(status, version_1_1, response.headers, to)
             .map(|head| Some((head, length)))
             .map_err(HeadError::Malformed)
     }
@@ -119,7 +123,7 @@ impl Head {
         status: u16,
         version_1_1: bool,
         headers: &[httparse::Header<'_>],
-        asked_for_body: bool,
+        to: ResponseTo,
     ) -> Result<Head, Malformed> {
         let mut head = Head { status, keep_alive: version_1_1, ..Head::default() };
         let mut length = None;
@@ -140,7 +144,7 @@ impl Head {
             }
         }
         head.framing = match (chunked, length) {
-            _ if !asked_for_body || matches!(status, 100..200 | 204 | 304) => Framing::Empty,
+            _ if to == ResponseTo::Head || matches!(status, 100..200 | 204 | 304) => Framing::Empty,
             (Some(true), length) => {
                 // Who says both may have been fooled into it; the body is the chunks, and what comes
                 // after is not believed.
@@ -249,7 +253,7 @@ mod tests {
     use super::*;
 
     fn head(text: &str) -> Result<Head, Malformed> {
-        Head::parse(text.as_bytes(), true).map(|head| head.unwrap().0)
+        Head::parse(text.as_bytes(), ResponseTo::Get).map(|head| head.unwrap().0)
     }
 
     fn framing(headers: &str) -> Result<(Framing, bool), Malformed> {
@@ -262,7 +266,7 @@ mod tests {
         let text = "HTTP/1.1 302 Found\r\nLOCATION: /a\r\nContent-Type:text/html\r\nretry-after: 7\r\n\
                     Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Encoding: gzip\r\nX: y\r\n\
                     Content-Length: 5\r\n\r\nhello";
-        let (head, length) = Head::parse(text.as_bytes(), true).unwrap().unwrap();
+        let (head, length) = Head::parse(text.as_bytes(), ResponseTo::Get).unwrap().unwrap();
 
         assert_eq!((head.status, length), (302, text.len() - 5));
         assert_eq!(head.location.as_deref(), Some("/a"));
@@ -277,12 +281,12 @@ mod tests {
     fn a_head_that_has_not_come_wholly_is_waited_for_to_a_bound() {
         let text = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n";
         for end in 0..text.len() {
-            assert_eq!(Head::parse(&text[..end], true), Ok(None), "{end}");
+            assert_eq!(Head::parse(&text[..end], ResponseTo::Get), Ok(None), "{end}");
         }
         let endless = [&text[..17], &b"A: b\r\n".repeat(20_000)].concat();
-        assert!(Head::parse(&endless, true).is_err());
+        assert!(Head::parse(&endless, ResponseTo::Get).is_err());
         let one_line = [&text[..17], &b"A".repeat(HEAD_BYTES_MAX)].concat();
-        assert!(Head::parse(&one_line, true).is_err());
+        assert!(Head::parse(&one_line, ResponseTo::Get).is_err());
     }
 
     #[test]
@@ -339,7 +343,9 @@ mod tests {
             assert_eq!((head.framing, head.keep_alive), (Framing::Empty, true), "{status}");
         }
         let (to_head, _) =
-            Head::parse(b"HTTP/1.1 200 x\r\nContent-Length: 5\r\n\r\n", false).unwrap().unwrap();
+            Head::parse(b"HTTP/1.1 200 x\r\nContent-Length: 5\r\n\r\n", ResponseTo::Head)
+                .unwrap()
+                .unwrap();
         assert_eq!(to_head.framing, Framing::Empty);
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, BufRead, Read};
 
 use crate::net::connection::Connection;
-use crate::net::http::{HEAD_BYTES_MAX, Head, Malformed};
+use crate::net::http::{HEAD_BYTES_MAX, Head, Malformed, ResponseTo};
 
 /// What has come and was not read yet. A head must fit.
 const BUFFER_BYTES: usize = 2 * HEAD_BYTES_MAX;
@@ -50,7 +50,7 @@ impl Inbox {
     pub(crate) fn read_head<R: Read>(
         &mut self,
         from: &mut R,
-        asked_for_body: bool,
+        to: ResponseTo,
         mut came: impl FnMut(&mut R),
     ) -> io::Result<Head> {
         let mut looked = 0;
@@ -74,7 +74,7 @@ impl Inbox {
             if !may_be_whole && is_http(unread) {
                 continue;
             }
-            if let Some((head, length)) = Head::parse(unread, asked_for_body)? {
+            if let Some((head, length)) = Head::parse(unread, to)? {
                 self.start += length;
                 return Ok(head);
             }
@@ -143,7 +143,7 @@ mod tests {
 
     fn read_head(mut from: impl Read) -> io::Result<(Head, Vec<u8>)> {
         let mut inbox = Inbox::new();
-        let head = inbox.read_head(&mut from, true, |_| {})?;
+        let head = inbox.read_head(&mut from, ResponseTo::Get, |_| {})?;
         Ok((head, inbox.unread().to_vec()))
     }
 

@@ -92,6 +92,14 @@ struct Caller {
     has_more: bool,
 }
 
+/// How a worker that was asked for came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WorkerExit {
+    Finished,
+    /// The executor dropped it before it began.
+    NeverStarted,
+}
+
 /// What the caller finds on the board.
 #[derive(Debug)]
 pub(crate) struct Found {
@@ -126,7 +134,10 @@ impl<T: Item> Board<T> {
         let next = if state.over { None } else { state.take(now) };
         let another =
             next.is_some() && state.workers < self.workers_max && state.schedule.is_ready(now);
-        self.wake_caller(state, another);
+        match another {
+            true => self.wake_caller_at_once(state),
+            false => self.wake_caller(state),
+        }
         next
     }
 
@@ -134,15 +145,20 @@ impl<T: Item> Board<T> {
     pub(crate) fn hand_in(&self, done: Done<T>) {
         let mut state = self.state();
         state.settle(Instant::now(), done);
-        self.wake_caller(state, true);
+        self.wake_caller_at_once(state);
     }
 
     /// A worker has gone, or never came.
-    pub(crate) fn worker_left(&self, came: bool) {
+    pub(crate) fn worker_left(&self, exit: WorkerExit) {
         let mut state = self.state();
         state.workers -= 1;
-        state.lost |= !came;
-        self.wake_caller(state, !came);
+        match exit {
+            WorkerExit::Finished => self.wake_caller(state),
+            WorkerExit::NeverStarted => {
+                state.lost = true;
+                self.wake_caller_at_once(state);
+            }
+        }
     }
 
     /// For the caller: adds an item. Whether a worker is wanted for it, who counts as being there.
@@ -201,11 +217,17 @@ impl<T: Item> Board<T> {
         self.state().over = true;
     }
 
-    fn wake_caller(&self, mut state: MutexGuard<'_, State<T>>, at_once: bool) {
+    /// Wakes the caller if there is something to look at, or a time comes before the one it waits for.
+    fn wake_caller(&self, state: MutexGuard<'_, State<T>>) {
         let Some(until) = state.caller.asleep_until else { return };
         let sooner = state.schedule.next_time().is_some_and(|time| time < until);
-        if at_once || sooner || state.is_news(self.workers_max) {
-            state.caller.asleep_until = None;
+        if sooner || state.is_news(self.workers_max) {
+            self.wake_caller_at_once(state);
+        }
+    }
+
+    fn wake_caller_at_once(&self, mut state: MutexGuard<'_, State<T>>) {
+        if state.caller.asleep_until.take().is_some() {
             drop(state);
             self.news.notify_one();
         }

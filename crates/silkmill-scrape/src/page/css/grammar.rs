@@ -29,8 +29,14 @@ pub(super) struct Grammar<'t> {
 
 struct Refused {
     problem: Problem,
-    /// Whether no list may pass over it.
-    is_final: bool,
+    severity: Severity,
+}
+
+/// Whether a forgiving list, such as that of `:is()`, may pass over what was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Severity {
+    Forgivable,
+    Final,
 }
 
 impl<'t> Grammar<'t> {
@@ -48,7 +54,7 @@ impl<'t> Grammar<'t> {
         let text = self.text;
         let refused = self.refused.into_inner();
         match (result, refused) {
-            (_, Some(Refused { problem, is_final: true })) => Err(problem),
+            (_, Some(Refused { problem, severity: Severity::Final })) => Err(problem),
             (Ok(parsed), _) => Ok(parsed),
             (
                 Err(ParseErrorKind::Custom(UnsupportedPseudoClassOrElement)),
@@ -65,12 +71,22 @@ impl<'t> Grammar<'t> {
         }
     }
 
-    /// Refuses a pseudo-class, or its argument, whose name or text is `part` of the selector.
-    fn refuse(&self, part: &str, message: &str, is_final: bool) -> Error {
+    /// Refuses a pseudo-class, or its argument, whose name or text is `part` of the selector. A
+    /// forgiving list passes over it.
+    fn refuse(&self, part: &str, message: &str) -> Error {
+        self.note(part, message, Severity::Forgivable)
+    }
+
+    /// Refuses a pseudo-class wherever it stands, in a forgiving list, too.
+    fn refuse_for_good(&self, part: &str, message: &str) -> Error {
+        self.note(part, message, Severity::Final)
+    }
+
+    fn note(&self, part: &str, message: &str, severity: Severity) -> Error {
         let mut refused = self.refused.borrow_mut();
-        if refused.as_ref().is_none_or(|earlier| !earlier.is_final) {
+        if refused.as_ref().is_none_or(|earlier| earlier.severity != Severity::Final) {
             let problem = Problem::meaning(message.to_owned(), self.place(part));
-            *refused = Some(Refused { problem, is_final });
+            *refused = Some(Refused { problem, severity });
         }
         ParseError::custom(SelectorParseErrorKind::UnsupportedPseudoClassOrElement)
     }
@@ -129,11 +145,11 @@ impl<'i> selectors::Parser<'i> for Grammar<'_> {
 
     fn parse_non_ts_pseudo_class(&self, name: &str) -> Result<PseudoClass, Error> {
         PseudoClass::named(name).ok_or_else(|| match why_unknowable(name) {
-            Some(why) => self.refuse(name, why, true),
+            Some(why) => self.refuse_for_good(name, why),
             None if takes_an_argument(name) => {
-                self.refuse(name, "expected an argument in parentheses", false)
+                self.refuse(name, "expected an argument in parentheses")
             }
-            None => self.refuse(name, "there is no such pseudo-class", false),
+            None => self.refuse(name, "there is no such pseudo-class"),
         })
     }
 
@@ -146,18 +162,16 @@ impl<'i> selectors::Parser<'i> for Grammar<'_> {
         let start = input.position().byte_index();
         match PseudoClass::with_argument(name, input) {
             Some(Ok(class)) => Ok(class),
-            Some(Err(expected)) => {
-                Err(self.refuse(self.text.get(start..).unwrap_or(""), expected, false))
-            }
+            Some(Err(expected)) => Err(self.refuse(self.text.get(start..).unwrap_or(""), expected)),
             None => Err(match why_unknowable(name) {
-                Some(why) => self.refuse(name, why, true),
-                None => self.refuse(name, "there is no such pseudo-class with an argument", false),
+                Some(why) => self.refuse_for_good(name, why),
+                None => self.refuse(name, "there is no such pseudo-class with an argument"),
             }),
         }
     }
 
     fn parse_pseudo_element(&self, name: &str) -> Result<NoPseudoElement, Error> {
-        Err(self.refuse(name, NO_PSEUDO_ELEMENTS, false))
+        Err(self.refuse(name, NO_PSEUDO_ELEMENTS))
     }
 
     fn parse_functional_pseudo_element(
@@ -165,7 +179,7 @@ impl<'i> selectors::Parser<'i> for Grammar<'_> {
         name: &str,
         _: &mut CssParser<'i>,
     ) -> Result<NoPseudoElement, Error> {
-        Err(self.refuse(name, NO_PSEUDO_ELEMENTS, false))
+        Err(self.refuse(name, NO_PSEUDO_ELEMENTS))
     }
 }
 

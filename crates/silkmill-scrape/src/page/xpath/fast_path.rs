@@ -63,12 +63,12 @@ impl Walk {
     /// `None` where there is more to the expression than can be walked.
     pub(super) fn new(expression: &Expr) -> Option<Walk> {
         match expression {
-            Expr::Path(PathExpr::Location(path)) => Walk::along(path, false),
+            Expr::Path(PathExpr::Location(path)) => Walk::along(path),
             Expr::Path(PathExpr::Filter(FilterExpr { primary, predicates })) => {
                 let PrimaryExpr::Function(call) = primary else { return None };
                 match (call.args.as_slice(), predicates.as_slice()) {
                     ([Expr::Path(PathExpr::Location(path))], []) if is_named(call, "count") => {
-                        Walk::along(path, true)
+                        Walk::along(path).map(|walk| Walk { is_count: true, ..walk })
                     }
                     _ => None,
                 }
@@ -78,8 +78,8 @@ impl Walk {
     }
 
     /// The path starts at the document, whether it says so or not.
-    fn along(path: &LocationPath, is_count: bool) -> Option<Walk> {
-        let mut walk = Walk { steps: Vec::new(), end: End::Elements, is_count };
+    fn along(path: &LocationPath) -> Option<Walk> {
+        let mut walk = Walk { steps: Vec::new(), end: End::Elements, is_count: false };
         let mut steps = path.steps.iter().peekable();
         steps.peek()?;
         while let Some(mut step) = steps.next() {
