@@ -17,14 +17,16 @@ use crate::fetch::{Clients, Fetched, Next};
 use crate::input::Input;
 use crate::options::Options;
 use crate::row::Row;
-use crate::run::frontier::{Board, Done, Ended, Item, LOOK_AHEAD_MAX, WorkerExit, room_for_rows};
+use crate::run::frontier::{
+    Done, Ended, Frontier, Item, LOOK_AHEAD_MAX, WorkerExit, room_for_rows,
+};
 use crate::run::schedule::{HostId, Limits};
 use crate::sink::{Progress, Sink};
 
 /// Inputs taken and not handed on, for each worker, when rows come in order: those behind a slow one
-/// wait for it. Else the board's look-ahead is the bound.
+/// wait for it. Else the frontier's look-ahead is the bound.
 const IN_FLIGHT_PER_WORKER_ORDERED: usize = 16;
-/// Inputs put on the board before rows are looked for again.
+/// Inputs put on the frontier before rows are looked for again.
 const BATCH: usize = 64;
 /// For so long a worker takes item after item as one task of the executor. Then it makes room for
 /// another, so that the executor's numbers stay fresh.
@@ -119,7 +121,7 @@ pub fn run_into(
 /// A run on its way.
 struct Run<'a> {
     pool: ThreadPoolExecutor,
-    board: Arc<Board<Job>>,
+    frontier: Arc<Frontier<Job>>,
     clients: Clients,
     cancel: &'a CancelToken,
     /// Set for the workers, when the caller cancels or the sink breaks.
@@ -161,7 +163,7 @@ impl<'a> Run<'a> {
             | u64::from(Instant::now().elapsed().subsec_nanos());
         Run {
             pool,
-            board: Arc::new(Board::new(limits(options), options.workers, seed)),
+            frontier: Arc::new(Frontier::new(limits(options), options.workers, seed)),
             clients: Clients::new(options, &over),
             cancel,
             over,
@@ -191,14 +193,14 @@ impl<'a> Run<'a> {
                 return ControlFlow::Break(());
             }
             let rows = self.rows;
-            let found = self.board.look(&mut ready);
+            let found = self.frontier.look(&mut ready);
             if found.wants_worker {
                 self.hire();
             }
             for row in ready.drain(..) {
                 self.hand_on(row, sink)?;
             }
-            for job in self.board.stranded() {
+            for job in self.frontier.stranded() {
                 let why = "no thread was to be had for it".to_owned();
                 self.hand_on(Row::failed(job.index, job.input.shown(), why), sink)?;
             }
@@ -208,7 +210,7 @@ impl<'a> Run<'a> {
             } else if state == SourceState::Ended && self.in_flight == 0 {
                 return self.pause(sink);
             } else {
-                self.board.wait(TICK, state != SourceState::Ended && found.room == 0);
+                self.frontier.wait(TICK, state != SourceState::Ended && found.room == 0);
             }
             if self.rows > rows || self.paused.elapsed() >= TICK {
                 self.pause(sink)?;
@@ -216,7 +218,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Puts up to `many` inputs on the board, fewer when the source has no more just now. Each at once,
+    /// Puts up to `many` inputs on the frontier, fewer when the source has no more just now. Each at once,
     /// for the source may let us wait for the next.
     fn take(
         &mut self,
@@ -241,7 +243,7 @@ impl<'a> Run<'a> {
             self.in_flight += 1;
             match input.parse() {
                 Ok(url) => {
-                    if self.board.put(Box::new(Job::new(index, input, url))) {
+                    if self.frontier.put(Box::new(Job::new(index, input, url))) {
                         self.hire();
                     }
                 }
@@ -253,7 +255,8 @@ impl<'a> Run<'a> {
 
     /// Asks for one more worker, who goes when there is nothing to do.
     fn hire(&self) {
-        let mut worker = Worker { board: Arc::clone(&self.board), exit: WorkerExit::NeverStarted };
+        let mut worker =
+            Worker { frontier: Arc::clone(&self.frontier), exit: WorkerExit::NeverStarted };
         let clients = self.clients.clone();
         drop(self.pool.submit(move || worker.work(&clients)));
     }
@@ -309,9 +312,9 @@ impl<'a> Run<'a> {
     /// are lost, as they should be.
     fn end(&mut self, sink: &mut dyn Sink) {
         let (mut last, mut broken_off) = (Vec::new(), Vec::new());
-        self.board.look(&mut last);
+        self.frontier.look(&mut last);
         self.stop();
-        self.board.look(&mut broken_off);
+        self.frontier.look(&mut broken_off);
         // Past this point an error may only say that we broke the request off.
         last.extend(broken_off.into_iter().filter(|row| row.error.is_none()));
         for row in last {
@@ -329,7 +332,7 @@ impl<'a> Run<'a> {
 
     /// Ends what is under way.
     fn stop(&self) {
-        self.board.end();
+        self.frontier.end();
         self.over.cancel();
         self.clients.stop();
         self.pool.shutdown_timeout(GRACE);
@@ -338,7 +341,7 @@ impl<'a> Run<'a> {
 
 /// One worker, from when it is asked for to when it has nothing to do.
 struct Worker {
-    board: Arc<Board<Job>>,
+    frontier: Arc<Frontier<Job>>,
     exit: WorkerExit,
 }
 
@@ -347,10 +350,10 @@ impl Worker {
         self.exit = WorkerExit::Finished;
         let started = Instant::now();
         let mut done = None;
-        while let Some(turn) = self.board.next(done.take()) {
+        while let Some(turn) = self.frontier.next(done.take()) {
             let after = done_with(turn.host, clients.work(turn.item));
             if started.elapsed() > SHIFT {
-                self.board.hand_in(after);
+                self.frontier.hand_in(after);
                 return;
             }
             done = Some(after);
@@ -360,7 +363,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.board.worker_left(self.exit);
+        self.frontier.worker_left(self.exit);
     }
 }
 
@@ -370,7 +373,7 @@ fn limits(options: &Options) -> Limits {
     Limits { per_host, delay: options.delay, first_alone: options.robots }
 }
 
-/// What the board is told of an attempt at `host`.
+/// What the frontier is told of an attempt at `host`.
 fn done_with(host: HostId, fetched: Fetched) -> Done<Job> {
     let ended = match fetched.next {
         Next::Row(row) => Ended::Row(row.map(|row| *row)),

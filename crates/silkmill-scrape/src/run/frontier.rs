@@ -1,10 +1,10 @@
-//! The board between the caller's thread and the workers: items that wait for a worker hang on it,
+//! The frontier between the caller's thread and the workers: items that wait for a worker hang on it,
 //! and rows that wait for the caller. Who asks and who decides is not known here; whose turn it is
 //! says [`Schedule`].
 //!
 //! A worker that has ended an item takes the next one in the same breath, so that in a run under
 //! way no worker ever waits for the caller. The caller is woken for many rows at a time, or when
-//! the board runs empty.
+//! the frontier runs empty.
 
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ const ROWS_WAKE_MAX: usize = 64;
 /// Of what is in flight, this part is ready when the caller is woken.
 const ROWS_WAKE_PART: usize = 8;
 
-/// An item as the board sees it.
+/// An item as the frontier sees it.
 pub(crate) trait Item {
     /// Its place in the input.
     fn place(&self) -> u64;
@@ -60,7 +60,7 @@ pub(crate) struct Done<T> {
 }
 
 #[derive(Debug)]
-pub(crate) struct Board<T> {
+pub(crate) struct Frontier<T> {
     /// Locked by every worker between two items, and by the caller; never for longer than it takes
     /// to move an item.
     state: Mutex<State<T>>,
@@ -88,7 +88,7 @@ struct State<T> {
 #[derive(Debug, Default)]
 struct Caller {
     asleep_until: Option<Instant>,
-    /// Whether there is more to be put on the board.
+    /// Whether there is more to be put on the frontier.
     has_more: bool,
 }
 
@@ -100,7 +100,7 @@ pub(crate) enum WorkerExit {
     NeverStarted,
 }
 
-/// What the caller finds on the board.
+/// What the caller finds on the frontier.
 #[derive(Debug)]
 pub(crate) struct Found {
     /// How many more items there is room for.
@@ -109,8 +109,8 @@ pub(crate) struct Found {
     pub(crate) wants_worker: bool,
 }
 
-impl<T: Item> Board<T> {
-    pub(crate) fn new(limits: Limits, workers_max: usize, seed: u64) -> Board<T> {
+impl<T: Item> Frontier<T> {
+    pub(crate) fn new(limits: Limits, workers_max: usize, seed: u64) -> Frontier<T> {
         let state = State {
             schedule: Schedule::new(limits),
             rows: room_for_rows(workers_max),
@@ -121,7 +121,7 @@ impl<T: Item> Board<T> {
             dice: Dice::new(seed),
             caller: Caller::default(),
         };
-        Board { state: Mutex::new(state), news: Condvar::default(), workers_max }
+        Frontier { state: Mutex::new(state), news: Condvar::default(), workers_max }
     }
 
     /// For a worker: hands in what it was at and takes the next item. `None` when it should go.
