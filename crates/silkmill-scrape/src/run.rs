@@ -18,7 +18,7 @@ use crate::input::Input;
 use crate::options::Options;
 use crate::row::Row;
 use crate::run::frontier::{
-    Done, Ended, Frontier, Item, LOOK_AHEAD_MAX, WorkerExit, room_for_rows,
+    Completed, Ended, Frontier, Item, LOOK_AHEAD_MAX, WorkerExit, room_for_rows,
 };
 use crate::run::schedule::{HostId, Limits};
 use crate::sink::{Progress, Sink};
@@ -351,7 +351,7 @@ impl Worker {
         let started = Instant::now();
         let mut done = None;
         while let Some(turn) = self.frontier.next(done.take()) {
-            let after = done_with(turn.host, clients.work(turn.item));
+            let after = completed(turn.host, clients.work(turn.item));
             if started.elapsed() > SHIFT {
                 self.frontier.hand_in(after);
                 return;
@@ -374,12 +374,12 @@ fn limits(options: &Options) -> Limits {
 }
 
 /// What the frontier is told of an attempt at `host`.
-fn done_with(host: HostId, fetched: Fetched) -> Done<Job> {
+fn completed(host: HostId, fetched: Fetched) -> Completed<Job> {
     let ended = match fetched.next {
         Next::Row(row) => Ended::Row(row.map(|row| *row)),
         Next::Again(job, wait) => Ended::Again(job, wait),
     };
-    Done { host, manner: fetched.manner, open: fetched.crawl_delay, ended }
+    Completed { host, manner: fetched.manner, open: fetched.crawl_delay, ended }
 }
 
 impl Item for Job {

@@ -51,7 +51,7 @@ pub(crate) enum Ended<T> {
 
 /// All that a worker brings back.
 #[derive(Debug)]
-pub(crate) struct Done<T> {
+pub(crate) struct Completed<T> {
     pub(crate) host: HostId,
     pub(crate) manner: Manner,
     /// Set when it is known what the host allows: the pause between two starts that it asks for.
@@ -125,7 +125,7 @@ impl<T: Item> Frontier<T> {
     }
 
     /// For a worker: hands in what it was at and takes the next item. `None` when it should go.
-    pub(crate) fn next(&self, done: Option<Done<T>>) -> Option<Turn<Box<T>>> {
+    pub(crate) fn next(&self, done: Option<Completed<T>>) -> Option<Turn<Box<T>>> {
         let now = Instant::now();
         let mut state = self.state();
         if let Some(done) = done {
@@ -142,7 +142,7 @@ impl<T: Item> Frontier<T> {
     }
 
     /// For a worker that goes on for long enough: hands in what it was at. Another takes its place.
-    pub(crate) fn hand_in(&self, done: Done<T>) {
+    pub(crate) fn hand_in(&self, done: Completed<T>) {
         let mut state = self.state();
         state.settle(Instant::now(), done);
         self.wake_caller_at_once(state);
@@ -258,7 +258,7 @@ impl<T: Item> State<T> {
         Some(turn)
     }
 
-    fn settle(&mut self, now: Instant, done: Done<T>) {
+    fn settle(&mut self, now: Instant, done: Completed<T>) {
         if let Some(delay) = done.open {
             self.schedule.open(now, done.host, delay);
         }
