@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use silkmill::CancelToken;
 
-use crate::fetch::attempt::{Asker, Manner, Step, Then};
+use crate::fetch::attempt::{Asker, Feedback, Step, Then};
 use crate::fetch::exchange::{Client, Shared};
 use crate::fetch::job::Job;
 use crate::net::brake::Brake;
@@ -27,7 +27,7 @@ use crate::sync::Mutex;
 /// What an attempt at an item came to.
 #[derive(Debug)]
 pub(crate) struct Fetched {
-    pub(crate) manner: Manner,
+    pub(crate) feedback: Feedback,
     /// Set when it is known what the host allows: the pause between two starts that it asks for.
     pub(crate) crawl_delay: Option<Duration>,
     pub(crate) next: Next,
@@ -74,8 +74,8 @@ impl Clients {
         let mut asker = Asker::new(&self.shared, &mut client);
         let step = guarded(|| asker.step(&mut job));
         let crawl_delay = asker.open;
-        let (manner, next) = match step {
-            Ok(Step { manner, then }) => {
+        let (feedback, next) = match step {
+            Ok(Step { feedback, then }) => {
                 self.spare.lock().push(client);
                 let next = match then {
                     // An error may only say that we broke the request off.
@@ -86,15 +86,15 @@ impl Clients {
                     Then::Row(row) => Next::Row(Some(row)),
                     Then::Again(wait) => Next::Again(job, wait),
                 };
-                (manner, next)
+                (feedback, next)
             }
             // The client may be half changed, and is not used again.
             Err(why) => {
                 let row = Row::failed(job.index, job.input.shown(), why);
-                (Manner::Unknown, Next::Row(Some(Box::new(row))))
+                (Feedback::Unknown, Next::Row(Some(Box::new(row))))
             }
         };
-        Fetched { manner, crawl_delay, next }
+        Fetched { feedback, crawl_delay, next }
     }
 
     /// A new client. `stop` reaches it, too.

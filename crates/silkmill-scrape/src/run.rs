@@ -379,7 +379,7 @@ fn completed(host: HostId, fetched: Fetched) -> Completed<Job> {
         Next::Row(row) => Ended::Row(row.map(|row| *row)),
         Next::Again(job, wait) => Ended::Again(job, wait),
     };
-    Completed { host, manner: fetched.manner, open: fetched.crawl_delay, ended }
+    Completed { host, feedback: fetched.feedback, open: fetched.crawl_delay, ended }
 }
 
 impl Item for Job {

@@ -22,17 +22,17 @@ const BODY_KEPT_BYTES_MAX: usize = 1024 * 1024;
 
 /// What an attempt taught about its host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub(crate) enum Feedback {
     #[default]
     Unknown,
-    Well,
+    Ok,
     /// It asks to be left alone, perhaps for a certain time.
-    Refuses(Option<Duration>),
+    Backoff(Option<Duration>),
 }
 
 /// One step of a job.
 pub(super) struct Step {
-    pub(super) manner: Manner,
+    pub(super) feedback: Feedback,
     pub(super) then: Then,
 }
 
@@ -80,24 +80,24 @@ impl<'a> Asker<'a> {
         let mut hop = hop.unwrap_or_else(|| Box::new(Hop::new(&job.url, options.timeout)));
         let ends = Instant::now() + hop.left;
         let attempted = self.attempt(job, &mut hop, ends);
-        let manner = manner(&hop, &attempted);
+        let feedback = feedback(&hop, &attempted);
         let passing = match &attempted {
             Ok(Attempted::Page(_)) => hop.status.is_some_and(retry::is_passing),
             Ok(Attempted::Elsewhere | Attempted::Later) => {
                 hop.left = ends.saturating_duration_since(Instant::now());
                 job.go_to(hop);
-                return Step { manner, then: Then::Again(Duration::ZERO) };
+                return Step { feedback, then: Then::Again(Duration::ZERO) };
             }
             Err(fault) => fault.may_pass,
         };
         if passing && job.attempts <= options.retries {
             let own = retry::pause(job.attempts, self.exchange.client.dice.roll());
             job.start_anew();
-            return Step { manner, then: Then::Again(hop.retry_after.unwrap_or(own)) };
+            return Step { feedback, then: Then::Again(hop.retry_after.unwrap_or(own)) };
         }
         let mut row = self.row(job, *hop, attempted);
         row.elapsed = started.elapsed();
-        Step { manner, then: Then::Row(Box::new(row)) }
+        Step { feedback, then: Then::Row(Box::new(row)) }
     }
 
     /// The row of a job that has come to its end.
@@ -281,13 +281,13 @@ impl<'a> Asker<'a> {
 }
 
 /// What an attempt teaches about the host that was asked last.
-fn manner(hop: &Hop, attempted: &Result<Attempted, Fault>) -> Manner {
+fn feedback(hop: &Hop, attempted: &Result<Attempted, Fault>) -> Feedback {
     match (attempted, hop.status) {
         (Ok(Attempted::Page(_)), Some(status)) if retry::is_refusal(status) => {
-            Manner::Refuses(hop.retry_after)
+            Feedback::Backoff(hop.retry_after)
         }
-        (Ok(_), Some(_)) => Manner::Well,
-        _ => Manner::Unknown,
+        (Ok(_), Some(_)) => Feedback::Ok,
+        _ => Feedback::Unknown,
     }
 }
 

@@ -9,7 +9,7 @@
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
-use crate::fetch::attempt::Manner;
+use crate::fetch::attempt::Feedback;
 use crate::retry::{self, Dice};
 use crate::row::Row;
 use crate::run::schedule::{HostId, Limits, Schedule, Turn};
@@ -53,7 +53,7 @@ pub(crate) enum Ended<T> {
 #[derive(Debug)]
 pub(crate) struct Completed<T> {
     pub(crate) host: HostId,
-    pub(crate) manner: Manner,
+    pub(crate) feedback: Feedback,
     /// Set when it is known what the host allows: the pause between two starts that it asks for.
     pub(crate) open: Option<Duration>,
     pub(crate) ended: Ended<T>,
@@ -262,13 +262,13 @@ impl<T: Item> State<T> {
         if let Some(delay) = done.open {
             self.schedule.open(now, done.host, delay);
         }
-        match done.manner {
-            Manner::Unknown => {}
-            Manner::Well => self.schedule.is_well(done.host),
-            Manner::Refuses(asked) => {
+        match done.feedback {
+            Feedback::Unknown => {}
+            Feedback::Ok => self.schedule.note_ok(done.host),
+            Feedback::Backoff(asked) => {
                 let roll = self.dice.roll();
                 let pause = |refusals| asked.unwrap_or_else(|| retry::pause(refusals, roll));
-                self.schedule.refuses(now, done.host, pause);
+                self.schedule.back_off(now, done.host, pause);
             }
         }
         match done.ended {

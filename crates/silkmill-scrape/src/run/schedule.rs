@@ -161,13 +161,13 @@ impl<T> Schedule<T> {
     }
 
     /// The host has answered as one that is well.
-    pub(crate) fn is_well(&mut self, id: HostId) {
+    pub(crate) fn note_ok(&mut self, id: HostId) {
         self.host_mut(id).refusals = 0;
     }
 
     /// The host asks to be left alone. How often it has done so since it was last well, counting
     /// what was under way at the same time once, goes to `pause`, which says for how long.
-    pub(crate) fn refuses(
+    pub(crate) fn back_off(
         &mut self,
         now: Instant,
         id: HostId,

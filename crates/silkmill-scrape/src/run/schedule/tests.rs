@@ -81,19 +81,19 @@ fn a_host_that_refuses_is_left_alone_for_longer_each_time() {
     let (one, two) = (schedule.take(start).unwrap(), schedule.take(start).unwrap());
     // Both were under way when the host had enough: that is one refusal.
     for turn in [&one, &two] {
-        schedule.refuses(start, turn.host, pause);
+        schedule.back_off(start, turn.host, pause);
         schedule.done(start, turn.host);
     }
     assert_eq!(schedule.next_time(), Some(start + ms(100)));
     let three = schedule.take(start + ms(100)).unwrap();
-    schedule.refuses(start + ms(100), three.host, pause);
+    schedule.back_off(start + ms(100), three.host, pause);
     schedule.put(start + ms(100), "a", 3, 3, None);
     schedule.done(start + ms(100), three.host);
     assert_eq!(schedule.next_time(), Some(start + ms(300)));
 
     let four = schedule.take(start + ms(300)).unwrap();
-    schedule.is_well(four.host);
-    schedule.refuses(start + ms(300), four.host, pause);
+    schedule.note_ok(four.host);
+    schedule.back_off(start + ms(300), four.host, pause);
     schedule.put(start + ms(300), "a", 4, 4, None);
     schedule.done(start + ms(300), four.host);
     assert_eq!(schedule.next_time(), Some(start + ms(400)));
@@ -273,7 +273,7 @@ proptest! {
                 Step::Done { which, refused_ms, again_ms } if !running.is_empty() => {
                     let (id, place, host) = running.remove(which % running.len());
                     if refused_ms > 0 {
-                        schedule.refuses(now, id, |_| ms(refused_ms));
+                        schedule.back_off(now, id, |_| ms(refused_ms));
                         naive.not_before[host] = naive.not_before[host].max(now + ms(refused_ms));
                     }
                     match again_ms {
