@@ -60,7 +60,7 @@ pub(crate) enum Until {
 }
 
 /// Passes tokens to the tree construction, and knows what they cost.
-pub(crate) struct Gate {
+pub(crate) struct CostLimit {
     pub(crate) builder: TreeBuilder<Handle, Draft>,
     memory_max: usize,
     tokens: Cell<u64>,
@@ -79,10 +79,10 @@ pub(crate) struct Gate {
     lossy_for_title: Cell<bool>,
 }
 
-impl Gate {
+impl CostLimit {
     /// For a page of so many bytes.
-    pub(crate) fn new(builder: TreeBuilder<Handle, Draft>, page_bytes: usize) -> Gate {
-        Gate {
+    pub(crate) fn new(builder: TreeBuilder<Handle, Draft>, page_bytes: usize) -> CostLimit {
+        CostLimit {
             builder,
             memory_max: (MEMORY_FLOOR + MEMORY_PER_BYTE * page_bytes)
                 .min(MEMORY_MAX.max(TEXT_MEMORY_PER_BYTE * page_bytes)),
@@ -215,7 +215,7 @@ impl Gate {
     }
 }
 
-impl TokenSink for Gate {
+impl TokenSink for CostLimit {
     type Handle = Handle;
 
     fn process_token(&self, mut token: Token, line: u64) -> TokenSinkResult<Handle> {

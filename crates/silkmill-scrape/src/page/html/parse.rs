@@ -2,7 +2,7 @@
 //!
 //! The tokenizer and the tree construction are `html5ever`'s, which follow the WHATWG standard. The
 //! standard itself has no bounds: 69 KB of markup can mean nine million nodes, and nested elements
-//! cost time that grows with the square of their number. So a [`Gate`] stands between the two and
+//! cost time that grows with the square of their number. So a [`CostLimit`] stands between the two and
 //! counts the work that every token causes, and the tokenizer is fed in pieces, for the one thing
 //! that no token shows: a tag that does not end. Where a page is cut is a pure function of the
 //! page, never of the clock: it gives the same tree on every machine.
@@ -15,7 +15,7 @@ use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::{Tokenizer, TokenizerOpts};
 use html5ever::tree_builder::{TreeBuilder, TreeBuilderOpts};
 
-use crate::page::html::cost_limit::{Gate, PIECE_BYTES_MAX, Until};
+use crate::page::html::cost_limit::{CostLimit, PIECE_BYTES_MAX, Until};
 use crate::page::html::document::Document;
 use crate::page::html::tag_scan::TagScan;
 use crate::page::html::tree_sink::Draft;
@@ -29,8 +29,8 @@ pub(crate) fn parse(html: &str, until: Until) -> Document {
         Draft::new(),
         TreeBuilderOpts { scripting_enabled: false, drop_doctype: true, ..Default::default() },
     );
-    let gate = Gate::new(builder, html.len());
-    let tokenizer = Tokenizer::new(gate, TokenizerOpts::default());
+    let cost_limit = CostLimit::new(builder, html.len());
+    let tokenizer = Tokenizer::new(cost_limit, TokenizerOpts::default());
     let stopped = feed(&tokenizer, html, until);
     if !stopped {
         tokenizer.end();
@@ -40,14 +40,14 @@ pub(crate) fn parse(html: &str, until: Until) -> Document {
 
 /// Feeds the page piece by piece until it ends, the title is known or the budget is spent. Says
 /// whether it stopped before the end.
-fn feed(tokenizer: &Tokenizer<Gate>, html: &str, until: Until) -> bool {
-    let gate = &tokenizer.sink;
+fn feed(tokenizer: &Tokenizer<CostLimit>, html: &str, until: Until) -> bool {
+    let cost_limit = &tokenizer.sink;
     let queue = BufferQueue::default();
     let push = |text: &str| {
-        let tokens = gate.tokens();
+        let tokens = cost_limit.tokens();
         queue.push_back(StrTendril::from_slice(text));
         while !matches!(tokenizer.feed(&queue), TokenizerResult::Done) {}
-        gate.tokens() > tokens
+        cost_limit.tokens() > tokens
     };
     let mut scan = TagScan::default();
     for piece in pieces(html, until) {
@@ -57,11 +57,11 @@ fn feed(tokenizer: &Tokenizer<Gate>, html: &str, until: Until) -> bool {
             // A token ends where the piece does, and a tag may start there.
             (_, true) => scan = TagScan::at_start(),
             (true, false) => scan = TagScan::default(),
-            (false, false) => gate.charge(scan.work(piece)),
+            (false, false) => cost_limit.charge(scan.work(piece)),
         }
-        gate.charge(PIECE_WORK);
-        let title_is_known = until == Until::Title && gate.builder.sink.title_is_decided();
-        if gate.is_cut() || title_is_known {
+        cost_limit.charge(PIECE_WORK);
+        let title_is_known = until == Until::Title && cost_limit.builder.sink.title_is_decided();
+        if cost_limit.is_cut() || title_is_known {
             return true;
         }
     }
