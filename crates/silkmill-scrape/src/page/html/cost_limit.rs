@@ -12,7 +12,7 @@ use html5ever::tree_builder::TreeBuilder;
 use html5ever::{LocalName, local_name};
 
 use crate::page::html::document::{Document, NodeId};
-use crate::page::html::tree_sink::{ATTRIBUTES_MAX, Draft, Handle};
+use crate::page::html::tree_sink::{ATTRIBUTES_MAX, DocumentBuilder, Handle};
 
 /// Most elements open at once. A deeper one is closed where it opens, so that it keeps its place
 /// and its attributes but what follows becomes its sibling. Blink has the same limit.
@@ -61,7 +61,7 @@ pub(crate) enum Until {
 
 /// Passes tokens to the tree construction, and knows what they cost.
 pub(crate) struct CostLimit {
-    pub(crate) builder: TreeBuilder<Handle, Draft>,
+    pub(crate) builder: TreeBuilder<Handle, DocumentBuilder>,
     memory_max: usize,
     tokens: Cell<u64>,
     work: Cell<u64>,
@@ -81,7 +81,10 @@ pub(crate) struct CostLimit {
 
 impl CostLimit {
     /// For a page of so many bytes.
-    pub(crate) fn new(builder: TreeBuilder<Handle, Draft>, page_bytes: usize) -> CostLimit {
+    pub(crate) fn new(
+        builder: TreeBuilder<Handle, DocumentBuilder>,
+        page_bytes: usize,
+    ) -> CostLimit {
         CostLimit {
             builder,
             memory_max: (MEMORY_FLOOR + MEMORY_PER_BYTE * page_bytes)
@@ -269,7 +272,7 @@ struct OpenCount {
 }
 
 impl OpenCount {
-    fn of(builder: &TreeBuilder<Handle, Draft>, newest: NodeId) -> OpenCount {
+    fn of(builder: &TreeBuilder<Handle, DocumentBuilder>, newest: NodeId) -> OpenCount {
         let count = OpenCount { newest, seen: Cell::new(0), newest_at: Cell::new(None) };
         builder.trace_handles(&count);
         count

@@ -18,7 +18,7 @@ use html5ever::tree_builder::{TreeBuilder, TreeBuilderOpts};
 use crate::page::html::cost_limit::{CostLimit, PIECE_BYTES_MAX, Until};
 use crate::page::html::document::Document;
 use crate::page::html::tag_scan::TagScan;
-use crate::page::html::tree_sink::Draft;
+use crate::page::html::tree_sink::DocumentBuilder;
 
 /// The work of feeding a piece, however short.
 const PIECE_WORK: u64 = 128;
@@ -26,7 +26,7 @@ const PIECE_WORK: u64 = 128;
 /// Parses a page. Scripting is off: the content of `noscript` is markup.
 pub(crate) fn parse(html: &str, until: Until) -> Document {
     let builder = TreeBuilder::new(
-        Draft::new(),
+        DocumentBuilder::new(),
         TreeBuilderOpts { scripting_enabled: false, drop_doctype: true, ..Default::default() },
     );
     let cost_limit = CostLimit::new(builder, html.len());

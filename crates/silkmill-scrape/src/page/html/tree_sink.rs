@@ -1,6 +1,6 @@
 //! The tree while it is being built: linked nodes that the parser may still move.
 //!
-//! [`Draft`] is what `html5ever` writes to. When parsing ends, [`Draft::freeze`] walks it once and
+//! [`DocumentBuilder`] is what `html5ever` writes to. When parsing ends, [`DocumentBuilder::freeze`] walks it once and
 //! lays it out as a [`Document`]. It counts what it stores, and leaves the limits to
 //! [`crate::page::html::cost_limit`]. The nodes and their links are in [`store`].
 
@@ -45,7 +45,7 @@ impl ElemName for &Name {
 
 /// Where `html5ever` builds the tree.
 #[derive(Debug)]
-pub(crate) struct Draft {
+pub(crate) struct DocumentBuilder {
     store: RefCell<Store>,
     /// The `head` element and the first title that is its child.
     head: Cell<NodeId>,
@@ -60,9 +60,9 @@ pub(crate) struct Draft {
     quirks: Cell<bool>,
 }
 
-impl Draft {
-    pub(crate) fn new() -> Draft {
-        let draft = Draft {
+impl DocumentBuilder {
+    pub(crate) fn new() -> DocumentBuilder {
+        let builder = DocumentBuilder {
             store: RefCell::default(),
             head: Cell::new(NONE),
             head_title: Cell::new(NONE),
@@ -72,8 +72,8 @@ impl Draft {
             html_annotations: RefCell::default(),
             quirks: Cell::new(false),
         };
-        draft.create(Kind::Document, local_name!(""), (0, 0));
-        draft
+        builder.create(Kind::Document, local_name!(""), (0, 0));
+        builder
     }
 
     /// Nodes created so far; the index that the next one gets.
@@ -139,12 +139,12 @@ impl Draft {
     }
 }
 
-impl TreeSink for Draft {
+impl TreeSink for DocumentBuilder {
     type Handle = Handle;
-    type Output = Draft;
+    type Output = DocumentBuilder;
     type ElemName<'a> = &'a Name;
 
-    fn finish(self) -> Draft {
+    fn finish(self) -> DocumentBuilder {
         self
     }
 

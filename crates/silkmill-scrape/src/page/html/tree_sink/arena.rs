@@ -1,4 +1,4 @@
-//! The nodes of a draft and the links between them.
+//! The nodes of a tree under construction and the links between them.
 //!
 //! A node has five links, so that it can be put anywhere and taken out again at once, and so that
 //! the whole tree can be walked without a stack.
@@ -194,36 +194,42 @@ impl Store {
     pub(super) fn lay_out(&self, document: &mut Document) {
         let mut parent = NONE;
         let mut previous = NONE;
-        let mut draft = Document::ROOT;
+        let mut id_in_arena = Document::ROOT;
         loop {
             let id = document.nodes.len() as NodeId;
-            let node = self.laid_out(draft, parent, previous, document);
+            let node = self.laid_out(id_in_arena, parent, previous, document);
             document.nodes.push(node);
-            let node = &self.nodes[draft as usize];
+            let node = &self.nodes[id_in_arena as usize];
             if node.first_child != NONE {
-                (parent, previous, draft) = (id, NONE, node.first_child);
+                (parent, previous, id_in_arena) = (id, NONE, node.first_child);
                 continue;
             }
             let mut closed = id;
             loop {
                 close(document, closed);
-                let node = &self.nodes[draft as usize];
+                let node = &self.nodes[id_in_arena as usize];
                 if node.parent == NONE {
                     return;
                 }
                 if node.next != NONE {
-                    (previous, draft) = (closed, node.next);
+                    (previous, id_in_arena) = (closed, node.next);
                     break;
                 }
-                draft = node.parent;
+                id_in_arena = node.parent;
                 closed = parent;
                 parent = document.nodes[closed as usize].parent;
             }
         }
     }
 
-    fn laid_out(&self, draft: NodeId, parent: NodeId, previous: NodeId, to: &mut Document) -> Node {
-        let node = &self.nodes[draft as usize];
+    fn laid_out(
+        &self,
+        id_in_arena: NodeId,
+        parent: NodeId,
+        previous: NodeId,
+        to: &mut Document,
+    ) -> Node {
+        let node = &self.nodes[id_in_arena as usize];
         let arena = if node.kind == Kind::Comment { &mut to.comments } else { &mut to.text };
         let start = arena.len() as u32;
         if matches!(node.kind, Kind::Text | Kind::Comment) {
