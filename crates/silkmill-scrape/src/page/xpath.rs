@@ -19,7 +19,7 @@ use crate::page::budget::{LOOKS_GATHERED_MAX, LOOKS_MAX, Looks, Values};
 use crate::page::html::document::Document;
 use crate::page::problem::Problem;
 use crate::page::value::ValueType;
-use crate::page::xpath::node::View;
+use crate::page::xpath::node::XPathDocument;
 
 use fast_path::Walk;
 
@@ -90,14 +90,14 @@ impl XPath {
         if self.compares_sets && size > COMPARED_NODES_MAX {
             return Values::unfinished();
         }
-        let view = View { document, looks: Looks::new(looks) };
+        let page = XPathDocument { document, looks: Looks::new(looks) };
         if let Some(walk) = &self.walk {
-            let values = walk.evaluate(document, &view.looks);
-            return if view.looks.are_spent() { Values::unfinished() } else { values };
+            let values = walk.evaluate(document, &page.looks);
+            return if page.looks.are_spent() { Values::unfinished() } else { values };
         }
-        let value = evaluate(&self.expression, &EvaluationContext::new(view.root()))
+        let value = evaluate(&self.expression, &EvaluationContext::new(page.root()))
             .expect("Check::kind_of refused every expression that could fail");
-        if view.looks.are_spent() {
+        if page.looks.are_spent() {
             return Values::unfinished();
         }
         let mut values = Values::default();

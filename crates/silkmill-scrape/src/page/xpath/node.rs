@@ -12,31 +12,31 @@ use crate::page::html::document::{Document, Kind, NodeId};
 
 /// A page and what is left of the work on it.
 #[derive(Debug)]
-pub(crate) struct View<'a> {
+pub(crate) struct XPathDocument<'a> {
     pub(crate) document: &'a Document,
     pub(crate) looks: Looks,
 }
 
-impl<'a> View<'a> {
-    pub(crate) fn root(&'a self) -> ViewNode<'a> {
-        ViewNode { view: self, id: Document::ROOT, attribute: NO_ATTRIBUTE }
+impl<'a> XPathDocument<'a> {
+    pub(crate) fn root(&'a self) -> XPathNode<'a> {
+        XPathNode { page: self, id: Document::ROOT, attribute: NO_ATTRIBUTE }
     }
 }
 
 /// A node, or one attribute of an element.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ViewNode<'a> {
-    view: &'a View<'a>,
+pub(crate) struct XPathNode<'a> {
+    page: &'a XPathDocument<'a>,
     id: NodeId,
     attribute: u32,
 }
 
 const NO_ATTRIBUTE: u32 = u32::MAX;
 
-impl<'a> ViewNode<'a> {
+impl<'a> XPathNode<'a> {
     /// The string-value, which does not count as a look.
     pub(crate) fn text(self) -> &'a str {
-        let document = self.view.document;
+        let document = self.page.document;
         match self.is_attribute() {
             true => document.attribute(self.attribute).1,
             false => document.text(self.id),
@@ -47,13 +47,13 @@ impl<'a> ViewNode<'a> {
         self.attribute != NO_ATTRIBUTE
     }
 
-    fn with(self, id: NodeId) -> ViewNode<'a> {
-        ViewNode { view: self.view, id, attribute: NO_ATTRIBUTE }
+    fn with(self, id: NodeId) -> XPathNode<'a> {
+        XPathNode { page: self.page, id, attribute: NO_ATTRIBUTE }
     }
 
     /// The name, when this is something that has one.
     fn name(self) -> Option<&'a str> {
-        let document = self.view.document;
+        let document = self.page.document;
         match self.kind() {
             NodeKind::Attribute => Some(document.attribute(self.attribute).0),
             NodeKind::Element => Some(document.name(self.id)),
@@ -66,25 +66,25 @@ impl<'a> ViewNode<'a> {
         (self.id, self.attribute.wrapping_add(1))
     }
 
-    fn look(self) -> Option<ViewNode<'a>> {
-        self.view.looks.take().then_some(self)
+    fn look(self) -> Option<XPathNode<'a>> {
+        self.page.looks.take().then_some(self)
     }
 }
 
-impl PartialEq for ViewNode<'_> {
+impl PartialEq for XPathNode<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.order() == other.order()
     }
 }
 
-impl Eq for ViewNode<'_> {}
+impl Eq for XPathNode<'_> {}
 
-impl<'a> Node<'a> for ViewNode<'a> {
+impl<'a> Node<'a> for XPathNode<'a> {
     fn kind(self) -> NodeKind {
         if self.is_attribute() {
             return NodeKind::Attribute;
         }
-        match self.view.document.kind(self.id) {
+        match self.page.document.kind(self.id) {
             Kind::Document => NodeKind::Root,
             Kind::Html | Kind::Foreign => NodeKind::Element,
             Kind::Text => NodeKind::Text,
@@ -96,11 +96,11 @@ impl<'a> Node<'a> for ViewNode<'a> {
         if self.is_attribute() {
             return self.with(self.id).look();
         }
-        self.view.document.parent(self.id).and_then(|parent| self.with(parent).look())
+        self.page.document.parent(self.id).and_then(|parent| self.with(parent).look())
     }
 
     fn children(self) -> impl Iterator<Item = Self> + 'a {
-        let document = self.view.document;
+        let document = self.page.document;
         let first = if self.is_attribute() { None } else { document.first_child(self.id) };
         std::iter::successors(first, move |&child| document.next_sibling(child))
             .map_while(move |child| self.with(child).look())
@@ -108,8 +108,8 @@ impl<'a> Node<'a> for ViewNode<'a> {
 
     fn attributes(self) -> impl Iterator<Item = Self> + 'a {
         let indices =
-            if self.is_attribute() { 0..0 } else { self.view.document.attributes(self.id) };
-        indices.map_while(move |attribute| ViewNode { attribute, ..self }.look())
+            if self.is_attribute() { 0..0 } else { self.page.document.attributes(self.id) };
+        indices.map_while(move |attribute| XPathNode { attribute, ..self }.look())
     }
 
     /// HTML has no namespace nodes.
@@ -132,7 +132,7 @@ impl<'a> Node<'a> for ViewNode<'a> {
 
     fn with_string_value<R>(self, read: impl FnOnce(&str) -> R) -> R {
         let text = self.text();
-        read(if self.view.looks.take_text(text) { text } else { "" })
+        read(if self.page.looks.take_text(text) { text } else { "" })
     }
 
     fn document_order(self, other: Self) -> Ordering {
