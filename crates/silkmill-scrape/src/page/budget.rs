@@ -9,35 +9,35 @@ use crate::page::value::Value;
 
 /// Most looks at a node, an attribute or 64 bytes of text for one field. One takes 2 to
 /// 25 ns, so that this is about two seconds; `xpath` allows fewer where it does more with each.
-pub(crate) const LOOKS_MAX: u64 = 1 << 26;
+pub(crate) const VISITS_MAX: u64 = 1 << 26;
 
 /// The same for an expression that may find a node from many others. The evaluator keeps 16 bytes
 /// for each before it drops what it found twice: here memory is the bound.
-pub(crate) const LOOKS_GATHERED_MAX: u64 = 1 << 23;
+pub(crate) const VISITS_GATHERED_MAX: u64 = 1 << 23;
 
 /// Most bytes of the values of one field. Elements within elements repeat their text.
 pub(crate) const VALUES_BYTES_MAX: usize = 8 << 20;
 
-/// Bytes of text that count as one look.
-const TEXT_LOOK_BYTES: usize = 64;
+/// Bytes of text that count as one visit.
+const TEXT_VISIT_BYTES: usize = 64;
 
 /// What is left of the work for a field. Shared by all that read the page for it.
 #[derive(Debug)]
-pub(crate) struct Looks(Cell<u64>);
+pub(crate) struct VisitBudget(Cell<u64>);
 
-impl Looks {
-    pub(crate) fn new(looks: u64) -> Looks {
-        Looks(Cell::new(looks))
+impl VisitBudget {
+    pub(crate) fn new(visits: u64) -> VisitBudget {
+        VisitBudget(Cell::new(visits))
     }
 
-    /// Takes one look; false when none are left.
+    /// Takes one visit; false when none are left.
     pub(crate) fn take(&self) -> bool {
         self.take_many(1)
     }
 
     /// Takes what it costs to read `text`.
     pub(crate) fn take_text(&self, text: &str) -> bool {
-        self.take_many(1 + (text.len() / TEXT_LOOK_BYTES) as u64)
+        self.take_many(1 + (text.len() / TEXT_VISIT_BYTES) as u64)
     }
 
     pub(crate) fn are_spent(&self) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! A selector matches what a browser's `querySelectorAll` finds in the page as it was sent: no
 //! script has run, nobody has touched it. Parsing and matching are those of `selectors`, the crate
-//! that Firefox matches with. Which selectors there are says [`grammar`], how the tree looks to
+//! that Firefox matches with. Which selectors there are says [`grammar`], how the tree visits to
 //! them [`element`], and what a page at rest says of the pseudo-classes for links, forms, languages and
 //! directions the modules of those names.
 //!
@@ -29,7 +29,7 @@ use selectors::context::{
 use selectors::matching::matches_selector_list;
 use selectors::parser::{ParseRelative, SelectorList};
 
-use crate::page::budget::{LOOKS_MAX, Values};
+use crate::page::budget::{VISITS_MAX, Values};
 use crate::page::html::document::{Document, Kind, NodeId};
 use crate::page::problem::Problem;
 
@@ -79,10 +79,10 @@ impl Css {
         if is_finished { values } else { Values::unfinished() }
     }
 
-    /// Shows every match in document order to `more`, until it wants no more. False when the looks are
+    /// Shows every match in document order to `more`, until it wants no more. False when the visits are
     /// spent before.
     fn find(&self, document: &Document, mut more: impl FnMut(NodeId) -> bool) -> bool {
-        let reading = Reading::new(document, LOOKS_MAX);
+        let reading = Reading::new(document, VISITS_MAX);
         let quirks = if document.quirks { QuirksMode::Quirks } else { QuirksMode::NoQuirks };
         let mut caches = SelectorCaches::default();
         let mut context = MatchingContext::new(
@@ -94,12 +94,12 @@ impl Css {
             MatchingForInvalidation::No,
         );
         for id in document.elements() {
-            if !reading.looks.take() {
+            if !reading.visits.take() {
                 return false;
             }
             let element = CssElement::new(&reading, id);
             let matches = matches_selector_list(&self.selectors, element, &mut context);
-            if reading.looks.are_spent() {
+            if reading.visits.are_spent() {
                 return false;
             }
             if matches && !more(id) {

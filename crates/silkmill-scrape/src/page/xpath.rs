@@ -15,7 +15,7 @@ use xpath_eval::{
     PrimaryExpr, QName, Step, Value, evaluate,
 };
 
-use crate::page::budget::{LOOKS_GATHERED_MAX, LOOKS_MAX, Looks, Values};
+use crate::page::budget::{VISITS_GATHERED_MAX, VISITS_MAX, Values, VisitBudget};
 use crate::page::html::document::Document;
 use crate::page::problem::Problem;
 use crate::page::value::ValueType;
@@ -37,7 +37,7 @@ pub(crate) const EXPRESSION_DEPTH_MAX: usize = 48;
 /// pair, so that the cost is the square of this.
 const COMPARED_NODES_MAX: usize = 1 << 16;
 
-/// A predicate of so few operations takes no more time than the look at the node does. One takes
+/// A predicate of so few operations takes no more time than the visit at the node does. One takes
 /// about 10 ns.
 const PREDICATE_SIZE_FREE: u64 = 4;
 
@@ -80,24 +80,25 @@ impl XPath {
     /// number or truth.
     pub(crate) fn evaluate(&self, document: &Document) -> Values {
         // A predicate is worked out for every node that is looked at.
-        let looks = LOOKS_MAX * PREDICATE_SIZE_FREE / self.predicate_size.max(PREDICATE_SIZE_FREE);
-        let most = if self.gathers { LOOKS_GATHERED_MAX } else { LOOKS_MAX };
-        self.evaluate_within(looks.min(most), document)
+        let visits =
+            VISITS_MAX * PREDICATE_SIZE_FREE / self.predicate_size.max(PREDICATE_SIZE_FREE);
+        let most = if self.gathers { VISITS_GATHERED_MAX } else { VISITS_MAX };
+        self.evaluate_within(visits.min(most), document)
     }
 
-    fn evaluate_within(&self, looks: u64, document: &Document) -> Values {
+    fn evaluate_within(&self, visits: u64, document: &Document) -> Values {
         let size = document.nodes.len() + document.attributes.len();
         if self.compares_sets && size > COMPARED_NODES_MAX {
             return Values::unfinished();
         }
-        let page = XPathDocument { document, looks: Looks::new(looks) };
+        let page = XPathDocument { document, visits: VisitBudget::new(visits) };
         if let Some(walk) = &self.walk {
-            let values = walk.evaluate(document, &page.looks);
-            return if page.looks.are_spent() { Values::unfinished() } else { values };
+            let values = walk.evaluate(document, &page.visits);
+            return if page.visits.are_spent() { Values::unfinished() } else { values };
         }
         let value = evaluate(&self.expression, &EvaluationContext::new(page.root()))
             .expect("Check::kind_of refused every expression that could fail");
-        if page.looks.are_spent() {
+        if page.visits.are_spent() {
             return Values::unfinished();
         }
         let mut values = Values::default();

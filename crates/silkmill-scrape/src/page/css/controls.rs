@@ -104,7 +104,7 @@ pub(super) fn value(element: CssElement<'_>) -> Cow<'_, str> {
         return element.document().text(element.id).into();
     };
     let value = element.attribute("value").unwrap_or("");
-    if !element.reading.looks.take_text(value) {
+    if !element.reading.visits.take_text(value) {
         return "".into();
     }
     match input {
@@ -268,7 +268,7 @@ impl<'a> Controls<'a> {
     fn find(reading: &'a Reading<'a>) -> Controls<'a> {
         let mut controls = Controls::default();
         let all = || {
-            let ids = reading.document.elements().take_while(|_| reading.looks.take());
+            let ids = reading.document.elements().take_while(|_| reading.visits.take());
             ids.map(|id| CssElement::new(reading, id))
         };
         for form in all().filter(|element| element.is("form")) {
@@ -323,7 +323,8 @@ impl<'a> Controls<'a> {
     fn choose_options(&mut self, select: CssElement<'a>) {
         let document: &Document = select.document();
         let options = || {
-            let below = document.descendants(select.id).take_while(|_| select.reading.looks.take());
+            let below =
+                document.descendants(select.id).take_while(|_| select.reading.visits.take());
             below.map(|id| CssElement { id, ..select }).filter(|below| below.is("option"))
         };
         let selected = options().filter(|option| option.has_attribute("selected"));

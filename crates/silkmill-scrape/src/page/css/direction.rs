@@ -51,8 +51,8 @@ pub(super) fn direction(element: CssElement<'_>) -> Direction {
 
 /// What the first character with a direction says; from left to right where there is none.
 fn automatic(element: CssElement<'_>) -> Direction {
-    let looks = &element.reading.looks;
-    let of_text = |text: &str| if looks.take_text(text) { first_strong(text) } else { None };
+    let visits = &element.reading.visits;
+    let of_text = |text: &str| if visits.take_text(text) { first_strong(text) } else { None };
     let of_control = match InputType::of(element) {
         Some(input) => Some(if input.is_automatic() { value(element) } else { "".into() }),
         None => element.is("textarea").then(|| value(element)),
@@ -69,7 +69,7 @@ fn texts<'a>(element: CssElement<'a>) -> impl Iterator<Item = &'a str> {
     let document = element.document();
     let mut nodes = document.descendants(element.id);
     std::iter::from_fn(move || {
-        while nodes.start < nodes.end && element.reading.looks.take() {
+        while nodes.start < nodes.end && element.reading.visits.take() {
             let below = CssElement { id: nodes.start, ..element };
             let is_passed = below.is_one_of(&["bdi", "script", "style", "textarea", "template"])
                 || document.is_element(below.id) && said(below).is_some();

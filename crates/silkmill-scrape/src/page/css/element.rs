@@ -1,4 +1,4 @@
-//! An element as `selectors` sees it. Every look at the tree is counted.
+//! An element as `selectors` sees it. Every visit at the tree is counted.
 
 use std::cell::OnceCell;
 
@@ -12,24 +12,24 @@ use selectors::{Element, OpaqueElement};
 use super::controls::Controls;
 use super::grammar::{NoPseudoElement, Types, Word};
 use super::pseudo_class::PseudoClass;
-use crate::page::budget::Looks;
+use crate::page::budget::VisitBudget;
 use crate::page::html::document::{Document, Kind, NodeId};
 
 /// A page while one selector is matched on it.
 #[derive(Debug)]
 pub(super) struct Reading<'a> {
     pub(super) document: &'a Document,
-    pub(super) looks: Looks,
+    pub(super) visits: VisitBudget,
     /// What is known of the whole page, once somebody asks.
     pub(super) controls: OnceCell<Controls<'a>>,
     pub(super) default_language: OnceCell<Option<&'a str>>,
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(document: &'a Document, looks: u64) -> Reading<'a> {
+    pub(super) fn new(document: &'a Document, visits: u64) -> Reading<'a> {
         Reading {
             document,
-            looks: Looks::new(looks),
+            visits: VisitBudget::new(visits),
             controls: OnceCell::new(),
             default_language: OnceCell::new(),
         }
@@ -51,10 +51,10 @@ impl<'a> CssElement<'a> {
         self.reading.document
     }
 
-    /// The first element among `ids`. When the looks are spent there is none, so that matching
+    /// The first element among `ids`. When the visits are spent there is none, so that matching
     /// soon comes to its end.
     fn first_element(self, ids: impl Iterator<Item = NodeId>) -> Option<CssElement<'a>> {
-        let mut ids = ids.take_while(|_| self.reading.looks.take());
+        let mut ids = ids.take_while(|_| self.reading.visits.take());
         ids.find(|&id| self.document().is_element(id)).map(|id| CssElement { id, ..self })
     }
 
@@ -84,7 +84,7 @@ impl<'a> CssElement<'a> {
         self.and_ancestors().skip(1)
     }
 
-    /// The value of an attribute in no namespace. Who reads it takes the looks.
+    /// The value of an attribute in no namespace. Who reads it takes the visits.
     pub(super) fn attribute(self, name: &str) -> Option<&'a str> {
         self.attributes()
             .find(|(attribute, _)| attribute.namespace.is_none() && attribute.local == name)
@@ -102,12 +102,12 @@ impl<'a> CssElement<'a> {
             .map(|(_, value)| value)
     }
 
-    /// The attributes. Few of them are no look of their own; none are there when the looks are spent.
+    /// The attributes. Few of them are no visit of their own; none are there when the visits are spent.
     fn attributes(self) -> impl Iterator<Item = (AttributeName<'a>, &'a str)> {
         let document = self.document();
         let is_html = self.is_html();
         let mut indices = document.attributes(self.id);
-        if !self.reading.looks.take_many((indices.len() / ATTRIBUTES_A_LOOK) as u64) {
+        if !self.reading.visits.take_many((indices.len() / ATTRIBUTES_PER_VISIT) as u64) {
             indices.end = indices.start;
         }
         indices.map(move |index| {
@@ -117,8 +117,8 @@ impl<'a> CssElement<'a> {
     }
 }
 
-/// As many attributes are compared in the time of a look.
-const ATTRIBUTES_A_LOOK: usize = 8;
+/// As many attributes are compared in the time of a visit.
+const ATTRIBUTES_PER_VISIT: usize = 8;
 
 /// The name of an attribute in its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,12 +207,12 @@ impl Element for CssElement<'_> {
         let is_any = matches!(namespace, NamespaceConstraint::Any);
         self.attributes()
             .filter(|(found, _)| found.local == &*name.0 && (is_any || found.namespace.is_none()))
-            .any(|(_, value)| self.reading.looks.take_text(value) && operation.eval_str(value))
+            .any(|(_, value)| self.reading.visits.take_text(value) && operation.eval_str(value))
     }
 
     fn has_id(&self, id: &Word, case: CaseSensitivity) -> bool {
         self.attribute("id").is_some_and(|value| {
-            self.reading.looks.take_text(value) && case.eq(value.as_bytes(), id.0.as_bytes())
+            self.reading.visits.take_text(value) && case.eq(value.as_bytes(), id.0.as_bytes())
         })
     }
 
@@ -220,14 +220,15 @@ impl Element for CssElement<'_> {
         self.attribute("class").is_some_and(|classes| {
             let mut classes = classes
                 .split_ascii_whitespace()
-                .take_while(|class| self.reading.looks.take_text(class));
+                .take_while(|class| self.reading.visits.take_text(class));
             classes.any(|value| case.eq(value.as_bytes(), class.0.as_bytes()))
         })
     }
 
     fn is_empty(&self) -> bool {
         let document = self.document();
-        let is_nothing = |child| self.reading.looks.take() && document.kind(child) == Kind::Comment;
+        let is_nothing =
+            |child| self.reading.visits.take() && document.kind(child) == Kind::Comment;
         document.is_template(self.id) || document.children(self.id).all(is_nothing)
     }
 

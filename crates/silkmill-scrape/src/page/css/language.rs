@@ -22,7 +22,7 @@ pub(super) fn parse(input: &mut CssParser<'_>) -> Result<Vec<LanguageRange>, Bas
 
 pub(super) fn matches(element: CssElement<'_>, ranges: &[LanguageRange]) -> bool {
     let language = language(element);
-    element.reading.looks.take_text(language) && ranges.iter().any(|range| range.covers(language))
+    element.reading.visits.take_text(language) && ranges.iter().any(|range| range.covers(language))
 }
 
 /// What the nearest attribute says, else what the page says of itself.
@@ -38,7 +38,7 @@ fn page_language(element: CssElement<'_>) -> Option<&str> {
     let reading = element.reading;
     *reading.default_language.get_or_init(|| {
         let document = reading.document;
-        let all = document.elements().take_while(|_| reading.looks.take());
+        let all = document.elements().take_while(|_| reading.visits.take());
         let metas = all.map(|id| CssElement::new(reading, id)).filter(|meta| meta.is("meta"));
         let says = |meta: &CssElement<'_>| {
             let about = meta.attribute("http-equiv");

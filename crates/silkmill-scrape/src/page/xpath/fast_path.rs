@@ -10,7 +10,7 @@ use xpath_eval::{
     PrimaryExpr, QName, Step,
 };
 
-use crate::page::budget::{Looks, Values};
+use crate::page::budget::{Values, VisitBudget};
 use crate::page::html::document::{Document, Kind, NodeId};
 
 /// A path, and what is wanted of the nodes it leads to.
@@ -112,11 +112,11 @@ impl Walk {
         Some(walk)
     }
 
-    /// `looks` are spent when this could not be finished.
-    pub(super) fn evaluate(&self, document: &Document, looks: &Looks) -> Values {
+    /// `visits` are spent when this could not be finished.
+    pub(super) fn evaluate(&self, document: &Document, visits: &VisitBudget) -> Values {
         let mut nodes = vec![Document::ROOT];
         for step in &self.steps {
-            nodes = step.from(&nodes, document, looks);
+            nodes = step.from(&nodes, document, visits);
         }
         let mut found = Found { values: Values::default(), count: 0, is_count: self.is_count };
         match &self.end {
@@ -125,17 +125,17 @@ impl Walk {
             }
             End::Attributes { is_deep, name } => {
                 let from = match is_deep {
-                    true => with_all_below(&nodes, document, looks),
+                    true => with_all_below(&nodes, document, visits),
                     false => nodes,
                 };
-                let values = from.iter().filter_map(|&id| attribute(document, looks, id, name));
+                let values = from.iter().filter_map(|&id| attribute(document, visits, id, name));
                 values.take_while(|value| found.take(value)).for_each(drop);
             }
             End::Texts { is_deep } => {
                 let is_text = |id: NodeId| document.kind(id) == Kind::Text;
                 let texts = match is_deep {
-                    true => below(&nodes, document, looks, is_text),
-                    false => children(&nodes, document, looks, is_text),
+                    true => below(&nodes, document, visits, is_text),
+                    false => children(&nodes, document, visits, is_text),
                 };
                 texts.iter().all(|&id| found.take(document.text(id)));
             }
@@ -167,16 +167,16 @@ impl Found {
 }
 
 impl Down {
-    fn from(&self, nodes: &[NodeId], document: &Document, looks: &Looks) -> Vec<NodeId> {
-        let is_it = |id| self.passes(id, self.tests.len(), document, looks);
+    fn from(&self, nodes: &[NodeId], document: &Document, visits: &VisitBudget) -> Vec<NodeId> {
+        let is_it = |id| self.passes(id, self.tests.len(), document, visits);
         match self.is_deep {
-            true => below(nodes, document, looks, is_it),
-            false => children(nodes, document, looks, is_it),
+            true => below(nodes, document, visits, is_it),
+            false => children(nodes, document, visits, is_it),
         }
     }
 
     /// Whether a node has the name, and passes so many of the tests.
-    fn passes(&self, id: NodeId, tests: usize, document: &Document, looks: &Looks) -> bool {
+    fn passes(&self, id: NodeId, tests: usize, document: &Document, visits: &VisitBudget) -> bool {
         let is_named = match &self.name {
             Some(name) => document.name(id) == name,
             None => true,
@@ -184,8 +184,8 @@ impl Down {
         is_named
             && document.is_element(id)
             && self.tests[..tests].iter().enumerate().all(|(at, test)| match test {
-                Test::Nth(place) => self.is_nth(*place, id, at, document, looks),
-                test => test.passes(id, document, looks),
+                Test::Nth(place) => self.is_nth(*place, id, at, document, visits),
+                test => test.passes(id, document, visits),
             })
     }
 
@@ -195,14 +195,14 @@ impl Down {
         id: NodeId,
         tests: usize,
         document: &Document,
-        looks: &Looks,
+        visits: &VisitBudget,
     ) -> bool {
         let before = std::iter::successors(document.previous_sibling(id), |&id| {
             document.previous_sibling(id)
         });
         let before = before
-            .take_while(|_| looks.take())
-            .filter(|&id| self.passes(id, tests, document, looks));
+            .take_while(|_| visits.take())
+            .filter(|&id| self.passes(id, tests, document, visits));
         // One more than fits is enough to know.
         before.take(place).count() + 1 == place
     }
@@ -262,48 +262,48 @@ impl Test {
         }
     }
 
-    fn passes(&self, id: NodeId, document: &Document, looks: &Looks) -> bool {
-        let value = |name| attribute(document, looks, id, name);
+    fn passes(&self, id: NodeId, document: &Document, visits: &VisitBudget) -> bool {
+        let value = |name| attribute(document, visits, id, name);
         match self {
             Test::Has(name) => value(name).is_some(),
             Test::Is(name, text) => value(name) == Some(text),
             // Where there is no attribute there is an empty text.
             Test::Contains(name, text) => value(name).unwrap_or("").contains(text.as_str()),
             Test::StartsWith(name, text) => value(name).unwrap_or("").starts_with(text.as_str()),
-            Test::Not(test) => !test.passes(id, document, looks),
+            Test::Not(test) => !test.passes(id, document, visits),
             Test::And(left, right) => {
-                left.passes(id, document, looks) && right.passes(id, document, looks)
+                left.passes(id, document, visits) && right.passes(id, document, visits)
             }
             Test::Or(left, right) => {
-                left.passes(id, document, looks) || right.passes(id, document, looks)
+                left.passes(id, document, visits) || right.passes(id, document, visits)
             }
             Test::Nth(_) => unreachable!("Down::passes takes places itself"),
         }
     }
 }
 
-/// The value of an attribute, for the looks that it takes to find and read it.
+/// The value of an attribute, for the visits that it takes to find and read it.
 fn attribute<'a>(
     document: &'a Document,
-    looks: &Looks,
+    visits: &VisitBudget,
     id: NodeId,
     name: &LocalName,
 ) -> Option<&'a str> {
     let indices = document.attributes(id);
-    looks.take_many((indices.len() / ATTRIBUTES_A_LOOK) as u64);
+    visits.take_many((indices.len() / ATTRIBUTES_PER_VISIT) as u64);
     let mut found = indices.map(|index| document.attribute(index));
     let (_, value) = found.find(|(found, _)| *found == name)?;
-    looks.take_text(value).then_some(value)
+    visits.take_text(value).then_some(value)
 }
 
-/// As many attributes are compared in the time of a look.
-const ATTRIBUTES_A_LOOK: usize = 8;
+/// As many attributes are compared in the time of a visit.
+const ATTRIBUTES_PER_VISIT: usize = 8;
 
 /// The nodes below others that are wanted, in order and each once. The nodes are in order, too.
 fn below(
     nodes: &[NodeId],
     document: &Document,
-    looks: &Looks,
+    visits: &VisitBudget,
     is_wanted: impl Fn(NodeId) -> bool,
 ) -> Vec<NodeId> {
     let mut found = Vec::new();
@@ -311,7 +311,7 @@ fn below(
     for &node in nodes {
         let below = document.descendants(node);
         for id in below.start.max(seen)..below.end {
-            if !looks.take() {
+            if !visits.take() {
                 return found;
             }
             if is_wanted(id) {
@@ -324,8 +324,8 @@ fn below(
 }
 
 /// The nodes and all below them.
-fn with_all_below(nodes: &[NodeId], document: &Document, looks: &Looks) -> Vec<NodeId> {
-    let mut all = below(nodes, document, looks, |_| true);
+fn with_all_below(nodes: &[NodeId], document: &Document, visits: &VisitBudget) -> Vec<NodeId> {
+    let mut all = below(nodes, document, visits, |_| true);
     all.extend_from_slice(nodes);
     all.sort_unstable();
     all.dedup();
@@ -335,12 +335,12 @@ fn with_all_below(nodes: &[NodeId], document: &Document, looks: &Looks) -> Vec<N
 fn children(
     nodes: &[NodeId],
     document: &Document,
-    looks: &Looks,
+    visits: &VisitBudget,
     is_wanted: impl Fn(NodeId) -> bool,
 ) -> Vec<NodeId> {
     let mut found = Vec::new();
     for &node in nodes {
-        let children = document.children(node).take_while(|_| looks.take());
+        let children = document.children(node).take_while(|_| visits.take());
         found.extend(children.filter(|&id| is_wanted(id)));
     }
     // Children of a node within another stand among those of that one.

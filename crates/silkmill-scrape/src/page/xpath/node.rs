@@ -1,20 +1,20 @@
-//! A page as the XPath evaluator sees it: nodes that know their relatives, and count each look.
+//! A page as the XPath evaluator sees it: nodes that know their relatives, and count each visit.
 //!
-//! When the looks are spent, every node is alone and empty, so that an evaluation soon comes to
+//! When the visits are spent, every node is alone and empty, so that an evaluation soon comes to
 //! its end; [`crate::page::xpath`] then throws its result away. The evaluation itself is `xpath-eval`'s.
 
 use std::cmp::Ordering;
 
 use xpath_eval::{ExpandedName, Node, NodeKind};
 
-use crate::page::budget::Looks;
+use crate::page::budget::VisitBudget;
 use crate::page::html::document::{Document, Kind, NodeId};
 
 /// A page and what is left of the work on it.
 #[derive(Debug)]
 pub(crate) struct XPathDocument<'a> {
     pub(crate) document: &'a Document,
-    pub(crate) looks: Looks,
+    pub(crate) visits: VisitBudget,
 }
 
 impl<'a> XPathDocument<'a> {
@@ -34,7 +34,7 @@ pub(crate) struct XPathNode<'a> {
 const NO_ATTRIBUTE: u32 = u32::MAX;
 
 impl<'a> XPathNode<'a> {
-    /// The string-value, which does not count as a look.
+    /// The string-value, which does not count as a visit.
     pub(crate) fn text(self) -> &'a str {
         let document = self.page.document;
         match self.is_attribute() {
@@ -66,8 +66,8 @@ impl<'a> XPathNode<'a> {
         (self.id, self.attribute.wrapping_add(1))
     }
 
-    fn look(self) -> Option<XPathNode<'a>> {
-        self.page.looks.take().then_some(self)
+    fn visit(self) -> Option<XPathNode<'a>> {
+        self.page.visits.take().then_some(self)
     }
 }
 
@@ -94,22 +94,22 @@ impl<'a> Node<'a> for XPathNode<'a> {
 
     fn parent(self) -> Option<Self> {
         if self.is_attribute() {
-            return self.with(self.id).look();
+            return self.with(self.id).visit();
         }
-        self.page.document.parent(self.id).and_then(|parent| self.with(parent).look())
+        self.page.document.parent(self.id).and_then(|parent| self.with(parent).visit())
     }
 
     fn children(self) -> impl Iterator<Item = Self> + 'a {
         let document = self.page.document;
         let first = if self.is_attribute() { None } else { document.first_child(self.id) };
         std::iter::successors(first, move |&child| document.next_sibling(child))
-            .map_while(move |child| self.with(child).look())
+            .map_while(move |child| self.with(child).visit())
     }
 
     fn attributes(self) -> impl Iterator<Item = Self> + 'a {
         let indices =
             if self.is_attribute() { 0..0 } else { self.page.document.attributes(self.id) };
-        indices.map_while(move |attribute| XPathNode { attribute, ..self }.look())
+        indices.map_while(move |attribute| XPathNode { attribute, ..self }.visit())
     }
 
     /// HTML has no namespace nodes.
@@ -132,7 +132,7 @@ impl<'a> Node<'a> for XPathNode<'a> {
 
     fn with_string_value<R>(self, read: impl FnOnce(&str) -> R) -> R {
         let text = self.text();
-        read(if self.page.looks.take_text(text) { text } else { "" })
+        read(if self.page.visits.take_text(text) { text } else { "" })
     }
 
     fn document_order(self, other: Self) -> Ordering {
