@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use silkmill::CancelToken;
 
-use crate::fetch::attempt::{Asker, Feedback, Step, Then};
+use crate::fetch::attempt::{Attempt, Feedback, Step, Then};
 use crate::fetch::exchange::{Client, Shared};
 use crate::fetch::job::Job;
 use crate::net::brake::Brake;
@@ -71,9 +71,9 @@ impl Clients {
     pub(crate) fn work(&self, mut job: Box<Job>) -> Fetched {
         let spare = self.spare.lock().pop();
         let mut client = spare.unwrap_or_else(|| self.client());
-        let mut asker = Asker::new(&self.shared, &mut client);
-        let step = guarded(|| asker.step(&mut job));
-        let crawl_delay = asker.open;
+        let mut attempt = Attempt::new(&self.shared, &mut client);
+        let step = guarded(|| attempt.step(&mut job));
+        let crawl_delay = attempt.open;
         let (feedback, next) = match step {
             Ok(Step { feedback, then }) => {
                 self.spare.lock().push(client);

@@ -43,7 +43,7 @@ pub(super) enum Then {
 }
 
 /// What an attempt came to, as far as it could be made at one host.
-enum Attempted {
+enum AttemptEnd {
     Page(Page),
     /// It goes on at another host.
     Elsewhere,
@@ -60,15 +60,15 @@ struct Page {
 }
 
 /// A client at work.
-pub(super) struct Asker<'a> {
+pub(super) struct Attempt<'a> {
     exchange: Exchange<'a>,
     /// Set when it is known what the host allows.
     pub(super) open: Option<Duration>,
 }
 
-impl<'a> Asker<'a> {
-    pub(super) fn new(shared: &'a Shared, client: &'a mut Client) -> Asker<'a> {
-        Asker { exchange: Exchange { shared, client }, open: None }
+impl<'a> Attempt<'a> {
+    pub(super) fn new(shared: &'a Shared, client: &'a mut Client) -> Attempt<'a> {
+        Attempt { exchange: Exchange { shared, client }, open: None }
     }
 
     /// One step of the job: to its end, or to where it goes on at another host.
@@ -79,11 +79,11 @@ impl<'a> Asker<'a> {
         job.attempts += u32::from(hop.is_none());
         let mut hop = hop.unwrap_or_else(|| Box::new(Hop::new(&job.url, options.timeout)));
         let ends = Instant::now() + hop.left;
-        let attempted = self.attempt(job, &mut hop, ends);
+        let attempted = self.follow(job, &mut hop, ends);
         let feedback = feedback(&hop, &attempted);
         let passing = match &attempted {
-            Ok(Attempted::Page(_)) => hop.status.is_some_and(retry::is_passing),
-            Ok(Attempted::Elsewhere | Attempted::Later) => {
+            Ok(AttemptEnd::Page(_)) => hop.status.is_some_and(retry::is_passing),
+            Ok(AttemptEnd::Elsewhere | AttemptEnd::Later) => {
                 hop.left = ends.saturating_duration_since(Instant::now());
                 job.go_to(hop);
                 return Step { feedback, then: Then::Again(Duration::ZERO) };
@@ -101,7 +101,7 @@ impl<'a> Asker<'a> {
     }
 
     /// The row of a job that has come to its end.
-    fn row(&mut self, job: &mut Job, hop: Hop, attempted: Result<Attempted, Fault>) -> Row {
+    fn row(&mut self, job: &mut Job, hop: Hop, attempted: Result<AttemptEnd, Fault>) -> Row {
         let mut row = Row {
             index: job.index,
             url: job.input.take_shown(),
@@ -114,9 +114,9 @@ impl<'a> Asker<'a> {
             ..Row::default()
         };
         match attempted {
-            Ok(Attempted::Page(page)) => self.fill(&mut row, page),
+            Ok(AttemptEnd::Page(page)) => self.fill(&mut row, page),
             Err(fault) => row.error = Some(fault.failure),
-            Ok(Attempted::Elsewhere | Attempted::Later) => {}
+            Ok(AttemptEnd::Elsewhere | AttemptEnd::Later) => {}
         }
         row
     }
@@ -150,10 +150,10 @@ impl<'a> Asker<'a> {
     }
 
     /// Asks, and follows redirects as long as they stay at the host.
-    fn attempt(&mut self, job: &Job, hop: &mut Hop, ends: Instant) -> Result<Attempted, Fault> {
+    fn follow(&mut self, job: &Job, hop: &mut Hop, ends: Instant) -> Result<AttemptEnd, Fault> {
         loop {
             if !self.may_ask(job, hop, ends)? {
-                return Ok(Attempted::Later);
+                return Ok(AttemptEnd::Later);
             }
             let response = self.exchange.ask(self.exchange.shared.options.method, hop, ends)?;
             let head = &response.head;
@@ -163,14 +163,14 @@ impl<'a> Asker<'a> {
                 hop.cookies.set(&hop.url, cookie);
             }
             let Some(next) = self.redirect(head, hop)? else {
-                return self.read_body(response, hop).map(Attempted::Page);
+                return self.read_body(response, hop).map(AttemptEnd::Page);
             };
             hop.led_by_public |= response.connection.is_private != Some(true);
             self.exchange.drain(response, hop);
             let is_elsewhere = hop.follow(next, &job.url);
             // Another request to the same host has its own time to start, where hosts have one.
             if is_elsewhere || self.exchange.shared.options.spaces_starts() {
-                return Ok(Attempted::Elsewhere);
+                return Ok(AttemptEnd::Elsewhere);
             }
         }
     }
@@ -281,9 +281,9 @@ impl<'a> Asker<'a> {
 }
 
 /// What an attempt teaches about the host that was asked last.
-fn feedback(hop: &Hop, attempted: &Result<Attempted, Fault>) -> Feedback {
+fn feedback(hop: &Hop, attempted: &Result<AttemptEnd, Fault>) -> Feedback {
     match (attempted, hop.status) {
-        (Ok(Attempted::Page(_)), Some(status)) if retry::is_refusal(status) => {
+        (Ok(AttemptEnd::Page(_)), Some(status)) if retry::is_refusal(status) => {
             Feedback::Backoff(hop.retry_after)
         }
         (Ok(_), Some(_)) => Feedback::Ok,
