@@ -44,10 +44,10 @@ pub(crate) enum Next {
 
 /// What the clients of one run share, and the handle to stop them all.
 #[derive(Clone, Debug)]
-pub(crate) struct Clients {
+pub(crate) struct Fetcher {
     shared: Arc<Shared>,
     cancel: CancelToken,
-    /// Clients that no worker uses just now. Workers take and return them.
+    /// Fetcher that no worker uses just now. Workers take and return them.
     spare: Arc<Mutex<Vec<Client>>>,
     /// Written by every worker when it starts, emptied by the run when it ends early.
     brakes: Arc<Mutex<Vec<Brake>>>,
@@ -55,9 +55,9 @@ pub(crate) struct Clients {
     made: Arc<AtomicU32>,
 }
 
-impl Clients {
-    pub(crate) fn new(options: &Options, cancel: &CancelToken) -> Clients {
-        Clients {
+impl Fetcher {
+    pub(crate) fn new(options: &Options, cancel: &CancelToken) -> Fetcher {
+        Fetcher {
             shared: Arc::new(Shared::new(options)),
             cancel: cancel.clone(),
             spare: Arc::default(),
@@ -68,7 +68,7 @@ impl Clients {
 
     /// One attempt at an item, or the part of it that is at one host, whatever happens. Gives no row
     /// when the run is over and there is nothing true to say.
-    pub(crate) fn work(&self, mut job: Box<Job>) -> Fetched {
+    pub(crate) fn fetch(&self, mut job: Box<Job>) -> Fetched {
         let spare = self.spare.lock().pop();
         let mut client = spare.unwrap_or_else(|| self.client());
         let mut attempt = Attempt::new(&self.shared, &mut client);

@@ -13,7 +13,7 @@ use silkmill::{CancelToken, Stats, ThreadPoolExecutor};
 
 use crate::error::{Error, ErrorKind};
 use crate::fetch::job::Job;
-use crate::fetch::{Clients, Fetched, Next};
+use crate::fetch::{Fetched, Fetcher, Next};
 use crate::input::Input;
 use crate::options::Options;
 use crate::row::Row;
@@ -122,7 +122,7 @@ pub fn run_into(
 struct Run<'a> {
     pool: ThreadPoolExecutor,
     frontier: Arc<Frontier<Job>>,
-    clients: Clients,
+    fetcher: Fetcher,
     cancel: &'a CancelToken,
     /// Set for the workers, when the caller cancels or the sink breaks.
     over: CancelToken,
@@ -164,7 +164,7 @@ impl<'a> Run<'a> {
         Run {
             pool,
             frontier: Arc::new(Frontier::new(limits(options), options.workers, seed)),
-            clients: Clients::new(options, &over),
+            fetcher: Fetcher::new(options, &over),
             cancel,
             over,
             in_flight: 0,
@@ -257,8 +257,8 @@ impl<'a> Run<'a> {
     fn hire(&self) {
         let mut worker =
             Worker { frontier: Arc::clone(&self.frontier), exit: WorkerExit::NeverStarted };
-        let clients = self.clients.clone();
-        drop(self.pool.submit(move || worker.work(&clients)));
+        let fetcher = self.fetcher.clone();
+        drop(self.pool.submit(move || worker.work(&fetcher)));
     }
 
     /// Counts an input whose row exists already.
@@ -334,7 +334,7 @@ impl<'a> Run<'a> {
     fn stop(&self) {
         self.frontier.end();
         self.over.cancel();
-        self.clients.stop();
+        self.fetcher.stop();
         self.pool.shutdown_timeout(GRACE);
     }
 }
@@ -346,12 +346,12 @@ struct Worker {
 }
 
 impl Worker {
-    fn work(&mut self, clients: &Clients) {
+    fn work(&mut self, fetcher: &Fetcher) {
         self.exit = WorkerExit::Finished;
         let started = Instant::now();
         let mut done = None;
         while let Some(turn) = self.frontier.next(done.take()) {
-            let after = completed(turn.host, clients.work(turn.item));
+            let after = completed(turn.host, fetcher.fetch(turn.item));
             if started.elapsed() > SHIFT {
                 self.frontier.hand_in(after);
                 return;
