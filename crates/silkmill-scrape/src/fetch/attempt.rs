@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use url::Url;
 
 use crate::fetch::exchange::{Client, Exchange, Response, Shared};
-use crate::fetch::job::{Hop, Job};
+use crate::fetch::job::{Job, RedirectChain};
 use crate::input::URL_BYTES_MAX;
 use crate::net::fault::Fault;
 use crate::net::http::Head;
@@ -75,17 +75,18 @@ impl<'a> Attempt<'a> {
     pub(super) fn step(&mut self, job: &mut Job) -> Step {
         let options = &self.exchange.shared.options;
         let started = *job.started.get_or_insert_with(Instant::now);
-        let hop = job.hop.take();
-        job.attempts += u32::from(hop.is_none());
-        let mut hop = hop.unwrap_or_else(|| Box::new(Hop::new(&job.url, options.timeout)));
-        let ends = Instant::now() + hop.left;
-        let attempted = self.follow(job, &mut hop, ends);
-        let feedback = feedback(&hop, &attempted);
+        let chain = job.chain.take();
+        job.attempts += u32::from(chain.is_none());
+        let mut chain =
+            chain.unwrap_or_else(|| Box::new(RedirectChain::new(&job.url, options.timeout)));
+        let ends = Instant::now() + chain.left;
+        let attempted = self.follow(job, &mut chain, ends);
+        let feedback = feedback(&chain, &attempted);
         let passing = match &attempted {
-            Ok(AttemptEnd::Page(_)) => hop.status.is_some_and(retry::is_passing),
+            Ok(AttemptEnd::Page(_)) => chain.status.is_some_and(retry::is_passing),
             Ok(AttemptEnd::Elsewhere | AttemptEnd::Later) => {
-                hop.left = ends.saturating_duration_since(Instant::now());
-                job.go_to(hop);
+                chain.left = ends.saturating_duration_since(Instant::now());
+                job.go_to(chain);
                 return Step { feedback, then: Then::Again(Duration::ZERO) };
             }
             Err(fault) => fault.may_pass,
@@ -93,21 +94,26 @@ impl<'a> Attempt<'a> {
         if passing && job.attempts <= options.retries {
             let own = retry::pause(job.attempts, self.exchange.client.dice.roll());
             job.start_anew();
-            return Step { feedback, then: Then::Again(hop.retry_after.unwrap_or(own)) };
+            return Step { feedback, then: Then::Again(chain.retry_after.unwrap_or(own)) };
         }
-        let mut row = self.row(job, *hop, attempted);
+        let mut row = self.row(job, *chain, attempted);
         row.elapsed = started.elapsed();
         Step { feedback, then: Then::Row(Box::new(row)) }
     }
 
     /// The row of a job that has come to its end.
-    fn row(&mut self, job: &mut Job, hop: Hop, attempted: Result<AttemptEnd, Fault>) -> Row {
+    fn row(
+        &mut self,
+        job: &mut Job,
+        chain: RedirectChain,
+        attempted: Result<AttemptEnd, Fault>,
+    ) -> Row {
         let mut row = Row {
             index: job.index,
             url: job.input.take_shown(),
-            final_url: Some(hop.url.into()),
-            status: hop.status,
-            redirects: hop.redirects,
+            final_url: Some(chain.url.into()),
+            status: chain.status,
+            redirects: chain.redirects,
             timing: self.exchange.client.trace.timing(),
             attempts: job.attempts,
             worker: self.exchange.client.worker(),
@@ -150,24 +156,29 @@ impl<'a> Attempt<'a> {
     }
 
     /// Asks, and follows redirects as long as they stay at the host.
-    fn follow(&mut self, job: &Job, hop: &mut Hop, ends: Instant) -> Result<AttemptEnd, Fault> {
+    fn follow(
+        &mut self,
+        job: &Job,
+        chain: &mut RedirectChain,
+        ends: Instant,
+    ) -> Result<AttemptEnd, Fault> {
         loop {
-            if !self.may_ask(job, hop, ends)? {
+            if !self.may_ask(job, chain, ends)? {
                 return Ok(AttemptEnd::Later);
             }
-            let response = self.exchange.ask(self.exchange.shared.options.method, hop, ends)?;
+            let response = self.exchange.ask(self.exchange.shared.options.method, chain, ends)?;
             let head = &response.head;
-            hop.status = Some(head.status);
-            hop.retry_after = retry_after(head);
+            chain.status = Some(head.status);
+            chain.retry_after = retry_after(head);
             for cookie in &head.set_cookies {
-                hop.cookies.set(&hop.url, cookie);
+                chain.cookies.set(&chain.url, cookie);
             }
-            let Some(next) = self.redirect(head, hop)? else {
-                return self.read_body(response, hop).map(AttemptEnd::Page);
+            let Some(next) = self.redirect(head, chain)? else {
+                return self.read_body(response, chain).map(AttemptEnd::Page);
             };
-            hop.led_by_public |= response.connection.is_private != Some(true);
-            self.exchange.drain(response, hop);
-            let is_elsewhere = hop.follow(next, &job.url);
+            chain.led_by_public |= response.connection.is_private != Some(true);
+            self.exchange.drain(response, chain);
+            let is_elsewhere = chain.follow(next, &job.url);
             // Another request to the same host has its own time to start, where hosts have one.
             if is_elsewhere || self.exchange.shared.options.spaces_starts() {
                 return Ok(AttemptEnd::Elsewhere);
@@ -176,14 +187,14 @@ impl<'a> Attempt<'a> {
     }
 
     /// Whether robots.txt allows it. False when the host wants a pause before it is asked for more.
-    fn may_ask(&mut self, job: &Job, hop: &Hop, ends: Instant) -> Result<bool, Fault> {
+    fn may_ask(&mut self, job: &Job, chain: &RedirectChain, ends: Instant) -> Result<bool, Fault> {
         let Some(robots) = &self.exchange.shared.robots else { return Ok(true) };
-        let (verdict, is_new) = match robots.verdict(&hop.url) {
+        let (verdict, is_new) = match robots.verdict(&chain.url) {
             Some(verdict) => (verdict, false),
             None => {
-                let file = self.fetch_robots(job, hop, ends)?;
-                robots.learn(&hop.url, file);
-                (robots.verdict(&hop.url).unwrap_or(Verdict::Allowed(Duration::ZERO)), true)
+                let file = self.fetch_robots(job, chain, ends)?;
+                robots.learn(&chain.url, file);
+                (robots.verdict(&chain.url).unwrap_or(Verdict::Allowed(Duration::ZERO)), true)
             }
         };
         match verdict {
@@ -201,59 +212,64 @@ impl<'a> Attempt<'a> {
     }
 
     /// Gets the host's robots.txt.
-    fn fetch_robots(&mut self, job: &Job, page: &Hop, ends: Instant) -> Result<RobotsFile, Fault> {
+    fn fetch_robots(
+        &mut self,
+        job: &Job,
+        page: &RedirectChain,
+        ends: Instant,
+    ) -> Result<RobotsFile, Fault> {
         let url = page
             .url
             .join("/robots.txt")
             .map_err(|error| Fault::lasting(FailureKind::Url, Phase::Request, error.to_string()))?;
-        let mut hop = page.for_robots(url);
+        let mut chain = page.for_robots(url);
         loop {
-            let response = self.exchange.ask(Method::Get, &hop, ends).map_err(in_robots)?;
+            let response = self.exchange.ask(Method::Get, &chain, ends).map_err(in_robots)?;
             let status = response.head.status;
             let next = match response.head.location.as_deref() {
-                Some(location) if is_redirect(status) => hop.url.join(location).ok(),
+                Some(location) if is_redirect(status) => chain.url.join(location).ok(),
                 _ => None,
             };
             if let Some(next) = next.filter(|next| matches!(next.scheme(), "http" | "https")) {
-                if hop.redirects.len() >= REDIRECTS_MAX {
+                if chain.redirects.len() >= REDIRECTS_MAX {
                     // The standard allows to take it for a file that is not there.
                     return Ok(RobotsFile::Status(404));
                 }
-                hop.led_by_public |= response.connection.is_private != Some(true);
-                self.exchange.drain(response, &hop);
-                hop.follow(next, &job.url);
+                chain.led_by_public |= response.connection.is_private != Some(true);
+                self.exchange.drain(response, &chain);
+                chain.follow(next, &job.url);
                 continue;
             }
             if status != 200 {
-                self.exchange.drain(response, &hop);
+                self.exchange.drain(response, &chain);
                 let status = if is_redirect(status) { 404 } else { status };
                 return Ok(RobotsFile::Status(status));
             }
             let mut file = Vec::new();
             let bytes_max = crate::robots::FILE_BYTES_MAX as u64;
             self.exchange
-                .read_into(response, &hop, bytes_max, |piece| file.extend_from_slice(piece))
+                .read_into(response, &chain, bytes_max, |piece| file.extend_from_slice(piece))
                 .map_err(in_robots)?;
             return Ok(RobotsFile::Bytes(file));
         }
     }
 
     /// Where the response sends us on, if it does and we go.
-    fn redirect(&self, head: &Head, hop: &Hop) -> Result<Option<Url>, Fault> {
+    fn redirect(&self, head: &Head, chain: &RedirectChain) -> Result<Option<Url>, Fault> {
         let refuse =
             |why: String| Err(Fault::lasting(FailureKind::Redirects, Phase::Response, why));
         let redirects_max = self.exchange.shared.options.redirects_max;
         let location = head.location.as_deref();
         let location = location.filter(|_| is_redirect(head.status) && redirects_max > 0);
         let Some(location) = location else { return Ok(None) };
-        if hop.redirects.len() >= redirects_max as usize {
+        if chain.redirects.len() >= redirects_max as usize {
             return refuse(format!("more than {redirects_max} redirects"));
         }
-        match hop.url.join(location) {
+        match chain.url.join(location) {
             Ok(next) if next.as_str().len() > URL_BYTES_MAX => {
                 refuse("redirected to an address that is too long".to_owned())
             }
-            Ok(next) if !hop.has_room_for(&next) => {
+            Ok(next) if !chain.has_room_for(&next) => {
                 refuse("redirected to addresses that are too long together".to_owned())
             }
             Ok(next) if matches!(next.scheme(), "http" | "https") => Ok(Some(next)),
@@ -263,13 +279,13 @@ impl<'a> Attempt<'a> {
     }
 
     /// Reads the body to its end or to the bound. It is kept for the extractor or the disk.
-    fn read_body(&mut self, mut response: Response, hop: &Hop) -> Result<Page, Fault> {
+    fn read_body(&mut self, mut response: Response, chain: &RedirectChain) -> Result<Page, Fault> {
         let content_type = response.head.content_type.take();
         let mut body = std::mem::take(&mut self.exchange.client.body);
         body.clear();
         let is_kept = self.exchange.shared.options.keeps_bodies();
         let bytes_max = self.exchange.shared.options.body_bytes_max;
-        let read = self.exchange.read_into(response, hop, bytes_max, |piece| {
+        let read = self.exchange.read_into(response, chain, bytes_max, |piece| {
             if is_kept {
                 body.extend_from_slice(piece);
             }
@@ -281,10 +297,10 @@ impl<'a> Attempt<'a> {
 }
 
 /// What an attempt teaches about the host that was asked last.
-fn feedback(hop: &Hop, attempted: &Result<AttemptEnd, Fault>) -> Feedback {
-    match (attempted, hop.status) {
+fn feedback(chain: &RedirectChain, attempted: &Result<AttemptEnd, Fault>) -> Feedback {
+    match (attempted, chain.status) {
         (Ok(AttemptEnd::Page(_)), Some(status)) if retry::is_refusal(status) => {
-            Feedback::Backoff(hop.retry_after)
+            Feedback::Backoff(chain.retry_after)
         }
         (Ok(_), Some(_)) => Feedback::Ok,
         _ => Feedback::Unknown,

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::fetch::content_encoding::Encoding;
-use crate::fetch::job::Hop;
+use crate::fetch::job::RedirectChain;
 use crate::fetch::request::{Asked, Template};
 use crate::net::address::Rule;
 use crate::net::brake::Brake;
@@ -73,13 +73,13 @@ impl Exchange<'_> {
     pub(super) fn ask(
         &mut self,
         method: Method,
-        hop: &Hop,
+        chain: &RedirectChain,
         ends: Instant,
     ) -> Result<Response, Fault> {
-        let rule = self.rule(hop);
+        let rule = self.rule(chain);
         let fits =
             |connection: &Connection| rule == Rule::All || connection.is_private != Some(true);
-        let mut used = self.shared.idle.take(&hop.origin, fits);
+        let mut used = self.shared.idle.take(&chain.origin, fits);
         let to = match method {
             Method::Get => ResponseTo::Get,
             Method::Head => ResponseTo::Head,
@@ -92,16 +92,16 @@ impl Exchange<'_> {
                 Some(connection) => connection,
                 None => {
                     let dialler = &self.shared.dialer;
-                    dialler.dial(&hop.url, rule, ends, &client.brake, &mut client.trace)?
+                    dialler.dial(&chain.url, rule, ends, &client.brake, &mut client.trace)?
                 }
             };
             client.trace.enter(Phase::Request);
             let first_byte = self.shared.options.first_byte_deadline(ends);
             let asked = Asked {
                 method,
-                url: &hop.url,
-                at_home: hop.at_home,
-                cookies: &hop.cookies,
+                url: &chain.url,
+                at_home: chain.at_home,
+                cookies: &chain.cookies,
                 forwarded: connection.forwarded.as_deref(),
             };
             self.shared.template.write(asked, &mut client.outbox);
@@ -125,8 +125,8 @@ impl Exchange<'_> {
         Fault::new(error, trace.phase(), limit)
     }
 
-    fn rule(&self, hop: &Hop) -> Rule {
-        match hop.led_by_public {
+    fn rule(&self, chain: &RedirectChain) -> Rule {
+        match chain.led_by_public {
             _ if self.shared.options.deny_private => Rule::DenyPrivate,
             true => Rule::LedByPublic,
             false => Rule::All,
@@ -138,7 +138,7 @@ impl Exchange<'_> {
     pub(super) fn read_into(
         &mut self,
         response: Response,
-        hop: &Hop,
+        chain: &RedirectChain,
         bytes_max: u64,
         mut take: impl FnMut(&[u8]),
     ) -> Result<(u64, bool), Fault> {
@@ -166,13 +166,13 @@ impl Exchange<'_> {
         let limit = self.shared.options.timeout;
         let truncated = read.map_err(|error| Fault::new(&error, client.trace.phase(), limit))?;
         if !truncated && reader.is_at_end() && head.keep_alive {
-            self.put_aside(connection, hop);
+            self.put_aside(connection, chain);
         }
         Ok((bytes, truncated))
     }
 
     /// Reads what is left of a short body. A failure shows when the next request is made.
-    pub(super) fn drain(&mut self, response: Response, hop: &Hop) {
+    pub(super) fn drain(&mut self, response: Response, chain: &RedirectChain) {
         let Response { head, mut connection } = response;
         let is_short = match head.framing {
             Framing::Empty | Framing::Chunked => true,
@@ -188,16 +188,16 @@ impl Exchange<'_> {
         // The end of the last chunk comes after the data.
         let at_end = drained.is_ok() && reader.fill_buf().is_ok_and(<[u8]>::is_empty);
         if at_end && reader.is_at_end() {
-            self.put_aside(connection, hop);
+            self.put_aside(connection, chain);
         }
     }
 
     /// Keeps a connection for the next request to the host. One that has said more than was asked
     /// for is not believed again.
-    fn put_aside(&mut self, connection: Connection, hop: &Hop) {
+    fn put_aside(&mut self, connection: Connection, chain: &RedirectChain) {
         self.client.brake.release();
         if self.client.inbox.is_empty() {
-            self.shared.idle.put(&hop.origin, connection);
+            self.shared.idle.put(&chain.origin, connection);
         }
     }
 }

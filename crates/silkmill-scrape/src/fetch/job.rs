@@ -19,42 +19,42 @@ pub(crate) struct Job {
     /// When the first attempt began.
     pub(crate) started: Option<Instant>,
     /// Where the attempt goes on; `None` before one begins.
-    pub(crate) hop: Option<Box<Hop>>,
+    pub(crate) chain: Option<Box<RedirectChain>>,
 }
 
 impl Job {
     pub(crate) fn new(index: u64, input: Input, url: Url) -> Job {
-        Job { index, input, url, attempts: 0, started: None, hop: None }
+        Job { index, input, url, attempts: 0, started: None, chain: None }
     }
 
     /// The attempt goes on later.
-    pub(crate) fn go_to(&mut self, hop: Box<Hop>) {
-        self.hop = Some(hop);
+    pub(crate) fn go_to(&mut self, chain: Box<RedirectChain>) {
+        self.chain = Some(chain);
     }
 
     /// The next attempt begins with the address that was given.
     pub(crate) fn start_anew(&mut self) {
-        self.hop = None;
+        self.chain = None;
     }
 
     /// The host it wants next, as a name or an address with a port.
     pub(crate) fn host(&self) -> String {
-        match &self.hop {
-            Some(hop) => hop.host().to_owned(),
+        match &self.chain {
+            Some(chain) => chain.host().to_owned(),
             None => host(&self.url),
         }
     }
 
     /// What its addresses weigh.
     pub(crate) fn bytes(&self) -> usize {
-        let hop = self.hop.as_ref().map_or(0, |hop| hop.chain_bytes());
-        self.input.shown().len() + self.url.as_str().len() + hop
+        let chain = self.chain.as_ref().map_or(0, |chain| chain.chain_bytes());
+        self.input.shown().len() + self.url.as_str().len() + chain
     }
 }
 
 /// An attempt on its way along a chain of redirects.
 #[derive(Debug)]
-pub(crate) struct Hop {
+pub(crate) struct RedirectChain {
     /// What is asked next, or was asked last.
     pub(crate) url: Url,
     /// Its scheme, host and port: connections to it can be used again for it.
@@ -73,9 +73,9 @@ pub(crate) struct Hop {
     pub(crate) retry_after: Option<Duration>,
 }
 
-impl Hop {
-    pub(crate) fn new(url: &Url, time: Duration) -> Hop {
-        Hop {
+impl RedirectChain {
+    pub(crate) fn new(url: &Url, time: Duration) -> RedirectChain {
+        RedirectChain {
             url: url.clone(),
             origin: origin(url),
             redirects: Vec::new(),
@@ -104,11 +104,11 @@ impl Hop {
     }
 
     /// The chain that asks for the robots.txt of where this one is.
-    pub(crate) fn for_robots(&self, url: Url) -> Hop {
-        Hop {
+    pub(crate) fn for_robots(&self, url: Url) -> RedirectChain {
+        RedirectChain {
             at_home: self.at_home,
             led_by_public: self.led_by_public,
-            ..Hop::new(&url, self.left)
+            ..RedirectChain::new(&url, self.left)
         }
     }
 
@@ -159,38 +159,38 @@ mod tests {
     #[test]
     fn a_redirect_leads_elsewhere_when_the_host_or_port_is_another() {
         let given = url("http://a.test/");
-        let mut hop = Hop::new(&given, Duration::ZERO);
+        let mut chain = RedirectChain::new(&given, Duration::ZERO);
         for (next, elsewhere) in [
             ("http://a.test:80/x", false),
             ("http://a.test:81/", true),
             ("https://a.test:81/", false),
             ("https://b.test:81/", true),
         ] {
-            assert_eq!(hop.follow(url(next), &given), elsewhere, "{next}");
+            assert_eq!(chain.follow(url(next), &given), elsewhere, "{next}");
         }
-        assert_eq!(hop.redirects.len(), 4);
+        assert_eq!(chain.redirects.len(), 4);
     }
 
     #[test]
     fn only_the_origin_of_the_given_address_is_home() {
         let given = url("http://a.test/");
-        let mut hop = Hop::new(&given, Duration::ZERO);
-        assert!(hop.at_home);
+        let mut chain = RedirectChain::new(&given, Duration::ZERO);
+        assert!(chain.at_home);
         for (next, home) in
             [("http://a.test/x", true), ("https://a.test/", false), ("http://a.test:81/", false)]
         {
-            hop.follow(url(next), &given);
-            assert_eq!(hop.at_home, home, "{next}");
+            chain.follow(url(next), &given);
+            assert_eq!(chain.at_home, home, "{next}");
         }
     }
 
     #[test]
     fn a_chain_has_a_bound() {
-        let mut hop = Hop::new(&url("http://a.test/"), Duration::ZERO);
+        let mut chain = RedirectChain::new(&url("http://a.test/"), Duration::ZERO);
         let long = url(&format!("http://a.test/{}", "x".repeat(URL_BYTES_MAX - 20)));
-        while hop.has_room_for(&long) {
-            hop.follow(long.clone(), &long);
+        while chain.has_room_for(&long) {
+            chain.follow(long.clone(), &long);
         }
-        assert_eq!(hop.redirects.len(), 2);
+        assert_eq!(chain.redirects.len(), 2);
     }
 }
