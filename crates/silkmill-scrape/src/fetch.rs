@@ -19,7 +19,7 @@ use silkmill::CancelToken;
 use crate::fetch::attempt::{Attempt, Feedback, Step, Then};
 use crate::fetch::exchange::{Client, Shared};
 use crate::fetch::job::Job;
-use crate::net::brake::Brake;
+use crate::net::interrupter::Interrupter;
 use crate::options::Options;
 use crate::row::Row;
 use crate::sync::Mutex;
@@ -50,7 +50,7 @@ pub(crate) struct Fetcher {
     /// Fetcher that no worker uses just now. Workers take and return them.
     spare: Arc<Mutex<Vec<Client>>>,
     /// Written by every worker when it starts, emptied by the run when it ends early.
-    brakes: Arc<Mutex<Vec<Brake>>>,
+    interrupters: Arc<Mutex<Vec<Interrupter>>>,
     /// How many clients there have been.
     made: Arc<AtomicU32>,
 }
@@ -61,7 +61,7 @@ impl Fetcher {
             shared: Arc::new(Shared::new(options)),
             cancel: cancel.clone(),
             spare: Arc::default(),
-            brakes: Arc::default(),
+            interrupters: Arc::default(),
             made: Arc::default(),
         }
     }
@@ -99,17 +99,17 @@ impl Fetcher {
 
     /// A new client. `stop` reaches it, too.
     fn client(&self) -> Client {
-        let brake = Brake::default();
-        self.brakes.lock().push(brake.clone());
+        let interrupter = Interrupter::default();
+        self.interrupters.lock().push(interrupter.clone());
         let seed = 0x5eed + u64::from(self.made.fetch_add(1, Ordering::Relaxed));
-        Client::new(brake, seed)
+        Client::new(interrupter, seed)
     }
 
     /// Ends every request there is, whatever it waits for.
     pub(crate) fn stop(&self) {
         self.shared.dialer.stop();
-        for brake in self.brakes.lock().drain(..) {
-            brake.pull();
+        for interrupter in self.interrupters.lock().drain(..) {
+            interrupter.interrupt();
         }
         self.shared.idle.clear();
     }

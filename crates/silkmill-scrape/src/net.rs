@@ -1,7 +1,6 @@
 //! Connections: names looked up, addresses connected to, proxies, TLS, HTTP/1.1 on the wire.
 
 pub(crate) mod address;
-pub(crate) mod brake;
 mod connect;
 pub(crate) mod connection;
 pub(crate) mod deadline;
@@ -10,6 +9,7 @@ pub(crate) mod fault;
 pub(crate) mod http;
 pub(crate) mod idle_pool;
 pub(crate) mod inbox;
+pub(crate) mod interrupter;
 pub(crate) mod proxy;
 pub(crate) mod resolver;
 pub(crate) mod tls;

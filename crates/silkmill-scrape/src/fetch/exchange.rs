@@ -11,7 +11,6 @@ use crate::fetch::content_encoding::Encoding;
 use crate::fetch::job::RedirectChain;
 use crate::fetch::request::{Asked, Template};
 use crate::net::address::Rule;
-use crate::net::brake::Brake;
 use crate::net::connection::Connection;
 use crate::net::dialer::Dialer;
 use crate::net::fault::{self, Fault};
@@ -19,6 +18,7 @@ use crate::net::http::body::BodyReader;
 use crate::net::http::{Framing, Head, Malformed, ResponseTo};
 use crate::net::idle_pool::Idle;
 use crate::net::inbox::{Inbox, Incoming};
+use crate::net::interrupter::Interrupter;
 use crate::net::trace::Trace;
 use crate::options::{Method, Options};
 use crate::retry::Dice;
@@ -49,7 +49,7 @@ pub(super) struct Client {
     pub(super) inbox: Inbox,
     pub(super) outbox: String,
     pub(super) body: Vec<u8>,
-    pub(super) brake: Brake,
+    pub(super) interrupter: Interrupter,
     pub(super) trace: Trace,
     pub(super) dice: Dice,
     /// The name of the thread that used it last.
@@ -92,7 +92,7 @@ impl Exchange<'_> {
                 Some(connection) => connection,
                 None => {
                     let dialler = &self.shared.dialer;
-                    dialler.dial(&chain.url, rule, ends, &client.brake, &mut client.trace)?
+                    dialler.dial(&chain.url, rule, ends, &client.interrupter, &mut client.trace)?
                 }
             };
             client.trace.enter(Phase::Request);
@@ -195,7 +195,7 @@ impl Exchange<'_> {
     /// Keeps a connection for the next request to the host. One that has said more than was asked
     /// for is not believed again.
     fn put_aside(&mut self, connection: Connection, chain: &RedirectChain) {
-        self.client.brake.release();
+        self.client.interrupter.release();
         if self.client.inbox.is_empty() {
             self.shared.idle.put(&chain.origin, connection);
         }
@@ -216,12 +216,12 @@ impl Shared {
 
 impl Client {
     /// `seed` is for the pauses between attempts, which are only to differ from client to client.
-    pub(super) fn new(brake: Brake, seed: u64) -> Client {
+    pub(super) fn new(interrupter: Interrupter, seed: u64) -> Client {
         Client {
             inbox: Inbox::new(),
             outbox: String::new(),
             body: Vec::new(),
-            brake,
+            interrupter,
             trace: Trace::begin(),
             dice: Dice::new(seed),
             worker: Arc::default(),
@@ -247,7 +247,7 @@ impl Client {
         begins: Instant,
         ends: Instant,
     ) -> io::Result<Head> {
-        self.brake.watch(connection.tcp())?;
+        self.interrupter.watch(connection.tcp())?;
         connection.set_deadline(begins);
         self.inbox.clear();
         connection.write_all(self.outbox.as_bytes())?;

@@ -10,27 +10,27 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 
-use crate::net::brake::Brake;
+use crate::net::interrupter::Interrupter;
 
-/// On Linux a brake wakes who connects. One that is pulled just before that, and any brake elsewhere, is
+/// On Linux a interrupter wakes who connects. One that is pulled just before that, and any interrupter elsewhere, is
 /// noticed after this.
 const SLICE: Duration = Duration::from_millis(250);
 
-/// A connection to `address`, made within `time`. `brake` ends the wait for it.
+/// A connection to `address`, made within `time`. `interrupter` ends the wait for it.
 pub(crate) fn connect(
     address: SocketAddr,
     time: Duration,
-    brake: &Brake,
+    interrupter: &Interrupter,
 ) -> io::Result<Arc<TcpStream>> {
     let ends = Instant::now() + time;
     let tcp = Arc::new(socket(address)?);
-    brake.watch(&tcp)?;
+    interrupter.watch(&tcp)?;
     let connected = match rustix::net::connect(&*tcp, &address) {
         Ok(()) => Ok(()),
-        Err(Errno::INPROGRESS | Errno::INTR) => wait(&tcp, ends, brake),
+        Err(Errno::INPROGRESS | Errno::INTR) => wait(&tcp, ends, interrupter),
         Err(error) => Err(error.into()),
     };
-    connected.and_then(|()| tcp.set_nonblocking(false)).inspect_err(|_| brake.release())?;
+    connected.and_then(|()| tcp.set_nonblocking(false)).inspect_err(|_| interrupter.release())?;
     Ok(tcp)
 }
 
@@ -59,8 +59,8 @@ fn family(address: SocketAddr) -> AddressFamily {
     }
 }
 
-/// Waits until the other side has taken or refused us, or the time is up, or the brake is pulled.
-fn wait(tcp: &TcpStream, ends: Instant, brake: &Brake) -> io::Result<()> {
+/// Waits until the other side has taken or refused us, or the time is up, or the interrupter is pulled.
+fn wait(tcp: &TcpStream, ends: Instant, interrupter: &Interrupter) -> io::Result<()> {
     loop {
         let left = ends.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -71,7 +71,7 @@ fn wait(tcp: &TcpStream, ends: Instant, brake: &Brake) -> io::Result<()> {
             Err(Errno::INTR) => 0,
             events => events?,
         };
-        if brake.is_pulled() {
+        if interrupter.is_interrupted() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         if events > 0 {
@@ -94,7 +94,7 @@ mod tests {
     fn a_connection_is_made_and_blocks_as_others_do() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
 
-        let ours = connect(listener.local_addr().unwrap(), LONG, &Brake::default()).unwrap();
+        let ours = connect(listener.local_addr().unwrap(), LONG, &Interrupter::default()).unwrap();
         let (mut theirs, _) = listener.accept().unwrap();
         let late = thread::spawn(move || {
             thread::sleep(Duration::from_millis(50));
@@ -111,7 +111,7 @@ mod tests {
     fn a_port_that_nobody_listens_on_refuses() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
 
-        let error = connect(address, LONG, &Brake::default()).unwrap_err();
+        let error = connect(address, LONG, &Interrupter::default()).unwrap_err();
 
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
@@ -133,7 +133,8 @@ mod tests {
     fn a_connect_that_hangs_ends_in_time() {
         let (_listener, address, _taken) = full();
 
-        let error = connect(address, Duration::from_millis(100), &Brake::default()).unwrap_err();
+        let error =
+            connect(address, Duration::from_millis(100), &Interrupter::default()).unwrap_err();
 
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
@@ -141,19 +142,19 @@ mod tests {
     #[test]
     fn a_connect_that_hangs_can_be_called_off() {
         let (_listener, address, _taken) = full();
-        let brake = Brake::default();
-        let puller = brake.clone();
+        let interrupter = Interrupter::default();
+        let puller = interrupter.clone();
         let pulling = thread::spawn(move || {
             thread::sleep(Duration::from_millis(100));
-            puller.pull();
+            puller.interrupt();
         });
         let started = Instant::now();
 
-        let error = connect(address, LONG, &brake).unwrap_err();
+        let error = connect(address, LONG, &interrupter).unwrap_err();
 
         assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
         assert!(started.elapsed() < LONG / 2);
         pulling.join().unwrap();
-        assert!(connect(address, LONG, &brake).is_err());
+        assert!(connect(address, LONG, &interrupter).is_err());
     }
 }

@@ -1,5 +1,5 @@
 //! Makes a connection: finds the host's address, asks whether it may be asked, connects, agrees on
-//! TLS; or does it all through a proxy. Each step has its deadline, and ends when the brake is pulled.
+//! TLS; or does it all through a proxy. Each step has its deadline, and ends when the interrupter is pulled.
 
 use std::fmt;
 use std::io;
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use url::{Host, Url};
 
 use crate::net::address::{self, Rule};
-use crate::net::brake::Brake;
 use crate::net::connect::connect;
 use crate::net::connection::{Connection, Socket, Stream};
 use crate::net::deadline::Deadline;
 use crate::net::fault::Fault;
+use crate::net::interrupter::Interrupter;
 use crate::net::proxy::{Destination, Kind, Proxies, Proxy};
 use crate::net::resolver::{Lookup, LookupError, Names};
 use crate::net::tls::{Tls, Trust};
@@ -77,13 +77,13 @@ impl Dialer {
         url: &Url,
         rule: Rule,
         ends: Instant,
-        brake: &Brake,
+        interrupter: &Interrupter,
         trace: &mut Trace,
     ) -> Result<Connection, Fault> {
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(Fault::lasting(FailureKind::Url, Phase::Input, "the address has no host"));
         };
-        let mut dial = Dial { dialer: self, rule, ends, brake, trace };
+        let mut dial = Dial { dialer: self, rule, ends, interrupter, trace };
         let server = Server { url, host, port };
         let (mut stream, is_private, forwarded) = match self.proxies.proxy_for(url) {
             None => {
@@ -119,7 +119,7 @@ struct Dial<'a> {
     dialer: &'a Dialer,
     rule: Rule,
     ends: Instant,
-    brake: &'a Brake,
+    interrupter: &'a Interrupter,
     trace: &'a mut Trace,
 }
 
@@ -172,9 +172,9 @@ impl Dial<'_> {
         Ok((stream, target.is_private()))
     }
 
-    /// Shows the connection to the brake.
+    /// Shows the connection to the interrupter.
     fn watch(&self, stream: &Stream) -> Result<(), Fault> {
-        self.brake.watch(stream.tcp()).map_err(|error| self.fault(&error))
+        self.interrupter.watch(stream.tcp()).map_err(|error| self.fault(&error))
     }
 
     /// The time for the next step: its own, or what is left of the whole.
@@ -263,7 +263,7 @@ impl Dial<'_> {
 
     fn connect_to(&self, address: SocketAddr, time: Duration) -> io::Result<Arc<TcpStream>> {
         match &self.dialer.connect {
-            None => connect(address, time, self.brake),
+            None => connect(address, time, self.interrupter),
             Some(connect) => connect(address, time).map(Arc::new),
         }
     }

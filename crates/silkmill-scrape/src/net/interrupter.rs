@@ -8,23 +8,23 @@ use crate::sync::Mutex;
 
 /// Ends what one worker waits for, from another thread.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Brake(Arc<Mutex<Braked>>);
+pub(crate) struct Interrupter(Arc<Mutex<Interruption>>);
 
 /// Written by the worker with every connection it uses, and once by who ends the run.
 #[derive(Debug, Default)]
-struct Braked {
-    pulled: bool,
+struct Interruption {
+    interrupted: bool,
     tcp: Option<Arc<TcpStream>>,
 }
 
-impl Brake {
+impl Interrupter {
     /// The worker is about to wait for this connection. An error when it should not begin.
     pub(crate) fn watch(&self, tcp: &Arc<TcpStream>) -> io::Result<()> {
-        let mut braked = self.0.lock();
-        if braked.pulled {
+        let mut state = self.0.lock();
+        if state.interrupted {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        braked.tcp = Some(Arc::clone(tcp));
+        state.tcp = Some(Arc::clone(tcp));
         Ok(())
     }
 
@@ -33,15 +33,15 @@ impl Brake {
         self.0.lock().tcp = None;
     }
 
-    pub(crate) fn is_pulled(&self) -> bool {
-        self.0.lock().pulled
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.0.lock().interrupted
     }
 
     /// Wakes the worker, and lets it wait for no connection again.
-    pub(crate) fn pull(&self) {
-        let mut braked = self.0.lock();
-        braked.pulled = true;
-        if let Some(tcp) = braked.tcp.take() {
+    pub(crate) fn interrupt(&self) {
+        let mut state = self.0.lock();
+        state.interrupted = true;
+        if let Some(tcp) = state.tcp.take() {
             // It may have been closed meanwhile.
             let _ = tcp.shutdown(Shutdown::Both);
         }
@@ -62,16 +62,16 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let tcp = Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
         tcp.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let brake = Brake::default();
-        brake.watch(&tcp).unwrap();
-        let puller = brake.clone();
+        let interrupter = Interrupter::default();
+        interrupter.watch(&tcp).unwrap();
+        let puller = interrupter.clone();
         let pulling = thread::spawn(move || {
             thread::sleep(Duration::from_millis(50));
-            puller.pull();
+            puller.interrupt();
         });
 
         assert_eq!((&*tcp).read(&mut [0; 8]).unwrap(), 0);
         pulling.join().unwrap();
-        assert!(brake.watch(&tcp).is_err());
+        assert!(interrupter.watch(&tcp).is_err());
     }
 }
