@@ -17,8 +17,8 @@ use crate::net::fault::{self, Fault};
 use crate::net::http::body::BodyReader;
 use crate::net::http::{Framing, Head, Malformed, ResponseTo};
 use crate::net::idle_pool::Idle;
-use crate::net::inbox::{Inbox, Incoming};
 use crate::net::interrupter::Interrupter;
+use crate::net::read_buffer::{Incoming, ReadBuffer};
 use crate::net::trace::Trace;
 use crate::options::{Method, Options};
 use crate::retry::Dice;
@@ -46,7 +46,7 @@ pub(super) struct Shared {
 /// What one worker needs to ask.
 #[derive(Debug)]
 pub(super) struct Client {
-    pub(super) inbox: Inbox,
+    pub(super) read_buffer: ReadBuffer,
     pub(super) outbox: String,
     pub(super) body: Vec<u8>,
     pub(super) interrupter: Interrupter,
@@ -149,7 +149,8 @@ impl Exchange<'_> {
             Framing::Empty => Encoding::Identity,
             _ => encoding_of(&head)?,
         };
-        let incoming = Incoming { inbox: &mut client.inbox, connection: &mut connection };
+        let incoming =
+            Incoming { read_buffer: &mut client.read_buffer, connection: &mut connection };
         let mut reader = BodyReader::new(incoming, head.framing);
         let mut bytes = 0;
         let mut take_some = |piece: &[u8]| {
@@ -182,7 +183,8 @@ impl Exchange<'_> {
         if !is_short || !head.keep_alive {
             return;
         }
-        let incoming = Incoming { inbox: &mut self.client.inbox, connection: &mut connection };
+        let incoming =
+            Incoming { read_buffer: &mut self.client.read_buffer, connection: &mut connection };
         let mut reader = BodyReader::new(incoming, head.framing);
         let drained = io::copy(&mut (&mut reader).take(DRAINED_BYTES_MAX), &mut io::sink());
         // The end of the last chunk comes after the data.
@@ -196,7 +198,7 @@ impl Exchange<'_> {
     /// for is not believed again.
     fn put_aside(&mut self, connection: Connection, chain: &RedirectChain) {
         self.client.interrupter.release();
-        if self.client.inbox.is_empty() {
+        if self.client.read_buffer.is_empty() {
             self.shared.idle.put(&chain.origin, connection);
         }
     }
@@ -218,7 +220,7 @@ impl Client {
     /// `seed` is for the pauses between attempts, which are only to differ from client to client.
     pub(super) fn new(interrupter: Interrupter, seed: u64) -> Client {
         Client {
-            inbox: Inbox::new(),
+            read_buffer: ReadBuffer::new(),
             outbox: String::new(),
             body: Vec::new(),
             interrupter,
@@ -249,12 +251,12 @@ impl Client {
     ) -> io::Result<Head> {
         self.interrupter.watch(connection.tcp())?;
         connection.set_deadline(begins);
-        self.inbox.clear();
+        self.read_buffer.clear();
         connection.write_all(self.outbox.as_bytes())?;
         connection.flush()?;
         self.trace.enter(Phase::Response);
         for _ in 0..ANNOUNCEMENTS_MAX {
-            let head = self.inbox.read_head(connection, to, |connection| {
+            let head = self.read_buffer.read_head(connection, to, |connection| {
                 self.trace.received();
                 connection.set_deadline(ends);
             })?;

@@ -1,6 +1,6 @@
 //! One connection to a server, and the deadline that every read and write of it keeps.
 //! How it came about is [`crate::net::dialer`]'s; what has come over it and was not read yet is in an
-//! [inbox](crate::net::inbox).
+//! [read buffer](crate::net::read_buffer).
 
 use std::fmt;
 use std::io::{self, Read, Write};

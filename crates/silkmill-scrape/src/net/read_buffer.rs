@@ -10,15 +10,15 @@ use crate::net::http::{HEAD_BYTES_MAX, Head, Malformed, ResponseTo};
 const BUFFER_BYTES: usize = 2 * HEAD_BYTES_MAX;
 /// What has come over a connection and was not read yet. It belongs to who reads, and is used for
 /// one connection after the other: an idle one needs none.
-pub(crate) struct Inbox {
+pub(crate) struct ReadBuffer {
     bytes: Box<[u8]>,
     start: usize,
     end: usize,
 }
 
-impl Inbox {
-    pub(crate) fn new() -> Inbox {
-        Inbox { bytes: vec![0; BUFFER_BYTES].into(), start: 0, end: 0 }
+impl ReadBuffer {
+    pub(crate) fn new() -> ReadBuffer {
+        ReadBuffer { bytes: vec![0; BUFFER_BYTES].into(), start: 0, end: 0 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -101,23 +101,23 @@ fn is_http(bytes: &[u8]) -> bool {
     bytes[..length] == b"HTTP/1."[..length]
 }
 
-/// What comes over a connection, read through an inbox.
+/// What comes over a connection, read through an read_buffer.
 #[derive(Debug)]
 pub(crate) struct Incoming<'a> {
-    pub(crate) inbox: &'a mut Inbox,
+    pub(crate) read_buffer: &'a mut ReadBuffer,
     pub(crate) connection: &'a mut Connection,
 }
 
 impl BufRead for Incoming<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.inbox.is_empty() {
-            self.inbox.fill(self.connection)?;
+        if self.read_buffer.is_empty() {
+            self.read_buffer.fill(self.connection)?;
         }
-        Ok(self.inbox.unread())
+        Ok(self.read_buffer.unread())
     }
 
     fn consume(&mut self, amount: usize) {
-        self.inbox.start += amount;
+        self.read_buffer.start += amount;
     }
 }
 
@@ -131,9 +131,9 @@ impl Read for Incoming<'_> {
     }
 }
 
-impl fmt::Debug for Inbox {
+impl fmt::Debug for ReadBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox").field("unread", &self.unread().len()).finish()
+        f.debug_struct("ReadBuffer").field("unread", &self.unread().len()).finish()
     }
 }
 
@@ -142,9 +142,9 @@ mod tests {
     use super::*;
 
     fn read_head(mut from: impl Read) -> io::Result<(Head, Vec<u8>)> {
-        let mut inbox = Inbox::new();
-        let head = inbox.read_head(&mut from, ResponseTo::Get, |_| {})?;
-        Ok((head, inbox.unread().to_vec()))
+        let mut read_buffer = ReadBuffer::new();
+        let head = read_buffer.read_head(&mut from, ResponseTo::Get, |_| {})?;
+        Ok((head, read_buffer.unread().to_vec()))
     }
 
     /// Gives one byte at a time.
