@@ -47,7 +47,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) read_buffer: ReadBuffer,
-    pub(super) outbox: String,
+    pub(super) request_bytes: String,
     pub(super) body: Vec<u8>,
     pub(super) interrupter: Interrupter,
     pub(super) trace: Trace,
@@ -104,7 +104,7 @@ impl Exchange<'_> {
                 cookies: &chain.cookies,
                 forwarded: connection.forwarded.as_deref(),
             };
-            self.shared.template.write(asked, &mut client.outbox);
+            self.shared.template.write(asked, &mut client.request_bytes);
             match client.exchange(&mut connection, to, first_byte.at, ends) {
                 Ok(head) => return Ok(Response { head, connection }),
                 // The server closed an idle connection just as we used it, which is nobody's
@@ -221,7 +221,7 @@ impl Client {
     pub(super) fn new(interrupter: Interrupter, seed: u64) -> Client {
         Client {
             read_buffer: ReadBuffer::new(),
-            outbox: String::new(),
+            request_bytes: String::new(),
             body: Vec::new(),
             interrupter,
             trace: Trace::begin(),
@@ -240,7 +240,7 @@ impl Client {
         Arc::clone(&self.worker)
     }
 
-    /// Sends what is in the outbox and reads the head of the response, whose first byte must come by
+    /// Sends what is in the request_bytes and reads the head of the response, whose first byte must come by
     /// `begins`, and all of which by `ends`.
     fn exchange(
         &mut self,
@@ -252,7 +252,7 @@ impl Client {
         self.interrupter.watch(connection.tcp())?;
         connection.set_deadline(begins);
         self.read_buffer.clear();
-        connection.write_all(self.outbox.as_bytes())?;
+        connection.write_all(self.request_bytes.as_bytes())?;
         connection.flush()?;
         self.trace.enter(Phase::Response);
         for _ in 0..ANNOUNCEMENTS_MAX {
