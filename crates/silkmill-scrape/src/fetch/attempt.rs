@@ -89,7 +89,7 @@ impl<'a> Attempt<'a> {
                 job.go_to(chain);
                 return Step { feedback, then: Then::Again(Duration::ZERO) };
             }
-            Err(fault) => fault.may_pass,
+            Err(fault) => fault.is_transient,
         };
         if passing && job.attempts <= options.retries {
             let own = retry::pause(job.attempts, self.exchange.client.dice.roll());

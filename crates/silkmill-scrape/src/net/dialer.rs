@@ -219,7 +219,7 @@ impl Dial<'_> {
             Ok(addresses) => Ok(addresses.iter().copied().take(ADDRESSES_MAX).collect()),
             Err(LookupError::TimedOut) => Err(Fault::timed_out(Phase::Resolve, deadline.limit)),
             Err(LookupError::NotFound(not_found)) => Err(Fault {
-                may_pass: not_found.may_pass,
+                is_transient: not_found.is_transient,
                 ..Fault::lasting(FailureKind::Dns, Phase::Resolve, not_found.why)
             }),
         }

@@ -12,13 +12,13 @@ use crate::row::{Failure, FailureKind, Phase};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) failure: Failure,
-    pub(crate) may_pass: bool,
+    pub(crate) is_transient: bool,
 }
 
 impl Fault {
     /// A failure that will be the same next time.
     pub(crate) fn lasting(kind: FailureKind, phase: Phase, message: impl Into<String>) -> Fault {
-        Fault { failure: Failure::new(kind, phase, message), may_pass: false }
+        Fault { failure: Failure::new(kind, phase, message), is_transient: false }
     }
 
     /// The same, which is somebody else's than the host's.
@@ -34,7 +34,7 @@ impl Fault {
             let broken_off = matches!(error, rustls::Error::AlertReceived(_));
             let message = tls::in_words(error);
             let failure = Failure::new(FailureKind::Tls, phase, message);
-            return Fault { failure, may_pass: broken_off && phase != Phase::Tls };
+            return Fault { failure, is_transient: broken_off && phase != Phase::Tls };
         }
         if cause.is_some_and(|cause| cause.is::<Malformed>()) {
             return Fault::lasting(FailureKind::Protocol, phase, io_error_in_words(error));
@@ -59,21 +59,21 @@ impl Fault {
             }
         };
         let message = format!("still {doing} when its time of {limit:?} was up");
-        let may_pass = matches!(phase, Phase::Resolve | Phase::Connect);
-        Fault { failure: Failure::new(FailureKind::Timeout, phase, message), may_pass }
+        let is_transient = matches!(phase, Phase::Resolve | Phase::Connect);
+        Fault { failure: Failure::new(FailureKind::Timeout, phase, message), is_transient }
     }
 }
 
 fn from_io(error: &io::Error, phase: Phase) -> Fault {
     let closed = is_closed(error);
-    let (kind, may_pass) = match phase {
+    let (kind, is_transient) = match phase {
         Phase::Resolve => (FailureKind::Dns, true),
         Phase::Connect => (FailureKind::Connect, true),
         Phase::Tls => (FailureKind::Tls, closed),
         Phase::Body => (FailureKind::Body, closed),
         _ => (FailureKind::Protocol, closed),
     };
-    Fault { failure: Failure::new(kind, phase, io_error_in_words(error)), may_pass }
+    Fault { failure: Failure::new(kind, phase, io_error_in_words(error)), is_transient }
 }
 
 /// Whether the other side closed the connection.
@@ -103,7 +103,7 @@ mod tests {
         ] {
             let fault = Fault::new(&io::ErrorKind::ConnectionReset.into(), phase, LIMIT);
             assert_eq!((fault.failure.kind, fault.failure.phase), (kind, phase));
-            assert!(fault.may_pass);
+            assert!(fault.is_transient);
         }
     }
 
@@ -114,7 +114,7 @@ mod tests {
 
         assert_eq!(body.failure.kind, FailureKind::Timeout);
         assert_eq!(body.failure.message, "still reading the body when its time of 3s was up");
-        assert!(!body.may_pass && fault(Phase::Connect).may_pass);
+        assert!(!body.is_transient && fault(Phase::Connect).is_transient);
     }
 
     #[test]

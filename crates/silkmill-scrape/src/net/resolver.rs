@@ -34,7 +34,7 @@ type Found = Result<Arc<[IpAddr]>, NotFound>;
 pub(crate) struct NotFound {
     pub(crate) why: String,
     /// Whether it may have one a little later.
-    pub(crate) may_pass: bool,
+    pub(crate) is_transient: bool,
 }
 
 /// Why a lookup has no result for its caller.
@@ -185,13 +185,14 @@ impl Task {
     fn run(mut self, lookup: &Lookup) {
         // The task's own hold and the map's: when there is no other, everybody has gone.
         if Arc::strong_count(&self.pending) <= 2 {
-            let gone = NotFound { why: "nobody waits for it any more".to_owned(), may_pass: true };
+            let gone =
+                NotFound { why: "nobody waits for it any more".to_owned(), is_transient: true };
             self.found = Some(Err(gone));
             return;
         }
         self.found = Some(match lookup(&self.host) {
             Ok(addresses) if addresses.is_empty() => {
-                Err(NotFound { why: "the host has no address".to_owned(), may_pass: false })
+                Err(NotFound { why: "the host has no address".to_owned(), is_transient: false })
             }
             Ok(addresses) => Ok(addresses.into()),
             Err(error) => Err(NotFound::new(&error)),
@@ -203,10 +204,10 @@ impl Drop for Task {
     fn drop(&mut self) {
         let found = self.found.take().unwrap_or_else(|| {
             let why = "the lookup was lost; this is a mistake in silkmill".to_owned();
-            Err(NotFound { why, may_pass: false })
+            Err(NotFound { why, is_transient: false })
         });
         let mut known = self.known.lock();
-        match found.as_ref().is_err_and(|error| error.may_pass) {
+        match found.as_ref().is_err_and(|error| error.is_transient) {
             true => drop(known.hosts.remove(&self.host)),
             false => {
                 known.hosts.insert(self.host.clone(), Entry::Known(Instant::now(), found.clone()));
@@ -226,18 +227,18 @@ impl Pending {
 
 impl NotFound {
     fn run_is_over() -> NotFound {
-        NotFound { why: "the run is over".to_owned(), may_pass: false }
+        NotFound { why: "the run is over".to_owned(), is_transient: false }
     }
 
     fn new(error: &io::Error) -> NotFound {
         let words = io_error_in_words(error);
         // What the C library says has no number in Rust, only words.
         let words = words.strip_prefix("failed to lookup address information: ").unwrap_or(&words);
-        let may_pass = words.to_ascii_lowercase().contains("temporary")
+        let is_transient = words.to_ascii_lowercase().contains("temporary")
             || error.kind() == io::ErrorKind::TimedOut;
         let mut why = words.to_owned();
         why[..1.min(words.len())].make_ascii_lowercase();
-        NotFound { why, may_pass }
+        NotFound { why, is_transient }
     }
 }
 
@@ -356,10 +357,10 @@ mod tests {
         });
         let find = |host| not_found(names.find(host, soon()));
 
-        for (host, may_pass) in
+        for (host, is_transient) in
             [("stays.test", false), ("empty.test", false), ("passes.test", true)]
         {
-            assert_eq!(find(host).may_pass, may_pass, "{host}");
+            assert_eq!(find(host).is_transient, is_transient, "{host}");
             find(host);
         }
         assert_eq!(find("stays.test").why, "name or service not known");
