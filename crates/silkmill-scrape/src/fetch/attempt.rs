@@ -206,7 +206,7 @@ impl<'a> Attempt<'a> {
             Verdict::Refused(why) => {
                 self.open = Some(Duration::ZERO);
                 self.exchange.client.trace = Trace::begin();
-                Err(Fault::lasting(FailureKind::Robots, Phase::Request, why))
+                Err(Fault::permanent(FailureKind::Robots, Phase::Request, why))
             }
         }
     }
@@ -218,10 +218,9 @@ impl<'a> Attempt<'a> {
         page: &RedirectChain,
         ends: Instant,
     ) -> Result<RobotsFile, Fault> {
-        let url = page
-            .url
-            .join("/robots.txt")
-            .map_err(|error| Fault::lasting(FailureKind::Url, Phase::Request, error.to_string()))?;
+        let url = page.url.join("/robots.txt").map_err(|error| {
+            Fault::permanent(FailureKind::Url, Phase::Request, error.to_string())
+        })?;
         let mut chain = page.for_robots(url);
         loop {
             let response = self.exchange.ask(Method::Get, &chain, ends).map_err(in_robots)?;
@@ -257,7 +256,7 @@ impl<'a> Attempt<'a> {
     /// Where the response sends us on, if it does and we go.
     fn redirect(&self, head: &Head, chain: &RedirectChain) -> Result<Option<Url>, Fault> {
         let refuse =
-            |why: String| Err(Fault::lasting(FailureKind::Redirects, Phase::Response, why));
+            |why: String| Err(Fault::permanent(FailureKind::Redirects, Phase::Response, why));
         let redirects_max = self.exchange.shared.options.redirects_max;
         let location = head.location.as_deref();
         let location = location.filter(|_| is_redirect(head.status) && redirects_max > 0);

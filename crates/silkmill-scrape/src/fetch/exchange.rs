@@ -317,6 +317,6 @@ fn encoding_of(head: &Head) -> Result<Encoding, Fault> {
     let name = head.content_encoding.as_deref().unwrap_or_default();
     Encoding::named(name).ok_or_else(|| {
         let why = format!("the body is encoded as {name:?}, which cannot be decoded");
-        Fault::lasting(FailureKind::Body, Phase::Body, why)
+        Fault::permanent(FailureKind::Body, Phase::Body, why)
     })
 }

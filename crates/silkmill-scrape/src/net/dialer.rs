@@ -81,7 +81,11 @@ impl Dialer {
         trace: &mut Trace,
     ) -> Result<Connection, Fault> {
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
-            return Err(Fault::lasting(FailureKind::Url, Phase::Input, "the address has no host"));
+            return Err(Fault::permanent(
+                FailureKind::Url,
+                Phase::Input,
+                "the address has no host",
+            ));
         };
         let mut dial = Dial { dialer: self, rule, ends, interrupter, trace };
         let server = Server { url, host, port };
@@ -202,7 +206,7 @@ impl Dial<'_> {
         addresses.retain(|&address| self.rule.permits(address));
         if addresses.is_empty() {
             let why = self.rule.refusal(&host.to_string());
-            return Err(Fault::lasting(FailureKind::Blocked, Phase::Resolve, why));
+            return Err(Fault::permanent(FailureKind::Blocked, Phase::Resolve, why));
         }
         Ok(addresses)
     }
@@ -220,7 +224,7 @@ impl Dial<'_> {
             Err(LookupError::TimedOut) => Err(Fault::timed_out(Phase::Resolve, deadline.limit)),
             Err(LookupError::NotFound(not_found)) => Err(Fault {
                 is_transient: not_found.is_transient,
-                ..Fault::lasting(FailureKind::Dns, Phase::Resolve, not_found.why)
+                ..Fault::permanent(FailureKind::Dns, Phase::Resolve, not_found.why)
             }),
         }
     }

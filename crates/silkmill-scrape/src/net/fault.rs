@@ -17,7 +17,7 @@ pub(crate) struct Fault {
 
 impl Fault {
     /// A failure that will be the same next time.
-    pub(crate) fn lasting(kind: FailureKind, phase: Phase, message: impl Into<String>) -> Fault {
+    pub(crate) fn permanent(kind: FailureKind, phase: Phase, message: impl Into<String>) -> Fault {
         Fault { failure: Failure::new(kind, phase, message), is_transient: false }
     }
 
@@ -37,7 +37,7 @@ impl Fault {
             return Fault { failure, is_transient: broken_off && phase != Phase::Tls };
         }
         if cause.is_some_and(|cause| cause.is::<Malformed>()) {
-            return Fault::lasting(FailureKind::Protocol, phase, io_error_in_words(error));
+            return Fault::permanent(FailureKind::Protocol, phase, io_error_in_words(error));
         }
         if error.kind() == io::ErrorKind::TimedOut {
             return Fault::timed_out(phase, limit);
@@ -121,7 +121,7 @@ mod tests {
     fn what_is_not_http_breaks_the_protocol_in_any_phase() {
         let fault = Fault::new(&Malformed("what".to_owned()).into(), Phase::Body, LIMIT);
 
-        assert_eq!(fault, Fault::lasting(FailureKind::Protocol, Phase::Body, "what"));
+        assert_eq!(fault, Fault::permanent(FailureKind::Protocol, Phase::Body, "what"));
     }
 
     #[test]
