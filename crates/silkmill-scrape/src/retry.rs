@@ -11,7 +11,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 /// The statuses that ask for patience: too many requests, and a server whose own is not there.
-pub(crate) fn is_passing(status: u16) -> bool {
+pub(crate) fn is_transient_status(status: u16) -> bool {
     matches!(status, 429 | 502 | 503 | 504)
 }
 

@@ -82,8 +82,8 @@ impl<'a> Attempt<'a> {
         let ends = Instant::now() + chain.left;
         let attempted = self.follow(job, &mut chain, ends);
         let feedback = feedback(&chain, &attempted);
-        let passing = match &attempted {
-            Ok(AttemptEnd::Page(_)) => chain.status.is_some_and(retry::is_passing),
+        let is_transient = match &attempted {
+            Ok(AttemptEnd::Page(_)) => chain.status.is_some_and(retry::is_transient_status),
             Ok(AttemptEnd::Elsewhere | AttemptEnd::Later) => {
                 chain.left = ends.saturating_duration_since(Instant::now());
                 job.go_to(chain);
@@ -91,7 +91,7 @@ impl<'a> Attempt<'a> {
             }
             Err(fault) => fault.is_transient,
         };
-        if passing && job.attempts <= options.retries {
+        if is_transient && job.attempts <= options.retries {
             let own = retry::pause(job.attempts, self.exchange.client.dice.roll());
             job.start_anew();
             return Step { feedback, then: Then::Again(chain.retry_after.unwrap_or(own)) };
@@ -312,7 +312,7 @@ fn is_redirect(status: u16) -> bool {
 
 /// The wait that a server asks for, with a status that passes.
 fn retry_after(head: &Head) -> Option<Duration> {
-    let header = head.retry_after.as_deref().filter(|_| retry::is_passing(head.status))?;
+    let header = head.retry_after.as_deref().filter(|_| retry::is_transient_status(head.status))?;
     retry::retry_after(header, SystemTime::now())
 }
 
