@@ -100,7 +100,7 @@ impl Exchange<'_> {
             let asked = Asked {
                 method,
                 url: &chain.url,
-                at_home: chain.at_home,
+                same_origin: chain.same_origin,
                 cookies: &chain.cookies,
                 forwarded: connection.forwarded.as_deref(),
             };

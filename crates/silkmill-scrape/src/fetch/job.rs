@@ -62,7 +62,7 @@ pub(crate) struct RedirectChain {
     pub(crate) redirects: Vec<String>,
     pub(crate) cookies: Jar,
     /// Whether it is at the server of the address that was given.
-    pub(crate) at_home: bool,
+    pub(crate) same_origin: bool,
     /// Whether a server on the Internet has sent us here, or to one that has.
     pub(crate) led_by_public: bool,
     /// Of the attempt's time. It does not pass while the job waits for its turn.
@@ -80,7 +80,7 @@ impl RedirectChain {
             origin: origin(url),
             redirects: Vec::new(),
             cookies: Jar::default(),
-            at_home: true,
+            same_origin: true,
             led_by_public: false,
             left: time,
             status: None,
@@ -93,7 +93,7 @@ impl RedirectChain {
         let origin = origin(&next);
         let is_elsewhere = host_of(&origin) != self.host();
         self.redirects.push(next.as_str().to_owned());
-        self.at_home = origin == self::origin(given);
+        self.same_origin = origin == self::origin(given);
         (self.url, self.origin) = (next, origin);
         is_elsewhere
     }
@@ -106,7 +106,7 @@ impl RedirectChain {
     /// The chain that asks for the robots.txt of where this one is.
     pub(crate) fn for_robots(&self, url: Url) -> RedirectChain {
         RedirectChain {
-            at_home: self.at_home,
+            same_origin: self.same_origin,
             led_by_public: self.led_by_public,
             ..RedirectChain::new(&url, self.left)
         }
@@ -175,12 +175,12 @@ mod tests {
     fn only_the_origin_of_the_given_address_is_home() {
         let given = url("http://a.test/");
         let mut chain = RedirectChain::new(&given, Duration::ZERO);
-        assert!(chain.at_home);
+        assert!(chain.same_origin);
         for (next, home) in
             [("http://a.test/x", true), ("https://a.test/", false), ("http://a.test:81/", false)]
         {
             chain.follow(url(next), &given);
-            assert_eq!(chain.at_home, home, "{next}");
+            assert_eq!(chain.same_origin, home, "{next}");
         }
     }
 

@@ -10,7 +10,7 @@ use crate::net::proxy::decoded;
 use crate::options::{Method, Options};
 
 /// Headers that go to the server of the address that was given, and to no other.
-const AT_HOME: [&str; 4] = ["authorization", "cookie", "host", "proxy-authorization"];
+const SAME_ORIGIN_ONLY: [&str; 4] = ["authorization", "cookie", "host", "proxy-authorization"];
 
 /// What every request of a run has in common.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Template {
     /// Header lines that go everywhere.
     everywhere: String,
     /// The user's other headers, by name.
-    at_home: Vec<(String, String)>,
+    same_origin: Vec<(String, String)>,
 }
 
 /// What differs from request to request.
@@ -27,7 +27,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) method: Method,
     pub(crate) url: &'a Url,
     /// Whether it is a server of the address that was given: scheme, host and port.
-    pub(crate) at_home: bool,
+    pub(crate) same_origin: bool,
     pub(crate) cookies: &'a Jar,
     /// The header line for the proxy that is asked for the page, if one is.
     pub(crate) forwarded: Option<&'a str>,
@@ -35,8 +35,8 @@ pub(crate) struct Asked<'a> {
 
 impl Template {
     pub(crate) fn new(options: &Options) -> Template {
-        let (at_home, given): (Vec<_>, Vec<_>) =
-            options.headers.iter().cloned().partition(|(name, _)| is_at_home(name));
+        let (same_origin, given): (Vec<_>, Vec<_>) =
+            options.headers.iter().cloned().partition(|(name, _)| is_same_origin_only(name));
         let mut everywhere = String::new();
         for (name, value) in [
             ("User-Agent", options.user_agent.as_str()),
@@ -49,7 +49,7 @@ impl Template {
             }
         }
         given.iter().for_each(|(name, value)| push_header(&mut everywhere, name, value));
-        Template { everywhere, at_home }
+        Template { everywhere, same_origin }
     }
 
     /// Writes the head of a request into `out`, in the place of what is there.
@@ -68,7 +68,7 @@ impl Template {
         out.push_str(&asked.url[Position::BeforePath..Position::AfterQuery]);
         out.push_str(" HTTP/1.1\r\n");
         let of_user = |name: &str| {
-            let mut all = self.at_home.iter().filter(|_| asked.at_home);
+            let mut all = self.same_origin.iter().filter(|_| asked.same_origin);
             all.find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
         };
         let host = &asked.url[Position::BeforeHost..Position::AfterPort];
@@ -99,8 +99,8 @@ fn basic(url: &Url) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{password}")))
 }
 
-fn is_at_home(name: &str) -> bool {
-    AT_HOME.iter().any(|secret| name.eq_ignore_ascii_case(secret))
+fn is_same_origin_only(name: &str) -> bool {
+    SAME_ORIGIN_ONLY.iter().any(|secret| name.eq_ignore_ascii_case(secret))
 }
 
 fn push_header(out: &mut String, name: &str, value: &str) {
@@ -113,11 +113,11 @@ fn push_header(out: &mut String, name: &str, value: &str) {
 mod tests {
     use super::*;
 
-    fn written(options: Options, url: &str, at_home: bool, forwarded: Option<&str>) -> String {
+    fn written(options: Options, url: &str, same_origin: bool, forwarded: Option<&str>) -> String {
         let (url, cookies) = (Url::parse(url).unwrap(), Jar::default());
         let mut out = "old".to_owned();
         let asked =
-            Asked { method: options.method, url: &url, at_home, cookies: &cookies, forwarded };
+            Asked { method: options.method, url: &url, same_origin, cookies: &cookies, forwarded };
         Template::new(&options).write(asked, &mut out);
         out
     }
