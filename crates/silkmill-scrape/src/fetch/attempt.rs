@@ -176,7 +176,7 @@ impl<'a> Attempt<'a> {
             let Some(next) = self.redirect(head, chain)? else {
                 return self.read_body(response, chain).map(AttemptEnd::Page);
             };
-            chain.led_by_public |= response.connection.is_private != Some(true);
+            chain.from_public_network |= response.connection.is_private != Some(true);
             self.exchange.drain(response, chain);
             let is_elsewhere = chain.follow(next, &job.url);
             // Another request to the same host has its own time to start, where hosts have one.
@@ -234,7 +234,7 @@ impl<'a> Attempt<'a> {
                     // The standard allows to take it for a file that is not there.
                     return Ok(RobotsFile::Status(404));
                 }
-                chain.led_by_public |= response.connection.is_private != Some(true);
+                chain.from_public_network |= response.connection.is_private != Some(true);
                 self.exchange.drain(response, &chain);
                 chain.follow(next, &job.url);
                 continue;

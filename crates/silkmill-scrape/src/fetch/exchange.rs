@@ -126,9 +126,9 @@ impl Exchange<'_> {
     }
 
     fn rule(&self, chain: &RedirectChain) -> Rule {
-        match chain.led_by_public {
+        match chain.from_public_network {
             _ if self.shared.options.deny_private => Rule::DenyPrivate,
-            true => Rule::LedByPublic,
+            true => Rule::FromPublicNetwork,
             false => Rule::All,
         }
     }

@@ -64,7 +64,7 @@ pub(crate) struct RedirectChain {
     /// Whether it is at the server of the address that was given.
     pub(crate) same_origin: bool,
     /// Whether a server on the Internet has sent us here, or to one that has.
-    pub(crate) led_by_public: bool,
+    pub(crate) from_public_network: bool,
     /// Of the attempt's time. It does not pass while the job waits for its turn.
     pub(crate) left: Duration,
     /// The status of the last response.
@@ -81,7 +81,7 @@ impl RedirectChain {
             redirects: Vec::new(),
             cookies: Jar::default(),
             same_origin: true,
-            led_by_public: false,
+            from_public_network: false,
             left: time,
             status: None,
             retry_after: None,
@@ -107,7 +107,7 @@ impl RedirectChain {
     pub(crate) fn for_robots(&self, url: Url) -> RedirectChain {
         RedirectChain {
             same_origin: self.same_origin,
-            led_by_public: self.led_by_public,
+            from_public_network: self.from_public_network,
             ..RedirectChain::new(&url, self.left)
         }
     }

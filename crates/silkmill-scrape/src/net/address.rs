@@ -51,7 +51,7 @@ pub(crate) enum Rule {
     DenyPrivate,
     /// No private one, because a public server led us here: it would choose what we ask in a
     /// private network, not the user.
-    LedByPublic,
+    FromPublicNetwork,
 }
 
 impl Rule {
@@ -62,7 +62,7 @@ impl Rule {
     /// Why a host is not asked none of whose addresses is permitted.
     pub(crate) fn refusal(self, host: &str) -> String {
         match self {
-            Rule::LedByPublic => {
+            Rule::FromPublicNetwork => {
                 format!("a public server redirected to {host:?}, whose address is private")
             }
             Rule::All | Rule::DenyPrivate => format!("the address of {host:?} is private"),
@@ -123,7 +123,7 @@ mod tests {
         let (private, public) = ([127, 0, 0, 1].into(), [1, 1, 1, 1].into());
 
         assert!(Rule::All.permits(private) && Rule::All.permits(public));
-        for rule in [Rule::DenyPrivate, Rule::LedByPublic] {
+        for rule in [Rule::DenyPrivate, Rule::FromPublicNetwork] {
             assert!(!rule.permits(private) && rule.permits(public));
         }
     }
