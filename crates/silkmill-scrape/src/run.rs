@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
             let rows = self.rows;
             let found = self.frontier.look(&mut ready);
             if found.wants_worker {
-                self.hire();
+                self.spawn_worker();
             }
             for row in ready.drain(..) {
                 self.hand_on(row, sink)?;
@@ -244,7 +244,7 @@ impl<'a> Run<'a> {
             match input.parse() {
                 Ok(url) => {
                     if self.frontier.put(Box::new(Job::new(index, input, url))) {
-                        self.hire();
+                        self.spawn_worker();
                     }
                 }
                 Err(error) => self.hand_on(Row::refused(index, input.shown(), error), sink)?,
@@ -254,7 +254,7 @@ impl<'a> Run<'a> {
     }
 
     /// Asks for one more worker, who goes when there is nothing to do.
-    fn hire(&self) {
+    fn spawn_worker(&self) {
         let mut worker =
             Worker { frontier: Arc::clone(&self.frontier), exit: WorkerExit::NeverStarted };
         let fetcher = self.fetcher.clone();
