@@ -30,7 +30,7 @@ const IN_FLIGHT_PER_WORKER_ORDERED: usize = 16;
 const BATCH: usize = 64;
 /// For so long a worker takes item after item as one task of the executor. Then it makes room for
 /// another, so that the executor's numbers stay fresh.
-const SHIFT: Duration = Duration::from_millis(200);
+const TASK_SLICE: Duration = Duration::from_millis(200);
 /// How often a run that waits for rows looks whether it was cancelled, and lets the sink breathe.
 const TICK: Duration = Duration::from_millis(50);
 /// How long a run that ends early waits for its workers. None waits for a server any more; but one may be reading
@@ -352,7 +352,7 @@ impl Worker {
         let mut done = None;
         while let Some(turn) = self.frontier.next(done.take()) {
             let after = completed(turn.host, fetcher.fetch(turn.item));
-            if started.elapsed() > SHIFT {
+            if started.elapsed() > TASK_SLICE {
                 self.frontier.hand_in(after);
                 return;
             }
