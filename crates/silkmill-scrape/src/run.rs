@@ -35,7 +35,7 @@ const TASK_SLICE: Duration = Duration::from_millis(200);
 const TICK: Duration = Duration::from_millis(50);
 /// How long a run that ends early waits for its workers. None waits for a server any more; but one may be reading
 /// a page, or in a connector of the user's.
-const GRACE: Duration = Duration::from_millis(500);
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 
 /// What a run came to.
 #[derive(Clone, Copy, Debug)]
@@ -335,7 +335,7 @@ impl<'a> Run<'a> {
         self.frontier.end();
         self.over.cancel();
         self.fetcher.stop();
-        self.pool.shutdown_timeout(GRACE);
+        self.pool.shutdown_timeout(SHUTDOWN_GRACE);
     }
 }
 
