@@ -32,7 +32,7 @@ const BATCH: usize = 64;
 /// another, so that the executor's numbers stay fresh.
 const TASK_SLICE: Duration = Duration::from_millis(200);
 /// How often a run that waits for rows looks whether it was cancelled, and lets the sink breathe.
-const TICK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a run that ends early waits for its workers. None waits for a server any more; but one may be reading
 /// a page, or in a connector of the user's.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
@@ -210,9 +210,9 @@ impl<'a> Run<'a> {
             } else if state == SourceState::Ended && self.in_flight == 0 {
                 return self.pause(sink);
             } else {
-                self.frontier.wait(TICK, state != SourceState::Ended && found.room == 0);
+                self.frontier.wait(POLL_INTERVAL, state != SourceState::Ended && found.room == 0);
             }
-            if self.rows > rows || self.paused.elapsed() >= TICK {
+            if self.rows > rows || self.paused.elapsed() >= POLL_INTERVAL {
                 self.pause(sink)?;
             }
         }
