@@ -30,7 +30,7 @@ const RETRIES: u32 = 2;
 const REDIRECTS_MAX: u32 = 10;
 const BODY_BYTES_MAX: u64 = 10 * 1024 * 1024;
 /// Headers that say how the connection is used, which is not the user's to say.
-const NOT_THE_USERS: [&str; 3] = ["connection", "content-length", "transfer-encoding"];
+const RESERVED_HEADERS: [&str; 3] = ["connection", "content-length", "transfer-encoding"];
 const USER_AGENT: &str = concat!("silkmill/", env!("CARGO_PKG_VERSION"));
 
 /// How to ask.
@@ -254,7 +254,7 @@ impl Options {
         if !is_name(name) || !is_value(value) || line.len() > URL_BYTES_MAX {
             return Err(bad().into());
         }
-        if NOT_THE_USERS.iter().any(|not| name.eq_ignore_ascii_case(not)) {
+        if RESERVED_HEADERS.iter().any(|not| name.eq_ignore_ascii_case(not)) {
             return Err(ErrorKind::HeaderNotOurs(name.to_owned()).into());
         }
         self.headers.push((name.to_owned(), value.to_owned()));
