@@ -132,7 +132,9 @@ impl Read for Stream {
             Stream::Plain(socket) => socket.read(into),
             Stream::Tls(stream) => stream.read(into).map_err(|error| match error.kind() {
                 // The words of `rustls` are for who writes programs.
-                io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), NO_GOODBYE),
+                io::ErrorKind::UnexpectedEof => {
+                    io::Error::new(error.kind(), CLOSED_WITHOUT_TLS_END)
+                }
                 _ => error,
             }),
         }
@@ -140,7 +142,7 @@ impl Read for Stream {
 }
 
 /// Anybody on the way can close a connection, so what came may not be all.
-const NO_GOODBYE: &str = "the connection was closed without the end of TLS";
+const CLOSED_WITHOUT_TLS_END: &str = "the connection was closed without the end of TLS";
 
 impl Write for Stream {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
