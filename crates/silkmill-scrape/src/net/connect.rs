@@ -14,7 +14,7 @@ use crate::net::interrupter::Interrupter;
 
 /// On Linux a interrupter wakes who connects. One that is pulled just before that, and any interrupter elsewhere, is
 /// noticed after this.
-const SLICE: Duration = Duration::from_millis(250);
+const POLL_SLICE_MAX: Duration = Duration::from_millis(250);
 
 /// A connection to `address`, made within `time`. `interrupter` ends the wait for it.
 pub(crate) fn connect(
@@ -66,7 +66,8 @@ fn wait(tcp: &TcpStream, ends: Instant, interrupter: &Interrupter) -> io::Result
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let slice = Timespec::try_from(left.min(SLICE)).expect("a quarter of a second fits");
+        let slice =
+            Timespec::try_from(left.min(POLL_SLICE_MAX)).expect("a quarter of a second fits");
         let events = match poll(&mut [PollFd::new(tcp, PollFlags::OUT)], Some(&slice)) {
             Err(Errno::INTR) => 0,
             events => events?,
