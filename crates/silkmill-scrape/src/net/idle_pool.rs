@@ -11,7 +11,7 @@ use crate::sync::Mutex;
 const IDLE_AGE_MAX: Duration = Duration::from_secs(15);
 /// What was used less than this ago is taken to be still open. If it is not, the request is made
 /// again over a new one; so this saves work, and nothing depends on it.
-const FRESH: Duration = Duration::from_millis(500);
+const FRESH_AGE_MAX: Duration = Duration::from_millis(500);
 
 /// The idle connections of one run.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Idle {
         loop {
             let mut connection = self.shelf.lock().take(host, &fits)?;
             let age = connection.idle_since.take().map_or(IDLE_AGE_MAX, |since| since.elapsed());
-            if age < FRESH || (age < IDLE_AGE_MAX && connection.is_quiet()) {
+            if age < FRESH_AGE_MAX || (age < IDLE_AGE_MAX && connection.is_quiet()) {
                 return Some(connection);
             }
         }
