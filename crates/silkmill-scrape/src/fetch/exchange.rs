@@ -16,7 +16,7 @@ use crate::net::dialer::Dialer;
 use crate::net::fault::{self, Fault};
 use crate::net::http::body::BodyReader;
 use crate::net::http::{Framing, Head, Malformed, ResponseTo};
-use crate::net::idle_pool::Idle;
+use crate::net::idle_pool::IdlePool;
 use crate::net::interrupter::Interrupter;
 use crate::net::read_buffer::{Incoming, ReadBuffer};
 use crate::net::trace::Trace;
@@ -39,7 +39,7 @@ pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) template: Template,
     pub(super) dialer: Dialer,
-    pub(super) idle: Idle,
+    pub(super) idle: IdlePool,
     pub(super) robots: Option<RobotsCache>,
 }
 
@@ -209,7 +209,7 @@ impl Shared {
         Shared {
             template: Template::new(options),
             dialer: Dialer::new(options.dialer_settings()),
-            idle: Idle::new(options.workers),
+            idle: IdlePool::new(options.workers),
             robots: options.robots.then(|| RobotsCache::new(&options.user_agent)),
             options: options.clone(),
         }

@@ -15,15 +15,15 @@ const FRESH_AGE_MAX: Duration = Duration::from_millis(500);
 
 /// The idle connections of one run.
 #[derive(Debug)]
-pub(crate) struct Idle {
+pub(crate) struct IdlePool {
     /// Locked by every worker before and after a request, to take or to put one connection.
     shelf: Mutex<Shelf<Connection>>,
 }
 
-impl Idle {
+impl IdlePool {
     /// Keeps at most `max` connections.
-    pub(crate) fn new(max: usize) -> Idle {
-        Idle { shelf: Mutex::new(Shelf::new(max)) }
+    pub(crate) fn new(max: usize) -> IdlePool {
+        IdlePool { shelf: Mutex::new(Shelf::new(max)) }
     }
 
     /// A connection to `host` that `fits`, the one used last.
