@@ -16,7 +16,7 @@ use crate::net::deadline::Deadline;
 use crate::net::fault::Fault;
 use crate::net::interrupter::Interrupter;
 use crate::net::proxy::{Destination, Kind, Proxies, Proxy};
-use crate::net::resolver::{Lookup, LookupError, Names};
+use crate::net::resolver::{Lookup, LookupError, Resolver};
 use crate::net::tls::{Tls, Trust};
 use crate::net::trace::Trace;
 use crate::row::{FailureKind, Phase};
@@ -45,7 +45,7 @@ pub(crate) struct DialerSettings {
 
 /// Makes the connections of one run.
 pub(crate) struct Dialer {
-    names: Names,
+    resolver: Resolver,
     tls: Tls,
     proxies: Proxies,
     /// In the place of the system, if it is set.
@@ -57,7 +57,7 @@ pub(crate) struct Dialer {
 impl Dialer {
     pub(crate) fn new(settings: DialerSettings) -> Dialer {
         Dialer {
-            names: Names::new(settings.lookup),
+            resolver: Resolver::new(settings.lookup),
             tls: Tls::new(settings.trust),
             proxies: settings.proxies,
             connect: settings.connect,
@@ -68,7 +68,7 @@ impl Dialer {
 
     /// Ends what waits for a lookup, for good.
     pub(crate) fn stop(&self) {
-        self.names.stop();
+        self.resolver.stop();
     }
 
     /// A connection over which `url` can be asked for, if `rule` permits, by `ends` at the latest.
@@ -217,7 +217,7 @@ impl Dial<'_> {
         }
         let since = Instant::now();
         let deadline = self.step();
-        let found = self.dialer.names.find(host, deadline.at);
+        let found = self.dialer.resolver.find(host, deadline.at);
         self.trace.looked_up(since.elapsed());
         match found {
             Ok(addresses) => Ok(addresses.iter().copied().take(ADDRESSES_MAX).collect()),
@@ -296,6 +296,6 @@ impl Target {
 
 impl fmt::Debug for Dialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dialer").field("names", &self.names).finish_non_exhaustive()
+        f.debug_struct("Dialer").field("resolver", &self.resolver).finish_non_exhaustive()
     }
 }

@@ -46,7 +46,7 @@ pub(crate) enum LookupError {
 }
 
 /// The names of one run, shared by all workers.
-pub(crate) struct Names {
+pub(crate) struct Resolver {
     lookup: Arc<Lookup>,
     threads: ThreadPoolExecutor,
     /// Written by the threads that look up, read by every worker, for the time of one look.
@@ -80,9 +80,9 @@ struct Pending {
     ready: Condvar,
 }
 
-impl Names {
+impl Resolver {
     /// `lookup` stands for the system, if it is given.
-    pub(crate) fn new(lookup: Option<Arc<Lookup>>) -> Names {
+    pub(crate) fn new(lookup: Option<Arc<Lookup>>) -> Resolver {
         let threads = ThreadPoolExecutor::builder()
             .max_workers(LOOKUPS_MAX)
             .thread_name_prefix("resolve")
@@ -92,7 +92,7 @@ impl Names {
             .build()
             .expect("a pool with workers and no queue limit can be built");
         let lookup = lookup.unwrap_or_else(|| Arc::new(system));
-        Names { lookup, threads, known: Arc::default() }
+        Resolver { lookup, threads, known: Arc::default() }
     }
 
     /// The addresses of `host`, at least one, if they are known by the deadline.
@@ -160,13 +160,13 @@ impl Names {
     }
 }
 
-impl fmt::Debug for Names {
+impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Names").finish_non_exhaustive()
+        f.debug_struct("Resolver").finish_non_exhaustive()
     }
 }
 
-impl Drop for Names {
+impl Drop for Resolver {
     fn drop(&mut self) {
         // A lookup cannot be interrupted; its thread ends by itself, or with the process.
         self.threads.shutdown_timeout(Duration::ZERO);
@@ -260,8 +260,8 @@ mod tests {
 
     use super::*;
 
-    fn names(lookup: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static) -> Names {
-        Names::new(Some(Arc::new(lookup)))
+    fn names(lookup: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static) -> Resolver {
+        Resolver::new(Some(Arc::new(lookup)))
     }
 
     fn not_found(found: Result<Arc<[IpAddr]>, LookupError>) -> NotFound {
