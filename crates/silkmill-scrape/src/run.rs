@@ -193,8 +193,8 @@ impl<'a> Run<'a> {
                 return ControlFlow::Break(());
             }
             let rows = self.rows;
-            let found = self.frontier.look(&mut ready);
-            if found.wants_worker {
+            let demand = self.frontier.take_rows(&mut ready);
+            if demand.wants_worker {
                 self.spawn_worker();
             }
             for row in ready.drain(..) {
@@ -204,13 +204,13 @@ impl<'a> Run<'a> {
                 let why = "no thread was to be had for it".to_owned();
                 self.hand_on(Row::failed(job.index, job.input.shown(), why), sink)?;
             }
-            let room = found.room.min(self.in_flight_max.saturating_sub(self.in_flight));
+            let room = demand.room.min(self.in_flight_max.saturating_sub(self.in_flight));
             if state != SourceState::Ended && room > 0 {
                 state = self.take(source, room.min(BATCH), sink)?;
             } else if state == SourceState::Ended && self.in_flight == 0 {
                 return self.pause(sink);
             } else {
-                self.frontier.wait(POLL_INTERVAL, state != SourceState::Ended && found.room == 0);
+                self.frontier.wait(POLL_INTERVAL, state != SourceState::Ended && demand.room == 0);
             }
             if self.rows > rows || self.paused.elapsed() >= POLL_INTERVAL {
                 self.pause(sink)?;
@@ -312,9 +312,9 @@ impl<'a> Run<'a> {
     /// are lost, as they should be.
     fn end(&mut self, sink: &mut dyn Sink) {
         let (mut last, mut broken_off) = (Vec::new(), Vec::new());
-        self.frontier.look(&mut last);
+        self.frontier.take_rows(&mut last);
         self.stop();
-        self.frontier.look(&mut broken_off);
+        self.frontier.take_rows(&mut broken_off);
         // Past this point an error may only say that we broke the request off.
         last.extend(broken_off.into_iter().filter(|row| row.error.is_none()));
         for row in last {

@@ -102,7 +102,7 @@ pub(crate) enum WorkerExit {
 
 /// What the caller finds on the frontier.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct Demand {
     /// How many more items there is room for.
     pub(crate) room: usize,
     /// Whether another worker is wanted, who counts as being there.
@@ -171,13 +171,13 @@ impl<T: Item> Frontier<T> {
 
     /// For the caller: takes the rows, in exchange for an empty `rows`, and sees what there is to do. Were the
     /// workers to begin with a new list each time, its growth would leave holes in the memory of every thread.
-    pub(crate) fn look(&self, rows: &mut Vec<Row>) -> Found {
+    pub(crate) fn take_rows(&self, rows: &mut Vec<Row>) -> Demand {
         debug_assert!(rows.is_empty(), "the rows of before have not been looked at");
         let mut state = self.state();
         std::mem::swap(&mut state.rows, rows);
         let wants_worker = state.wants_worker(Instant::now(), self.workers_max);
         let room = state.room(self.workers_max);
-        Found { room, wants_worker }
+        Demand { room, wants_worker }
     }
 
     /// For the caller: waits until there is something to look at, but no longer than `patience`.
