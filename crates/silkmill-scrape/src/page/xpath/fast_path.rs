@@ -118,10 +118,11 @@ impl Walk {
         for step in &self.steps {
             nodes = step.from(&nodes, document, visits);
         }
-        let mut found = Found { values: Values::default(), count: 0, is_count: self.is_count };
+        let mut collector =
+            Collector { values: Values::default(), count: 0, is_count: self.is_count };
         match &self.end {
             End::Elements => {
-                nodes.iter().all(|&id| found.take(document.text(id)));
+                nodes.iter().all(|&id| collector.take(document.text(id)));
             }
             End::Attributes { is_deep, name } => {
                 let from = match is_deep {
@@ -129,7 +130,7 @@ impl Walk {
                     false => nodes,
                 };
                 let values = from.iter().filter_map(|&id| attribute(document, visits, id, name));
-                values.take_while(|value| found.take(value)).for_each(drop);
+                values.take_while(|value| collector.take(value)).for_each(drop);
             }
             End::Texts { is_deep } => {
                 let is_text = |id: NodeId| document.kind(id) == Kind::Text;
@@ -137,21 +138,21 @@ impl Walk {
                     true => below(&nodes, document, visits, is_text),
                     false => children(&nodes, document, visits, is_text),
                 };
-                texts.iter().all(|&id| found.take(document.text(id)));
+                texts.iter().all(|&id| collector.take(document.text(id)));
             }
         }
-        found.values()
+        collector.values()
     }
 }
 
 /// The values as they are found, or how many there are.
-struct Found {
+struct Collector {
     values: Values,
     count: usize,
     is_count: bool,
 }
 
-impl Found {
+impl Collector {
     /// False when there is no room for more.
     fn take(&mut self, value: &str) -> bool {
         self.count += 1;
