@@ -27,7 +27,7 @@ const LOOKUPS_MAX: usize = 16;
 pub(crate) type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
 /// The addresses of a host, or why there are none.
-type Found = Result<Arc<[IpAddr]>, NotFound>;
+type LookupResult = Result<Arc<[IpAddr]>, NotFound>;
 
 /// Why a host has no address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,24 +50,24 @@ pub(crate) struct Resolver {
     lookup: Arc<Lookup>,
     threads: ThreadPoolExecutor,
     /// Written by the threads that look up, read by every worker, for the time of one look.
-    known: Arc<Mutex<Known>>,
+    cache: Arc<Mutex<Cache>>,
 }
 
 #[derive(Default)]
-struct Known {
+struct Cache {
     hosts: HashMap<Box<str>, Entry>,
     /// Set once, when the run ends early: nothing is looked up any more.
     over: bool,
 }
 
 enum Entry {
-    Known(Instant, Found),
+    Known(Instant, LookupResult),
     Pending(Arc<Pending>),
 }
 
 /// What a look at the names gives.
-enum Look {
-    Known(Found),
+enum Answer {
+    Known(LookupResult),
     /// The lookup to wait for.
     Pending(Arc<Pending>),
 }
@@ -76,7 +76,7 @@ enum Look {
 #[derive(Default)]
 struct Pending {
     /// Written by who looks up, or by who ends the run.
-    found: Mutex<Option<Found>>,
+    found: Mutex<Option<LookupResult>>,
     ready: Condvar,
 }
 
@@ -92,14 +92,14 @@ impl Resolver {
             .build()
             .expect("a pool with workers and no queue limit can be built");
         let lookup = lookup.unwrap_or_else(|| Arc::new(system));
-        Resolver { lookup, threads, known: Arc::default() }
+        Resolver { lookup, threads, cache: Arc::default() }
     }
 
     /// The addresses of `host`, at least one, if they are known by the deadline.
     pub(crate) fn find(&self, host: &str, deadline: Instant) -> Result<Arc<[IpAddr]>, LookupError> {
-        let pending = match self.look(host) {
-            Look::Known(found) => return found.map_err(LookupError::NotFound),
-            Look::Pending(pending) => pending,
+        let pending = match self.answer(host) {
+            Answer::Known(found) => return found.map_err(LookupError::NotFound),
+            Answer::Pending(pending) => pending,
         };
         let mut found = pending.found.lock();
         loop {
@@ -117,10 +117,10 @@ impl Resolver {
     /// Answers everybody who waits, and who would: the run is over. What is being looked up goes on, on
     /// its own threads, and nobody hears of it.
     pub(crate) fn stop(&self) {
-        let mut known = self.known.lock();
-        known.over = true;
-        let hosts = std::mem::take(&mut known.hosts);
-        drop(known);
+        let mut cache = self.cache.lock();
+        cache.over = true;
+        let hosts = std::mem::take(&mut cache.hosts);
+        drop(cache);
         for entry in hosts.into_values() {
             if let Entry::Pending(pending) = entry {
                 pending.answer(Err(NotFound::run_is_over()));
@@ -129,17 +129,17 @@ impl Resolver {
     }
 
     /// What is known, or the lookup to wait for.
-    fn look(&self, host: &str) -> Look {
-        let mut known = self.known.lock();
-        if known.over {
-            return Look::Known(Err(NotFound::run_is_over()));
+    fn answer(&self, host: &str) -> Answer {
+        let mut cache = self.cache.lock();
+        if cache.over {
+            return Answer::Known(Err(NotFound::run_is_over()));
         }
-        let hosts = &mut known.hosts;
+        let hosts = &mut cache.hosts;
         match hosts.get(host) {
             Some(Entry::Known(since, found)) if since.elapsed() < NAME_AGE_MAX => {
-                return Look::Known(found.clone());
+                return Answer::Known(found.clone());
             }
-            Some(Entry::Pending(pending)) => return Look::Pending(Arc::clone(pending)),
+            Some(Entry::Pending(pending)) => return Answer::Pending(Arc::clone(pending)),
             _ => {}
         }
         if hosts.len() >= NAMES_MAX {
@@ -147,16 +147,16 @@ impl Resolver {
         }
         let pending = Arc::new(Pending::default());
         hosts.insert(host.into(), Entry::Pending(Arc::clone(&pending)));
-        drop(known);
+        drop(cache);
         let task = Task {
             host: host.into(),
-            known: Arc::clone(&self.known),
+            cache: Arc::clone(&self.cache),
             pending: Arc::clone(&pending),
             found: None,
         };
         let lookup = Arc::clone(&self.lookup);
         drop(self.threads.submit(move || task.run(&*lookup)));
-        Look::Pending(pending)
+        Answer::Pending(pending)
     }
 }
 
@@ -176,9 +176,9 @@ impl Drop for Resolver {
 /// One lookup, which answers whatever becomes of it.
 struct Task {
     host: Box<str>,
-    known: Arc<Mutex<Known>>,
+    cache: Arc<Mutex<Cache>>,
     pending: Arc<Pending>,
-    found: Option<Found>,
+    found: Option<LookupResult>,
 }
 
 impl Task {
@@ -206,20 +206,20 @@ impl Drop for Task {
             let why = "the lookup was lost; this is a mistake in silkmill".to_owned();
             Err(NotFound { why, is_transient: false })
         });
-        let mut known = self.known.lock();
+        let mut cache = self.cache.lock();
         match found.as_ref().is_err_and(|error| error.is_transient) {
-            true => drop(known.hosts.remove(&self.host)),
+            true => drop(cache.hosts.remove(&self.host)),
             false => {
-                known.hosts.insert(self.host.clone(), Entry::Known(Instant::now(), found.clone()));
+                cache.hosts.insert(self.host.clone(), Entry::Known(Instant::now(), found.clone()));
             }
         }
-        drop(known);
+        drop(cache);
         self.pending.answer(found);
     }
 }
 
 impl Pending {
-    fn answer(&self, found: Found) {
+    fn answer(&self, found: LookupResult) {
         *self.found.lock() = Some(found);
         self.ready.notify_all();
     }
@@ -379,6 +379,6 @@ mod tests {
         for host in 0..NAMES_MAX + 10 {
             names.find(&host.to_string(), soon()).unwrap();
         }
-        assert!(names.known.lock().hosts.len() <= NAMES_MAX);
+        assert!(names.cache.lock().hosts.len() <= NAMES_MAX);
     }
 }
