@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::fetch::content_encoding::Encoding;
 use crate::fetch::job::RedirectChain;
-use crate::fetch::request::{Asked, Template};
+use crate::fetch::request::{Request, Template};
 use crate::net::address::Rule;
 use crate::net::connection::Connection;
 use crate::net::dialer::Dialer;
@@ -97,14 +97,14 @@ impl Exchange<'_> {
             };
             client.trace.enter(Phase::Request);
             let first_byte = self.shared.options.first_byte_deadline(ends);
-            let asked = Asked {
+            let request = Request {
                 method,
                 url: &chain.url,
                 same_origin: chain.same_origin,
                 cookies: &chain.cookies,
                 forwarded: connection.forwarded.as_deref(),
             };
-            self.shared.template.write(asked, &mut client.request_bytes);
+            self.shared.template.write(request, &mut client.request_bytes);
             match client.exchange(&mut connection, to, first_byte.at, ends) {
                 Ok(head) => return Ok(Response { head, connection }),
                 // The server closed an idle connection just as we used it, which is nobody's

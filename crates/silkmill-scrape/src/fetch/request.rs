@@ -23,7 +23,7 @@ pub(crate) struct Template {
 
 /// What differs from request to request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct Request<'a> {
     pub(crate) method: Method,
     pub(crate) url: &'a Url,
     /// Whether it is a server of the address that was given: scheme, host and port.
@@ -53,28 +53,28 @@ impl Template {
     }
 
     /// Writes the head of a request into `out`, in the place of what is there.
-    pub(crate) fn write(&self, asked: Asked<'_>, out: &mut String) {
+    pub(crate) fn write(&self, request: Request<'_>, out: &mut String) {
         out.clear();
-        out.push_str(match asked.method {
+        out.push_str(match request.method {
             Method::Get => "GET ",
             Method::Head => "HEAD ",
         });
-        if asked.forwarded.is_some() {
-            out.push_str(asked.url.scheme());
+        if request.forwarded.is_some() {
+            out.push_str(request.url.scheme());
             out.push_str("://");
-            out.push_str(&asked.url[Position::BeforeHost..Position::AfterPort]);
+            out.push_str(&request.url[Position::BeforeHost..Position::AfterPort]);
         }
         // What comes after `#` is for the browser.
-        out.push_str(&asked.url[Position::BeforePath..Position::AfterQuery]);
+        out.push_str(&request.url[Position::BeforePath..Position::AfterQuery]);
         out.push_str(" HTTP/1.1\r\n");
         let of_user = |name: &str| {
-            let mut all = self.same_origin.iter().filter(|_| asked.same_origin);
+            let mut all = self.same_origin.iter().filter(|_| request.same_origin);
             all.find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
         };
-        let host = &asked.url[Position::BeforeHost..Position::AfterPort];
+        let host = &request.url[Position::BeforeHost..Position::AfterPort];
         push_header(out, "Host", of_user("host").unwrap_or(host));
         out.push_str(&self.everywhere);
-        match (of_user("cookie"), asked.cookies.header(asked.url)) {
+        match (of_user("cookie"), request.cookies.header(request.url)) {
             (Some(given), Some(set)) => push_header(out, "Cookie", &format!("{given}; {set}")),
             (Some(given), None) => push_header(out, "Cookie", given),
             (None, Some(set)) => push_header(out, "Cookie", &set),
@@ -82,13 +82,13 @@ impl Template {
         }
         match of_user("authorization") {
             Some(given) => push_header(out, "Authorization", given),
-            None if asked.url.username().is_empty() && asked.url.password().is_none() => {}
-            None => push_header(out, "Authorization", &basic(asked.url)),
+            None if request.url.username().is_empty() && request.url.password().is_none() => {}
+            None => push_header(out, "Authorization", &basic(request.url)),
         }
         if let Some(given) = of_user("proxy-authorization") {
             push_header(out, "Proxy-Authorization", given);
         }
-        out.push_str(asked.forwarded.unwrap_or_default());
+        out.push_str(request.forwarded.unwrap_or_default());
         out.push_str("\r\n");
     }
 }
@@ -116,9 +116,14 @@ mod tests {
     fn written(options: Options, url: &str, same_origin: bool, forwarded: Option<&str>) -> String {
         let (url, cookies) = (Url::parse(url).unwrap(), Jar::default());
         let mut out = "old".to_owned();
-        let asked =
-            Asked { method: options.method, url: &url, same_origin, cookies: &cookies, forwarded };
-        Template::new(&options).write(asked, &mut out);
+        let request = Request {
+            method: options.method,
+            url: &url,
+            same_origin,
+            cookies: &cookies,
+            forwarded,
+        };
+        Template::new(&options).write(request, &mut out);
         out
     }
 
