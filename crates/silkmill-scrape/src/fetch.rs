@@ -39,7 +39,7 @@ pub(crate) enum Next {
     /// It has its row; none when the run was over first.
     Row(Option<Box<Row>>),
     /// It is to be tried again after a while; or goes on at another host, at once.
-    Again(Box<Job>, Duration),
+    Requeue(Box<Job>, Duration),
 }
 
 /// What the clients of one run share, and the handle to stop them all.
@@ -82,9 +82,9 @@ impl Fetcher {
                     Then::Row(row) if row.error.is_some() && self.cancel.is_cancelled() => {
                         Next::Row(None)
                     }
-                    Then::Again(_) if self.cancel.is_cancelled() => Next::Row(None),
+                    Then::Requeue(_) if self.cancel.is_cancelled() => Next::Row(None),
                     Then::Row(row) => Next::Row(Some(row)),
-                    Then::Again(wait) => Next::Again(job, wait),
+                    Then::Requeue(wait) => Next::Requeue(job, wait),
                 };
                 (feedback, next)
             }

@@ -18,7 +18,7 @@ use crate::input::Input;
 use crate::options::Options;
 use crate::row::Row;
 use crate::run::frontier::{
-    Completed, Ended, Frontier, Item, LOOK_AHEAD_MAX, WorkerExit, room_for_rows,
+    Completed, Frontier, Item, LOOK_AHEAD_MAX, Outcome, WorkerExit, room_for_rows,
 };
 use crate::run::schedule::{HostId, Limits};
 use crate::sink::{Progress, Sink};
@@ -375,11 +375,11 @@ fn limits(options: &Options) -> Limits {
 
 /// What the frontier is told of an attempt at `host`.
 fn completed(host: HostId, fetched: Fetched) -> Completed<Job> {
-    let ended = match fetched.next {
-        Next::Row(row) => Ended::Row(row.map(|row| *row)),
-        Next::Again(job, wait) => Ended::Again(job, wait),
+    let outcome = match fetched.next {
+        Next::Row(row) => Outcome::Row(row.map(|row| *row)),
+        Next::Requeue(job, wait) => Outcome::Requeue(job, wait),
     };
-    Completed { host, feedback: fetched.feedback, open: fetched.crawl_delay, ended }
+    Completed { host, feedback: fetched.feedback, open: fetched.crawl_delay, outcome }
 }
 
 impl Item for Job {

@@ -39,7 +39,7 @@ pub(super) struct Step {
 pub(super) enum Then {
     Row(Box<Row>),
     /// To be tried again after a while, or to go on at another host at once.
-    Again(Duration),
+    Requeue(Duration),
 }
 
 /// What an attempt came to, as far as it could be made at one host.
@@ -87,14 +87,14 @@ impl<'a> Attempt<'a> {
             Ok(AttemptEnd::Elsewhere | AttemptEnd::Later) => {
                 chain.left = ends.saturating_duration_since(Instant::now());
                 job.go_to(chain);
-                return Step { feedback, then: Then::Again(Duration::ZERO) };
+                return Step { feedback, then: Then::Requeue(Duration::ZERO) };
             }
             Err(fault) => fault.is_transient,
         };
         if is_transient && job.attempts <= options.retries {
             let own = retry::pause(job.attempts, self.exchange.client.dice.roll());
             job.start_anew();
-            return Step { feedback, then: Then::Again(chain.retry_after.unwrap_or(own)) };
+            return Step { feedback, then: Then::Requeue(chain.retry_after.unwrap_or(own)) };
         }
         let mut row = self.row(job, *chain, attempted);
         row.elapsed = started.elapsed();

@@ -42,11 +42,11 @@ pub(crate) trait Item {
 /// What became of an item that a worker was at.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "it is moved twice and never kept")]
-pub(crate) enum Ended<T> {
+pub(crate) enum Outcome<T> {
     /// It is done; none when the run was over first.
     Row(Option<Row>),
     /// It is to be tried again after a while; or goes on at another host, at once.
-    Again(Box<T>, Duration),
+    Requeue(Box<T>, Duration),
 }
 
 /// All that a worker brings back.
@@ -56,7 +56,7 @@ pub(crate) struct Completed<T> {
     pub(crate) feedback: Feedback,
     /// Set when it is known what the host allows: the pause between two starts that it asks for.
     pub(crate) open: Option<Duration>,
-    pub(crate) ended: Ended<T>,
+    pub(crate) outcome: Outcome<T>,
 }
 
 #[derive(Debug)]
@@ -271,9 +271,9 @@ impl<T: Item> State<T> {
                 self.schedule.back_off(now, done.host, pause);
             }
         }
-        match done.ended {
-            Ended::Row(row) => self.rows.extend(row),
-            Ended::Again(item, wait) => self.put(now, item, wait),
+        match done.outcome {
+            Outcome::Row(row) => self.rows.extend(row),
+            Outcome::Requeue(item, wait) => self.put(now, item, wait),
         }
         self.schedule.done(now, done.host);
     }
