@@ -73,7 +73,7 @@ impl Fetcher {
         let mut client = spare.unwrap_or_else(|| self.client());
         let mut attempt = Attempt::new(&self.shared, &mut client);
         let step = guarded(|| attempt.step(&mut job));
-        let crawl_delay = attempt.open;
+        let crawl_delay = attempt.crawl_delay;
         let (feedback, next) = match step {
             Ok(Step { feedback, then }) => {
                 self.spare.lock().push(client);

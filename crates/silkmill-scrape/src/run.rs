@@ -379,7 +379,7 @@ fn completed(host: HostId, fetched: Fetched) -> Completed<Job> {
         Next::Row(row) => Outcome::Row(row.map(|row| *row)),
         Next::Requeue(job, wait) => Outcome::Requeue(job, wait),
     };
-    Completed { host, feedback: fetched.feedback, open: fetched.crawl_delay, outcome }
+    Completed { host, feedback: fetched.feedback, crawl_delay: fetched.crawl_delay, outcome }
 }
 
 impl Item for Job {

@@ -63,12 +63,12 @@ struct Page {
 pub(super) struct Attempt<'a> {
     exchange: Exchange<'a>,
     /// Set when it is known what the host allows.
-    pub(super) open: Option<Duration>,
+    pub(super) crawl_delay: Option<Duration>,
 }
 
 impl<'a> Attempt<'a> {
     pub(super) fn new(shared: &'a Shared, client: &'a mut Client) -> Attempt<'a> {
-        Attempt { exchange: Exchange { shared, client }, open: None }
+        Attempt { exchange: Exchange { shared, client }, crawl_delay: None }
     }
 
     /// One step of the job: to its end, or to where it goes on at another host.
@@ -199,12 +199,12 @@ impl<'a> Attempt<'a> {
         };
         match verdict {
             Verdict::Allowed(delay) => {
-                self.open = Some(delay);
+                self.crawl_delay = Some(delay);
                 let delay = delay.max(self.exchange.shared.options.delay);
                 Ok(!is_new || delay.is_zero())
             }
             Verdict::Refused(why) => {
-                self.open = Some(Duration::ZERO);
+                self.crawl_delay = Some(Duration::ZERO);
                 self.exchange.client.trace = Trace::begin();
                 Err(Fault::permanent(FailureKind::Robots, Phase::Request, why))
             }

@@ -55,7 +55,7 @@ pub(crate) struct Completed<T> {
     pub(crate) host: HostId,
     pub(crate) feedback: Feedback,
     /// Set when it is known what the host allows: the pause between two starts that it asks for.
-    pub(crate) open: Option<Duration>,
+    pub(crate) crawl_delay: Option<Duration>,
     pub(crate) outcome: Outcome<T>,
 }
 
@@ -259,8 +259,8 @@ impl<T: Item> State<T> {
     }
 
     fn settle(&mut self, now: Instant, done: Completed<T>) {
-        if let Some(delay) = done.open {
-            self.schedule.open(now, done.host, delay);
+        if let Some(delay) = done.crawl_delay {
+            self.schedule.set_crawl_delay(now, done.host, delay);
         }
         match done.feedback {
             Feedback::Unknown => {}

@@ -23,7 +23,7 @@ pub(crate) struct Limits {
     pub(crate) per_host: usize,
     /// Between two starts at one host.
     pub(crate) delay: Duration,
-    /// Whether the first item of a host goes alone, until [`Schedule::open`] is called for the host:
+    /// Whether the first item of a host goes alone, until [`Schedule::set_crawl_delay`] is called for the host:
     /// it finds out what the host allows.
     pub(crate) first_alone: bool,
 }
@@ -183,7 +183,7 @@ impl<T> Schedule<T> {
     }
 
     /// It is known what the host allows: as much as any, but with at least `delay` between starts.
-    pub(crate) fn open(&mut self, now: Instant, id: HostId, delay: Duration) {
+    pub(crate) fn set_crawl_delay(&mut self, now: Instant, id: HostId, delay: Duration) {
         let limits = self.limits;
         let host = self.host_mut(id);
         if (host.running_max, host.delay) == (limits.per_host, limits.delay.max(delay)) {

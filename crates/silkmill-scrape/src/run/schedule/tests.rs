@@ -107,7 +107,7 @@ fn the_first_of_a_host_goes_alone_until_the_host_is_open() {
 
     let first = schedule.take(start).unwrap();
     assert_eq!(takes(&mut schedule, start), [0; 0]);
-    schedule.open(start, first.host, ms(20));
+    schedule.set_crawl_delay(start, first.host, ms(20));
 
     assert_eq!(takes(&mut schedule, start + ms(19)), [0; 0]);
     assert_eq!(takes(&mut schedule, start + ms(20)), [1]);
