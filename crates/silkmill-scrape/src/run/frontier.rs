@@ -65,7 +65,7 @@ pub(crate) struct Frontier<T> {
     /// to move an item.
     state: Mutex<State<T>>,
     /// Told to the caller.
-    news: Condvar,
+    caller_wakes: Condvar,
     workers_max: usize,
 }
 
@@ -121,7 +121,7 @@ impl<T: Item> Frontier<T> {
             dice: Dice::new(seed),
             caller: Caller::default(),
         };
-        Frontier { state: Mutex::new(state), news: Condvar::default(), workers_max }
+        Frontier { state: Mutex::new(state), caller_wakes: Condvar::default(), workers_max }
     }
 
     /// For a worker: hands in what it was at and takes the next item. `None` when it should go.
@@ -180,22 +180,21 @@ impl<T: Item> Frontier<T> {
         Demand { room, wants_worker }
     }
 
-    /// For the caller: waits until there is something to look at, but no longer than `patience`.
+    /// For the caller: waits until there is something to look at, but no longer than `timeout`.
     /// `has_more` says whether it has items that wait for room.
-    pub(crate) fn wait(&self, patience: Duration, has_more: bool) {
-        let patience_ends = Instant::now() + patience;
+    pub(crate) fn wait(&self, timeout: Duration, has_more: bool) {
+        let deadline = Instant::now() + timeout;
         let mut state = self.state();
         state.caller.has_more = has_more;
         loop {
-            // A time may come before anybody has news.
-            let until =
-                state.schedule.next_time().map_or(patience_ends, |time| time.min(patience_ends));
+            // A time may come before anybody has caller_wakes.
+            let until = state.schedule.next_time().map_or(deadline, |time| time.min(deadline));
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || state.is_news(self.workers_max) {
+            if left.is_zero() || state.has_work_for_caller(self.workers_max) {
                 return;
             }
             state.caller.asleep_until = Some(until);
-            state = self.news.wait_timeout(state, left);
+            state = self.caller_wakes.wait_timeout(state, left);
             if state.caller.asleep_until.take().is_none() {
                 return;
             }
@@ -221,7 +220,7 @@ impl<T: Item> Frontier<T> {
     fn wake_caller(&self, state: MutexGuard<'_, State<T>>) {
         let Some(until) = state.caller.asleep_until else { return };
         let sooner = state.schedule.next_time().is_some_and(|time| time < until);
-        if sooner || state.is_news(self.workers_max) {
+        if sooner || state.has_work_for_caller(self.workers_max) {
             self.wake_caller_at_once(state);
         }
     }
@@ -229,7 +228,7 @@ impl<T: Item> Frontier<T> {
     fn wake_caller_at_once(&self, mut state: MutexGuard<'_, State<T>>) {
         if state.caller.asleep_until.take().is_some() {
             drop(state);
-            self.news.notify_one();
+            self.caller_wakes.notify_one();
         }
     }
 
@@ -289,7 +288,7 @@ impl<T: Item> State<T> {
     }
 
     /// Whether the caller has something to do that does not wait.
-    fn is_news(&self, workers_max: usize) -> bool {
+    fn has_work_for_caller(&self, workers_max: usize) -> bool {
         let waiting = self.schedule.waiting();
         let in_flight = waiting.min(workers_max) + self.schedule.running();
         let enough = (in_flight / ROWS_WAKE_PART).clamp(1, ROWS_WAKE_MAX);
