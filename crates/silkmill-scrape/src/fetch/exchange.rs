@@ -167,7 +167,7 @@ impl Exchange<'_> {
         let limit = self.shared.options.timeout;
         let truncated = read.map_err(|error| Fault::new(&error, client.trace.phase(), limit))?;
         if !truncated && reader.is_at_end() && head.keep_alive {
-            self.put_aside(connection, chain);
+            self.keep_idle(connection, chain);
         }
         Ok((bytes, truncated))
     }
@@ -190,13 +190,13 @@ impl Exchange<'_> {
         // The end of the last chunk comes after the data.
         let at_end = drained.is_ok() && reader.fill_buf().is_ok_and(<[u8]>::is_empty);
         if at_end && reader.is_at_end() {
-            self.put_aside(connection, chain);
+            self.keep_idle(connection, chain);
         }
     }
 
     /// Keeps a connection for the next request to the host. One that has said more than was asked
     /// for is not believed again.
-    fn put_aside(&mut self, connection: Connection, chain: &RedirectChain) {
+    fn keep_idle(&mut self, connection: Connection, chain: &RedirectChain) {
         self.client.interrupter.release();
         if self.client.read_buffer.is_empty() {
             self.shared.idle.put(&chain.origin, connection);
