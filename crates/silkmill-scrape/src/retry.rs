@@ -44,11 +44,11 @@ pub(crate) fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
 
 /// Pseudo-random numbers for pauses (Marsaglia's xorshift). Nobody gains by guessing them.
 #[derive(Clone, Debug)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Jitter(u64);
 
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Dice {
-        Dice(seed | 1)
+impl Jitter {
+    pub(crate) fn new(seed: u64) -> Jitter {
+        Jitter(seed | 1)
     }
 
     pub(crate) fn roll(&mut self) -> u32 {
@@ -73,8 +73,8 @@ mod tests {
     #[test]
     fn chance_shortens_a_pause_by_half_at_the_most() {
         assert_eq!(pause(2, u32::MAX), PAUSE_MIN);
-        let mut dice = Dice::new(7);
-        let rolls: Vec<Duration> = (0..100).map(|_| pause(1, dice.roll())).collect();
+        let mut jitter = Jitter::new(7);
+        let rolls: Vec<Duration> = (0..100).map(|_| pause(1, jitter.roll())).collect();
         assert!(rolls.iter().all(|pause| (PAUSE_MIN / 2..=PAUSE_MIN).contains(pause)));
         assert!(rolls.iter().any(|pause| *pause != rolls[0]));
     }

@@ -92,7 +92,7 @@ impl<'a> Attempt<'a> {
             Err(fault) => fault.is_transient,
         };
         if is_transient && job.attempts <= options.retries {
-            let own = retry::pause(job.attempts, self.exchange.client.dice.roll());
+            let own = retry::pause(job.attempts, self.exchange.client.jitter.roll());
             job.start_anew();
             return Step { feedback, then: Then::Requeue(chain.retry_after.unwrap_or(own)) };
         }

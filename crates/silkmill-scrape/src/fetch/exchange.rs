@@ -21,7 +21,7 @@ use crate::net::interrupter::Interrupter;
 use crate::net::read_buffer::{Incoming, ReadBuffer};
 use crate::net::trace::Trace;
 use crate::options::{Method, Options};
-use crate::retry::Dice;
+use crate::retry::Jitter;
 use crate::robots::cache::RobotsCache;
 use crate::row::{FailureKind, Phase};
 
@@ -51,7 +51,7 @@ pub(super) struct Client {
     pub(super) body: Vec<u8>,
     pub(super) interrupter: Interrupter,
     pub(super) trace: Trace,
-    pub(super) dice: Dice,
+    pub(super) jitter: Jitter,
     /// The name of the thread that used it last.
     pub(super) worker: Arc<str>,
 }
@@ -225,7 +225,7 @@ impl Client {
             body: Vec::new(),
             interrupter,
             trace: Trace::begin(),
-            dice: Dice::new(seed),
+            jitter: Jitter::new(seed),
             worker: Arc::default(),
         }
     }

@@ -10,7 +10,7 @@ use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
 use crate::fetch::attempt::Feedback;
-use crate::retry::{self, Dice};
+use crate::retry::{self, Jitter};
 use crate::row::Row;
 use crate::run::schedule::{HostId, Limits, Schedule, Turn};
 use crate::sync::{Condvar, Mutex};
@@ -80,7 +80,7 @@ struct State<T> {
     /// Workers that were asked for and never came.
     lost: bool,
     over: bool,
-    dice: Dice,
+    jitter: Jitter,
     caller: Caller,
 }
 
@@ -118,7 +118,7 @@ impl<T: Item> Frontier<T> {
             workers: 0,
             lost: false,
             over: false,
-            dice: Dice::new(seed),
+            jitter: Jitter::new(seed),
             caller: Caller::default(),
         };
         Frontier { state: Mutex::new(state), caller_wakes: Condvar::default(), workers_max }
@@ -265,7 +265,7 @@ impl<T: Item> State<T> {
             Feedback::Unknown => {}
             Feedback::Ok => self.schedule.note_ok(done.host),
             Feedback::Backoff(asked) => {
-                let roll = self.dice.roll();
+                let roll = self.jitter.roll();
                 let pause = |refusals| asked.unwrap_or_else(|| retry::pause(refusals, roll));
                 self.schedule.back_off(now, done.host, pause);
             }
