@@ -21,7 +21,7 @@ use crate::page::problem::Problem;
 use crate::page::value::ValueType;
 use crate::page::xpath::node::XPathDocument;
 
-use fast_path::Walk;
+use fast_path::FastPath;
 
 /// Longest expression, in bytes.
 pub(crate) const EXPRESSION_BYTES_MAX: usize = 4096;
@@ -46,7 +46,7 @@ const PREDICATE_SIZE_FREE: u64 = 4;
 pub(crate) struct XPath {
     expression: Expr,
     /// Where the expression can be walked, which is faster.
-    walk: Option<Walk>,
+    fast_path: Option<FastPath>,
     gives: Kind,
     compares_sets: bool,
     gathers: bool,
@@ -63,8 +63,8 @@ impl XPath {
             Check { text, compares_sets: false, gathers: false, size: 0, predicate_size: 0 };
         let gives = check.kind_of(&expression, 0)?;
         let Check { compares_sets, gathers, predicate_size, .. } = check;
-        let walk = Walk::new(&expression);
-        Ok(XPath { expression, walk, gives, compares_sets, gathers, predicate_size })
+        let fast_path = FastPath::new(&expression);
+        Ok(XPath { expression, fast_path, gives, compares_sets, gathers, predicate_size })
     }
 
     /// What its values are.
@@ -92,8 +92,8 @@ impl XPath {
             return Values::unfinished();
         }
         let page = XPathDocument { document, visits: VisitBudget::new(visits) };
-        if let Some(walk) = &self.walk {
-            let values = walk.evaluate(document, &page.visits);
+        if let Some(fast_path) = &self.fast_path {
+            let values = fast_path.evaluate(document, &page.visits);
             return if page.visits.are_spent() { Values::unfinished() } else { values };
         }
         let value = evaluate(&self.expression, &EvaluationContext::new(page.root()))
@@ -560,7 +560,7 @@ mod tests {
         ) {
             let page = parse(&html, Until::End);
             let walked = XPath::compile(&path).unwrap();
-            let evaluated = XPath { walk: None, ..XPath::compile(&path).unwrap() };
+            let evaluated = XPath { fast_path: None, ..XPath::compile(&path).unwrap() };
             prop_assert_eq!(walked.evaluate(&page), evaluated.evaluate(&page), "{}", path);
         }
     }
@@ -582,7 +582,7 @@ mod tests {
             ("string(//p)", false),
             ("//p[1][2]", false),
         ] {
-            assert_eq!(XPath::compile(path).unwrap().walk.is_some(), is_walked, "{path}");
+            assert_eq!(XPath::compile(path).unwrap().fast_path.is_some(), is_walked, "{path}");
         }
     }
 }

@@ -15,15 +15,15 @@ use crate::page::html::document::{Document, Kind, NodeId};
 
 /// A path, and what is wanted of the nodes it leads to.
 #[derive(Debug)]
-pub(super) struct Walk {
-    steps: Vec<Down>,
+pub(super) struct FastPath {
+    steps: Vec<FastStep>,
     end: End,
     is_count: bool,
 }
 
 /// A step to elements, or to any node where it only says how deep the next one goes.
 #[derive(Debug)]
-struct Down {
+struct FastStep {
     /// At any depth, or among the children.
     is_deep: bool,
     /// Any element, where there is no name.
@@ -59,16 +59,17 @@ enum End {
     },
 }
 
-impl Walk {
+impl FastPath {
     /// `None` where there is more to the expression than can be walked.
-    pub(super) fn new(expression: &Expr) -> Option<Walk> {
+    pub(super) fn new(expression: &Expr) -> Option<FastPath> {
         match expression {
-            Expr::Path(PathExpr::Location(path)) => Walk::along(path),
+            Expr::Path(PathExpr::Location(path)) => FastPath::along(path),
             Expr::Path(PathExpr::Filter(FilterExpr { primary, predicates })) => {
                 let PrimaryExpr::Function(call) = primary else { return None };
                 match (call.args.as_slice(), predicates.as_slice()) {
                     ([Expr::Path(PathExpr::Location(path))], []) if is_named(call, "count") => {
-                        Walk::along(path).map(|walk| Walk { is_count: true, ..walk })
+                        FastPath::along(path)
+                            .map(|fast_path| FastPath { is_count: true, ..fast_path })
                     }
                     _ => None,
                 }
@@ -78,8 +79,8 @@ impl Walk {
     }
 
     /// The path starts at the document, whether it says so or not.
-    fn along(path: &LocationPath) -> Option<Walk> {
-        let mut walk = Walk { steps: Vec::new(), end: End::Elements, is_count: false };
+    fn along(path: &LocationPath) -> Option<FastPath> {
+        let mut fast_path = FastPath { steps: Vec::new(), end: End::Elements, is_count: false };
         let mut steps = path.steps.iter().peekable();
         steps.peek()?;
         while let Some(mut step) = steps.next() {
@@ -89,10 +90,10 @@ impl Walk {
             }
             match (step.axis, &step.node_test, step.predicates.as_slice()) {
                 (Axis::Attribute, NodeTest::QName(name), []) if steps.peek().is_none() => {
-                    walk.end = End::Attributes { is_deep, name: local(name)? };
+                    fast_path.end = End::Attributes { is_deep, name: local(name)? };
                 }
                 (Axis::Child, NodeTest::Text, []) if steps.peek().is_none() => {
-                    walk.end = End::Texts { is_deep };
+                    fast_path.end = End::Texts { is_deep };
                 }
                 (Axis::Child, test @ (NodeTest::AnyName | NodeTest::QName(_)), predicates) => {
                     let name = match test {
@@ -104,12 +105,12 @@ impl Walk {
                     if places.count() > 1 {
                         return None;
                     }
-                    walk.steps.push(Down { is_deep, name, tests });
+                    fast_path.steps.push(FastStep { is_deep, name, tests });
                 }
                 _ => return None,
             }
         }
-        Some(walk)
+        Some(fast_path)
     }
 
     /// `visits` are spent when this could not be finished.
@@ -167,7 +168,7 @@ impl Collector {
     }
 }
 
-impl Down {
+impl FastStep {
     fn from(&self, nodes: &[NodeId], document: &Document, visits: &VisitBudget) -> Vec<NodeId> {
         let is_it = |id| self.passes(id, self.tests.len(), document, visits);
         match self.is_deep {
@@ -278,7 +279,7 @@ impl Test {
             Test::Or(left, right) => {
                 left.passes(id, document, visits) || right.passes(id, document, visits)
             }
-            Test::Nth(_) => unreachable!("Down::passes takes places itself"),
+            Test::Nth(_) => unreachable!("FastStep::passes takes places itself"),
         }
     }
 }
