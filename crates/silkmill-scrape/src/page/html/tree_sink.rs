@@ -2,7 +2,7 @@
 //!
 //! [`DocumentBuilder`] is what `html5ever` writes to. When parsing ends, [`DocumentBuilder::freeze`] walks it once and
 //! lays it out as a [`Document`]. It counts what it stores, and leaves the limits to
-//! [`crate::page::html::cost_limit`]. The nodes and their links are in [`store`].
+//! [`crate::page::html::cost_limit`]. The nodes and their links are in [`arena`].
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell, RefMut};
@@ -13,7 +13,7 @@ use html5ever::{Attribute as Markup, LocalName, Namespace, QualName, local_name,
 
 use crate::page::html::document::{Document, Kind, NONE, NodeId};
 
-use arena::Store;
+use arena::Arena;
 
 mod arena;
 
@@ -46,7 +46,7 @@ impl ElemName for &Name {
 /// Where `html5ever` builds the tree.
 #[derive(Debug)]
 pub(crate) struct DocumentBuilder {
-    store: RefCell<Store>,
+    arena: RefCell<Arena>,
     /// The `head` element and the first title that is its child.
     head: Cell<NodeId>,
     head_title: Cell<NodeId>,
@@ -63,7 +63,7 @@ pub(crate) struct DocumentBuilder {
 impl DocumentBuilder {
     pub(crate) fn new() -> DocumentBuilder {
         let builder = DocumentBuilder {
-            store: RefCell::default(),
+            arena: RefCell::default(),
             head: Cell::new(NONE),
             head_title: Cell::new(NONE),
             head_title_is_closed: Cell::new(false),
@@ -78,12 +78,12 @@ impl DocumentBuilder {
 
     /// Nodes created so far; the index that the next one gets.
     pub(crate) fn node_count(&self) -> u32 {
-        self.store.borrow().nodes.len() as u32
+        self.arena.borrow().nodes.len() as u32
     }
 
     /// Bytes of memory that the tree takes, now and when it is laid out, whichever is more.
     pub(crate) fn memory(&self) -> usize {
-        self.store.borrow().memory()
+        self.arena.borrow().memory()
     }
 
     /// The work done since the last call that no token accounts for.
@@ -98,18 +98,18 @@ impl DocumentBuilder {
         self.head_title_is_closed.get()
     }
 
-    fn store(&self) -> RefMut<'_, Store> {
-        self.store.borrow_mut()
+    fn arena(&self) -> RefMut<'_, Arena> {
+        self.arena.borrow_mut()
     }
 
     fn create(&self, kind: Kind, name: LocalName, content: (u32, u32)) -> NodeId {
-        self.store().create(kind, name, content)
+        self.arena().create(kind, name, content)
     }
 
     fn note_title(&self, parent: NodeId, child: NodeId) {
-        let store = self.store.borrow();
+        let arena = self.arena.borrow();
         let is = |id: NodeId, name| {
-            let node = &store.nodes[id as usize];
+            let node = &arena.nodes[id as usize];
             node.kind == Kind::Html && node.name == name
         };
         if self.head.get() == NONE && is(child, local_name!("head")) {
@@ -124,17 +124,17 @@ impl DocumentBuilder {
 
     /// Lays the tree out in document order.
     pub(crate) fn freeze(self, truncated: bool) -> Document {
-        let store = self.store.into_inner();
+        let arena = self.arena.into_inner();
         let mut document = Document {
-            nodes: Vec::with_capacity(store.nodes.len()),
-            text: String::with_capacity(store.text.len()),
+            nodes: Vec::with_capacity(arena.nodes.len()),
+            text: String::with_capacity(arena.text.len()),
             truncated: truncated || self.dropped.get(),
             quirks: self.quirks.get(),
             ..Document::default()
         };
-        store.lay_out(&mut document);
-        document.attributes = store.attributes;
-        document.values = store.values;
+        arena.lay_out(&mut document);
+        document.attributes = arena.attributes;
+        document.values = arena.values;
         document
     }
 }
@@ -164,15 +164,15 @@ impl TreeSink for DocumentBuilder {
         attributes: Vec<Markup>,
         flags: ElementFlags,
     ) -> Handle {
-        let mut store = self.store();
-        let start = store.attributes.len() as u32;
+        let mut arena = self.arena();
+        let start = arena.attributes.len() as u32;
         for attribute in &attributes {
-            store.push_attribute(attribute);
+            arena.push_attribute(attribute);
         }
         self.extra_work.set(self.extra_work.get() + attributes.len() as u64);
         let kind = if name.ns == ns!(html) { Kind::Html } else { Kind::Foreign };
-        let end = store.attributes.len() as u32;
-        let id = store.create(kind, name.local.clone(), (start, end));
+        let end = arena.attributes.len() as u32;
+        let id = arena.create(kind, name.local.clone(), (start, end));
         if flags.mathml_annotation_xml_integration_point {
             self.html_annotations.borrow_mut().push(id);
         }
@@ -180,7 +180,7 @@ impl TreeSink for DocumentBuilder {
     }
 
     fn create_comment(&self, text: StrTendril) -> Handle {
-        let id = self.store().create_text(Kind::Comment, &text);
+        let id = self.arena().create_text(Kind::Comment, &text);
         Handle { id, ..self.get_document() }
     }
 
@@ -192,15 +192,15 @@ impl TreeSink for DocumentBuilder {
     fn append(&self, parent: &Handle, child: NodeOrText<Handle>) {
         match child {
             NodeOrText::AppendNode(child) => {
-                self.store().append(parent.id, child.id);
+                self.arena().append(parent.id, child.id);
                 self.note_title(parent.id, child.id);
             }
             NodeOrText::AppendText(text) => {
-                let mut store = self.store();
-                let last = store.node(parent.id).last_child;
-                if !store.extends(last, &text) {
-                    let child = store.create_text(Kind::Text, &text);
-                    store.append(parent.id, child);
+                let mut arena = self.arena();
+                let last = arena.node(parent.id).last_child;
+                if !arena.extends(last, &text) {
+                    let child = arena.create_text(Kind::Text, &text);
+                    arena.append(parent.id, child);
                 }
             }
         }
@@ -212,7 +212,7 @@ impl TreeSink for DocumentBuilder {
         previous: &Handle,
         child: NodeOrText<Handle>,
     ) {
-        if self.store().node(element.id).parent == NONE {
+        if self.arena().node(element.id).parent == NONE {
             self.append(previous, child);
         } else {
             self.append_before_sibling(element, child);
@@ -235,17 +235,17 @@ impl TreeSink for DocumentBuilder {
     }
 
     fn append_before_sibling(&self, sibling: &Handle, child: NodeOrText<Handle>) {
-        let mut store = self.store();
+        let mut arena = self.arena();
         match child {
             NodeOrText::AppendNode(child) => {
-                store.detach(child.id);
-                store.insert_before(sibling.id, child.id);
+                arena.detach(child.id);
+                arena.insert_before(sibling.id, child.id);
             }
             NodeOrText::AppendText(text) => {
-                let previous = store.node(sibling.id).previous;
-                if !store.extends(previous, &text) {
-                    let child = store.create_text(Kind::Text, &text);
-                    store.insert_before(sibling.id, child);
+                let previous = arena.node(sibling.id).previous;
+                if !arena.extends(previous, &text) {
+                    let child = arena.create_text(Kind::Text, &text);
+                    arena.insert_before(sibling.id, child);
                 }
             }
         }
@@ -253,18 +253,18 @@ impl TreeSink for DocumentBuilder {
 
     /// A second `<html>` or `<body>` tag adds what the first one lacks.
     fn add_attrs_if_missing(&self, target: &Handle, attributes: Vec<Markup>) {
-        let mut store = self.store();
-        let (start, end) = store.node(target.id).content;
+        let mut arena = self.arena();
+        let (start, end) = arena.node(target.id).content;
         let present = (end - start) as usize;
         self.extra_work.set(self.extra_work.get() + (present * attributes.len()) as u64);
-        let known = &store.attributes[start as usize..end as usize];
+        let known = &arena.attributes[start as usize..end as usize];
         let mut missing = attributes;
         missing.retain(|new| !known.iter().any(|old| old.name == new.name.local));
         let room = ATTRIBUTES_MAX.saturating_sub(present);
         self.dropped.set(self.dropped.get() || missing.len() > room);
         missing.truncate(room);
         if !missing.is_empty() {
-            store.add_attributes(target.id, &missing);
+            arena.add_attributes(target.id, &missing);
         }
     }
 
@@ -273,19 +273,19 @@ impl TreeSink for DocumentBuilder {
     }
 
     fn remove_from_parent(&self, target: &Handle) {
-        self.store().detach(target.id);
+        self.arena().detach(target.id);
     }
 
     fn reparent_children(&self, node: &Handle, new_parent: &Handle) {
-        let mut store = self.store();
+        let mut arena = self.arena();
         let mut moved = 0;
         loop {
-            let child = store.node(node.id).first_child;
+            let child = arena.node(node.id).first_child;
             if child == NONE {
                 break;
             }
-            store.detach(child);
-            store.append(new_parent.id, child);
+            arena.detach(child);
+            arena.append(new_parent.id, child);
             moved += 1;
         }
         self.extra_work.set(self.extra_work.get() + moved);

@@ -29,7 +29,7 @@ struct Chunk {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Store {
+pub(super) struct Arena {
     pub(super) nodes: Vec<Linked>,
     chunks: Vec<Chunk>,
     pub(super) text: String,
@@ -56,7 +56,7 @@ const ATTRIBUTE_MEMORY: usize = size_of::<Attribute>() * 9 / 4;
 const STRING_FACTOR: usize = 3;
 const _: () = assert!(size_of::<Linked>() == size_of::<Node>());
 
-impl Store {
+impl Arena {
     /// Most bytes that the tree takes while it grows and while it is laid out.
     pub(super) fn memory(&self) -> usize {
         self.nodes.len() * NODE_MEMORY
