@@ -306,7 +306,7 @@ impl Options {
     /// change what is sent.
     #[must_use]
     pub fn insecure(mut self, insecure: bool) -> Options {
-        self.trust.everybody = insecure;
+        self.trust.accepts_any_certificate = insecure;
         self
     }
 

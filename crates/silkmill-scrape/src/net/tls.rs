@@ -24,7 +24,7 @@ pub(crate) struct Trust {
     /// Certificates to trust besides the system's.
     extra: Vec<CertificateDer<'static>>,
     /// Whether to trust everybody.
-    pub(crate) everybody: bool,
+    pub(crate) accepts_any_certificate: bool,
 }
 
 impl Trust {
@@ -86,8 +86,9 @@ impl Tls {
                     .map_err(|error| error.to_string())?,
             ),
         };
-        let everybody = self.trust.everybody;
-        let verifier = Verifier { inner: verifier, everybody, provider: Arc::clone(&provider) };
+        let accepts_any_certificate = self.trust.accepts_any_certificate;
+        let verifier =
+            Verifier { inner: verifier, accepts_any_certificate, provider: Arc::clone(&provider) };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
@@ -103,7 +104,7 @@ impl Tls {
 struct Verifier {
     /// `None` when there is nobody to trust.
     inner: Option<Arc<WebPkiServerVerifier>>,
-    everybody: bool,
+    accepts_any_certificate: bool,
     provider: Arc<CryptoProvider>,
 }
 
@@ -111,7 +112,7 @@ struct Verifier {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Untrusted {
     SelfSigned,
-    NobodyToTrust,
+    NoTrustedRoots,
 }
 
 impl std::error::Error for Untrusted {}
@@ -120,7 +121,7 @@ impl fmt::Display for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Untrusted::SelfSigned => "the certificate is self-signed",
-            Untrusted::NobodyToTrust => "the system has no certificates to trust",
+            Untrusted::NoTrustedRoots => "the system has no certificates to trust",
         })
     }
 }
@@ -140,10 +141,10 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if self.everybody {
+        if self.accepts_any_certificate {
             return Ok(ServerCertVerified::assertion());
         }
-        let inner = self.inner.as_ref().ok_or(Untrusted::NobodyToTrust)?;
+        let inner = self.inner.as_ref().ok_or(Untrusted::NoTrustedRoots)?;
         let verified =
             inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
