@@ -12,7 +12,8 @@
 //!
 //! let inputs = ["no address", "http://127.0.0.1:1/"].map(Input::url);
 //! let mut rows = Vec::new();
-//! let summary = run(inputs, &Options::fetch().retries(0), &CancelToken::new(), &mut |row| {
+//! let options = Options::builder().retries(0).build()?;
+//! let summary = run(inputs, &options, &CancelToken::new(), &mut |row| {
 //!     rows.push(row);
 //!     ControlFlow::Continue(())
 //! })?;
@@ -41,6 +42,7 @@ mod sync;
 pub use error::Error;
 pub use input::Input;
 pub use input::url_list::UrlList;
+pub use options::builder::OptionsBuilder;
 pub use options::{Method, Options};
 pub use page::charset;
 pub use page::extract::{Extracted, Extractor};

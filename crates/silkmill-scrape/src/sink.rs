@@ -29,7 +29,7 @@ use crate::row::Row;
 ///
 /// let mut batches = Batches::default();
 /// let inputs = ["no address", "nor this"].map(Input::url);
-/// run_into(inputs, &Options::fetch(), &CancelToken::new(), &mut batches)?;
+/// run_into(inputs, &Options::builder().build()?, &CancelToken::new(), &mut batches)?;
 /// assert_eq!(batches.1.iter().sum::<usize>(), 2);
 /// # Ok::<(), silkmill_scrape::Error>(())
 /// ```

@@ -112,10 +112,17 @@ fn push_header(out: &mut String, name: &str, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::builder::OptionsBuilder;
 
-    fn written(options: Options, url: &str, same_origin: bool, forwarded: Option<&str>) -> String {
+    fn written(
+        options: OptionsBuilder,
+        url: &str,
+        same_origin: bool,
+        forwarded: Option<&str>,
+    ) -> String {
         let (url, cookies) = (Url::parse(url).unwrap(), Jar::default());
         let mut out = "old".to_owned();
+        let options = options.build().unwrap();
         let request = Request {
             method: options.method,
             url: &url,
@@ -129,20 +136,20 @@ mod tests {
 
     #[test]
     fn a_request_names_the_path_and_the_host() {
-        let sent = written(Options::fetch(), "http://a.test:81/b?c=d#e", true, None);
+        let sent = written(Options::builder(), "http://a.test:81/b?c=d#e", true, None);
 
         assert!(
             sent.starts_with("GET /b?c=d HTTP/1.1\r\nHost: a.test:81\r\nUser-Agent: silkmill/")
         );
         assert!(sent.ends_with("Accept: */*\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n\r\n"));
-        let default_port = written(Options::fetch(), "https://a.test:443", true, None);
+        let default_port = written(Options::builder(), "https://a.test:443", true, None);
         assert!(default_port.starts_with("GET / HTTP/1.1\r\nHost: a.test\r\n"), "{default_port}");
     }
 
     #[test]
     fn a_proxy_is_told_the_whole_address() {
         let sent = written(
-            Options::fetch(),
+            Options::builder(),
             "http://u:p@a.test/b#c",
             true,
             Some("Proxy-Authorization: x\r\n"),
@@ -157,7 +164,7 @@ mod tests {
         let options =
             ["Authorization: a", "cookie: b", "HOST: c", "Proxy-Authorization: d", "X-Mine: e"]
                 .iter()
-                .fold(Options::fetch(), |options, header| options.header(header).unwrap());
+                .fold(Options::builder(), |options, header| options.header(*header));
 
         let home = written(options.clone(), "http://a.test/", true, None);
         let abroad = written(options, "http://a.test/", false, None);
@@ -177,17 +184,17 @@ mod tests {
 
     #[test]
     fn the_user_of_an_address_is_sent_unless_a_header_says_otherwise() {
-        let sent = written(Options::fetch(), "http://us%40er:pass@a.test/", true, None);
+        let sent = written(Options::builder(), "http://us%40er:pass@a.test/", true, None);
         assert!(sent.contains("Authorization: Basic dXNAZXI6cGFzcw==\r\n"), "{sent}");
-        let given = Options::fetch().header("Authorization: x").unwrap();
+        let given = Options::builder().header("Authorization: x");
         let sent = written(given, "http://user:pass@a.test/", true, None);
         assert!(sent.contains("Authorization: x\r\n") && !sent.contains("Basic"), "{sent}");
     }
 
     #[test]
     fn what_the_user_says_replaces_what_we_would() {
-        let options = Options::fetch().header("accept: text/html").unwrap();
-        let sent = written(options.header("User-Agent: me").unwrap(), "http://a.test/", true, None);
+        let options = Options::builder().header("accept: text/html");
+        let sent = written(options.header("User-Agent: me"), "http://a.test/", true, None);
         assert!(sent.contains("accept: text/html\r\n") && sent.contains("User-Agent: me\r\n"));
         assert!(!sent.contains("Accept: */*") && !sent.contains("silkmill/"));
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use silkmill_scrape::{FailureKind, Options, Phase, Row};
+use silkmill_scrape::{FailureKind, OptionsBuilder, Phase, Row};
 use silkmill_testkit::{Reply, Request, Server};
 
 use crate::{FAR_TOO_LONG, fault, once, row};
@@ -26,7 +26,7 @@ struct Net {
 
 impl Net {
     /// Options with this network under them. `names` finds addresses, separated by blanks.
-    fn options(&self, names: impl Fn(&str) -> String + Send + Sync + 'static) -> Options {
+    fn options(&self, names: impl Fn(&str) -> String + Send + Sync + 'static) -> OptionsBuilder {
         let dialled = Arc::clone(&self.dialled);
         once()
             .resolver(move |host| {

@@ -86,7 +86,7 @@ fn what_comes_after_the_first_byte_has_the_time_of_the_attempt() {
         _ => Reply::drip_body("x".repeat(100)),
     })
     .unwrap();
-    let options = Options::fetch().retries(0).first_byte_timeout(9 * MISSED / 2);
+    let options = Options::builder().retries(0).first_byte_timeout(9 * MISSED / 2);
     let options = options.timeout(10 * MISSED);
 
     assert_missed(&row(&options, &server.url("/head")), Phase::Response, "2.5s");
@@ -98,7 +98,7 @@ fn no_phase_outlasts_the_attempt() {
     let full = Full::new();
     let server = Server::start(|_| Reply::silence()).unwrap();
     let long = 100 * MISSED;
-    let options = Options::fetch().retries(0).connect_timeout(long).first_byte_timeout(long);
+    let options = Options::builder().retries(0).connect_timeout(long).first_byte_timeout(long);
     let options = options.timeout(MISSED);
 
     let connecting = row(&options, &format!("http://{}/", full.address));

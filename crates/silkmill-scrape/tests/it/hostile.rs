@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use silkmill_scrape::{FailureKind, Phase};
+use silkmill_scrape::{FailureKind, Options, Phase};
 use silkmill_testkit::{Authority, Reply, Request, Server};
 
 use crate::tls::trusting;
@@ -206,7 +206,7 @@ fn a_name_that_is_nobodys_is_a_dns_error() {
 fn a_title_is_read_from_a_page_that_was_cut() {
     let server = always(|| Reply::endless_body("<title>Endless</title>"));
     let extractor = silkmill_scrape::Extractor::new(Vec::new()).unwrap();
-    let options = silkmill_scrape::Options::scrape(extractor).retries(0).body_bytes_max(10_000);
+    let options = Options::builder().extractor(extractor).retries(0).body_bytes_max(10_000);
 
     let row = row(&options, &server.url("/"));
 
@@ -327,7 +327,8 @@ fn a_zoo_of_hosts_gives_one_row_each_and_holds_up_no_good_one() {
         }
     }
     let extractor = silkmill_scrape::Extractor::new(Vec::new()).unwrap();
-    let options = silkmill_scrape::Options::scrape(extractor)
+    let options = Options::builder()
+        .extractor(extractor)
         .workers(16)
         .retries(1)
         .timeout(Duration::from_secs(2))

@@ -68,10 +68,15 @@ fn a_host_that_hangs_does_not_starve_the_others() {
     let mut order = Vec::new();
     let options = hasty().timeout(Duration::from_secs(2)).workers(4).per_host(2);
 
-    let summary = run(list.iter().map(Input::url), &options, &CancelToken::new(), &mut |row| {
-        order.push(row.error.map(|error| error.kind));
-        ControlFlow::Continue(())
-    })
+    let summary = run(
+        list.iter().map(Input::url),
+        &options.build().unwrap(),
+        &CancelToken::new(),
+        &mut |row| {
+            order.push(row.error.map(|error| error.kind));
+            ControlFlow::Continue(())
+        },
+    )
     .unwrap();
 
     assert_eq!((summary.rows, summary.errors), (62, 12));
@@ -98,7 +103,7 @@ fn no_more_lines_are_taken_than_are_needed_to_keep_the_workers_busy() {
     });
 
     let options = once().workers(WORKERS).per_host(0);
-    let summary = run(inputs, &options, &CancelToken::new(), &mut |_| {
+    let summary = run(inputs, &options.build().unwrap(), &CancelToken::new(), &mut |_| {
         handed_on.fetch_add(1, Ordering::SeqCst);
         ControlFlow::Continue(())
     })
@@ -118,11 +123,16 @@ fn lines_of_a_host_that_hangs_are_looked_past_for_another() {
     let mut rows = 0;
 
     let options = once().timeout(3 * FAR_TOO_LONG).workers(4).per_host(2);
-    let summary = run(list.iter().map(Input::url), &options, &CancelToken::new(), &mut |row| {
-        assert_eq!((row.status, row.error), (Some(200), None));
-        rows += 1;
-        if rows == PAGES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })
+    let summary = run(
+        list.iter().map(Input::url),
+        &options.build().unwrap(),
+        &CancelToken::new(),
+        &mut |row| {
+            assert_eq!((row.status, row.error), (Some(200), None));
+            rows += 1;
+            if rows == PAGES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        },
+    )
     .unwrap();
 
     assert_eq!(summary.rows, PAGES as u64);
@@ -163,7 +173,7 @@ fn retry_after_is_waited_for_and_holds_no_worker() {
     let mut order = Vec::new();
     run(
         list.iter().map(Input::url),
-        &once().workers(1).retries(1),
+        &once().workers(1).retries(1).build().unwrap(),
         &CancelToken::new(),
         &mut |row| {
             assert_eq!((row.status, row.error), (Some(200), None));

@@ -19,7 +19,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use silkmill::CancelToken;
-use silkmill_scrape::{FailureKind, Input, Options, Phase, Row, Summary, run};
+use silkmill_scrape::{FailureKind, Input, Options, OptionsBuilder, Phase, Row, Summary, run};
 
 /// Short, for servers that never answer.
 const SHORT: Duration = Duration::from_millis(300);
@@ -27,18 +27,19 @@ const SHORT: Duration = Duration::from_millis(300);
 const FAR_TOO_LONG: Duration = Duration::from_secs(20);
 
 /// Fetches without trying again, and gives up soon.
-fn hasty() -> Options {
-    Options::fetch().retries(0).timeout(SHORT)
+fn hasty() -> OptionsBuilder {
+    Options::builder().retries(0).timeout(SHORT)
 }
 
 /// Fetches without trying again.
-fn once() -> Options {
-    Options::fetch().retries(0).timeout(FAR_TOO_LONG)
+fn once() -> OptionsBuilder {
+    Options::builder().retries(0).timeout(FAR_TOO_LONG)
 }
 
-fn rows(options: &Options, urls: &[String]) -> (Vec<Row>, Summary) {
+fn rows(options: &OptionsBuilder, urls: &[String]) -> (Vec<Row>, Summary) {
+    let options = options.clone().build().unwrap();
     let mut rows = Vec::new();
-    let summary = run(urls.iter().map(Input::url), options, &CancelToken::new(), &mut |row| {
+    let summary = run(urls.iter().map(Input::url), &options, &CancelToken::new(), &mut |row| {
         rows.push(row);
         ControlFlow::Continue(())
     });
@@ -47,7 +48,7 @@ fn rows(options: &Options, urls: &[String]) -> (Vec<Row>, Summary) {
 }
 
 /// The one row of one address.
-fn row(options: &Options, url: &str) -> Row {
+fn row(options: &OptionsBuilder, url: &str) -> Row {
     let (mut rows, summary) = rows(options, &[url.to_owned()]);
     assert_eq!((rows.len(), summary.rows), (1, 1));
     let row = rows.remove(0);

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use silkmill_scrape::{FailureKind, Options, Phase};
+use silkmill_scrape::{FailureKind, OptionsBuilder, Phase};
 use silkmill_testkit::{Authority, Identity, Reply, Server};
 
 use crate::tls::trusting;
@@ -158,14 +158,14 @@ fn refusing(stream: &mut BufReader<TcpStream>) -> Served {
     Ok((head, None))
 }
 
-fn through(scheme: &str, port: u16) -> Options {
-    once().proxy(&format!("{scheme}://127.0.0.1:{port}")).unwrap()
+fn through(scheme: &str, port: u16) -> OptionsBuilder {
+    once().proxy(&format!("{scheme}://127.0.0.1:{port}"))
 }
 
 #[test]
 fn a_page_is_asked_of_the_proxy_itself() {
     let (port, asked) = proxy(http);
-    let options = once().proxy(&format!("http://me:secret@127.0.0.1:{port}")).unwrap();
+    let options = once().proxy(&format!("http://me:secret@127.0.0.1:{port}"));
 
     let row = row(&options, "http://nowhere.invalid/a?b");
 
@@ -184,7 +184,7 @@ fn tls_goes_through_the_proxy_untouched() {
     std::fs::write(&path, authority.pem()).unwrap();
     for (scheme, serve) in [("http", http as Serve), ("socks5h", socks)] {
         let (port, asked) = proxy(serve);
-        let options = through(scheme, port).trust_file(&path).unwrap();
+        let options = through(scheme, port).trust_file(&path);
 
         let row = row(&options, &server.url_of("a.test", "/"));
 
@@ -248,10 +248,11 @@ fn a_proxy_may_be_spoken_to_over_tls() {
     let authority = Authority::new();
     let (plain, asked) = proxy(http);
     let port = secured(&authority.issue(&["127.0.0.1"]), plain);
-    let server =
-        Server::start_tls(&authority.issue(&["a.test"]), |_| Reply::html("x".repeat(300_000)))
-            .unwrap();
-    let options = once().proxy(&format!("https://me:secret@127.0.0.1:{port}")).unwrap();
+    let server = Server::start_tls(&authority.issue(&["a.test"]), |_| {
+        Reply::html("x".repeat(300_000))
+    })
+    .unwrap();
+    let options = once().proxy(&format!("https://me:secret@127.0.0.1:{port}"));
     let options = trusting(options, &authority, "secure-proxy");
 
     let page = row(&options, "http://nowhere.invalid/a?b");
@@ -277,7 +278,7 @@ fn what_is_wrong_with_the_tls_of_a_proxy_is_said_to_be_the_proxys() {
     for (port, says) in
         [(strange, "the proxy: the certificate's issuer is not trusted"), (plain, "the proxy: ")]
     {
-        let options = once().proxy(&format!("https://127.0.0.1:{port}")).unwrap();
+        let options = once().proxy(&format!("https://127.0.0.1:{port}"));
 
         let row = row(&trusting(options, &authority, "strange-proxy"), "http://nowhere.invalid/");
 

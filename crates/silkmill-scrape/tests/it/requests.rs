@@ -128,7 +128,7 @@ fn our_name_and_the_users_headers_are_sent() {
         Reply::html(format!("{}|{}", header("User-Agent"), header("X-Mine")))
     })
     .unwrap();
-    let ours = once().user_agent("me").unwrap().header("X-Mine: yes").unwrap();
+    let ours = once().user_agent("me").header("X-Mine: yes");
 
     assert_eq!(row(&ours, &server.url("/")).bytes, "me|yes".len() as u64);
     let name = concat!("silkmill/", env!("CARGO_PKG_VERSION"), "|none");

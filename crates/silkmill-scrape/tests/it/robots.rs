@@ -5,12 +5,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use silkmill_scrape::{FailureKind, Method, Options, Phase};
+use silkmill_scrape::{FailureKind, Method, OptionsBuilder, Phase};
 use silkmill_testkit::{Reply, Request, Server};
 
 use crate::{fault, hasty, once, row, rows};
 
-fn obedient() -> Options {
+fn obedient() -> OptionsBuilder {
     once().robots(true)
 }
 
@@ -61,7 +61,7 @@ fn nobody_is_asked_for_the_file_unless_it_is_to_be_obeyed() {
 fn the_first_word_of_the_user_agent_is_our_name() {
     let server = site(|_| Reply::html("User-agent: mybot\nDisallow: /b"));
 
-    let ours = obedient().user_agent("MyBot/2.0 (+http://me.test/)").unwrap();
+    let ours = obedient().user_agent("MyBot/2.0 (+http://me.test/)");
     assert_eq!(row(&ours, &server.url("/b")).error.unwrap().kind, FailureKind::Robots);
     assert_eq!(row(&obedient(), &server.url("/b")).error, None);
 }

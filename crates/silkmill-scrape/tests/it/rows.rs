@@ -59,7 +59,7 @@ fn every_line_of_any_list_gives_one_row() {
         let inputs = UrlList::new(&list[..]).map(Result::unwrap);
         let options = once().workers(4).ordered(ordered);
 
-        let summary = run(inputs, &options, &CancelToken::new(), &mut |row| {
+        let summary = run(inputs, &options.build().unwrap(), &CancelToken::new(), &mut |row| {
             indices.push(row.index);
             ControlFlow::Continue(())
         });
@@ -83,10 +83,15 @@ fn rows_in_order_come_in_order() {
     let urls: Vec<String> = (0..40).map(|page| server.url(&format!("/{page}"))).collect();
     let mut indices = Vec::new();
 
-    run(urls.iter().map(Input::url), &once().ordered(true), &CancelToken::new(), &mut |row| {
-        indices.push(row.index);
-        ControlFlow::Continue(())
-    })
+    run(
+        urls.iter().map(Input::url),
+        &once().ordered(true).build().unwrap(),
+        &CancelToken::new(),
+        &mut |row| {
+            indices.push(row.index);
+            ControlFlow::Continue(())
+        },
+    )
     .unwrap();
 
     assert!(indices.into_iter().eq(0..40));
@@ -103,7 +108,7 @@ fn an_input_that_has_its_row_takes_its_place_and_gives_none() {
         let mut indices = Vec::new();
 
         let options = once().workers(2).ordered(ordered);
-        let summary = run(inputs, &options, &CancelToken::new(), &mut |row| {
+        let summary = run(inputs, &options.build().unwrap(), &CancelToken::new(), &mut |row| {
             assert!(row.url.ends_with(&format!("/{}", row.index)));
             indices.push(row.index);
             ControlFlow::Continue(())
@@ -134,9 +139,10 @@ fn a_sink_is_told_of_pauses_while_no_rows_come() {
     let server = Server::start(|_| Reply::silence()).unwrap();
     let mut sink = Patient(0, 0);
 
-    let options = Options::fetch().timeout(3 * FAR_TOO_LONG);
+    let options = Options::builder().timeout(3 * FAR_TOO_LONG);
     let inputs = [Input::url(server.url("/"))];
-    let summary = run_into(inputs, &options, &CancelToken::new(), &mut sink).unwrap();
+    let summary =
+        run_into(inputs, &options.build().unwrap(), &CancelToken::new(), &mut sink).unwrap();
 
     assert_eq!((sink.1, summary.rows, summary.interrupted), (5, 0, true));
 }
@@ -152,7 +158,7 @@ fn the_window_of_an_ordered_run_is_bounded() {
     let options = once().workers(2).ordered(true);
     let mut asked_before_the_first = None;
 
-    run(urls.iter().map(Input::url), &options, &CancelToken::new(), &mut |_| {
+    run(urls.iter().map(Input::url), &options.build().unwrap(), &CancelToken::new(), &mut |_| {
         asked_before_the_first.get_or_insert(server.requests());
         ControlFlow::Continue(())
     })
@@ -178,7 +184,7 @@ fn rows_are_handed_on_while_the_source_waits() {
     });
     let mut sender = Some(sender);
 
-    let summary = run(source, &once(), &CancelToken::new(), &mut |_| {
+    let summary = run(source, &once().build().unwrap(), &CancelToken::new(), &mut |_| {
         sender = None;
         ControlFlow::Continue(())
     });
@@ -208,10 +214,10 @@ fn stopped_run(cancel: &CancelToken, stop_after_first_row: bool) -> (u64, bool) 
     })
     .unwrap();
     let urls: Vec<String> = (0..50).map(|page| server.url(&format!("/{page}"))).collect();
-    let options = Options::fetch().workers(8).timeout(3 * FAR_TOO_LONG);
+    let options = Options::builder().workers(8).timeout(3 * FAR_TOO_LONG);
     let started = Instant::now();
 
-    let summary = run(urls.iter().map(Input::url), &options, cancel, &mut |row| {
+    let summary = run(urls.iter().map(Input::url), &options.build().unwrap(), cancel, &mut |row| {
         assert_eq!(row.error, None);
         if stop_after_first_row { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })
@@ -242,7 +248,7 @@ fn a_cancelled_run_in_order_hands_on_the_beginning_of_its_list() {
     })
     .unwrap();
     let urls: Vec<String> = (0..10).map(|page| server.url(&format!("/{page}"))).collect();
-    let options = Options::fetch().workers(4).timeout(3 * FAR_TOO_LONG).ordered(true);
+    let options = Options::builder().workers(4).timeout(3 * FAR_TOO_LONG).ordered(true);
     let cancel = CancelToken::new();
     let mut indices = Vec::new();
     let mut inputs = urls.iter().map(Input::url);
@@ -260,7 +266,7 @@ fn a_cancelled_run_in_order_hands_on_the_beginning_of_its_list() {
         next
     });
 
-    let summary = run(source, &options, &cancel, &mut |row| {
+    let summary = run(source, &options.build().unwrap(), &cancel, &mut |row| {
         indices.push(row.index);
         ControlFlow::Continue(())
     })
@@ -307,10 +313,11 @@ fn a_cancelled_run_does_not_wait_for_a_lookup_that_hangs() {
     });
     let started = Instant::now();
 
-    let summary = run([Input::url("http://hangs.test:1/")], &options, &cancel, &mut |_| {
-        ControlFlow::Continue(())
-    })
-    .unwrap();
+    let summary =
+        run([Input::url("http://hangs.test:1/")], &options.build().unwrap(), &cancel, &mut |_| {
+            ControlFlow::Continue(())
+        })
+        .unwrap();
 
     assert!(started.elapsed() < FAR_TOO_LONG / 2);
     assert_eq!((summary.rows, summary.interrupted), (0, true));

@@ -2,17 +2,21 @@
 
 use std::path::PathBuf;
 
-use silkmill_scrape::{FailureKind, Options, Phase};
+use silkmill_scrape::{FailureKind, Options, OptionsBuilder, Phase};
 use silkmill_testkit::{Authority, Identity, Reply, Server};
 
 use crate::{fault, once, row, rows};
 
 /// Options that trust an authority, and lead every name to this machine.
-pub(crate) fn trusting(options: Options, authority: &Authority, name: &str) -> Options {
+pub(crate) fn trusting(
+    options: OptionsBuilder,
+    authority: &Authority,
+    name: &str,
+) -> OptionsBuilder {
     let path: PathBuf =
         std::env::temp_dir().join(format!("silkmill-{}-{name}.pem", std::process::id()));
     std::fs::write(&path, authority.pem()).unwrap();
-    let options = options.trust_file(&path).unwrap();
+    let options = options.trust_file(&path);
     std::fs::remove_file(path).unwrap();
     options.resolver(|_| Ok(vec![[127, 0, 0, 1].into()]))
 }
@@ -99,9 +103,9 @@ fn a_file_of_certificates_must_have_some() {
     let path = std::env::temp_dir().join(format!("silkmill-{}-none.pem", std::process::id()));
     std::fs::write(&path, "no certificate").unwrap();
 
-    let empty = Options::fetch().trust_file(&path).unwrap_err().to_string();
+    let empty = Options::builder().trust_file(&path).build().unwrap_err().to_string();
     std::fs::remove_file(&path).unwrap();
-    let missing = Options::fetch().trust_file(&path).unwrap_err().to_string();
+    let missing = Options::builder().trust_file(&path).build().unwrap_err().to_string();
 
     assert!(empty.contains("no certificate in it") && empty.contains("none.pem"), "{empty}");
     assert!(missing.ends_with("no such file or directory"), "{missing}");
@@ -116,7 +120,7 @@ fn secrets_are_not_sent_on_from_tls_to_the_clear() {
     let target = plain.url_of("a.test", "/");
     let identity = authority.issue(&["a.test"]);
     let server = Server::start_tls(&identity, move |_| Reply::redirect(&target)).unwrap();
-    let options = trusting(once(), &authority, "secrets").header("Authorization: secret").unwrap();
+    let options = trusting(once(), &authority, "secrets").header("Authorization: secret");
 
     let row = row(&options, &server.url_of("a.test", "/"));
 
