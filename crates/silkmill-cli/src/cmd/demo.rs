@@ -167,8 +167,8 @@ fn scrape_all(
     workers: usize,
     cancel: &CancelToken,
 ) -> Result<Option<Measurement>> {
-    let options = scrape::Options::scrape(Extractor::new(Vec::new())?);
-    let options = options.workers(workers).per_host(0).measure_cpu(true);
+    let options = scrape::Options::builder().extractor(Extractor::new(Vec::new())?);
+    let options = options.workers(workers).per_host(0).measure_cpu(true).build()?;
     let urls = (1..=PAGES).map(|number| Input::url(server.url(&format!("/page/{number}"))));
     let mut progress = ProgressLine::new(When::Auto);
     let mut titles = 0;

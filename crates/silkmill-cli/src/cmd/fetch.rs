@@ -12,12 +12,12 @@ use crate::exit::Exit;
 use crate::sink::{Kind, Schema};
 
 pub(crate) fn run(args: FetchArgs) -> Result<Exit> {
-    let mut options = Options::fetch();
+    let mut options = Options::builder();
     if let Some(folder) = &args.save {
         if !(args.url_list.resume || args.url_list.force) {
             refuse_filled(folder)?;
         }
-        options = options.save(folder)?;
+        options = options.save(folder);
     }
     let schema = Schema { kind: Kind::Fetch, fields: Vec::new() };
     url_list::run(options, schema, args.url_list)

@@ -16,5 +16,6 @@ pub(crate) fn run(args: ScrapeArgs) -> Result<Exit> {
     let fields = args.fields.0.iter().map(compile).collect::<Result<Vec<Field>, _>>()?;
     let columns = fields.iter().map(|field| (field.name().to_owned(), field.value_type()));
     let schema = Schema { kind: Kind::Scrape, fields: columns.collect() };
-    url_list::run(Options::scrape(Extractor::new(fields)?), schema, args.url_list)
+    let options = Options::builder().extractor(Extractor::new(fields)?);
+    url_list::run(options, schema, args.url_list)
 }

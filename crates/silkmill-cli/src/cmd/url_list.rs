@@ -16,7 +16,7 @@ use std::io;
 use anyhow::{Result, bail};
 use rustix::process::Resource;
 use silkmill::CancelToken;
-use silkmill_scrape::{self as scrape, Options, Summary};
+use silkmill_scrape::{self as scrape, OptionsBuilder, Summary};
 
 use crate::args::UrlListArgs;
 use crate::cmd::url_list::inputs::inputs;
@@ -29,7 +29,7 @@ use crate::messages::{reason, to_stderr};
 use crate::sink::{Destination, Existing, Output, Schema};
 
 /// Requests every URL that `args` name, and writes the rows where they say.
-pub(crate) fn run(options: Options, schema: Schema, args: UrlListArgs) -> Result<Exit> {
+pub(crate) fn run(options: OptionsBuilder, schema: Schema, args: UrlListArgs) -> Result<Exit> {
     let options = options_of(options, &args)?;
     raise_open_files();
     let lines = args.input.as_deref().map(Lines::open).transpose()?;

@@ -1,12 +1,12 @@
 //! Turns the arguments that `fetch` and `scrape` share into the options of a run.
 
 use anyhow::Result;
-use silkmill_scrape::{self as scrape, Options};
+use silkmill_scrape::{self as scrape, Options, OptionsBuilder};
 
 use crate::args::{Method, UrlListArgs};
 use crate::cmd::url_list::proxies;
 
-pub(super) fn options_of(options: Options, args: &UrlListArgs) -> Result<Options> {
+pub(super) fn options_of(options: OptionsBuilder, args: &UrlListArgs) -> Result<Options> {
     let mut options = options
         .workers(args.workers as usize)
         .per_host(args.per_host)
@@ -29,14 +29,14 @@ pub(super) fn options_of(options: Options, args: &UrlListArgs) -> Result<Options
         options = options.first_byte_timeout(timeout);
     }
     for file in &args.cacert {
-        options = options.trust_file(file)?;
+        options = options.trust_file(file);
     }
-    options = proxies::set(options, args.proxy.as_deref())?;
+    options = proxies::set(options, args.proxy.as_deref());
     for header in &args.header {
-        options = options.header(header)?;
+        options = options.header(header);
     }
     if let Some(name) = &args.user_agent {
-        options = options.user_agent(name)?;
+        options = options.user_agent(name);
     }
-    Ok(options)
+    Ok(options.build()?)
 }

@@ -2,11 +2,10 @@
 
 use std::env;
 
-use anyhow::Result;
-use silkmill_scrape::Options;
+use silkmill_scrape::OptionsBuilder;
 
 /// Sets the proxy that was `given`, or those of the environment.
-pub(super) fn set(options: Options, given: Option<&str>) -> Result<Options> {
+pub(super) fn set(options: OptionsBuilder, given: Option<&str>) -> OptionsBuilder {
     set_from(options, given, |name| {
         let lower = env::var(name.to_ascii_lowercase());
         lower.or_else(|_| env::var(name)).ok().filter(|value| !value.is_empty())
@@ -15,23 +14,25 @@ pub(super) fn set(options: Options, given: Option<&str>) -> Result<Options> {
 
 /// `read` returns the value of a variable, whose name may be in upper or lower case.
 fn set_from(
-    mut options: Options,
+    mut options: OptionsBuilder,
     given: Option<&str>,
     read: impl Fn(&str) -> Option<String>,
-) -> Result<Options> {
+) -> OptionsBuilder {
     let proxy_for =
         |name| given.map(str::to_owned).or_else(|| read(name)).or_else(|| read("ALL_PROXY"));
     if let Some(proxy) = proxy_for("HTTP_PROXY") {
-        options = options.proxy_for_http(&proxy)?;
+        options = options.proxy_for_http(proxy);
     }
     if let Some(proxy) = proxy_for("HTTPS_PROXY") {
-        options = options.proxy_for_https(&proxy)?;
+        options = options.proxy_for_https(proxy);
     }
-    Ok(options.no_proxy(&read("NO_PROXY").unwrap_or_default()))
+    options.no_proxy(&read("NO_PROXY").unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
+    use silkmill_scrape::Options;
+
     use super::*;
 
     fn shown(given: Option<&str>, variables: &[(&str, &str)]) -> String {
@@ -39,7 +40,7 @@ mod tests {
             let found = variables.iter().find(|(key, _)| *key == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        format!("{:?}", set_from(Options::fetch(), given, read).unwrap())
+        format!("{:?}", set_from(Options::builder(), given, read).build().unwrap())
     }
 
     #[test]
@@ -62,6 +63,6 @@ mod tests {
     #[test]
     fn a_variable_that_names_no_proxy_is_an_error() {
         let read = |name: &str| (name == "HTTP_PROXY").then(|| "gopher://x".to_owned());
-        assert!(set_from(Options::fetch(), None, read).is_err());
+        assert!(set_from(Options::builder(), None, read).build().is_err());
     }
 }
