@@ -1,18 +1,18 @@
-//! Fetches URLs and reads what they say.
+//! Fetches URLs and reads what the pages say.
 //!
-//! [`run()`] takes [`Input`]s, asks for each address on one of many threads, and hands a [`Row`] for
-//! every input to a closure on the caller's thread: the status, the title and fields if they were
-//! asked for, or an error that says what went wrong and when. A row comes whatever the server
-//! does, and no server can make it cost more than the time and memory that [`Options`] allow.
+//! [`run()`] takes [`Input`]s, requests each URL on one of many threads, and hands a [`Row`] for
+//! every input to a closure on the caller's thread: the status, the title and fields if they are
+//! wanted, or an error that says what went wrong and when. A row comes whatever the server does,
+//! and no server can make it cost more than the time and memory that [`Options`] allow.
 //!
 //! ```
 //! use std::ops::ControlFlow;
 //! use silkmill::CancelToken;
 //! use silkmill_scrape::{Input, Options, run};
 //!
-//! let inputs = ["no address", "http://127.0.0.1:1/"].map(Input::url);
-//! let mut rows = Vec::new();
 //! let options = Options::builder().retries(0).build()?;
+//! let inputs = ["no URL", "http://127.0.0.1:1/"].map(Input::url);
+//! let mut rows = Vec::new();
 //! let summary = run(inputs, &options, &CancelToken::new(), &mut |row| {
 //!     rows.push(row);
 //!     ControlFlow::Continue(())
@@ -21,9 +21,39 @@
 //! # Ok::<(), silkmill_scrape::Error>(())
 //! ```
 //!
-//! The I/O is at the rim: `client` asks, over the connections that `dial` makes, and `run` puts
-//! workers to it. Whose turn it is says `host`: no host gets more than it may, and none that must
-//! wait holds up another. What a page says is found by the pure middle: [`Extractor`].
+//! # How a URL becomes a row
+//!
+//! The caller's thread takes inputs from the source and puts them into a frontier. Workers take
+//! them out, in an order that gives no host more than it may have and lets no host that must wait
+//! hold up another. A worker makes one attempt: it follows redirects, obeys robots.txt, and reads
+//! the page into fields. The attempt ends in a row, or goes back to the frontier, to be retried
+//! after a pause or to go on at another host. The caller's thread takes the rows and hands them to
+//! the sink.
+//!
+//! An [`Extractor`] does the same for a page that is in memory already. It is pure: bytes in,
+//! values out.
+//!
+//! # Where things are
+//!
+//! In the order in which data flows; a file imports only files that stand below it or beside it.
+//!
+//! * `run.rs`, `run/`: the caller's thread, which reads the source and feeds the sink; the
+//!   frontier; the schedule of its hosts.
+//! * `fetch.rs`, `fetch/`: what a worker does. An attempt, one exchange on one connection, the
+//!   bytes of a request, cookies, content encodings.
+//! * `options.rs`, `options/`: how to fetch, and the builder that checks it.
+//! * `net/`: names looked up, connections made and kept, proxies, TLS, HTTP/1.1 on the wire,
+//!   deadlines.
+//! * `input.rs`, `input/`, `sink.rs`, `save.rs`: what comes in, what the rows go to, bodies kept as
+//!   files.
+//! * `row.rs`: the row, and the kinds of failure.
+//! * `page/`: what a page says. Its text (`charset`), its tree (`html/`), its values (`xpath/`,
+//!   `css/`).
+//! * `robots.rs`, `robots/`, `retry.rs`, `error.rs`, `sync.rs`: the rules of robots.txt, when to
+//!   retry, errors, locks.
+
+#![deny(missing_docs)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod error;
 mod fetch;
@@ -39,15 +69,15 @@ mod save;
 mod sink;
 mod sync;
 
-pub use error::Error;
-pub use input::Input;
-pub use input::url_list::UrlList;
-pub use options::builder::OptionsBuilder;
-pub use options::{Method, Options};
-pub use page::charset;
-pub use page::extract::{Extracted, Extractor};
-pub use page::field::{Field, FieldError};
-pub use page::value::{Value, ValueType};
-pub use row::{Failure, FailureKind, Phase, Row, Timing};
-pub use run::{Summary, run, run_into};
-pub use sink::{Progress, Sink};
+pub use crate::error::Error;
+pub use crate::input::Input;
+pub use crate::input::url_list::UrlList;
+pub use crate::options::builder::OptionsBuilder;
+pub use crate::options::{Method, Options};
+pub use crate::page::charset;
+pub use crate::page::extract::{Extracted, Extractor};
+pub use crate::page::field::{Field, FieldError};
+pub use crate::page::value::{Value, ValueType};
+pub use crate::row::{Failure, FailureKind, Phase, Row, Timing};
+pub use crate::run::{Summary, run, run_into};
+pub use crate::sink::{Progress, Sink};

@@ -159,13 +159,13 @@ fn refusing(stream: &mut BufReader<TcpStream>) -> Served {
 }
 
 fn through(scheme: &str, port: u16) -> OptionsBuilder {
-    once().proxy(&format!("{scheme}://127.0.0.1:{port}"))
+    once().proxy(format!("{scheme}://127.0.0.1:{port}"))
 }
 
 #[test]
 fn a_page_is_asked_of_the_proxy_itself() {
     let (port, asked) = proxy(http);
-    let options = once().proxy(&format!("http://me:secret@127.0.0.1:{port}"));
+    let options = once().proxy(format!("http://me:secret@127.0.0.1:{port}"));
 
     let row = row(&options, "http://nowhere.invalid/a?b");
 
@@ -252,7 +252,7 @@ fn a_proxy_may_be_spoken_to_over_tls() {
         Reply::html("x".repeat(300_000))
     })
     .unwrap();
-    let options = once().proxy(&format!("https://me:secret@127.0.0.1:{port}"));
+    let options = once().proxy(format!("https://me:secret@127.0.0.1:{port}"));
     let options = trusting(options, &authority, "secure-proxy");
 
     let page = row(&options, "http://nowhere.invalid/a?b");
@@ -278,7 +278,7 @@ fn what_is_wrong_with_the_tls_of_a_proxy_is_said_to_be_the_proxys() {
     for (port, says) in
         [(strange, "the proxy: the certificate's issuer is not trusted"), (plain, "the proxy: ")]
     {
-        let options = once().proxy(&format!("https://127.0.0.1:{port}"));
+        let options = once().proxy(format!("https://127.0.0.1:{port}"));
 
         let row = row(&trusting(options, &authority, "strange-proxy"), "http://nowhere.invalid/");
 

@@ -17,6 +17,7 @@ const USUAL_PLACE: &str = concat!(
 );
 
 /// The folder `name` of the tests; `None` when they are not here and need not be.
+#[expect(clippy::print_stderr, reason = "it says which tests were skipped")]
 fn folder(name: &str) -> Option<PathBuf> {
     let tests = std::env::var_os(VARIABLE).map_or(PathBuf::from(USUAL_PLACE), PathBuf::from);
     let folder = tests.join(name);
