@@ -1,6 +1,6 @@
 //! The fetcher that all workers of a run share: it lends a client to each attempt, catches panics,
-//! and stops what is under way. What an attempt does is [`attempt`]'s, what is said on the wire
-//! [`exchange`]'s; threads and their order are the run's.
+//! and stops what is under way. [`attempt`] follows one item, [`exchange`] speaks on one
+//! connection; the threads and their order are the run's.
 
 pub(crate) mod attempt;
 mod content_encoding;
@@ -24,11 +24,11 @@ use crate::options::Options;
 use crate::row::Row;
 use crate::sync::Mutex;
 
-/// What an attempt at an item came to.
+/// The result of an attempt at an item.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     pub(crate) feedback: Feedback,
-    /// Set when it is known what the host allows: the pause between two starts that it asks for.
+    /// The pause between two starts that the host asks for, once its robots.txt is known.
     pub(crate) crawl_delay: Option<Duration>,
     pub(crate) next: Next,
 }
@@ -36,22 +36,23 @@ pub(crate) struct Fetched {
 /// How an item goes on after an attempt.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// It has its row; none when the run was over first.
+    /// The item has its row, or `None` when the run was over first.
     Row(Option<Box<Row>>),
-    /// It is to be tried again after a while; or goes on at another host, at once.
+    /// The item is retried after a while, or goes on at another host at once.
     Requeue(Box<Job>, Duration),
 }
 
-/// What the clients of one run share, and the handle to stop them all.
+/// Everything that the clients of one run share, and the handle to stop them all.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetcher {
     shared: Arc<Shared>,
     cancel: CancelToken,
-    /// Fetcher that no worker uses just now. Workers take and return them.
+    /// Clients that no worker uses at the moment. Workers take and return them.
     spare: Arc<Mutex<Vec<Client>>>,
-    /// Written by every worker when it starts, emptied by the run when it ends early.
+    /// Written by every worker that makes a client, emptied by the caller's thread when the run
+    /// ends early.
     interrupters: Arc<Mutex<Vec<Interrupter>>>,
-    /// How many clients there have been.
+    /// The number of clients made so far.
     made: Arc<AtomicU32>,
 }
 
@@ -66,8 +67,9 @@ impl Fetcher {
         }
     }
 
-    /// One attempt at an item, or the part of it that is at one host, whatever happens. Gives no row
-    /// when the run is over and there is nothing true to say.
+    /// Makes one attempt at an item, or the part of it that is at one host, and never panics.
+    /// Returns no row when the run is over and the row could only say that the request was broken
+    /// off.
     pub(crate) fn fetch(&self, mut job: Box<Job>) -> Fetched {
         let spare = self.spare.lock().pop();
         let mut client = spare.unwrap_or_else(|| self.client());
@@ -78,7 +80,7 @@ impl Fetcher {
             Ok(Step { feedback, then }) => {
                 self.spare.lock().push(client);
                 let next = match then {
-                    // An error may only say that we broke the request off.
+                    // The error may only mean that `stop` broke the request off.
                     Then::Row(row) if row.error.is_some() && self.cancel.is_cancelled() => {
                         Next::Row(None)
                     }
@@ -88,7 +90,7 @@ impl Fetcher {
                 };
                 (feedback, next)
             }
-            // The client may be half changed, and is not used again.
+            // The panic may have left the client half changed, so it is not used again.
             Err(why) => {
                 let row = Row::failed(job.index, job.input.shown(), why);
                 (Feedback::Unknown, Next::Row(Some(Box::new(row))))
@@ -97,7 +99,7 @@ impl Fetcher {
         Fetched { feedback, crawl_delay, next }
     }
 
-    /// A new client. `stop` reaches it, too.
+    /// Makes a client that `stop` reaches, too.
     fn client(&self) -> Client {
         let interrupter = Interrupter::default();
         self.interrupters.lock().push(interrupter.clone());
@@ -105,7 +107,7 @@ impl Fetcher {
         Client::new(interrupter, seed)
     }
 
-    /// Ends every request there is, whatever it waits for.
+    /// Ends every request, whatever it waits for.
     pub(crate) fn stop(&self) {
         self.shared.dialer.stop();
         for interrupter in self.interrupters.lock().drain(..) {
@@ -115,7 +117,8 @@ impl Fetcher {
     }
 }
 
-/// Does `work`; a panic is a message. What it worked on may be half changed then.
+/// Runs `work`, and turns a panic into its message. The values that `work` changes may be half
+/// changed after a panic.
 fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     panic::catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let text = payload.downcast_ref::<&str>().copied();

@@ -104,8 +104,8 @@ impl Options {
         }
     }
 
-    /// Returns when the first byte of a response must have come, if the request starts now and the whole
-    /// response must have come when the attempt `ends`.
+    /// Returns when the first byte of a response must have come, if the request starts now and the
+    /// whole response must have come when the attempt `ends`.
     pub(crate) fn first_byte_deadline(&self, ends: Instant) -> Deadline {
         let own =
             self.first_byte_timeout.map(|limit| Deadline { at: Instant::now() + limit, limit });

@@ -1,5 +1,5 @@
-//! Puts workers to a list of inputs and hands on their rows. One thread decides: the source, the
-//! [`Sink`] and the counting are the caller's; a worker gets an input and gives back a row.
+//! Runs a list of inputs on workers and hands on their rows. One thread decides: the caller's reads
+//! the source, feeds the [`Sink`] and counts; a worker takes an input and returns a row.
 
 pub(crate) mod frontier;
 pub(crate) mod schedule;
@@ -23,53 +23,57 @@ use crate::run::frontier::{
 use crate::run::schedule::{HostId, Limits};
 use crate::sink::{Progress, Sink};
 
-/// Inputs taken and not handed on, for each worker, when rows come in order: those behind a slow one
-/// wait for it. Else the frontier's look-ahead is the bound.
+/// The most inputs taken and not handed on, for each worker, when rows come in order: those behind
+/// a slow one wait for it. Without order the frontier's look-ahead is the bound.
 const IN_FLIGHT_PER_WORKER_ORDERED: usize = 16;
-/// Inputs put on the frontier before rows are looked for again.
+/// The inputs put into the frontier before rows are taken again.
 const BATCH: usize = 64;
-/// For so long a worker takes item after item as one task of the executor. Then it makes room for
-/// another, so that the executor's numbers stay fresh.
+/// How long a worker takes item after item as one task of the executor. Then another task takes its
+/// place, so that the executor's statistics stay fresh.
 const TASK_SLICE: Duration = Duration::from_millis(200);
-/// How often a run that waits for rows looks whether it was cancelled, and lets the sink breathe.
+/// How often a run that waits for rows checks whether it was cancelled, and calls [`Sink::pause`].
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// How long a run that ends early waits for its workers. None waits for a server any more; but one may be reading
-/// a page, or in a connector of the user's.
+/// How long a run that ends early waits for its workers. None of them waits for a server any more,
+/// but one may be reading a page, or be in a connector of the caller's.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Rows handed on.
+    /// The rows handed on.
     pub rows: u64,
-    /// Those of them with an error.
+    /// The rows handed on that have an error.
     pub errors: u64,
-    /// Whether the run ended before its source did: it was cancelled, or the sink had enough.
+    /// Whether the run ended before its source did, because it was cancelled or the sink had
+    /// enough.
     pub interrupted: bool,
-    /// Rows that were ready and not handed on, since an ordered run ended before one that comes earlier was.
+    /// The rows that were ready and not handed on, because an ordered run ended before an earlier
+    /// one was ready.
     pub held_back: u64,
-    /// From the start of the run to its end.
+    /// The time from the start of the run to its end.
     pub elapsed: Duration,
     /// What the executor counted and measured.
     pub stats: Stats,
 }
 
-/// Asks for every input's address on `options`' workers and gives each row to `sink`, on this
+/// Requests every input's URL on the workers of `options` and passes each row to `sink`, on this
 /// thread: exactly one row for every input, whatever happens to it. [`run_into`] does the same for
 /// a sink that is more than a closure.
 ///
-/// The source is read ahead, by a bounded number of inputs, so that workers find a host that is ready
-/// while others must wait. It is read on this thread, too; it should not block for long, but say
-/// [`Input::waiting`], since rows are handed on between inputs. When `cancel` is set, or
-/// when `sink` breaks, no further input is taken, requests are broken off, and rows that are not
-/// ready are not made up. What is ready is still handed on after a cancel; where order is asked for, as
-/// far as there is no gap, so that the rows of a run, however it ends, are the beginning of the list. That takes half
-/// a second at the most: whatever a worker waits for is broken off. One that reads a page, or is kept by a
-/// connector of the [`Options`], is left to end on its own, and so is a lookup, on a thread that no worker waits for.
+/// The source is read ahead, by a bounded number of inputs, so that workers find a host that is
+/// ready while others must wait. It is read on this thread, too. It should not block for long, but
+/// return [`Input::waiting`], since rows are handed on between inputs.
+///
+/// When `cancel` is set, or when `sink` breaks, no further input is taken, requests are broken off,
+/// and rows that are not ready are not made up. After a cancel the rows that are ready are still
+/// handed on; in an ordered run only as far as there is no gap, so that its rows are always the
+/// beginning of the list. That takes half a second at most, since whatever a worker waits for is
+/// broken off. A worker that reads a page, or is in a connector of the [`Options`], is left to end
+/// on its own, and so is a lookup, on a thread that no worker waits for.
 ///
 /// # Errors
-/// When there are no workers to be had. What goes wrong with one address is in its row.
+/// When no workers can be started. The failure of one URL is in its row.
 pub fn run(
     source: impl IntoIterator<Item = Input>,
     options: &Options,
@@ -79,7 +83,7 @@ pub fn run(
     run_into(source, options, cancel, &mut Closure(sink))
 }
 
-/// A sink that only wants rows.
+/// A sink that only takes rows.
 struct Closure<'a>(&'a mut dyn FnMut(Row) -> ControlFlow<()>);
 
 impl Sink for Closure<'_> {
@@ -88,7 +92,7 @@ impl Sink for Closure<'_> {
     }
 }
 
-/// What [`run()`] does, for a sink that also wants to know when to write down what it has.
+/// Does the same as [`run()`], for a sink that also wants to know when to write down its rows.
 ///
 /// # Errors
 /// As for [`run()`].
@@ -103,7 +107,7 @@ pub fn run_into(
         .max_workers(options.workers)
         .thread_name_prefix(options.worker_name())
         .measure_cpu(options.measure_cpu)
-        // Whoever ends the process in the middle of a run does not want to wait for servers.
+        // A caller that ends the process in the middle of a run does not want to wait for servers.
         .daemon(true)
         .build()
         .map_err(ErrorKind::Workers)?;
@@ -118,22 +122,22 @@ pub fn run_into(
     Ok(Summary { rows, errors, interrupted, held_back, elapsed, stats })
 }
 
-/// A run on its way.
+/// A run under way.
 struct Run<'a> {
     pool: ThreadPoolExecutor,
     frontier: Arc<Frontier<Job>>,
     fetcher: Fetcher,
     cancel: &'a CancelToken,
-    /// Set for the workers, when the caller cancels or the sink breaks.
+    /// Set for the workers when the caller cancels or the sink breaks.
     over: CancelToken,
-    /// Inputs taken and not handed on.
+    /// The inputs that were taken and not handed on.
     in_flight: usize,
     in_flight_max: usize,
     workers_max: usize,
-    /// Rows that wait for an earlier one, if the run is ordered; `None` stands for one that is passed
-    /// over. Each counts as in flight, so that they are no more than the window has room for.
+    /// The rows that wait for an earlier one, if the run is ordered; `None` stands for an input
+    /// that has its row already. Each counts as in flight, so the window bounds them.
     ahead: Option<BTreeMap<u64, Option<Row>>>,
-    /// The index whose turn it is, if the run is ordered.
+    /// The index of the row that is handed on next, if the run is ordered.
     turn: u64,
     /// When the sink was last told how far the run is.
     paused: Instant,
@@ -158,7 +162,7 @@ impl<'a> Run<'a> {
             true => options.workers.saturating_mul(IN_FLIGHT_PER_WORKER_ORDERED),
             false => LOOK_AHEAD_MAX + options.workers,
         };
-        // Only pauses depend on it.
+        // Only pauses depend on the seed.
         let seed = u64::from(std::process::id()) << 32
             | u64::from(Instant::now().elapsed().subsec_nanos());
         Run {
@@ -218,8 +222,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Puts up to `many` inputs on the frontier, fewer when the source has no more just now. Each at once,
-    /// for the source may let us wait for the next.
+    /// Puts up to `many` inputs into the frontier, and fewer when the source has no more at the
+    /// moment. Each is put at once, since the source may take its time for the next.
     fn take(
         &mut self,
         source: &mut dyn Iterator<Item = Input>,
@@ -253,7 +257,7 @@ impl<'a> Run<'a> {
         ControlFlow::Continue(SourceState::HasMore)
     }
 
-    /// Asks for one more worker, who goes when there is nothing to do.
+    /// Starts one more worker, which ends when it has nothing to do.
     fn spawn_worker(&self) {
         let mut worker =
             Worker { frontier: Arc::clone(&self.frontier), exit: WorkerExit::NeverStarted };
@@ -271,14 +275,14 @@ impl<'a> Run<'a> {
         self.hand_on_turns(sink)
     }
 
-    /// Gives a row to the sink, or keeps it until its turn. A row that waits counts as in flight.
+    /// Passes a row to the sink, or keeps it until its turn. A row that waits counts as in flight.
     fn hand_on(&mut self, row: Row, sink: &mut dyn Sink) -> ControlFlow<()> {
         let Some(ahead) = &mut self.ahead else { return self.give(row, sink) };
         ahead.insert(row.index, Some(row));
         self.hand_on_turns(sink)
     }
 
-    /// Gives the sink every row whose turn has come.
+    /// Passes to the sink every row whose turn has come.
     fn hand_on_turns(&mut self, sink: &mut dyn Sink) -> ControlFlow<()> {
         while let Some(next) = self.ahead.as_mut().and_then(|ahead| ahead.remove(&self.turn)) {
             self.turn += 1;
@@ -299,7 +303,7 @@ impl<'a> Run<'a> {
         flow
     }
 
-    /// Tells the sink that no row is ready just now, and how far the run is.
+    /// Tells the sink that no row is ready at the moment, and how far the run is.
     fn pause(&mut self, sink: &mut dyn Sink) -> ControlFlow<()> {
         self.paused = Instant::now();
         let progress = Progress { rows: self.rows, errors: self.errors, in_flight: self.in_flight };
@@ -308,14 +312,14 @@ impl<'a> Run<'a> {
         flow
     }
 
-    /// Ends the run early. Rows that are here are handed on, unless the sink has had enough; others
-    /// are lost, as they should be.
+    /// Ends the run early. Hands on the rows that are ready, unless the sink has had enough; rows
+    /// that are not ready are lost, by design.
     fn end(&mut self, sink: &mut dyn Sink) {
         let (mut last, mut broken_off) = (Vec::new(), Vec::new());
         self.frontier.take_rows(&mut last);
         self.stop();
         self.frontier.take_rows(&mut broken_off);
-        // Past this point an error may only say that we broke the request off.
+        // From here on an error may only mean that the request was broken off.
         last.extend(broken_off.into_iter().filter(|row| row.error.is_none()));
         for row in last {
             if self.sink_is_full {
@@ -325,12 +329,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// How many rows wait for an earlier one.
+    /// Counts the rows that wait for an earlier one.
     fn held_back(&self) -> u64 {
         self.ahead.iter().flat_map(BTreeMap::values).flatten().count() as u64
     }
 
-    /// Ends what is under way.
+    /// Ends everything that is under way.
     fn stop(&self) {
         self.frontier.end();
         self.over.cancel();
@@ -339,7 +343,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// One worker, from when it is asked for to when it has nothing to do.
+/// One worker, from its submission to the executor until it has nothing to do.
 struct Worker {
     frontier: Arc<Frontier<Job>>,
     exit: WorkerExit,
@@ -367,13 +371,13 @@ impl Drop for Worker {
     }
 }
 
-/// What the options allow every host.
+/// Returns the limits that the options set for every host.
 fn limits(options: &Options) -> Limits {
     let per_host = if options.per_host == 0 { usize::MAX } else { options.per_host };
     Limits { per_host, delay: options.delay, first_alone: options.robots }
 }
 
-/// What the frontier is told of an attempt at `host`.
+/// Returns what the frontier needs to know of an attempt at `host`.
 fn completed(host: HostId, fetched: Fetched) -> Completed<Job> {
     let outcome = match fetched.next {
         Next::Row(row) => Outcome::Row(row.map(|row| *row)),

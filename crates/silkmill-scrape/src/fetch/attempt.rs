@@ -1,5 +1,5 @@
-//! One attempt at an item: whether robots.txt allows it, where redirects lead, what is read from the
-//! page, and whether to try again. What is said on the wire is [`crate::fetch::exchange`]'s.
+//! One attempt at an item: asks robots.txt for permission, follows redirects, reads the page, and
+//! decides whether to retry. The bytes on the wire are [`crate::fetch::exchange`]'s.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,20 +17,20 @@ use crate::retry;
 use crate::robots::cache::{REDIRECTS_MAX, RobotsFile, Verdict};
 use crate::row::{Failure, FailureKind, Phase, Row};
 
-/// Memory that a client keeps for the next body.
+/// The memory that a client keeps for the next body.
 const BODY_KEPT_BYTES_MAX: usize = 1024 * 1024;
 
-/// What an attempt taught about its host.
+/// What the run learns about a host from an attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Feedback {
     #[default]
     Unknown,
     Ok,
-    /// It asks to be left alone, perhaps for a certain time.
+    /// The host asks to be left alone, perhaps for a certain time.
     Backoff(Option<Duration>),
 }
 
-/// One step of a job.
+/// The result of one step of a job.
 pub(super) struct Step {
     pub(super) feedback: Feedback,
     pub(super) then: Then,
@@ -38,20 +38,20 @@ pub(super) struct Step {
 
 pub(super) enum Then {
     Row(Box<Row>),
-    /// To be tried again after a while, or to go on at another host at once.
+    /// The job is retried after a while, or goes on at another host at once.
     Requeue(Duration),
 }
 
-/// What an attempt came to, as far as it could be made at one host.
+/// How an attempt ended, as far as it could be made at one host.
 enum AttemptEnd {
     Page(Page),
-    /// It goes on at another host.
+    /// The attempt goes on at another host.
     Elsewhere,
     /// The host's robots.txt is known now, and asks for a pause.
     Later,
 }
 
-/// What is known of a body that was read. Its bytes are in the client.
+/// Facts about a body that was read. Its bytes are in the client.
 #[derive(Debug, Default)]
 struct Page {
     content_type: Option<String>,
@@ -59,10 +59,10 @@ struct Page {
     truncated: bool,
 }
 
-/// A client at work.
+/// One attempt: an exchange at work, and what robots.txt said.
 pub(super) struct Attempt<'a> {
     exchange: Exchange<'a>,
-    /// Set when it is known what the host allows.
+    /// The pause between two starts that the host asks for, once its robots.txt is known.
     pub(super) crawl_delay: Option<Duration>,
 }
 
@@ -71,7 +71,7 @@ impl<'a> Attempt<'a> {
         Attempt { exchange: Exchange { shared, client }, crawl_delay: None }
     }
 
-    /// One step of the job: to its end, or to where it goes on at another host.
+    /// Takes the job one step further: to its end, or to where it goes on at another host.
     pub(super) fn step(&mut self, job: &mut Job) -> Step {
         let options = &self.exchange.shared.options;
         let started = *job.started.get_or_insert_with(Instant::now);
@@ -101,7 +101,7 @@ impl<'a> Attempt<'a> {
         Step { feedback, then: Then::Row(Box::new(row)) }
     }
 
-    /// The row of a job that has come to its end.
+    /// Builds the row of a job that has come to its end.
     fn row(
         &mut self,
         job: &mut Job,
@@ -155,7 +155,7 @@ impl<'a> Attempt<'a> {
         self.exchange.client.body.shrink_to(BODY_KEPT_BYTES_MAX);
     }
 
-    /// Asks, and follows redirects as long as they stay at the host.
+    /// Requests the page, and follows redirects as long as they stay at the host.
     fn follow(
         &mut self,
         job: &Job,
@@ -179,14 +179,15 @@ impl<'a> Attempt<'a> {
             chain.from_public_network |= response.connection.is_private != Some(true);
             self.exchange.drain(response, chain);
             let is_elsewhere = chain.follow(next, &job.url);
-            // Another request to the same host has its own time to start, where hosts have one.
+            // Another request to the same host has a start of its own, where starts are spaced.
             if is_elsewhere || self.exchange.shared.options.spaces_starts() {
                 return Ok(AttemptEnd::Elsewhere);
             }
         }
     }
 
-    /// Whether robots.txt allows it. False when the host wants a pause before it is asked for more.
+    /// Tells whether robots.txt allows the request. Returns false when the host wants a pause
+    /// before the next request.
     fn may_ask(&mut self, job: &Job, chain: &RedirectChain, ends: Instant) -> Result<bool, Fault> {
         let Some(robots) = &self.exchange.shared.robots else { return Ok(true) };
         let (verdict, is_new) = match robots.verdict(&chain.url) {
@@ -211,7 +212,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Gets the host's robots.txt.
+    /// Fetches the host's robots.txt.
     fn fetch_robots(
         &mut self,
         job: &Job,
@@ -231,7 +232,7 @@ impl<'a> Attempt<'a> {
             };
             if let Some(next) = next.filter(|next| matches!(next.scheme(), "http" | "https")) {
                 if chain.redirects.len() >= REDIRECTS_MAX {
-                    // The standard allows to take it for a file that is not there.
+                    // RFC 9309 allows treating this as a missing file.
                     return Ok(RobotsFile::Status(404));
                 }
                 chain.from_public_network |= response.connection.is_private != Some(true);
@@ -253,7 +254,8 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Where the response sends us on, if it does and we go.
+    /// Returns the URL that the response redirects to, if it redirects and the options follow
+    /// redirects.
     fn redirect(&self, head: &Head, chain: &RedirectChain) -> Result<Option<Url>, Fault> {
         let refuse =
             |why: String| Err(Fault::permanent(FailureKind::Redirects, Phase::Response, why));
@@ -277,7 +279,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Reads the body to its end or to the bound. It is kept for the extractor or the disk.
+    /// Reads the body to its end or to the bound, and keeps it for the extractor or the disk.
     fn read_body(&mut self, mut response: Response, chain: &RedirectChain) -> Result<Page, Fault> {
         let content_type = response.head.content_type.take();
         let mut body = std::mem::take(&mut self.exchange.client.body);
@@ -295,7 +297,7 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// What an attempt teaches about the host that was asked last.
+/// Returns what an attempt teaches about the host that was requested last.
 fn feedback(chain: &RedirectChain, attempted: &Result<AttemptEnd, Fault>) -> Feedback {
     match (attempted, chain.status) {
         (Ok(AttemptEnd::Page(_)), Some(status)) if retry::is_refusal(status) => {
@@ -310,7 +312,7 @@ fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
-/// The wait that a server asks for, with a status that passes.
+/// Returns the wait that a server asks for, if its status is transient.
 fn retry_after(head: &Head) -> Option<Duration> {
     let header = head.retry_after.as_deref().filter(|_| retry::is_transient_status(head.status))?;
     retry::retry_after(header, SystemTime::now())
@@ -321,7 +323,7 @@ fn in_robots(mut fault: Fault) -> Fault {
     fault
 }
 
-/// The failure of a page on which some fields cost too much.
+/// Returns the failure of a page on which some fields cost too much.
 fn too_costly(fields: &[String]) -> Option<Failure> {
     let name = fields.first()?;
     let message = match fields.len() {

@@ -1,5 +1,5 @@
-//! Undoes the `Content-Encoding` of a body. Which character encoding the text then has is
-//! [`crate::page::charset`]'s; how much of it there may be, its reader's.
+//! Decodes the `Content-Encoding` of a body. The character encoding of the text is
+//! [`crate::page::charset`]'s; the reader bounds how much of it is decoded.
 
 use std::io::{self, BufRead, Cursor, Read};
 
@@ -7,10 +7,10 @@ use brotli_decompressor::Decompressor;
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
-/// What a body may be encoded as, as a request says it.
+/// The encodings that a request accepts.
 pub(crate) const ACCEPTED: &str = "gzip, deflate, br, zstd";
-/// How far back a body may refer, which must be kept: what RFC 9659 allows for zstd. (Brotli cannot ask for
-/// more than 16 MiB, and deflate not for more than 32 KiB.)
+/// How far back a body may refer, which must be kept in memory: the bound of RFC 9659 for zstd.
+/// (Brotli cannot refer back more than 16 MiB, deflate not more than 32 KiB.)
 const ZSTD_WINDOW_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Brotli reads in pieces of this size.
 const BROTLI_PIECE_BYTES: usize = 8 * 1024;
@@ -26,7 +26,7 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
-    /// What the header names; `None` when we cannot decode it.
+    /// Returns the encoding that the header names, or `None` when it cannot be decoded here.
     pub(crate) fn named(header: &str) -> Option<Encoding> {
         match header.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => Some(Encoding::Identity),
@@ -38,7 +38,7 @@ impl Encoding {
         }
     }
 
-    /// The decoded body. An empty body is empty in any encoding.
+    /// Returns a reader of the decoded body. An empty body is empty in any encoding.
     pub(crate) fn decode<'a>(self, mut body: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
         if body.fill_buf()?.is_empty() {
             return Ok(Box::new(io::empty()));
@@ -62,14 +62,14 @@ impl Encoding {
     }
 }
 
-/// Whether a body starts with the header of RFC 1950. By the standard `deflate` always does; some
-/// servers send the bare stream of RFC 1951.
+/// Tells whether a body starts with the header of RFC 1950. By the standard `deflate` always does;
+/// some servers send the bare stream of RFC 1951.
 fn is_zlib(start: &[u8]) -> bool {
     let [first, second] = *start else { return false };
     first & 0x0f == 8 && u16::from_be_bytes([first, second]) % 31 == 0
 }
 
-/// One frame of zstd after the other, which together are the body.
+/// Decodes one frame of zstd after the other, which together are the body.
 struct Zstd<R: BufRead>(Frames<R>);
 
 enum Frames<R: BufRead> {

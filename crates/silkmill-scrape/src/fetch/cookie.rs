@@ -1,14 +1,14 @@
-//! The cookies of one chain of redirects (RFC 6265), for servers that send everybody round in a
-//! circle who does not bring one back. They are forgotten at the end of the chain.
+//! The cookies of one chain of redirects (RFC 6265). Some servers redirect a client in a circle
+//! until it returns a cookie. The jar is dropped at the end of the chain.
 
 use url::Url;
 
-/// Cookies of one chain.
+/// The most cookies of one chain.
 const COOKIES_MAX: usize = 50;
-/// Name and value together, as browsers have it.
+/// The most bytes of a name and a value together, as browsers bound them.
 const COOKIE_BYTES_MAX: usize = 4096;
 
-/// What servers of a chain have set.
+/// The cookies that the servers of a chain have set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Jar(Vec<Cookie>);
 
@@ -17,14 +17,14 @@ struct Cookie {
     name: String,
     value: String,
     host: String,
-    /// Whether hosts below `host` get it, too.
+    /// Whether hosts below `host` receive it, too.
     with_subdomains: bool,
     path: String,
     secure: bool,
 }
 
 impl Jar {
-    /// Keeps what a response from `url` sets, one header.
+    /// Keeps the cookie that one header of a response from `url` sets.
     pub(crate) fn set(&mut self, url: &Url, header: &str) {
         let Some((cookie, expired)) = parse(url, header) else { return };
         self.0.retain(|old| {
@@ -35,10 +35,10 @@ impl Jar {
         }
     }
 
-    /// The `Cookie` header for a request to `url`.
+    /// Returns the `Cookie` header for a request to `url`.
     pub(crate) fn header(&self, url: &Url) -> Option<String> {
         let mut fitting: Vec<&Cookie> = self.0.iter().filter(|cookie| cookie.is_for(url)).collect();
-        // Those of longer paths first, which the standard asks for.
+        // The standard asks for cookies of longer paths first.
         fitting.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
         let pairs: Vec<String> =
             fitting.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
@@ -54,7 +54,7 @@ impl Cookie {
     }
 }
 
-/// The cookie of a header, and whether it says that there is to be none.
+/// Parses the cookie of a header, and tells whether the header deletes it.
 fn parse(url: &Url, header: &str) -> Option<(Cookie, bool)> {
     let mut parts = header.split(';');
     let (name, value) = parts.next()?.split_once('=')?;
@@ -86,11 +86,12 @@ fn parse(url: &Url, header: &str) -> Option<(Cookie, bool)> {
             cookie.secure = true;
         } else if key.eq_ignore_ascii_case("domain") && !value.is_empty() {
             let domain = value.trim_start_matches('.').to_ascii_lowercase();
-            // Not for a whole top-level domain; and nobody sets cookies for strangers.
+            // A whole top-level domain cannot have a cookie, and a server cannot set one for
+            // another's domain.
             if host != domain && !(domain.contains('.') && is_below(&host, &domain)) {
                 return None;
             }
-            // An address has no hosts below it.
+            // An IP address has no hosts below it.
             cookie.with_subdomains = url.domain().is_some();
             cookie.host = domain;
         } else if key.eq_ignore_ascii_case("max-age") {
@@ -113,7 +114,7 @@ fn is_under(path: &str, prefix: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'))
 }
 
-/// The folder of a path.
+/// Returns the folder of a path.
 fn default_path(path: &str) -> &str {
     match path.rfind('/') {
         None | Some(0) => "/",

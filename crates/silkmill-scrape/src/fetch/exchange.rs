@@ -1,6 +1,5 @@
-//! One request on one connection: the connection found or made, the request written, the head of the
-//! response read, and its body decoded. Where a redirect leads, and whether to try again, is for
-//! [`crate::fetch::attempt`] to say.
+//! One request on one connection: finds or makes the connection, writes the request, reads the head
+//! of the response and decodes its body. Redirects and retries are [`crate::fetch::attempt`]'s.
 
 use std::io::{self, BufRead, Read, Write};
 use std::sync::Arc;
@@ -25,15 +24,14 @@ use crate::retry::Jitter;
 use crate::robots::cache::RobotsCache;
 use crate::row::{FailureKind, Phase};
 
-/// The body of a redirect, or the end of one that was not wanted, is read to this length, so that
-/// the connection can be used again.
+/// The most bytes of an unwanted body that are read so that the connection can be used again.
 const DRAINED_BYTES_MAX: u64 = 16 * 1024;
-/// A body that must be decoded is read in pieces of this size.
+/// The size of the pieces in which an encoded body is decoded.
 const PIECE_BYTES: usize = 16 * 1024;
-/// Responses that only announce the real one (1xx).
+/// The most responses that only announce the real one (1xx).
 const ANNOUNCEMENTS_MAX: usize = 16;
 
-/// What all requests of a run need.
+/// Everything that all requests of a run need.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) options: Options,
@@ -43,7 +41,7 @@ pub(super) struct Shared {
     pub(super) robots: Option<RobotsCache>,
 }
 
-/// What one worker needs to ask.
+/// The buffers and handles that one worker needs to make requests.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) read_buffer: ReadBuffer,
@@ -52,7 +50,7 @@ pub(super) struct Client {
     pub(super) interrupter: Interrupter,
     pub(super) trace: Trace,
     pub(super) jitter: Jitter,
-    /// The name of the thread that used it last.
+    /// The name of the thread that used the client last.
     pub(super) worker: Arc<str>,
 }
 
@@ -62,7 +60,7 @@ pub(super) struct Response {
     pub(super) connection: Connection,
 }
 
-/// A client at work.
+/// A client at work for one attempt.
 pub(super) struct Exchange<'a> {
     pub(super) shared: &'a Shared,
     pub(super) client: &'a mut Client,
@@ -107,8 +105,8 @@ impl Exchange<'_> {
             self.shared.template.write(request, &mut client.request_bytes);
             match client.exchange(&mut connection, to, first_byte.at, ends) {
                 Ok(head) => return Ok(Response { head, connection }),
-                // The server closed an idle connection just as we used it, which is nobody's
-                // fault. The next one is new.
+                // The server closed an idle connection just as it was used again, which is not a
+                // failure of the host. The next connection is new.
                 Err(error)
                     if is_used && fault::is_closed(&error) && !client.trace.is_answered() => {}
                 Err(error) => return Err(self.fault(&error, first_byte.limit)),
@@ -116,8 +114,8 @@ impl Exchange<'_> {
         }
     }
 
-    /// What an error of the exchange means. Until the first byte has come, its own limit is the one that
-    /// was up.
+    /// Returns the fault that an error of the exchange means. Until the first byte has come, the
+    /// limit that was up is its own.
     fn fault(&self, error: &io::Error, first_byte_limit: Duration) -> Fault {
         let trace = &self.client.trace;
         let limit =
@@ -133,8 +131,8 @@ impl Exchange<'_> {
         }
     }
 
-    /// Gives the decoded body to `take`, piece by piece, to its end or to the bound. Tells how much
-    /// that was, and whether there is more.
+    /// Passes the decoded body to `take`, piece by piece, to its end or to the bound. Returns the
+    /// number of bytes passed, and whether there are more.
     pub(super) fn read_into(
         &mut self,
         response: Response,
@@ -172,7 +170,7 @@ impl Exchange<'_> {
         Ok((bytes, truncated))
     }
 
-    /// Reads what is left of a short body. A failure shows when the next request is made.
+    /// Reads the rest of a short body. A failure shows when the next request is made.
     pub(super) fn drain(&mut self, response: Response, chain: &RedirectChain) {
         let Response { head, mut connection } = response;
         let is_short = match head.framing {
@@ -194,8 +192,8 @@ impl Exchange<'_> {
         }
     }
 
-    /// Keeps a connection for the next request to the host. One that has said more than was asked
-    /// for is not believed again.
+    /// Keeps a connection for the next request to the host. One that has sent more than the
+    /// response is not used again.
     fn keep_idle(&mut self, connection: Connection, chain: &RedirectChain) {
         self.client.interrupter.release();
         if self.client.read_buffer.is_empty() {
@@ -217,7 +215,8 @@ impl Shared {
 }
 
 impl Client {
-    /// `seed` is for the pauses between attempts, which are only to differ from client to client.
+    /// Makes a client. `seed` is for the pauses between retries, which need to differ from client
+    /// to client and nothing else.
     pub(super) fn new(interrupter: Interrupter, seed: u64) -> Client {
         Client {
             read_buffer: ReadBuffer::new(),
@@ -230,7 +229,7 @@ impl Client {
         }
     }
 
-    /// The name of this thread.
+    /// Returns the name of this thread.
     pub(super) fn worker(&mut self) -> Arc<str> {
         let thread = thread::current();
         let name = thread.name().unwrap_or_default();
@@ -240,8 +239,8 @@ impl Client {
         Arc::clone(&self.worker)
     }
 
-    /// Sends what is in the request_bytes and reads the head of the response, whose first byte must come by
-    /// `begins`, and all of which by `ends`.
+    /// Sends the bytes of the request and reads the head of the response, whose first byte must
+    /// come by `begins` and all of it by `ends`.
     fn exchange(
         &mut self,
         connection: &mut Connection,
@@ -287,8 +286,8 @@ fn read_plain(reader: &mut impl BufRead, take: &mut impl FnMut(&[u8]) -> bool) -
     }
 }
 
-/// Never a part of its caller: the room that it needs on the stack would be taken for every request, on every
-/// thread.
+/// Reads a body that must be decoded. Never inlined: the room that it needs on the stack would
+/// otherwise be taken for every request, on every thread.
 #[inline(never)]
 fn read_encoded(
     encoding: Encoding,
@@ -307,12 +306,13 @@ fn read_encoded(
         }
     }
     drop(decoded);
-    // What comes after the end of the encoded data belongs to nothing; the end of the chunks does.
+    // Bytes after the end of the encoded data are dropped; the end of the chunks is still to be
+    // read.
     io::copy(&mut reader.take(DRAINED_BYTES_MAX), &mut io::sink())?;
     Ok(false)
 }
 
-/// The encoding of a body that is still encoded.
+/// Returns the encoding of a body.
 fn encoding_of(head: &Head) -> Result<Encoding, Fault> {
     let name = head.content_encoding.as_deref().unwrap_or_default();
     Encoding::named(name).ok_or_else(|| {

@@ -7,7 +7,7 @@ use url::Url;
 use crate::fetch::cookie::Jar;
 use crate::input::{Input, URL_BYTES_MAX};
 
-/// The addresses of one chain of redirects together.
+/// The most bytes of the URLs of one chain of redirects together.
 const CHAIN_BYTES_MAX: usize = 2 * URL_BYTES_MAX;
 
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Job {
     pub(crate) attempts: u32,
     /// When the first attempt began.
     pub(crate) started: Option<Instant>,
-    /// Where the attempt goes on; `None` before one begins.
+    /// Where the attempt goes on, or `None` before one begins.
     pub(crate) chain: Option<Box<RedirectChain>>,
 }
 
@@ -27,17 +27,17 @@ impl Job {
         Job { index, input, url, attempts: 0, started: None, chain: None }
     }
 
-    /// The attempt goes on later.
+    /// Lets the attempt go on at the end of `chain` later.
     pub(crate) fn go_to(&mut self, chain: Box<RedirectChain>) {
         self.chain = Some(chain);
     }
 
-    /// The next attempt begins with the address that was given.
+    /// Lets the next attempt begin with the URL that was given.
     pub(crate) fn start_anew(&mut self) {
         self.chain = None;
     }
 
-    /// The host it wants next, as a name or an address with a port.
+    /// Returns the host that the job wants next, as a name or an IP address with a port.
     pub(crate) fn host(&self) -> String {
         match &self.chain {
             Some(chain) => chain.host().to_owned(),
@@ -45,7 +45,7 @@ impl Job {
         }
     }
 
-    /// What its addresses weigh.
+    /// Returns the bytes of the job's URLs.
     pub(crate) fn bytes(&self) -> usize {
         let chain = self.chain.as_ref().map_or(0, |chain| chain.chain_bytes());
         self.input.shown().len() + self.url.as_str().len() + chain
@@ -55,21 +55,21 @@ impl Job {
 /// An attempt on its way along a chain of redirects.
 #[derive(Debug)]
 pub(crate) struct RedirectChain {
-    /// What is asked next, or was asked last.
+    /// The URL that is requested next, or was requested last.
     pub(crate) url: Url,
-    /// Its scheme, host and port: connections to it can be used again for it.
+    /// The scheme, host and port of `url`. A connection to an origin serves all of its URLs.
     pub(crate) origin: String,
     pub(crate) redirects: Vec<String>,
     pub(crate) cookies: Jar,
-    /// Whether it is at the server of the address that was given.
+    /// Whether `url` has the origin of the URL that was given.
     pub(crate) same_origin: bool,
-    /// Whether a server on the Internet has sent us here, or to one that has.
+    /// Whether a server on the Internet redirected here, or to a server that did.
     pub(crate) from_public_network: bool,
-    /// Of the attempt's time. It does not pass while the job waits for its turn.
+    /// The time that the attempt has left. It does not pass while the job waits for its turn.
     pub(crate) left: Duration,
     /// The status of the last response.
     pub(crate) status: Option<u16>,
-    /// What that asked us to wait.
+    /// The pause that the last response asked for.
     pub(crate) retry_after: Option<Duration>,
 }
 
@@ -88,7 +88,8 @@ impl RedirectChain {
         }
     }
 
-    /// Goes on to `next`, in the chain that began at `given`; tells whether that is at another host.
+    /// Goes on to `next`, in the chain that began at `given`. Tells whether `next` is at another
+    /// host.
     pub(crate) fn follow(&mut self, next: Url, given: &Url) -> bool {
         let origin = origin(&next);
         let is_elsewhere = host_of(&origin) != self.host();
@@ -98,12 +99,12 @@ impl RedirectChain {
         is_elsewhere
     }
 
-    /// Whether the chain may have one more address.
+    /// Tells whether the chain has room for one more URL.
     pub(crate) fn has_room_for(&self, next: &Url) -> bool {
         self.chain_bytes() + next.as_str().len() <= CHAIN_BYTES_MAX
     }
 
-    /// The chain that asks for the robots.txt of where this one is.
+    /// Returns the chain that requests the robots.txt of the host where this chain is.
     pub(crate) fn for_robots(&self, url: Url) -> RedirectChain {
         RedirectChain {
             same_origin: self.same_origin,
@@ -121,7 +122,7 @@ impl RedirectChain {
     }
 }
 
-/// A host, as it is asked by so many at once: a name or an address, with a port.
+/// Returns the host that the limit of requests counts by: a name or an IP address, with a port.
 fn host(url: &Url) -> String {
     let port = url.port_or_known_default().unwrap_or_default();
     format!("{}:{port}", url.host_str().unwrap_or_default())
@@ -151,7 +152,7 @@ mod tests {
         assert_eq!(job("http://A.test/x"), "a.test:80");
         assert_eq!(job("https://a.test/"), "a.test:443");
         assert_eq!(job("http://[::1]:81/"), "[::1]:81");
-        // However an address is written, it is the same host.
+        // An IP address is the same host however it is written.
         assert_eq!(job("http://0x7f000001/"), "127.0.0.1:80");
         assert_eq!(job("http://2130706433/"), "127.0.0.1:80");
     }

@@ -1,4 +1,4 @@
-//! What is sent: the head of a request, and which of the user's secrets are in it.
+//! Writes the head of a request, and decides which of the user's secrets are in it.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -9,27 +9,27 @@ use crate::fetch::cookie::Jar;
 use crate::net::proxy::decoded;
 use crate::options::{Method, Options};
 
-/// Headers that go to the server of the address that was given, and to no other.
+/// Headers that go to the origin of the URL that was given, and to no other.
 const SAME_ORIGIN_ONLY: [&str; 4] = ["authorization", "cookie", "host", "proxy-authorization"];
 
-/// What every request of a run has in common.
+/// The parts that all requests of a run have in common.
 #[derive(Debug)]
 pub(crate) struct Template {
     /// Header lines that go everywhere.
     everywhere: String,
-    /// The user's other headers, by name.
+    /// The user's headers that go to the given origin only, by name.
     same_origin: Vec<(String, String)>,
 }
 
-/// What differs from request to request.
+/// The parts that differ from request to request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) method: Method,
     pub(crate) url: &'a Url,
-    /// Whether it is a server of the address that was given: scheme, host and port.
+    /// Whether `url` has the origin of the URL that was given: scheme, host and port.
     pub(crate) same_origin: bool,
     pub(crate) cookies: &'a Jar,
-    /// The header line for the proxy that is asked for the page, if one is.
+    /// The header line for the proxy, if the page itself is requested from one.
     pub(crate) forwarded: Option<&'a str>,
 }
 
@@ -52,7 +52,7 @@ impl Template {
         Template { everywhere, same_origin }
     }
 
-    /// Writes the head of a request into `out`, in the place of what is there.
+    /// Writes the head of a request into `out`, and drops what `out` held.
     pub(crate) fn write(&self, request: Request<'_>, out: &mut String) {
         out.clear();
         out.push_str(match request.method {
@@ -64,7 +64,7 @@ impl Template {
             out.push_str("://");
             out.push_str(&request.url[Position::BeforeHost..Position::AfterPort]);
         }
-        // What comes after `#` is for the browser.
+        // The fragment after `#` is for the browser.
         out.push_str(&request.url[Position::BeforePath..Position::AfterQuery]);
         out.push_str(" HTTP/1.1\r\n");
         let of_user = |name: &str| {
@@ -93,7 +93,7 @@ impl Template {
     }
 }
 
-/// What the user and password in an address are sent as (RFC 7617).
+/// Returns the `Authorization` header for the user and password in a URL (RFC 7617).
 fn basic(url: &Url) -> String {
     let (name, password) = (decoded(url.username()), decoded(url.password().unwrap_or_default()));
     format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{password}")))

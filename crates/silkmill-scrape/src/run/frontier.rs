@@ -1,10 +1,9 @@
-//! The frontier between the caller's thread and the workers: items that wait for a worker hang on it,
-//! and rows that wait for the caller. Who asks and who decides is not known here; whose turn it is
-//! says [`Schedule`].
+//! The frontier between the caller's thread and the workers: the items that wait for a worker, and
+//! the rows that wait for the caller. Makes no requests. The order of the items is [`Schedule`]'s.
 //!
-//! A worker that has ended an item takes the next one in the same breath, so that in a run under
-//! way no worker ever waits for the caller. The caller is woken for many rows at a time, or when
-//! the frontier runs empty.
+//! A worker that has completed an item takes the next one under the same lock, so that during a run
+//! no worker ever waits for the caller. The caller is woken for many rows at a time, or when the
+//! frontier runs low.
 
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
@@ -15,46 +14,46 @@ use crate::row::Row;
 use crate::run::schedule::{HostId, Limits, Schedule, Turn};
 use crate::sync::{Condvar, Mutex};
 
-/// Items taken from the source and not begun, at the most: how far a run looks ahead for a host that
-/// is ready. It looks no further than it must: see `State::room`.
+/// The most items taken from the source and not begun: how far a run looks ahead for a host that is
+/// ready. It looks no further than it must: see `State::room`.
 pub(crate) const LOOK_AHEAD_MAX: usize = 8 * 1024;
-/// Items that may start are enough when there are so many for each worker, but no fewer than the minimum, which
-/// is what workers take while the caller wakes up.
+/// As many items that may start as are enough for each worker, but no fewer in all than
+/// `READY_MIN`, which is what workers take while the caller wakes up.
 const READY_PER_WORKER: usize = 2;
 const READY_MIN: usize = 256;
-/// No further item is taken while the addresses of those that wait have so many bytes.
+/// No further item is taken while the URLs of the waiting items have so many bytes.
 const LOOK_AHEAD_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Rows that wait before the caller is woken for them, at the most.
+/// The most rows that wait before the caller is woken for them.
 const ROWS_WAKE_MAX: usize = 64;
-/// Of what is in flight, this part is ready when the caller is woken.
+/// The part of the items in flight that has rows when the caller is woken.
 const ROWS_WAKE_PART: usize = 8;
 
-/// An item as the frontier sees it.
+/// What the frontier needs to know of an item.
 pub(crate) trait Item {
-    /// Its place in the input.
+    /// Returns the item's place in the input.
     fn place(&self) -> u64;
-    /// The host it wants next.
+    /// Returns the host that the item wants next.
     fn host(&self) -> String;
-    /// What its addresses weigh.
+    /// Returns the bytes of the item's URLs.
     fn bytes(&self) -> usize;
 }
 
-/// What became of an item that a worker was at.
+/// How an attempt at an item ended.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "it is moved twice and never kept")]
 pub(crate) enum Outcome<T> {
-    /// It is done; none when the run was over first.
+    /// The item has its row, or `None` when the run was over first.
     Row(Option<Row>),
-    /// It is to be tried again after a while; or goes on at another host, at once.
+    /// The item is retried after a while, or goes on at another host at once.
     Requeue(Box<T>, Duration),
 }
 
-/// All that a worker brings back.
+/// Everything that a worker reports of an attempt.
 #[derive(Debug)]
 pub(crate) struct Completed<T> {
     pub(crate) host: HostId,
     pub(crate) feedback: Feedback,
-    /// Set when it is known what the host allows: the pause between two starts that it asks for.
+    /// The pause between two starts that the host asks for, once its robots.txt is known.
     pub(crate) crawl_delay: Option<Duration>,
     pub(crate) outcome: Outcome<T>,
 }
@@ -64,7 +63,7 @@ pub(crate) struct Frontier<T> {
     /// Locked by every worker between two items, and by the caller; never for longer than it takes
     /// to move an item.
     state: Mutex<State<T>>,
-    /// Told to the caller.
+    /// Notified when there is something for the caller to do.
     caller_wakes: Condvar,
     workers_max: usize,
 }
@@ -73,11 +72,11 @@ pub(crate) struct Frontier<T> {
 struct State<T> {
     schedule: Schedule<Box<T>>,
     rows: Vec<Row>,
-    /// The addresses of all that waits.
+    /// The bytes of the URLs of all waiting items.
     bytes: usize,
-    /// Workers that are at work or were asked for.
+    /// The workers that run or were requested from the caller.
     workers: usize,
-    /// Workers that were asked for and never came.
+    /// Whether a worker that was requested never started.
     lost: bool,
     over: bool,
     jitter: Jitter,
@@ -88,11 +87,11 @@ struct State<T> {
 #[derive(Debug, Default)]
 struct Caller {
     asleep_until: Option<Instant>,
-    /// Whether there is more to be put on the frontier.
+    /// Whether the caller has more items to put.
     has_more: bool,
 }
 
-/// How a worker that was asked for came to its end.
+/// How a worker that was requested came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WorkerExit {
     Finished,
@@ -100,12 +99,13 @@ pub(crate) enum WorkerExit {
     NeverStarted,
 }
 
-/// What the caller finds on the frontier.
+/// What the frontier wants from the caller.
 #[derive(Debug)]
 pub(crate) struct Demand {
-    /// How many more items there is room for.
+    /// The number of items that there is room for.
     pub(crate) room: usize,
-    /// Whether another worker is wanted, who counts as being there.
+    /// Whether the caller is to start another worker. The frontier counts it as running from now
+    /// on.
     pub(crate) wants_worker: bool,
 }
 
@@ -124,7 +124,8 @@ impl<T: Item> Frontier<T> {
         Frontier { state: Mutex::new(state), caller_wakes: Condvar::default(), workers_max }
     }
 
-    /// For a worker: hands in what it was at and takes the next item. `None` when it should go.
+    /// For a worker: reports its last item and takes the next one. `None` means that the worker
+    /// should end.
     pub(crate) fn next(&self, done: Option<Completed<T>>) -> Option<Turn<Box<T>>> {
         let now = Instant::now();
         let mut state = self.state();
@@ -141,14 +142,15 @@ impl<T: Item> Frontier<T> {
         next
     }
 
-    /// For a worker that goes on for long enough: hands in what it was at. Another takes its place.
+    /// For a worker that has run for long enough: reports its last item. Another worker takes its
+    /// place.
     pub(crate) fn hand_in(&self, done: Completed<T>) {
         let mut state = self.state();
         state.settle(Instant::now(), done);
         self.wake_caller_at_once(state);
     }
 
-    /// A worker has gone, or never came.
+    /// Notes that a worker has ended, or never started.
     pub(crate) fn worker_left(&self, exit: WorkerExit) {
         let mut state = self.state();
         state.workers -= 1;
@@ -161,7 +163,8 @@ impl<T: Item> Frontier<T> {
         }
     }
 
-    /// For the caller: adds an item. Whether a worker is wanted for it, who counts as being there.
+    /// For the caller: adds an item. Returns whether the caller is to start a worker for it, which
+    /// counts as running from now on.
     pub(crate) fn put(&self, item: Box<T>) -> bool {
         let now = Instant::now();
         let mut state = self.state();
@@ -169,8 +172,9 @@ impl<T: Item> Frontier<T> {
         state.wants_worker(now, self.workers_max)
     }
 
-    /// For the caller: takes the rows, in exchange for an empty `rows`, and sees what there is to do. Were the
-    /// workers to begin with a new list each time, its growth would leave holes in the memory of every thread.
+    /// For the caller: takes the rows, in exchange for an empty `rows`, and returns what the
+    /// frontier wants. If the workers began with a new list each time, its growth would leave holes
+    /// in the memory of every thread.
     pub(crate) fn take_rows(&self, rows: &mut Vec<Row>) -> Demand {
         debug_assert!(rows.is_empty(), "the rows of before have not been looked at");
         let mut state = self.state();
@@ -180,14 +184,14 @@ impl<T: Item> Frontier<T> {
         Demand { room, wants_worker }
     }
 
-    /// For the caller: waits until there is something to look at, but no longer than `timeout`.
-    /// `has_more` says whether it has items that wait for room.
+    /// For the caller: waits until there is something to do, but no longer than `timeout`.
+    /// `has_more` tells whether the caller has items that wait for room.
     pub(crate) fn wait(&self, timeout: Duration, has_more: bool) {
         let deadline = Instant::now() + timeout;
         let mut state = self.state();
         state.caller.has_more = has_more;
         loop {
-            // A time may come before anybody has caller_wakes.
+            // An item may become ready before a worker notifies the caller.
             let until = state.schedule.next_time().map_or(deadline, |time| time.min(deadline));
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || state.has_work_for_caller(self.workers_max) {
@@ -201,8 +205,7 @@ impl<T: Item> Frontier<T> {
         }
     }
 
-    /// For the caller, when workers were lost: if none is left, takes back all items, for nobody will come
-    /// for them.
+    /// For the caller, when workers were lost: returns all items if no worker is left to take them.
     pub(crate) fn stranded(&self) -> Vec<Box<T>> {
         let mut state = self.state();
         if !state.lost || state.workers > 0 {
@@ -211,12 +214,13 @@ impl<T: Item> Frontier<T> {
         state.schedule.drain()
     }
 
-    /// Ends the run: no worker gets another item.
+    /// Ends the run: no worker receives another item.
     pub(crate) fn end(&self) {
         self.state().over = true;
     }
 
-    /// Wakes the caller if there is something to look at, or a time comes before the one it waits for.
+    /// Wakes the caller if it has something to do, or if an item becomes ready before the time it
+    /// sleeps until.
     fn wake_caller(&self, state: MutexGuard<'_, State<T>>) {
         let Some(until) = state.caller.asleep_until else { return };
         let sooner = state.schedule.next_time().is_some_and(|time| time < until);
@@ -277,8 +281,9 @@ impl<T: Item> State<T> {
         self.schedule.done(now, done.host);
     }
 
-    /// How many more items the caller is to bring. While enough of those that are here may start, none: an item that
-    /// only waits costs memory. When too few may, more are looked at, for hosts that are ready.
+    /// Returns how many more items the caller should put: none while enough items may start, since
+    /// an item that only waits costs memory. When too few may start, the caller puts more, in
+    /// search of hosts that are ready.
     fn room(&self, workers_max: usize) -> usize {
         if self.bytes >= LOOK_AHEAD_BYTES_MAX {
             return 0;
@@ -287,7 +292,7 @@ impl<T: Item> State<T> {
         lacking.min(LOOK_AHEAD_MAX.saturating_sub(self.schedule.waiting()))
     }
 
-    /// Whether the caller has something to do that does not wait.
+    /// Tells whether the caller has something to do at once.
     fn has_work_for_caller(&self, workers_max: usize) -> bool {
         let waiting = self.schedule.waiting();
         let in_flight = waiting.min(workers_max) + self.schedule.running();
@@ -300,7 +305,8 @@ impl<T: Item> State<T> {
     }
 }
 
-/// A list that takes the rows of all that may be under way or ready at once, and so does not grow.
+/// Returns a list with room for the rows of all items that may be under way or ready at once, so
+/// that it does not grow.
 pub(crate) fn room_for_rows(workers_max: usize) -> Vec<Row> {
     Vec::with_capacity(ready_enough(workers_max) + workers_max)
 }

@@ -1,34 +1,34 @@
-//! Whose turn it is: keeps the items that wait, by host, and says which may start now.
+//! Keeps the items that wait, by host, and decides which of them may start.
 //!
-//! An item may start when its own time has come, when its host has fewer than so many under way, and
-//! when the host's time has come: not within the delay of the start before, nor in a pause the host
-//! asked for. Of the items that may start the first of the input goes first, so that nothing starves.
-//! A host that is not ready holds up nobody else.
+//! An item may start when its own time has come, when fewer items of its host are under way than
+//! the limit, and when the host's time has come: the delay since its last start has passed, and so
+//! has any pause that it asked for. Of the items that may start, the first of the input goes first,
+//! so that none starves. A host that is not ready does not hold up the others.
 //!
-//! It is told the time and asks nobody: no clock, no lock, no I/O. Every call costs at most the
-//! logarithm of what waits.
+//! The schedule is told the time, and uses no clock, no lock and no I/O. Every call costs at most
+//! the logarithm of the number of waiting items.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::time::{Duration, Instant};
 
-/// Hosts of which nothing waits are remembered while their delay or pause lasts, so many of them.
-/// Beyond that the one whose time comes soonest is forgotten.
+/// The most hosts without items that are remembered while their delay or pause lasts. Beyond that,
+/// the host whose time comes soonest is forgotten.
 const HOSTS_REMEMBERED_MAX: usize = 16 * 1024;
 
-/// What every host may bear.
+/// The limits of every host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Items of one host under way at once, at least 1.
+    /// The most items of one host under way at once, at least 1.
     pub(crate) per_host: usize,
-    /// Between two starts at one host.
+    /// The time between two starts at one host.
     pub(crate) delay: Duration,
-    /// Whether the first item of a host goes alone, until [`Schedule::set_crawl_delay`] is called for the host:
-    /// it finds out what the host allows.
+    /// Whether the first item of a host goes alone until [`Schedule::set_crawl_delay`] is called
+    /// for the host: that item finds out what the host allows.
     pub(crate) first_alone: bool,
 }
 
-/// A host of a schedule. It is good while an item of the host is under way.
+/// A host of a schedule. It is valid while an item of the host is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct HostId(usize);
 
@@ -44,18 +44,18 @@ pub(crate) struct Turn<T> {
 pub(crate) struct Schedule<T> {
     limits: Limits,
     names: HashMap<Box<str>, HostId>,
-    /// By id; those without a host are free.
+    /// By id; an empty place is free.
     hosts: Vec<Option<Host<T>>>,
     free: Vec<HostId>,
     /// The hosts of which an item may start, by the place of that item in the input.
     ready: BTreeSet<(u64, HostId)>,
-    /// The hosts for which time alone will change something, by that time.
+    /// The hosts that change with time alone, by the time of the change.
     timers: BTreeSet<(Instant, HostId)>,
-    /// The hosts of which nothing waits and nothing runs, by the time they need to be remembered for.
+    /// The hosts without items, by the time until which they are remembered.
     remembered: BTreeSet<(Instant, HostId)>,
     waiting: usize,
     running: usize,
-    /// Items that could start now, all at once.
+    /// The number of items that could start now, all at once.
     startable: usize,
 }
 
@@ -68,12 +68,13 @@ struct Host<T> {
     running: usize,
     running_max: usize,
     delay: Duration,
-    /// No start before this.
+    /// No item of the host starts before this time.
     not_before: Option<Instant>,
-    /// Refusals since the host last answered, those at the same time counted once.
+    /// Refusals since the last response that was none. Those that were under way at the same time
+    /// count once.
     refusals: u32,
     pause_ends: Option<Instant>,
-    /// Where it stands in the sets of the schedule.
+    /// The host's entries in the sets of the schedule.
     entries: Entries,
 }
 
@@ -86,7 +87,7 @@ struct Entries {
     startable: usize,
 }
 
-/// An item that must not start yet. Compared by its time, then by its place in the input.
+/// An item that must not start yet, compared by its time, then by its place in the input.
 #[derive(Debug)]
 struct Later<T> {
     not_before: Instant,
@@ -111,8 +112,8 @@ impl<T> Schedule<T> {
         }
     }
 
-    /// Adds an item, not to be started before a time if one is given. `place` is its place in the
-    /// input, which no other item has.
+    /// Adds an item, which does not start before `not_before` if that is given. `place` is its
+    /// place in the input, which no other item has.
     pub(crate) fn put(
         &mut self,
         now: Instant,
@@ -131,8 +132,8 @@ impl<T> Schedule<T> {
         self.settle(id, now);
     }
 
-    /// The item whose turn it is, if any may start at `now`. The host is told with
-    /// [`Schedule::done`] when it has ended.
+    /// Takes the next item, if any may start at `now`. The caller reports its end to
+    /// [`Schedule::done`].
     pub(crate) fn take(&mut self, now: Instant) -> Option<Turn<T>> {
         self.advance(now);
         let &(_, id) = self.ready.first()?;
@@ -148,7 +149,7 @@ impl<T> Schedule<T> {
         Some(Turn { host: id, item })
     }
 
-    /// An item of the host has ended.
+    /// Notes that an item of the host has ended.
     pub(crate) fn done(&mut self, now: Instant, id: HostId) {
         let host = self.host_mut(id);
         host.running -= 1;
@@ -160,13 +161,14 @@ impl<T> Schedule<T> {
         }
     }
 
-    /// The host has answered as one that is well.
+    /// Notes a response that is no refusal.
     pub(crate) fn note_ok(&mut self, id: HostId) {
         self.host_mut(id).refusals = 0;
     }
 
-    /// The host asks to be left alone. How often it has done so since it was last well, counting
-    /// what was under way at the same time once, goes to `pause`, which says for how long.
+    /// Pauses a host that asks to be left alone. `pause` returns for how long, given the number of
+    /// refusals since the last good response; refusals of items that were under way at the same
+    /// time count once.
     pub(crate) fn back_off(
         &mut self,
         now: Instant,
@@ -182,7 +184,7 @@ impl<T> Schedule<T> {
         self.settle(id, now);
     }
 
-    /// It is known what the host allows: as much as any, but with at least `delay` between starts.
+    /// Opens the host to as many items as any host may have, with at least `delay` between starts.
     pub(crate) fn set_crawl_delay(&mut self, now: Instant, id: HostId, delay: Duration) {
         let limits = self.limits;
         let host = self.host_mut(id);
@@ -192,20 +194,20 @@ impl<T> Schedule<T> {
         host.running_max = limits.per_host;
         host.delay = limits.delay.max(delay);
         if !host.delay.is_zero() {
-            // The item that found out has started just now.
+            // The item that fetched the robots.txt has only just started.
             host.not_before = host.not_before.max(Some(now + host.delay));
         }
         self.settle(id, now);
     }
 
-    /// Whether an item may start at `now`.
+    /// Tells whether an item may start at `now`.
     pub(crate) fn is_ready(&mut self, now: Instant) -> bool {
         self.advance(now);
         !self.ready.is_empty()
     }
 
-    /// When to look again if nothing is put or done before: the next time an item may start that
-    /// may not yet. `None` when time alone changes nothing.
+    /// Returns the next time at which an item may start that may not yet, if nothing is put or done
+    /// before. `None` means that time alone changes nothing.
     pub(crate) fn next_time(&self) -> Option<Instant> {
         self.timers.first().map(|&(time, _)| time)
     }
@@ -218,12 +220,12 @@ impl<T> Schedule<T> {
         self.running
     }
 
-    /// How many items could start, all at once, at the time of the last call that was told one.
+    /// Returns how many items could start, all at once, at the time last given to the schedule.
     pub(crate) fn startable(&self) -> usize {
         self.startable
     }
 
-    /// Gives up on everything that waits.
+    /// Removes everything that waits.
     pub(crate) fn drain(&mut self) -> Vec<T> {
         let mut items = Vec::with_capacity(self.waiting);
         for host in self.hosts.iter_mut().flatten() {
@@ -237,7 +239,7 @@ impl<T> Schedule<T> {
         items
     }
 
-    /// Lets the time come for which hosts wait.
+    /// Updates the hosts whose time has come.
     fn advance(&mut self, now: Instant) {
         while let Some(&(_, id)) = self.timers.first().filter(|(time, _)| *time <= now) {
             self.settle(id, now);
@@ -247,8 +249,8 @@ impl<T> Schedule<T> {
         }
     }
 
-    /// Puts a host where it belongs: among the ready, among those that wait for a time, among those
-    /// that are only remembered, or nowhere.
+    /// Moves a host to where it belongs: among the ready, among those that wait for a time, among
+    /// those that are only remembered, or nowhere.
     fn settle(&mut self, id: HostId, now: Instant) {
         let host = self.host_mut(id);
         host.advance(now);
@@ -264,7 +266,7 @@ impl<T> Schedule<T> {
         }
     }
 
-    /// Forgets a host of which nothing waits and nothing runs.
+    /// Forgets a host without items.
     fn forget(&mut self, id: HostId) {
         let Some(host) = self.hosts[id.0].take() else { return };
         change(&mut self.remembered, id, host.entries.remembered, None);
@@ -310,7 +312,7 @@ impl<T> Host<T> {
         self.running == 0 && self.due.is_empty() && self.later.is_empty()
     }
 
-    /// Lets the time come for which the host, and items of it, wait.
+    /// Lets the host's own pause end, and moves items whose time has come to `due`.
     fn advance(&mut self, now: Instant) {
         self.not_before = self.not_before.filter(|&time| time > now);
         while self.later.peek().is_some_and(|Reverse(later)| later.not_before <= now) {
@@ -337,10 +339,10 @@ impl<T> Host<T> {
         }
     }
 
-    /// How many items could start now, if the host's time has come.
+    /// Returns how many items could start now, if the host's time has come.
     fn startable(&self) -> usize {
         let room = self.running_max - self.running;
-        // The first of them sets the time of the next.
+        // The first start sets the time of the next.
         self.due.len().min(if self.delay.is_zero() { room } else { 1 })
     }
 }

@@ -1,4 +1,4 @@
-//! The schedule held to a naive one: a list that is searched from end to end.
+//! Compares the schedule with a naive one: a list that is searched from end to end.
 
 use proptest::prelude::*;
 
@@ -79,7 +79,7 @@ fn a_host_that_refuses_is_left_alone_for_longer_each_time() {
     let pause = |refusals: u32| ms(100 * u64::from(refusals));
 
     let (one, two) = (schedule.take(start).unwrap(), schedule.take(start).unwrap());
-    // Both were under way when the host had enough: that is one refusal.
+    // Both were under way when the host refused: that is one refusal.
     for turn in [&one, &two] {
         schedule.back_off(start, turn.host, pause);
         schedule.done(start, turn.host);
@@ -159,7 +159,7 @@ fn what_waits_can_be_given_up() {
     assert!(schedule.take(now + ms(100)).is_none());
 }
 
-/// What the schedule is held to.
+/// The naive schedule.
 #[derive(Clone)]
 struct Naive {
     limits: Limits,
@@ -181,7 +181,7 @@ impl Naive {
             && self.running[host] < self.limits.per_host
     }
 
-    /// How many could be taken one after the other.
+    /// Counts the items that could be taken one after the other.
     fn startable(&self, now: Instant) -> usize {
         let mut copy = self.clone();
         std::iter::from_fn(|| copy.take(now)).count()
@@ -222,9 +222,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Whatever comes, in whatever order: the item that the naive schedule hands out, when it hands one
-    /// out, so never too many of a host, never one before its time, and none of them starved; and in
-    /// the end every item exactly once.
+    /// Whatever is put in whatever order, the schedule hands out the item that the naive one hands
+    /// out: never too many of a host, never one before its time, none starved, and every item
+    /// exactly once in the end.
     #[test]
     fn it_hands_out_what_a_search_of_the_whole_list_would(
         steps in steps(),
@@ -236,7 +236,7 @@ proptest! {
         let (mut schedule, mut naive) = (Schedule::new(limits), Naive::new(limits, now));
         let mut running: Vec<(HostId, u64, usize)> = Vec::new();
         let (mut places, mut ended) = (0..200u64, Vec::new());
-        // What is left is worked off at the end.
+        // The rest is worked off at the end.
         let rest = (0..2000).flat_map(|_| {
             [Step::Take, Step::Done { which: 0, refused_ms: 0, again_ms: None }, Step::Pass { ms: 5 }]
         });
