@@ -1,4 +1,6 @@
-//! Connections: names looked up, addresses connected to, proxies, TLS, HTTP/1.1 on the wire.
+//! Connections. Names are looked up ([`resolver`]) and checked ([`address`]), a connection is made
+//! to one of their addresses, directly or through a proxy ([`dialer`]), and kept for the next
+//! request ([`idle_pool`]). HTTP/1.1 on the wire is [`http`].
 
 pub(crate) mod address;
 mod connect;

@@ -1,9 +1,9 @@
-//! Which addresses are private, and which of a host's may be asked. Asks nobody.
+//! Which IP addresses are private, and to which of a host's a connection may be made. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether an address is one that the Internet cannot reach: loopback, a private or link-local
-/// network, or one of the ranges that RFC 6890 keeps for other purposes.
+/// Tells whether an IP address is one that the Internet cannot reach: loopback, a private or
+/// link-local network, or one of the ranges that RFC 6890 reserves.
 pub(crate) fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_private_v4(address),
@@ -38,19 +38,19 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
     if let Some((high, low)) = hidden {
         return is_private_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
     }
-    // Only 2000::/3 is the Internet, and 2001:db8::/32 in it is for books.
+    // Only 2000::/3 is the Internet, and 2001:db8::/32 in it is for documentation.
     let segments = address.segments();
     segments[0] & 0xe000 != 0x2000 || (segments[0] == 0x2001 && segments[1] == 0x0db8)
 }
 
-/// Which addresses may be asked.
+/// The IP addresses to which a connection may be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     All,
-    /// No private one, because the user said so.
+    /// No private address, because the user forbade them.
     DenyPrivate,
-    /// No private one, because a public server led us here: it would choose what we ask in a
-    /// private network, not the user.
+    /// No private address, because a public server redirected here: it would choose what is
+    /// requested in a private network, not the user.
     FromPublicNetwork,
 }
 
@@ -59,7 +59,7 @@ impl Rule {
         self == Rule::All || !is_private(address)
     }
 
-    /// Why a host is not asked none of whose addresses is permitted.
+    /// Returns why no connection is made to a host none of whose addresses is permitted.
     pub(crate) fn refusal(self, host: &str) -> String {
         match self {
             Rule::FromPublicNetwork => {

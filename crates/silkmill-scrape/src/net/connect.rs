@@ -1,5 +1,6 @@
-//! Opens a TCP connection within a time, unless another thread calls it off. std's own way to connect
-//! cannot be called off, and a host that does not answer would hold a thread for as long as it may.
+//! Opens a TCP connection within a time, unless another thread interrupts it. The standard
+//! library's way to connect cannot be interrupted, and a host that does not respond would hold a
+//! thread for the whole time.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -12,11 +13,11 @@ use rustix::net::{AddressFamily, SocketType};
 
 use crate::net::interrupter::Interrupter;
 
-/// On Linux a interrupter wakes who connects. One that is pulled just before that, and any interrupter elsewhere, is
-/// noticed after this.
+/// On Linux an interrupter wakes the thread that connects. An interruption just before the wait,
+/// and any on other systems, is noticed after this time.
 const POLL_SLICE_MAX: Duration = Duration::from_millis(250);
 
-/// A connection to `address`, made within `time`. `interrupter` ends the wait for it.
+/// Connects to `address` within `time`. `interrupter` ends the wait.
 pub(crate) fn connect(
     address: SocketAddr,
     time: Duration,
@@ -34,7 +35,7 @@ pub(crate) fn connect(
     Ok(tcp)
 }
 
-/// A socket that does not block.
+/// Makes a socket that does not block.
 #[cfg(not(target_vendor = "apple"))]
 fn socket(address: SocketAddr) -> io::Result<TcpStream> {
     use rustix::net::SocketFlags;
@@ -43,7 +44,7 @@ fn socket(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(rustix::net::socket_with(family(address), SocketType::STREAM, flags, None)?.into())
 }
 
-/// A socket that does not block. It takes three steps here.
+/// Makes a socket that does not block. It takes three steps on these systems.
 #[cfg(target_vendor = "apple")]
 fn socket(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = rustix::net::socket(family(address), SocketType::STREAM, None)?;
@@ -59,7 +60,8 @@ fn family(address: SocketAddr) -> AddressFamily {
     }
 }
 
-/// Waits until the other side has taken or refused us, or the time is up, or the interrupter is pulled.
+/// Waits until the other side has accepted or refused, the time is up, or the interrupter is
+/// triggered.
 fn wait(tcp: &TcpStream, ends: Instant, interrupter: &Interrupter) -> io::Result<()> {
     loop {
         let left = ends.saturating_duration_since(Instant::now());
@@ -117,7 +119,8 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 
-    /// A listener that takes no more connections: whoever connects waits. And those that it has.
+    /// Returns a listener whose queue is full, so that the next connect waits, its address, and the
+    /// connections in the queue.
     fn full() -> (TcpListener, SocketAddr, Vec<TcpStream>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         rustix::net::listen(&listener, 0).unwrap();

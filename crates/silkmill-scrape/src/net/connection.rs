@@ -1,6 +1,6 @@
-//! One connection to a server, and the deadline that every read and write of it keeps.
-//! How it came about is [`crate::net::dialer`]'s; what has come over it and was not read yet is in an
-//! [read buffer](crate::net::read_buffer).
+//! One connection to a server, and the deadline that every read and write of it keeps. The
+//! [dialer](crate::net::dialer) makes it; bytes that have come over it and were not read yet are in
+//! a [read buffer](crate::net::read_buffer).
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 
 use rustls::{ClientConnection, StreamOwned};
 
-/// A deadline may be missed by this much, which saves the system call that would set it for every
-/// request anew.
+/// How much a deadline may be missed by, which saves the system call that would set it for every
+/// request.
 const DEADLINE_SLACK: Duration = Duration::from_millis(20);
 
-/// A socket that does not wait past a deadline, whatever comes in drips.
+/// A socket that does not wait past a deadline, even when bytes come one by one.
 pub(crate) struct Socket {
     tcp: Arc<TcpStream>,
     deadline: Instant,
-    /// What the system was told to wait at the most.
+    /// The timeout for reads that the system was last given.
     read_set: Duration,
     write_set: Duration,
 }
@@ -33,7 +33,7 @@ impl Socket {
         if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
     }
 
-    /// Does `work` until it ends, fails, or the time is up.
+    /// Repeats `work` until it ends, fails, or the time is up.
     fn in_time<T>(
         &mut self,
         set: fn(&mut Socket, Duration) -> io::Result<()>,
@@ -44,7 +44,7 @@ impl Socket {
             set(self, left)?;
             match work(&self.tcp) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // What was set was less than what is left; or it was just enough.
+                // The timeout was shorter than the time that is left, or the time is up.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return done,
             }
@@ -84,15 +84,15 @@ impl Write for Socket {
     }
 }
 
-/// A connection, in the clear or not.
+/// A connection, with or without TLS.
 pub(crate) struct Connection {
     stream: Stream,
-    /// Whether the other end is in a private network; `None` when a proxy keeps it from us.
+    /// Whether the other end is in a private network; `None` when a proxy hides it.
     pub(crate) is_private: Option<bool>,
-    /// When it was last put aside.
+    /// When the connection was last put into the idle pool.
     pub(crate) idle_since: Option<Instant>,
-    /// Set when it leads to a proxy that is asked for pages itself: the header line that names us to it, or
-    /// nothing.
+    /// Set when the connection leads to a proxy from which pages themselves are requested: the
+    /// header line that identifies the user to it, or nothing.
     pub(crate) forwarded: Option<Box<str>>,
 }
 
@@ -103,7 +103,7 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Agrees on TLS.
+    /// Completes the TLS handshake.
     pub(crate) fn secured(mut self, mut session: ClientConnection) -> io::Result<Stream> {
         while session.is_handshaking() {
             session.complete_io(&mut self)?;
@@ -131,7 +131,7 @@ impl Read for Stream {
         match self {
             Stream::Plain(socket) => socket.read(into),
             Stream::Tls(stream) => stream.read(into).map_err(|error| match error.kind() {
-                // The words of `rustls` are for who writes programs.
+                // The message of `rustls` is for programmers.
                 io::ErrorKind::UnexpectedEof => {
                     io::Error::new(error.kind(), CLOSED_WITHOUT_TLS_END)
                 }
@@ -141,7 +141,7 @@ impl Read for Stream {
     }
 }
 
-/// Anybody on the way can close a connection, so what came may not be all.
+/// Any machine on the way can close a connection, so the bytes that came may not be all.
 const CLOSED_WITHOUT_TLS_END: &str = "the connection was closed without the end of TLS";
 
 impl Write for Stream {
@@ -173,7 +173,7 @@ impl Connection {
         self.stream.tcp()
     }
 
-    /// Whether the server has left it open, and said nothing meanwhile.
+    /// Tells whether the server has left the connection open, and sent nothing in the meantime.
     pub(crate) fn is_quiet(&self) -> bool {
         let tcp = self.tcp();
         let quiet = tcp.set_nonblocking(true).is_ok()
@@ -222,7 +222,7 @@ mod tests {
     fn a_deadline_holds_against_drips() {
         let (mut connection, mut other) = pair(Duration::from_millis(200));
         let dripping = thread::spawn(move || {
-            // Until our side closes.
+            // Ends when this side closes.
             while other.write_all(b"x").is_ok() {
                 thread::sleep(Duration::from_millis(10));
             }

@@ -1,5 +1,6 @@
-//! Makes a connection: finds the host's address, asks whether it may be asked, connects, agrees on
-//! TLS; or does it all through a proxy. Each step has its deadline, and ends when the interrupter is pulled.
+//! Makes a connection: looks up the host, checks its IP addresses against the rule, connects and
+//! agrees on TLS; or does all that through a proxy. Each step has its deadline, and the interrupter
+//! ends it.
 
 use std::fmt;
 use std::io;
@@ -21,15 +22,15 @@ use crate::net::tls::{Tls, Trust};
 use crate::net::trace::Trace;
 use crate::row::{FailureKind, Phase};
 
-/// Addresses of one host that are tried.
+/// The most IP addresses of one host that are tried.
 const ADDRESSES_MAX: usize = 8;
-/// The least time that each of them gets while another is left.
+/// The least time that each IP address gets while another is left.
 const ADDRESS_TIME_MIN: Duration = Duration::from_millis(250);
 
-/// Opens a TCP connection: the system, or what somebody put in its place.
+/// Opens a TCP connection instead of the system.
 pub(crate) type Connect = dyn Fn(SocketAddr, Duration) -> io::Result<TcpStream> + Send + Sync;
 
-/// What the options of a run say about its connections.
+/// The options of a run that matter to its connections.
 pub(crate) struct DialerSettings {
     /// Stands for the system's lookup, if it is set.
     pub(crate) lookup: Option<Arc<Lookup>>,
@@ -37,9 +38,9 @@ pub(crate) struct DialerSettings {
     pub(crate) connect: Option<Arc<Connect>>,
     pub(crate) trust: Trust,
     pub(crate) proxies: Proxies,
-    /// For a whole attempt.
+    /// The time for a whole attempt.
     pub(crate) timeout: Duration,
-    /// For each step of it: the lookup, then the connection with TLS.
+    /// The time for each step of an attempt: the lookup, then the connection with TLS.
     pub(crate) connect_timeout: Duration,
 }
 
@@ -48,7 +49,7 @@ pub(crate) struct Dialer {
     resolver: Resolver,
     tls: Tls,
     proxies: Proxies,
-    /// In the place of the system, if it is set.
+    /// Stands for the system's connect, if it is set.
     connect: Option<Arc<Connect>>,
     timeout: Duration,
     connect_timeout: Duration,
@@ -66,12 +67,13 @@ impl Dialer {
         }
     }
 
-    /// Ends what waits for a lookup, for good.
+    /// Ends every wait for a lookup, for good.
     pub(crate) fn stop(&self) {
         self.resolver.stop();
     }
 
-    /// A connection over which `url` can be asked for, if `rule` permits, by `ends` at the latest.
+    /// Makes a connection over which `url` can be requested, if `rule` permits it, by `ends` at the
+    /// latest.
     pub(crate) fn dial(
         &self,
         url: &Url,
@@ -110,15 +112,15 @@ impl Dialer {
         Ok(connection)
     }
 
-    /// Agrees on TLS with `host`. Never a part of its caller: the room that it needs on the stack would be taken for
-    /// every connection, on every thread.
+    /// Agrees on TLS with `host`. Never inlined: the room that it needs on the stack would
+    /// otherwise be taken for every connection, on every thread.
     #[inline(never)]
     fn secured(&self, stream: Stream, host: &str) -> io::Result<Stream> {
         stream.secured(self.tls.session(host)?)
     }
 }
 
-/// One connection on its way.
+/// One connection under way.
 struct Dial<'a> {
     dialer: &'a Dialer,
     rule: Rule,
@@ -135,22 +137,23 @@ struct Server<'a> {
 }
 
 impl Server<'_> {
-    /// Whether the proxy only passes bytes on. Else it is asked for the page itself.
+    /// Tells whether the proxy only passes bytes on. Otherwise the page itself is requested from
+    /// it.
     fn needs_tunnel(&self, proxy: &Proxy) -> bool {
         proxy.kind != Kind::Http || self.url.scheme() == "https"
     }
 }
 
 impl Dial<'_> {
-    /// Connects to the server itself. Tells whether it is in a private network.
+    /// Connects to the server itself, and tells whether it is in a private network.
     fn directly(&mut self, server: &Server<'_>) -> Result<(Stream, Option<bool>), Fault> {
         let addresses = self.permitted(&server.host)?;
         let (socket, address) = self.connect(&addresses, server.port)?;
         Ok((Stream::Plain(socket), Some(address::is_private(address))))
     }
 
-    /// Connects to the proxy, and through it to the server where it only passes bytes on. Tells whether the
-    /// server is in a private network, as far as that can be known.
+    /// Connects to the proxy, and through it to the server where it only passes bytes on. Tells
+    /// whether the server is in a private network, as far as that can be known.
     fn through(
         &mut self,
         proxy: &Proxy,
@@ -176,12 +179,12 @@ impl Dial<'_> {
         Ok((stream, target.is_private()))
     }
 
-    /// Shows the connection to the interrupter.
+    /// Lets the interrupter end the waits for this connection.
     fn watch(&self, stream: &Stream) -> Result<(), Fault> {
         self.interrupter.watch(stream.tcp()).map_err(|error| self.fault(&error))
     }
 
-    /// The time for the next step: its own, or what is left of the whole.
+    /// Returns the deadline of the next step: its own, or that of the whole attempt.
     fn step(&self) -> Deadline {
         let at = Instant::now() + self.dialer.connect_timeout;
         match at < self.ends {
@@ -196,7 +199,7 @@ impl Dial<'_> {
         Fault::new(error, self.trace.phase(), limit)
     }
 
-    /// The addresses of a host that may be asked, at least one.
+    /// Returns the IP addresses of a host that the rule permits, at least one.
     fn permitted(&mut self, host: &Host<&str>) -> Result<Vec<IpAddr>, Fault> {
         let mut addresses = match host {
             Host::Domain(name) => self.addresses(name)?,
@@ -229,8 +232,9 @@ impl Dial<'_> {
         }
     }
 
-    /// Where a proxy is sent, as far as it can be checked: an address, or with `socks5` a name that we
-    /// look up ourselves. A name that the proxy looks up is taken to be public.
+    /// Returns where a proxy is sent, as far as that can be checked: an IP address, or with
+    /// `socks5` the address of a name that is looked up here. A name that the proxy looks up is
+    /// taken to be public.
     fn target(&mut self, proxy: &Proxy, server: &Server<'_>) -> Result<Target, Fault> {
         if matches!(server.host, Host::Domain(_)) && proxy.kind != Kind::Socks5 {
             return Ok(Target::Name(server.port));
@@ -239,7 +243,8 @@ impl Dial<'_> {
         Ok(Target::Address(SocketAddr::new(addresses[0], server.port)))
     }
 
-    /// Connects to the first of the addresses that takes us, and tells which. Each has its share of the time.
+    /// Connects to the first of the IP addresses that accepts, and returns it. Each has its share
+    /// of the time.
     fn connect(&mut self, addresses: &[IpAddr], port: u16) -> Result<(Socket, IpAddr), Fault> {
         self.trace.enter(Phase::Connect);
         let deadline = self.step();
@@ -254,9 +259,9 @@ impl Dial<'_> {
             let time = share.max(ADDRESS_TIME_MIN).min(left);
             match self.connect_to(SocketAddr::new(address, port), time) {
                 Ok(tcp) => {
-                    // Only speed is lost without it.
+                    // A socket that refuses is slower, and nothing else.
                     let _ = tcp.set_nodelay(true);
-                    // What follows, TLS or a proxy's answer, has the rest of the same time.
+                    // The next step, TLS or the proxy's response, has the rest of the same time.
                     return Ok((Socket::new(tcp, deadline.at), address));
                 }
                 Err(refused) => error = refused,

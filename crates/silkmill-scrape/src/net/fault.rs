@@ -1,4 +1,4 @@
-//! Gives what went wrong a name, and says whether it may pass.
+//! Classifies errors: gives each its kind and message, and tells whether it is transient.
 
 use std::io;
 use std::time::Duration;
@@ -16,18 +16,18 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// A failure that will be the same next time.
+    /// Makes a fault that will be the same next time.
     pub(crate) fn permanent(kind: FailureKind, phase: Phase, message: impl Into<String>) -> Fault {
         Fault { failure: Failure::new(kind, phase, message), is_transient: false }
     }
 
-    /// The same, which is somebody else's than the host's.
+    /// Names whose fault it is, if not the host's.
     pub(crate) fn of(mut self, whose: &str) -> Fault {
         self.failure.message = format!("{whose}: {}", self.failure.message);
         self
     }
 
-    /// What `error` means when it comes in `phase`, for which `limit` was the time.
+    /// Returns what `error` means when it comes in `phase`, for which `limit` was the time.
     pub(crate) fn new(error: &io::Error, phase: Phase, limit: Duration) -> Fault {
         let cause = error.get_ref();
         if let Some(error) = cause.and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
@@ -45,8 +45,9 @@ impl Fault {
         from_io(error, phase)
     }
 
-    /// Waiting longer for a connection may help; waiting as long again for a server that has the
-    /// request and says nothing has not been seen to.
+    /// Returns the fault of a step that took too long. It is transient before there is a
+    /// connection: waiting as long again for a server that has the request and sends nothing has
+    /// not been seen to help.
     pub(crate) fn timed_out(phase: Phase, limit: Duration) -> Fault {
         let doing = match phase {
             Phase::Resolve => "finding the host's address",
@@ -76,7 +77,7 @@ fn from_io(error: &io::Error, phase: Phase) -> Fault {
     Fault { failure: Failure::new(kind, phase, io_error_in_words(error)), is_transient }
 }
 
-/// Whether the other side closed the connection.
+/// Tells whether the other side closed the connection.
 pub(crate) fn is_closed(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(

@@ -8,14 +8,15 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
-/// The head of a response, at the most: twice what other clients take.
+/// The most bytes of the head of a response: twice what other clients take.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
-/// The header lines of a head, at the most.
+/// The most header lines of a head.
 const HEADERS_MAX: usize = 256;
-/// Few heads have more. The room for them is taken on the stack for every response, on every thread.
+/// The header lines that most heads do not exceed. The room for them is taken on the stack for
+/// every response, on every thread.
 const HEADERS_FEW: usize = 32;
 
-/// What a response says before its body. Of the headers only those that we act on are kept.
+/// The head of a response. Of the headers only those that are acted on are kept.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) status: u16,
@@ -36,7 +37,7 @@ pub(crate) enum Framing {
     Empty,
     Length(u64),
     Chunked,
-    /// With the connection.
+    /// The body ends with the connection.
     ToEnd,
 }
 
@@ -47,7 +48,7 @@ pub(crate) enum ResponseTo {
     Head,
 }
 
-/// Why what came is not HTTP.
+/// Why a response is not HTTP.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Malformed(pub(crate) String);
 
@@ -70,8 +71,8 @@ fn malformed<T>(why: impl Into<String>) -> Result<T, Malformed> {
 }
 
 impl Head {
-    /// Reads the head at the start of `bytes`, and tells its length. `None` when it has not come
-    /// wholly.
+    /// Parses the head at the start of `bytes`, and returns it with its length. `None` means that
+    /// it has not come completely.
     pub(crate) fn parse(bytes: &[u8], to: ResponseTo) -> Result<Option<(Head, usize)>, Malformed> {
         let mut few = [httparse::EMPTY_HEADER; HEADERS_FEW];
         match Head::parse_into(&mut few, bytes, to) {
@@ -84,7 +85,7 @@ impl Head {
         }
     }
 
-    /// The same, with room for as many headers as `headers` has places.
+    /// Does the same, with room for as many headers as `headers` has places.
     fn parse_into<'a>(
         headers: &mut [httparse::Header<'a>],
         bytes: &'a [u8],
@@ -146,8 +147,8 @@ impl Head {
         head.framing = match (chunked, length) {
             _ if to == ResponseTo::Head || matches!(status, 100..200 | 204 | 304) => Framing::Empty,
             (Some(true), length) => {
-                // Who says both may have been fooled into it; the body is the chunks, and what comes
-                // after is not believed.
+                // A server that sends both may have been tricked into it. The body is the chunks,
+                // and bytes after it are not trusted.
                 head.keep_alive &= length.is_none();
                 Framing::Chunked
             }
@@ -160,15 +161,15 @@ impl Head {
     }
 }
 
-/// Why a head was not read.
+/// Why a head was not parsed.
 enum HeadError {
-    /// There are more headers than there was room for.
+    /// There are more headers than places.
     TooManyHeaders,
     Malformed(Malformed),
 }
 
 impl HeadError {
-    /// For a caller that has no more room to give.
+    /// Returns the error for a caller that has no more room to give.
     fn malformed(self) -> Malformed {
         match self {
             HeadError::TooManyHeaders => Malformed("the response has too many headers".to_owned()),
@@ -181,12 +182,12 @@ fn text(value: &[u8]) -> String {
     String::from_utf8_lossy(value).into_owned()
 }
 
-/// The first of several headers of a name counts.
+/// Keeps the first of several headers of a name.
 fn set(field: &mut Option<String>, value: &[u8]) {
     field.get_or_insert_with(|| text(value));
 }
 
-/// Several headers of a name are one list.
+/// Joins several headers of a name into one list.
 fn add(field: &mut Option<String>, value: &[u8]) {
     match field {
         Some(list) => {
@@ -213,7 +214,8 @@ fn keeps_alive(value: &[u8], otherwise: bool) -> bool {
     }
 }
 
-/// The length a header names. Said several times, it must be the same (RFC 9112, section 6.3).
+/// Returns the length that a header names. Several lengths must be the same (RFC 9112, section
+/// 6.3).
 fn content_length(value: &[u8], before: Option<u64>) -> Result<u64, Malformed> {
     let mut length = before;
     for word in value.split(|&byte| byte == b',') {
@@ -233,12 +235,12 @@ fn content_length(value: &[u8], before: Option<u64>) -> Result<u64, Malformed> {
     length.ok_or_else(|| Malformed("no content length where there should be one".to_owned()))
 }
 
-/// Whether the body comes in chunks. Other codings are not asked for and not known.
+/// Tells whether the body comes in chunks. No other coding is requested or known.
 fn is_chunked(value: &[u8], before: Option<bool>) -> Result<bool, Malformed> {
     let mut chunked = before.unwrap_or(false);
     for word in value.split(|&byte| byte == b',').map(|word| word.trim_ascii()) {
         match word {
-            // Once is enough: chunks of chunks are a trick to make two readers disagree.
+            // Chunked once is enough: chunks of chunks are a trick to make two readers disagree.
             _ if word.eq_ignore_ascii_case(b"chunked") && !chunked => chunked = true,
             b"" => {}
             _ if word.eq_ignore_ascii_case(b"identity") => {}

@@ -1,4 +1,4 @@
-//! Connections that nobody uses just now, by host. A bounded number of them in all: the one that
+//! Connections that no worker uses at the moment, by host. Their number is bounded: the one that
 //! has waited longest is closed for a newer one.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use crate::net::connection::Connection;
 use crate::sync::Mutex;
 
-/// Many servers close what has been idle for this long.
+/// Many servers close a connection that has been idle for this long.
 const IDLE_AGE_MAX: Duration = Duration::from_secs(15);
-/// What was used less than this ago is taken to be still open. If it is not, the request is made
-/// again over a new one; so this saves work, and nothing depends on it.
+/// A connection that was used less than this ago is taken to be still open. If it is not, the
+/// request is made again over a new one, so this saves work and nothing depends on it.
 const FRESH_AGE_MAX: Duration = Duration::from_millis(500);
 
 /// The idle connections of one run.
@@ -26,7 +26,7 @@ impl IdlePool {
         IdlePool { shelf: Mutex::new(Shelf::new(max)) }
     }
 
-    /// A connection to `host` that `fits`, the one used last.
+    /// Takes a connection to `host` that `fits`, the one used last.
     pub(crate) fn take(
         &self,
         host: &str,
@@ -44,7 +44,7 @@ impl IdlePool {
     pub(crate) fn put(&self, host: &str, mut connection: Connection) {
         connection.idle_since = Some(Instant::now());
         let too_many = self.shelf.lock().put(host, connection);
-        // Closed without the lock.
+        // The connection is closed without the lock.
         drop(too_many);
     }
 
@@ -55,11 +55,11 @@ impl IdlePool {
     }
 }
 
-/// Things by host, the oldest of which make room.
+/// Values by host, the oldest of which make room.
 #[derive(Debug)]
 struct Shelf<C> {
     max: usize,
-    /// Of each host the oldest first, with the number under which it was put.
+    /// The values of each host, the oldest first, with the number under which each was put.
     hosts: HashMap<Box<str>, VecDeque<(u64, C)>>,
     /// The hosts by those numbers.
     order: BTreeMap<u64, Box<str>>,
@@ -82,7 +82,7 @@ impl<C> Shelf<C> {
         Some(one)
     }
 
-    /// Gives back what had to make room.
+    /// Puts a value, and returns the one that had to make room.
     fn put(&mut self, host: &str, one: C) -> Option<C> {
         self.puts += 1;
         let name = match self.hosts.get_mut(host) {

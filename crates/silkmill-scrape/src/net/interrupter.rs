@@ -10,7 +10,7 @@ use crate::sync::Mutex;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interrupter(Arc<Mutex<Interruption>>);
 
-/// Written by the worker with every connection it uses, and once by who ends the run.
+/// Written by the worker with every connection it uses, and once by the thread that ends the run.
 #[derive(Debug, Default)]
 struct Interruption {
     interrupted: bool,
@@ -18,7 +18,7 @@ struct Interruption {
 }
 
 impl Interrupter {
-    /// The worker is about to wait for this connection. An error when it should not begin.
+    /// Notes that the worker is about to wait for this connection. Fails when it should not begin.
     pub(crate) fn watch(&self, tcp: &Arc<TcpStream>) -> io::Result<()> {
         let mut state = self.0.lock();
         if state.interrupted {
@@ -28,7 +28,7 @@ impl Interrupter {
         Ok(())
     }
 
-    /// The worker does not wait any more.
+    /// Notes that the worker has stopped waiting.
     pub(crate) fn release(&self) {
         self.0.lock().tcp = None;
     }
@@ -37,12 +37,12 @@ impl Interrupter {
         self.0.lock().interrupted
     }
 
-    /// Wakes the worker, and lets it wait for no connection again.
+    /// Wakes the worker, and keeps it from waiting for any connection again.
     pub(crate) fn interrupt(&self) {
         let mut state = self.0.lock();
         state.interrupted = true;
         if let Some(tcp) = state.tcp.take() {
-            // It may have been closed meanwhile.
+            // The connection may have been closed in the meantime.
             let _ = tcp.shutdown(Shutdown::Both);
         }
     }

@@ -1,4 +1,4 @@
-//! Servers that ask for us: which to use for an address, and how they are asked to connect.
+//! Proxies: which one is used for a URL, and how it is told to connect.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -10,28 +10,28 @@ use url::{Host, Url};
 use crate::error::{Error, ErrorKind};
 use crate::net::http::HEAD_BYTES_MAX;
 
-/// A server that asks for us.
+/// A server that makes requests, or connections, on behalf of the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Proxy {
     pub(crate) kind: Kind,
-    /// The address it was named by.
+    /// The URL that named the proxy.
     url: Url,
     user: Option<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Asked for the page itself, or with `CONNECT` where TLS goes through it.
+    /// The page itself is requested from it, or a `CONNECT` where TLS goes through it.
     Http,
-    /// SOCKS 5 (RFC 1928), told an address.
+    /// SOCKS 5 (RFC 1928), given an IP address.
     Socks5,
-    /// SOCKS 5, told a name.
+    /// SOCKS 5, given a name.
     Socks5Name,
 }
 
 impl Proxy {
-    /// Reads `http://`, `https://`, `socks5://` or `socks5h://`, with a user, host and port. Without a scheme it
-    /// is `http`.
+    /// Parses `http://`, `https://`, `socks5://` or `socks5h://`, with a user, host and port.
+    /// Without a scheme it is `http`.
     pub(crate) fn parse(text: &str) -> Result<Proxy, Error> {
         let refuse = |why: &str| ErrorKind::Proxy(text.to_owned(), why.to_owned());
         let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
@@ -65,12 +65,12 @@ impl Proxy {
         self.url.port_or_known_default().unwrap_or(default)
     }
 
-    /// Whether it is spoken to over TLS.
+    /// Tells whether the proxy is reached over TLS.
     pub(crate) fn is_secure(&self) -> bool {
         self.url.scheme() == "https"
     }
 
-    /// The header line that names its user, or nothing.
+    /// Returns the header line that identifies the user to the proxy, or nothing.
     pub(crate) fn authorization(&self) -> String {
         match &self.user {
             Some((name, password)) => {
@@ -81,7 +81,7 @@ impl Proxy {
         }
     }
 
-    /// Asks it to connect to a host. What comes over the stream afterwards is the host's.
+    /// Tells the proxy to connect to a host. Afterwards the stream leads to the host.
     pub(crate) fn connect(
         &self,
         stream: &mut (impl Read + Write),
@@ -104,7 +104,7 @@ impl Proxy {
             self.authorization()
         );
         stream.write_all(request.as_bytes())?;
-        // Byte by byte, for nothing that comes after the head is ours to read.
+        // Byte by byte, since everything after the head is the host's.
         let mut from = BufReader::with_capacity(1, stream);
         let mut head = Vec::new();
         loop {
@@ -176,7 +176,7 @@ impl Proxy {
     }
 }
 
-/// Where a proxy is to connect to.
+/// Where a proxy is to connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Destination<'a> {
     Name(&'a str, u16),
@@ -236,7 +236,7 @@ fn socks_error(code: u8) -> &'static str {
     }
 }
 
-/// Undoes `%xx` in a user's name or password.
+/// Decodes `%xx` in a user's name or password.
 pub(crate) fn decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -260,29 +260,29 @@ pub(crate) struct Proxies {
 }
 
 impl Proxies {
-    /// The proxy for an address, if it is not to be asked directly.
+    /// Returns the proxy for a URL, unless it is requested directly.
     pub(crate) fn proxy_for(&self, url: &Url) -> Option<&Proxy> {
         let proxy = if url.scheme() == "https" { &self.https } else { &self.http };
         proxy.as_ref().filter(|_| !self.exceptions.include(url))
     }
 }
 
-/// The hosts that are asked directly, as `NO_PROXY` lists them.
+/// The hosts that are reached without a proxy, as `NO_PROXY` lists them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Exceptions(Vec<Exception>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Exception {
     Everything,
-    /// A name and those below it, perhaps with a port.
+    /// A name and all below it, perhaps with a port.
     Name(String, Option<u16>),
-    /// A network: an address, and how many of its bits count.
+    /// A network: an IP address, and how many of its bits count.
     Network(IpAddr, u32),
 }
 
 impl Exceptions {
-    /// Reads names, addresses and networks (`10.0.0.0/8`), separated by commas; `*` is everything. What is none
-    /// of these is passed over.
+    /// Parses names, IP addresses and networks (`10.0.0.0/8`), separated by commas; `*` is
+    /// everything. Anything else is ignored.
     pub(crate) fn parse(list: &str) -> Exceptions {
         let words = list.split(',').map(str::trim).filter(|word| !word.is_empty());
         Exceptions(words.filter_map(Exception::parse).collect())
@@ -394,7 +394,7 @@ mod tests {
         assert!(Exceptions::parse("*").include(&Url::parse("http://any.test/").unwrap()));
     }
 
-    /// A stream that answers with what was written down, and keeps what it was told.
+    /// A stream that returns scripted bytes, and keeps what was written to it.
     struct Script<'a>(&'a [u8], Vec<u8>);
 
     impl Read for Script<'_> {

@@ -1,4 +1,5 @@
-//! What has come over a connection and was not read yet, and the head of a response found in it.
+//! The bytes that have come over a connection and were not read yet, and the head of a response
+//! found in them.
 
 use std::fmt;
 use std::io::{self, BufRead, Read};
@@ -6,10 +7,10 @@ use std::io::{self, BufRead, Read};
 use crate::net::connection::Connection;
 use crate::net::http::{HEAD_BYTES_MAX, Head, Malformed, ResponseTo};
 
-/// What has come and was not read yet. A head must fit.
+/// The size of the buffer. A head must fit.
 const BUFFER_BYTES: usize = 2 * HEAD_BYTES_MAX;
-/// What has come over a connection and was not read yet. It belongs to who reads, and is used for
-/// one connection after the other: an idle one needs none.
+/// The bytes that have come over a connection and were not read yet. It belongs to the client,
+/// which uses it for one connection after the other: an idle connection needs none.
 pub(crate) struct ReadBuffer {
     bytes: Box<[u8]>,
     start: usize,
@@ -33,7 +34,7 @@ impl ReadBuffer {
         &self.bytes[self.start..self.end]
     }
 
-    /// Reads more, behind what is there; tells how much.
+    /// Reads more bytes behind those that are there. Returns how many.
     fn fill(&mut self, from: &mut impl Read) -> io::Result<usize> {
         if self.is_empty() {
             self.clear();
@@ -46,7 +47,7 @@ impl ReadBuffer {
         Ok(length)
     }
 
-    /// Reads the head of a response. `came` is told when its first byte has come.
+    /// Reads the head of a response. Calls `came` when its first byte has come.
     pub(crate) fn read_head<R: Read>(
         &mut self,
         from: &mut R,
@@ -67,7 +68,7 @@ impl ReadBuffer {
             if looked == 0 {
                 came(from);
             }
-            // Taking the head apart anew for every byte of one that comes in drips would take long.
+            // Parsing the head again for every byte of one that comes slowly would take long.
             let unread = self.unread();
             let may_be_whole = ends_head(&unread[looked..]) || unread.len() >= HEAD_BYTES_MAX;
             looked = unread.len().saturating_sub(3).max(1);
@@ -85,7 +86,7 @@ impl ReadBuffer {
     }
 }
 
-/// Whether an empty line stands in `bytes`, which ends a head.
+/// Tells whether `bytes` contain an empty line, which ends a head.
 fn ends_head(bytes: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', bytes).any(|at| {
         let after = &bytes[at + 1..];
@@ -93,7 +94,7 @@ fn ends_head(bytes: &[u8]) -> bool {
     })
 }
 
-/// Whether `bytes` are the start of a response, as far as they go. Line ends before it are let pass.
+/// Tells whether `bytes` may be the start of a response. Line ends before it are skipped.
 fn is_http(bytes: &[u8]) -> bool {
     let start = bytes.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or(bytes.len());
     let bytes = &bytes[start..];
@@ -101,7 +102,7 @@ fn is_http(bytes: &[u8]) -> bool {
     bytes[..length] == b"HTTP/1."[..length]
 }
 
-/// What comes over a connection, read through an read_buffer.
+/// The bytes that come over a connection, read through a read buffer.
 #[derive(Debug)]
 pub(crate) struct Incoming<'a> {
     pub(crate) read_buffer: &'a mut ReadBuffer,
@@ -147,7 +148,7 @@ mod tests {
         Ok((head, read_buffer.unread().to_vec()))
     }
 
-    /// Gives one byte at a time.
+    /// A reader that gives one byte at a time.
     struct Drip<'a>(&'a [u8]);
 
     impl Read for Drip<'_> {

@@ -1,8 +1,8 @@
-//! Finds the addresses of hosts, and remembers them for a while.
+//! Looks up the IP addresses of hosts, and caches them for a while.
 //!
-//! The system's own lookup cannot be interrupted and may take longer than anybody wants to wait. So
-//! it runs on threads of its own, a bounded number of them; who asks waits to a deadline, and
-//! everybody who asks for the same host at the same time waits for the same lookup.
+//! The system's own lookup cannot be interrupted and may take too long. So it runs on threads of
+//! its own, a bounded number of them. A worker waits for it to a deadline, and all workers that
+//! want the same host at the same time wait for the same lookup.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,40 +16,42 @@ use silkmill::ThreadPoolExecutor;
 use crate::error::io_error_in_words;
 use crate::sync::{Condvar, Mutex};
 
-/// How long a host's addresses are good for. The system does not tell us what the zone says.
+/// How long the addresses of a host are cached. The system does not tell the time to live.
 const NAME_AGE_MAX: Duration = Duration::from_secs(60);
-/// Hosts remembered at once; beyond that all are forgotten, which costs lookups and nothing else.
+/// The most hosts cached at once. Beyond that all are forgotten, which costs lookups and nothing
+/// else.
 const NAMES_MAX: usize = 4096;
-/// Lookups at once.
+/// The most lookups at once.
 const LOOKUPS_MAX: usize = 16;
 
-/// Finds the addresses of a host: the system, or what somebody put in its place.
+/// Finds the IP addresses of a host instead of the system.
 pub(crate) type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
-/// The addresses of a host, or why there are none.
+/// The IP addresses of a host, or why there are none.
 type LookupResult = Result<Arc<[IpAddr]>, NotFound>;
 
-/// Why a host has no address.
+/// Why a host has no IP address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NotFound {
     pub(crate) why: String,
-    /// Whether it may have one a little later.
+    /// Whether the host may have one a little later.
     pub(crate) is_transient: bool,
 }
 
-/// Why a lookup has no result for its caller.
+/// Why a lookup has no result for the worker that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LookupError {
-    /// It was still under way at the deadline.
+    /// The lookup was still under way at the deadline.
     TimedOut,
     NotFound(NotFound),
 }
 
-/// The names of one run, shared by all workers.
+/// The resolver of one run, shared by all workers.
 pub(crate) struct Resolver {
     lookup: Arc<Lookup>,
     threads: ThreadPoolExecutor,
-    /// Written by the threads that look up, read by every worker, for the time of one look.
+    /// Written by the threads that look up, read by every worker, for the time of one access to the
+    /// map.
     cache: Arc<Mutex<Cache>>,
 }
 
@@ -65,7 +67,7 @@ enum Entry {
     Pending(Arc<Pending>),
 }
 
-/// What a look at the names gives.
+/// The state of a host in the cache.
 enum Answer {
     Known(LookupResult),
     /// The lookup to wait for.
@@ -75,19 +77,19 @@ enum Answer {
 /// A lookup under way.
 #[derive(Default)]
 struct Pending {
-    /// Written by who looks up, or by who ends the run.
+    /// Written by the thread that looks up, or by the thread that ends the run.
     found: Mutex<Option<LookupResult>>,
     ready: Condvar,
 }
 
 impl Resolver {
-    /// `lookup` stands for the system, if it is given.
+    /// Makes a resolver. `lookup` stands for the system's, if it is given.
     pub(crate) fn new(lookup: Option<Arc<Lookup>>) -> Resolver {
         let threads = ThreadPoolExecutor::builder()
             .max_workers(LOOKUPS_MAX)
             .thread_name_prefix("resolve")
             .daemon(true)
-            // A lookup that panics still answers.
+            // A lookup that panics still answers, when its task is dropped.
             .on_unread_panic(|_| {})
             .build()
             .expect("a pool with workers and no queue limit can be built");
@@ -95,7 +97,7 @@ impl Resolver {
         Resolver { lookup, threads, cache: Arc::default() }
     }
 
-    /// The addresses of `host`, at least one, if they are known by the deadline.
+    /// Returns the IP addresses of `host`, at least one, if they are known by the deadline.
     pub(crate) fn find(&self, host: &str, deadline: Instant) -> Result<Arc<[IpAddr]>, LookupError> {
         let pending = match self.answer(host) {
             Answer::Known(found) => return found.map_err(LookupError::NotFound),
@@ -114,8 +116,8 @@ impl Resolver {
         }
     }
 
-    /// Answers everybody who waits, and who would: the run is over. What is being looked up goes on, on
-    /// its own threads, and nobody hears of it.
+    /// Answers every worker that waits, or would: the run is over. Lookups under way go on on their
+    /// own threads, and their results are dropped.
     pub(crate) fn stop(&self) {
         let mut cache = self.cache.lock();
         cache.over = true;
@@ -128,7 +130,7 @@ impl Resolver {
         }
     }
 
-    /// What is known, or the lookup to wait for.
+    /// Returns the cached result, or the lookup to wait for, which this starts if it must.
     fn answer(&self, host: &str) -> Answer {
         let mut cache = self.cache.lock();
         if cache.over {
@@ -173,7 +175,7 @@ impl Drop for Resolver {
     }
 }
 
-/// One lookup, which answers whatever becomes of it.
+/// One lookup, which answers even when it panics.
 struct Task {
     host: Box<str>,
     cache: Arc<Mutex<Cache>>,
@@ -183,7 +185,8 @@ struct Task {
 
 impl Task {
     fn run(mut self, lookup: &Lookup) {
-        // The task's own hold and the map's: when there is no other, everybody has gone.
+        // One reference is the task's own, the other the map's. When there is no third, no worker
+        // waits.
         if Arc::strong_count(&self.pending) <= 2 {
             let gone =
                 NotFound { why: "nobody waits for it any more".to_owned(), is_transient: true };
@@ -232,7 +235,7 @@ impl NotFound {
 
     fn new(error: &io::Error) -> NotFound {
         let words = io_error_in_words(error);
-        // What the C library says has no number in Rust, only words.
+        // The errors of the C library's lookup have no code in Rust, only a message.
         let words = words.strip_prefix("failed to lookup address information: ").unwrap_or(&words);
         let is_transient = words.to_ascii_lowercase().contains("temporary")
             || error.kind() == io::ErrorKind::TimedOut;
@@ -314,7 +317,7 @@ mod tests {
         let deadline = Instant::now() + Duration::from_millis(50);
         assert_eq!(names.find("hangs.test", deadline), Err(LookupError::TimedOut));
         assert!(names.find("other.test", soon()).is_ok());
-        // The lookup went on meanwhile, and answers the next one who asks.
+        // The lookup went on in the meantime, and answers the next worker.
         drop(release);
         assert!(names.find("hangs.test", soon()).is_ok());
     }

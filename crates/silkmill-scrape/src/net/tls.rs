@@ -1,4 +1,4 @@
-//! Whom to trust, and what to say of a certificate that is not trusted.
+//! The certificates that are trusted, and the message for one that is not.
 
 use std::fmt;
 use std::fs;
@@ -18,17 +18,17 @@ use rustls::{
 
 use crate::error::{Error, ErrorKind, io_error_in_words};
 
-/// Whom to trust.
+/// The certificates that are trusted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trust {
     /// Certificates to trust besides the system's.
     extra: Vec<CertificateDer<'static>>,
-    /// Whether to trust everybody.
+    /// Whether every certificate is accepted.
     pub(crate) accepts_any_certificate: bool,
 }
 
 impl Trust {
-    /// Adds the certificates of a file, in PEM.
+    /// Adds the certificates of a PEM file.
     pub(crate) fn add_file(&mut self, path: &Path) -> Result<(), Error> {
         let refuse = |why: String| ErrorKind::Certificates(path.to_owned(), why);
         let bytes = fs::read(path).map_err(|error| refuse(io_error_in_words(&error)))?;
@@ -47,8 +47,8 @@ impl Trust {
     }
 }
 
-/// The set-up of TLS for one run, made when it is first needed: reading the system's certificates
-/// takes some milliseconds.
+/// The TLS configuration of one run, made when it is first needed: reading the system's
+/// certificates takes some milliseconds.
 #[derive(Debug)]
 pub(crate) struct Tls {
     trust: Trust,
@@ -60,7 +60,7 @@ impl Tls {
         Tls { trust, config: OnceLock::new() }
     }
 
-    /// A session with `host`, which begins when bytes are sent.
+    /// Returns a session with `host`, which begins when bytes are sent.
     pub(crate) fn session(&self, host: &str) -> io::Result<ClientConnection> {
         let config =
             self.config.get_or_init(|| self.configure()).clone().map_err(io::Error::other)?;
@@ -76,7 +76,7 @@ impl Tls {
             roots.add(certificate.clone()).map_err(|error| error.to_string())?;
         }
         let system = rustls_native_certs::load_native_certs();
-        // Some of a system's certificates may be of a kind that we do not know.
+        // Some of the system's certificates may be of an unknown kind.
         roots.add_parsable_certificates(system.certs);
         let verifier = match roots.is_empty() {
             true => None,
@@ -99,10 +99,10 @@ impl Tls {
     }
 }
 
-/// The usual verifier, but it can tell a certificate that is its own issuer from one of a stranger.
+/// The usual verifier, which also tells a self-signed certificate from one of an unknown issuer.
 #[derive(Debug)]
 struct Verifier {
-    /// `None` when there is nobody to trust.
+    /// `None` when no certificate is trusted.
     inner: Option<Arc<WebPkiServerVerifier>>,
     accepts_any_certificate: bool,
     provider: Arc<CryptoProvider>,
@@ -185,7 +185,7 @@ fn is_self_signed(certificate: &CertificateDer<'_>) -> bool {
         .is_ok_and(|certificate| certificate.issuer() == certificate.subject())
 }
 
-/// An error of TLS, as our errors are worded.
+/// Returns the message for an error of TLS.
 pub(crate) fn in_words(error: &rustls::Error) -> String {
     use CertificateError as Bad;
     match error {

@@ -1,10 +1,11 @@
-//! What one request is doing right now, and when it did the rest. It measures; it never acts.
+//! What one request is doing at the moment, and how long its earlier steps took. It measures, and
+//! never acts.
 
 use std::time::{Duration, Instant};
 
 use crate::row::{Phase, Timing};
 
-/// The notes of one request.
+/// The measurements of one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Trace {
     started: Instant,
@@ -19,12 +20,12 @@ impl Trace {
         Trace { started: now, phase: Phase::Resolve, phase_started: now, timing: Timing::default() }
     }
 
-    /// Notes that the request goes on to `phase`, and what the one before it took.
+    /// Notes that the request goes on to `phase`, and how long the phase before it took.
     pub(crate) fn enter(&mut self, phase: Phase) {
         if self.phase == phase {
             return;
         }
-        // Sending, and the start of the body, are not measured, which saves looks at the clock.
+        // Sending, and the start of the body, are not measured, which saves reads of the clock.
         if matches!(self.phase, Phase::Connect | Phase::Tls) || matches!(phase, Phase::Connect) {
             let now = Instant::now();
             let took = now - self.phase_started;
@@ -45,7 +46,7 @@ impl Trace {
         }
     }
 
-    /// Notes what it took to find a host's addresses.
+    /// Notes how long the lookup of the host took.
     pub(crate) fn looked_up(&mut self, took: Duration) {
         self.timing.dns = Some(took);
     }
@@ -54,12 +55,12 @@ impl Trace {
         self.phase
     }
 
-    /// Whether something came back.
+    /// Tells whether the first byte of the response has come.
     pub(crate) fn is_answered(&self) -> bool {
         self.timing.first_byte.is_some()
     }
 
-    /// The times so far, with the total up to now.
+    /// Returns the times so far, with the total up to now.
     pub(crate) fn timing(&self) -> Timing {
         Timing { total: Some(self.started.elapsed()), ..self.timing }
     }

@@ -4,9 +4,9 @@ use std::io::{self, BufRead, Read};
 
 use crate::net::http::{Framing, Malformed, text};
 
-/// The line before a chunk, with what some servers say after the number.
+/// The most bytes of the line before a chunk, with what some servers send after the number.
 const CHUNK_LINE_BYTES_MAX: usize = 4 * 1024;
-/// The header lines after the last chunk.
+/// The most bytes of the header lines after the last chunk.
 const TRAILER_BYTES_MAX: usize = 32 * 1024;
 
 /// The body of a response, read to its end and no further.
@@ -14,7 +14,7 @@ const TRAILER_BYTES_MAX: usize = 32 * 1024;
 pub(crate) struct BodyReader<R> {
     from: R,
     framing: Framing,
-    /// Of the body, or of the chunk that is being read.
+    /// The bytes left of the body, or of the chunk that is being read.
     left: u64,
     at: At,
 }
@@ -41,12 +41,12 @@ impl<R: BufRead> BodyReader<R> {
         BodyReader { from, framing, left, at }
     }
 
-    /// Whether the body was read to its end.
+    /// Tells whether the body was read to its end.
     pub(crate) fn is_at_end(&self) -> bool {
         self.at == At::End
     }
 
-    /// Reads what stands between the data of two chunks, and after the last.
+    /// Reads what stands between the data of two chunks, or after the last.
     fn next_chunk(&mut self) -> io::Result<()> {
         if self.at == At::DataEnd {
             match self.line(2)?.as_slice() {
@@ -71,7 +71,7 @@ impl<R: BufRead> BodyReader<R> {
         }
     }
 
-    /// One line, without its end.
+    /// Reads one line, and returns it without its end.
     fn line(&mut self, bytes_max: usize) -> io::Result<Vec<u8>> {
         let mut line = Vec::new();
         let limit = bytes_max as u64;
@@ -89,7 +89,7 @@ impl<R: BufRead> BodyReader<R> {
     }
 }
 
-/// The size of a chunk: a number in hexadecimal, perhaps with an extension that nobody uses.
+/// Parses the size of a chunk: a hexadecimal number, perhaps with an extension, which is dropped.
 fn chunk_size(line: &[u8]) -> Result<u64, Malformed> {
     let number = line.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
     let digits = std::str::from_utf8(number).ok().filter(|digits| {
