@@ -1,4 +1,4 @@
-//! Why a run, or its options, could not be had. What goes wrong with one address is a row.
+//! Why options are refused, or a run cannot start. The failure of one URL is in its row.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -59,13 +59,13 @@ impl StdError for Error {
     }
 }
 
-/// An I/O error as our errors are worded: no capital, no number of the operating system.
+/// Returns the message of an I/O error as this crate words its own: no capital, no errno.
 pub(crate) fn io_error_in_words(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut rest = text.chars();
     match (rest.next(), rest.as_str()) {
-        // A word in capitals (TLS, DNS) stays one.
+        // A word in capitals (TLS, DNS) stays as it is.
         (Some(first), more) if !more.starts_with(|next: char| next.is_uppercase()) => {
             first.to_lowercase().chain(more.chars()).collect()
         }

@@ -1,4 +1,4 @@
-//! What comes in: one [`Input`] for every row that goes out.
+//! The input of a run: one [`Input`] for every row.
 
 pub(crate) mod url_list;
 
@@ -6,18 +6,18 @@ use url::Url;
 
 use crate::row::{Failure, FailureKind, Phase};
 
-/// A longer line is no address: servers rarely take more than 8 KiB.
+/// The most bytes of a URL: servers rarely accept more than 8 KiB.
 pub(crate) const URL_BYTES_MAX: usize = 16 * 1024;
-/// So much of a line that is no address is shown in its row.
+/// The most bytes of a line that is no URL, as its row shows it.
 pub(crate) const SHOWN_BYTES_MAX: usize = 64 * 1024;
 const TOO_LONG: &str = "the line is too long to be an address";
 
-/// One address to ask, as it was given; or the news that there is none yet.
+/// One URL to fetch, as it was given; or the information that there is none yet.
 ///
 /// ```
 /// use silkmill_scrape::Input;
 ///
-/// let inputs = ["http://example.com/", "no address"].map(Input::url);
+/// let inputs = ["http://example.com/", "no URL"].map(Input::url);
 /// # let _ = inputs;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,26 +32,28 @@ enum Kind {
 }
 
 impl Input {
-    /// An address. It is looked at when its turn comes: what is no address gets a row that says so.
+    /// Makes the input for one URL. It is parsed when its turn comes: a text that is no URL gets a
+    /// row that says so.
     pub fn url(text: impl AsRef<str>) -> Input {
         Input::from_bytes(text.as_ref().as_bytes())
     }
 
-    /// A line of a list, without its line end. `None` for a blank line, and for one that starts
-    /// with `#`; every other line gets a row, also one that is not UTF-8 or is too long.
+    /// Makes the input for a line of a list, without its line end. Returns `None` for a blank line,
+    /// and for one that starts with `#`; every other line gets a row, even one that is not UTF-8 or
+    /// is too long.
     pub fn line(line: &[u8]) -> Option<Input> {
         let line = line.trim_ascii();
         (!line.is_empty() && !line.starts_with(b"#")).then(|| Input::from_bytes(line))
     }
 
-    /// Nothing yet. A source that would have to wait says so now and then, and is asked again
-    /// when the rows that are ready have been handed on. It gets no row.
+    /// Makes an input that means "nothing yet". A source that would have to wait returns it now and
+    /// then, and is called again when the rows that are ready have been handed on. It gets no row.
     pub fn waiting() -> Input {
         Input(Kind::Waiting)
     }
 
-    /// One that has its row already, from an earlier run: it takes its place among the others, and
-    /// gives no row.
+    /// Makes the input for a URL that has its row already, from an earlier run: it keeps its place
+    /// among the others, and gets no row.
     pub fn answered() -> Input {
         Input(Kind::Answered)
     }
@@ -74,8 +76,8 @@ impl Input {
         Input(Kind::Unusable { shown: shown(bytes), why })
     }
 
-    /// What the row shows as its address: the line, or the start of one that is endless. Empty for
-    /// an input that gives no row.
+    /// Returns what the row shows as its URL: the line, or the start of an endless one. Empty for
+    /// an input that gets no row.
     pub fn shown(&self) -> &str {
         match &self.0 {
             Kind::Url(shown) | Kind::Unusable { shown, .. } => shown,
@@ -83,7 +85,7 @@ impl Input {
         }
     }
 
-    /// What the row shows, when the input is needed no more.
+    /// Takes what the row shows, when the input is no longer needed.
     pub(crate) fn take_shown(&mut self) -> String {
         match &mut self.0 {
             Kind::Url(shown) | Kind::Unusable { shown, .. } => std::mem::take(shown),
@@ -91,7 +93,7 @@ impl Input {
         }
     }
 
-    /// The address, if it is one that can be asked.
+    /// Returns the URL, if it can be fetched.
     pub(crate) fn parse(&self) -> Result<Url, Failure> {
         let refuse = |why: String| Failure::new(FailureKind::Url, Phase::Input, why);
         match &self.0 {
@@ -99,7 +101,7 @@ impl Input {
                 Ok(url) if !matches!(url.scheme(), "http" | "https") => {
                     Err(refuse(format!("only http and https are known, not {:?}", url.scheme())))
                 }
-                // What is not ASCII takes more bytes in an address.
+                // A character that is not ASCII takes more bytes in a URL.
                 Ok(url) if url.as_str().len() > URL_BYTES_MAX => Err(refuse(TOO_LONG.to_owned())),
                 Ok(url) => Ok(url),
                 Err(url::ParseError::RelativeUrlWithoutBase) => {
@@ -113,12 +115,12 @@ impl Input {
     }
 }
 
-/// The start of a line, as text.
+/// Returns the start of a line, as text.
 fn shown(bytes: &[u8]) -> String {
     let start = &bytes[..bytes.len().min(SHOWN_BYTES_MAX)];
     let mut text = String::from_utf8_lossy(start).into_owned();
     if start.len() < bytes.len() {
-        // The cut may have gone through a character.
+        // The cut may have split a character.
         while text.ends_with(char::REPLACEMENT_CHARACTER) {
             text.pop();
         }

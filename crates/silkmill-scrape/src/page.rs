@@ -1,4 +1,5 @@
-//! What a page says: bytes in, values out. Does no I/O.
+//! A page, from bytes to values: its text ([`charset`]), its tree ([`html`]), and the values that
+//! XPath ([`xpath`]) and CSS ([`css`]) find in it, from one parse ([`extract`]). Does no I/O.
 
 mod budget;
 pub mod charset;

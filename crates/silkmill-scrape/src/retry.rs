@@ -1,48 +1,50 @@
-//! When to try again, and how long to wait before. Decides; never waits itself.
+//! Decides when to retry, and how long to wait before. Never waits itself.
 
 use std::time::{Duration, SystemTime};
 
-/// Before the second attempt, and for a host that asks to be left alone without saying for how long.
-/// Short, since most of what passes has passed by then.
+/// The pause before the second attempt, and for a host that asks to be left alone without saying
+/// for how long. It is short, since most transient failures are over by then.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
-/// The longest pause that we choose.
+/// The longest pause that is chosen here.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The longest pause that a server may choose with `Retry-After`; a longer one is cut to this.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
-/// The statuses that ask for patience: too many requests, and a server whose own is not there.
+/// Tells whether a status is transient: too many requests, or a gateway whose server does not
+/// respond.
 pub(crate) fn is_transient_status(status: u16) -> bool {
     matches!(status, 429 | 502 | 503 | 504)
 }
 
-/// Those of them by which a server asks to be left alone.
+/// Tells whether a server asks to be left alone with this status.
 pub(crate) fn is_refusal(status: u16) -> bool {
     matches!(status, 429 | 503)
 }
 
-/// How long to wait after so many attempts or refusals: twice as long each time, to a bound. `roll`
-/// is a random number; by it the pause is shortened by up to a half, so that those who met the same
-/// trouble at the same time do not all come back at the same time.
+/// Returns how long to wait after so many attempts or refusals: twice as long each time, to a
+/// bound. `roll` is a random number that shortens the pause by up to a half, so that jobs that
+/// failed at the same time are not all retried at the same time.
 pub(crate) fn pause(times: u32, roll: u32) -> Duration {
     let doublings = times.saturating_sub(1).min(16);
     let pause = PAUSE_MIN.saturating_mul(1 << doublings).min(PAUSE_MAX);
     pause - (pause / 2).mul_f64(f64::from(roll) / f64::from(u32::MAX))
 }
 
-/// What a `Retry-After` header asks for (RFC 9110, section 10.2.3): a number of seconds, or a date.
-/// Cut to the bound; `None` when it is neither.
+/// Returns the wait that a `Retry-After` header asks for (RFC 9110, section 10.2.3), a number of
+/// seconds or a date, cut to the bound. `None` when it is neither.
 pub(crate) fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
     let header = header.trim();
     let wait = match header.bytes().all(|byte| byte.is_ascii_digit()) && !header.is_empty() {
-        // A number too large for us is longer than the bound.
+        // A number that does not fit is longer than the bound.
         true => Duration::from_secs(header.parse().unwrap_or(u64::MAX)),
-        // A date that has passed asks for nothing.
+        // A date in the past asks for no wait.
         false => httpdate::parse_http_date(header).ok()?.duration_since(now).unwrap_or_default(),
     };
     Some(wait.min(RETRY_AFTER_MAX))
 }
 
-/// Pseudo-random numbers for pauses (Marsaglia's xorshift). Nobody gains by guessing them.
+/// Pseudo-random numbers for pauses (Marsaglia's xorshift). An attacker gains nothing by guessing
+/// them.
 #[derive(Clone, Debug)]
 pub(crate) struct Jitter(u64);
 

@@ -1,5 +1,5 @@
-//! What a `robots.txt` allows (RFC 9309). Pure: bytes in, an answer out; who fetches the file, and
-//! what it means when there is none, is the client's.
+//! The rules of a `robots.txt` (RFC 9309). Pure: bytes in, a decision out. `fetch` requests the
+//! file, and `robots::cache` decides what a missing one means.
 
 pub(crate) mod cache;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use memchr::memmem;
 
-/// So much of a file is read, which is what the standard asks for at the least.
+/// The most bytes of a file that are read, which is the least that the standard requires.
 pub const FILE_BYTES_MAX: usize = 500 * 1024;
 /// The longest pause between two requests that a file may ask for; a longer one is cut to this.
 pub const CRAWL_DELAY_MAX: Duration = Duration::from_secs(60);
@@ -30,26 +30,26 @@ pub struct Rules {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Rule {
     allows: bool,
-    /// Of paths as they are compared, with `*` for anything, and `$` for the end when it comes last.
+    /// A path as paths are compared, with `*` for anything, and `$` for the end when it comes last.
     pattern: Box<[u8]>,
 }
 
 impl Rules {
-    /// Rules that allow everything.
+    /// Returns rules that allow everything.
     pub fn all() -> Rules {
         Rules::default()
     }
 
-    /// Reads the groups of a file that are for `product`, or those for everybody where it is not
+    /// Reads the groups of a file that are for `product`, or those for all crawlers where it is not
     /// named. `product` is the first word of a user agent, as [`product`] finds it; case does not
-    /// matter. What is no rule is passed over, and so is everything past [`FILE_BYTES_MAX`].
+    /// matter. Lines that are no rules are skipped, and so is everything past [`FILE_BYTES_MAX`].
     pub fn parse(file: &[u8], product: &str) -> Rules {
         let file = &file[..file.len().min(FILE_BYTES_MAX)];
         let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
         let (mut ours, mut everybodys) = (Rules::default(), Rules::default());
         let mut is_named = false;
-        // Whom the lines are for, and whether a rule has come since that was said: the next name then
-        // begins another group.
+        // The crawlers that the lines are for, and whether a rule has come since they were named:
+        // the next name then begins another group.
         let (mut for_us, mut for_everybody, mut in_rules) = (false, false, false);
         for (key, value) in file.split(|byte| b"\r\n".contains(byte)).filter_map(key_and_value) {
             if key.eq_ignore_ascii_case(b"user-agent") {
@@ -83,14 +83,14 @@ impl Rules {
         if key.eq_ignore_ascii_case(b"crawl-delay") {
             self.crawl_delay = self.crawl_delay.max(crawl_delay(value));
         } else if !value.is_empty() {
-            // An empty pattern says nothing: everything is allowed.
+            // An empty pattern means nothing: everything is allowed.
             let allows = key.eq_ignore_ascii_case(b"allow");
             self.rules.push(Rule { allows, pattern: comparable(value).into() });
         }
     }
 
-    /// Whether the path, with its query, may be asked for. The longest pattern that matches decides, and
-    /// of two as long the one that allows.
+    /// Tells whether the path, with its query, may be requested. The longest pattern that matches
+    /// decides, and of two as long the one that allows.
     pub fn allows(&self, path: &str) -> bool {
         let path = comparable(path.as_bytes());
         if path == b"/robots.txt" {
@@ -100,19 +100,20 @@ impl Rules {
         matching.max_by_key(|rule| (rule.pattern.len(), rule.allows)).is_none_or(|rule| rule.allows)
     }
 
-    /// The least time between two requests, if the file asks for one: not in the standard, but in use.
+    /// Returns the least time between two requests, if the file sets one. That is not in the
+    /// standard, but in use.
     pub fn crawl_delay(&self) -> Option<Duration> {
         self.crawl_delay
     }
 
-    /// What the rules take in memory, in bytes.
+    /// Returns the bytes that the rules take in memory.
     pub(crate) fn bytes(&self) -> usize {
         let patterns: usize = self.rules.iter().map(|rule| rule.pattern.len()).sum();
         patterns + self.rules.len() * size_of::<Rule>()
     }
 }
 
-/// The word of a user agent that files know it by: `silkmill` of `silkmill/0.1.0`.
+/// Returns the word of a user agent that files know it by: `silkmill` of `silkmill/0.1.0`.
 pub fn product(user_agent: &str) -> &str {
     let length = first_word(user_agent.as_bytes()).len();
     &user_agent[..length]
@@ -124,7 +125,7 @@ fn first_word(text: &[u8]) -> &[u8] {
     &text[..end]
 }
 
-/// The two sides of a line, without comment and white space.
+/// Splits a line at its colon, without comment and white space.
 fn key_and_value(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let line = line.split(|&byte| byte == b'#').next()?;
     let colon = line.iter().position(|&byte| byte == b':')?;
@@ -133,14 +134,15 @@ fn key_and_value(line: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn crawl_delay(value: &[u8]) -> Option<Duration> {
     let seconds: f64 = std::str::from_utf8(value).ok()?.parse().ok()?;
-    // What is no number is not greater than it, either.
+    // NaN is not greater than 0, either.
     (seconds > 0.0).then(|| {
         Duration::try_from_secs_f64(seconds)
             .map_or(CRAWL_DELAY_MAX, |delay| delay.min(CRAWL_DELAY_MAX))
     })
 }
 
-/// A path as it is compared: what need not be escaped is not, and what must be is, in capitals.
+/// Returns a path as paths are compared: without escapes that are not needed, and with those that
+/// are, in capitals.
 fn comparable(path: &[u8]) -> Vec<u8> {
     const HEX: &[u8] = b"0123456789ABCDEF";
     let mut out = Vec::with_capacity(path.len());
@@ -169,7 +171,7 @@ fn hex_byte(digits: &[u8]) -> Option<u8> {
     u8::try_from(digit(digits[0])? << 4 | digit(digits[1])?).ok()
 }
 
-/// Whether a pattern matches the start of a path, or all of it when it ends in `$`.
+/// Tells whether a pattern matches the start of a path, or all of it when it ends in `$`.
 fn matches(pattern: &[u8], path: &[u8]) -> bool {
     let (pattern, to_end) = match pattern.strip_suffix(b"$") {
         Some(pattern) => (pattern, true),
@@ -180,8 +182,8 @@ fn matches(pattern: &[u8], path: &[u8]) -> bool {
     let Some(mut rest) = path.strip_prefix(first) else { return false };
     let mut last = None;
     for piece in pieces {
-        // The first place that fits leaves the most for the pieces after it. The last piece of a pattern that
-        // must reach the end is put there below.
+        // The first position that fits leaves the most for the pieces after it. The last piece of a
+        // pattern that must reach the end is compared below.
         if let Some(piece) = last.replace(piece) {
             match memmem::find(rest, piece) {
                 Some(at) => rest = &rest[at + piece.len()..],
@@ -204,7 +206,7 @@ mod tests {
         Rules::parse(file.as_bytes(), "silkmill").allows(path)
     }
 
-    /// The path is allowed by these, and not by those.
+    /// Asserts that the file allows the first paths and forbids the second.
     fn check(file: &str, allowed: &[&str], forbidden: &[&str]) {
         for path in allowed {
             assert!(allows(file, path), "{path} should be allowed by {file:?}");
@@ -236,7 +238,8 @@ mod tests {
         let file = "user-agent: silkmill\ndisallow: /a\n\nuser-agent: x\ndisallow: /b\n\nuser-agent: silkmill\n\
                     disallow: /c";
         check(file, &["/b"], &["/a", "/c"]);
-        // Two for everybody count together, too; and lines that are no rules part no group.
+        // Two groups for all crawlers count together, too; and lines that are no rules do not
+        // separate groups.
         let file =
             "user-agent: *\nsitemap: x\nuser-agent: y\ndisallow: /a\nuser-agent: * x\ndisallow: /b";
         check(file, &["/c"], &["/a", "/b"]);
@@ -253,7 +256,7 @@ mod tests {
         check("User-agent: silkmill\nDisallow:\nUser-agent: *\nDisallow: /", &["/"], &[]);
     }
 
-    /// The examples of RFC 9309, section 5, put to our own words.
+    /// The examples of RFC 9309, section 5, in other words.
     #[test]
     fn the_standards_examples_hold() {
         let file = "User-Agent: *\nDisallow: *.gif$\nDisallow: /example/\nAllow: /publications/\n\
@@ -283,7 +286,8 @@ mod tests {
         assert!(rules.allows("/example/page/") && !rules.allows("/example/page/disallowed.gif"));
     }
 
-    /// What Google documents of paths: each pattern with what it matches and what not.
+    /// Google's documentation of paths: each pattern with paths that it matches and paths that it
+    /// does not.
     #[test]
     fn patterns_match_as_google_documents_it() {
         for (pattern, matching, not_matching) in [
@@ -327,7 +331,7 @@ mod tests {
         }
     }
 
-    /// What Google documents of two rules that both match.
+    /// Google's documentation of two rules that both match.
     #[test]
     fn the_longest_pattern_decides_and_allowing_wins_a_tie() {
         for (rules, path, allowed) in [

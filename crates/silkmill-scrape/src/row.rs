@@ -1,4 +1,4 @@
-//! What became of one line of the input: the row. Who writes rows down is not known here.
+//! The row: the outcome of one line of the input. Sinks write rows down.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,78 +6,80 @@ use std::time::Duration;
 
 use crate::page::value::Value;
 
-/// What became of one line of the input, whatever happened: a response, or why there is none.
+/// The outcome of one line of the input, whatever happened: a response, or why there is none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
     /// The line's place among those that give rows, from 0.
     pub index: u64,
-    /// The address as it was given. A line that is no text, or is too long, is shown in part.
+    /// The URL as it was given. A line that is no text, or is too long, is shown in part.
     pub url: String,
-    /// The address asked last, after all redirects. `None` when the line is no address.
+    /// The URL that was requested last, after all redirects. `None` when the line is no URL.
     pub final_url: Option<String>,
-    /// The status of the last response. Also set when its body failed to come.
+    /// The status of the last response. It is set even when the body failed to come.
     pub status: Option<u16>,
-    /// The title of the page, if titles were asked for and it has one.
+    /// The title of the page, if titles were wanted and it has one.
     pub title: Option<String>,
-    /// Every field that was asked for, in that order, with all its values.
+    /// Every field that was wanted, in that order, with all its values.
     pub fields: Vec<(String, Vec<Value>)>,
     /// The name of the page's encoding, in lower case: as the page was read, or, when it was not
     /// read, as the `Content-Type` header has it.
     pub charset: Option<String>,
-    /// The length of the body in bytes, after decompression; what was read of it when it was cut.
+    /// The length of the body in bytes, after decompression; of a body that was cut, the length
+    /// that was read.
     pub bytes: u64,
-    /// Whether the body is longer than what was read, or the page more than was looked at.
+    /// Whether a bound cut the body, the tree of the page, or its values.
     pub truncated: bool,
-    /// How often the address was tried; 0 when the line is no address.
+    /// How often the URL was tried; 0 when the line is no URL.
     pub attempts: u32,
-    /// The addresses the last attempt was redirected to, in order.
+    /// The URLs that the last attempt was redirected to, in order.
     pub redirects: Vec<String>,
-    /// From the start of the first attempt to the row, with all waiting between attempts.
+    /// The time from the start of the first attempt to the row, with all waiting between attempts.
     pub elapsed: Duration,
-    /// Where the time of the last request went.
+    /// How the last request spent its time.
     pub timing: Timing,
-    /// The name of the thread that made the row, which its rows share.
+    /// The name of the thread that made the row. All its rows share it.
     pub worker: Arc<str>,
-    /// Why there is no response, or no whole one, or not every field of it.
+    /// Why there is no response, or only a part of one, or not every field of it.
     pub error: Option<Failure>,
 }
 
 impl Row {
-    /// The row of an input that cannot be asked for.
+    /// Makes the row of an input that cannot be requested.
     pub(crate) fn refused(index: u64, shown: &str, error: Failure) -> Row {
         Row { index, url: shown.to_owned(), error: Some(error), ..Row::default() }
     }
 
-    /// The row of an input that met a mistake of ours.
+    /// Makes the row of an input that met a mistake of this program.
     pub(crate) fn failed(index: u64, shown: &str, why: String) -> Row {
         Row::refused(index, shown, Failure::new(FailureKind::Protocol, Phase::Internal, why))
     }
 }
 
-/// Where the time of one request went, the last one of the row. `None` is what did not happen (a
-/// connection used again needs no connect) or cannot be known.
+/// How one request, the last one of the row, spent its time. `None` is a step that did not happen
+/// (a connection used again needs no connect) or cannot be known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
-    /// To find the host's addresses.
+    /// The time to look up the host.
     pub dns: Option<Duration>,
-    /// To open a TCP connection to one of them.
+    /// The time to open a TCP connection to one of its IP addresses.
     pub connect: Option<Duration>,
-    /// To agree on TLS.
+    /// The time to agree on TLS.
     pub tls: Option<Duration>,
-    /// From the start of the request, its connection included, to the first byte of the response.
+    /// The time from the start of the request, its connection included, to the first byte of the
+    /// response.
     pub first_byte: Option<Duration>,
-    /// From the start of the request to the end of the body.
+    /// The time from the start of the request to the end of the body.
     pub total: Option<Duration>,
 }
 
-/// Why there is no response, or no whole one.
+/// Why there is no response, or only a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The sort of failure.
+    /// The kind of failure.
     pub kind: FailureKind,
-    /// What was being done.
+    /// What the fetcher was doing.
     pub phase: Phase,
-    /// What went wrong, in lower case and without a full stop.
+    /// The message, in lower case and without a full stop.
     pub message: String,
 }
 
@@ -93,34 +95,34 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The sorts of failure. Their names are part of the output, and stay.
+/// The kinds of failure. Their names are part of the output, and stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// The host has no address, or none could be found.
+    /// The host has no IP address, or none could be found.
     Dns,
-    /// No connection came about.
+    /// No connection could be made.
     Connect,
     /// The server's certificate or its TLS was refused.
     Tls,
-    /// It took too long.
+    /// A step took too long.
     Timeout,
-    /// What came is not HTTP, or breaks its rules; or we broke ours.
+    /// The response is not HTTP, or breaks its rules; or this program made a mistake.
     Protocol,
     /// Too many redirects, or one that leads nowhere.
     Redirects,
-    /// The address is one that must not be asked.
+    /// The URL leads to a host that must not be reached.
     Blocked,
-    /// The host's robots.txt forbids it, or cannot be had.
+    /// The host's robots.txt forbids the request, or cannot be fetched.
     Robots,
-    /// The line is no address that can be asked.
+    /// The line is no URL that can be fetched.
     Url,
-    /// The response came, its body did not, or could not be read.
+    /// The response came, but its body did not, or could not be read.
     Body,
 }
 
 impl FailureKind {
-    /// The name in the output.
+    /// Returns the name in the output.
     pub fn name(self) -> &'static str {
         match self {
             FailureKind::Dns => "dns",
@@ -143,33 +145,33 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// What was being done when it failed. The names are part of the output, and stay.
+/// What the fetcher was doing when it failed. The names are part of the output, and stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// To read the line.
+    /// It read the line.
     Input,
-    /// To find the host's addresses.
+    /// It looked up the host.
     #[default]
     Resolve,
-    /// To open a connection.
+    /// It opened a connection.
     Connect,
-    /// To agree on TLS.
+    /// It agreed on TLS.
     Tls,
-    /// To send the request.
+    /// It sent the request.
     Request,
-    /// To wait for the response and read its head.
+    /// It waited for the response and read its head.
     Response,
-    /// To read the body.
+    /// It read the body.
     Body,
-    /// To find the fields in the page.
+    /// It looked for the fields in the page.
     Extract,
-    /// Our own work; a failure here is a mistake in this program.
+    /// It worked on its own data; a failure here is a mistake in this program.
     Internal,
 }
 
 impl Phase {
-    /// The name in the output.
+    /// Returns the name in the output.
     pub fn name(self) -> &'static str {
         match self {
             Phase::Input => "input",

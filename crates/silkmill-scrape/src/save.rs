@@ -1,5 +1,5 @@
-//! Keeps bodies as files. A file is named by the index of its row and by nothing that came from a server, so
-//! no two can have one name and none can leave the folder.
+//! Keeps bodies as files. A file is named by the index of its row and by nothing that came from a
+//! server, so no two can have one name and none can leave the folder.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -19,7 +19,7 @@ impl Folder {
         Ok(Folder(path.to_owned()))
     }
 
-    /// Writes the body of the row `index`. It has its name when it is whole.
+    /// Writes the body of the row `index`. The file has its name once it is complete.
     pub(crate) fn keep(&self, index: u64, body: &[u8]) -> Result<(), Failure> {
         let name = format!("{index:08}");
         let part = self.0.join(format!(".{name}.part"));
@@ -35,7 +35,7 @@ impl Folder {
     }
 }
 
-/// Makes a file that is new: what was left by another run is no file of ours, and may be a link.
+/// Makes a new file. One that another run left there is removed first, since it may be a link.
 fn create(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -1,4 +1,4 @@
-//! Who takes the rows of a run, on the run's own thread. What becomes of them is not known here.
+//! The trait of what takes the rows of a run, on the thread that called it.
 
 use std::ops::ControlFlow;
 
@@ -28,18 +28,18 @@ use crate::row::Row;
 /// }
 ///
 /// let mut batches = Batches::default();
-/// let inputs = ["no address", "nor this"].map(Input::url);
+/// let inputs = ["no URL", "nor this"].map(Input::url);
 /// run_into(inputs, &Options::builder().build()?, &CancelToken::new(), &mut batches)?;
 /// assert_eq!(batches.1.iter().sum::<usize>(), 2);
 /// # Ok::<(), silkmill_scrape::Error>(())
 /// ```
 pub trait Sink {
-    /// Takes a row. To break ends the run.
+    /// Takes a row. `Break` ends the run.
     fn row(&mut self, row: Row) -> ControlFlow<()>;
 
-    /// No row is ready just now. Called after every batch of rows, and several times a second while none
-    /// come, and when the last one has come: the moment to write down what was kept, and to say how far it is.
-    /// To break ends the run.
+    /// Is called when no row is ready: after every batch of rows, several times a second while none
+    /// come, and after the last one. It is the moment to write down rows that were kept, and to
+    /// report the progress. `Break` ends the run.
     fn pause(&mut self, progress: &Progress) -> ControlFlow<()> {
         let _ = progress;
         ControlFlow::Continue(())
@@ -50,10 +50,10 @@ pub trait Sink {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Rows handed on.
+    /// The rows handed on.
     pub rows: u64,
-    /// Those of them with an error.
+    /// The rows handed on that have an error.
     pub errors: u64,
-    /// Inputs that were taken and have no row yet.
+    /// The inputs that were taken and have no row yet.
     pub in_flight: usize,
 }

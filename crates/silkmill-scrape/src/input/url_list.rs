@@ -1,16 +1,16 @@
-//! Reads a list of addresses line by line. Never holds more than one line, whatever its length.
+//! Reads a list of URLs line by line. Never holds more than one line, whatever its length.
 
 use std::io::{self, BufRead};
 
 use crate::input::{Input, SHOWN_BYTES_MAX};
 
-/// The marks some editors put before UTF-8 text.
+/// The mark that some editors put before UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// An iterator over the addresses of a list, one a line.
+/// An iterator over the URLs of a list, one a line.
 ///
-/// Blank lines and lines that start with `#` are passed over. A line that is no text or is endless
-/// is still one input; no more of it is kept than is needed to say so.
+/// Blank lines and lines that start with `#` are skipped. A line that is no text, or is endless, is
+/// still one input; no more of it is kept than its row shows.
 ///
 /// ```
 /// use silkmill_scrape::UrlList;
@@ -27,17 +27,18 @@ pub struct UrlList<R> {
 }
 
 impl<R: BufRead> UrlList<R> {
-    /// A list that is read as it is asked for.
+    /// Makes a list that is read as it is iterated over.
     pub fn new(from: R) -> UrlList<R> {
         UrlList { from, line: Vec::new(), at_start: true, number: 0 }
     }
 
-    /// The number of the line that was read last, from 1; comments and blank lines count.
+    /// Returns the number of the line that was read last, from 1. Comments and blank lines count.
     pub fn line_number(&self) -> u64 {
         self.number
     }
 
-    /// Reads one line into `self.line`, cut just past the bound. False at the end.
+    /// Reads one line into `self.line`, cut just past the bound. Returns false at the end of the
+    /// list.
     fn read_line(&mut self) -> io::Result<bool> {
         self.line.clear();
         let mut any = false;
@@ -52,7 +53,7 @@ impl<R: BufRead> UrlList<R> {
             any = true;
             let end = bytes.iter().position(|&byte| byte == b'\n');
             let part = &bytes[..end.unwrap_or(bytes.len())];
-            // One byte past the bound is what tells a line that is too long.
+            // One byte past the bound shows that a line is too long.
             let room = (SHOWN_BYTES_MAX + 1).saturating_sub(self.line.len());
             self.line.extend_from_slice(&part[..part.len().min(room)]);
             let used = end.map_or(part.len(), |end| end + 1);

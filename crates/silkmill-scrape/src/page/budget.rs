@@ -1,27 +1,28 @@
-//! What reading one field of one page may cost, in work and in bytes.
+//! Bounds what reading one field of one page may cost, in work and in bytes.
 //!
-//! An expression is the user's, a page is anybody's. `//*[following::*]` is harmless on most pages
-//! and takes hours on some, so the tree counts how often it is looked at while a field is read.
+//! The expression is the user's, the page may be an attacker's. `//*[following::*]` is harmless on
+//! most pages and takes hours on some, so every visit to the tree is counted while a field is read.
 
 use std::cell::Cell;
 
 use crate::page::value::Value;
 
-/// Most looks at a node, an attribute or 64 bytes of text for one field. One takes 2 to
-/// 25 ns, so that this is about two seconds; `xpath` allows fewer where it does more with each.
+/// The most visits to a node, an attribute or 64 bytes of text for one field. One takes 2 to 25 ns,
+/// so this is about two seconds; `xpath` allows fewer where it does more with each.
 pub(crate) const VISITS_MAX: u64 = 1 << 26;
 
-/// The same for an expression that may find a node from many others. The evaluator keeps 16 bytes
-/// for each before it drops what it found twice: here memory is the bound.
+/// The same bound for an expression that may find a node from many others. The evaluator keeps 16
+/// bytes for each before it drops duplicates: memory is the bound here.
 pub(crate) const VISITS_GATHERED_MAX: u64 = 1 << 23;
 
-/// Most bytes of the values of one field. Elements within elements repeat their text.
+/// The most bytes of the values of one field. Elements within elements repeat their text.
 pub(crate) const VALUES_BYTES_MAX: usize = 8 << 20;
 
-/// Bytes of text that count as one visit.
+/// The bytes of text that count as one visit.
 const TEXT_VISIT_BYTES: usize = 64;
 
-/// What is left of the work for a field. Shared by all that read the page for it.
+/// The visits that are left for a field. Everything that reads the page for it takes from one
+/// budget.
 #[derive(Debug)]
 pub(crate) struct VisitBudget(Cell<u64>);
 
@@ -30,12 +31,12 @@ impl VisitBudget {
         VisitBudget(Cell::new(visits))
     }
 
-    /// Takes one visit; false when none are left.
+    /// Takes one visit. Returns false when none are left.
     pub(crate) fn take(&self) -> bool {
         self.take_many(1)
     }
 
-    /// Takes what it costs to read `text`.
+    /// Takes the visits that reading `text` costs.
     pub(crate) fn take_text(&self, text: &str) -> bool {
         self.take_many(1 + (text.len() / TEXT_VISIT_BYTES) as u64)
     }
@@ -44,7 +45,7 @@ impl VisitBudget {
         self.0.get() == 0
     }
 
-    /// Takes several looks at once.
+    /// Takes several visits at once. Returns false when none are left.
     pub(crate) fn take_many(&self, count: u64) -> bool {
         let left = self.0.get().saturating_sub(count);
         self.0.set(left);
@@ -64,12 +65,12 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    /// What a field has when its work was not finished.
+    /// Returns the values of a field whose work was not finished: none.
     pub(crate) fn unfinished() -> Values {
         Values { unfinished: true, ..Values::default() }
     }
 
-    /// Adds a value; false when there is no room for more.
+    /// Adds a value. Returns false when there is no room for more.
     pub(crate) fn push(&mut self, value: &str) -> bool {
         self.bytes += value.len();
         self.truncated |= self.bytes > VALUES_BYTES_MAX;

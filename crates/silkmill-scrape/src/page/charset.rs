@@ -2,21 +2,21 @@
 //! the HTTP header, then a `meta` in the first kilobyte, then a guess from the bytes.
 //!
 //! The order and the prescan are those of the HTML standard ("encoding sniffing algorithm"), the
-//! encodings those of the Encoding standard. One step is ours: bytes that are valid UTF-8 (or just
-//! ASCII) and declared as nothing are UTF-8, which browsers refuse to guess for policy's sake.
+//! encodings those of the Encoding standard. One step is added: undeclared bytes that are valid
+//! UTF-8 (or just ASCII) are UTF-8, which browsers refuse to guess as a matter of policy.
 
 use std::borrow::Cow;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
 
-/// Bytes of a page in which a declaration is looked for: the standard's number.
+/// The bytes of a page that are searched for a declaration: the standard's number.
 const PRESCAN_BYTES: usize = 1024;
 
-/// The text of a page, and how it was read.
+/// The text of a page, and the encoding it was in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded<'a> {
-    /// The text, without a byte order mark. Bytes that mean nothing became U+FFFD.
+    /// The text, without a byte order mark. Invalid bytes became U+FFFD.
     pub text: Cow<'a, str>,
     /// The WHATWG name of the encoding in lower case: `utf-8`, `windows-1252`, `gbk`.
     pub charset: &'static str,
@@ -37,7 +37,7 @@ pub fn decode<'a>(body: &'a [u8], content_type: Option<&str>) -> Decoded<'a> {
     Decoded { text, charset: lower_case_name(encoding) }
 }
 
-/// The encoding that a `Content-Type` header names, for a page that is not read.
+/// Returns the encoding that a `Content-Type` header names, for a page that is not read.
 pub(crate) fn named(content_type: &str) -> Option<&'static str> {
     from_content_type(content_type).map(lower_case_name)
 }
@@ -49,7 +49,7 @@ fn declared_or_guessed(body: &[u8], content_type: Option<&str>) -> &'static Enco
         .unwrap_or_else(|| guess(body))
 }
 
-/// The `charset` parameter of a media type.
+/// Returns the `charset` parameter of a media type.
 fn from_content_type(value: &str) -> Option<&'static Encoding> {
     let parameters = value.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
     let (_, label) =
@@ -57,14 +57,14 @@ fn from_content_type(value: &str) -> Option<&'static Encoding> {
     Encoding::for_label(label.trim().trim_matches('"').as_bytes())
 }
 
-/// A guess from all bytes. A character that the end of the body cuts in two is no evidence.
+/// Guesses from all bytes. A character that the end of the body cuts in two is no evidence.
 fn guess(body: &[u8]) -> &'static Encoding {
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     detector.feed(body, false);
     detector.guess(None, Utf8Detection::Allow)
 }
 
-/// The standard's prescan: a `meta` that declares an encoding, or an XML declaration.
+/// Runs the standard's prescan, for a `meta` that declares an encoding or an XML declaration.
 fn prescan(bytes: &[u8]) -> Option<&'static Encoding> {
     // An XML declaration in UTF-16, without a byte order mark.
     match bytes {
@@ -75,7 +75,7 @@ fn prescan(bytes: &[u8]) -> Option<&'static Encoding> {
     Prescan { bytes, at: 0 }.meta().or_else(|| xml_declaration(bytes))
 }
 
-/// `<?xml version="1.0" encoding="gbk"?>`
+/// Parses `<?xml version="1.0" encoding="gbk"?>`.
 fn xml_declaration(bytes: &[u8]) -> Option<&'static Encoding> {
     let end = bytes.iter().position(|&byte| byte == b'>')?;
     let declaration = bytes[..end].strip_prefix(b"<?xml")?;
@@ -86,7 +86,8 @@ fn xml_declaration(bytes: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_label(label).map(as_meta_means)
 }
 
-/// A page whose ASCII could be read is not in UTF-16, whatever it says.
+/// Replaces UTF-16 by UTF-8: a page whose ASCII could be read is not in UTF-16, whatever it
+/// declares.
 fn as_meta_means(encoding: &'static Encoding) -> &'static Encoding {
     if encoding == UTF_16BE || encoding == UTF_16LE {
         UTF_8
@@ -97,14 +98,14 @@ fn as_meta_means(encoding: &'static Encoding) -> &'static Encoding {
     }
 }
 
-/// One past the end of the first `needle`.
+/// Returns one past the end of the first `needle`.
 fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     let start = bytes.windows(needle.len()).position(|part| part.eq_ignore_ascii_case(needle))?;
     Some(start + needle.len())
 }
 
-/// A place in the first bytes of a page. Every step that would pass the end gives `None`, which
-/// ends the prescan.
+/// A position in the first bytes of a page. Every step that would pass the end returns `None`,
+/// which ends the prescan.
 struct Prescan<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -140,7 +141,7 @@ impl Prescan<'_> {
         Some(())
     }
 
-    /// The encoding that the attributes of a `meta` declare, if they do.
+    /// Returns the encoding that the attributes of a `meta` declare, if they do.
     fn meta_encoding(&mut self) -> Option<Option<&'static Encoding>> {
         let mut seen: Vec<Vec<u8>> = Vec::new();
         let mut is_pragma = false;
@@ -168,8 +169,8 @@ impl Prescan<'_> {
         })
     }
 
-    /// The standard's "get an attribute": its name and value in lower case, or `None` at the end of
-    /// the tag.
+    /// Runs the standard's "get an attribute". Returns its name and value in lower case, or `None`
+    /// at the end of the tag.
     fn attribute(&mut self) -> Option<Option<(Vec<u8>, Vec<u8>)>> {
         self.skip(|byte| is_space(byte) || byte == b'/')?;
         if self.byte()? == b'>' {
@@ -237,7 +238,8 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ')
 }
 
-/// The standard's "extracting a character encoding from a meta element": `text/html; charset=gbk`.
+/// Runs the standard's "extracting a character encoding from a meta element": `text/html;
+/// charset=gbk`.
 fn from_pragma(content: &[u8]) -> Option<&'static Encoding> {
     let mut rest = content;
     loop {
@@ -435,7 +437,7 @@ mod tests {
         fn a_declaration_in_the_markup_is_as_good_as_a_header(
             before in "[<a-z !/\"=>-]{0,60}", label in prop::sample::select(vec!["gbk", "big5", "koi8-r"]),
         ) {
-            // What comes before may hide the declaration, but never make the scan fail.
+            // The text before may hide the declaration, but never make the scan fail.
             let html = format!("{before}<meta charset={label}>");
             let found = charset(html.as_bytes(), None);
             prop_assert!(found == label || found == "utf-8");

@@ -1,6 +1,5 @@
-//! What a page says: its title and the fields asked for, from one parse. Bytes in, values out.
-//!
-//! Which bytes are a page, and where they come from, is for others to say.
+//! Reads the title and the wanted fields of a page, from one parse. Bytes in, values out: the bytes
+//! are the caller's to find.
 
 use crate::page::charset;
 use crate::page::field::{Field, FieldError};
@@ -25,11 +24,11 @@ pub struct Extractor {
     fields: Vec<Field>,
 }
 
-/// What a page says.
+/// The title and the fields of a page.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Extracted {
-    /// What a browser's `document.title` would be; `None` where the page has no title element,
-    /// `Some("")` where it has an empty one.
+    /// The browser's `document.title`: `None` where the page has no title element, `Some("")` where
+    /// it has an empty one.
     pub title: Option<String>,
     /// The name and the values of every field, in the order of the fields.
     pub fields: Vec<(String, Vec<Value>)>,
@@ -44,6 +43,8 @@ pub struct Extracted {
 }
 
 impl Extractor {
+    /// Makes an extractor of these fields.
+    ///
     /// # Errors
     ///
     /// When two fields have one name.
@@ -58,11 +59,12 @@ impl Extractor {
 
     /// Reads a page. `content_type` is the value of the HTTP header.
     ///
-    /// Any bytes will do, at a bounded cost: see [`Extracted::truncated`]. Where only the title is
-    /// asked for, nothing is parsed past what decides it, and nothing past it can be truncated.
+    /// Any bytes can be read, at a bounded cost: see [`Extracted::truncated`]. Without fields,
+    /// nothing is parsed past the point that decides the title, and nothing past it can be
+    /// truncated.
     ///
-    /// A header that names a type other than HTML, XHTML and XML means that there is no title and
-    /// no value to be read. One that is missing, or is no type, means nothing.
+    /// When the header names a type other than HTML, XHTML and XML, there is no title and no value.
+    /// A header that is missing, or names no type, is ignored.
     pub fn extract(&self, body: &[u8], content_type: Option<&str>) -> Extracted {
         if !content_type.is_none_or(may_be_markup) {
             let no_values = |field: &Field| (field.name().to_owned(), Vec::new());
@@ -96,7 +98,7 @@ impl Extractor {
     }
 }
 
-/// Whether the value of a `Content-Type` header may stand before a page: HTML, XML, or no type.
+/// Tells whether a `Content-Type` header allows a page: HTML, XML, or no type.
 fn may_be_markup(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_token = |text: &str| {
@@ -147,7 +149,7 @@ mod tests {
         assert_send_sync::<FieldError>();
     }
 
-    /// A page, the titles that XPath sees in it, and what `document.title` is.
+    /// Pages, the titles that XPath sees in each, and its `document.title`.
     const TITLES: &[(&str, &[&str], Option<&str>)] = &[
         ("<title>plain</title>", &["plain"], Some("plain")),
         ("<title>a<b>b</b>c</title>", &["a<b>b</b>c"], Some("a<b>b</b>c")),

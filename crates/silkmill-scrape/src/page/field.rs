@@ -9,12 +9,12 @@ use crate::page::problem::Problem;
 use crate::page::value::ValueType;
 use crate::page::xpath::XPath;
 
-/// A name and a compiled query, to be evaluated on every page.
+/// A name and a compiled query, which is evaluated on every page.
 ///
 /// Both constructors take `[NAME=]QUERY`. A name is a letter or `_`, then letters, digits, `_`, `.`
-/// and `-`, of any script, directly followed by `=`; what starts like that is always a name, so to compare an
-/// element `a` with an element `b` in XPath write `a = b`, with a space. Without a name the query
-/// itself is the name.
+/// and `-`, of any script, directly followed by `=`. A text that starts like that always has a
+/// name, so to compare an element `a` with an element `b` in XPath write `a = b`, with a space.
+/// Without a name the query itself is the name.
 ///
 /// ```
 /// use silkmill_scrape::Field;
@@ -37,8 +37,9 @@ enum Query {
 }
 
 impl Field {
-    /// A field that XPath 1.0 finds: `[NAME=]EXPR`. A node becomes its string-value, that is its
-    /// text with that of all elements in it; a string, number or boolean is one value of that type.
+    /// Compiles a field that XPath 1.0 finds: `[NAME=]EXPR`. A node becomes its string-value, that
+    /// is its text with that of all elements in it; a string, number or boolean is one value of
+    /// that type.
     ///
     /// # Errors
     ///
@@ -51,16 +52,17 @@ impl Field {
         Ok(Field { name: name.to_owned(), query: Query::XPath(query) })
     }
 
-    /// A field that a CSS selector finds: `[NAME=]SELECTOR[@attr]`. Every match gives its text with
-    /// that of all elements in it, or the attribute; a match without that attribute gives nothing.
+    /// Compiles a field that a CSS selector finds: `[NAME=]SELECTOR[@attr]`. Every match gives its
+    /// text with that of all elements in it, or the attribute; a match without that attribute gives
+    /// nothing.
     ///
     /// Selectors are those of Selectors 4, and match what a browser's `querySelectorAll` finds in a
-    /// page that nobody has touched and no script has changed: `:checked`, `:lang(de)`, `:has(> b)` and
+    /// page before any user input and any script: `:checked`, `:lang(de)`, `:has(> b)` and
     /// `:not(.x, .y)` work, `:hover` and `:visited` match nothing.
     ///
     /// # Errors
     ///
-    /// When `SELECTOR` does not parse, or asks for what the page alone cannot tell: a pseudo-element,
+    /// When `SELECTOR` does not parse, or depends on more than the page: a pseudo-element,
     /// `:target`, `:valid`, the state of a player, a shadow tree.
     pub fn css(spec: &str) -> Result<Field, FieldError> {
         let (name, text) = split_name(spec);
@@ -69,12 +71,12 @@ impl Field {
         Ok(Field { name: name.to_owned(), query: Query::Css(query) })
     }
 
-    /// The name under which the values are reported.
+    /// Returns the name under which the values are reported.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Of what sort its values are.
+    /// Returns the type of the values, which is the same for every page.
     pub fn value_type(&self) -> ValueType {
         match &self.query {
             Query::XPath(xpath) => xpath.value_type(),
@@ -104,12 +106,13 @@ fn is_name(text: &str) -> bool {
     text.chars().next().is_some_and(is_start) && text.chars().all(is_more)
 }
 
-/// Whether this combines with the letter before it: an accent that is written by itself.
+/// Tells whether a character combines with the letter before it: an accent that is written by
+/// itself.
 fn is_mark(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}')
 }
 
-/// Whether what stands before the first `=` looks like a name that is none.
+/// Tells whether the text before the first `=` looks like a name but is none.
 fn is_misnamed(spec: &str) -> bool {
     let before = spec.split_once('=').map(|(before, _)| before);
     before.is_some_and(|text| {
@@ -117,12 +120,12 @@ fn is_misnamed(spec: &str) -> bool {
     })
 }
 
-/// What stands before a `=` further on is not taken for a name.
+/// A longer text before a `=` is not taken for a name.
 const NAME_BYTES_LIKELY: usize = 40;
 const NAME_RULE: &str = "a name before \"=\" starts with a letter or \"_\" and has only letters, \
                          digits, \"_\", \"-\" and \".\"";
 
-/// Characters of an expression that an error shows before and after the place, at the most.
+/// The most characters of an expression that an error shows before and after the position.
 const SHOWN_BEFORE: usize = 60;
 const SHOWN_AFTER: usize = 20;
 
@@ -183,7 +186,7 @@ impl fmt::Display for FieldError {
     }
 }
 
-/// The part of `text` about the byte `position`, and how many characters stand before it there.
+/// Returns the part of `text` around the byte `position`, and how many characters it has before it.
 fn window(text: &str, position: usize) -> (String, usize) {
     let (before, after) = text.split_at(text.floor_char_boundary(position));
     let skipped = before.chars().count().saturating_sub(SHOWN_BEFORE);

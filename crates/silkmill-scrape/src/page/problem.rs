@@ -1,12 +1,12 @@
-//! What is wrong with an expression, and where.
+//! Why an expression is refused, and at which byte.
 
-/// Why an expression is refused. [`crate::FieldError`] puts the words around it.
+/// Why an expression is refused. [`crate::FieldError`] makes the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
-    /// Whether the text is no expression at all, or one that cannot be used here.
+    /// Whether the text is no expression at all. Otherwise it is one that cannot be used here.
     pub(crate) is_syntax: bool,
     pub(crate) message: String,
-    /// The byte of the expression at which it shows.
+    /// The byte of the expression at which the problem shows.
     pub(crate) position: usize,
 }
 

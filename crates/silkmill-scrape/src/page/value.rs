@@ -1,11 +1,11 @@
-//! One value of a field: what a node, a string, a number or a truth of the page became.
+//! One value of a field: the text of a node, or a computed string, number or boolean.
 
 use std::fmt;
 
 /// One value of a field.
 ///
-/// A node gives its text. Only an XPath that computes something gives the other two: `count(//a)`,
-/// `//h1 = 'Mills'`. As text they are what XPath's `string()` makes of them.
+/// A node gives its text. Only an XPath that computes something gives a number or a boolean:
+/// `count(//a)`, `//h1 = 'Mills'`. As text they are what XPath's `string()` makes of them.
 ///
 /// ```
 /// use silkmill_scrape::Value;
@@ -18,13 +18,13 @@ use std::fmt;
 pub enum Value {
     /// The text of a node, or a string that was computed.
     Text(String),
-    /// A number, which may be infinite or none (NaN).
+    /// A number, which may be infinite or NaN.
     Number(f64),
-    /// A truth.
+    /// A boolean.
     Boolean(bool),
 }
 
-/// Of what sort the values of a field are, whatever the page.
+/// The type of the values of a field, whatever the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueType {
     /// [`Value::Text`]: nodes, or a string.
@@ -36,7 +36,7 @@ pub enum ValueType {
 }
 
 impl Value {
-    /// Its sort.
+    /// Returns the type of the value.
     pub fn value_type(&self) -> ValueType {
         match self {
             Value::Text(_) => ValueType::Text,

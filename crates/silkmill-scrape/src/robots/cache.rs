@@ -1,4 +1,4 @@
-//! Remembers what the `robots.txt` of each host of a run allows.
+//! Caches what the `robots.txt` of each host of a run allows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use url::{Position, Url};
 use crate::robots::{self, Rules};
 use crate::sync::Mutex;
 
-/// Redirects from a robots.txt, as the standard has it.
+/// The most redirects from a robots.txt, as the standard has it.
 pub(crate) const REDIRECTS_MAX: usize = 5;
-/// Files remembered, and their rules in bytes. Beyond that all are forgotten, which costs requests and
-/// nothing else.
+/// The most files cached. Beyond that, or beyond the bytes of their rules, all are forgotten, which
+/// costs requests and nothing else.
 const FILES_MAX: usize = 4096;
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -20,7 +20,7 @@ const BYTES_MAX: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct RobotsCache {
     product: String,
-    /// Written and read by every worker, for the time of one look.
+    /// Written and read by every worker, for the time of one access to the map.
     files: Mutex<Files>,
 }
 
@@ -30,26 +30,26 @@ struct Files {
     bytes: usize,
 }
 
-/// What is known of a file.
+/// The content of a file, or why there is none.
 #[derive(Debug, PartialEq, Eq)]
 enum File {
     Rules(Rules),
-    /// The server could not give it, which forbids everything.
+    /// The server failed to send it, which forbids everything.
     Unreachable(u16),
 }
 
-/// What came when a host was asked for its robots.txt.
+/// The response to a request for a robots.txt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RobotsFile {
     Bytes(Vec<u8>),
-    /// The status that came instead.
+    /// The status of a response without the file.
     Status(u16),
 }
 
-/// Whether an address may be asked for.
+/// Whether a URL may be requested.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// With this pause between two requests.
+    /// It may, with this pause between two requests.
     Allowed(Duration),
     Refused(String),
 }
@@ -59,7 +59,7 @@ impl RobotsCache {
         RobotsCache { product: robots::product(user_agent).to_owned(), files: Mutex::default() }
     }
 
-    /// Whether `url` may be asked for; `None` when the file of its host is not known.
+    /// Tells whether `url` may be requested; `None` when the file of its host is not known.
     pub(crate) fn verdict(&self, url: &Url) -> Option<Verdict> {
         let file = {
             let files = self.files.lock();
@@ -77,7 +77,8 @@ impl RobotsCache {
         })
     }
 
-    /// Remembers the file of a host. There being none allows everything; the server's not being able to say forbids everything (RFC 9309, section 2.3.1).
+    /// Caches the file of a host. A missing file allows everything; a server that fails forbids
+    /// everything (RFC 9309, section 2.3.1).
     pub(crate) fn learn(&self, url: &Url, file: RobotsFile) {
         let file = match file {
             RobotsFile::Bytes(bytes) => File::Rules(Rules::parse(&bytes, &self.product)),
