@@ -86,8 +86,8 @@ fn xml_declaration(bytes: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_label(label).map(as_meta_means)
 }
 
-/// Replaces UTF-16 by UTF-8: a page whose ASCII could be read is not in UTF-16, whatever it
-/// declares.
+/// Returns the encoding that a `meta` means: a page whose ASCII could be read is not in UTF-16,
+/// whatever it declares.
 fn as_meta_means(encoding: &'static Encoding) -> &'static Encoding {
     if encoding == UTF_16BE || encoding == UTF_16LE {
         UTF_8

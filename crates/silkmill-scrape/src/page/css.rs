@@ -1,14 +1,14 @@
 //! CSS selectors: compiled once, matched on many pages.
 //!
-//! A selector matches what a browser's `querySelectorAll` finds in the page as it was sent: no
-//! script has run, nobody has touched it. Parsing and matching are those of `selectors`, the crate
-//! that Firefox matches with. Which selectors there are says [`grammar`], how the tree visits to
-//! them [`element`], and what a page at rest says of the pseudo-classes for links, forms, languages and
-//! directions the modules of those names.
+//! A selector matches what a browser's `querySelectorAll` finds in the page as it was sent, before
+//! any script and any user input. Parsing and matching are those of `selectors`, the crate that
+//! Firefox matches with. [`grammar`] says which selectors there are, [`element`] how they see the
+//! tree, and the modules for links, controls, languages and directions what a page at rest says of
+//! those pseudo-classes.
 //!
-//! The files of `css/` import each other in a circle, the only one in this crate: `selectors` asks an
-//! element for its pseudo-classes, those ask the element, and what is known of all controls of a page
-//! hangs on the element as well. Cut at any one place, the circle only grew.
+//! The files of `css/` import each other in a circle, the only one in this crate: `selectors` asks
+//! an element for its pseudo-classes, those ask the element, and the facts about all controls of a
+//! page hang on the element as well. Cut at any one place, the circle only grew.
 
 mod controls;
 mod direction;
@@ -36,10 +36,10 @@ use crate::page::problem::Problem;
 use element::{CssElement, Reading};
 use grammar::{Grammar, Types, unquoted};
 
-/// Longest selector, in bytes. `cssparser` bounds the nesting.
+/// The longest selector, in bytes. `cssparser` bounds the nesting.
 pub(crate) const SELECTOR_BYTES_MAX: usize = 4096;
 
-/// A checked selector, and what is wanted of the elements it matches.
+/// A checked selector, and the attribute that is wanted of the elements it matches, if one is.
 #[derive(Debug)]
 pub(crate) struct Css {
     selectors: SelectorList<Types>,
@@ -71,7 +71,7 @@ impl Css {
         Ok(Css { selectors, attribute })
     }
 
-    /// The text, or the attribute where there is one, of every match in document order.
+    /// Returns the text of every match in document order, or its attribute where one is wanted.
     pub(crate) fn evaluate(&self, document: &Document) -> Values {
         let mut values = Values::default();
         let is_finished = self
@@ -79,8 +79,8 @@ impl Css {
         if is_finished { values } else { Values::unfinished() }
     }
 
-    /// Shows every match in document order to `more`, until it wants no more. False when the visits are
-    /// spent before.
+    /// Passes every match in document order to `more`, until that returns false. Returns false when
+    /// the visits are spent before.
     fn find(&self, document: &Document, mut more: impl FnMut(NodeId) -> bool) -> bool {
         let reading = Reading::new(document, VISITS_MAX);
         let quirks = if document.quirks { QuirksMode::Quirks } else { QuirksMode::NoQuirks };

@@ -1,4 +1,5 @@
-//! From the text of a page to its tree, at a bounded cost.
+//! From the text of a page to its tree, at a bounded cost: [`parse`] feeds the parser,
+//! [`cost_limit`] counts its work, [`tree_sink`] grows the tree, and [`document`] is the result.
 
 #[cfg(test)]
 mod conformance;

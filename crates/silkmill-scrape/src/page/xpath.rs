@@ -1,11 +1,12 @@
 //! XPath 1.0 expressions: checked once, evaluated on many pages.
 //!
-//! The grammar, the functions and the evaluation are `xpath-eval`'s. Here is what it leaves open:
-//! an expression is refused when it is compiled if it could fail later, names are compared without
-//! their namespace, and an evaluation has bounds. The results are those of lxml, with these
+//! The grammar, the functions and the evaluation are `xpath-eval`'s. This file adds what it leaves
+//! open: an expression is refused when it is compiled if it could fail later, names are compared
+//! without their namespace, and an evaluation has bounds. The results are those of lxml, with these
 //! differences: the tree is the standard's (a `tr` has a `tbody` around it, `svg` keeps its
-//! camelCase), a number prints all its digits (`1 div 3` gives sixteen, libxml2 fifteen; large
-//! ones have no exponent), `lang()` reads `lang`, where libxml2 knows only `xml:lang`, and extension functions and namespace prefixes are refused.
+//! camelCase), a number prints all its digits (`1 div 3` gives sixteen, libxml2 fifteen; large ones
+//! have no exponent), `lang()` reads `lang`, where libxml2 knows only `xml:lang`, and extension
+//! functions and namespace prefixes are refused.
 
 mod fast_path;
 mod node;
@@ -23,34 +24,35 @@ use crate::page::xpath::node::XPathDocument;
 
 use fast_path::FastPath;
 
-/// Longest expression, in bytes.
+/// The longest expression, in bytes.
 pub(crate) const EXPRESSION_BYTES_MAX: usize = 4096;
 
-/// Deepest nesting of brackets. An expression is read and evaluated recursively, also on a worker's
-/// small stack; a level takes five kilobytes of it.
+/// The deepest nesting of brackets. An expression is parsed and evaluated recursively, also on a
+/// worker's small stack; a level takes five kilobytes of it.
 pub(crate) const BRACKETS_DEPTH_MAX: usize = 12;
 
-/// Deepest nesting of everything: a chain of operators nests as well, at half a kilobyte a level.
+/// The deepest nesting of all kinds: a chain of operators nests as well, at half a kilobyte a
+/// level.
 pub(crate) const EXPRESSION_DEPTH_MAX: usize = 48;
 
-/// Most nodes of a page on which an expression may compare two node-sets, which it does pair by
-/// pair, so that the cost is the square of this.
+/// The most nodes of a page on which an expression may compare two node-sets. It compares them pair
+/// by pair, so that the cost is the square of this.
 const COMPARED_NODES_MAX: usize = 1 << 16;
 
-/// A predicate of so few operations takes no more time than the visit at the node does. One takes
-/// about 10 ns.
+/// A predicate of so few operations takes no more time than the visit to the node does. One
+/// operation takes about 10 ns.
 const PREDICATE_SIZE_FREE: u64 = 4;
 
 /// A checked expression.
 #[derive(Debug)]
 pub(crate) struct XPath {
     expression: Expr,
-    /// Where the expression can be walked, which is faster.
+    /// The fast path, where the expression has one.
     fast_path: Option<FastPath>,
     gives: Kind,
     compares_sets: bool,
     gathers: bool,
-    /// The operations of its longest predicate.
+    /// The operations of the longest predicate.
     predicate_size: u64,
 }
 
@@ -67,7 +69,7 @@ impl XPath {
         Ok(XPath { expression, fast_path, gives, compares_sets, gathers, predicate_size })
     }
 
-    /// What its values are.
+    /// Returns the type of the values.
     pub(crate) fn value_type(&self) -> ValueType {
         match self.gives {
             Kind::Set | Kind::Text => ValueType::Text,
@@ -76,10 +78,10 @@ impl XPath {
         }
     }
 
-    /// The result: every node of a node-set in document order by its string-value, or the one string,
-    /// number or truth.
+    /// Returns the result: every node of a node-set in document order by its string-value, or the
+    /// one string, number or boolean.
     pub(crate) fn evaluate(&self, document: &Document) -> Values {
-        // A predicate is worked out for every node that is looked at.
+        // A predicate is evaluated for every node that is visited.
         let visits =
             VISITS_MAX * PREDICATE_SIZE_FREE / self.predicate_size.max(PREDICATE_SIZE_FREE);
         let most = if self.gathers { VISITS_GATHERED_MAX } else { VISITS_MAX };
@@ -116,12 +118,13 @@ impl XPath {
     }
 }
 
-/// The caret shows that it is the end of the input.
+/// Drops "end of input" from a message, since the caret shows it.
 fn plain(message: &str) -> String {
     message.trim_start_matches("unexpected end of input, ").to_owned()
 }
 
-/// Refuses what would nest too deep for a recursive parser: brackets, and signs before signs.
+/// Refuses an expression that nests too deep for a recursive parser: brackets, and signs before
+/// signs.
 fn check_nesting(text: &str) -> Result<(), Problem> {
     if text.len() > EXPRESSION_BYTES_MAX {
         let message = format!("longer than {EXPRESSION_BYTES_MAX} bytes");
@@ -149,7 +152,7 @@ fn check_nesting(text: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What an expression gives.
+/// The type of an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Set,
@@ -158,13 +161,13 @@ enum Kind {
     Boolean,
 }
 
-/// Looks for what the evaluator would only find when it gets there.
+/// Finds the errors that the evaluator would only find when it gets there.
 struct Check<'a> {
     text: &'a str,
     compares_sets: bool,
     /// Whether a step may find one node from many others.
     gathers: bool,
-    /// The operations seen so far, and those of the longest predicate.
+    /// The operations seen so far in the current predicate.
     size: u64,
     predicate_size: u64,
 }
@@ -281,27 +284,28 @@ impl Check<'_> {
         Ok(gives)
     }
 
-    /// A problem at the first place where `culprit` is written.
+    /// Makes a problem at the first position where `culprit` is written.
     fn problem(&self, message: &str, culprit: &str) -> Problem {
         let culprit = culprit.trim_end_matches("()");
         Problem::meaning(message.to_owned(), self.text.find(culprit).unwrap_or(0))
     }
 }
 
-/// Whether the nodes on the axes of several nodes may be the same many, over and over.
+/// Tells whether the axes of several nodes may lead to the same many nodes, over and over.
 fn multiplies(axis: Axis) -> bool {
     !matches!(axis, Axis::SelfAxis | Axis::Child | Axis::Attribute | Axis::Parent | Axis::Namespace)
 }
 
-/// What a function makes of its arguments.
+/// The arguments that a function takes.
 #[derive(Clone, Copy)]
 enum Takes {
     Nodes,
-    /// Each is converted.
+    /// Any type; each argument is converted.
     Anything,
 }
 
-/// The functions of XPath 1.0, how many arguments they take and of what sort, and what they give.
+/// The functions of XPath 1.0: the least and the most arguments, their type, and the type of the
+/// result.
 const FUNCTIONS: &[(&str, usize, usize, Takes, Kind)] = &[
     ("last", 0, 0, Takes::Anything, Kind::Number),
     ("position", 0, 0, Takes::Anything, Kind::Number),
@@ -424,7 +428,7 @@ mod tests {
 
     #[test]
     fn the_deepest_expression_fits_a_small_stack() {
-        // What nests, by how it begins, what is in the middle and how it ends.
+        // Expressions that nest, by their beginning, their middle and their end.
         let shapes = [
             ("*[", "1", "]"),
             ("(", "1", ")"),
@@ -514,7 +518,7 @@ mod tests {
         assert!(!values.list.is_empty() && bytes <= VALUES_BYTES_MAX);
     }
 
-    /// Paths that can be walked, and some that nearly can.
+    /// Paths that have a fast path, and some that nearly have.
     fn paths() -> impl Strategy<Value = String> {
         let name =
             || prop::sample::select(vec!["p", "*", "div", "a", "b", "td", "li", "svg", "title"]);

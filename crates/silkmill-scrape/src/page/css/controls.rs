@@ -1,6 +1,6 @@
-//! The controls of forms before anybody touches them, by the HTML standard.
+//! The controls of forms before any user input, by the HTML standard.
 //!
-//! A control belongs to the form that its `form` attribute names, else to the one it is in.
+//! A control belongs to the form that its `form` attribute names, or else to the one it is in.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use super::element::{CssElement, Reading};
 use crate::page::html::document::{Document, NodeId};
 
-/// What `type` makes of an `input`.
+/// The types of an `input` that matter here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InputType {
     Text,
@@ -36,7 +36,7 @@ pub(super) enum InputType {
 }
 
 impl InputType {
-    /// `None` for what is no `input`.
+    /// Returns the type of an `input`, and `None` for other elements.
     pub(super) fn of(element: CssElement<'_>) -> Option<InputType> {
         let named = |name: &str| InputType::named(&name.to_ascii_lowercase());
         let name = element.is("input").then(|| element.attribute("type"))?;
@@ -70,7 +70,7 @@ impl InputType {
         }
     }
 
-    /// One line of any text.
+    /// Tells whether the input takes one line of any text.
     fn is_text(self) -> bool {
         use InputType::{Email, Password, Search, Tel, Text, Url};
         matches!(self, Text | Search | Tel | Url | Email | Password)
@@ -81,7 +81,7 @@ impl InputType {
         matches!(self, Date | Month | Week | Time | DatetimeLocal)
     }
 
-    /// Whether `readonly` means something to it.
+    /// Tells whether `readonly` has a meaning for the input.
     pub(super) fn can_be_read_only(self) -> bool {
         self.is_text() || self.is_date_or_time() || self == InputType::Number
     }
@@ -91,14 +91,14 @@ impl InputType {
             || matches!(self, InputType::Checkbox | InputType::Radio | InputType::File)
     }
 
-    /// Whether `dir=auto` looks at the value.
+    /// Tells whether `dir=auto` reads the value.
     pub(super) fn is_automatic(self) -> bool {
         use InputType::{Button, Hidden, Reset, Submit};
         self.is_text() || matches!(self, Hidden | Submit | Reset | Button)
     }
 }
 
-/// The value of an `input` or `textarea` that nobody has changed, as far as it is kept.
+/// Returns the value of an `input` or `textarea` before any user input, as far as the visits allow.
 pub(super) fn value(element: CssElement<'_>) -> Cow<'_, str> {
     let Some(input) = InputType::of(element) else {
         return element.document().text(element.id).into();
@@ -142,7 +142,7 @@ fn is_in_disabled_group(option: CssElement<'_>) -> bool {
         .is_some_and(|group| group.has_attribute("disabled"))
 }
 
-/// A disabled `fieldset` disables all that is in it, save what is in its first `legend`.
+/// Tells whether a disabled `fieldset` contains the element, outside its first `legend`.
 fn is_in_disabled_fieldset(element: CssElement<'_>) -> bool {
     let mut child = element;
     element.ancestors().any(|ancestor| {
@@ -178,7 +178,7 @@ pub(super) fn is_read_write(element: CssElement<'_>) -> bool {
     }
 }
 
-/// Whether `contenteditable` lets people write here.
+/// Tells whether `contenteditable` lets users write into the element.
 fn is_editable(element: CssElement<'_>) -> bool {
     let said = |element: CssElement<'_>| {
         let value = element.attribute("contenteditable")?.to_ascii_lowercase();
@@ -217,7 +217,7 @@ pub(super) fn is_default(element: CssElement<'_>) -> bool {
     }
 }
 
-/// Whether this would send its form away.
+/// Tells whether the element would submit its form.
 fn is_submit(element: CssElement<'_>) -> bool {
     match InputType::of(element) {
         Some(input) => matches!(input, InputType::Submit | InputType::Image),
@@ -244,23 +244,23 @@ pub(super) fn is_indeterminate(element: CssElement<'_>) -> bool {
     }
 }
 
-/// What follows from the controls of a page together.
+/// Facts that follow from all controls of a page together.
 #[derive(Debug, Default)]
 pub(super) struct Controls<'a> {
-    /// The forms that have an id, by the first that has it.
+    /// The forms that have an id, by the id. The first with an id has it.
     forms: HashMap<&'a str, NodeId>,
-    /// Radio buttons and options that are on.
+    /// The radio buttons and options that are on.
     chosen: HashSet<NodeId>,
-    /// The groups of radio buttons of which one is on.
+    /// The groups of radio buttons in which one is on.
     decided: HashSet<Group<'a>>,
     default_buttons: HashSet<NodeId>,
 }
 
-/// The form and the name of radio buttons of which one may be on.
+/// The form and the name of a group of radio buttons, of which one may be on.
 type Group<'a> = (Option<NodeId>, &'a str);
 
 impl<'a> Controls<'a> {
-    /// Those of the page, found in one pass when they are first asked for.
+    /// Returns the controls of the page, which one pass finds when they are first needed.
     fn of(element: CssElement<'a>) -> &'a Controls<'a> {
         element.reading.controls.get_or_init(|| Controls::find(element.reading))
     }
@@ -295,7 +295,7 @@ impl<'a> Controls<'a> {
                 && element.has_attribute("checked")
             {
                 match controls.group(element) {
-                    // The last one that says so turns the others off.
+                    // The last one that is checked turns the others off.
                     Some(group) => _ = radios.insert(group, element.id),
                     None => _ = controls.chosen.insert(element.id),
                 }
@@ -318,8 +318,8 @@ impl<'a> Controls<'a> {
         Some((self.form(radio), name))
     }
 
-    /// All options that say so where many may be chosen; else the last of them, or the first that
-    /// can be chosen where the list is folded.
+    /// Chooses the options of a list: all that are selected where many may be; otherwise the last
+    /// of them, or the first that can be chosen where the list is folded.
     fn choose_options(&mut self, select: CssElement<'a>) {
         let document: &Document = select.document();
         let options = || {

@@ -1,4 +1,4 @@
-//! `:dir()`: which way the text of an element runs, by the HTML standard's rules.
+//! `:dir()`: the direction in which the text of an element runs, by the rules of the HTML standard.
 
 use icu_properties::CodePointMapData;
 use icu_properties::props::BidiClass;
@@ -23,7 +23,7 @@ impl Direction {
     }
 }
 
-/// What a `dir` attribute says.
+/// The meaning of a `dir` attribute.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Said {
     Fixed(Direction),
@@ -49,7 +49,7 @@ pub(super) fn direction(element: CssElement<'_>) -> Direction {
     element.and_ancestors().find_map(own).unwrap_or(Direction::Ltr)
 }
 
-/// What the first character with a direction says; from left to right where there is none.
+/// Returns the direction of the first character that has one; from left to right where none has.
 fn automatic(element: CssElement<'_>) -> Direction {
     let visits = &element.reading.visits;
     let of_text = |text: &str| if visits.take_text(text) { first_strong(text) } else { None };
@@ -64,7 +64,7 @@ fn automatic(element: CssElement<'_>) -> Direction {
     .unwrap_or(Direction::Ltr)
 }
 
-/// The texts below an element, save those of what has a direction of its own.
+/// Returns the texts below an element, except in elements with a direction of their own.
 fn texts<'a>(element: CssElement<'a>) -> impl Iterator<Item = &'a str> {
     let document = element.document();
     let mut nodes = document.descendants(element.id);

@@ -1,4 +1,4 @@
-//! An element as `selectors` sees it. Every visit at the tree is counted.
+//! An element as `selectors` sees it. Every visit to the tree is counted.
 
 use std::cell::OnceCell;
 
@@ -20,7 +20,7 @@ use crate::page::html::document::{Document, Kind, NodeId};
 pub(super) struct Reading<'a> {
     pub(super) document: &'a Document,
     pub(super) visits: VisitBudget,
-    /// What is known of the whole page, once somebody asks.
+    /// Facts about the whole page, found when they are first needed.
     pub(super) controls: OnceCell<Controls<'a>>,
     pub(super) default_language: OnceCell<Option<&'a str>>,
 }
@@ -51,8 +51,8 @@ impl<'a> CssElement<'a> {
         self.reading.document
     }
 
-    /// The first element among `ids`. When the visits are spent there is none, so that matching
-    /// soon comes to its end.
+    /// Returns the first element among `ids`. When the visits are spent there is none, so that
+    /// matching soon comes to its end.
     fn first_element(self, ids: impl Iterator<Item = NodeId>) -> Option<CssElement<'a>> {
         let mut ids = ids.take_while(|_| self.reading.visits.take());
         ids.find(|&id| self.document().is_element(id)).map(|id| CssElement { id, ..self })
@@ -66,7 +66,7 @@ impl<'a> CssElement<'a> {
         self.document().name(self.id)
     }
 
-    /// Whether this is an element of HTML with that name.
+    /// Tells whether this is an HTML element with that name.
     pub(super) fn is(self, name: &str) -> bool {
         self.is_html() && &**self.name() == name
     }
@@ -75,7 +75,7 @@ impl<'a> CssElement<'a> {
         self.is_html() && names.contains(&&**self.name())
     }
 
-    /// This element, its parent, and so on up to the root.
+    /// Iterates over this element, its parent, and so on up to the root.
     pub(super) fn and_ancestors(self) -> impl Iterator<Item = CssElement<'a>> {
         std::iter::successors(Some(self), CssElement::parent_element)
     }
@@ -84,7 +84,8 @@ impl<'a> CssElement<'a> {
         self.and_ancestors().skip(1)
     }
 
-    /// The value of an attribute in no namespace. Who reads it takes the visits.
+    /// Returns the value of an attribute in no namespace. Code that reads the value takes the
+    /// visits for it.
     pub(super) fn attribute(self, name: &str) -> Option<&'a str> {
         self.attributes()
             .find(|(attribute, _)| attribute.namespace.is_none() && attribute.local == name)
@@ -95,14 +96,15 @@ impl<'a> CssElement<'a> {
         self.attribute(name).is_some()
     }
 
-    /// The value of an attribute in the namespace that `prefix` stands for.
+    /// Returns the value of an attribute in the namespace that `prefix` stands for.
     pub(super) fn attribute_in(self, prefix: &str, name: &str) -> Option<&'a str> {
         self.attributes()
             .find(|(attribute, _)| attribute.namespace == Some(prefix) && attribute.local == name)
             .map(|(_, value)| value)
     }
 
-    /// The attributes. Few of them are no visit of their own; none are there when the visits are spent.
+    /// Iterates over the attributes. A few of them cost no visit of their own; when the visits are
+    /// spent there are none.
     fn attributes(self) -> impl Iterator<Item = (AttributeName<'a>, &'a str)> {
         let document = self.document();
         let is_html = self.is_html();
@@ -117,7 +119,7 @@ impl<'a> CssElement<'a> {
     }
 }
 
-/// As many attributes are compared in the time of a visit.
+/// The attributes that are compared in the time of a visit.
 const ATTRIBUTES_PER_VISIT: usize = 8;
 
 /// The name of an attribute in its parts.
@@ -129,7 +131,8 @@ struct AttributeName<'a> {
 }
 
 impl<'a> AttributeName<'a> {
-    /// The parser gives eleven attributes of foreign elements a namespace, and none to others.
+    /// Splits a name. The parser gives eleven attributes of foreign elements a namespace, and no
+    /// others.
     fn new(name: &'a str, is_html: bool) -> AttributeName<'a> {
         let none = AttributeName { namespace: None, local: name };
         if is_html {
@@ -173,7 +176,7 @@ impl Element for CssElement<'_> {
         self.first_element(std::iter::successors(next(&self.id), next))
     }
 
-    /// What is in a template is no child of it.
+    /// The nodes in a template are not its children.
     fn first_element_child(&self) -> Option<Self> {
         match self.document().is_template(self.id) {
             true => None,
@@ -189,7 +192,7 @@ impl Element for CssElement<'_> {
         self.name() == name
     }
 
-    /// No prefix is declared, so the one asked for is none, and every element has one.
+    /// No prefix is declared, so no element has a namespace that a selector could name.
     fn has_namespace(&self, _: &LocalName) -> bool {
         false
     }

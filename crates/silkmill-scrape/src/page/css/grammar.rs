@@ -1,8 +1,8 @@
-//! The selectors that can be written, and what is wrong with those that cannot.
+//! The selectors that can be written, and the errors of those that cannot.
 //!
-//! `selectors` reads them; which pseudo-classes there are is ours to say. A list within `:is()` or
-//! `:where()` passes over what nobody knows, as in browsers, but never over what browsers know and
-//! we cannot tell: the values would be wrong without a word.
+//! `selectors` parses them; this file decides which pseudo-classes there are. A list within `:is()`
+//! or `:where()` skips an unknown selector, as in browsers, but never one that browsers know and
+//! that cannot be told here: the values would be wrong without an error.
 
 use std::borrow::Borrow;
 use std::cell::RefCell;
@@ -21,7 +21,7 @@ use crate::page::problem::Problem;
 
 type Error = ParseError<SelectorParseErrorKind>;
 
-/// Reads one selector, and remembers what it had to refuse.
+/// Parses one selector, and remembers what it refused.
 pub(super) struct Grammar<'t> {
     text: &'t str,
     refused: RefCell<Option<Refused>>,
@@ -44,7 +44,8 @@ impl<'t> Grammar<'t> {
         Grammar { text, refused: RefCell::default() }
     }
 
-    /// What the parser came to, and where it stopped, with the words for a person.
+    /// Returns the parser's result, or the problem as a user should read it. `stopped_at` is where
+    /// the parser stopped.
     pub(super) fn judge<T>(
         self,
         result: Result<T, ParseErrorKind<SelectorParseErrorKind>>,
@@ -91,8 +92,8 @@ impl<'t> Grammar<'t> {
         ParseError::custom(SelectorParseErrorKind::UnsupportedPseudoClassOrElement)
     }
 
-    /// Where `part` stands with its colons. A name with an escape in it is not a slice of the selector:
-    /// there the first colon has to do.
+    /// Returns where `part` stands with its colons. A name with an escape in it is not a slice of
+    /// the selector: there the position of the first colon has to do.
     fn place(&self, part: &str) -> usize {
         let offset = (part.as_ptr() as usize).wrapping_sub(self.text.as_ptr() as usize);
         match self.text.get(..offset) {
@@ -108,7 +109,7 @@ impl<'t> Grammar<'t> {
 const NO_PSEUDO_ELEMENTS: &str = "a pseudo-element is not in the page: \
                                   SELECTOR gives the text, SELECTOR@attr an attribute";
 
-/// Why a pseudo-class that browsers know is not one of ours.
+/// Returns why a pseudo-class that browsers know is not supported here.
 fn why_unknowable(name: &str) -> Option<&'static str> {
     match_ignore_ascii_case! { name,
         "valid" | "invalid" => Some("what a form would accept cannot be told from the page alone"),
@@ -138,7 +139,7 @@ impl<'i> selectors::Parser<'i> for Grammar<'_> {
         true
     }
 
-    /// `&` without a rule around it is the scope.
+    /// An `&` without a rule around it is the scope.
     fn parse_parent_selector(&self) -> bool {
         true
     }
@@ -213,7 +214,7 @@ fn message(kind: &ParseErrorKind<SelectorParseErrorKind>) -> &'static str {
     }
 }
 
-/// Where a name with an undeclared prefix starts. The parser only says where it stopped.
+/// Returns where a name with an undeclared prefix starts. The parser only tells where it stopped.
 fn prefix_start(kind: &ParseErrorKind<SelectorParseErrorKind>, text: &str) -> Option<usize> {
     if *kind != ParseErrorKind::Custom(SelectorParseErrorKind::ExpectedNamespace) {
         return None;
@@ -226,7 +227,8 @@ fn prefix_start(kind: &ParseErrorKind<SelectorParseErrorKind>, text: &str) -> Op
     starts.find(|(start, bar)| start < bar).map(|(start, _)| start)
 }
 
-/// The places of the bytes of a selector that are ASCII, not in a string and not escaped.
+/// Returns the positions of the bytes of a selector that are ASCII, not in a string and not
+/// escaped.
 pub(super) fn unquoted(text: &str) -> Vec<usize> {
     let mut quote = None;
     let mut escaped = false;
@@ -262,7 +264,7 @@ impl SelectorImpl for Types {
     type PseudoElement = NoPseudoElement;
 }
 
-/// A name or value in a selector. Interned as those of the page are, so comparing is cheap.
+/// A name or value in a selector. It is interned as those of the page are, so comparing is cheap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Word(pub(super) LocalName);
 
@@ -296,7 +298,7 @@ impl ToCss for Word {
     }
 }
 
-/// A pseudo-element: there is none, so there is no such value.
+/// A pseudo-element. None is supported, so the type has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NoPseudoElement {}
 

@@ -1,10 +1,10 @@
-//! `:lang()`: the language that an element says it is in, and ranges of languages (RFC 4647).
+//! `:lang()`: the language that an element declares, and ranges of languages (RFC 4647).
 
 use cssparser::{BasicParseError, BasicParseErrorKind, Parser as CssParser, Token};
 
 use super::element::CssElement;
 
-/// `en`, `de-CH`, `*-Latn`; the empty one means that no language is known.
+/// A range of languages: `en`, `de-CH`, `*-Latn`. The empty one means that no language is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LanguageRange(String);
 
@@ -25,7 +25,7 @@ pub(super) fn matches(element: CssElement<'_>, ranges: &[LanguageRange]) -> bool
     element.reading.visits.take_text(language) && ranges.iter().any(|range| range.covers(language))
 }
 
-/// What the nearest attribute says, else what the page says of itself.
+/// Returns the language of the nearest attribute, or else that of the page.
 fn language(element: CssElement<'_>) -> &str {
     let own = element.and_ancestors().find_map(|ancestor| {
         ancestor.attribute_in("xml", "lang").or_else(|| ancestor.attribute("lang"))
@@ -33,7 +33,7 @@ fn language(element: CssElement<'_>) -> &str {
     own.or_else(|| page_language(element)).unwrap_or("")
 }
 
-/// The last `<meta http-equiv=content-language>` with one language in it.
+/// Returns the last `<meta http-equiv=content-language>` with one language in it.
 fn page_language(element: CssElement<'_>) -> Option<&str> {
     let reading = element.reading;
     *reading.default_language.get_or_init(|| {
@@ -51,7 +51,8 @@ fn page_language(element: CssElement<'_>) -> Option<&str> {
 }
 
 impl LanguageRange {
-    /// Extended filtering, RFC 4647 section 3.3.2. In a range, `*` stands for any subtags.
+    /// Matches by extended filtering, RFC 4647 section 3.3.2. In a range, `*` stands for any
+    /// subtags.
     fn covers(&self, language: &str) -> bool {
         if self.0.is_empty() || language.is_empty() {
             return self.0 == language;
@@ -63,7 +64,7 @@ impl LanguageRange {
             return false;
         }
         wanted.filter(|&want| want != "*").all(|want| {
-            // What stands between may be passed over, but nothing is sought behind a singleton.
+            // Subtags in between may be skipped, but not past a singleton.
             let mut open = subtags.by_ref().take_while(|tag| tag.len() > 1 || is(want, tag));
             open.any(|tag| is(want, tag))
         })

@@ -3,11 +3,11 @@
 use super::controls::{InputType, is_disabled};
 use super::element::CssElement;
 
-/// Whether the value of an `input` is within its limits; `None` where it has none to keep.
+/// Tells whether the value of an `input` is within its limits; `None` where it has none.
 pub(super) fn keeps_its_limits(element: CssElement<'_>) -> Option<bool> {
     let input = InputType::of(element)?;
     let parse: fn(&str) -> Option<f64> = match input {
-        // A slider's value is put between its limits, which it always has.
+        // The browser puts a slider's value between its limits, which it always has.
         InputType::Range => return is_checked_at_all(element, input).then_some(true),
         InputType::Number => number,
         InputType::Date => date,
@@ -25,12 +25,13 @@ pub(super) fn keeps_its_limits(element: CssElement<'_>) -> Option<bool> {
     let Some(value) = element.attribute("value").and_then(parse) else { return Some(true) };
     let below = least.is_some_and(|least| value < least);
     let above = most.is_some_and(|most| value > most);
-    // A time may run over midnight.
+    // A range of times may run over midnight.
     let is_reversed = input == InputType::Time && least.zip(most).is_some_and(|(l, m)| m < l);
     Some(if is_reversed { !(below && above) } else { !below && !above })
 }
 
-/// What cannot be changed is not checked, nor what is a suggestion.
+/// Tells whether limits are checked at all: not for a control that cannot be changed, nor for one
+/// in a list of suggestions.
 fn is_checked_at_all(element: CssElement<'_>, input: InputType) -> bool {
     let is_read_only = input.can_be_read_only() && element.has_attribute("readonly");
     !is_read_only
@@ -38,7 +39,8 @@ fn is_checked_at_all(element: CssElement<'_>, input: InputType) -> bool {
         && !element.ancestors().any(|ancestor| ancestor.is("datalist"))
 }
 
-/// A valid floating-point number of HTML: no sign but `-`, a digit after the point, no infinity.
+/// Parses a valid floating-point number of HTML: no sign but `-`, a digit after the point, no
+/// infinity.
 pub(super) fn number(text: &str) -> Option<f64> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
@@ -56,7 +58,7 @@ pub(super) fn number(text: &str) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-/// Days since the first of March of the year 0.
+/// Returns the days since the first of March of the year 0.
 fn date(text: &str) -> Option<f64> {
     let (month, day) = text.rsplit_once('-')?;
     let (year, month) = year_and_month(month)?;
@@ -64,20 +66,20 @@ fn date(text: &str) -> Option<f64> {
     (1..=month_length(year, month)).contains(&day).then(|| days(year, month, day) as f64)
 }
 
-/// Months since the year 0.
+/// Returns the months since the year 0.
 fn month(text: &str) -> Option<f64> {
     let (year, month) = year_and_month(text)?;
     Some((12 * year + month) as f64)
 }
 
-/// Weeks of 53 a year, so that they are in order.
+/// Returns the weeks, of which a year counts 53, so that they are in order.
 fn week(text: &str) -> Option<f64> {
     let (year, week) = text.split_once("-W")?;
     let (year, week) = (year_number(year)?, digits(week, 2)?);
     (1..=weeks(year)).contains(&week).then_some((53 * year + week) as f64)
 }
 
-/// Seconds since midnight.
+/// Returns the seconds since midnight.
 fn time(text: &str) -> Option<f64> {
     let mut parts = text.splitn(3, ':');
     let (hour, minute) = (digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
@@ -103,13 +105,13 @@ fn date_and_time(text: &str) -> Option<f64> {
     Some(86_400.0 * date(day)? + time(clock)?)
 }
 
-/// A number of exactly so many digits.
+/// Parses a number of exactly so many digits.
 fn digits(text: &str, count: usize) -> Option<i64> {
     let is_number = text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().ok()).flatten()
 }
 
-/// Four digits or more. Browsers end at 275760, and so the sums stay exact.
+/// Parses four digits or more. Browsers end at 275760, and so the sums stay exact.
 fn year_number(text: &str) -> Option<i64> {
     let year = (4..=6).contains(&text.len()).then(|| digits(text, text.len())).flatten()?;
     (year > 0).then_some(year)
@@ -134,13 +136,14 @@ fn month_length(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days of the proleptic Gregorian calendar. The year starts in March, so that leap days end it.
+/// Returns the days of the proleptic Gregorian calendar. The year starts in March, so that leap
+/// days end it.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
     365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1
 }
 
-/// The weeks of a year by ISO 8601: 53 where it starts or ends on a Thursday.
+/// Returns the weeks of a year by ISO 8601: 53 where it starts or ends on a Thursday.
 fn weeks(year: i64) -> i64 {
     // 1 March of the year 0 was a Wednesday.
     let weekday = |month, day| (days(year, month, day) + 2) % 7;

@@ -1,6 +1,7 @@
 //! The pseudo-classes that a page at rest decides.
 //!
-//! Those about the structure of the tree (`:first-child`, `:is()`, `:has()`, …) are `selectors`' own.
+//! Those about the structure of the tree (`:first-child`, `:is()`, `:has()`, …) are `selectors`'
+//! own.
 
 use std::fmt;
 
@@ -30,14 +31,14 @@ pub(super) enum PseudoClass {
     InRange,
     OutOfRange,
     Lang(Vec<LanguageRange>),
-    /// A direction that is none matches nothing, but may be written.
+    /// An unknown direction matches nothing, but may be written.
     Dir(Option<Direction>),
-    /// What only a person or a script brings about: `:hover`, `:visited`.
+    /// A state that only a user or a script brings about: `:hover`, `:visited`.
     Never,
 }
 
 impl PseudoClass {
-    /// The one that is written without an argument.
+    /// Returns the pseudo-class that is written without an argument.
     pub(super) fn named(name: &str) -> Option<PseudoClass> {
         Some(match_ignore_ascii_case! { name,
             "link" | "any-link" => PseudoClass::Link,
@@ -63,7 +64,8 @@ impl PseudoClass {
         })
     }
 
-    /// The one that is written with an argument; what was expected where that is wrong.
+    /// Returns the pseudo-class that is written with an argument, or what was expected where the
+    /// argument is wrong.
     pub(super) fn with_argument(
         name: &str,
         input: &mut CssParser<'_>,
@@ -108,7 +110,7 @@ impl PseudoClass {
 }
 
 impl ToCss for PseudoClass {
-    /// Selectors are not written by us; the trait asks for it.
+    /// The trait requires this; no selector is ever written here.
     fn to_css<W: fmt::Write>(&self, to: &mut W) -> fmt::Result {
         write!(to, ":{self:?}")
     }

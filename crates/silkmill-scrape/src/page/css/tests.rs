@@ -1,11 +1,11 @@
-//! Selectors held to what a browser found in pages of ours: see `tests/browser/README.md`.
+//! Compares selectors with what a browser found in test pages: see `tests/browser/README.md`.
 
 use super::*;
 use crate::page::html::cost_limit::Until;
 use crate::page::html::parse::parse;
 
-/// A page, and what is in it: on each line a selector, what the browser found and, after another tab,
-/// what we find where that differs. `!` is a selector that is refused.
+/// The pages, each with its answers. A line has a selector, what the browser found and, after
+/// another tab, what is found here where that differs. `!` is a selector that is refused.
 const PAGES: [(&str, &str, &str); 6] = [
     (
         "structure",
@@ -27,8 +27,8 @@ const PAGES: [(&str, &str, &str); 6] = [
     ("quirks", include_str!("tests/browser/quirks.html"), include_str!("tests/browser/quirks.txt")),
 ];
 
-/// The ids, or else the names, of the elements that a selector matches; `!` where there is no such
-/// selector.
+/// Returns the ids, or else the names, of the elements that a selector matches; `!` where it is
+/// refused.
 fn found(document: &Document, selector: &str) -> String {
     let Ok(css) = Css::compile(selector) else { return "!".to_owned() };
     let mut names = Vec::new();

@@ -1,5 +1,6 @@
-//! Holds the tree and the choice of an encoding to the html5lib tests, which browsers are held to as
-//! well. They are read where they are installed, from the source of PyPI's `html5lib`.
+//! Compares the tree and the choice of an encoding with the html5lib tests, which browsers are
+//! tested with as well. The tests are read where they are installed, from the source of PyPI's
+//! `html5lib`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,14 +10,15 @@ use crate::page::html::cost_limit::Until;
 use crate::page::html::document::{Document, Kind, NodeId};
 use crate::page::html::parse::parse;
 
-/// Where the tests are, unless this says so: where `.ci/run` puts them.
+/// The environment variable with the folder of the tests. Without it they are where `.ci/run` puts
+/// them.
 const VARIABLE: &str = "SILKMILL_HTML5LIB_TESTS";
 const USUAL_PLACE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../../target/html5lib/html5lib-1.1/html5lib/tests/testdata"
 );
 
-/// The folder `name` of the tests; `None` when they are not here and need not be.
+/// Returns the folder `name` of the tests, and `None` when it is missing and not required.
 #[expect(clippy::print_stderr, reason = "it says which tests were skipped")]
 fn folder(name: &str) -> Option<PathBuf> {
     let tests = std::env::var_os(VARIABLE).map_or(PathBuf::from(USUAL_PLACE), PathBuf::from);
@@ -41,7 +43,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The parts of the tests in a file: `#data`, `#document`, ….
+/// Splits a file into its tests, and each into its parts: `#data`, `#document`, ….
 fn tests(text: &[u8]) -> Vec<Vec<(String, Vec<u8>)>> {
     let mut tests: Vec<Vec<(String, Vec<u8>)>> = Vec::new();
     for line in text.split_inclusive(|&byte| byte == b'\n') {
@@ -76,7 +78,8 @@ fn part<'a>(test: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a [u8]> {
     Some(text.strip_suffix(b"\n").unwrap_or(text))
 }
 
-/// The tree as the tests write it. A template's contents are its children here, and the doctype is gone.
+/// Writes the tree as the tests do. A template's contents are its children here, and there is no
+/// doctype.
 fn dump(document: &Document) -> String {
     let mut lines = String::new();
     dump_children(document, Document::ROOT, 0, &mut lines);
@@ -111,7 +114,8 @@ fn dump_children(document: &Document, parent: NodeId, depth: usize, to: &mut Str
     }
 }
 
-/// The namespace of an element that is not of HTML: the tree does not keep it, its place tells.
+/// Returns the namespace of an element that is not of HTML. The tree does not keep it; the place
+/// tells.
 fn namespace(document: &Document, id: NodeId) -> &'static str {
     let name: &str = document.name(id);
     let parent = document.parent(id).unwrap();
@@ -124,17 +128,17 @@ fn namespace(document: &Document, id: NodeId) -> &'static str {
     }
 }
 
-/// Elements of MathML in which `<svg>` is SVG, and of SVG in which `<math>` is MathML.
+/// The elements of MathML in which `<svg>` is SVG, and of SVG in which `<math>` is MathML.
 const SVG_HOLDERS: [&str; 6] = ["annotation-xml", "mi", "mn", "mo", "ms", "mtext"];
 const MATH_HOLDERS: [&str; 3] = ["foreignObject", "desc", "title"];
 
-/// The tests write the prefix of an adjusted attribute apart from its name.
+/// Splits the prefix of an adjusted attribute from its name, as the tests write it.
 fn apart(name: &str, kind: Kind) -> String {
     let adjusted = ["xlink:", "xml:", "xmlns:"].iter().any(|prefix| name.starts_with(prefix));
     if adjusted && kind == Kind::Foreign { name.replacen(':', " ", 1) } else { name.to_owned() }
 }
 
-/// What is expected, without the doctype.
+/// Returns the expected tree without its doctype.
 fn without_doctype(expected: &str) -> String {
     expected
         .split('\n')
@@ -143,7 +147,8 @@ fn without_doctype(expected: &str) -> String {
         .join("\n")
 }
 
-/// Tests that are older than what the standard now says of the contents of `select`: any element.
+/// Tests that are older than the standard's present rules for the contents of `select`, which allow
+/// any element.
 const SELECT_CHANGED: &[(&str, usize)] = &[
     ("menuitem-element", 13),
     ("tests1", 29),
@@ -198,13 +203,13 @@ fn the_encoding_is_that_of_the_html5lib_tests() {
         for test in tests(&fs::read(&file).unwrap()) {
             let data = part(&test, "data").unwrap();
             let expected = String::from_utf8_lossy(part(&test, "encoding").unwrap()).to_lowercase();
-            // A declaration counts in the first kilobyte only, and no script is run.
+            // A declaration counts in the first kilobyte only, and scripts do not run.
             let is_written = data.windows(15).any(|part| part == b"document.write(");
             if data.len() > 1024 || is_written {
                 continue;
             }
             let found = charset::decode(data, None).charset;
-            // What is declared as nothing and is UTF-8 is read as such, which browsers refuse to guess.
+            // An undeclared page in UTF-8 is read as such, which browsers refuse to guess.
             let undeclared = expected.trim() == "windows-1252" && std::str::from_utf8(data).is_ok();
             let expected = if undeclared && found == "utf-8" { found } else { expected.trim() };
             compared += 1;

@@ -1,8 +1,8 @@
-//! Stands between the tokenizer and the tree construction, and knows what every token costs.
+//! Stands between the tokenizer and the tree construction, and counts what every token costs.
 //!
-//! It closes elements that are opened too deep, and drops what comes after the budget is spent.
-//! What it lets through is a pure function of the tokens. What is fed to the tokenizer, and when
-//! to stop, is for [`crate::page::html::parse`] to say.
+//! It closes elements that are opened too deep, and drops everything after the budget is spent.
+//! What it lets through is a pure function of the tokens. [`crate::page::html::parse`] decides what
+//! the tokenizer is fed, and when to stop.
 
 use std::cell::Cell;
 
@@ -14,40 +14,41 @@ use html5ever::{LocalName, local_name};
 use crate::page::html::document::{Document, NodeId};
 use crate::page::html::tree_sink::{ATTRIBUTES_MAX, DocumentBuilder, Handle};
 
-/// Most elements open at once. A deeper one is closed where it opens, so that it keeps its place
-/// and its attributes but what follows becomes its sibling. Blink has the same limit.
+/// The most elements open at once. A deeper one is closed where it opens, so that it keeps its
+/// place and its attributes, but the nodes that follow become its siblings. Blink has the same
+/// limit.
 pub(crate) const OPEN_ELEMENTS_MAX: u32 = 512;
 
-/// Most formatting elements (`b`, `font`, …) that a later block may reopen.
+/// The most formatting elements (`b`, `font`, …) that a later block may reopen.
 pub(crate) const FORMATTING_ELEMENTS_MAX: u32 = 128;
 
-/// Most nodes of a page.
+/// The most nodes of a page.
 pub(crate) const NODES_MAX: u32 = 1 << 19;
 
-/// Most memory of a tree for each byte of its markup, beyond a floor, and of any tree. Tags of one letter with a
-/// letter between them take some 50 bytes for each byte of theirs. What takes more is elements that are reopened, with
-/// their attributes: 140 KB of markup can ask for two gigabytes.
+/// The most memory of a tree for each byte of its markup, beyond a floor, and of any tree. Tags of
+/// one letter with a letter between them take some 50 bytes for each byte of theirs. Reopened
+/// elements with their attributes take more: 140 KB of markup can ask for two gigabytes.
 const MEMORY_PER_BYTE: usize = 56;
 const MEMORY_FLOOR: usize = 256 * 1024;
 const MEMORY_MAX: usize = 56 << 20;
 
-/// A larger page may take what its own text does.
+/// The memory for each byte of a larger page, which its text alone may take.
 const TEXT_MEMORY_PER_BYTE: usize = 4;
 
-/// Most work for one page. A unit is one look at an open element, an attribute or a node, which
-/// takes one to three nanoseconds.
+/// The most work for one page. A unit is one visit to an open element, an attribute or a node,
+/// which takes one to three nanoseconds.
 const WORK_MAX: u64 = 1 << 28;
 
-/// Most bytes handed to the tokenizer at a time: the budget is looked at in between.
+/// The most bytes that the tokenizer is fed at a time. The budget is checked in between.
 pub(crate) const PIECE_BYTES_MAX: usize = 4 * 1024;
 
-/// Most attributes of a tag that are not charged while the tag is still being read.
+/// The most attributes of a tag that are not charged while the tag is still being read.
 const PIECE_ATTRIBUTES: u64 = PIECE_BYTES_MAX as u64;
 
-/// What it costs to compare one attribute of two formatting elements: both are copied and sorted.
+/// The work of comparing one attribute of two formatting elements: both are copied and sorted.
 const ATTRIBUTE_CLONE_WORK: u64 = 32;
 
-/// Most nodes created between two counts of the open elements.
+/// The most nodes created between two counts of the open elements.
 const COUNT_EVERY: u32 = 64;
 
 /// How much of a page is needed.
@@ -59,28 +60,30 @@ pub(crate) enum Until {
     Title,
 }
 
-/// Passes tokens to the tree construction, and knows what they cost.
+/// Passes tokens to the tree construction, and counts what they cost.
 pub(crate) struct CostLimit {
     pub(crate) builder: TreeBuilder<Handle, DocumentBuilder>,
     memory_max: usize,
     tokens: Cell<u64>,
     work: Cell<u64>,
-    /// At most so much was open at the last count, and there were so many nodes.
+    /// An upper bound of the open elements at the last count, of the formatting elements, and the
+    /// number of nodes then.
     open: Cell<u32>,
     formatting: Cell<u32>,
     counted_at: Cell<u32>,
     /// The number of nodes at which the next exact count is due.
     count_due: Cell<u32>,
-    /// The budget is spent, and the rest of the page is dropped.
+    /// Whether the budget is spent, and the rest of the page is dropped.
     cut: Cell<bool>,
-    /// Something was left out: the rest, attributes, or that an element holds what comes after it.
+    /// Whether something was left out: the rest, attributes, or that an element contains the nodes
+    /// after it.
     lossy: Cell<bool>,
-    /// The same, and the title was not decided by then.
+    /// Whether something was left out before the title was decided.
     lossy_for_title: Cell<bool>,
 }
 
 impl CostLimit {
-    /// For a page of so many bytes.
+    /// Makes the limit for a page of so many bytes.
     pub(crate) fn new(
         builder: TreeBuilder<Handle, DocumentBuilder>,
         page_bytes: usize,
@@ -101,17 +104,17 @@ impl CostLimit {
         }
     }
 
-    /// The tokens passed on so far.
+    /// Returns the number of tokens passed on so far.
     pub(crate) fn tokens(&self) -> u64 {
         self.tokens.get()
     }
 
-    /// Whether the budget is spent.
+    /// Tells whether the budget is spent.
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.get()
     }
 
-    /// The tree. It counts as truncated when what is needed of it was affected.
+    /// Returns the tree. It counts as truncated when a part of it that is needed was affected.
     pub(crate) fn into_document(self, until: Until) -> Document {
         let lossy = match until {
             Until::End => self.lossy.get(),
@@ -131,12 +134,12 @@ impl CostLimit {
         self.builder.sink.node_count()
     }
 
-    /// An upper bound of the open elements.
+    /// Returns an upper bound of the number of open elements.
     fn open_max(&self) -> u32 {
         self.open.get() + self.nodes() - self.counted_at.get()
     }
 
-    /// Adds to the work done for this page.
+    /// Adds to the work done for this page, and cuts the page when a bound is passed.
     pub(crate) fn charge(&self, work: u64) {
         self.work.set(self.work.get() + work);
         let memory = self.builder.sink.memory();
@@ -151,8 +154,9 @@ impl CostLimit {
         self.note_loss();
     }
 
-    /// What the tag costs before the tree construction sees it: its attributes were compared with
-    /// each other, and those of a formatting element will be with every other's.
+    /// Charges what the tag costs before the tree construction sees it: its attributes were
+    /// compared with each other, and those of a formatting element will be compared with every
+    /// other's.
     fn charge_attributes(&self, tag: &Tag) {
         let attributes = tag.attrs.len() as u64;
         let uncharged = attributes.min(PIECE_ATTRIBUTES);
@@ -245,7 +249,7 @@ impl TokenSink for CostLimit {
         let result = self.builder.process_token(token, line);
         let created = self.nodes() - before;
         self.charge(open * (1 + u64::from(created)) + self.builder.sink.take_extra_work());
-        // Raw text holds no elements, and its own end tag closes it.
+        // Raw text contains no elements, and its own end tag closes it.
         if let (Some(name), true, TokenSinkResult::Continue) = (opened, created > 0, &result) {
             self.bound_open_elements(name, line);
         }
@@ -278,13 +282,14 @@ impl OpenCount {
         count
     }
 
-    /// The open elements and the formatting elements, when the newest element is an open one.
+    /// Returns the number of open elements and of formatting elements, when the newest element is
+    /// an open one.
     fn exact(&self) -> Option<(u32, u32)> {
         let open = self.newest_at.get()?;
         Some((open, self.seen.get() - open - 1))
     }
 
-    /// An upper bound of either.
+    /// Returns an upper bound of either.
     fn total(&self) -> u32 {
         self.seen.get() - 1
     }

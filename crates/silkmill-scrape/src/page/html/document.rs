@@ -5,7 +5,7 @@
 //! so the string-value of any element is a slice of it: nothing is copied and nothing recurses, and
 //! a tree of any depth is walked and dropped on a small stack.
 //!
-//! How markup becomes a tree, and where it is cut, is [`crate::page::html::parse`].
+//! [`crate::page::html::parse`] makes a tree of markup, and cuts it where it must.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use html5ever::LocalName;
 /// The index of a node. The document itself is [`Document::ROOT`].
 pub(crate) type NodeId = u32;
 
-/// No node.
+/// The index that stands for no node.
 pub(crate) const NONE: NodeId = NodeId::MAX;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(crate) enum Kind {
     Comment,
 }
 
-/// One node. Forty bytes, because a page may have half a million.
+/// One node. It has forty bytes, because a page may have half a million.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) kind: Kind,
@@ -61,8 +61,8 @@ pub(crate) struct Document {
     pub(crate) values: String,
     /// Whether a bound cut the page.
     pub(crate) truncated: bool,
-    /// Whether browsers show it as they did before there were standards: names of classes and ids are
-    /// then the same in upper and lower case.
+    /// Whether browsers show the page in quirks mode, where names of classes and ids are the same
+    /// in upper and lower case.
     pub(crate) quirks: bool,
 }
 
@@ -77,12 +77,12 @@ impl Document {
         matches!(self.kind(id), Kind::Html | Kind::Foreign)
     }
 
-    /// The name of an element; empty for every other node.
+    /// Returns the name of an element; it is empty for every other node.
     pub(crate) fn name(&self, id: NodeId) -> &LocalName {
         &self.node(id).name
     }
 
-    /// The string-value: all text below an element, the content of a text or comment.
+    /// Returns the string-value: all text below an element, or the content of a text or comment.
     pub(crate) fn text(&self, id: NodeId) -> &str {
         let node = self.node(id);
         let arena = if node.kind == Kind::Comment { &self.comments } else { &self.text };
@@ -111,7 +111,7 @@ impl Document {
         std::iter::successors(self.first_child(id), |&child| self.next_sibling(child))
     }
 
-    /// The elements that are in the document: what is in a template is not.
+    /// Iterates over the elements that are in the document. The contents of a template are not.
     pub(crate) fn elements(&self) -> impl Iterator<Item = NodeId> + '_ {
         let end = self.nodes.len() as NodeId;
         let mut next = Document::ROOT + 1;
@@ -127,32 +127,34 @@ impl Document {
         self.kind(id) == Kind::Html && &**self.name(id) == "template"
     }
 
-    /// The nodes below `id`, in document order.
+    /// Returns the nodes below `id`, in document order.
     pub(crate) fn descendants(&self, id: NodeId) -> Range<NodeId> {
         id + 1..self.node(id).end
     }
 
-    /// The indices of an element's attributes, as [`attribute`](Self::attribute) takes them.
+    /// Returns the indices of an element's attributes, as [`attribute`](Self::attribute) takes
+    /// them.
     pub(crate) fn attributes(&self, id: NodeId) -> Range<u32> {
         let (start, end) = self.node(id).attributes;
         start..end
     }
 
-    /// The name and value of an attribute.
+    /// Returns the name and value of an attribute.
     pub(crate) fn attribute(&self, index: u32) -> (&LocalName, &str) {
         let attribute = &self.attributes[index as usize];
         (&attribute.name, slice(&self.values, attribute.value))
     }
 
-    /// The value of an element's attribute.
+    /// Returns the value of an element's attribute.
     pub(crate) fn attribute_named(&self, id: NodeId, name: &str) -> Option<&str> {
         self.attributes(id)
             .map(|index| self.attribute(index))
             .find_map(|(candidate, value)| (&**candidate == name).then_some(value))
     }
 
-    /// `document.title`: the first `title` element of HTML in tree order, its own text only, with ASCII
-    /// whitespace stripped and collapsed. What a template holds is not in the document.
+    /// Returns `document.title`: the first `title` element of HTML in tree order, its own text
+    /// only, with ASCII whitespace stripped and collapsed. A title in a template is not in the
+    /// document.
     pub(crate) fn title(&self) -> Option<String> {
         let is_title = |&id: &NodeId| self.kind(id) == Kind::Html && &**self.name(id) == "title";
         let id = self.elements().find(is_title)?;

@@ -2,12 +2,13 @@
 //!
 //! The tokenizer and the tree construction are `html5ever`'s, which follow the WHATWG standard. The
 //! standard itself has no bounds: 69 KB of markup can mean nine million nodes, and nested elements
-//! cost time that grows with the square of their number. So a [`CostLimit`] stands between the two and
-//! counts the work that every token causes, and the tokenizer is fed in pieces, for the one thing
-//! that no token shows: a tag that does not end. Where a page is cut is a pure function of the
+//! cost time that grows with the square of their number. So a [`CostLimit`] stands between the two
+//! and counts the work that every token causes, and the tokenizer is fed in pieces, for the one
+//! case that no token shows: a tag that does not end. Where a page is cut is a pure function of the
 //! page, never of the clock: it gives the same tree on every machine.
 //!
-//! The tree itself is [`crate::page::html::tree_sink`] while it grows, then [`crate::page::html::document`].
+//! The tree itself is [`crate::page::html::tree_sink`] while it grows, and then
+//! [`crate::page::html::document`].
 
 use html5ever::TokenizerResult;
 use html5ever::buffer_queue::BufferQueue;
@@ -38,7 +39,7 @@ pub(crate) fn parse(html: &str, until: Until) -> Document {
     tokenizer.sink.into_document(until)
 }
 
-/// Feeds the page piece by piece until it ends, the title is known or the budget is spent. Says
+/// Feeds the page piece by piece until it ends, the title is known or the budget is spent. Returns
 /// whether it stopped before the end.
 fn feed(tokenizer: &Tokenizer<CostLimit>, html: &str, until: Until) -> bool {
     let cost_limit = &tokenizer.sink;
@@ -68,9 +69,9 @@ fn feed(tokenizer: &Tokenizer<CostLimit>, html: &str, until: Until) -> bool {
     false
 }
 
-/// Cuts the page into pieces: before a comment, so that what is in it cannot be taken for a tag, else
-/// before a `<` where there is one. Where the title is all that is wanted, what looks like its end is
-/// the end of a piece, since nothing after it may be needed.
+/// Cuts the page into pieces: before a comment, so that its text cannot be taken for a tag, or else
+/// before a `<` where there is one. Where only the title is wanted, a piece ends at what looks like
+/// the end of a title, since nothing after it may be needed.
 fn pieces(html: &str, until: Until) -> impl Iterator<Item = &str> {
     let mut rest = html;
     std::iter::from_fn(move || {
@@ -91,7 +92,7 @@ fn pieces(html: &str, until: Until) -> impl Iterator<Item = &str> {
     })
 }
 
-/// One past the first `</title>` of a piece.
+/// Returns one past the first `</title>` of a piece.
 fn title_end(piece: &str) -> Option<usize> {
     const TAG: &[u8] = b"</title>";
     let is_tag = |&at: &usize| {
@@ -109,7 +110,7 @@ pub(crate) mod tests {
     use crate::page::html::document::{Attribute, Kind, NodeId};
     use crate::page::html::tree_sink::ATTRIBUTES_MAX;
 
-    /// Runs on a stack as small as a worker may have.
+    /// Runs a test on a stack as small as a worker may have.
     pub(crate) fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
         let thread = std::thread::Builder::new().stack_size(SMALL_STACK);
         thread.spawn(test).unwrap().join().unwrap();
@@ -118,8 +119,8 @@ pub(crate) mod tests {
     /// Without optimization the frames are twice as large.
     const SMALL_STACK: usize = if cfg!(debug_assertions) { 256 * 1024 } else { 128 * 1024 };
 
-    /// Pieces of markup which, put together at random, exercise what moves nodes about: tables,
-    /// formatting elements, templates, foreign content, raw text.
+    /// Makes pieces of markup which, put together at random, exercise the code that moves nodes
+    /// about: tables, formatting elements, templates, foreign content, raw text.
     pub(crate) fn broken_html() -> impl Strategy<Value = String> {
         let tags = "html head body title template table tr td caption p b i a font div svg math \
                     desc foreignObject select option frameset noscript script style textarea li \
@@ -139,7 +140,7 @@ pub(crate) mod tests {
         parse(html, Until::End)
     }
 
-    /// The tree as text, one letter per kind of node.
+    /// Writes the tree as text, one letter for each kind of node.
     fn outline(html: &str) -> String {
         let document = parse_all(html);
         let mut outline = String::new();
@@ -221,7 +222,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Pages that cost time or memory out of proportion, and whether something of them is cut.
+    /// Returns pages that cost time or memory out of proportion, and whether a part of them is cut.
     fn bombs() -> Vec<(&'static str, String, bool)> {
         let fonts: String = (0..3000).map(|size| format!("<font size={size}>")).collect();
         let attributes: String = (0..20_000).map(|number| format!(" a{number}=1")).collect();
@@ -253,7 +254,7 @@ pub(crate) mod tests {
                 let document = parse_all(&format!("<title>T</title>{bomb}"));
                 assert_eq!(document.title().as_deref(), Some("T"), "{name}");
                 assert_eq!(document.truncated, is_cut, "{name}");
-                // One token may add what is open and what is reopened.
+                // One token may add the open elements and the reopened ones.
                 let slack = OPEN_ELEMENTS_MAX + FORMATTING_ELEMENTS_MAX;
                 assert!(document.nodes.len() < (NODES_MAX + slack) as usize, "{name}");
                 assert!(depth(&document) <= OPEN_ELEMENTS_MAX + 2, "{name}");

@@ -1,9 +1,9 @@
 //! Counts the attributes of a tag that has not ended yet.
 //!
-//! The tokenizer compares every attribute of a tag with all before it, and tells nothing until the
-//! tag ends: a tag of a megabyte takes minutes. So the markup that gives no token is read here as
-//! well. Where it began is known when a token ended just before it, which is nearly always; when
-//! it is not, everything that could be an attribute counts as one.
+//! The tokenizer compares every attribute of a tag with all before it, and passes on nothing until
+//! the tag ends: a tag of a megabyte takes minutes. So markup that gives no token is scanned here
+//! as well. The start of the tag is known when a token ended just before it, which is nearly
+//! always; when it is not, everything that could be an attribute counts as one.
 
 /// Follows one tag through pieces of markup.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub(crate) struct TagScan {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
-    /// Somewhere in a tag or a comment: it is not known where.
+    /// Somewhere in a tag or a comment, at an unknown position.
     #[default]
     Unknown,
     /// Before the `<`.
@@ -33,12 +33,12 @@ enum State {
 }
 
 impl TagScan {
-    /// A scan of markup that starts with a tag, if it does not start with text.
+    /// Makes a scan of markup that starts with a tag, if it does not start with text.
     pub(crate) fn at_start() -> TagScan {
         TagScan { state: State::Start, attributes: 0 }
     }
 
-    /// The comparisons that the attributes in the next piece of the tag cause.
+    /// Returns the comparisons that the attributes in the next piece of the tag cause.
     pub(crate) fn work(&mut self, piece: &str) -> u64 {
         let before = self.attributes;
         if self.state == State::Unknown {
@@ -78,7 +78,8 @@ impl TagScan {
     }
 }
 
-/// An upper bound: an attribute ends at a space, a slash or a quote; several in a row end only one.
+/// Returns an upper bound: an attribute ends at a space, a slash or a quote; several in a row end
+/// only one.
 fn possible_attributes(bytes: &[u8]) -> u64 {
     let ends = |byte: u8| is_space(byte) || b"/\"'".contains(&byte);
     bytes.windows(2).filter(|pair| ends(pair[0]) && !ends(pair[1])).count() as u64

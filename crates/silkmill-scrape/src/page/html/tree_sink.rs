@@ -1,8 +1,9 @@
 //! The tree while it is being built: linked nodes that the parser may still move.
 //!
-//! [`DocumentBuilder`] is what `html5ever` writes to. When parsing ends, [`DocumentBuilder::freeze`] walks it once and
-//! lays it out as a [`Document`]. It counts what it stores, and leaves the limits to
-//! [`crate::page::html::cost_limit`]. The nodes and their links are in [`arena`].
+//! [`DocumentBuilder`] is what `html5ever` writes to. When parsing ends,
+//! [`DocumentBuilder::freeze`] walks it once and lays it out as a [`Document`]. It counts what it
+//! stores, and leaves the limits to [`crate::page::html::cost_limit`]. The nodes and their links
+//! are in [`arena`].
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell, RefMut};
@@ -17,10 +18,11 @@ use arena::Arena;
 
 mod arena;
 
-/// Most attributes of one element; the rest are dropped. Pages in the wild stay below a hundred.
+/// The most attributes of one element; the rest are dropped. Pages in the wild stay below a
+/// hundred.
 pub(crate) const ATTRIBUTES_MAX: usize = 256;
 
-/// How the parser names a node: the index, and the name it asks for most.
+/// The parser's handle to a node: the index, and the name that it asks for most.
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
     pub(crate) id: NodeId,
@@ -43,7 +45,7 @@ impl ElemName for &Name {
     }
 }
 
-/// Where `html5ever` builds the tree.
+/// The tree that `html5ever` builds.
 #[derive(Debug)]
 pub(crate) struct DocumentBuilder {
     arena: RefCell<Arena>,
@@ -51,11 +53,13 @@ pub(crate) struct DocumentBuilder {
     head: Cell<NodeId>,
     head_title: Cell<NodeId>,
     head_title_is_closed: Cell<bool>,
-    /// Nodes looked at while moving children, and attributes compared: work beyond the tokens.
+    /// The nodes visited while moving children, and the attributes compared: work beyond the
+    /// tokens.
     extra_work: Cell<u64>,
-    /// A second `<body>` tag had attributes that did not fit.
+    /// Whether a second `<body>` tag had attributes that did not fit.
     dropped: Cell<bool>,
-    /// The `annotation-xml` elements of MathML that say that they hold HTML, in the order they came.
+    /// The `annotation-xml` elements of MathML that declare to contain HTML, in the order they
+    /// came.
     html_annotations: RefCell<Vec<NodeId>>,
     quirks: Cell<bool>,
 }
@@ -76,24 +80,26 @@ impl DocumentBuilder {
         builder
     }
 
-    /// Nodes created so far; the index that the next one gets.
+    /// Returns the number of nodes created so far, which is the index that the next one gets.
     pub(crate) fn node_count(&self) -> u32 {
         self.arena.borrow().nodes.len() as u32
     }
 
-    /// Bytes of memory that the tree takes, now and when it is laid out, whichever is more.
+    /// Returns the bytes of memory that the tree takes, now or when it is laid out, whichever is
+    /// more.
     pub(crate) fn memory(&self) -> usize {
         self.arena.borrow().memory()
     }
 
-    /// The work done since the last call that no token accounts for.
+    /// Returns the work done since the last call that no token accounts for.
     pub(crate) fn take_extra_work(&self) -> u64 {
         self.extra_work.take()
     }
 
-    /// Whether a `title` in the head is complete. No later markup can put another title before it:
-    /// only children of the head and of what precedes it come earlier in the tree, new ones are
-    /// appended to the head, and what the parser inserts elsewhere it inserts below `body`.
+    /// Tells whether a `title` in the head is complete. No later markup can put another title
+    /// before it: only children of the head and of what precedes it come earlier in the tree, new
+    /// ones are appended to the head, and what the parser inserts elsewhere it inserts below
+    /// `body`.
     pub(crate) fn title_is_decided(&self) -> bool {
         self.head_title_is_closed.get()
     }
@@ -184,7 +190,7 @@ impl TreeSink for DocumentBuilder {
         Handle { id, ..self.get_document() }
     }
 
-    /// HTML has no processing instructions: the tokenizer makes comments of them.
+    /// HTML has no processing instructions: the tokenizer turns them into comments.
     fn create_pi(&self, target: StrTendril, data: StrTendril) -> Handle {
         self.create_comment(format!("{target} {data}").into())
     }

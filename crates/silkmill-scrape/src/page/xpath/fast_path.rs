@@ -1,8 +1,9 @@
-//! The paths that most people write, walked on the tree itself: `//div[@class='x']/a/@href`.
+//! A fast path for the paths that most people write, walked on the tree itself:
+//! `//div[@class='x']/a/@href`.
 //!
-//! Steps down to elements, attributes and texts, tests of attributes, and one position a step. The
-//! result is that of the evaluator, which a property test holds it to, for a part of the time: a
-//! node is a number here, and a set of them is in order as it is found.
+//! It knows steps down to elements, attributes and texts, tests of attributes, and one position a
+//! step. The result is that of the evaluator, with which a property test compares it, in a part of
+//! the time: a node is a number here, and a set of them is found in order.
 
 use html5ever::LocalName;
 use xpath_eval::{
@@ -21,17 +22,17 @@ pub(super) struct FastPath {
     is_count: bool,
 }
 
-/// A step to elements, or to any node where it only says how deep the next one goes.
+/// A step to elements.
 #[derive(Debug)]
 struct FastStep {
-    /// At any depth, or among the children.
+    /// Whether the step goes to any depth. Otherwise it goes to the children.
     is_deep: bool,
-    /// Any element, where there is no name.
+    /// The name of the elements; any element where there is none.
     name: Option<LocalName>,
     tests: Vec<Test>,
 }
 
-/// What a predicate asks of an element.
+/// The test of an element that a predicate makes.
 #[derive(Debug)]
 enum Test {
     Has(LocalName),
@@ -41,15 +42,15 @@ enum Test {
     Not(Box<Test>),
     And(Box<Test>, Box<Test>),
     Or(Box<Test>, Box<Test>),
-    /// Its place, from 1, among its siblings of the same name that pass the tests before.
+    /// The element's place, from 1, among its siblings of the same name that pass the tests before.
     Nth(usize),
 }
 
-/// What the last step leads to.
+/// The nodes to which the last step leads.
 #[derive(Debug)]
 enum End {
     Elements,
-    /// The attributes of the elements, or of all below.
+    /// The attributes of the elements, or of all elements below.
     Attributes {
         is_deep: bool,
         name: LocalName,
@@ -60,7 +61,7 @@ enum End {
 }
 
 impl FastPath {
-    /// `None` where there is more to the expression than can be walked.
+    /// Returns the fast path of an expression, and `None` where it has none.
     pub(super) fn new(expression: &Expr) -> Option<FastPath> {
         match expression {
             Expr::Path(PathExpr::Location(path)) => FastPath::along(path),
@@ -78,7 +79,7 @@ impl FastPath {
         }
     }
 
-    /// The path starts at the document, whether it says so or not.
+    /// Follows a path, which starts at the document whether it says so or not.
     fn along(path: &LocationPath) -> Option<FastPath> {
         let mut fast_path = FastPath { steps: Vec::new(), end: End::Elements, is_count: false };
         let mut steps = path.steps.iter().peekable();
@@ -113,7 +114,7 @@ impl FastPath {
         Some(fast_path)
     }
 
-    /// `visits` are spent when this could not be finished.
+    /// Returns the values, or spends all `visits` when it could not finish.
     pub(super) fn evaluate(&self, document: &Document, visits: &VisitBudget) -> Values {
         let mut nodes = vec![Document::ROOT];
         for step in &self.steps {
@@ -146,7 +147,7 @@ impl FastPath {
     }
 }
 
-/// The values as they are found, or how many there are.
+/// Collects the values as they are found, or counts them.
 struct Collector {
     values: Values,
     count: usize,
@@ -154,7 +155,7 @@ struct Collector {
 }
 
 impl Collector {
-    /// False when there is no room for more.
+    /// Takes a value. Returns false when there is no room for more.
     fn take(&mut self, value: &str) -> bool {
         self.count += 1;
         self.is_count || self.values.push(value)
@@ -177,7 +178,7 @@ impl FastStep {
         }
     }
 
-    /// Whether a node has the name, and passes so many of the tests.
+    /// Tells whether a node has the name, and passes the first `tests` tests.
     fn passes(&self, id: NodeId, tests: usize, document: &Document, visits: &VisitBudget) -> bool {
         let is_named = match &self.name {
             Some(name) => document.name(id) == name,
@@ -236,7 +237,7 @@ impl Test {
         }
     }
 
-    /// A test that is part of another, where a number is a truth and no place.
+    /// Returns a test that is part of another, where a number is a boolean and no place.
     fn truth(expression: &Expr) -> Option<Test> {
         Test::new(expression).filter(|test| !matches!(test, Test::Nth(_)))
     }
@@ -269,7 +270,7 @@ impl Test {
         match self {
             Test::Has(name) => value(name).is_some(),
             Test::Is(name, text) => value(name) == Some(text),
-            // Where there is no attribute there is an empty text.
+            // A missing attribute is an empty text.
             Test::Contains(name, text) => value(name).unwrap_or("").contains(text.as_str()),
             Test::StartsWith(name, text) => value(name).unwrap_or("").starts_with(text.as_str()),
             Test::Not(test) => !test.passes(id, document, visits),
@@ -284,7 +285,7 @@ impl Test {
     }
 }
 
-/// The value of an attribute, for the visits that it takes to find and read it.
+/// Returns the value of an attribute, and takes the visits for finding and reading it.
 fn attribute<'a>(
     document: &'a Document,
     visits: &VisitBudget,
@@ -298,10 +299,11 @@ fn attribute<'a>(
     visits.take_text(value).then_some(value)
 }
 
-/// As many attributes are compared in the time of a visit.
+/// The attributes that are compared in the time of a visit.
 const ATTRIBUTES_PER_VISIT: usize = 8;
 
-/// The nodes below others that are wanted, in order and each once. The nodes are in order, too.
+/// Returns the wanted nodes below others, in order and each once. The given nodes are in order,
+/// too.
 fn below(
     nodes: &[NodeId],
     document: &Document,
@@ -325,7 +327,7 @@ fn below(
     found
 }
 
-/// The nodes and all below them.
+/// Returns the nodes and all below them.
 fn with_all_below(nodes: &[NodeId], document: &Document, visits: &VisitBudget) -> Vec<NodeId> {
     let mut all = below(nodes, document, visits, |_| true);
     all.extend_from_slice(nodes);
@@ -345,14 +347,14 @@ fn children(
         let children = document.children(node).take_while(|_| visits.take());
         found.extend(children.filter(|&id| is_wanted(id)));
     }
-    // Children of a node within another stand among those of that one.
+    // The children of a node within another stand among the children of that one.
     if !found.is_sorted() {
         found.sort_unstable();
     }
     found
 }
 
-/// What `//` stands for.
+/// Tells whether a step is what `//` stands for.
 fn is_any_depth(step: &Step) -> bool {
     step.axis == Axis::DescendantOrSelf
         && step.node_test == NodeTest::Node

@@ -1,7 +1,7 @@
 //! A page as the XPath evaluator sees it: nodes that know their relatives, and count each visit.
 //!
 //! When the visits are spent, every node is alone and empty, so that an evaluation soon comes to
-//! its end; [`crate::page::xpath`] then throws its result away. The evaluation itself is `xpath-eval`'s.
+//! its end; [`crate::page::xpath`] then drops its result. The evaluation itself is `xpath-eval`'s.
 
 use std::cmp::Ordering;
 
@@ -10,7 +10,7 @@ use xpath_eval::{ExpandedName, Node, NodeKind};
 use crate::page::budget::VisitBudget;
 use crate::page::html::document::{Document, Kind, NodeId};
 
-/// A page and what is left of the work on it.
+/// A page and the visits that are left.
 #[derive(Debug)]
 pub(crate) struct XPathDocument<'a> {
     pub(crate) document: &'a Document,
@@ -34,7 +34,7 @@ pub(crate) struct XPathNode<'a> {
 const NO_ATTRIBUTE: u32 = u32::MAX;
 
 impl<'a> XPathNode<'a> {
-    /// The string-value, which does not count as a visit.
+    /// Returns the string-value, without counting a visit.
     pub(crate) fn text(self) -> &'a str {
         let document = self.page.document;
         match self.is_attribute() {
@@ -51,7 +51,7 @@ impl<'a> XPathNode<'a> {
         XPathNode { page: self.page, id, attribute: NO_ATTRIBUTE }
     }
 
-    /// The name, when this is something that has one.
+    /// Returns the name of an element or attribute.
     fn name(self) -> Option<&'a str> {
         let document = self.page.document;
         match self.kind() {
@@ -61,7 +61,7 @@ impl<'a> XPathNode<'a> {
         }
     }
 
-    /// Position in document order: an element, then its attributes, then its children.
+    /// Returns the position in document order: an element, then its attributes, then its children.
     fn order(self) -> (NodeId, u32) {
         (self.id, self.attribute.wrapping_add(1))
     }

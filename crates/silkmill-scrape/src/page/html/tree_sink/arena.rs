@@ -16,11 +16,11 @@ pub(super) struct Linked {
     pub(super) last_child: NodeId,
     pub(super) previous: NodeId,
     pub(super) next: NodeId,
-    /// An element: the range of its attributes. A text or comment: its first and last chunk.
+    /// The range of the attributes of an element, or the first and last chunk of a text or comment.
     pub(super) content: (u32, u32),
 }
 
-/// A run of text. A text node is a chain of them, because the parser may come back to an old one.
+/// A run of text. A text node is a chain of them, because the parser may add to an old one.
 #[derive(Debug)]
 struct Chunk {
     start: u32,
@@ -37,7 +37,8 @@ pub(super) struct Arena {
     pub(super) values: String,
 }
 
-/// Room for a quarter more, and not for twice as many: these are the largest things that a page costs.
+/// Makes room for a quarter more, and not for twice as many: these are the largest vectors of a
+/// page.
 fn make_room<T>(items: &mut Vec<T>) {
     if items.len() == items.capacity() {
         items.reserve_exact(items.len() / 4 + ROOM_MIN);
@@ -46,18 +47,18 @@ fn make_room<T>(items: &mut Vec<T>) {
 
 const ROOM_MIN: usize = 64;
 
-/// What one of each costs at most. While a vector grows by a quarter it is there twice, so that a node takes
-/// two and a quarter times its size; when the tree is laid out it takes less, since both forms of a node have
-/// one size.
+/// The most memory that one of each costs. While a vector grows by a quarter it exists twice, so
+/// that a node takes two and a quarter times its size; when the tree is laid out it takes less,
+/// since both forms of a node have one size.
 const NODE_MEMORY: usize = size_of::<Linked>() * 9 / 4;
 const CHUNK_MEMORY: usize = size_of::<Chunk>() * 9 / 4;
 const ATTRIBUTE_MEMORY: usize = size_of::<Attribute>() * 9 / 4;
-/// A string doubles, and the old one is there while it is copied.
+/// A string doubles, and the old one exists while it is copied.
 const STRING_FACTOR: usize = 3;
 const _: () = assert!(size_of::<Linked>() == size_of::<Node>());
 
 impl Arena {
-    /// Most bytes that the tree takes while it grows and while it is laid out.
+    /// Returns the most bytes that the tree takes while it grows and while it is laid out.
     pub(super) fn memory(&self) -> usize {
         self.nodes.len() * NODE_MEMORY
             + self.chunks.len() * CHUNK_MEMORY
@@ -98,7 +99,7 @@ impl Arena {
         self.chunks.len() as u32 - 1
     }
 
-    /// Adds to a text node: in place when nothing was written since, else as a new chunk.
+    /// Adds to a text node: in place when no text was written since, otherwise as a new chunk.
     fn extend_text(&mut self, id: NodeId, text: &str) {
         let last = self.node(id).content.1;
         if self.chunks[last as usize].end == self.text.len() as u32 {
@@ -124,7 +125,7 @@ impl Arena {
         self.attributes.push(Attribute { name, value: (start, self.values.len() as u32) });
     }
 
-    /// The attributes of an element lie together, so the old ones are repeated at the end.
+    /// Adds attributes to an element. They lie together, so the old ones are repeated at the end.
     pub(super) fn add_attributes(&mut self, id: NodeId, added: &[Markup]) {
         let (start, end) = self.node(id).content;
         let new_start = self.attributes.len() as u32;
@@ -181,7 +182,8 @@ impl Arena {
         }
     }
 
-    /// Adds text after `last`, a child of the same parent, without making two texts neighbours.
+    /// Adds text after `last`, a child of the same parent, if `last` is a text. Returns whether it
+    /// was.
     pub(super) fn extends(&mut self, last: NodeId, text: &str) -> bool {
         let is_text = last != NONE && self.node(last).kind == Kind::Text;
         if is_text {
