@@ -248,10 +248,9 @@ fn a_proxy_may_be_spoken_to_over_tls() {
     let authority = Authority::new();
     let (plain, asked) = proxy(http);
     let port = secured(&authority.issue(&["127.0.0.1"]), plain);
-    let server = Server::start_tls(&authority.issue(&["a.test"]), |_| {
-        Reply::html("x".repeat(300_000))
-    })
-    .unwrap();
+    let server =
+        Server::start_tls(&authority.issue(&["a.test"]), |_| Reply::html("x".repeat(300_000)))
+            .unwrap();
     let options = once().proxy(format!("https://me:secret@127.0.0.1:{port}"));
     let options = trusting(options, &authority, "secure-proxy");
 

@@ -163,7 +163,7 @@ impl Collector {
 
     fn values(mut self) -> Values {
         if self.is_count {
-            self.values.list.push(crate::Value::Number(self.count as f64));
+            self.values.list.push(crate::page::value::Value::Number(self.count as f64));
         }
         self.values
     }
