@@ -1,11 +1,13 @@
-//! What pages cost: time and memory for every byte, of pages that are made to be expensive and of the pages in
-//! folders that are named. One that costs too much is a finding, and ends the program with a failure.
+//! Measures what pages cost: time and memory for every byte, of pages that are made to be expensive
+//! and of the pages in the folders named as arguments. A page that costs too much is a finding, and
+//! makes the program fail.
 //!
 //! ```text
 //! cargo run --release -p silkmill-scrape --example cost -- fuzz/corpus/document
 //! ```
 //!
-//! A page is read as it is, and repeated until it is large: what grows faster than the page shows there.
+//! A page is read as it is, and then repeated until it is large: a cost that grows faster than the
+//! page shows there.
 
 use std::fs;
 use std::path::Path;
@@ -18,21 +20,21 @@ use silkmill_scrape::{Extractor, Field};
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// Most time for a byte of a page, and for any page at all.
+/// The most time for a byte of a page, and for any page at all.
 const TIME_PER_BYTE: Duration = Duration::from_micros(1);
 const TIME_FLOOR: Duration = Duration::from_millis(2);
-/// The same of memory. Much of the floor is what an extractor keeps.
+/// The most memory for a byte of a page, and for any page. An extractor keeps much of the floor.
 const MEMORY_PER_BYTE: usize = 64;
 const MEMORY_FLOOR: usize = 1 << 20;
-/// No page costs more than this, however large it is.
+/// The most time for a page, however large it is.
 const TIME_MAX: Duration = Duration::from_secs(2);
 const MEMORY_MAX: usize = 64 << 20;
-/// A page is repeated to this size.
+/// The size to which a page is repeated.
 const REPEATED_BYTES: usize = 256 * 1024;
-/// The least of so many times counts: others had the processor, too.
+/// The rounds, of which the fastest counts: other programs had the processor, too.
 const ROUNDS: usize = 3;
 
-/// The pages that the program makes up, and whether something of them must be cut.
+/// Returns the pages that the program makes up, and whether a part of each must be cut.
 fn bombs() -> Vec<(&'static str, String, bool)> {
     let fonts: String = (0..3000).map(|size| format!("<font size={size}>")).collect();
     let attributes: String = (0..20_000).map(|number| format!(" a{number}=1")).collect();
@@ -99,7 +101,7 @@ fn main() -> ExitCode {
     if findings == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What a page cost, and what was found in it.
+/// The cost of a page, and what was found in it.
 struct Cost {
     bytes: usize,
     time: Duration,

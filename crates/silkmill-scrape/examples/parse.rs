@@ -1,5 +1,5 @@
-//! Parses every page of a folder and reads fields from it, again and again, in one thread: `parse FOLDER
-//! [XPATH]...`. Prints the nanoseconds of a byte.
+//! Parses every page of a folder and reads fields from it, again and again, on one thread: `parse
+//! FOLDER [XPATH]...`. Prints the nanoseconds for each byte.
 
 use std::fs;
 use std::hint::black_box;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use silkmill_scrape::{Extractor, Field};
 
-/// The least of so many times counts: others had the processor, too.
+/// The rounds, of which the fastest counts: other programs had the processor, too.
 const ROUNDS: usize = 5;
 
 fn main() {

@@ -17,7 +17,8 @@ pub const CRAWL_DELAY_MAX: Duration = Duration::from_secs(60);
 /// ```
 /// use silkmill_scrape::robots::Rules;
 ///
-/// let rules = Rules::parse(b"User-agent: *\nDisallow: /private\nAllow: /private/door$", "silkmill");
+/// let file = b"User-agent: *\nDisallow: /private\nAllow: /private/door$";
+/// let rules = Rules::parse(file, "silkmill");
 /// assert!(rules.allows("/public") && rules.allows("/private/door"));
 /// assert!(!rules.allows("/private/door/key"));
 /// ```

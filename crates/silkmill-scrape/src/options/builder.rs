@@ -1,5 +1,5 @@
-//! Collects what a caller sets, and checks it once, in [`OptionsBuilder::build`]. What cannot be wrong
-//! goes straight into the [`Options`]; what can waits as it was given.
+//! Collects what a caller sets, and checks it once, in [`OptionsBuilder::build`]. What cannot be
+//! wrong goes straight into the [`Options`]; what can waits as it was given.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -54,8 +54,8 @@ pub struct OptionsBuilder {
 }
 
 impl Options {
-    /// Returns a builder of options that fetch every URL and read nothing from it but its length. With an
-    /// [extractor](OptionsBuilder::extractor) they scrape.
+    /// Returns a builder of options that fetch every URL and read nothing from it but its length.
+    /// With an [extractor](OptionsBuilder::extractor) they scrape.
     pub fn builder() -> OptionsBuilder {
         let options = Options {
             extractor: None,
@@ -105,9 +105,9 @@ impl OptionsBuilder {
         self
     }
 
-    /// Sets how many requests to one host there may be at once; 0 means no limit. The default is 8. A
-    /// host is a name or an IP address, with a port. While a host must wait, the run goes on with others,
-    /// as far as it looks ahead: 8,192 inputs, or as many as have 8 MiB of URLs.
+    /// Sets how many requests to one host there may be at once; 0 means no limit. The default is 8.
+    /// A host is a name or an IP address, with a port. While a host must wait, the run goes on with
+    /// others, as far as it looks ahead: 8,192 inputs, or as many as have 8 MiB of URLs.
     pub fn per_host(mut self, requests: usize) -> Self {
         self.options.per_host = requests;
         self
@@ -125,32 +125,33 @@ impl OptionsBuilder {
         self
     }
 
-    /// Sets the time to look up the host, and again to connect to it, TLS included. The default is 10
-    /// seconds.
+    /// Sets the time to look up the host, and again to connect to it, TLS included. The default is
+    /// 10 seconds.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options.connect_timeout = timeout;
         self
     }
 
-    /// Sets the time from the connection to the first byte of the response, in which the request is sent;
-    /// for every redirect anew. It is never more than the attempt has left, which is the default: only the
-    /// caller can tell a server that thinks for long from one that is gone.
+    /// Sets the time from the connection to the first byte of the response, in which the request is
+    /// sent; for every redirect anew. It is never more than the attempt has left, which is the
+    /// default: only the caller can tell a server that thinks for long from one that is gone.
     pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
         self.options.first_byte_timeout = Some(timeout);
         self
     }
 
-    /// Sets how often to retry after a transient failure: no connection, no response on one, and the
-    /// statuses 429, 502, 503 and 504. The default is twice. Before each retry there is a pause, twice as
-    /// long every time, of five seconds at the most; or as long as `Retry-After` says, but no longer than
-    /// a minute. After 429 and 503 the whole host is left alone for so long. No thread waits meanwhile.
+    /// Sets how often to retry after a transient failure: no connection, no response on one, and
+    /// the statuses 429, 502, 503 and 504. The default is twice. Before each retry there is a
+    /// pause, twice as long every time, of five seconds at the most; or as long as `Retry-After`
+    /// says, but no longer than a minute. After 429 and 503 the whole host is left alone for so
+    /// long. No thread waits meanwhile.
     pub fn retries(mut self, retries: u32) -> Self {
         self.options.retries = retries;
         self
     }
 
-    /// Sets how many redirects to follow in one attempt; one more is a failure. With 0 none is followed,
-    /// and the redirect itself is the response. The default is 10.
+    /// Sets how many redirects to follow in one attempt; one more is a failure. With 0 none is
+    /// followed, and the redirect itself is the response. The default is 10.
     pub fn redirects_max(mut self, redirects: u32) -> Self {
         self.options.redirects_max = redirects;
         self
@@ -174,9 +175,9 @@ impl OptionsBuilder {
         self
     }
 
-    /// Keeps the bodies in a folder, each as a file that is named by the index of its row in at least
-    /// eight digits: `00000042`. [`build`](Self::build) makes the folder. A body that cannot be kept is an
-    /// error of its row.
+    /// Keeps the bodies in a folder, each as a file that is named by the index of its row in at
+    /// least eight digits: `00000042`. [`build`](Self::build) makes the folder. A body that cannot
+    /// be kept is an error of its row.
     pub fn save(mut self, folder: impl AsRef<Path>) -> Self {
         self.save = Some(folder.as_ref().to_owned());
         self
@@ -189,8 +190,8 @@ impl OptionsBuilder {
     }
 
     /// Adds a header to every request, as `Name: value`. `Authorization`, `Cookie`, `Host` and
-    /// `Proxy-Authorization` go to the origin of the URL that was given, and to no other. What is no
-    /// header is refused, and so is one that says how the connection is used.
+    /// `Proxy-Authorization` go to the origin of the URL that was given, and to no other. What is
+    /// no header is refused, and so is one that says how the connection is used.
     pub fn header(mut self, line: impl Into<String>) -> Self {
         self.headers.push(line.into());
         self
@@ -202,19 +203,20 @@ impl OptionsBuilder {
         self
     }
 
-    /// Refuses every private, loopback and link-local IP address, after its name was looked up, for every
-    /// redirect anew. Without it, a URL that was given may lead to a private address, and one that a
-    /// server on the Internet redirects to may not.
+    /// Refuses every private, loopback and link-local IP address, after its name was looked up, for
+    /// every redirect anew. Without it, a URL that was given may lead to a private address, and one
+    /// that a server on the Internet redirects to may not.
     ///
-    /// Behind a proxy that looks names up itself, only addresses that are written as such can be refused.
+    /// Behind a proxy that looks names up itself, only addresses that are written as such can be
+    /// refused.
     pub fn deny_private(mut self, yes: bool) -> Self {
         self.options.deny_private = yes;
         self
     }
 
-    /// Requests the robots.txt of every host first, and obeys it (RFC 9309): what it forbids is a row of
-    /// the kind `robots`. The first word of the user agent is the name that files know the run by. A
-    /// `Crawl-delay` is kept, too, up to a minute.
+    /// Requests the robots.txt of every host first, and obeys it (RFC 9309): what it forbids is a
+    /// row of the kind `robots`. The first word of the user agent is the name that files know the
+    /// run by. A `Crawl-delay` is kept, too, up to a minute.
     pub fn robots(mut self, yes: bool) -> Self {
         self.options.robots = yes;
         self
@@ -232,8 +234,9 @@ impl OptionsBuilder {
         self
     }
 
-    /// Sets the proxy for every URL: `http://`, `https://` for one that is reached over TLS, `socks5://`
-    /// or, for one that looks names up, `socks5h://`, with a user and password if it wants them.
+    /// Sets the proxy for every URL: `http://`, `https://` for one that is reached over TLS,
+    /// `socks5://` or, for one that looks names up, `socks5h://`, with a user and password if it
+    /// wants them.
     pub fn proxy(self, proxy: impl Into<String>) -> Self {
         let proxy = proxy.into();
         self.proxy_for_http(proxy.clone()).proxy_for_https(proxy)
@@ -251,15 +254,16 @@ impl OptionsBuilder {
         self
     }
 
-    /// Names the hosts that are reached without a proxy, as the environment variable `NO_PROXY` lists
-    /// them: names, with all below them, IP addresses and networks, separated by commas; `*` is all.
+    /// Names the hosts that are reached without a proxy, as the environment variable `NO_PROXY`
+    /// lists them: names, with all below them, IP addresses and networks, separated by commas; `*`
+    /// is all.
     pub fn no_proxy(mut self, hosts: &str) -> Self {
         self.options.proxies.exceptions = Exceptions::parse(hosts);
         self
     }
 
-    /// Finds the IP addresses of a host with `lookup` instead of the system. It is called on threads of
-    /// its own and may block: the deadlines hold.
+    /// Finds the IP addresses of a host with `lookup` instead of the system. It is called on
+    /// threads of its own and may block: the deadlines hold.
     ///
     /// ```
     /// use silkmill_scrape::Options;
@@ -277,8 +281,8 @@ impl OptionsBuilder {
         self
     }
 
-    /// Opens every connection with `connect`, within a time, instead of the system. It sees every IP
-    /// address that is about to be connected to, after all rules, and can lead it elsewhere.
+    /// Opens every connection with `connect`, within a time, instead of the system. It sees every
+    /// IP address that is about to be connected to, after all rules, and can lead it elsewhere.
     ///
     /// ```
     /// use std::io;
@@ -301,9 +305,9 @@ impl OptionsBuilder {
     ///
     /// # Errors
     ///
-    /// When a header is none, or belongs to the connection; when a header cannot hold the user agent; when
-    /// a proxy has no such URL; when a file of certificates cannot be read or holds none; when the folder
-    /// cannot be made.
+    /// When a header is none, or belongs to the connection; when a header cannot hold the user
+    /// agent; when a proxy has no such URL; when a file of certificates cannot be read or holds
+    /// none; when the folder cannot be made.
     pub fn build(self) -> Result<Options, Error> {
         let mut options = self.options;
         for line in &self.headers {

@@ -1,6 +1,6 @@
-//! Which addresses are asked. Names are found by a resolver of the test's, and a connector takes the
-//! place of the network: it notes whom it was to dial and leads everybody to this machine, so that
-//! nothing leaves it.
+//! To which IP addresses a run connects. A resolver of the test's finds names, and a connector
+//! stands for the network: it notes every address and leads each connection to this machine, so
+//! that nothing leaves it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -14,7 +14,7 @@ use silkmill_testkit::{Reply, Request, Server};
 
 use crate::{FAR_TOO_LONG, fault, once, row};
 
-/// Addresses of the Internet; nobody is asked there.
+/// Addresses of the Internet, to which no test connects.
 const PUBLIC: &str = "93.184.216.34";
 const PUBLIC_V6: &str = "2606:2800:220:1::1";
 
@@ -25,7 +25,8 @@ struct Net {
 }
 
 impl Net {
-    /// Options with this network under them. `names` finds addresses, separated by blanks.
+    /// Returns options with this network under them. `names` returns addresses, separated by
+    /// blanks.
     fn options(&self, names: impl Fn(&str) -> String + Send + Sync + 'static) -> OptionsBuilder {
         let dialled = Arc::clone(&self.dialled);
         once()
@@ -47,7 +48,7 @@ impl Net {
     }
 }
 
-/// A server that redirects from `/to/ADDRESS` to what follows.
+/// Starts a server that redirects from `/to/URL` to the rest of the path.
 fn redirecting() -> Server {
     Server::start(|request: &Request| match request.target().strip_prefix("/to/") {
         Some(target) => Reply::redirect(target),
@@ -140,7 +141,7 @@ fn of_a_name_that_is_both_only_the_public_address_is_dialled() {
 
 #[test]
 fn the_address_that_was_checked_is_the_one_that_is_dialled() {
-    // The name changes with every look; the second look would be let in where the first was not.
+    // The name changes with every lookup; the second would permit what the first did not.
     let server = redirecting();
     let (looks, net) = (Arc::new(AtomicUsize::new(0)), Net::default());
     let counter = Arc::clone(&looks);
@@ -195,7 +196,7 @@ fn nor_by_a_way_round_over_another_public_server() {
 
 #[test]
 fn a_connection_into_a_private_network_is_not_lent_to_a_public_redirect() {
-    // First the user asks for the inside server himself, and its connection stays open.
+    // First the user fetches from the inner server, and the connection stays open.
     let server = redirecting();
     let net = Net::default();
     let options = net.options(|host| match host {

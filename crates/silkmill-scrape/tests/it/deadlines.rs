@@ -9,17 +9,18 @@ use silkmill_testkit::{Reply, Server};
 
 use crate::{fault, once, row};
 
-/// The deadline that is to be missed; any other is far away.
+/// The deadline that is missed; any other is far away.
 const MISSED: Duration = Duration::from_millis(250);
 
-/// The row timed out in a phase, and says which time was up.
+/// Asserts that the row timed out in a phase, and names the limit that was up.
 fn assert_missed(row: &Row, phase: Phase, limit: &str) {
     assert_eq!(fault(row), (FailureKind::Timeout, phase));
     let message = &row.error.as_ref().unwrap().message;
     assert!(message.ends_with(&format!("when its time of {limit} was up")), "{message}");
 }
 
-/// A listener on a port where whoever connects waits, and the connections that it has taken.
+/// A listener whose queue is full, so that the next connect waits, and the connections in the
+/// queue.
 struct Full {
     address: SocketAddr,
     _listener: TcpListener,
@@ -80,7 +81,7 @@ fn the_first_byte_has_a_time_of_its_own() {
 
 #[test]
 fn what_comes_after_the_first_byte_has_the_time_of_the_attempt() {
-    // A byte a second, of the head or of the body: the first of them is there at once.
+    // One byte a second, of the head or of the body. The first comes at once.
     let server = Server::start(|request| match request.path() {
         "/head" => Reply::drip_head(),
         _ => Reply::drip_body("x".repeat(100)),

@@ -12,7 +12,7 @@ use silkmill_testkit::{Authority, Reply, Request, Server};
 use crate::tls::trusting;
 use crate::{FAR_TOO_LONG, fault, hasty, once, row};
 
-/// A server that answers everything the same way.
+/// Starts a server that answers every request the same way.
 fn always(reply: impl Fn() -> Reply + Send + Sync + 'static) -> Server {
     Server::start(move |_| reply()).unwrap()
 }
@@ -213,10 +213,11 @@ fn a_title_is_read_from_a_page_that_was_cut() {
     assert_eq!((row.title.as_deref(), row.truncated), (Some("Endless"), true));
 }
 
-/// What went wrong, if anything did.
+/// The failure that a row should have, if any.
 type Expected = Option<(FailureKind, Phase)>;
 
-/// Every way to misbehave after the connection stands, what it is called, and what the row says.
+/// Returns every way to misbehave on an open connection: its name, the reply, and the expected
+/// failure.
 fn kinds() -> Vec<(&'static str, Reply, Expected)> {
     use FailureKind::{Body, Protocol, Redirects, Timeout};
     let lengths = Reply::html("x").header("Content-Length", "7");
@@ -240,8 +241,8 @@ fn kinds() -> Vec<(&'static str, Reply, Expected)> {
     ]
 }
 
-/// What a server does whose every path misbehaves in the way it names.
-fn zoo() -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
+/// Returns a handler that misbehaves in the way that the path names.
+fn every_hostile_server() -> impl Fn(&Request) -> Reply + Send + Sync + 'static {
     let kinds = kinds();
     move |request| {
         let kind = kinds.iter().find(|(path, ..)| *path == request.path());
@@ -254,8 +255,9 @@ const ZOO_BODY_BYTES_MAX: u64 = 1_000_000;
 #[test]
 fn every_kind_of_server_gives_the_same_row_over_tls() {
     let authority = Authority::new();
-    let plain = Server::start(zoo()).unwrap();
-    let tls = Server::start_tls(&authority.issue(&["a.test"]), zoo()).unwrap();
+    let plain = Server::start(every_hostile_server()).unwrap();
+    let tls =
+        Server::start_tls(&authority.issue(&["a.test"]), every_hostile_server()).unwrap();
     let slow = trusting(hasty(), &authority, "slow").body_bytes_max(ZOO_BODY_BYTES_MAX);
     let other = trusting(once(), &authority, "other").body_bytes_max(ZOO_BODY_BYTES_MAX);
     for (path, _, expected) in kinds() {
@@ -268,7 +270,7 @@ fn every_kind_of_server_gives_the_same_row_over_tls() {
             assert_eq!(found, expected, "{row:?}");
         }
         let [plain, tls] = asked;
-        // The last request of a chain has a connection that was there.
+        // The last request of a chain uses a connection that was open.
         let is_first = tls.redirects.is_empty();
         assert!(plain.timing.tls.is_none() && tls.timing.tls.is_some() == is_first, "{path}");
         assert_eq!(
@@ -279,12 +281,12 @@ fn every_kind_of_server_gives_the_same_row_over_tls() {
     }
 }
 
-/// Set in the process that [`a_zoo_of_hosts_gives_one_row_each_and_holds_up_no_good_one`] starts, so that
-/// no other test is in its memory.
+/// Set in the process that [`a_zoo_of_hosts_gives_one_row_each_and_holds_up_no_good_one`] starts,
+/// so that no other test is in its memory.
 const ALONE: &str = "SILKMILL_ZOO_ALONE";
 
-/// Most memory of that process, the servers of the zoo included. Twenty bombs that were not cut, or a
-/// second of an endless body, are more.
+/// The most memory of that process, the servers of the zoo included. Twenty bombs that were not
+/// cut, or a second of an endless body, are more.
 const ZOO_MEMORY_MAX_KIB: u64 = 256 * 1024;
 
 #[test]
@@ -300,15 +302,15 @@ fn a_zoo_of_hosts_gives_one_row_each_and_holds_up_no_good_one() {
     }
     let authority = Authority::new();
     let servers = [
-        Server::start(zoo()).unwrap(),
-        Server::start_tls(&authority.issue(&["*.zoo.test"]), zoo()).unwrap(),
+        Server::start(every_hostile_server()).unwrap(),
+        Server::start_tls(&authority.issue(&["*.zoo.test"]), every_hostile_server()).unwrap(),
     ];
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = listener.local_addr().unwrap().port();
     drop(listener);
     let cages = kinds();
-    // Every page has a host of its own, and every other host speaks TLS; one of twenty is hostile, and all
-    // kinds are among them, with TLS and without.
+    // Every page has a host of its own, and every other host speaks TLS. One of twenty is hostile,
+    // and all kinds are among them, with TLS and without.
     let mut urls = Vec::new();
     let mut expected = Vec::new();
     for page in 0..20 * cages.len() * 2 {
@@ -348,14 +350,14 @@ fn a_zoo_of_hosts_gives_one_row_each_and_holds_up_no_good_one() {
     assert!(memory_kib.is_none_or(|kib| kib < ZOO_MEMORY_MAX_KIB), "{memory_kib:?}");
 }
 
-/// The most memory that this process has had, where the system says so.
+/// Returns the most memory that this process has had, where the system tells.
 fn peak_memory_kib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse().ok()
 }
 
-/// A server of which `misbehave` gets every connection, once something has come over it.
+/// Starts a server that passes every connection to `misbehave`, once a byte has come over it.
 fn before_tls(misbehave: impl Fn(TcpStream) + Send + 'static) -> (String, thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
@@ -367,7 +369,7 @@ fn before_tls(misbehave: impl Fn(TcpStream) + Send + 'static) -> (String, thread
     (url, server)
 }
 
-/// Writes bytes over and over until nobody reads them any more.
+/// Writes bytes over and over until the other side closes.
 fn write_until_left(mut stream: TcpStream, bytes: &[u8], pause: Duration) {
     stream.set_write_timeout(Some(FAR_TOO_LONG)).unwrap();
     for byte in bytes.chunks(if pause.is_zero() { bytes.len() } else { 1 }).cycle() {
@@ -380,7 +382,7 @@ fn write_until_left(mut stream: TcpStream, bytes: &[u8], pause: Duration) {
 
 #[test]
 fn a_server_may_misbehave_before_tls_stands() {
-    /// Reads all of the hello, so that closing is no reset.
+    /// Reads all of the hello, so that closing the connection is no reset.
     fn take_hello(stream: &mut TcpStream) {
         let length = stream.peek(&mut [0; 4096]).unwrap();
         stream.read_exact(&mut vec![0; length]).unwrap();
@@ -395,12 +397,12 @@ fn a_server_may_misbehave_before_tls_stands() {
         take_hello(&mut stream);
         stream.write_all(&[21, 3, 3, 0, 2, 2, 40]).unwrap();
     };
-    // Records of a handshake message that says it has sixteen megabytes.
+    // Records of a handshake message that claims to have sixteen megabytes.
     let endless: Misbehave = |stream| {
         let record = [&[22, 3, 3, 0x40, 0][..], &[2, 0xff, 0xff, 0xff], &[0; 0x3ffc]].concat();
         write_until_left(stream, &record, Duration::ZERO);
     };
-    // A record that would take minutes to come, and records of nothing, one after the other.
+    // A record that would take minutes to come, and empty records, one after the other.
     let drip: Misbehave = |stream| {
         let record = [&[22, 3, 3, 0x40, 0, 2][..], &[0; 1000]].concat();
         write_until_left(stream, &record, Duration::from_millis(20));
@@ -434,14 +436,16 @@ fn what_ends_tls_too_early_ends_the_row() {
     let authority = Authority::new();
     let to_end = "HTTP/1.1 200 OK\r\n\r\nbody";
     let server =
-        Server::start_tls(&authority.issue(&["a.test"]), move |request| match request.path() {
-            "/ended" => Reply::raw(to_end),
-            "/left" => Reply::raw(to_end).without_close_notify(),
-            "/left-whole" => Reply::short("body", 0).without_close_notify(),
-            "/left-half" => Reply::short("body", 9).without_close_notify(),
-            "/left-at-once" => Reply::raw("").without_close_notify(),
-            "/left-in-head" => Reply::raw("HTTP/1.1 200 OK\r\nX").without_close_notify(),
-            _ => Reply::broken_record("x".repeat(50_000)),
+        Server::start_tls(&authority.issue(&["a.test"]), move |request| {
+            match request.path() {
+                "/ended" => Reply::raw(to_end),
+                "/left" => Reply::raw(to_end).without_close_notify(),
+                "/left-whole" => Reply::short("body", 0).without_close_notify(),
+                "/left-half" => Reply::short("body", 9).without_close_notify(),
+                "/left-at-once" => Reply::raw("").without_close_notify(),
+                "/left-in-head" => Reply::raw("HTTP/1.1 200 OK\r\nX").without_close_notify(),
+                _ => Reply::broken_record("x".repeat(50_000)),
+            }
         })
         .unwrap();
     let options = trusting(once(), &authority, "ends");
@@ -465,7 +469,7 @@ fn what_ends_tls_too_early_ends_the_row() {
 
 #[test]
 fn bombs_of_every_encoding_are_cut() {
-    // A megabyte of one letter, many times over, for a body of several frames is all of them; and
+    // A megabyte of one letter, many times over, since a body of several frames is all of them; and
     // twenty megabytes in one stream.
     let zstd = [
         0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58, 0x54, 0x00, 0x00, 0x10, 0x78, 0x78, 0x01, 0x00, 0xfb,

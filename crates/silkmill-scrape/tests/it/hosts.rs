@@ -1,4 +1,4 @@
-//! No host gets more than it may, and none that must wait holds up another.
+//! No host gets more requests than it may, and none that must wait holds up another.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use silkmill_testkit::{Reply, Request, Server};
 
 use crate::{FAR_TOO_LONG, hasty, once, rows};
 
-/// A server that notes how many requests it was at, at the most.
+/// Starts a server that notes the most requests that it had at once.
 fn counting(at_once_max: &Arc<AtomicUsize>, answer: fn(&Request) -> Reply) -> Server {
     let (now, max) = (AtomicUsize::new(0), Arc::clone(at_once_max));
     Server::start(move |request| {
@@ -45,7 +45,7 @@ fn a_redirect_to_another_host_counts_there() {
     let there = counting(&max, |_| Reply::html("x"));
     let target = there.url_of("there.test", "/");
     let here = Server::start(move |_| Reply::redirect(&target)).unwrap();
-    // Each page is on a host of its own, so that nothing holds them back but the host they lead to.
+    // Each page is on a host of its own, so that only the host they redirect to holds them back.
     let urls: Vec<String> =
         (0..40).map(|page| here.url_of(&format!("here-{page}.test"), "/")).collect();
     let options = once().workers(32).per_host(2).resolver(|_| Ok(vec![[127, 0, 0, 1].into()]));
@@ -91,7 +91,7 @@ fn a_host_that_hangs_does_not_starve_the_others() {
 fn no_more_lines_are_taken_than_are_needed_to_keep_the_workers_busy() {
     const WORKERS: usize = 4;
     const LINES: usize = 5_000;
-    // Lines that may start, and those that have.
+    // Items that may start, and items that have started.
     const TAKEN_MAX: usize = 256 + WORKERS;
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (taken, handed_on) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -151,7 +151,7 @@ fn starts_at_one_host_are_a_delay_apart() {
     let (_, summary) = rows(&once().workers(4).delay(DELAY), &urls(&server, 6));
 
     assert_eq!(summary.rows, 6);
-    // The last one is asked after five delays, however late each of them began.
+    // The last request starts after five delays, however late each of them began.
     let times: Vec<Instant> = times.try_iter().collect();
     assert!(summary.elapsed >= 5 * DELAY, "{times:?}");
 }
@@ -168,7 +168,7 @@ fn retry_after_is_waited_for_and_holds_no_worker() {
     let mut list = urls(&busy, 3);
     list.extend(urls(&good, 20));
 
-    // There is one worker: were it to wait, the pages of the good server would come last.
+    // There is one worker: if it waited, the pages of the good server would come last.
     let started = Instant::now();
     let mut order = Vec::new();
     run(
@@ -185,7 +185,7 @@ fn retry_after_is_waited_for_and_holds_no_worker() {
 
     assert!(started.elapsed() >= Duration::from_secs(1));
     assert!(order[..20].iter().all(|&(index, attempts)| index >= 3 && attempts == 1), "{order:?}");
-    // The host as a whole was left alone, and the first of its pages is still the first.
+    // The whole host was left alone, and the first of its pages is still the first.
     assert_eq!(order[20..], [(0, 2), (1, 1), (2, 1)]);
 }
 
@@ -193,7 +193,7 @@ fn retry_after_is_waited_for_and_holds_no_worker() {
 fn retry_after_may_be_a_date() {
     let asked = AtomicUsize::new(0);
     let busy = Server::start(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
-        // Long past: there is no time to wait for, and none is waited.
+        // A time in the past: the retry does not wait.
         0 => Reply::status(503).header("Retry-After", "Fri, 31 Dec 1999 23:59:59 GMT"),
         _ => Reply::html("x"),
     })
@@ -207,8 +207,8 @@ fn retry_after_may_be_a_date() {
 
 #[test]
 fn many_retries_wait_at_once() {
-    // Each of 100 pages fails once. One after the other, on one worker, their pauses would take
-    // at least ten seconds.
+    // Each of 100 pages fails once. One after the other, on one worker, their pauses would take at
+    // least ten seconds.
     let seen = std::sync::Mutex::new(std::collections::HashSet::new());
     let server = Server::start(move |request| {
         match seen.lock().unwrap().insert(request.path().to_owned()) {

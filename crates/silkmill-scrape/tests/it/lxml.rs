@@ -1,7 +1,7 @@
-//! Titles and XPath results are those of lxml, on pages that both read as the same tree.
+//! Compares titles and XPath results with those of lxml, on pages that both read as the same tree.
 //!
-//! Needs `python3` with `lxml` 5 or newer. Without it the test says that it was skipped;
-//! with `SILKMILL_REQUIRE=1` that is a failure.
+//! Needs `python3` with `lxml` 5 or newer. Without it the test prints that it was skipped; with
+//! `SILKMILL_REQUIRE=1` that is a failure.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use silkmill_scrape::{Extractor, Field};
 
 /// Evaluates every expression on every page. `html5lib` builds the tree of the standard, where lxml
-/// would mend a broken page in its own way.
+/// would repair a broken page in its own way.
 const SCRIPT: &str = r#"
 import json, sys
 import lxml.etree, lxml.html
@@ -103,7 +103,7 @@ const EXPRESSIONS: &[&str] = &[
     "//body/*[last()]/@class",
 ];
 
-/// Every axis, every function, and a comparison of every two types.
+/// Expressions with every axis, every function, and a comparison of every two types.
 const LANGUAGE: &[&str] = &[
     "//td/ancestor-or-self::*[@class]/@class",
     "//div/descendant::a/@href",
@@ -170,8 +170,8 @@ const LANGUAGE: &[&str] = &[
     "//a[@href='../0/']/text()",
 ];
 
-/// The expressions that no page is without, for broken pages. Their texts and places are what differs
-/// between trees.
+/// Expressions that find nodes on any page, for broken pages. Trees differ in their texts and
+/// places.
 const TREE: &[&str] = &[
     "string(//title)",
     "//title/text()",
@@ -217,7 +217,7 @@ const TREE: &[&str] = &[
     "//*[@id]/parent::*/@id",
 ];
 
-/// The values of a page, as lxml gives them.
+/// Asserts that the values of a page are those that lxml found.
 fn assert_same(found: &silkmill_scrape::Extracted, expected: &Value, page: &str) {
     for (index, (name, values)) in found.fields.iter().enumerate() {
         let expected = expected[index].as_array().unwrap();
@@ -234,7 +234,7 @@ fn extractor(expressions: &[&str]) -> Extractor {
     Extractor::new(numbered.map(field).collect()).unwrap()
 }
 
-/// Reads every page and holds it to what Python finds.
+/// Reads every page and compares it with what Python finds.
 fn compare(builder: &str, pages: &[String], expressions: &[&str]) {
     let Some(expected) = python(builder, pages, expressions) else { return };
     let expected = expected.as_array().unwrap();
@@ -277,7 +277,7 @@ fn broken_pages_have_the_tree_of_the_standard() {
     compare("html5lib", &pages, TREE);
 }
 
-/// Real pages, where somebody has a folder of them.
+/// Reads real pages, where the environment names a folder of them.
 #[test]
 fn real_pages_are_read_as_lxml_reads_them() {
     let Some(folder) = std::env::var_os("SILKMILL_PAGES") else {
@@ -291,7 +291,7 @@ fn real_pages_are_read_as_lxml_reads_them() {
         paths.iter().map(|path| String::from_utf8(std::fs::read(path).unwrap()).unwrap()).collect();
     assert!(!pages.is_empty());
     for (builder, expressions) in [("lxml", EXPRESSIONS), ("lxml", LANGUAGE), ("html5lib", TREE)] {
-        // The standard has a `tbody` in every table, lxml only where it is written.
+        // The standard has a `tbody` in every table, lxml only in one that has it in its markup.
         let expressions = expressions
             .iter()
             .copied()
@@ -319,9 +319,9 @@ impl Dice {
     }
 }
 
-/// Markup that nobody nests, closes or quotes as he should. Without what has changed in the standard since
-/// html5lib was written (`select`), and what it does not know (`template`) or gets wrong: forms and
-/// buttons, `textarea`, and lists within tables.
+/// Makes markup that is nested, closed and quoted wrongly. Leaves out what has changed in the
+/// standard since html5lib was written (`select`), and what html5lib does not know (`template`) or
+/// gets wrong: forms and buttons, `textarea`, and lists within tables.
 fn broken(dice: &mut Dice) -> String {
     const ANYWHERE: &[&str] = &[
         "p", "div", "b", "i", "a", "font", "input", "h1", "h2", "span", "br", "em", "title", "hr",
@@ -348,7 +348,7 @@ fn broken(dice: &mut Dice) -> String {
 fn is_same(value: &silkmill_scrape::Value, expected: &Value) -> bool {
     match value {
         silkmill_scrape::Value::Text(text) => expected.as_str() == Some(text),
-        // Reading JSON may take a number for its neighbour.
+        // A JSON parser may read a number as its neighbour.
         silkmill_scrape::Value::Number(number) if number.is_finite() => expected
             .as_f64()
             .is_some_and(|expected| (number - expected).abs() <= number.abs() * f64::EPSILON),
@@ -359,7 +359,7 @@ fn is_same(value: &silkmill_scrape::Value, expected: &Value) -> bool {
     }
 }
 
-/// What Python finds, or nothing when it cannot look and need not.
+/// Returns what Python finds, or `None` when lxml is missing and not required.
 fn python(builder: &str, pages: &[String], expressions: &[&str]) -> Option<Value> {
     let import = format!("import lxml.html, {builder}");
     let is_there = Command::new("python3").args(["-c", &import]).output();
@@ -381,7 +381,7 @@ fn python(builder: &str, pages: &[String], expressions: &[&str]) -> Option<Value
     Some(serde_json::from_slice(&output.stdout).unwrap())
 }
 
-/// A product page; the seed decides how much of what is on it.
+/// Makes a product page. The seed decides how much is on it.
 fn page(seed: u32) -> String {
     let word = |at: u32| {
         ["silk", "mill", "&amp; wool", "café", "Größe", "l'eau", "中文"][((seed + at) % 7) as usize]

@@ -1,5 +1,5 @@
-//! Runs against the scripted server: what good and hostile servers make of a row.
-//! (And `lxml`: what a page says, compared with another reader.)
+//! Runs against the scripted server: the rows that good and hostile servers lead to. (And `lxml`:
+//! pages, compared with another reader.)
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -21,17 +21,17 @@ use std::time::Duration;
 use silkmill::CancelToken;
 use silkmill_scrape::{FailureKind, Input, Options, OptionsBuilder, Phase, Row, Summary, run};
 
-/// Short, for servers that never answer.
+/// A short time, for servers that never answer.
 const SHORT: Duration = Duration::from_millis(300);
-/// No attempt of a test may come near this, whatever the machine does meanwhile.
+/// No attempt of a test may come near this time, however busy the machine is.
 const FAR_TOO_LONG: Duration = Duration::from_secs(20);
 
-/// Fetches without trying again, and gives up soon.
+/// Returns options without retries that give up soon.
 fn hasty() -> OptionsBuilder {
     Options::builder().retries(0).timeout(SHORT)
 }
 
-/// Fetches without trying again.
+/// Returns options without retries.
 fn once() -> OptionsBuilder {
     Options::builder().retries(0).timeout(FAR_TOO_LONG)
 }
@@ -47,7 +47,7 @@ fn rows(options: &OptionsBuilder, urls: &[String]) -> (Vec<Row>, Summary) {
     (rows, summary.unwrap())
 }
 
-/// The one row of one address.
+/// Returns the one row of one URL.
 fn row(options: &OptionsBuilder, url: &str) -> Row {
     let (mut rows, summary) = rows(options, &[url.to_owned()]);
     assert_eq!((rows.len(), summary.rows), (1, 1));
@@ -57,7 +57,7 @@ fn row(options: &OptionsBuilder, url: &str) -> Row {
     row
 }
 
-/// What went wrong, in short.
+/// Returns the kind and the phase of a row's failure.
 fn fault(row: &Row) -> (FailureKind, Phase) {
     let error = row.error.as_ref().unwrap_or_else(|| panic!("no error in {row:?}"));
     (error.kind, error.phase)

@@ -12,11 +12,11 @@ use silkmill_testkit::{Authority, Identity, Reply, Server};
 use crate::tls::trusting;
 use crate::{fault, once, row};
 
-/// What a proxy was asked, and where the bytes that follow are to go.
+/// The request that a proxy received, and the server to which it carries the bytes that follow.
 type Served = io::Result<(String, Option<TcpStream>)>;
 type Serve = fn(&mut BufReader<TcpStream>) -> Served;
 
-/// Takes connections for as long as the test lasts.
+/// Accepts connections for as long as the test lasts.
 fn proxy(serve: Serve) -> (u16, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -49,7 +49,7 @@ fn join(here: TcpStream, there: TcpStream) {
     let _ = forth.join();
 }
 
-/// Speaks TLS with whoever comes, and leads him to a proxy that does not.
+/// Accepts TLS, and carries the bytes to a proxy that does not speak it.
 fn secured(identity: &Identity, proxy: u16) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -57,15 +57,15 @@ fn secured(identity: &Identity, proxy: u16) -> u16 {
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let identity = identity.clone();
-            // Who leaves ends it with an error, which is his right.
+            // A client that closes ends this with an error, which is expected.
             thread::spawn(move || carry(&identity, stream, proxy));
         }
     });
     port
 }
 
-/// Carries bytes both ways on one thread, since a session of TLS has one: what does not come soon is
-/// looked for again.
+/// Carries bytes both ways on one thread, since a session of TLS has one. Bytes that do not come
+/// soon are read in the next round.
 fn carry(identity: &Identity, here: TcpStream, proxy: u16) -> io::Result<()> {
     let mut there = TcpStream::connect(("127.0.0.1", proxy))?;
     for stream in [&here, &there] {
@@ -81,7 +81,7 @@ fn carry(identity: &Identity, here: TcpStream, proxy: u16) -> io::Result<()> {
     }
 }
 
-/// Carries what comes soon; tells whether it was the end.
+/// Carries the bytes that come soon. Returns whether the end came.
 fn pass_on(from: &mut impl Read, to: &mut impl Write) -> io::Result<bool> {
     let mut bytes = [0; 16 * 1024];
     match from.read(&mut bytes) {
@@ -105,7 +105,7 @@ fn read_head(from: &mut impl BufRead) -> io::Result<String> {
     Ok(head)
 }
 
-/// The port at the end of `name:port`, which is on this machine whatever the name.
+/// Connects to the port at the end of `name:port`, on this machine whatever the name.
 fn connect(target: &str) -> io::Result<TcpStream> {
     let port = target.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(0);
     TcpStream::connect(("127.0.0.1", port))
@@ -189,7 +189,7 @@ fn tls_goes_through_the_proxy_untouched() {
         let row = row(&options, &server.url_of("a.test", "/"));
 
         assert_eq!((row.status, row.bytes, row.error), (Some(200), 5, None), "{scheme}");
-        // The name is the proxy's to find.
+        // The proxy looks the name up.
         assert!(asked.recv().unwrap().contains(&format!("a.test:{}", server.port())));
     }
     std::fs::remove_file(path).unwrap();
@@ -285,6 +285,6 @@ fn what_is_wrong_with_the_tls_of_a_proxy_is_said_to_be_the_proxys() {
         let message = row.error.unwrap().message;
         assert!(message.starts_with(says), "{message}");
     }
-    // No page was asked for.
+    // No page was requested.
     assert!(!asked.try_iter().any(|head| head.contains("nowhere")));
 }

@@ -125,7 +125,7 @@ fn secrets_are_not_sent_on_to_another_server() {
 
 #[test]
 fn a_cookie_that_is_set_on_the_way_is_brought_back() {
-    // Without it everybody is sent round in a circle.
+    // A request without the cookie is redirected in a circle.
     let server = Server::start(|request| match request.header("Cookie") {
         Some("seen=yes; mine=1") | Some("mine=1; seen=yes") => Reply::html("arrived"),
         _ => Reply::redirect(request.path()).header("Set-Cookie", "seen=yes; Path=/"),
@@ -135,7 +135,7 @@ fn a_cookie_that_is_set_on_the_way_is_brought_back() {
 
     let (rows, _) = crate::rows(&options.workers(1), &[server.url("/a"), server.url("/b")]);
 
-    // The second chain knows nothing of the first.
+    // The second chain has no cookies of the first.
     assert!(rows.iter().all(|row| row.status == Some(200) && row.redirects.len() == 1), "{rows:?}");
 }
 

@@ -1,4 +1,4 @@
-//! What is sent, how often, and over how many connections.
+//! The bytes of requests, their number, and the connections they use.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,7 +66,7 @@ fn one_worker_uses_one_connection() {
 fn all_workers_ask_at_once() {
     const WORKERS: u64 = 16;
     let asked = AtomicU64::new(0);
-    // Nobody is answered before everybody has asked.
+    // No request is answered before all have come.
     let server = Server::start(move |_| {
         asked.fetch_add(1, Ordering::Relaxed);
         let since = Instant::now();
@@ -88,7 +88,7 @@ fn all_workers_ask_at_once() {
 
 #[test]
 fn a_connection_that_was_closed_meanwhile_is_not_an_error() {
-    // The server says nothing of closing, and closes after every answer.
+    // The server does not announce that it closes, and closes after every response.
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
     let server = Server::start(move |_| Reply::raw(answer)).unwrap();
     let urls = vec![server.url("/"); 50];

@@ -1,5 +1,5 @@
-//! `robots.txt` is asked for once for each host, and obeyed. (What its lines mean is tested beside
-//! the code that reads them.)
+//! A `robots.txt` is requested once for each host, and obeyed. (The code that parses it has tests
+//! of its own.)
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ fn obedient() -> OptionsBuilder {
     once().robots(true)
 }
 
-/// A site with this file.
+/// Starts a site with this file.
 fn site(robots: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Server {
     Server::start(move |request| match request.path() {
         "/robots.txt" => robots(request),
@@ -100,7 +100,7 @@ fn redirects_from_the_file_are_followed_to_a_bound() {
     let here = site(move |_| Reply::redirect(&target));
     assert_eq!(row(&obedient(), &here.url("/b")).error.unwrap().kind, FailureKind::Robots);
 
-    // Without end it counts as not there.
+    // An endless redirect counts as a missing file.
     let looping = site(|_| Reply::redirect("/robots.txt"));
     assert_eq!(row(&obedient(), &looping.url("/b")).error, None);
     assert_eq!(looping.requests_to("/robots.txt"), 6);
@@ -169,7 +169,7 @@ fn a_crawl_delay_is_kept() {
 
     let (_, summary) = rows(&obedient().workers(8), &urls(&server, &["/1", "/2", "/3", "/4"]));
 
-    // Five requests with the file's own, and so four delays, however late each of them began.
+    // Five requests with that for the file, and so four delays, however late each of them began.
     assert_eq!((summary.errors, times.lock().unwrap().len()), (0, 5));
     assert!(summary.elapsed >= 4 * DELAY, "{summary:?}");
 }

@@ -1,4 +1,4 @@
-//! Every input gives exactly one row, and a run ends when it is told to.
+//! Every input gives exactly one row, and a run ends when it is cancelled.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -24,7 +24,7 @@ impl Dice {
     }
 }
 
-/// A list of lines good and bad, and how many of them must give a row.
+/// Makes a list of good and bad lines. Returns it with the number of lines that must give a row.
 fn junk(dice: &mut Dice, base: &str) -> (Vec<u8>, u64) {
     let mut list = Vec::new();
     let mut expected = 0;
@@ -74,7 +74,7 @@ fn every_line_of_any_list_gives_one_row() {
 
 #[test]
 fn rows_in_order_come_in_order() {
-    // The first answers come last.
+    // The first responses come last.
     let server = Server::start(|request| {
         let page: u64 = request.path()[1..].parse().unwrap();
         Reply::html("x").after(Duration::from_millis(40 - page))
@@ -173,7 +173,7 @@ fn rows_are_handed_on_while_the_source_waits() {
     let url = server.url("/");
     let (sender, receiver) = mpsc::channel();
     sender.send(Input::url(url)).unwrap();
-    // The source ends only when the first row is there.
+    // The source ends only when the first row has come.
     let source = std::iter::from_fn(move || match receiver.try_recv() {
         Ok(input) => Some(input),
         Err(mpsc::TryRecvError::Empty) => {
@@ -206,8 +206,8 @@ fn a_list_that_cannot_be_read_says_so_in_its_place() {
     assert!(list.next().unwrap().is_err());
 }
 
-/// A run over servers that never answer, told to stop by `stop` once it is under way.
-fn stopped_run(cancel: &CancelToken, stop_after_first_row: bool) -> (u64, bool) {
+/// Starts a run over servers that never answer, and stops it once it is under way.
+fn stopped_run(cancel: &CancelToken, after_a_row: ControlFlow<()>) -> (u64, bool) {
     let server = Server::start(|request| match request.path() {
         "/0" => Reply::html("x"),
         _ => Reply::silence(),
@@ -219,7 +219,7 @@ fn stopped_run(cancel: &CancelToken, stop_after_first_row: bool) -> (u64, bool) 
 
     let summary = run(urls.iter().map(Input::url), &options.build().unwrap(), cancel, &mut |row| {
         assert_eq!(row.error, None);
-        if stop_after_first_row { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        after_a_row
     })
     .unwrap();
 
@@ -236,7 +236,7 @@ fn a_cancelled_run_ends_and_makes_no_rows_up() {
         canceller.cancel();
     });
 
-    assert_eq!(stopped_run(&cancel, false), (1, true));
+    assert_eq!(stopped_run(&cancel, ControlFlow::Continue(())), (1, true));
     later.join().unwrap();
 }
 
@@ -252,7 +252,7 @@ fn a_cancelled_run_in_order_hands_on_the_beginning_of_its_list() {
     let cancel = CancelToken::new();
     let mut indices = Vec::new();
     let mut inputs = urls.iter().map(Input::url);
-    // When all have been asked for, the rows of all but two are ready soon after.
+    // When all URLs have been requested, the rows of all but two are ready soon after.
     let source = std::iter::from_fn(|| {
         let next = inputs.next();
         if next.is_none() {
@@ -279,7 +279,7 @@ fn a_cancelled_run_in_order_hands_on_the_beginning_of_its_list() {
 
 #[test]
 fn a_sink_that_has_enough_ends_the_run() {
-    assert_eq!(stopped_run(&CancelToken::new(), true), (1, true));
+    assert_eq!(stopped_run(&CancelToken::new(), ControlFlow::Break(())), (1, true));
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn an_argument_that_is_no_address_is_a_row_of_its_own() {
 
 #[test]
 fn a_cancelled_run_does_not_wait_for_a_lookup_that_hangs() {
-    // The lookup ends when the run has: were the run to wait for it, neither would.
+    // The lookup ends when the run has ended: if the run waited for it, neither would end.
     let (release, hanging) = mpsc::channel::<()>();
     let (hanging, asked) =
         (std::sync::Mutex::new(hanging), std::sync::Arc::new(std::sync::Barrier::new(2)));

@@ -1,4 +1,4 @@
-//! Pages over TLS; and certificates that are not to be trusted, each with the reason in its row.
+//! Pages over TLS; and certificates that must not be trusted, each with the reason in its row.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use silkmill_testkit::{Authority, Identity, Reply, Server};
 
 use crate::{fault, once, row, rows};
 
-/// Options that trust an authority, and lead every name to this machine.
+/// Returns options that trust an authority, and lead every name to this machine.
 pub(crate) fn trusting(
     options: OptionsBuilder,
     authority: &Authority,
