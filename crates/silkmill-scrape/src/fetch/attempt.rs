@@ -166,7 +166,8 @@ impl<'a> Attempt<'a> {
             if !self.may_ask(job, chain, ends)? {
                 return Ok(AttemptEnd::Later);
             }
-            let response = self.exchange.ask(self.exchange.shared.options.method, chain, ends)?;
+            let response =
+                self.exchange.request(self.exchange.shared.options.method, chain, ends)?;
             let head = &response.head;
             chain.status = Some(head.status);
             chain.retry_after = retry_after(head);
@@ -224,7 +225,7 @@ impl<'a> Attempt<'a> {
         })?;
         let mut chain = page.for_robots(url);
         loop {
-            let response = self.exchange.ask(Method::Get, &chain, ends).map_err(in_robots)?;
+            let response = self.exchange.request(Method::Get, &chain, ends).map_err(in_robots)?;
             let status = response.head.status;
             let next = match response.head.location.as_deref() {
                 Some(location) if is_redirect(status) => chain.url.join(location).ok(),

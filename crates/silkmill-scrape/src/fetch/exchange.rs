@@ -68,7 +68,7 @@ pub(super) struct Exchange<'a> {
 
 impl Exchange<'_> {
     /// Sends one request and reads the head of its response.
-    pub(super) fn ask(
+    pub(super) fn request(
         &mut self,
         method: Method,
         chain: &RedirectChain,
