@@ -163,7 +163,7 @@ impl<'a> Attempt<'a> {
         ends: Instant,
     ) -> Result<AttemptEnd, Fault> {
         loop {
-            if !self.may_ask(job, chain, ends)? {
+            if !self.robots_allow(job, chain, ends)? {
                 return Ok(AttemptEnd::Later);
             }
             let response =
@@ -189,7 +189,12 @@ impl<'a> Attempt<'a> {
 
     /// Tells whether robots.txt allows the request. Returns false when the host wants a pause
     /// before the next request.
-    fn may_ask(&mut self, job: &Job, chain: &RedirectChain, ends: Instant) -> Result<bool, Fault> {
+    fn robots_allow(
+        &mut self,
+        job: &Job,
+        chain: &RedirectChain,
+        ends: Instant,
+    ) -> Result<bool, Fault> {
         let Some(robots) = &self.exchange.shared.robots else { return Ok(true) };
         let (verdict, is_new) = match robots.verdict(&chain.url) {
             Some(verdict) => (verdict, false),
