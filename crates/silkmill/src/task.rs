@@ -23,8 +23,8 @@
 //! handle makes when it is needed and announces in the state. Publishing happens under the lock of
 //! the listeners, or fails because the handle has just announced some, and is tried again.
 //!
-//! It is one file, though a long one, so that everything `unsafe` can be read in one go. Listeners, latches and
-//! observers have no `unsafe`, and files of their own in `task/`.
+//! It is one file, though a long one, so that everything `unsafe` can be read in one go.
+//! Listeners, latches and observers have no `unsafe`, and files of their own in `task/`.
 
 #![expect(unsafe_code, reason = "a task's type is erased while it is queued")]
 

@@ -8,8 +8,8 @@
 //! To add to the storm: a way to submit is an arm of [`Producer::submit`], a step between
 //! submissions a line in [`DEEDS`], a thing that a task does a [`Body`].
 //!
-//! It is one file, though a long one, because each part needs all others: the plan, the producers that follow it,
-//! and the sums that check them.
+//! It is one file, though a long one, because each part needs all others: the plan, the producers
+//! that follow it, and the sums that check them.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 

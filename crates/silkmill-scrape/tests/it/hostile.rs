@@ -256,8 +256,7 @@ const ZOO_BODY_BYTES_MAX: u64 = 1_000_000;
 fn every_kind_of_server_gives_the_same_row_over_tls() {
     let authority = Authority::new();
     let plain = Server::start(every_hostile_server()).unwrap();
-    let tls =
-        Server::start_tls(&authority.issue(&["a.test"]), every_hostile_server()).unwrap();
+    let tls = Server::start_tls(&authority.issue(&["a.test"]), every_hostile_server()).unwrap();
     let slow = trusting(hasty(), &authority, "slow").body_bytes_max(ZOO_BODY_BYTES_MAX);
     let other = trusting(once(), &authority, "other").body_bytes_max(ZOO_BODY_BYTES_MAX);
     for (path, _, expected) in kinds() {
@@ -436,16 +435,14 @@ fn what_ends_tls_too_early_ends_the_row() {
     let authority = Authority::new();
     let to_end = "HTTP/1.1 200 OK\r\n\r\nbody";
     let server =
-        Server::start_tls(&authority.issue(&["a.test"]), move |request| {
-            match request.path() {
-                "/ended" => Reply::raw(to_end),
-                "/left" => Reply::raw(to_end).without_close_notify(),
-                "/left-whole" => Reply::short("body", 0).without_close_notify(),
-                "/left-half" => Reply::short("body", 9).without_close_notify(),
-                "/left-at-once" => Reply::raw("").without_close_notify(),
-                "/left-in-head" => Reply::raw("HTTP/1.1 200 OK\r\nX").without_close_notify(),
-                _ => Reply::broken_record("x".repeat(50_000)),
-            }
+        Server::start_tls(&authority.issue(&["a.test"]), move |request| match request.path() {
+            "/ended" => Reply::raw(to_end),
+            "/left" => Reply::raw(to_end).without_close_notify(),
+            "/left-whole" => Reply::short("body", 0).without_close_notify(),
+            "/left-half" => Reply::short("body", 9).without_close_notify(),
+            "/left-at-once" => Reply::raw("").without_close_notify(),
+            "/left-in-head" => Reply::raw("HTTP/1.1 200 OK\r\nX").without_close_notify(),
+            _ => Reply::broken_record("x".repeat(50_000)),
         })
         .unwrap();
     let options = trusting(once(), &authority, "ends");
