@@ -257,8 +257,8 @@ fn every_kind_of_server_gives_the_same_row_over_tls() {
     let authority = Authority::new();
     let plain = Server::start(every_hostile_server()).unwrap();
     let tls = Server::start_tls(&authority.issue(&["a.test"]), every_hostile_server()).unwrap();
-    let slow = trusting(hasty(), &authority, "slow").body_bytes_max(ZOO_BODY_BYTES_MAX);
-    let other = trusting(once(), &authority, "other").body_bytes_max(ZOO_BODY_BYTES_MAX);
+    let slow = trusting(hasty().body_bytes_max(ZOO_BODY_BYTES_MAX), &authority, "slow");
+    let other = trusting(once().body_bytes_max(ZOO_BODY_BYTES_MAX), &authority, "other");
     for (path, _, expected) in kinds() {
         let is_slow = expected.is_some_and(|(kind, _)| kind == FailureKind::Timeout);
         let options = if is_slow { &slow } else { &other };

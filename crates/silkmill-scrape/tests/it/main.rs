@@ -36,8 +36,25 @@ fn once() -> OptionsBuilder {
     Options::builder().retries(0).timeout(FAR_TOO_LONG)
 }
 
-fn rows(options: &OptionsBuilder, urls: &[String]) -> (Vec<Row>, Summary) {
-    let options = options.clone().build().unwrap();
+/// Options that a test can run: built, or to be built.
+trait Runnable {
+    fn options(&self) -> Options;
+}
+
+impl Runnable for OptionsBuilder {
+    fn options(&self) -> Options {
+        self.clone().build().unwrap()
+    }
+}
+
+impl Runnable for Options {
+    fn options(&self) -> Options {
+        self.clone()
+    }
+}
+
+fn rows(options: &impl Runnable, urls: &[String]) -> (Vec<Row>, Summary) {
+    let options = options.options();
     let mut rows = Vec::new();
     let summary = run(urls.iter().map(Input::url), &options, &CancelToken::new(), &mut |row| {
         rows.push(row);
@@ -48,7 +65,7 @@ fn rows(options: &OptionsBuilder, urls: &[String]) -> (Vec<Row>, Summary) {
 }
 
 /// Returns the one row of one URL.
-fn row(options: &OptionsBuilder, url: &str) -> Row {
+fn row(options: &impl Runnable, url: &str) -> Row {
     let (mut rows, summary) = rows(options, &[url.to_owned()]);
     assert_eq!((rows.len(), summary.rows), (1, 1));
     let row = rows.remove(0);

@@ -7,18 +7,15 @@ use silkmill_testkit::{Authority, Identity, Reply, Server};
 
 use crate::{fault, once, row, rows};
 
-/// Returns options that trust an authority, and lead every name to this machine.
-pub(crate) fn trusting(
-    options: OptionsBuilder,
-    authority: &Authority,
-    name: &str,
-) -> OptionsBuilder {
+/// Builds options that trust an authority, and lead every name to this machine.
+pub(crate) fn trusting(options: OptionsBuilder, authority: &Authority, name: &str) -> Options {
     let path: PathBuf =
         std::env::temp_dir().join(format!("silkmill-{}-{name}.pem", std::process::id()));
     std::fs::write(&path, authority.pem()).unwrap();
-    let options = options.trust_file(&path);
+    let options = options.trust_file(&path).resolver(|_| Ok(vec![[127, 0, 0, 1].into()]));
+    let options = options.build().unwrap();
     std::fs::remove_file(path).unwrap();
-    options.resolver(|_| Ok(vec![[127, 0, 0, 1].into()]))
+    options
 }
 
 fn served_by(identity: &Identity) -> Server {
@@ -34,7 +31,7 @@ fn served_by(identity: &Identity) -> Server {
 fn pages_come_over_tls_and_one_connection() {
     let authority = Authority::new();
     let server = served_by(&authority.issue(&["a.test"]));
-    let options = trusting(once(), &authority, "pages").workers(1);
+    let options = trusting(once().workers(1), &authority, "pages");
     let urls: Vec<String> =
         ["/", "/long", "/gzip"].map(|path| server.url_of("a.test", path)).to_vec();
 
@@ -73,7 +70,10 @@ fn a_certificate_that_is_not_to_be_trusted_says_why() {
         let message = refused.error.unwrap().message;
         assert!(message.contains(word), "{message}");
 
-        let anyway = row(&options.insecure(true), &server.url_of("a.test", "/"));
+        let anyway = row(
+            &trusting(once().retries(2).insecure(true), &authority, "anyway"),
+            &server.url_of("a.test", "/"),
+        );
         assert_eq!((anyway.status, anyway.error), (Some(200), None), "{word}");
     }
 }
@@ -120,7 +120,7 @@ fn secrets_are_not_sent_on_from_tls_to_the_clear() {
     let target = plain.url_of("a.test", "/");
     let identity = authority.issue(&["a.test"]);
     let server = Server::start_tls(&identity, move |_| Reply::redirect(&target)).unwrap();
-    let options = trusting(once(), &authority, "secrets").header("Authorization: secret");
+    let options = trusting(once().header("Authorization: secret"), &authority, "secrets");
 
     let row = row(&options, &server.url_of("a.test", "/"));
 
