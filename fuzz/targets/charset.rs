@@ -1,5 +1,5 @@
-//! Any bytes are decoded, from a charset that has a name, and UTF-8 that is declared as such
-//! decodes to itself.
+//! Any bytes decode, in an encoding with a name, and UTF-8 that is declared as such decodes to
+//! itself.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Any bytes are parsed as a page, at a bounded cost, and the short way to the title gives the same
-//! as the long one.
+//! Any bytes are a page that is read at a bounded cost, and the fast way to the title agrees with
+//! the slow one.
 
 #![no_main]
 
@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use silkmill_scrape::{Extractor, Field};
 
-/// With no field to read, the parser stops where the title is decided.
+/// Without a field to read, the parser stops where the title is decided.
 static TITLE: LazyLock<Extractor> =
     LazyLock::new(|| Extractor::new(Vec::new()).expect("no names, no two alike"));
 

@@ -1,5 +1,5 @@
-//! Any bytes are a robots.txt: it has an answer for every path, the answer does not depend on how
-//! the path is escaped, and `/robots.txt` itself is always allowed.
+//! Any bytes are a robots.txt. It has a decision for every path, which does not depend on how the
+//! path is escaped, and it always allows the path of robots.txt itself.
 
 #![no_main]
 
@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use silkmill_scrape::robots::{CRAWL_DELAY_MAX, Rules, product};
 
 fuzz_target!(|bytes: &[u8]| {
-    // The last line is the path, and the line before it the agent.
+    // The last line is the path, and the one before it the user agent.
     let mut lines = bytes.rsplitn(3, |byte| *byte == b'\n');
     let (path, agent) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let (path, agent) = (String::from_utf8_lossy(path), String::from_utf8_lossy(agent));
