@@ -38,7 +38,7 @@ pub enum TaskErrorKind {
     Panicked,
     /// The task was cancelled before it started.
     Cancelled,
-    /// The task was submitted after the executor's shutdown.
+    /// The task was submitted after the executor's shutdown, and not by one of its running tasks.
     Shutdown,
     /// No thread could be started to run the task.
     NoThread,
@@ -157,6 +157,12 @@ impl TaskError {
     /// Returns whether the task was cancelled before it started.
     pub fn is_cancelled(&self) -> bool {
         self.kind() == TaskErrorKind::Cancelled
+    }
+
+    /// Returns whether the owner of a task should be told of this error even if no thread reads it:
+    /// the task was not cancelled, which is its owner's own doing.
+    pub(crate) fn is_worth_reporting(&self) -> bool {
+        !self.is_cancelled()
     }
 
     /// Returns the message of the task's panic, or of the initializer's; empty when the payload was

@@ -54,7 +54,8 @@ impl ThreadPoolExecutor {
     /// blocked submitters are served in order.
     ///
     /// After a shutdown `f` is dropped, and the result is an error that says so. A task that
-    /// submits to its own pool never blocks, because it might be waiting for itself.
+    /// submits to its own pool never blocks, because it might be waiting for itself; and what it
+    /// submits is run, also while the pool shuts down.
     pub fn submit<F, T>(&self, f: F) -> Future<T>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -73,10 +74,10 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        match self.push(priority, token, self.wait_policy(Deadline::NEVER), f) {
+        match self.push_or_refuse(priority, token, self.wait_policy(Deadline::NEVER), f) {
             Ok(future) => future,
-            Err(_) => {
-                let task = TaskHandle::failed(self.pool.refusal());
+            Err((_, refused)) => {
+                let task = TaskHandle::failed(self.pool.refusal(refused));
                 Future::new(task, Arc::clone(&self.pool))
             }
         }
@@ -135,20 +136,34 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        self.push_or_refuse(priority, token, wait_policy, f).map_err(|(f, refused)| match refused {
+            Refused::Full => TrySubmitError::Full(f),
+            Refused::Shutdown | Refused::Cancelling => TrySubmitError::Shutdown(f),
+        })
+    }
+
+    fn push_or_refuse<F, T>(
+        &self,
+        priority: Priority,
+        token: Option<CancelToken>,
+        wait_policy: WaitPolicy,
+        f: F,
+    ) -> Result<Future<T>, (F, Refused)>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
         let context = self.pool.capture_context();
-        let pushed = match (&token, &context) {
-            (None, None) => self.pool.push(f, priority, wait_policy),
+        let submitter = worker::submitter(&self.pool);
+        let task = match (&token, &context) {
+            (None, None) => self.pool.push(f, priority, wait_policy, submitter)?,
             _ => {
                 let job = WithContext { f, token, context };
-                let pushed = self.pool.push(job, priority, wait_policy);
-                pushed.map_err(|(job, refused)| (job.f, refused))
+                let pushed = self.pool.push(job, priority, wait_policy, submitter);
+                pushed.map_err(|(job, refused)| (job.f, refused))?
             }
         };
-        match pushed {
-            Ok(task) => Ok(Future::new(task, Arc::clone(&self.pool))),
-            Err((f, Refused::Full)) => Err(TrySubmitError::Full(f)),
-            Err((f, Refused::Shutdown)) => Err(TrySubmitError::Shutdown(f)),
-        }
+        Ok(Future::new(task, Arc::clone(&self.pool)))
     }
 
     pub(crate) fn wait_policy(&self, deadline: Deadline) -> WaitPolicy {
@@ -177,7 +192,9 @@ impl ThreadPoolExecutor {
         self.pool.stats()
     }
 
-    /// Takes no more tasks, runs what is queued, and waits until every worker has ended.
+    /// Takes no more tasks from outside, runs what is queued and what the pool's own running tasks
+    /// submit meanwhile (directly, in a scope, or in a callback), and waits until every worker has
+    /// ended. Tasks that submit one another for ever keep it waiting for ever.
     ///
     /// It may be called again, from several threads too. A task that shuts its own pool down does
     /// not wait.
@@ -187,7 +204,7 @@ impl ThreadPoolExecutor {
     }
 
     /// Takes no more tasks, cancels what is queued, asks running tasks to stop (see
-    /// [`CancelToken::current`]), and waits for them.
+    /// [`CancelToken::current`]), and waits for them. What they submit from now on is cancelled.
     pub fn shutdown_now(&self) {
         self.pool.queue.close();
         self.pool.token().cancel();
@@ -195,8 +212,8 @@ impl ThreadPoolExecutor {
         self.wait_for_workers(Deadline::NEVER);
     }
 
-    /// Takes no more tasks, runs what is queued for as long as `timeout` allows, then cancels the
-    /// rest, asks running tasks to stop (see [`CancelToken::current`]), and reports what still
+    /// Shuts down as [`shutdown`](ThreadPoolExecutor::shutdown) does for as long as `timeout`
+    /// allows, then cancels the rest, asks running tasks to stop (see [`CancelToken::current`]), and reports what still
     /// runs. Nothing waits for those tasks any more: neither dropping the executor nor the end of
     /// the process.
     ///

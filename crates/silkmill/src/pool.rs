@@ -27,12 +27,12 @@ use crate::pool::clock::{Clock, thread_cpu_now};
 use crate::pool::config::PoolConfig;
 use crate::pool::meter::{Counts, WorkerMeter};
 use crate::pool::priority::{Priority, Queued};
-use crate::pool::queue::{Queue, Refused, WaitPolicy};
+use crate::pool::queue::{Queue, Refused, Submitter, WaitPolicy};
 use crate::pool::stats::{RunningTask, Stats, Totals};
 use crate::sync::spin::AdaptiveSpin;
 use crate::sync::{Deadline, Mutex};
 use crate::task::job::{ContextRunner, Job};
-use crate::task::observer::{Claim, NoObserver};
+use crate::task::observer::{Afterwards, Claim, Ended, Observer};
 use crate::task::scope_latch::Latch;
 use crate::task::{Claimed, NewTask, QueuedTask, TaskHandle};
 use crate::thread::exit::AtExit;
@@ -129,6 +129,7 @@ impl Pool {
         job: J,
         priority: Priority,
         wait_policy: WaitPolicy,
+        submitter: Submitter,
     ) -> Result<TaskHandle<T>, (J, Refused)>
     where
         J: Job<T> + 'static,
@@ -136,7 +137,7 @@ impl Pool {
     {
         let mut new = Some(NewTask::new(job));
         let mut handle = None;
-        let pushed = self.push_made(priority, wait_policy, || {
+        let pushed = self.push_made(priority, wait_policy, submitter, || {
             let new = new.take().expect("a task is queued once");
             let (queued, theirs) = new.into_owners();
             handle = Some(theirs);
@@ -158,21 +159,21 @@ impl Pool {
         job: J,
         latch: &Latch<'scope, '_>,
         wait_policy: WaitPolicy,
+        submitter: Submitter,
     ) -> TaskHandle<T>
     where
         J: Job<T> + 'scope,
         T: Send + 'scope,
     {
         let mut handle = None;
-        let pushed = self.push_made(Priority::Normal, wait_policy, || {
+        let pushed = self.push_made(Priority::Normal, wait_policy, submitter, || {
             let (queued, theirs) = NewTask::new(job).into_scoped(latch);
             handle = Some(theirs);
             queued
         });
-        let refused = || TaskHandle::failed(self.refusal());
         match pushed {
-            Ok(()) => handle.unwrap_or_else(refused),
-            Err(_) => refused(),
+            Ok(()) => handle.expect("a push that succeeds has made its task"),
+            Err(refused) => TaskHandle::failed(self.refusal(refused)),
         }
     }
 
@@ -180,16 +181,20 @@ impl Pool {
         self: &Arc<Self>,
         priority: Priority,
         wait_policy: WaitPolicy,
+        submitter: Submitter,
         make: impl FnOnce() -> QueuedTask,
     ) -> Result<(), Refused> {
-        let start = self.queue.push(priority, wait_policy, || self.clock.now(), make)?;
+        let start = self.queue.push(priority, wait_policy, submitter, || self.clock.now(), make)?;
         self.start_workers(start);
         Ok(())
     }
 
-    /// Returns the error of a task that was refused for good.
-    pub(crate) fn refusal(&self) -> TaskError {
-        self.broken_or(TaskError::shutdown)
+    /// Returns the error of a task that was `refused` for good.
+    pub(crate) fn refusal(&self, refused: Refused) -> TaskError {
+        self.broken_or(|| match refused {
+            Refused::Cancelling => TaskError::cancelled(),
+            Refused::Shutdown | Refused::Full => TaskError::shutdown(),
+        })
     }
 
     /// Returns the initializer's failure, if that is why no task is run, and `otherwise` if not.
@@ -208,7 +213,7 @@ impl Pool {
             return false;
         };
         self.cancelled.fetch_add(1, Ordering::Relaxed);
-        claimed.fail(error, &NoObserver);
+        claimed.fail(error, &CancelObserver { pool: self });
         true
     }
 
@@ -216,7 +221,7 @@ impl Pool {
     pub(crate) fn cancel_claimed(&self, task: Claimed<'_>) {
         self.queue.add_tombstone();
         self.cancelled.fetch_add(1, Ordering::Relaxed);
-        task.fail(TaskError::cancelled(), &NoObserver);
+        task.fail(TaskError::cancelled(), &CancelObserver { pool: self });
     }
 
     /// Cancels everything that is queued, one task after the other. Returns the number of tasks
@@ -229,9 +234,9 @@ impl Pool {
         cancelled
     }
 
-    /// Passes a panic that no reader and no callback got to the pool's hook.
+    /// Passes an error that no reader and no callback got to the pool's hook.
     pub(crate) fn report_unread(&self, error: &TaskError) {
-        caught(|| (self.config.unread_panic)(error));
+        caught(|| (self.config.unread_error)(error));
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -275,6 +280,23 @@ impl Pool {
             // A worker does not panic: tasks, callbacks and drops are all caught.
             let _ = handle.join();
         }
+    }
+}
+
+/// Observes a task that is ended without a worker.
+struct CancelObserver<'a> {
+    pool: &'a Pool,
+}
+
+impl Observer for CancelObserver<'_> {
+    fn ended(&self, _how: Ended) {}
+
+    fn free(&self, _afterwards: Afterwards) {}
+
+    fn busy(&self) {}
+
+    fn unread(&self, error: &TaskError) {
+        self.pool.report_unread(error);
     }
 }
 

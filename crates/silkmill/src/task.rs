@@ -425,8 +425,8 @@ unsafe fn try_publish<F, T>(
     Some(Published { handle_gone, notifications })
 }
 
-/// Drops a result that no thread will read, and reports it if it is a panic that was not
-/// `delivered` to a callback.
+/// Drops a result that no thread will read, and reports it if it is an error that its owner does
+/// not know of: one that was not `delivered` to a callback, and no cancellation.
 ///
 /// # Safety
 /// The payload is the caller's, and stays so.
@@ -438,7 +438,7 @@ unsafe fn discard_result<F, T>(
     // SAFETY: promised by the caller; the reference is not used any more when the payload is
     // replaced.
     if let Some(Err(error)) = unsafe { lent_result(payload) }
-        && error.is_panic()
+        && error.is_worth_reporting()
         && !delivered
     {
         caught(|| observer.unread(error));
@@ -691,12 +691,13 @@ impl<T> TaskHandle<T> {
         }
     }
 
-    /// Drops the handle. Returns a panic that no callback was given and no thread will read.
+    /// Drops the handle. Returns an error that no callback was given and no thread will read, unless
+    /// the task was cancelled.
     pub(crate) fn dispose(self) -> Option<TaskError> {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: the handle is not dropped, nor used again.
         match unsafe { this.disown() } {
-            Some((Err(error), Delivered(false))) if error.is_panic() => Some(error),
+            Some((Err(error), Delivered(false))) if error.is_worth_reporting() => Some(error),
             // Dropped here, so that a panic of its drop is the caller's.
             _ => None,
         }

@@ -152,9 +152,9 @@ fn build(rng: &mut Rng, round: &Arc<Round>) -> ThreadPoolExecutor {
         .max_workers(rng.from(1, 8) as usize)
         .measure_cpu(rng.one_in(4))
         .daemon(rng.one_in(2))
-        .on_unread_panic(move |error| {
-            assert!(error.is_panic());
-            if let Some(round) = weak.upgrade() {
+        .on_unread_error(move |error| {
+            assert!(!error.is_cancelled(), "its owner cancelled it");
+            if let Some(round) = weak.upgrade().filter(|_| error.is_panic()) {
                 round.unread_panics.fetch_add(1, SeqCst);
             }
         });

@@ -90,7 +90,7 @@ impl Resolver {
             .thread_name_prefix("resolve")
             .daemon(true)
             // A lookup that panics still answers, when its task is dropped.
-            .on_unread_panic(|_| {})
+            .on_unread_error(|_| {})
             .build()
             .expect("a pool with workers and no queue limit can be built");
         let lookup = lookup.unwrap_or_else(|| Arc::new(system));

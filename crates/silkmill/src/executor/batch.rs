@@ -168,7 +168,7 @@ mod tests {
     fn a_panic_among_results_that_nobody_reads_is_reported() {
         let (sender, receiver) = channel();
         let executor = ThreadPoolExecutor::builder()
-            .on_unread_panic(move |error| drop(sender.send(error.message().to_owned())))
+            .on_unread_error(move |error| drop(sender.send(error.message().to_owned())))
             .build()
             .expect("one worker is some");
         let unstarted = Arc::new(Mutex::new((1..=4).collect()));

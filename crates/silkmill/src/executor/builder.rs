@@ -50,7 +50,7 @@ impl Default for ThreadPoolExecutorBuilder {
                 daemon: false,
                 initializer: None,
                 context: None,
-                unread_panic: Arc::new(print_unread_panic),
+                unread_error: Arc::new(print_unread_error),
             },
         }
     }
@@ -172,11 +172,13 @@ impl ThreadPoolExecutorBuilder {
         self
     }
 
-    /// Calls `hook` with each panic that is never read, because its future was dropped and had no
-    /// callback. By default a line on stderr reports it.
+    /// Calls `hook` with each error that is never read, because its future was dropped and had no
+    /// callback: a panic, and every reason for which a closure never ran, such as a shutdown, no
+    /// thread, or a failed initializer. A task that was cancelled is not reported: its owner knows.
+    /// By default a line on stderr reports the error.
     ///
-    /// The hook runs on the thread that drops the future, or on the worker when it was dropped
-    /// before. Its own panics are caught.
+    /// The hook runs on the thread that drops the future, or on the one that ends the task when it
+    /// was dropped before. Its own panics are caught.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -184,14 +186,14 @@ impl ThreadPoolExecutorBuilder {
     ///
     /// let (sender, receiver) = mpsc::channel();
     /// let pool = ThreadPoolExecutor::builder()
-    ///     .on_unread_panic(move |error| sender.send(error.message().to_owned()).unwrap())
+    ///     .on_unread_error(move |error| sender.send(error.message().to_owned()).unwrap())
     ///     .build()?;
     /// drop(pool.submit(|| panic!("unread")));
     /// assert_eq!(receiver.recv()?, "unread");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn on_unread_panic(mut self, hook: impl Fn(&TaskError) + Send + Sync + 'static) -> Self {
-        self.config.unread_panic = Arc::new(hook);
+    pub fn on_unread_error(mut self, hook: impl Fn(&TaskError) + Send + Sync + 'static) -> Self {
+        self.config.unread_error = Arc::new(hook);
         self
     }
 
@@ -221,7 +223,7 @@ fn max_workers_default() -> usize {
     WORKERS_DEFAULT_MAX.min(processors + WORKERS_DEFAULT_EXTRA)
 }
 
-fn print_unread_panic(error: &TaskError) {
+fn print_unread_error(error: &TaskError) {
     // In one write, so that lines of several threads do not mix. A closed stderr is no reason to
     // panic.
     let line = format!("silkmill: {error} (and nobody has read that)\n");

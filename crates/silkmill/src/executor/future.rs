@@ -18,8 +18,8 @@ use crate::task::observer::Claim;
 /// It can be read by blocking ([`result`](Future::result)), by waiting for a while
 /// ([`result_timeout`](Future::result_timeout)), or by `.await` on any async runtime, because it
 /// implements [`std::future::Future`]. Dropping it lets the task run on; [`cancel`](Future::cancel)
-/// does not. A panic that is dropped unread is reported: see
-/// [`on_unread_panic`](crate::ThreadPoolExecutorBuilder::on_unread_panic).
+/// does not. An error that is dropped unread is reported: see
+/// [`on_unread_error`](crate::ThreadPoolExecutorBuilder::on_unread_error).
 ///
 /// The predicates [`done`](Future::done), [`running`](Future::running) and
 /// [`cancelled`](Future::cancelled) are named as in Python's `concurrent.futures`, on purpose.

@@ -69,10 +69,12 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
     {
         let wait_policy = self.executor.wait_policy(Deadline::NEVER);
         let pool = &self.executor.pool;
+        let submitter = worker::submitter(pool);
         let task = match pool.capture_context() {
-            None => pool.push_scoped(f, &self.latch, wait_policy),
+            None => pool.push_scoped(f, &self.latch, wait_policy, submitter),
             context => {
-                pool.push_scoped(WithContext { f, token: None, context }, &self.latch, wait_policy)
+                let job = WithContext { f, token: None, context };
+                pool.push_scoped(job, &self.latch, wait_policy, submitter)
             }
         };
         Future::new(task, Arc::clone(pool))

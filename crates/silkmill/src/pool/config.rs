@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::error::TaskError;
 use crate::task::job::ContextRunner;
 
-/// Receives a panic that no reader and no callback got.
-pub(crate) type UnreadPanicHook = Arc<dyn Fn(&TaskError) + Send + Sync>;
+/// Receives an error that no reader and no callback got.
+pub(crate) type UnreadErrorHook = Arc<dyn Fn(&TaskError) + Send + Sync>;
 
 /// Captures the submitter's context and returns what runs a task in it.
 pub(crate) type ContextHook = Arc<dyn Fn() -> ContextRunner + Send + Sync>;
@@ -23,5 +23,5 @@ pub(crate) struct PoolConfig {
     pub(crate) daemon: bool,
     pub(crate) initializer: Option<Arc<dyn Fn() + Send + Sync>>,
     pub(crate) context: Option<ContextHook>,
-    pub(crate) unread_panic: UnreadPanicHook,
+    pub(crate) unread_error: UnreadErrorHook,
 }

@@ -16,7 +16,7 @@ use loom::thread::{JoinHandle, spawn};
 
 use crate::error::TaskError;
 use crate::pool::priority::{Priority, Queued};
-use crate::pool::queue::{PutBack, Queue, Refused, WaitPolicy};
+use crate::pool::queue::{PutBack, Queue, Refused, Submitter, WaitPolicy};
 use crate::sync::Deadline;
 use crate::sync::parker::Parker;
 use crate::task::observer::{Afterwards, Claim, Ended, NoObserver, Observer};
@@ -110,7 +110,7 @@ fn meet(met: &Arc<Meeting>, guests: usize) -> (QueuedTask, TaskHandle<()>) {
 }
 
 fn push(queue: &Queue, task: QueuedTask, wait_policy: WaitPolicy) -> Result<usize, Refused> {
-    queue.push(Priority::Normal, wait_policy, || 0, || task)
+    queue.push(Priority::Normal, wait_policy, Submitter::Outside, || 0, || task)
 }
 
 /// Pushes `task` and starts the workers that the queue requires, as `Pool::push` does.
@@ -519,6 +519,70 @@ fn a_push_that_races_a_shrinking_pool_strands_no_task() {
 
         third_done.wait_until(Deadline::NEVER);
         end(&queue, workers);
+    });
+}
+
+/// Makes a task that pushes `inner` to its own queue while it runs.
+fn task_that_pushes(
+    queue: &Arc<Queue>,
+    inner: QueuedTask,
+    pushed: &Arc<Mutex<Option<Result<usize, Refused>>>>,
+) -> (QueuedTask, TaskHandle<()>) {
+    let (queue, pushed) = (Arc::clone(queue), Arc::clone(pushed));
+    let job = move || {
+        let policy = WaitPolicy::Unbounded;
+        let result = queue.push(Priority::Normal, policy, Submitter::Worker, || 0, || inner);
+        drop(start_workers(&queue, result.unwrap_or(0)));
+        *pushed.lock().unwrap() = Some(result);
+    };
+    NewTask::new(job).into_owners()
+}
+
+/// Catches a task that a running task submits while the queue is closed, and that is refused, or
+/// taken and never run because the last worker has left.
+#[test]
+fn what_a_running_task_submits_while_the_queue_closes_is_run() {
+    for workers_max in [1, 2] {
+        big_model(move || {
+            let queue = Arc::new(Queue::new(None, workers_max));
+            let runs = counter();
+            let pushed = Arc::new(Mutex::new(None));
+            let (inner, inner_done) = task(&runs);
+            let (outer, _outer_done) = task_that_pushes(&queue, inner, &pushed);
+            let workers = submit(&queue, outer);
+
+            end(&queue, workers);
+
+            assert!(inner_done.is_done());
+            assert_eq!(runs.load(Ordering::SeqCst), 1);
+        });
+    }
+}
+
+/// Catches a task that a running task submits while what is queued is being cancelled, and that is
+/// queued when no worker takes it any more.
+#[test]
+fn what_a_running_task_submits_during_a_cancellation_is_cancelled_or_refused() {
+    big_model(|| {
+        let queue = Arc::new(Queue::new(None, 1));
+        let runs = counter();
+        let pushed = Arc::new(Mutex::new(None));
+        let (inner, inner_done) = task(&runs);
+        let (outer, outer_done) = task_that_pushes(&queue, inner, &pushed);
+        let workers = submit(&queue, outer);
+
+        queue.close();
+        while let Some(task) = queue.take_to_cancel() {
+            let Some(claimed) = task.task.claim(Claim::ToCancel) else { continue };
+            claimed.fail(TaskError::cancelled(), &NoObserver);
+        }
+        end(&queue, workers);
+
+        assert!(outer_done.is_done());
+        let pushed = *pushed.lock().unwrap();
+        // The closure of a task that was cancelled, or refused, is gone, and so is its task.
+        assert!(inner_done.is_done(), "{pushed:?}");
+        assert!(matches!(pushed, None | Some(Ok(_) | Err(Refused::Cancelling))), "{pushed:?}");
     });
 }
 

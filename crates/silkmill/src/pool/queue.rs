@@ -22,7 +22,10 @@
 //!    even one that would not wait.
 //! 2. *A cancelled task gives its room back at once.* Its tombstone stays in the list until a
 //!    worker passes it, or until tombstones outnumber the living tasks.
-//! 3. *First come, first served*, within a priority. A class that has been passed over
+//! 3. *A queue that was closed still drains.* It takes what running tasks of its own pool submit,
+//!    until what is queued is cancelled. So no worker is missing for it: the submitting worker is
+//!    counted and busy, and leaves only when it has found the queue empty.
+//! 4. *First come, first served*, within a priority. A class that has been passed over
 //!    [`PASSED_OVER_MAX`](crate::pool::priority::PASSED_OVER_MAX) times in favour of a higher one
 //!    is served next, so none starves.
 //!
@@ -154,6 +157,16 @@ impl Head {
 pub(crate) enum Refused {
     Full,
     Shutdown,
+    /// What is queued is being cancelled, and this task with it.
+    Cancelling,
+}
+
+/// The thread that submits a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Submitter {
+    Outside,
+    /// A worker of this pool, from inside of a task: the pool takes its tasks while it drains.
+    Worker,
 }
 
 /// The result of putting a task back.
@@ -262,6 +275,7 @@ impl Queue {
         &self,
         priority: Priority,
         wait_policy: WaitPolicy,
+        submitter: Submitter,
         now: impl FnOnce() -> u64,
         make: impl FnOnce() -> QueuedTask,
     ) -> Result<usize, Refused> {
@@ -276,7 +290,8 @@ impl Queue {
         }
         let mut both = self.lock();
         let refused = match wait_policy {
-            _ if !both.head.open => Some(Refused::Shutdown),
+            _ if !both.head.open && submitter == Submitter::Outside => Some(Refused::Shutdown),
+            _ if both.head.cancelling => Some(Refused::Cancelling),
             WaitPolicy::Unbounded => None,
             _ if both.head.waiters.is_empty() && self.has_room(&both.head) => None,
             WaitPolicy::None => Some(Refused::Full),
@@ -549,7 +564,8 @@ impl Queue {
         task
     }
 
-    /// Closes the queue to new tasks. What is queued is still given to workers.
+    /// Closes the queue to tasks from outside of the pool. What is queued is still given to
+    /// workers.
     pub(crate) fn close(&self) {
         let mut both = self.lock();
         both.head.open = false;

@@ -13,7 +13,7 @@ use crate::error::{SpawnError, TaskError};
 use crate::pool::Pool;
 use crate::pool::meter::WorkerMeter;
 use crate::pool::priority::Queued;
-use crate::pool::queue::PutBack;
+use crate::pool::queue::{PutBack, Refused, Submitter};
 use crate::pool::queue_delay::SampledArrival;
 use crate::sync::Deadline;
 use crate::sync::parker::Parker;
@@ -97,7 +97,7 @@ impl Pool {
         caught(|| drop(error));
         self.queue.close();
         while let Some(task) = self.queue.take_to_cancel() {
-            self.fail(task, self.refusal());
+            self.fail(task, self.refusal(Refused::Cancelling));
         }
         self.queue.not_started();
         false
@@ -170,6 +170,11 @@ pub(crate) fn work(pool: &Arc<Pool>, meter: &Arc<WorkerMeter>) {
 /// Returns whether the calling thread works for `pool`.
 pub(crate) fn is_of(pool: &Arc<Pool>) -> bool {
     with_pool(|own, _| Arc::ptr_eq(own, pool)).unwrap_or(false)
+}
+
+/// Returns what the calling thread is to `pool`.
+pub(crate) fn submitter(pool: &Arc<Pool>) -> Submitter {
+    if is_of(pool) { Submitter::Worker } else { Submitter::Outside }
 }
 
 fn with_pool<R>(f: impl FnOnce(&Arc<Pool>, &Arc<WorkerMeter>) -> R) -> Option<R> {

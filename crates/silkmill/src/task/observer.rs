@@ -20,7 +20,7 @@ pub(crate) trait Observer {
     /// Some of the user's code is left to run after all.
     fn busy(&self);
 
-    /// The task panicked, and no thread and no callback will read that.
+    /// The task has failed without being cancelled, and no thread and no callback will read that.
     fn unread(&self, error: &TaskError);
 }
 

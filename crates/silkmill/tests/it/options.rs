@@ -250,7 +250,7 @@ fn the_context_of_the_submitter_is_there_in_the_task() {
 fn a_context_that_does_not_call_the_task_is_a_panic_of_the_task() {
     let pool = ThreadPoolExecutor::builder()
         .context(|| |_: &mut dyn FnMut()| {})
-        .on_unread_panic(|_| {})
+        .on_unread_error(|_| {})
         .build()
         .unwrap();
     let error = pool.submit(|| 25).result().unwrap_err();
@@ -263,7 +263,7 @@ fn only_a_panic_that_nobody_read_is_reported() {
     let report = Arc::clone(&reported);
     let pool = ThreadPoolExecutor::builder()
         .max_workers(1)
-        .on_unread_panic(move |error| {
+        .on_unread_error(move |error| {
             report.lock().unwrap().push(error.message().to_owned());
             panic!("a hook's panic harms nobody");
         })

@@ -38,7 +38,7 @@ proptest! {
         workers in 1usize..4,
         capacity in proptest::option::of(1usize..4),
     ) {
-        let mut builder = ThreadPoolExecutor::builder().max_workers(workers).on_unread_panic(|_| {});
+        let mut builder = ThreadPoolExecutor::builder().max_workers(workers).on_unread_error(|_| {});
         if let Some(capacity) = capacity {
             builder = builder.queue_capacity(capacity);
         }
@@ -222,7 +222,7 @@ proptest! {
         capacity in proptest::option::of(1usize..8),
     ) {
         let unread = Arc::new(AtomicUsize::new(0));
-        let mut builder = ThreadPoolExecutor::builder().max_workers(workers).on_unread_panic({
+        let mut builder = ThreadPoolExecutor::builder().max_workers(workers).on_unread_error({
             let unread = Arc::clone(&unread);
             move |_| _ = unread.fetch_add(1, Ordering::Relaxed)
         });

@@ -42,7 +42,7 @@ fn results_may_borrow_too() {
 
 #[test]
 fn a_panic_in_a_task_is_its_result_and_one_in_the_scope_comes_after_the_tasks() {
-    let pool = ThreadPoolExecutor::builder().on_unread_panic(|_| {}).build().unwrap();
+    let pool = ThreadPoolExecutor::builder().on_unread_error(|_| {}).build().unwrap();
     let ended = AtomicUsize::new(0);
     let unwound = catch_unwind(AssertUnwindSafe(|| {
         pool.scope(|scope| {
