@@ -206,9 +206,7 @@ impl ThreadPoolExecutor {
     /// Takes no more tasks, cancels what is queued, asks running tasks to stop (see
     /// [`CancelToken::current`]), and waits for them. What they submit from now on is cancelled.
     pub fn shutdown_now(&self) {
-        self.pool.queue.close();
-        self.pool.token().cancel();
-        self.pool.cancel_queued();
+        self.pool.cancel_all();
         self.wait_for_workers(Deadline::NEVER);
     }
 
@@ -242,8 +240,7 @@ impl ThreadPoolExecutor {
             true => 0,
             false => {
                 self.pool.abandon();
-                self.pool.token().cancel();
-                self.pool.cancel_queued()
+                self.pool.cancel_all()
             }
         };
         let workers = self.pool.stats().workers;

@@ -91,5 +91,6 @@ pub use crate::pool::priority::Priority;
 pub use crate::pool::stats::{Advice, Measured, RunningTask, Stats};
 pub use crate::sync::event::Event;
 pub use crate::sync::semaphore::{OwnedPermit, Permit, Semaphore};
+pub use crate::thread::exit::{AtExit, exit};
 pub use crate::thread::registry::{ThreadInfo, active_count, current, threads};
 pub use crate::thread::{Builder, Thread};

@@ -4,6 +4,7 @@
 //! This file queues tasks, cancels them and counts. How workers start, run tasks and end stands in
 //! `worker`, as further methods of [`Pool`].
 
+mod at_exit;
 pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod meter;
@@ -29,13 +30,12 @@ use crate::pool::meter::{Counts, WorkerMeter};
 use crate::pool::priority::{Priority, Queued};
 use crate::pool::queue::{Queue, Refused, Submitter, WaitPolicy};
 use crate::pool::stats::{RunningTask, Stats, Totals};
+use crate::sync::Mutex;
 use crate::sync::spin::AdaptiveSpin;
-use crate::sync::{Deadline, Mutex};
 use crate::task::job::{ContextRunner, Job};
 use crate::task::observer::{Afterwards, Claim, Ended, Observer};
 use crate::task::scope_latch::Latch;
 use crate::task::{Claimed, NewTask, QueuedTask, TaskHandle};
-use crate::thread::exit::AtExit;
 use crate::unwind::caught;
 
 /// What the executor, its workers and its futures share.
@@ -224,9 +224,19 @@ impl Pool {
         task.fail(TaskError::cancelled(), &CancelObserver { pool: self });
     }
 
+    /// Closes the queue, cancels what is in it, and asks running tasks to stop. Returns the number
+    /// of tasks cancelled.
+    pub(crate) fn cancel_all(&self) -> usize {
+        self.queue.close();
+        // Before the running tasks are asked: a worker whose task has stopped takes no other.
+        self.queue.begin_cancelling();
+        self.token.cancel();
+        self.cancel_queued()
+    }
+
     /// Cancels everything that is queued, one task after the other. Returns the number of tasks
     /// cancelled.
-    pub(crate) fn cancel_queued(&self) -> usize {
+    fn cancel_queued(&self) -> usize {
         let mut cancelled = 0;
         while let Some(task) = self.queue.take_to_cancel() {
             cancelled += usize::from(self.fail(task, TaskError::cancelled()));
@@ -297,15 +307,5 @@ impl Observer for CancelObserver<'_> {
 
     fn unread(&self, error: &TaskError) {
         self.pool.report_unread(error);
-    }
-}
-
-impl AtExit for Pool {
-    /// Runs what is queued and waits for it, when the process ends.
-    fn shut_down_at_exit(&self) {
-        self.queue.close();
-        if !self.is_abandoned() {
-            self.queue.wait_for_workers(Deadline::NEVER);
-        }
     }
 }

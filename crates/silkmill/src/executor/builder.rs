@@ -9,6 +9,7 @@ use crate::error::{BuildError, TaskError};
 use crate::executor::ThreadPoolExecutor;
 use crate::pool::Pool;
 use crate::pool::config::PoolConfig;
+use crate::thread::exit::AtExit;
 use crate::unwind::note_panics;
 
 /// The largest default number of workers, however many processors there are.
@@ -47,7 +48,7 @@ impl Default for ThreadPoolExecutorBuilder {
                 stack_size: None,
                 measure_cpu: false,
                 idle_timeout: IDLE_TIMEOUT_DEFAULT,
-                daemon: false,
+                at_exit: AtExit::RunQueue,
                 initializer: None,
                 context: None,
                 unread_error: Arc::new(print_unread_error),
@@ -103,14 +104,25 @@ impl ThreadPoolExecutorBuilder {
         self
     }
 
-    /// Sets whether the end of the process cuts the pool off. If not (the default), a process whose
-    /// `main` returns, or which calls [`std::process::exit`], first runs what is queued in every
-    /// such pool and waits for it: one that is kept in a static, say, or that another thread owns.
+    /// Sets what becomes of the pool when the process ends: when `main` returns, and when the
+    /// program calls [`std::process::exit`]. By default what is queued is run first, in a pool that
+    /// is kept in a static, say, or that another thread owns.
     ///
-    /// Dropping the executor waits for its tasks in either case.
-    pub fn daemon(mut self, daemon: bool) -> Self {
-        self.config.daemon = daemon;
+    /// A program that a person may interrupt also needs a handler that calls
+    /// [`exit`](crate::exit()): `process::exit` runs the whole queue, however long that takes, and
+    /// a second ^C does nothing then.
+    ///
+    /// Dropping the executor waits for its tasks in any case.
+    pub fn at_exit(mut self, at_exit: AtExit) -> Self {
+        self.config.at_exit = at_exit;
         self
+    }
+
+    /// Sets whether the end of the process cuts the pool off: `daemon(true)` is
+    /// [`at_exit`](ThreadPoolExecutorBuilder::at_exit) with [`AtExit::Abandon`], and `daemon(false)`
+    /// is the default, [`AtExit::RunQueue`].
+    pub fn daemon(self, daemon: bool) -> Self {
+        self.at_exit(if daemon { AtExit::Abandon } else { AtExit::RunQueue })
     }
 
     /// Runs `f` on every worker before its first task: to set a thread-local, a processor affinity,
@@ -239,7 +251,7 @@ impl fmt::Debug for ThreadPoolExecutorBuilder {
             .field("stack_size", &self.config.stack_size)
             .field("measure_cpu", &self.config.measure_cpu)
             .field("idle_timeout", &self.config.idle_timeout)
-            .field("daemon", &self.config.daemon)
+            .field("at_exit", &self.config.at_exit)
             .field("initializer", &self.config.initializer.is_some())
             .field("context", &self.config.context.is_some())
             .finish_non_exhaustive()

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::TaskError;
 use crate::task::job::ContextRunner;
+use crate::thread::exit::AtExit;
 
 /// Receives an error that no reader and no callback got.
 pub(crate) type UnreadErrorHook = Arc<dyn Fn(&TaskError) + Send + Sync>;
@@ -20,7 +21,7 @@ pub(crate) struct PoolConfig {
     pub(crate) stack_size: Option<usize>,
     pub(crate) measure_cpu: bool,
     pub(crate) idle_timeout: Duration,
-    pub(crate) daemon: bool,
+    pub(crate) at_exit: AtExit,
     pub(crate) initializer: Option<Arc<dyn Fn() + Send + Sync>>,
     pub(crate) context: Option<ContextHook>,
     pub(crate) unread_error: UnreadErrorHook,

@@ -70,7 +70,7 @@ pub(crate) struct Queue {
     head_hint: CachePadded<AtomicUsize>,
     /// The same for the tail.
     tail_hint: CachePadded<AtomicUsize>,
-    /// Notified when the last worker exits. Threads that shut down wait here.
+    /// Notified when the last worker exits, and the last but one. Threads that shut down wait here.
     all_exited: Condvar,
     /// `None` means no limit.
     capacity: Option<usize>,
@@ -165,7 +165,8 @@ pub(crate) enum Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Submitter {
     Outside,
-    /// A worker of this pool, from inside of a task: the pool takes its tasks while it drains.
+    /// A worker of this pool, from inside of a task, or a thread that the end of the process waits
+    /// for: the pool takes its tasks while it drains.
     Worker,
 }
 
@@ -297,7 +298,7 @@ impl Queue {
             WaitPolicy::None => Some(Refused::Full),
             WaitPolicy::Until(deadline) => {
                 let refused;
-                (both, refused) = self.wait_for_room(both, deadline);
+                (both, refused) = self.wait_for_room(both, submitter, deadline);
                 refused
             }
         };
@@ -317,6 +318,7 @@ impl Queue {
     fn wait_for_room<'a>(
         &'a self,
         mut both: Both<'a>,
+        submitter: Submitter,
         deadline: Deadline,
     ) -> (Both<'a>, Option<Refused>) {
         let me = Arc::new(Parker::new());
@@ -330,7 +332,8 @@ impl Queue {
             if first {
                 head.first_is_woken = false;
             }
-            let refused = match (head.open, first && self.has_room(head)) {
+            let is_open = head.open || (submitter == Submitter::Worker && !head.cancelling);
+            let refused = match (is_open, first && self.has_room(head)) {
                 (false, _) => Some(Refused::Shutdown),
                 (true, true) => None,
                 (true, false) if !in_time => Some(Refused::Full),
@@ -446,7 +449,7 @@ impl Queue {
     }
 
     fn release_after_exit(&self, both: Both<'_>, wakeups: Wakeups) {
-        let last = both.head.counts.workers() == 0;
+        let last = both.head.counts.workers() <= 1;
         self.release(both, wakeups);
         if last {
             self.all_exited.notify_all();
@@ -577,6 +580,12 @@ impl Queue {
         }
     }
 
+    /// Gives workers no more tasks. The caller has closed the queue, and takes out what is queued
+    /// with [`Queue::take_to_cancel`].
+    pub(crate) fn begin_cancelling(&self) {
+        self.lock().head.cancelling = true;
+    }
+
     /// Takes out a task to be cancelled. From the first time on no task is given to workers. The
     /// caller has closed the queue, and repeats this until it returns `None`.
     pub(crate) fn take_to_cancel(&self) -> Option<Queued> {
@@ -603,8 +612,13 @@ impl Queue {
 
     /// Waits until no worker exists. Returns false when the deadline came first.
     pub(crate) fn wait_for_workers(&self, deadline: Deadline) -> bool {
+        self.wait_for_all_but(0, deadline)
+    }
+
+    /// Waits until at most `left` workers exist, which is 0, or 1 for a worker that waits itself.
+    pub(crate) fn wait_for_all_but(&self, left: usize, deadline: Deadline) -> bool {
         let mut head = self.head.0.lock();
-        while head.counts.workers() > 0 {
+        while head.counts.workers() > left {
             if deadline.has_passed() {
                 return false;
             }

@@ -20,7 +20,7 @@ use crate::sync::parker::Parker;
 use crate::task::observer::{Afterwards, Claim, Ended, Observer};
 use crate::task::{Claimed, TaskHandle};
 use crate::thread::Builder;
-use crate::thread::exit;
+use crate::thread::exit::{self, AtExit};
 use crate::unwind::caught;
 
 /// The number of tasks a worker may be in the middle of, each waiting for the next, before it lets
@@ -49,7 +49,7 @@ impl Pool {
     }
 
     fn spawn_worker(self: &Arc<Self>) -> Result<(), SpawnError> {
-        if !self.config.daemon {
+        if self.config.at_exit != AtExit::Abandon {
             self.known_at_exit.get_or_init(|| {
                 let pool: Weak<Pool> = Arc::downgrade(self);
                 exit::shut_down_at_exit(pool);
@@ -169,12 +169,22 @@ pub(crate) fn work(pool: &Arc<Pool>, meter: &Arc<WorkerMeter>) {
 
 /// Returns whether the calling thread works for `pool`.
 pub(crate) fn is_of(pool: &Arc<Pool>) -> bool {
-    with_pool(|own, _| Arc::ptr_eq(own, pool)).unwrap_or(false)
+    works_for(pool)
 }
 
-/// Returns what the calling thread is to `pool`.
+/// Returns the same of a pool that is borrowed.
+pub(crate) fn works_for(pool: &Pool) -> bool {
+    with_pool(|own, _| std::ptr::eq(Arc::as_ptr(own), pool)).unwrap_or(false)
+}
+
+/// Returns what the calling thread is to `pool`. While the end of the process drains the pools, a
+/// thread that the process waits for is as good as a worker of the pool's own.
 pub(crate) fn submitter(pool: &Arc<Pool>) -> Submitter {
-    if is_of(pool) { Submitter::Worker } else { Submitter::Outside }
+    let is_waited_for = || with_pool(|own, _| own.config.at_exit != AtExit::Abandon);
+    match is_of(pool) || exit::may_submit_at_exit(is_waited_for) {
+        true => Submitter::Worker,
+        false => Submitter::Outside,
+    }
 }
 
 fn with_pool<R>(f: impl FnOnce(&Arc<Pool>, &Arc<WorkerMeter>) -> R) -> Option<R> {

@@ -101,20 +101,35 @@ pub(crate) fn is_ours() -> bool {
     IS_OURS.get()
 }
 
-/// Waits until every thread that is left is a daemon. A thread of this crate must not call it:
-/// another may be waiting for that thread.
-pub(crate) fn join_non_daemons() {
-    let mut registry = registry();
-    while registry.values().any(|living| !living.info.is_daemon()) {
-        registry = GONE.wait(registry).unwrap_or_else(PoisonError::into_inner);
-    }
+/// Returns whether this crate started the calling thread, and the process waits for it.
+pub(crate) fn is_ours_and_no_daemon() -> bool {
+    let entry = ENTRY.try_with(|entry| entry.borrow().as_ref().map(|entry| entry.info.is_daemon()));
+    entry.ok().flatten().is_some_and(|daemon| !daemon)
+}
+
+/// Returns whether a thread lives that is no daemon.
+pub(crate) fn has_non_daemons() -> bool {
+    registry().values().any(|living| !living.info.is_daemon())
+}
+
+/// Waits until every thread that is left is a daemon, or the caller. Returns false when the
+/// deadline came first. A thread of this crate must set one: another may be waiting for that
+/// thread.
+pub(crate) fn join_non_daemons(deadline: Deadline) -> bool {
+    let own = ident();
+    let is_awaited = |living: &Living| !living.info.is_daemon() && living.info.ident() != own;
+    wait_while(deadline, |registry| registry.values().any(is_awaited))
 }
 
 /// Waits until a thread of this crate has left the registry. Returns false when the deadline came
 /// first.
 pub(super) fn wait_until_gone(ident: u64, deadline: Deadline) -> bool {
+    wait_while(deadline, |registry| registry.contains_key(&ident))
+}
+
+fn wait_while(deadline: Deadline, holds: impl Fn(&BTreeMap<u64, Living>) -> bool) -> bool {
     let mut registry = registry();
-    while registry.contains_key(&ident) {
+    while holds(&registry) {
         registry = match deadline.at() {
             None => GONE.wait(registry).unwrap_or_else(PoisonError::into_inner),
             Some(at) if at <= Instant::now() => return false,
