@@ -1,9 +1,10 @@
 //! A flag that says "please stop", shared by the thread that asks and the work that stops.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use crate::sync::parker::Parker;
@@ -44,13 +45,82 @@ pub struct CancelToken {
 
 #[derive(Default)]
 struct Inner {
-    /// Written once by the canceller, read by all. Release and acquire, so that what the canceller
-    /// wrote before (a reason, say) is seen by the work that stops because of it.
+    /// Written by the canceller of this token or of one above it, under the lock of the listeners;
+    /// read by all. Release and acquire, so that what the canceller wrote before (a reason, say) is
+    /// seen by the work that stops because of it.
     cancelled: AtomicBool,
-    parents: [Option<CancelToken>; 2],
+    /// When the time of this token or of one above it is up.
     deadline: Option<Instant>,
-    /// The threads that sleep and want to be woken. Pruned when another is added.
-    sleepers: Mutex<Vec<Weak<Parker>>>,
+    /// The tokens above, each with this token's key among its listeners. Set once, when the token
+    /// is made. A token keeps those above it alive, and is known to them by a weak reference.
+    parents: OnceLock<Vec<(Arc<Inner>, u64)>>,
+    listeners: Mutex<Listeners>,
+}
+
+/// Those that are told of a cancellation, by the key under which they leave.
+#[derive(Default)]
+struct Listeners {
+    key_next: u64,
+    all: BTreeMap<u64, Listener>,
+}
+
+enum Listener {
+    Child(Weak<Inner>),
+    Sleeper(Arc<Parker>),
+    Work(Arc<dyn OnCancel>),
+}
+
+/// Work that does something when its token is cancelled.
+pub(crate) trait OnCancel: Send + Sync {
+    /// Runs on the thread that cancels, which holds no lock.
+    fn on_cancel(&self);
+}
+
+impl Inner {
+    /// Adds a listener, unless the token is cancelled: then there is nothing to wait for.
+    fn listen(&self, listener: Listener) -> Option<u64> {
+        let mut listeners = self.listeners.lock();
+        if self.cancelled.load(Ordering::Acquire) {
+            return None;
+        }
+        let key = listeners.key_next;
+        listeners.key_next += 1;
+        listeners.all.insert(key, listener);
+        Some(key)
+    }
+
+    fn forget(&self, key: u64) {
+        let listener = self.listeners.lock().all.remove(&key);
+        drop(listener);
+    }
+}
+
+impl Drop for Inner {
+    /// Leaves the tokens above. If this was the last to know them they are dropped here, one after
+    /// the other, because a chain of thousands is too deep for the stack.
+    fn drop(&mut self) {
+        let mut above = self.parents.take().unwrap_or_default();
+        while let Some((parent, key)) = above.pop() {
+            parent.forget(key);
+            if let Some(mut last) = Arc::into_inner(parent) {
+                above.append(&mut last.parents.take().unwrap_or_default());
+            }
+        }
+    }
+}
+
+/// Leaves the listeners of a token when it is dropped.
+pub(crate) struct Listening<'a> {
+    token: &'a CancelToken,
+    key: Option<u64>,
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.token.inner.forget(key);
+        }
+    }
 }
 
 impl CancelToken {
@@ -66,8 +136,7 @@ impl CancelToken {
         current.ok().flatten().unwrap_or_default()
     }
 
-    /// Makes a token that is cancelled with this one, and can be cancelled without it. Looking at
-    /// it looks at all above it, so chains of thousands are not for stacks of ordinary size.
+    /// Makes a token that is cancelled with this one, and can be cancelled without it.
     pub fn child(&self) -> Self {
         CancelToken::with([Some(self.clone()), None], None)
     }
@@ -79,15 +148,42 @@ impl CancelToken {
     }
 
     pub(crate) fn with(parents: [Option<CancelToken>; 2], deadline: Option<Instant>) -> Self {
-        let inner = Inner { parents, deadline, ..Inner::default() };
-        CancelToken { inner: Arc::new(inner) }
+        let above = parents.iter().flatten().filter_map(CancelToken::deadline);
+        let deadline = above.chain(deadline).min();
+        let mut inner = Inner::default();
+        inner.deadline = deadline;
+        let inner = Arc::new(inner);
+        let mut known = Vec::with_capacity(parents.len());
+        for parent in parents.into_iter().flatten() {
+            match parent.inner.listen(Listener::Child(Arc::downgrade(&inner))) {
+                Some(key) => known.push((parent.inner, key)),
+                None => inner.cancelled.store(true, Ordering::Release),
+            }
+        }
+        inner.parents.get_or_init(|| known);
+        CancelToken { inner }
     }
 
-    /// Asks all work that looks at this token, at a clone of it or at a child, to stop.
+    /// Asks all work that looks at this token, at a clone of it or at a child, to stop. A task of
+    /// such a token that is queued ends as cancelled now; its callbacks run on the calling thread.
     pub fn cancel(&self) {
-        self.inner.cancelled.store(true, Ordering::Release);
-        let sleepers = std::mem::take(&mut *self.inner.sleepers.lock());
-        sleepers.iter().filter_map(Weak::upgrade).for_each(|parker| parker.unpark());
+        let mut tokens = vec![Arc::clone(&self.inner)];
+        let mut work = Vec::new();
+        while let Some(token) = tokens.pop() {
+            let mut listeners = token.listeners.lock();
+            token.cancelled.store(true, Ordering::Release);
+            let all = std::mem::take(&mut listeners.all);
+            drop(listeners);
+            for listener in all.into_values() {
+                match listener {
+                    Listener::Child(child) => tokens.extend(child.upgrade()),
+                    Listener::Sleeper(parker) => parker.unpark(),
+                    Listener::Work(listener) => work.push(listener),
+                }
+            }
+        }
+        // Once all tokens are cancelled, because this runs code of the user.
+        work.iter().for_each(|listener| listener.on_cancel());
     }
 
     /// Returns whether the token was cancelled, or its time is up.
@@ -97,9 +193,7 @@ impl CancelToken {
 
     /// Returns whether the token, or one above it, was cancelled.
     pub(crate) fn was_cancelled(&self) -> bool {
-        let inner = &*self.inner;
-        inner.cancelled.load(Ordering::Acquire)
-            || inner.parents.iter().flatten().any(CancelToken::was_cancelled)
+        self.inner.cancelled.load(Ordering::Acquire)
     }
 
     /// Returns whether the time is up, of this token or of one above it.
@@ -109,8 +203,7 @@ impl CancelToken {
 
     /// Returns when the time is up, of this token or of one above it; `None` means never.
     pub fn deadline(&self) -> Option<Instant> {
-        let above = self.inner.parents.iter().flatten().filter_map(CancelToken::deadline);
-        above.chain(self.inner.deadline).min()
+        self.inner.deadline
     }
 
     /// Sleeps for `duration`, or until the token is cancelled. Returns true when the work may go
@@ -119,30 +212,26 @@ impl CancelToken {
     /// `Duration::MAX` and everything else the clock cannot express mean until then.
     pub fn sleep(&self, duration: Duration) -> bool {
         let parker = Arc::new(Parker::new());
-        self.register(&parker);
-        let own = Deadline::after(duration);
-        let until = match (own.at(), self.deadline()) {
-            (Some(own), Some(theirs)) => Deadline::at_instant(own.min(theirs)),
-            (None, Some(theirs)) => Deadline::at_instant(theirs),
-            (_, None) => own,
-        };
+        let until = Deadline::after(duration).or_sooner(self.deadline());
+        let listening = self.unpark_on_cancel(&parker);
         while !self.is_cancelled() && !until.has_passed() {
             parker.park_until(until);
         }
+        drop(listening);
         !self.is_cancelled()
     }
 
-    /// Has `parker` unparked when this token or one above it is cancelled. The caller looks at the
-    /// tokens afterwards, so no cancellation is missed: a canceller sets the flag first and then
-    /// unparks those registered.
-    fn register(&self, parker: &Arc<Parker>) {
-        let mut sleepers = self.inner.sleepers.lock();
-        sleepers.retain(|other| other.strong_count() > 0);
-        sleepers.push(Arc::downgrade(parker));
-        drop(sleepers);
-        for parent in self.inner.parents.iter().flatten() {
-            parent.register(parker);
-        }
+    /// Has `parker` unparked when this token or one above it is cancelled, for as long as the
+    /// result is kept. The caller looks at the token afterwards, so no cancellation is missed.
+    pub(crate) fn unpark_on_cancel(&self, parker: &Arc<Parker>) -> Listening<'_> {
+        let key = self.inner.listen(Listener::Sleeper(Arc::clone(parker)));
+        Listening { token: self, key }
+    }
+
+    /// Has `work` told when this token or one above it is cancelled, for as long as the token
+    /// lives. The caller looks at the token afterwards, so no cancellation is missed.
+    pub(crate) fn tell_on_cancel(&self, work: Arc<dyn OnCancel>) {
+        self.inner.listen(Listener::Work(work));
     }
 }
 

@@ -42,7 +42,7 @@ pub enum TaskErrorKind {
     Shutdown,
     /// No thread could be started to run the task.
     NoThread,
-    /// The task's time was up before its turn came.
+    /// The task's time was up before it started.
     TimedOut,
     /// The pool's initializer panicked, so the pool runs nothing.
     NotInitialized,
@@ -126,10 +126,14 @@ impl TaskError {
             Reason::Panicked(_) | Reason::Cancelled => TaskError::cancelled(),
             Reason::Shutdown => TaskError::shutdown(),
             Reason::NoThread(source) => TaskError::no_thread(source),
-            Reason::TimedOut => TaskError { reason: Reason::TimedOut },
+            Reason::TimedOut => TaskError::timed_out(),
             Reason::NotInitialized(message) => TaskError::not_initialized(Arc::clone(message)),
             Reason::JoinedItself => TaskError::joined_itself(),
         }
+    }
+
+    pub(crate) fn timed_out() -> Self {
+        TaskError { reason: Reason::TimedOut }
     }
 
     pub(crate) fn joined_itself() -> Self {

@@ -19,6 +19,7 @@ use crate::cancel::CancelToken;
 use crate::error::TrySubmitError;
 use crate::executor::future::Future;
 use crate::pool::Pool;
+use crate::pool::limit::Limit;
 use crate::pool::priority::Priority;
 use crate::pool::queue::{Refused, WaitPolicy};
 use crate::pool::stats::{RunningTask, Stats};
@@ -137,7 +138,7 @@ impl ThreadPoolExecutor {
         T: Send + 'static,
     {
         self.push_or_refuse(priority, token, wait_policy, f).map_err(|(f, refused)| match refused {
-            Refused::Full => TrySubmitError::Full(f),
+            Refused::Full | Refused::Cancelled => TrySubmitError::Full(f),
             Refused::Shutdown | Refused::Cancelling => TrySubmitError::Shutdown(f),
         })
     }
@@ -155,12 +156,19 @@ impl ThreadPoolExecutor {
     {
         let context = self.pool.capture_context();
         let submitter = worker::submitter(&self.pool);
-        let task = match (&token, &context) {
-            (None, None) => self.pool.push(f, priority, wait_policy, submitter)?,
-            _ => {
-                let job = WithContext { f, token, context };
-                let pushed = self.pool.push(job, priority, wait_policy, submitter);
-                pushed.map_err(|(job, refused)| (job.f, refused))?
+        let task = match (token, context) {
+            (None, None) => self.pool.push(f, priority, wait_policy, submitter, None)?,
+            (token, context) => {
+                let limits = token.clone().map(|token| (Limit::new(&self.pool, &token), token));
+                let entry = limits.as_ref().and_then(|(limit, token)| limit.until_deadline(token));
+                let job = WithContext { f, token, context, limit: entry };
+                let slot = limits.as_ref().map(|(limit, token)| (limit.slot(), token));
+                let pushed = self.pool.push(job, priority, wait_policy, submitter, slot);
+                let task = pushed.map_err(|(job, refused)| (job.f, refused))?;
+                if let Some((limit, token)) = limits {
+                    limit.enforce(&token);
+                }
+                task
             }
         };
         Ok(Future::new(task, Arc::clone(&self.pool)))
@@ -199,7 +207,7 @@ impl ThreadPoolExecutor {
     /// It may be called again, from several threads too. A task that shuts its own pool down does
     /// not wait.
     pub fn shutdown(&self) {
-        self.pool.queue.close();
+        self.pool.close();
         self.wait_for_workers(Deadline::NEVER);
     }
 
@@ -211,9 +219,9 @@ impl ThreadPoolExecutor {
     }
 
     /// Shuts down as [`shutdown`](ThreadPoolExecutor::shutdown) does for as long as `timeout`
-    /// allows, then cancels the rest, asks running tasks to stop (see [`CancelToken::current`]), and reports what still
-    /// runs. Nothing waits for those tasks any more: neither dropping the executor nor the end of
-    /// the process.
+    /// allows, then cancels the rest, asks running tasks to stop (see [`CancelToken::current`]), and
+    /// reports what still runs. Nothing waits for those tasks any more: neither dropping the
+    /// executor nor the end of the process.
     ///
     /// Called by a task of the pool it does not wait and cancels nothing, because it would be
     /// waiting for itself.
@@ -232,7 +240,7 @@ impl ThreadPoolExecutor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn shutdown_timeout(&self, timeout: Duration) -> ShutdownReport {
-        self.pool.queue.close();
+        self.pool.close();
         if self.wait_for_workers(Deadline::after(timeout)) {
             return ShutdownReport::default();
         }
@@ -261,7 +269,7 @@ impl ThreadPoolExecutor {
 
 impl Drop for ThreadPoolExecutor {
     fn drop(&mut self) {
-        self.pool.queue.close();
+        self.pool.close();
         if !self.pool.is_abandoned() {
             self.wait_for_workers(Deadline::NEVER);
         }

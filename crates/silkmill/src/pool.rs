@@ -7,6 +7,7 @@
 mod at_exit;
 pub(crate) mod clock;
 pub(crate) mod config;
+pub(crate) mod limit;
 pub(crate) mod meter;
 #[cfg(all(test, loom))]
 mod models;
@@ -15,6 +16,7 @@ pub(crate) mod queue;
 pub(crate) mod queue_delay;
 pub(crate) mod sleep;
 pub(crate) mod stats;
+pub(crate) mod timer;
 pub(crate) mod worker;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -27,9 +29,10 @@ use crate::error::TaskError;
 use crate::pool::clock::{Clock, thread_cpu_now};
 use crate::pool::config::PoolConfig;
 use crate::pool::meter::{Counts, WorkerMeter};
-use crate::pool::priority::{Priority, Queued};
+use crate::pool::priority::{Place, Priority, Queued, Slot};
 use crate::pool::queue::{Queue, Refused, Submitter, WaitPolicy};
 use crate::pool::stats::{RunningTask, Stats, Totals};
+use crate::pool::timer::Timer;
 use crate::sync::Mutex;
 use crate::sync::spin::AdaptiveSpin;
 use crate::task::job::{ContextRunner, Job};
@@ -50,8 +53,8 @@ pub(crate) struct Pool {
     /// The meters of living workers, and the sums of those that exited. Written when a worker
     /// starts or exits.
     meters: Mutex<Meters>,
-    /// The handles of workers that were started and not joined. Finished ones are dropped when the
-    /// next worker is started.
+    /// The handles of workers, and of the timer's thread, that were started and not joined. Finished
+    /// ones are dropped when the next is started.
     handles: Mutex<Vec<JoinHandle<()>>>,
     /// The number of workers that were ever started, for their names. It orders nothing.
     started: AtomicUsize,
@@ -63,6 +66,8 @@ pub(crate) struct Pool {
     broken: OnceLock<Arc<String>>,
     /// Cancelled when the pool is shut down for good.
     token: CancelToken,
+    /// Ends queued tasks whose time is up.
+    timer: Arc<Timer>,
     /// Set once the end of the process waits for this pool.
     known_at_exit: OnceLock<()>,
 }
@@ -86,6 +91,7 @@ impl Pool {
             abandoned: AtomicBool::new(false),
             broken: OnceLock::new(),
             token: CancelToken::new(),
+            timer: Arc::new(Timer::new()),
             known_at_exit: OnceLock::new(),
             config,
         }
@@ -120,7 +126,8 @@ impl Pool {
         self.abandoned.load(Ordering::Relaxed)
     }
 
-    /// Queues `job` and returns the handle to its result.
+    /// Queues `job` and returns the handle to its result. A task with a limit is queued in that slot;
+    /// its submitter waits for room no longer than its token allows.
     ///
     /// # Errors
     /// Gives `job` back with the reason.
@@ -130,6 +137,7 @@ impl Pool {
         priority: Priority,
         wait_policy: WaitPolicy,
         submitter: Submitter,
+        limit: Option<(&Arc<Slot>, &CancelToken)>,
     ) -> Result<TaskHandle<T>, (J, Refused)>
     where
         J: Job<T> + 'static,
@@ -137,11 +145,18 @@ impl Pool {
     {
         let mut new = Some(NewTask::new(job));
         let mut handle = None;
-        let pushed = self.push_made(priority, wait_policy, submitter, || {
+        let token = limit.map(|(_, token)| token);
+        let pushed = self.push_made(priority, wait_policy, submitter, token, || {
             let new = new.take().expect("a task is queued once");
             let (queued, theirs) = new.into_owners();
             handle = Some(theirs);
-            queued
+            match limit {
+                None => Place::Own(queued),
+                Some((slot, _)) => {
+                    slot.put(queued);
+                    Place::Shared(Arc::clone(slot))
+                }
+            }
         });
         match pushed {
             Ok(()) => Ok(handle.expect("a push that succeeds has made its task")),
@@ -166,10 +181,10 @@ impl Pool {
         T: Send + 'scope,
     {
         let mut handle = None;
-        let pushed = self.push_made(Priority::Normal, wait_policy, submitter, || {
+        let pushed = self.push_made(Priority::Normal, wait_policy, submitter, None, || {
             let (queued, theirs) = NewTask::new(job).into_scoped(latch);
             handle = Some(theirs);
-            queued
+            Place::Own(queued)
         });
         match pushed {
             Ok(()) => handle.expect("a push that succeeds has made its task"),
@@ -182,9 +197,11 @@ impl Pool {
         priority: Priority,
         wait_policy: WaitPolicy,
         submitter: Submitter,
-        make: impl FnOnce() -> QueuedTask,
+        token: Option<&CancelToken>,
+        make: impl FnOnce() -> Place,
     ) -> Result<(), Refused> {
-        let start = self.queue.push(priority, wait_policy, submitter, || self.clock.now(), make)?;
+        let start =
+            self.queue.push(priority, wait_policy, submitter, token, || self.clock.now(), make)?;
         self.start_workers(start);
         Ok(())
     }
@@ -192,8 +209,10 @@ impl Pool {
     /// Returns the error of a task that was `refused` for good.
     pub(crate) fn refusal(&self, refused: Refused) -> TaskError {
         self.broken_or(|| match refused {
-            Refused::Cancelling => TaskError::cancelled(),
-            Refused::Shutdown | Refused::Full => TaskError::shutdown(),
+            Refused::Cancelling | Refused::Cancelled => TaskError::cancelled(),
+            Refused::Shutdown => TaskError::shutdown(),
+            // A submitter with all the time there is was refused by the task's own limit.
+            Refused::Full => TaskError::timed_out(),
         })
     }
 
@@ -208,7 +227,7 @@ impl Pool {
     /// Ends a task that was taken out of the queue with `error`. Returns false if it was a
     /// tombstone.
     fn fail(&self, queued: Queued, error: TaskError) -> bool {
-        let Some(claimed) = queued.task.claim(Claim::ToCancel) else {
+        let Some(claimed) = queued.claim(claim_for(&error)) else {
             self.queue.remove_tombstone();
             return false;
         };
@@ -219,15 +238,32 @@ impl Pool {
 
     /// Cancels a task that the caller has claimed in the queue.
     pub(crate) fn cancel_claimed(&self, task: Claimed<'_>) {
+        self.end_claimed(task, TaskError::cancelled());
+    }
+
+    /// Ends a task with `error` that the caller has taken out of its slot in the queue.
+    pub(crate) fn withdraw(&self, task: QueuedTask, error: TaskError) {
+        if let Some(claimed) = task.claim(claim_for(&error)) {
+            self.end_claimed(claimed, error);
+        }
+    }
+
+    fn end_claimed(&self, task: Claimed<'_>, error: TaskError) {
         self.queue.add_tombstone();
         self.cancelled.fetch_add(1, Ordering::Relaxed);
-        task.fail(TaskError::cancelled(), &CancelObserver { pool: self });
+        task.fail(error, &CancelObserver { pool: self });
+    }
+
+    /// Closes the pool to tasks from outside. What is queued is still run.
+    pub(crate) fn close(&self) {
+        self.queue.close();
+        self.timer.close();
     }
 
     /// Closes the queue, cancels what is in it, and asks running tasks to stop. Returns the number
     /// of tasks cancelled.
     pub(crate) fn cancel_all(&self) -> usize {
-        self.queue.close();
+        self.close();
         // Before the running tasks are asked: a worker whose task has stopped takes no other.
         self.queue.begin_cancelling();
         self.token.cancel();
@@ -291,6 +327,10 @@ impl Pool {
             let _ = handle.join();
         }
     }
+}
+
+fn claim_for(error: &TaskError) -> Claim {
+    if error.is_cancelled() { Claim::ToCancel } else { Claim::ToFail }
 }
 
 /// Observes a task that is ended without a worker.

@@ -125,8 +125,9 @@ impl Deadline {
         Deadline(Instant::now().checked_add(timeout))
     }
 
-    pub(crate) fn at_instant(at: Instant) -> Self {
-        Deadline(Some(at))
+    /// Returns the sooner of this deadline and `at`; `None` means never.
+    pub(crate) fn or_sooner(self, at: Option<Instant>) -> Self {
+        Deadline(self.0.into_iter().chain(at).min())
     }
 
     /// Returns the time that remains; `None` means for ever.

@@ -691,8 +691,8 @@ impl<T> TaskHandle<T> {
         }
     }
 
-    /// Drops the handle. Returns an error that no callback was given and no thread will read, unless
-    /// the task was cancelled.
+    /// Drops the handle. Returns an error that no callback was given and no thread will read,
+    /// unless the task was cancelled.
     pub(crate) fn dispose(self) -> Option<TaskError> {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: the handle is not dropped, nor used again.

@@ -165,8 +165,8 @@ impl Builder {
     /// A thread started through this crate that calls `exit` itself waits for no other thread,
     /// because another may be waiting for it. And std lets one thread end the process and parks
     /// every other that tries, so a thread that is no daemon and calls `exit` once `main` has
-    /// returned is waited for in vain. Let it return instead, or call [`exit`](crate::exit()), which
-    /// is also what the handler of a signal calls.
+    /// returned is waited for in vain. Let it return instead, or call
+    /// [`exit`](crate::exit()), as the handler of a signal does.
     pub fn daemon(mut self, daemon: bool) -> Self {
         self.daemon = daemon;
         self

@@ -119,8 +119,8 @@ impl ThreadPoolExecutorBuilder {
     }
 
     /// Sets whether the end of the process cuts the pool off: `daemon(true)` is
-    /// [`at_exit`](ThreadPoolExecutorBuilder::at_exit) with [`AtExit::Abandon`], and `daemon(false)`
-    /// is the default, [`AtExit::RunQueue`].
+    /// [`at_exit`](ThreadPoolExecutorBuilder::at_exit) with [`AtExit::Abandon`], and
+    /// `daemon(false)` is the default, [`AtExit::RunQueue`].
     pub fn daemon(self, daemon: bool) -> Self {
         self.at_exit(if daemon { AtExit::Abandon } else { AtExit::RunQueue })
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::executor::ThreadPoolExecutor;
 use crate::executor::future::Future;
 use crate::executor::map::{Map, MapUnordered, Submit};
+use crate::pool::timer::TimerEntry;
 use crate::pool::worker;
 use crate::sync::Deadline;
 use crate::task::job::WithContext;
@@ -73,7 +74,7 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         let task = match pool.capture_context() {
             None => pool.push_scoped(f, &self.latch, wait_policy, submitter),
             context => {
-                let job = WithContext { f, token: None, context };
+                let job = WithContext { f, token: None, context, limit: None::<TimerEntry> };
                 pool.push_scoped(job, &self.latch, wait_policy, submitter)
             }
         };

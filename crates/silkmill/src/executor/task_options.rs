@@ -56,9 +56,11 @@ impl<'pool> TaskOptions<'pool> {
     /// Sets how long the task may take, counted from its submission, the time in the queue
     /// included.
     ///
-    /// When the time is up a task that has not started does not start; it ends with
-    /// [`TimedOut`](crate::TaskErrorKind::TimedOut) when its turn comes. One that runs finds its
-    /// [token](CancelToken::current) cancelled: no thread can be stopped from outside.
+    /// When the time is up a task that has not started ends at once, with
+    /// [`TimedOut`](crate::TaskErrorKind::TimedOut), and its room in the queue is free; its
+    /// callbacks run on a thread that the pool keeps for that. A submitter that still waits for
+    /// room gives up then. A task that runs finds its [token](CancelToken::current) cancelled: no
+    /// thread can be stopped from outside.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -66,7 +68,8 @@ impl<'pool> TaskOptions<'pool> {
 
     /// Sets a token to cancel the task with, also while it runs: the task's
     /// [own](CancelToken::current) is a child of it, and of the one that a shutdown cancels. A task
-    /// whose token is cancelled before its turn comes ends as cancelled.
+    /// whose token is cancelled before it starts ends as cancelled at once, on the thread that
+    /// cancels.
     pub fn token(mut self, token: &CancelToken) -> Self {
         self.token = Some(token.clone());
         self

@@ -8,7 +8,7 @@ impl PoolAtExit for Pool {
     fn close_at_exit(&self) {
         match self.config.at_exit {
             AtExit::CancelQueue => self.cancel_at_exit(),
-            AtExit::RunQueue | AtExit::Abandon => self.queue.close(),
+            AtExit::RunQueue | AtExit::Abandon => self.close(),
         }
     }
 

@@ -15,7 +15,7 @@ use loom::sync::{Condvar, Mutex};
 use loom::thread::{JoinHandle, spawn};
 
 use crate::error::TaskError;
-use crate::pool::priority::{Priority, Queued};
+use crate::pool::priority::{Place, Priority, Queued, Slot};
 use crate::pool::queue::{PutBack, Queue, Refused, Submitter, WaitPolicy};
 use crate::sync::Deadline;
 use crate::sync::parker::Parker;
@@ -54,7 +54,7 @@ fn work_until(queue: &Arc<Queue>, idle_deadline: impl Fn() -> Deadline) {
 }
 
 fn run(queue: &Arc<Queue>, queued: Queued) -> Option<Queued> {
-    let Some(claimed) = queued.task.claim(Claim::ToRun) else {
+    let Some(claimed) = queued.claim(Claim::ToRun) else {
         queue.remove_tombstone();
         return queue.finish(Afterwards::Nothing);
     };
@@ -110,7 +110,16 @@ fn meet(met: &Arc<Meeting>, guests: usize) -> (QueuedTask, TaskHandle<()>) {
 }
 
 fn push(queue: &Queue, task: QueuedTask, wait_policy: WaitPolicy) -> Result<usize, Refused> {
-    queue.push(Priority::Normal, wait_policy, Submitter::Outside, || 0, || task)
+    push_in(queue, Place::Own(task), wait_policy, Submitter::Outside)
+}
+
+fn push_in(
+    queue: &Queue,
+    place: Place,
+    wait_policy: WaitPolicy,
+    submitter: Submitter,
+) -> Result<usize, Refused> {
+    queue.push(Priority::Normal, wait_policy, submitter, None, || 0, || place)
 }
 
 /// Pushes `task` and starts the workers that the queue requires, as `Pool::push` does.
@@ -485,7 +494,7 @@ fn a_start_that_fails_strands_no_task() {
             if start == 1 {
                 theirs.not_started();
                 while let Some(task) = theirs.take_stranded() {
-                    let claimed = task.task.claim(Claim::ToCancel).unwrap();
+                    let claimed = task.claim(Claim::ToCancel).unwrap();
                     claimed.fail(TaskError::shutdown(), &NoObserver);
                 }
             }
@@ -531,7 +540,7 @@ fn task_that_pushes(
     let (queue, pushed) = (Arc::clone(queue), Arc::clone(pushed));
     let job = move || {
         let policy = WaitPolicy::Unbounded;
-        let result = queue.push(Priority::Normal, policy, Submitter::Worker, || 0, || inner);
+        let result = push_in(&queue, Place::Own(inner), policy, Submitter::Worker);
         drop(start_workers(&queue, result.unwrap_or(0)));
         *pushed.lock().unwrap() = Some(result);
     };
@@ -573,7 +582,7 @@ fn what_a_running_task_submits_during_a_cancellation_is_cancelled_or_refused() {
 
         queue.close();
         while let Some(task) = queue.take_to_cancel() {
-            let Some(claimed) = task.task.claim(Claim::ToCancel) else { continue };
+            let Some(claimed) = task.claim(Claim::ToCancel) else { continue };
             claimed.fail(TaskError::cancelled(), &NoObserver);
         }
         end(&queue, workers);
@@ -583,6 +592,40 @@ fn what_a_running_task_submits_during_a_cancellation_is_cancelled_or_refused() {
         // The closure of a task that was cancelled, or refused, is gone, and so is its task.
         assert!(inner_done.is_done(), "{pushed:?}");
         assert!(matches!(pushed, None | Some(Ok(_) | Err(Refused::Cancelling))), "{pushed:?}");
+    });
+}
+
+/// Catches a task that is both run and withdrawn by its limit, or neither; a tombstone that is
+/// counted twice or never; and a submitter that the room of a withdrawn task does not wake.
+#[test]
+fn a_task_that_is_withdrawn_races_the_worker_that_takes_it() {
+    big_model(|| {
+        let queue = Arc::new(Queue::new(Some(1), 1));
+        let runs = counter();
+        let slot = Arc::new(Slot::default());
+        let ((limited, limited_done), (next, next_done)) = (task(&runs), task(&runs));
+        slot.put(limited);
+        let place = Place::Shared(Arc::clone(&slot));
+        let start = push_in(&queue, place, WaitPolicy::Unbounded, Submitter::Outside).unwrap();
+        let mut workers = start_workers(&queue, start);
+        let theirs = Arc::clone(&queue);
+        let canceller = spawn(move || {
+            let Some(claimed) = slot.take().and_then(|task| task.claim(Claim::ToCancel)) else {
+                return false;
+            };
+            theirs.add_tombstone();
+            claimed.fail(TaskError::cancelled(), &NoObserver);
+            true
+        });
+
+        workers.extend(submit(&queue, next));
+
+        next_done.wait_until(Deadline::NEVER);
+        limited_done.wait_until(Deadline::NEVER);
+        let withdrawn = canceller.join().unwrap();
+        end(&queue, workers);
+        assert_eq!(runs.load(Ordering::SeqCst), if withdrawn { 1 } else { 2 });
+        assert_eq!(queue.tombstones(), 0);
     });
 }
 

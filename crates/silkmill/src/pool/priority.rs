@@ -1,9 +1,12 @@
 //! Tasks that are queued, in the order in which they are taken.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::pool::queue_delay::SampledArrival;
-use crate::task::QueuedTask;
+use crate::sync::Mutex;
+use crate::task::observer::Claim;
+use crate::task::{Claimed, QueuedTask};
 
 /// The number of times a class of tasks is passed over in favour of a higher one before it is
 /// served.
@@ -40,8 +43,56 @@ impl Priority {
 
 /// A task in the queue.
 pub(crate) struct Queued {
-    pub(crate) task: QueuedTask,
+    pub(crate) place: Place,
     pub(crate) arrival: Option<SampledArrival>,
+}
+
+impl Queued {
+    /// Takes the task out of *pending*. Returns `None` for a tombstone: another thread already has.
+    pub(crate) fn claim(self, what_for: Claim) -> Option<Claimed<'static>> {
+        match self.place {
+            Place::Own(task) => task.claim(what_for),
+            Place::Shared(slot) => slot.take()?.claim(what_for),
+        }
+    }
+
+    fn is_pending(&self) -> bool {
+        match &self.place {
+            Place::Own(task) => task.is_pending(),
+            Place::Shared(slot) => slot.task.lock().as_ref().is_some_and(QueuedTask::is_pending),
+        }
+    }
+}
+
+/// Where a queued task is kept.
+pub(crate) enum Place {
+    Own(QueuedTask),
+    /// In a slot, out of which it is also taken when it must not wait for its turn any longer.
+    Shared(Arc<Slot>),
+}
+
+impl From<QueuedTask> for Place {
+    fn from(task: QueuedTask) -> Self {
+        Place::Own(task)
+    }
+}
+
+/// Keeps one queued task, for the first of two threads that take it: a worker, when its turn comes,
+/// or the one that ends it before. An empty slot in the queue is a tombstone.
+#[derive(Default)]
+pub(crate) struct Slot {
+    task: Mutex<Option<QueuedTask>>,
+}
+
+impl Slot {
+    pub(crate) fn put(&self, task: QueuedTask) {
+        let before = self.task.lock().replace(task);
+        debug_assert!(before.is_none(), "a slot is filled once");
+    }
+
+    pub(crate) fn take(&self) -> Option<QueuedTask> {
+        self.task.lock().take()
+    }
 }
 
 /// Tasks in order of service, tombstones included.
@@ -108,7 +159,7 @@ impl PriorityQueue {
 
     pub(super) fn retain_pending(&mut self) {
         for class in &mut self.tasks {
-            class.retain(|queued| queued.task.is_pending());
+            class.retain(Queued::is_pending);
         }
         self.len = self.tasks.iter().map(VecDeque::len).sum();
     }

@@ -34,14 +34,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::pool::priority::{Priority, PriorityQueue, Queued};
+use crate::cancel::CancelToken;
+use crate::pool::priority::{Place, Priority, PriorityQueue, Queued};
 use crate::pool::queue_delay::DelaySampler;
 use crate::pool::sleep::{SUBSTITUTES_MAX, TimedOut, Wakeups, WorkerCounts};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::parker::Parker;
 use crate::sync::spin::SPINS_MAX;
 use crate::sync::{Condvar, Deadline, Mutex, MutexGuard, spin_loop};
-use crate::task::QueuedTask;
 use crate::task::observer::Afterwards;
 
 /// Tombstones are removed once there are this many more of them than living tasks.
@@ -105,9 +105,9 @@ struct Tail {
 
 impl Tail {
     /// Counts a task, and notes its time of arrival if it is one to be sampled.
-    fn receive(&mut self, task: QueuedTask, now: impl FnOnce() -> u64) -> Queued {
+    fn receive(&mut self, place: Place, now: impl FnOnce() -> u64) -> Queued {
         self.submitted += 1;
-        Queued { task, arrival: self.delay_sampler.sample(now) }
+        Queued { place, arrival: self.delay_sampler.sample(now) }
     }
 }
 
@@ -159,6 +159,8 @@ pub(crate) enum Refused {
     Shutdown,
     /// What is queued is being cancelled, and this task with it.
     Cancelling,
+    /// The task's own token was cancelled while the submitter waited for room.
+    Cancelled,
 }
 
 /// The thread that submits a task.
@@ -267,7 +269,7 @@ impl Queue {
     /// Queues what `make` makes, as soon as there is room. Returns the number of workers that the
     /// caller must start.
     ///
-    /// `make` runs under the lock and only when the task is taken, so a refused submitter still has
+    /// A submitter whose `token` is cancelled, or overdue, waits no longer. `make` runs under the lock and only when the task is taken, so a refused submitter still has
     /// what the task is made of. `now` is called for the time if the task is one to be sampled.
     ///
     /// # Errors
@@ -277,8 +279,9 @@ impl Queue {
         priority: Priority,
         wait_policy: WaitPolicy,
         submitter: Submitter,
+        token: Option<&CancelToken>,
         now: impl FnOnce() -> u64,
-        make: impl FnOnce() -> QueuedTask,
+        make: impl FnOnce() -> Place,
     ) -> Result<usize, Refused> {
         if priority == Priority::Normal {
             let mut tail = self.tail.0.lock();
@@ -298,7 +301,7 @@ impl Queue {
             WaitPolicy::None => Some(Refused::Full),
             WaitPolicy::Until(deadline) => {
                 let refused;
-                (both, refused) = self.wait_for_room(both, submitter, deadline);
+                (both, refused) = self.wait_for_room(both, submitter, token, deadline);
                 refused
             }
         };
@@ -319,13 +322,17 @@ impl Queue {
         &'a self,
         mut both: Both<'a>,
         submitter: Submitter,
+        token: Option<&CancelToken>,
         deadline: Deadline,
     ) -> (Both<'a>, Option<Refused>) {
         let me = Arc::new(Parker::new());
+        let _listening = token.map(|token| token.unpark_on_cancel(&me));
+        let deadline = deadline.or_sooner(token.and_then(CancelToken::deadline));
+        let is_cancelled = || token.is_some_and(CancelToken::was_cancelled);
         both.head.waiters.push_back(Arc::clone(&me));
         loop {
             drop(both);
-            let in_time = me.park_until(deadline);
+            let in_time = is_cancelled() || me.park_until(deadline);
             both = self.lock();
             let head = &mut *both.head;
             let first = head.waiters.front().is_some_and(|first| Arc::ptr_eq(first, &me));
@@ -335,6 +342,7 @@ impl Queue {
             let is_open = head.open || (submitter == Submitter::Worker && !head.cancelling);
             let refused = match (is_open, first && self.has_room(head)) {
                 (false, _) => Some(Refused::Shutdown),
+                _ if is_cancelled() => Some(Refused::Cancelled),
                 (true, true) => None,
                 (true, false) if !in_time => Some(Refused::Full),
                 // There was room, and a worker that submitted to its own pool has taken it.

@@ -7,6 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crate::cancel::CurrentToken;
 use crate::error::{SpawnError, TaskError};
@@ -15,6 +17,7 @@ use crate::pool::meter::WorkerMeter;
 use crate::pool::priority::Queued;
 use crate::pool::queue::{PutBack, Refused, Submitter};
 use crate::pool::queue_delay::SampledArrival;
+use crate::pool::timer::{OnTime, TimerEntry};
 use crate::sync::Deadline;
 use crate::sync::parker::Parker;
 use crate::task::observer::{Afterwards, Claim, Ended, Observer};
@@ -72,10 +75,30 @@ impl Pool {
             work(&pool, &meter);
             pool.retire(&meter);
         })?;
+        self.keep(started.handle);
+        Ok(())
+    }
+
+    /// Has `what` told at `at`. Where no thread can be started for that, it is not.
+    pub(crate) fn at_time(&self, at: Instant, what: Arc<dyn OnTime>) -> TimerEntry {
+        let (entry, start) = self.timer.add(at, what);
+        if start {
+            let timer = Arc::clone(&self.timer);
+            let idle_timeout = self.config.idle_timeout;
+            let name = format!("{}-timer", self.config.thread_name_prefix);
+            let run = move || timer.run(idle_timeout);
+            match Builder::new().name(name).daemon(true).start(run) {
+                Ok(started) => self.keep(started.handle),
+                Err(_) => self.timer.not_started(),
+            }
+        }
+        entry
+    }
+
+    fn keep(&self, handle: JoinHandle<()>) {
         let mut handles = self.handles.lock();
         handles.retain(|handle| !handle.is_finished());
-        handles.push(started.handle);
-        Ok(())
+        handles.push(handle);
     }
 
     fn retire(&self, meter: &Arc<WorkerMeter>) {
@@ -95,7 +118,7 @@ impl Pool {
         let error = TaskError::panicked(payload);
         self.broken.get_or_init(|| Arc::new(error.message().to_owned()));
         caught(|| drop(error));
-        self.queue.close();
+        self.close();
         while let Some(task) = self.queue.take_to_cancel() {
             self.fail(task, self.refusal(Refused::Cancelling));
         }
@@ -110,12 +133,13 @@ impl Pool {
         queued: Queued,
         meter: &WorkerMeter,
     ) -> Option<Queued> {
-        let Some(claimed) = queued.task.claim(Claim::ToRun) else {
+        let arrival = queued.arrival;
+        let Some(claimed) = queued.claim(Claim::ToRun) else {
             self.queue.remove_tombstone();
             return self.queue.finish(Afterwards::Nothing);
         };
         let observer = WorkerObserver { pool: self, meter, next: Cell::new(None) };
-        self.begin(queued.arrival, meter);
+        self.begin(arrival, meter);
         claimed.run(&observer);
         observer.next.take()
     }
@@ -132,7 +156,7 @@ impl Pool {
     /// when none is queued.
     pub(crate) fn run_one_queued(self: &Arc<Self>, meter: &WorkerMeter) -> bool {
         let Some(queued) = self.queue.take_any() else { return false };
-        match queued.task.claim(Claim::ToRun) {
+        match queued.claim(Claim::ToRun) {
             None => self.queue.remove_tombstone(),
             Some(claimed) => {
                 meter.begin_inside();

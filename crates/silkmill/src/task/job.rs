@@ -21,15 +21,18 @@ pub(crate) type ContextRunner = Box<dyn FnOnce(&mut dyn FnMut()) + Send>;
 
 /// A closure with the token and the context that it runs under. A type of its own so that a refused
 /// submitter gets the closure back.
-pub(crate) struct WithContext<F> {
+pub(crate) struct WithContext<F, L> {
     pub(crate) f: F,
     pub(crate) token: Option<CancelToken>,
     pub(crate) context: Option<ContextRunner>,
+    /// Goes when the closure does, because the limit is one of waiting.
+    pub(crate) limit: Option<L>,
 }
 
-impl<F: FnOnce() -> T + Send, T> Job<T> for WithContext<F> {
+impl<F: FnOnce() -> T + Send, L: Send, T> Job<T> for WithContext<F, L> {
     fn run(self) -> T {
-        let WithContext { f, token, context } = self;
+        let WithContext { f, token, context, limit } = self;
+        drop(limit);
         if let Some(token) = &token {
             // This is no panic: the hook is not called, and the payload becomes the task's error.
             if token.was_cancelled() {

@@ -4,9 +4,12 @@ use crate::error::TaskError;
 
 /// The purpose of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "a claim is read as a phrase: to run, to cancel")]
 pub(crate) enum Claim {
     ToRun,
     ToCancel,
+    /// To end the task with an error that is no cancellation.
+    ToFail,
 }
 
 /// Follows a task on the thread that runs it.

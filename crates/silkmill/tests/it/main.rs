@@ -6,6 +6,7 @@ mod drain;
 mod event;
 mod executor;
 mod future;
+mod limits;
 mod map;
 mod nested;
 mod options;
