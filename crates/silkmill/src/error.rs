@@ -48,6 +48,8 @@ pub enum TaskErrorKind {
     NotInitialized,
     /// The thread tried to join itself, which would never end.
     JoinedItself,
+    /// The result was taken before, by an await through a reference.
+    Taken,
 }
 
 enum Reason {
@@ -58,6 +60,7 @@ enum Reason {
     TimedOut,
     NotInitialized(Arc<String>),
     JoinedItself,
+    Taken,
 }
 
 /// The payload of a task that unwinds before it begins. It is no panic, and does not stay one.
@@ -129,11 +132,16 @@ impl TaskError {
             Reason::TimedOut => TaskError::timed_out(),
             Reason::NotInitialized(message) => TaskError::not_initialized(Arc::clone(message)),
             Reason::JoinedItself => TaskError::joined_itself(),
+            Reason::Taken => TaskError::taken(),
         }
     }
 
     pub(crate) fn timed_out() -> Self {
         TaskError { reason: Reason::TimedOut }
+    }
+
+    pub(crate) fn taken() -> Self {
+        TaskError { reason: Reason::Taken }
     }
 
     pub(crate) fn joined_itself() -> Self {
@@ -150,6 +158,7 @@ impl TaskError {
             Reason::TimedOut => TaskErrorKind::TimedOut,
             Reason::NotInitialized(_) => TaskErrorKind::NotInitialized,
             Reason::JoinedItself => TaskErrorKind::JoinedItself,
+            Reason::Taken => TaskErrorKind::Taken,
         }
     }
 
@@ -234,6 +243,7 @@ impl fmt::Display for TaskError {
                 if no_words { Ok(()) } else { write!(f, ": {message}") }
             }
             Reason::JoinedItself => f.write_str("a thread cannot join itself"),
+            Reason::Taken => f.write_str("the task's result was taken before"),
         }
     }
 }

@@ -224,16 +224,13 @@ impl Pool {
         }
     }
 
-    /// Ends a task that was taken out of the queue with `error`. Returns false if it was a
-    /// tombstone.
-    fn fail(&self, queued: Queued, error: TaskError) -> bool {
+    /// Ends a task that was taken out of the queue with `error`, unless it was a tombstone.
+    fn fail(&self, queued: Queued, error: TaskError) {
         let Some(claimed) = queued.claim(claim_for(&error)) else {
-            self.queue.remove_tombstone();
-            return false;
+            return self.queue.remove_tombstone();
         };
         self.cancelled.fetch_add(1, Ordering::Relaxed);
         claimed.fail(error, &CancelObserver { pool: self });
-        true
     }
 
     /// Cancels a task that the caller has claimed in the queue.
@@ -261,23 +258,19 @@ impl Pool {
     }
 
     /// Closes the queue, cancels what is in it, and asks running tasks to stop. Returns the number
-    /// of tasks cancelled.
+    /// of tasks cancelled, also by others meanwhile.
     pub(crate) fn cancel_all(&self) -> usize {
+        let before = self.cancelled.load(Ordering::Relaxed);
         self.close();
         // Before the running tasks are asked: a worker whose task has stopped takes no other.
         self.queue.begin_cancelling();
+        // This cancels the tasks in the queue that have a token.
         self.token.cancel();
-        self.cancel_queued()
-    }
-
-    /// Cancels everything that is queued, one task after the other. Returns the number of tasks
-    /// cancelled.
-    fn cancel_queued(&self) -> usize {
-        let mut cancelled = 0;
         while let Some(task) = self.queue.take_to_cancel() {
-            cancelled += usize::from(self.fail(task, TaskError::cancelled()));
+            self.fail(task, TaskError::cancelled());
         }
-        cancelled
+        let cancelled = self.cancelled.load(Ordering::Relaxed).wrapping_sub(before);
+        usize::try_from(cancelled).unwrap_or(usize::MAX)
     }
 
     /// Passes an error that no reader and no callback got to the pool's hook.

@@ -640,10 +640,8 @@ impl<T> TaskHandle<T> {
         result
     }
 
-    /// Returns the result, or makes sure that `context` is woken when there is one.
-    ///
-    /// # Panics
-    /// When the result was taken before.
+    /// Returns the result, or makes sure that `context` is woken when there is one. A result that
+    /// was taken before is an error that says so.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T, TaskError>> {
         if !self.is_done() {
             // Cloned before the lock is taken, because the clone is the runtime's code.
@@ -652,14 +650,11 @@ impl<T> TaskHandle<T> {
                 return Poll::Pending;
             }
         }
-        Poll::Ready(self.take_result().expect("no future is polled after it was ready"))
+        Poll::Ready(self.take_result().unwrap_or_else(|| Err(TaskError::taken())))
     }
 
     /// Calls `callback` with the result: now, when there is one, otherwise just before it is
-    /// published.
-    ///
-    /// # Panics
-    /// When the result was taken before, by polling.
+    /// published. If the result was taken before, by polling, it gets an error that says so.
     pub(crate) fn add_callback(&self, callback: Callback<T>) {
         let listeners = self.listeners();
         if !listeners.add_callback(callback, || self.is_done()) {
@@ -670,11 +665,10 @@ impl<T> TaskHandle<T> {
         let result = unsafe {
             (self.header().vtable.lend)(self.cell).cast::<Result<T, TaskError>>().as_ref()
         };
-        if result.is_none() {
-            listeners.drop_callbacks();
-        }
-        listeners
-            .run_callbacks(result.expect("a future that was awaited to its end is not used again"));
+        match result {
+            Some(result) => listeners.run_callbacks(result),
+            None => listeners.run_callbacks(&Err(TaskError::taken())),
+        };
     }
 
     /// Notifies `waiter` of `index` when the result is published, or at once.

@@ -36,6 +36,8 @@ use crate::task::observer::Claim;
 pub struct Future<T> {
     /// `None` only while the future is dropped.
     task: Option<TaskHandle<T>>,
+    /// Set once a worker that polled this future may be replaced.
+    replaces_worker: bool,
     pool: Arc<Pool>,
 }
 
@@ -43,7 +45,7 @@ const NOT_DROPPED: &str = "a future has its task until it is dropped";
 
 impl<T: Send> Future<T> {
     pub(crate) fn new(task: TaskHandle<T>, pool: Arc<Pool>) -> Self {
-        Future { task: Some(task), pool }
+        Future { task: Some(task), replaces_worker: false, pool }
     }
 
     /// Waits for the task and returns its value.
@@ -54,12 +56,10 @@ impl<T: Send> Future<T> {
     /// for tasks of their own pool with one worker, as deep as the workers' stacks allow. Two pools
     /// that wait for each other get no such help, nor does a task that waits for itself.
     ///
-    /// # Panics
-    /// When the future was awaited to its end before, through a reference.
-    ///
     /// # Errors
     /// The panic, when the task panicked; or why it never ran: it was cancelled, submitted after
-    /// the shutdown, or no thread could be started.
+    /// the shutdown, or no thread could be started. [`Taken`](crate::TaskErrorKind::Taken), when
+    /// the future was awaited to its end before, through a reference.
     pub fn result(self) -> Result<T, TaskError> {
         match self.result_until(Deadline::NEVER) {
             Ok(result) => result,
@@ -81,7 +81,7 @@ impl<T: Send> Future<T> {
             return Err(self);
         }
         let task = self.task.as_mut().expect(NOT_DROPPED);
-        Ok(task.take_result().expect("reading consumes the only handle, so the result is there"))
+        Ok(task.take_result().unwrap_or_else(|| Err(TaskError::taken())))
     }
 
     fn is_done_by(&self, deadline: Deadline) -> bool {
@@ -133,8 +133,8 @@ impl<T: Send> Future<T> {
     /// very future waits for ever, and so does one that a shutdown runs and that waits for another
     /// task of the pool.
     ///
-    /// # Panics
-    /// When the future was awaited to its end before, through a reference.
+    /// When the future was awaited to its end before, through a reference, the callback gets
+    /// [`Taken`](crate::TaskErrorKind::Taken) instead of the result.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -172,15 +172,26 @@ impl<T: Send> Future<T> {
 impl<T: Send> std::future::Future for Future<T> {
     type Output = Result<T, TaskError>;
 
+    /// Never runs the task, nor any other: it returns at once. When a worker polls a future of its
+    /// own pool, another worker may be started in its place until there is a result, because the
+    /// task that polls may block until then.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // A task that awaits a task of its own pool must not starve it.
-        self.try_run_inline();
-        self.task.as_mut().expect(NOT_DROPPED).poll(context)
+        let this = &mut *self;
+        let polled = this.task.as_mut().expect(NOT_DROPPED).poll(context);
+        if polled.is_pending() {
+            this.replaces_worker |= worker::begin_awaiting(&this.pool);
+        } else if std::mem::take(&mut this.replaces_worker) {
+            worker::end_awaiting();
+        }
+        polled
     }
 }
 
 impl<T> Drop for Future<T> {
     fn drop(&mut self) {
+        if self.replaces_worker {
+            worker::end_awaiting();
+        }
         if let Some(error) = self.task.take().and_then(TaskHandle::dispose) {
             self.pool.report_unread(&error);
         }

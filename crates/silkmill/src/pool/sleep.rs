@@ -7,7 +7,8 @@
 //! * *searching*: awake, and about to look whether a task is queued. It runs none of the user's
 //!   code before it has;
 //! * *busy*: it has a task;
-//! * *blocked*: busy, and waiting for a task of its own pool;
+//! * *blocked*: busy, and waiting for a task of its own pool; or its task has polled one, found no
+//!   result, and not found one since, so that it may be waiting;
 //! * *asleep*: parked, in a stack, so that the worker that fell asleep last is woken first and the
 //!   coldest can time out.
 //!

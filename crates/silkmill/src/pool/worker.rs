@@ -33,6 +33,8 @@ const INLINE_DEPTH_MAX: usize = 16;
 thread_local! {
     /// The pool this thread works for. Set once, before the first task.
     static POOL: RefCell<Option<(Arc<Pool>, Arc<WorkerMeter>)>> = const { RefCell::new(None) };
+    /// Whether this thread counts as blocked because the task that it runs awaits one of its pool.
+    static AWAITS: Cell<bool> = const { Cell::new(false) };
     /// The number of tasks this thread runs inline, each inside the one before.
     static INLINE_DEPTH: Cell<usize> = const { Cell::new(0) };
 }
@@ -269,7 +271,29 @@ pub(crate) fn wait_in(pool: &Arc<Pool>, are_done: impl Fn() -> bool, wait: impl 
     blocked(pool, wait);
 }
 
+/// Notes that a task which the calling thread runs has polled one of `pool`, and that there is no
+/// result. The task may block until there is one, so if the thread works for that pool, another
+/// worker may be started in its place, as in [`while_blocked_on`]: until the task polls a result,
+/// drops the future, waits in another way, or ends. Returns whether that is so.
+pub(crate) fn begin_awaiting(pool: &Arc<Pool>) -> bool {
+    if !is_of(pool) {
+        return false;
+    }
+    if !AWAITS.replace(true) {
+        pool.start_workers(pool.queue.block());
+    }
+    true
+}
+
+/// Notes that the task which the calling thread runs no longer awaits one of its pool.
+pub(crate) fn end_awaiting() {
+    if AWAITS.try_with(|awaits| awaits.replace(false)).unwrap_or(false) {
+        with_pool(|own, _| own.queue.unblock());
+    }
+}
+
 fn blocked<R>(own: &Arc<Pool>, wait: impl FnOnce() -> R) -> R {
+    end_awaiting();
     own.start_workers(own.queue.block());
     let waited = wait();
     own.queue.unblock();
@@ -286,6 +310,7 @@ struct WorkerObserver<'a> {
 
 impl Observer for WorkerObserver<'_> {
     fn ended(&self, how: Ended) {
+        end_awaiting();
         self.meter.end(how);
     }
 

@@ -21,7 +21,7 @@ fn model(f: impl Fn() + Send + Sync + 'static) {
 }
 
 fn too_late() -> Deadline {
-    Deadline::at_instant(Instant::now() - Duration::from_secs(1))
+    Deadline::NEVER.or_sooner(Some(Instant::now() - Duration::from_secs(1)))
 }
 
 /// Catches a permit given back that wakes no waiter, two threads that are inside at once, and a

@@ -122,8 +122,7 @@ impl<T> Listeners<T> {
 
     /// Keeps `callback` for the thread that publishes the result or has lent it already. Returns
     /// true when the task `is_done` and no thread has lent it: then the caller lends it, by
-    /// [`run_callbacks`](Listeners::run_callbacks), or finds that there is none and calls
-    /// [`drop_callbacks`](Listeners::drop_callbacks).
+    /// [`run_callbacks`](Listeners::run_callbacks).
     pub(super) fn add_callback(&self, callback: Callback<T>, is_done: impl Fn() -> bool) -> bool {
         let mut inner = self.inner.lock();
         inner.callbacks.push(callback);
@@ -132,15 +131,6 @@ impl<T> Listeners<T> {
         }
         inner.lent = true;
         true
-    }
-
-    /// Drops the callbacks, for a caller that was to lend a result and finds none.
-    pub(super) fn drop_callbacks(&self) {
-        let mut inner = self.inner.lock();
-        inner.lent = false;
-        let callbacks = std::mem::take(&mut inner.callbacks);
-        drop(inner);
-        drop(callbacks);
     }
 
     /// Returns whether a callback was given the result.

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
+use silkmill::TaskErrorKind;
+
 use crate::{block_on, occupy, patiently, pool};
 
 /// Panics when it is dropped, also when it is the payload of a panic.
@@ -223,6 +225,20 @@ fn two_threads_may_add_callbacks_to_a_finished_future() {
     assert_eq!(was_called.recv().unwrap(), Some(25));
     first.join().unwrap();
     assert_eq!(Arc::into_inner(future).unwrap().result().unwrap(), 25);
+}
+
+#[test]
+fn a_result_that_an_await_took_is_an_error_afterwards_and_no_panic() {
+    let pool = pool(1);
+    let mut future = pool.submit(|| 25);
+    assert_eq!(block_on(&mut future).unwrap(), 25);
+
+    let (sender, receiver) = channel();
+    future.add_done_callback(move |result| sender.send(result.unwrap_err().kind()).unwrap());
+    assert_eq!(receiver.recv().unwrap(), TaskErrorKind::Taken);
+    assert_eq!(block_on(&mut future).unwrap_err().kind(), TaskErrorKind::Taken);
+    assert!(future.done());
+    assert_eq!(future.result().unwrap_err().kind(), TaskErrorKind::Taken);
 }
 
 #[test]

@@ -167,6 +167,74 @@ fn a_task_may_await_a_task_of_its_own_pool() {
     assert_eq!(sum.result().unwrap(), 25);
 }
 
+/// Polls once.
+fn poll_once<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    std::pin::Pin::new(future).poll(&mut context)
+}
+
+#[test]
+fn a_poll_never_runs_a_task_and_lets_another_worker_do_it() {
+    let pool = Arc::new(pool(1));
+    let inner = Arc::clone(&pool);
+
+    let outer = pool.submit(move || {
+        let own = std::thread::current().id();
+        let mut first = inner.submit(move || std::thread::current().id() != own);
+        let mut second = inner.submit(move || std::thread::current().id() != own);
+        while poll_once(&mut first).is_pending() {
+            std::thread::yield_now();
+        }
+        block_on(&mut second)
+    });
+
+    assert!(outer.result().unwrap().unwrap(), "another worker ran it");
+    patiently("the substitute leaves", || pool.stats().workers <= 1);
+}
+
+#[test]
+fn a_future_that_is_polled_and_kept_or_dropped_leaves_no_worker_too_many() {
+    let pool = Arc::new(pool(1));
+    let (gate, opened) = crate::gate();
+    let inner = Arc::clone(&pool);
+    let outer = pool.submit(move || {
+        let mut kept = inner.submit(move || opened.recv().unwrap());
+        let mut dropped = inner.submit(|| ());
+        let mut both = [poll_once(&mut kept), poll_once(&mut dropped)].into_iter();
+        assert!(both.all(|polled| polled.is_pending()));
+        drop(dropped);
+        kept
+    });
+    let kept = outer.result().unwrap();
+    gate.open();
+    block_on(kept).unwrap();
+
+    // Once all are back, a task that waits outside of the pool is not replaced.
+    patiently("the substitutes leave", || pool.stats().workers <= 1);
+    let (gate, running) = occupy(&pool);
+    let queued = pool.submit(|| ());
+    assert_eq!(pool.stats().workers, 1);
+    gate.open();
+    running.result().unwrap();
+    queued.result().unwrap();
+}
+
+#[test]
+fn tasks_that_await_tasks_of_their_own_pool_end_at_any_depth() {
+    fn depth(pool: &Arc<ThreadPoolExecutor>, left: u32) -> u32 {
+        if left == 0 {
+            return 0;
+        }
+        let inner = Arc::clone(pool);
+        1 + block_on(pool.submit(move || depth(&inner, left - 1))).unwrap()
+    }
+    let pool = Arc::new(pool(1));
+
+    assert_eq!(depth(&pool, 300), 300);
+    let inner = Arc::clone(&pool);
+    assert_eq!(pool.submit(move || depth(&inner, 300)).result().unwrap(), 300);
+}
+
 #[test]
 fn a_task_that_shuts_its_pool_down_for_a_while_cancels_nothing() {
     let pool = Arc::new(pool(1));

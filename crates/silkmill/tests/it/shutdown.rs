@@ -56,6 +56,25 @@ fn shutdown_timeout_reports_what_still_runs_and_waits_no_longer() {
 }
 
 #[test]
+fn shutdown_timeout_counts_every_task_that_it_cancelled() {
+    let pool = pool(1);
+    let (gate, running) = occupy(&pool);
+    let token = silkmill::CancelToken::new();
+    let queued = [
+        pool.submit(|| ()),
+        pool.task().token(&token).submit(|| ()),
+        pool.task().timeout(Duration::MAX).submit(|| ()),
+        pool.task().priority(silkmill::Priority::Low).submit(|| ()),
+    ];
+
+    assert_eq!(pool.shutdown_timeout(Duration::ZERO).cancelled, 4);
+
+    assert!(queued.into_iter().all(|future| future.result().is_err_and(|e| e.is_cancelled())));
+    gate.open();
+    running.result().unwrap();
+}
+
+#[test]
 fn shutdown_timeout_of_an_idle_pool_is_complete() {
     let pool = pool(2);
     pool.submit(|| ()).result().unwrap();
