@@ -51,10 +51,12 @@ impl<T: Send> Future<T> {
     /// Waits for the task and returns its value.
     ///
     /// When a worker calls it on a task of its own pool that no worker has started, it runs that
-    /// task inline, to a depth of 16. On a task that another worker runs, it lets the pool start
-    /// another worker meanwhile, up to 64, and more only when all are blocked. So tasks may wait
-    /// for tasks of their own pool with one worker, as deep as the workers' stacks allow. Two pools
-    /// that wait for each other get no such help, nor does a task that waits for itself.
+    /// task inline, to a depth of 16, or of half of its stack. Deeper, and on a task that another
+    /// worker runs, it lets the pool start another worker meanwhile, up to 64, and more only when
+    /// all are blocked. So tasks may wait for tasks of their own pool with one worker, in a chain
+    /// as deep as there are threads to be had, one for every 16 tasks; when the system refuses one,
+    /// the next task ends with [`NoThread`](crate::TaskErrorKind::NoThread). Two pools that wait
+    /// for each other get no such help, nor does a task that waits for itself.
     ///
     /// # Errors
     /// The panic, when the task panicked; or why it never ran: it was cancelled, submitted after

@@ -30,11 +30,20 @@ use crate::unwind::caught;
 /// another worker run the next one. Each takes a piece of the worker's stack.
 const INLINE_DEPTH_MAX: usize = 16;
 
+/// The part of its stack that a worker may have used when it runs one more task inline: one in so
+/// many. The rest is for that task, which may need as much as any.
+const INLINE_STACK_SHARE: usize = 2;
+
+/// The size of a worker's stack if the builder set none, as std has it.
+const STACK_SIZE_DEFAULT: usize = 2 << 20;
+
 thread_local! {
     /// The pool this thread works for. Set once, before the first task.
     static POOL: RefCell<Option<(Arc<Pool>, Arc<WorkerMeter>)>> = const { RefCell::new(None) };
     /// Whether this thread counts as blocked because the task that it runs awaits one of its pool.
     static AWAITS: Cell<bool> = const { Cell::new(false) };
+    /// The address of something on this thread's stack when it began to work.
+    static STACK_BASE: Cell<usize> = const { Cell::new(0) };
     /// The number of tasks this thread runs inline, each inside the one before.
     static INLINE_DEPTH: Cell<usize> = const { Cell::new(0) };
 }
@@ -176,6 +185,7 @@ impl Pool {
 /// Works for `pool` until nothing is left to do and nothing more will come.
 pub(crate) fn work(pool: &Arc<Pool>, meter: &Arc<WorkerMeter>) {
     POOL.set(Some((Arc::clone(pool), Arc::clone(meter))));
+    STACK_BASE.set(stack_address());
     let current = CurrentToken::set(pool.token().clone());
     if pool.initialize() {
         pool.queue.started();
@@ -225,18 +235,38 @@ pub(crate) fn try_run_inline<T: Send>(pool: &Arc<Pool>, task: &TaskHandle<T>) ->
     }
     let own = with_pool(|own, meter| Arc::ptr_eq(own, pool).then(|| Arc::clone(meter))).flatten();
     let Some(meter) = own else { return false };
-    // When no substitute may be started any more, depth is the lesser evil.
-    if INLINE_DEPTH.get() >= INLINE_DEPTH_MAX && !pool.queue.substitutes_are_spent() {
+    if !has_room_inline(pool) {
         return false;
     }
     let Some(claimed) = task.claim(Claim::ToRun) else { return false };
-    INLINE_DEPTH.set(INLINE_DEPTH.get() + 1);
     // The task has a token of its own or the pool's, not that of the task that waits for it.
     let current = CurrentToken::set(pool.token().clone());
-    pool.run_inline(claimed, &meter);
+    one_deeper(|| pool.run_inline(claimed, &meter));
     drop(current);
-    INLINE_DEPTH.set(INLINE_DEPTH.get() - 1);
     true
+}
+
+/// Returns whether the calling worker has room on its stack for one more task inline. If not, the
+/// task is another worker's: when all are blocked, one more may always be started.
+fn has_room_inline(pool: &Pool) -> bool {
+    let used = STACK_BASE.get().abs_diff(stack_address());
+    let size = pool.config.stack_size.unwrap_or(STACK_SIZE_DEFAULT);
+    INLINE_DEPTH.get() < INLINE_DEPTH_MAX && used <= size / INLINE_STACK_SHARE
+}
+
+/// Returns an address on the calling thread's stack, near its end.
+#[inline(never)]
+fn stack_address() -> usize {
+    let local = 0_u8;
+    (&raw const local).addr()
+}
+
+/// Runs `f`, which runs a task inline.
+fn one_deeper<R>(f: impl FnOnce() -> R) -> R {
+    INLINE_DEPTH.set(INLINE_DEPTH.get() + 1);
+    let result = f();
+    INLINE_DEPTH.set(INLINE_DEPTH.get() - 1);
+    result
 }
 
 /// Runs `wait`, which blocks until a task of one of `pools` is done. If the calling thread works
@@ -260,9 +290,9 @@ pub(crate) fn while_blocked_on<'a, R>(
 pub(crate) fn wait_in(pool: &Arc<Pool>, are_done: impl Fn() -> bool, wait: impl FnOnce()) {
     let own = with_pool(|own, meter| Arc::ptr_eq(own, pool).then(|| Arc::clone(meter))).flatten();
     let Some(meter) = own else { return wait() };
-    while pool.queue.substitutes_are_spent() && !are_done() {
+    while pool.queue.substitutes_are_spent() && has_room_inline(pool) && !are_done() {
         let current = CurrentToken::set(pool.token().clone());
-        let helped = pool.run_one_queued(&meter);
+        let helped = one_deeper(|| pool.run_one_queued(&meter));
         drop(current);
         if !helped {
             break;

@@ -167,6 +167,49 @@ fn a_task_may_await_a_task_of_its_own_pool() {
     assert_eq!(sum.result().unwrap(), 25);
 }
 
+#[test]
+fn a_chain_of_waits_is_as_deep_as_there_are_threads_and_overflows_no_stack() {
+    // Run on one thread, this many would overflow its stack.
+    const DEEP: u32 = 10_000;
+    let pool = Arc::new(pool(2));
+
+    assert_eq!(depth(&pool, DEEP), DEEP);
+    assert!(pool.stats().workers <= 2 + DEEP as usize / 16 + 1);
+}
+
+#[test]
+fn a_chain_of_tasks_with_large_frames_overflows_no_stack() {
+    /// Sixteen of these are more than a worker's stack.
+    const FRAME: usize = 200_000;
+    fn large(pool: &Arc<ThreadPoolExecutor>, left: u32) -> u32 {
+        let frame = std::hint::black_box([left as u8; FRAME]);
+        if left == 0 {
+            return 0;
+        }
+        let inner = Arc::clone(pool);
+        let deeper = pool.submit(move || large(&inner, left - 1)).result().unwrap();
+        deeper + u32::from(std::hint::black_box(&frame)[FRAME - 1] == left as u8)
+    }
+    let pool = Arc::new(pool(1));
+
+    assert_eq!(large(&pool, 100), 100);
+}
+
+#[test]
+fn a_chain_of_scopes_overflows_no_stack() {
+    fn scopes(pool: &ThreadPoolExecutor, left: u32, reached: &std::sync::atomic::AtomicU32) {
+        reached.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if left > 0 {
+            pool.scope(|scope| drop(scope.submit(|| scopes(pool, left - 1, reached))));
+        }
+    }
+    let reached = std::sync::atomic::AtomicU32::new(0);
+
+    scopes(&pool(1), 2_000, &reached);
+
+    assert_eq!(reached.into_inner(), 2_001);
+}
+
 /// Polls once.
 fn poll_once<F: Future + Unpin>(future: &mut F) -> std::task::Poll<F::Output> {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
