@@ -26,6 +26,9 @@ use crate::unwind::take_location;
 /// assert!(error.to_string().starts_with("the task panicked on thread \"counter\" at "));
 /// # Ok::<(), silkmill::SpawnError>(())
 /// ```
+///
+/// A clone tells the same; the payload of a panic is shared, and goes to the first that takes it.
+#[derive(Clone)]
 pub struct TaskError {
     reason: Reason,
 }
@@ -52,11 +55,12 @@ pub enum TaskErrorKind {
     Taken,
 }
 
+#[derive(Clone)]
 enum Reason {
-    Panicked(Box<Panic>),
+    Panicked(Arc<Panic>),
     Cancelled,
     Shutdown,
-    NoThread(io::Error),
+    NoThread(Arc<io::Error>),
     TimedOut,
     NotInitialized(Arc<String>),
     JoinedItself,
@@ -74,8 +78,9 @@ struct Panic {
     /// As `file:line:column`.
     location: Option<String>,
     thread_name: Option<String>,
-    /// In a mutex because a payload is `Send` but not `Sync`, and an error should be both.
-    payload: Mutex<Box<dyn Any + Send>>,
+    /// In a mutex because a payload is `Send` but not `Sync`, and an error should be both. `None`
+    /// once it was taken.
+    payload: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 impl TaskError {
@@ -91,11 +96,11 @@ impl TaskError {
         let location = take_location();
         let thread_name = std::thread::current().name().map(str::to_owned);
         TaskError {
-            reason: Reason::Panicked(Box::new(Panic {
+            reason: Reason::Panicked(Arc::new(Panic {
                 message,
                 location,
                 thread_name,
-                payload: Mutex::new(payload),
+                payload: Mutex::new(Some(payload)),
             })),
         }
     }
@@ -115,25 +120,11 @@ impl TaskError {
             Some(code) => io::Error::from_raw_os_error(code),
             None => io::Error::new(source.kind(), source.to_string()),
         };
-        TaskError { reason: Reason::NoThread(copy) }
+        TaskError { reason: Reason::NoThread(Arc::new(copy)) }
     }
 
     pub(crate) fn not_initialized(message: Arc<String>) -> Self {
         TaskError { reason: Reason::NotInitialized(message) }
-    }
-
-    /// Makes the same error again, for another task that was not run for the same reason. A panic
-    /// has no copy.
-    pub(crate) fn copy(&self) -> Self {
-        match &self.reason {
-            Reason::Panicked(_) | Reason::Cancelled => TaskError::cancelled(),
-            Reason::Shutdown => TaskError::shutdown(),
-            Reason::NoThread(source) => TaskError::no_thread(source),
-            Reason::TimedOut => TaskError::timed_out(),
-            Reason::NotInitialized(message) => TaskError::not_initialized(Arc::clone(message)),
-            Reason::JoinedItself => TaskError::joined_itself(),
-            Reason::Taken => TaskError::taken(),
-        }
     }
 
     pub(crate) fn timed_out() -> Self {
@@ -203,12 +194,11 @@ impl TaskError {
     /// Returns what was given to `panic!` or [`std::panic::panic_any`].
     ///
     /// # Errors
-    /// Gives the error back unchanged when it is no panic.
+    /// Gives the error back unchanged when it is no panic, or when a clone of it has given the
+    /// payload away.
     pub fn into_payload(self) -> Result<Box<dyn Any + Send>, TaskError> {
-        match self.reason {
-            Reason::Panicked(panic) => Ok(panic.payload.into_inner()),
-            _ => Err(self),
-        }
+        let payload = self.panic().and_then(|panic| panic.payload.lock().take());
+        payload.ok_or(self)
     }
 
     fn panic(&self) -> Option<&Panic> {
@@ -257,9 +247,23 @@ impl fmt::Debug for TaskError {
 impl Error for TaskError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.reason {
-            Reason::NoThread(source) => Some(source),
+            Reason::NoThread(source) => Some(&**source),
             _ => None,
         }
+    }
+}
+
+impl From<TaskError> for io::Error {
+    /// The kind is `TimedOut` for a task whose time was up, that of the system's error when no
+    /// thread could be started, and `Other` for everything else: `Interrupted` would make std try
+    /// again. The task's error is the inner one.
+    fn from(error: TaskError) -> Self {
+        let kind = match &error.reason {
+            Reason::TimedOut => io::ErrorKind::TimedOut,
+            Reason::NoThread(source) => source.kind(),
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
     }
 }
 
@@ -305,6 +309,44 @@ impl fmt::Display for SpawnError {
 impl Error for SpawnError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.source)
+    }
+}
+
+impl From<SpawnError> for io::Error {
+    /// The kind is that of the system's error; the whole is the inner one.
+    fn from(error: SpawnError) -> Self {
+        io::Error::new(error.source.kind(), error)
+    }
+}
+
+/// There was no result in time.
+///
+/// ```
+/// use std::time::Duration;
+/// use silkmill::{TimedOut, ThreadPoolExecutor, as_completed};
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(1).build()?;
+/// let (go, wait) = std::sync::mpsc::channel::<()>();
+/// let mut futures = as_completed([pool.submit(move || wait.recv().is_ok())]);
+/// assert_eq!(futures.next_timeout(Duration::ZERO).unwrap_err(), TimedOut);
+/// go.send(())?;
+/// assert!(futures.next().unwrap().result()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedOut;
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no result came in time")
+    }
+}
+
+impl Error for TimedOut {}
+
+impl From<TimedOut> for io::Error {
+    fn from(error: TimedOut) -> Self {
+        io::Error::new(io::ErrorKind::TimedOut, error)
     }
 }
 

@@ -7,8 +7,13 @@ pub(crate) mod batch;
 pub(crate) mod builder;
 pub(crate) mod future;
 pub(crate) mod map;
+pub(crate) mod map_unordered;
+pub(crate) mod mapper;
+mod maps;
 pub(crate) mod scope;
+pub(crate) mod source;
 pub(crate) mod task_options;
+pub(crate) mod task_set;
 pub(crate) mod wait;
 
 use std::fmt;
@@ -143,7 +148,7 @@ impl ThreadPoolExecutor {
         })
     }
 
-    fn push_or_refuse<F, T>(
+    pub(crate) fn push_or_refuse<F, T>(
         &self,
         priority: Priority,
         token: Option<CancelToken>,

@@ -9,7 +9,8 @@
 //! * [`ThreadPoolExecutor`]: a bounded number of threads that run closures and hand out
 //!   [`Future`]s, with a queue that can hold submitters back, cancellation of what has not started,
 //!   and a [shutdown](ThreadPoolExecutor::shutdown) that says what is left.
-//!   [`map`](ThreadPoolExecutor::map) runs one function over many items, lazily.
+//!   [`map`](ThreadPoolExecutor::map) runs one function over many items, lazily. A
+//!   [`TaskSet`] has tasks that bring about further tasks.
 //! * [`wait()`] and [`as_completed`], for many futures at once. A future can also be `.await`ed, on
 //!   any runtime.
 //! * [`ThreadPoolExecutor::scope`]: tasks that borrow. [`ThreadPoolExecutor::task`]: a priority, a
@@ -79,12 +80,16 @@ mod thread;
 mod unwind;
 
 pub use crate::cancel::CancelToken;
-pub use crate::error::{BuildError, SpawnError, TaskError, TaskErrorKind, TrySubmitError};
+pub use crate::error::{
+    BuildError, SpawnError, TaskError, TaskErrorKind, TimedOut, TrySubmitError,
+};
 pub use crate::executor::builder::ThreadPoolExecutorBuilder;
 pub use crate::executor::future::Future;
-pub use crate::executor::map::{Map, MapUnordered};
+pub use crate::executor::map::Map;
+pub use crate::executor::map_unordered::MapUnordered;
 pub use crate::executor::scope::Scope;
 pub use crate::executor::task_options::TaskOptions;
+pub use crate::executor::task_set::TaskSet;
 pub use crate::executor::wait::{AsCompleted, ReturnWhen, Waited, as_completed, wait};
 pub use crate::executor::{ShutdownReport, ThreadPoolExecutor};
 pub use crate::pool::priority::Priority;

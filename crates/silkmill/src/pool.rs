@@ -50,6 +50,9 @@ pub(crate) struct Pool {
     /// What the builder asked for. `measure_cpu` is false where the system has no clock for it.
     config: PoolConfig,
     cancelled: AtomicU64,
+    /// The number of items that were handed over in batches, less one for each batch, which is one
+    /// task of the queue. It wraps around; it orders nothing.
+    batched: AtomicU64,
     /// The meters of living workers, and the sums of those that exited. Written when a worker
     /// starts or exits.
     meters: Mutex<Meters>,
@@ -85,6 +88,7 @@ impl Pool {
             spin: AdaptiveSpin::new(),
             clock: Clock::new(),
             cancelled: AtomicU64::new(0),
+            batched: AtomicU64::new(0),
             meters: Mutex::new(Meters { living: Vec::new(), departed: Counts::default() }),
             handles: Mutex::new(Vec::new()),
             started: AtomicUsize::new(0),
@@ -110,6 +114,11 @@ impl Pool {
     /// hook.
     pub(crate) fn capture_context(&self) -> Option<ContextRunner> {
         self.config.context.as_ref().map(|capture| capture())
+    }
+
+    /// Returns whether tasks have a context to run in.
+    pub(crate) fn has_context(&self) -> bool {
+        self.config.context.is_some()
     }
 
     /// Returns the token that shutdowns cancel.
@@ -251,6 +260,16 @@ impl Pool {
         task.fail(error, &CancelObserver { pool: self });
     }
 
+    /// Counts items beside the tasks of the queue as submitted, or, below 0, as not.
+    pub(crate) fn count_batched_items(&self, items: i64) {
+        self.batched.fetch_add(items as u64, Ordering::Relaxed);
+    }
+
+    /// Counts items beside the tasks of the queue as cancelled, or, below 0, as not.
+    pub(crate) fn count_cancelled_items(&self, items: i64) {
+        self.cancelled.fetch_add(items as u64, Ordering::Relaxed);
+    }
+
     /// Closes the pool to tasks from outside. What is queued is still run.
     pub(crate) fn close(&self) {
         self.queue.close();
@@ -290,7 +309,9 @@ impl Pool {
         }
         drop(meters);
         let cancelled = self.cancelled.load(Ordering::Relaxed);
-        totals.into_stats(self.queue.snapshot(), cancelled, self.config.measure_cpu)
+        let mut snapshot = self.queue.snapshot();
+        snapshot.submitted = snapshot.submitted.wrapping_add(self.batched.load(Ordering::Relaxed));
+        totals.into_stats(snapshot, cancelled, self.config.measure_cpu)
     }
 
     pub(crate) fn running_tasks(&self) -> Vec<RunningTask> {

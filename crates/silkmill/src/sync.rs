@@ -58,10 +58,6 @@ impl<T> Mutex<T> {
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
-
-    pub(crate) fn into_inner(self) -> T {
-        self.0.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
 }
 
 impl<T: Default> Default for Mutex<T> {
@@ -138,6 +134,14 @@ impl Deadline {
     /// Returns the moment; `None` means never.
     pub(crate) fn at(self) -> Option<Instant> {
         self.0
+    }
+
+    /// Returns the earlier of the two.
+    pub(crate) fn min(self, other: Deadline) -> Deadline {
+        match (self.0, other.0) {
+            (Some(at), Some(other)) => Deadline(Some(at.min(other))),
+            (at, other) => Deadline(at.or(other)),
+        }
     }
 
     pub(crate) fn is_never(self) -> bool {

@@ -7,7 +7,8 @@
 //!
 //! Items of a batch may even wait for each other: if the batch that is to be read next takes longer
 //! than [`BATCH_WAIT_MAX`], the reader takes the items out of it that have not begun, and hands
-//! them over one by one.
+//! them over one by one. It takes the results out that are there as well: one slow item does not
+//! hold up those before it.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::TaskError;
-use crate::pool::Pool;
+use crate::pool::{Pool, worker};
 use crate::sync::Mutex;
 use crate::unwind::caught;
 
@@ -82,77 +83,147 @@ impl BatchSize {
     pub(crate) fn was_stuck(&mut self) {
         self.learn(2, BATCH_WAIT_MAX);
     }
+
+    /// Notes that items come slowly, so that there is nothing to gain by waiting for several.
+    pub(crate) fn come_slowly(&mut self) {
+        self.size = 1;
+    }
 }
 
-/// The items of a batch that have not begun.
-pub(crate) type Unstarted<A> = Arc<Mutex<VecDeque<A>>>;
-
-/// The results of the items that a task ran. Panics among them that no reader takes are reported.
-pub(crate) struct BatchResults<T> {
-    results: VecDeque<Result<T, TaskError>>,
-    took: Duration,
-    pool: Option<Arc<Pool>>,
+/// Items that one task runs one after the other, shared by that task and the reader of the map.
+///
+/// The reader may take items out that have not begun, and results of those that have ended, while
+/// the task runs.
+pub(crate) struct Batch<A, T> {
+    /// Written by the task once an item, and by the reader when it takes something out.
+    state: Mutex<State<A, T>>,
+    pool: Arc<Pool>,
 }
 
-impl<T> BatchResults<T> {
-    pub(crate) fn nothing() -> Self {
-        BatchResults { results: VecDeque::new(), took: Duration::ZERO, pool: None }
+struct State<A, T> {
+    unstarted: VecDeque<A>,
+    results: Results<T>,
+}
+
+/// What a batch says of itself when it has ended.
+pub(crate) struct BatchEnd {
+    pub(crate) items: usize,
+    pub(crate) took: Duration,
+}
+
+impl<A, T> Batch<A, T> {
+    pub(crate) fn new(items: VecDeque<A>, pool: &Arc<Pool>) -> Self {
+        let results = Results::of(VecDeque::with_capacity(items.len()), pool);
+        let state = State { unstarted: items, results };
+        Batch { state: Mutex::new(state), pool: Arc::clone(pool) }
     }
 
-    /// Makes the results of items that were never run.
-    pub(crate) fn failed(items: usize, error: TaskError) -> Self {
-        let copies = (1..items).map(|_| error.copy());
-        let mut results: VecDeque<_> = copies.map(Err).collect();
-        if items > 0 {
-            results.push_back(Err(error));
-        }
-        BatchResults { results, took: Duration::ZERO, pool: None }
+    /// Returns the number of items that have not begun.
+    pub(crate) fn len(&self) -> usize {
+        self.state.lock().unstarted.len()
     }
 
-    /// Takes items out of `unstarted` and runs them, until there are none.
-    pub(crate) fn all<A, S>(
-        unstarted: &Unstarted<A>,
-        pool: Arc<Pool>,
+    /// Takes the items out that have not begun.
+    pub(crate) fn take_unstarted(&self) -> VecDeque<A> {
+        std::mem::take(&mut self.state.lock().unstarted)
+    }
+
+    /// Takes the results out that are there.
+    pub(crate) fn take_results(&self) -> Results<T> {
+        let mut state = self.state.lock();
+        std::mem::replace(&mut state.results, Results::of(VecDeque::new(), &self.pool))
+    }
+
+    /// Runs the items on the calling worker, until there are none, or a shutdown cancels the pool.
+    pub(crate) fn run<S>(
+        &self,
         state: &mut Option<S>,
         init: impl Fn() -> S,
         f: impl Fn(&mut S, A) -> T,
-    ) -> Self {
+    ) -> BatchEnd {
         let started = Instant::now();
-        let mut results = VecDeque::with_capacity(unstarted.lock().len());
-        let next = || unstarted.lock().pop_front();
-        while let Some(item) = next() {
+        let (mut items, mut panicked) = (0, 0);
+        let mut ended = None;
+        while let Some(item) = self.next(ended.take()) {
             let run = || f(state.get_or_insert_with(&init), item);
             let result = catch_unwind(AssertUnwindSafe(run)).map_err(TaskError::panicked);
             if result.is_err() {
+                panicked += 1;
                 // The state may be half changed.
                 caught(|| *state = None);
             }
-            results.push_back(result);
+            items += 1;
+            ended = Some(result);
         }
-        BatchResults { results, took: started.elapsed(), pool: Some(pool) }
+        match items {
+            // The task is one itself, and is counted as such when it ends.
+            1.. => worker::count_items(items as u64 - 1, panicked),
+            0 => self.pool.count_batched_items(1),
+        }
+        BatchEnd { items, took: started.elapsed() }
     }
 
-    pub(crate) fn took(&self) -> Duration {
-        self.took
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.results.len()
-    }
-
-    pub(crate) fn pop(&mut self) -> Option<Result<T, TaskError>> {
-        self.results.pop_front()
+    /// Puts the result of one item in and takes the next out.
+    fn next(&self, ended: Option<Result<T, TaskError>>) -> Option<A> {
+        let mut state = self.state.lock();
+        state.results.queue.extend(ended);
+        if self.pool.token().was_cancelled() {
+            let unstarted = std::mem::take(&mut state.unstarted);
+            let cancelled = unstarted.iter().map(|_| Err(TaskError::cancelled()));
+            state.results.queue.extend(cancelled);
+            drop(state);
+            self.pool.count_cancelled_items(unstarted.len() as i64);
+            caught(|| drop(unstarted));
+            return None;
+        }
+        state.unstarted.pop_front()
     }
 }
 
-impl<T> Drop for BatchResults<T> {
+/// Results of items in their order. Panics among them that no reader takes are reported.
+pub(crate) struct Results<T> {
+    queue: VecDeque<Result<T, TaskError>>,
+    pool: Option<Arc<Pool>>,
+}
+
+impl<T> Results<T> {
+    pub(crate) fn nothing() -> Self {
+        Results { queue: VecDeque::new(), pool: None }
+    }
+
+    fn of(queue: VecDeque<Result<T, TaskError>>, pool: &Arc<Pool>) -> Self {
+        Results { queue, pool: Some(Arc::clone(pool)) }
+    }
+
+    /// Makes the results of items that were never run.
+    pub(crate) fn failed(items: usize, error: &TaskError) -> Self {
+        let queue = (0..items).map(|_| Err(error.clone())).collect();
+        Results { queue, pool: None }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Result<T, TaskError>> {
+        self.queue.pop_front()
+    }
+
+    pub(crate) fn append(&mut self, mut more: Results<T>) {
+        self.queue.append(&mut more.queue);
+        self.pool = self.pool.take().or_else(|| more.pool.take());
+    }
+}
+
+impl<T> Drop for Results<T> {
     fn drop(&mut self) {
-        for result in self.results.drain(..) {
+        for result in self.queue.drain(..) {
             if let (Err(error), Some(pool)) = (&result, &self.pool)
                 && error.is_panic()
             {
                 pool.report_unread(error);
             }
+            caught(|| drop(result));
         }
     }
 }
@@ -171,11 +242,11 @@ mod tests {
             .on_unread_error(move |error| drop(sender.send(error.message().to_owned())))
             .build()
             .expect("one worker is some");
-        let unstarted = Arc::new(Mutex::new((1..=4).collect()));
-        let pool = Arc::clone(&executor.pool);
+        let batch = Batch::new((1..=4).collect(), &executor.pool);
         let fail = |(): &mut (), n: u32| if n.is_multiple_of(2) { panic!("{n}") } else { n };
 
-        let mut results = BatchResults::all(&unstarted, pool, &mut None, || (), fail);
+        assert_eq!(batch.run(&mut None, || (), fail).items, 4);
+        let mut results = batch.take_results();
 
         assert_eq!(results.pop().and_then(Result::ok), Some(1));
         assert!(results.pop().is_some_and(|result| result.is_err()), "the second is read");

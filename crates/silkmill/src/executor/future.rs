@@ -98,6 +98,13 @@ impl<T: Send> Future<T> {
                 || worker::while_blocked_on([&self.pool], || task.wait_until(deadline)))
     }
 
+    /// Waits until the task is done. Returns false when the deadline came first.
+    pub(crate) fn wait_until(&self, deadline: Deadline) -> bool {
+        let task = self.task();
+        let wait = || task.wait_until(deadline);
+        task.is_done() || (!deadline.has_passed() && worker::while_blocked_on([&self.pool], wait))
+    }
+
     /// Cancels the task if it has not started. Returns true when it will never run, which every
     /// reader of the result then sees as a cancelled error; false when it runs or is done.
     /// Callbacks run on the calling thread.

@@ -1,109 +1,23 @@
-//! One function applied to many items: in order, or as results come.
+//! One function applied to many items: results in the items' order.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::error::TaskError;
+use crate::error::{TaskError, TimedOut};
 use crate::executor::ThreadPoolExecutor;
 use crate::executor::batch::{
-    BATCH_MAX, BATCH_WAIT_MAX, BATCHES_IN_FLIGHT, BatchResults, BatchSize, Unstarted,
+    BATCH_MAX, BATCH_WAIT_MAX, BATCHES_IN_FLIGHT, Batch, BatchEnd, BatchSize, Results,
 };
 use crate::executor::future::Future;
-use crate::executor::wait::AsCompleted;
-use crate::sync::Mutex;
-
-/// The default number of items that a map takes for each worker: one to work on, one to go on with
-/// at once.
-const IN_FLIGHT_PER_WORKER: usize = 2;
-
-impl ThreadPoolExecutor {
-    /// Applies `f` to every item and yields the results in the items' order.
-    ///
-    /// It is lazy: items are taken from the iterator on the calling thread and only as results are
-    /// read, so the iterator may be endless. At most [`in_flight`](Map::in_flight) items are taken
-    /// and not yielded; dropping the iterator early cancels those that have not started.
-    pub fn map<I, F, T>(&self, items: I, f: F) -> Map<'_, I::IntoIter, I::Item, T>
-    where
-        I: IntoIterator,
-        I::Item: Send + 'static,
-        F: Fn(I::Item) -> T + Send + Sync + 'static,
-        T: Send + 'static,
-    {
-        self.map_with(|| (), items, move |(), item| f(item))
-    }
-
-    /// Like [`map`](ThreadPoolExecutor::map), but yields each result as soon as it is there.
-    pub fn map_unordered<I, F, T>(
-        &self,
-        items: I,
-        f: F,
-    ) -> MapUnordered<'_, I::IntoIter, I::Item, T>
-    where
-        I: IntoIterator,
-        I::Item: Send + 'static,
-        F: Fn(I::Item) -> T + Send + Sync + 'static,
-        T: Send + 'static,
-    {
-        self.map_unordered_with(|| (), items, move |(), item| f(item))
-    }
-
-    /// Like [`map`](ThreadPoolExecutor::map), with a state that `f` may use and change: a buffer, a
-    /// connection.
-    ///
-    /// `init` makes a state when a worker needs one and none is free, so there are never more of
-    /// them than workers. The state of a call that panics is dropped.
-    ///
-    /// ```
-    /// use silkmill::ThreadPoolExecutor;
-    ///
-    /// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
-    /// let hex: Result<Vec<String>, _> = pool
-    ///     .map_with(String::new, [10, 11, 12], |buffer, n| {
-    ///         buffer.clear();
-    ///         buffer.push_str(&format!("{n:x}"));
-    ///         buffer.clone()
-    ///     })
-    ///     .collect();
-    /// assert_eq!(hex?, ["a", "b", "c"]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn map_with<I, S, N, F, T>(
-        &self,
-        init: N,
-        items: I,
-        f: F,
-    ) -> Map<'_, I::IntoIter, I::Item, T>
-    where
-        I: IntoIterator,
-        I::Item: Send + 'static,
-        S: Send + 'static,
-        N: Fn() -> S + Send + Sync + 'static,
-        F: Fn(&mut S, I::Item) -> T + Send + Sync + 'static,
-        T: Send + 'static,
-    {
-        Map::new(self, items.into_iter(), init, f)
-    }
-
-    /// Like [`map_with`](ThreadPoolExecutor::map_with), but yields each result as soon as it is
-    /// there.
-    pub fn map_unordered_with<I, S, N, F, T>(
-        &self,
-        init: N,
-        items: I,
-        f: F,
-    ) -> MapUnordered<'_, I::IntoIter, I::Item, T>
-    where
-        I: IntoIterator,
-        I::Item: Send + 'static,
-        S: Send + 'static,
-        N: Fn() -> S + Send + Sync + 'static,
-        F: Fn(&mut S, I::Item) -> T + Send + Sync + 'static,
-        T: Send + 'static,
-    {
-        MapUnordered::new(self, items.into_iter(), init, f)
-    }
-}
+use crate::executor::mapper::{Mapper, Submit, SubmitMany};
+use crate::executor::source::{IN_FLIGHT_PER_WORKER, Source, Taken};
+use crate::executor::task_options::TaskOptions;
+use crate::pool::{Pool, worker};
+use crate::sync::Deadline;
+use crate::task::waiter::Waiter;
 
 /// The iterator behind [`ThreadPoolExecutor::map`].
 #[must_use = "a map is lazy: it does nothing until its results are read"]
@@ -111,32 +25,45 @@ pub struct Map<'pool, I, A, T>
 where
     T: Send,
 {
-    source: Source<'pool, I, A, T>,
-    /// Hands several items over at once; `None` for a map that borrows.
+    source: Source<I, A>,
+    submit: Submit<'pool, A, T>,
+    /// Hands several items over at once; `None` where each item needs a task of its own.
     submit_many: Option<SubmitMany<'pool, A, T>>,
     size: BatchSize,
     /// The items that were handed over, in order.
     window: VecDeque<Slot<A, T>>,
     /// Results that are ready to be yielded, before those of the window.
-    ready: BatchResults<T>,
+    ready: Results<T>,
     /// The number of items that were taken and not yielded.
     pending: usize,
-    max_workers: usize,
+    in_flight: usize,
     in_flight_is_default: bool,
+    max_workers: usize,
+    pool: Arc<Pool>,
+    /// Notified of items, by a thread that takes them, and of the first result in the window.
+    waiter: Arc<Waiter>,
 }
 
 /// One item in a pool, or several.
 enum Slot<A, T> {
     One(Future<T>),
-    Many(Future<BatchResults<T>>, Unstarted<A>),
+    Many(Future<BatchEnd>, Arc<Batch<A, T>>),
 }
+
+/// The index that a map's waiter is notified of when the first result is there.
+const FIRST_DONE: usize = 0;
 
 impl<'pool, I, A, T> Map<'pool, I, A, T>
 where
     I: Iterator<Item = A>,
     T: Send,
 {
-    pub(crate) fn new<S, N, F>(executor: &'pool ThreadPoolExecutor, items: I, init: N, f: F) -> Self
+    pub(crate) fn batching<S, N, F>(
+        executor: &'pool ThreadPoolExecutor,
+        items: I,
+        init: N,
+        f: F,
+    ) -> Self
     where
         A: Send + 'static,
         T: 'static,
@@ -144,24 +71,49 @@ where
         N: Fn() -> S + Send + Sync + 'static,
         F: Fn(&mut S, A) -> T + Send + Sync + 'static,
     {
-        let mapper = Arc::new(Mapper { states: Mutex::new(Vec::new()), init, f });
+        let mapper = Mapper::new(init, f);
         let submit_many = Arc::clone(&mapper).submitting_many(executor);
-        let mut map = Map::over(mapper.submitting(executor), items, executor.max_workers());
-        map.submit_many = Some(submit_many);
-        map.size = BatchSize::new(BATCH_MAX);
+        let mut map = Map::over(mapper.submitting(executor.task()), items, executor);
+        // Each item runs in the context that was there when it was taken.
+        if !executor.pool.has_context() {
+            map.submit_many = Some(submit_many);
+            map.size = BatchSize::new(BATCH_MAX);
+        }
         map
     }
 
-    pub(crate) fn over(submit: Submit<'pool, A, T>, items: I, max_workers: usize) -> Self {
+    /// A map whose items each have a task with these options.
+    pub(crate) fn new<S, N, F>(options: TaskOptions<'pool>, items: I, init: N, f: F) -> Self
+    where
+        A: Send + 'static,
+        T: 'static,
+        S: Send + 'static,
+        N: Fn() -> S + Send + Sync + 'static,
+        F: Fn(&mut S, A) -> T + Send + Sync + 'static,
+    {
+        let executor = options.executor();
+        Map::over(Mapper::new(init, f).submitting(options), items, executor)
+    }
+
+    pub(crate) fn over(
+        submit: Submit<'pool, A, T>,
+        items: I,
+        executor: &ThreadPoolExecutor,
+    ) -> Self {
+        let max_workers = executor.max_workers();
         Map {
-            source: Source::new(submit, items, max_workers),
+            source: Source::new(items),
+            submit,
             submit_many: None,
             size: BatchSize::new(1),
             window: VecDeque::new(),
-            ready: BatchResults::nothing(),
+            ready: Results::nothing(),
             pending: 0,
-            max_workers,
+            in_flight: max_workers.saturating_mul(IN_FLIGHT_PER_WORKER),
             in_flight_is_default: true,
+            max_workers,
+            pool: Arc::clone(&executor.pool),
+            waiter: Arc::new(Waiter::new()),
         }
     }
 
@@ -171,7 +123,7 @@ where
     /// A slow item holds up the results behind it, and once so many have piled up, the items too:
     /// the more in flight, the less that matters, and the more results are held in memory.
     pub fn in_flight(mut self, items: usize) -> Self {
-        self.source.in_flight = items.max(1);
+        self.in_flight = items.max(1);
         self.in_flight_is_default = false;
         let all_workers = self.max_workers.saturating_mul(IN_FLIGHT_PER_WORKER).max(1);
         let batch_max = if self.submit_many.is_some() { items / all_workers } else { 1 };
@@ -179,62 +131,295 @@ where
         self
     }
 
-    /// Takes items while there is room.
-    fn fill(&mut self) {
+    /// Lets a thread of its own take the items, as many as may be [in
+    /// flight](Map::in_flight), so that every result is handed out as soon as it is there, even
+    /// while the iterator blocks.
+    ///
+    /// This is for an iterator that waits: for a channel, for a terminal, or for something that the
+    /// reader does with the results. The iterator moves to that thread, and ends there; a panic of
+    /// it is passed on to the reader, and ends it. The thread is a daemon, and when the map is
+    /// dropped early, it ends once the iterator yields. If no thread can be started, the reader
+    /// takes the items.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(4).build()?;
+    /// let (found, pages) = mpsc::channel();
+    /// found.send(1)?;
+    /// let mut seen = 0;
+    /// // Every page leads to two others, up to page 15: results bring about the items.
+    /// for page in pool.map_unordered(pages, |page: u32| page).prefetch() {
+    ///     let page = page?;
+    ///     seen += 1;
+    ///     for next in [2 * page, 2 * page + 1] {
+    ///         if next <= 15 {
+    ///             found.send(next)?;
+    ///         }
+    ///     }
+    ///     if seen == 15 {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn prefetch(mut self) -> Self
+    where
+        I: Send + 'static,
+        A: Send + 'static,
+    {
+        self.source.feed(format!("{}-items", self.pool.name()), &self.waiter);
+        self
+    }
+
+    /// Waits for the next result for at most `timeout`; `Duration::ZERO` only looks. `Ok(None)`
+    /// means that there are no more.
+    ///
+    /// The time that the iterator takes for an item is not limited, unless a
+    /// [thread](Map::prefetch) takes the items.
+    ///
+    /// # Errors
+    /// [`TimedOut`] when there was none in time. A later call waits for the same.
+    pub fn next_timeout(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<Option<Result<T, TaskError>>, TimedOut> {
+        self.next_until(Deadline::after(timeout))
+    }
+
+    fn next_until(&mut self, deadline: Deadline) -> Result<Option<Result<T, TaskError>>, TimedOut> {
+        loop {
+            self.fill(deadline);
+            if let Some(result) = self.ready.pop() {
+                self.pending -= 1;
+                return Ok(Some(result));
+            }
+            if self.window.is_empty() && self.source.has_ended() {
+                return Ok(None);
+            }
+            if !self.wait_for_first(deadline) {
+                return Err(TimedOut);
+            }
+            if let Some(result) = self.take_first() {
+                self.pending -= 1;
+                return Ok(Some(result));
+            }
+        }
+    }
+
+    /// Takes items while there is room, and it is not better to wait for a result.
+    fn fill(&mut self, deadline: Deadline) {
         loop {
             let size = self.size.peek();
             let in_flight = match self.in_flight_is_default && size > 1 {
-                true => self.source.in_flight.max(size * BATCHES_IN_FLIGHT),
-                false => self.source.in_flight,
+                true => self.in_flight.max(size * BATCHES_IN_FLIGHT),
+                false => self.in_flight,
             };
-            if in_flight < self.pending + size || !self.submit_next() {
+            self.source.make_room(in_flight.saturating_sub(self.pending));
+            if in_flight < self.pending + size
+                || self.prefers_result(deadline)
+                || !self.submit_next()
+            {
                 return;
             }
         }
     }
 
-    /// Hands over the next item, or a batch of them. Returns false when there are no more.
-    fn submit_next(&mut self) -> bool {
-        let size = self.size.next();
-        let Some(submit_many) = self.submit_many.as_mut().filter(|_| size > 1) else {
-            let future = self.source.submit_next();
-            self.pending += usize::from(future.is_some());
-            let more = future.is_some();
-            self.window.extend(future.map(Slot::One));
-            return more;
-        };
-        let items: VecDeque<A> = (0..size).map_while(|_| self.source.take()).collect();
-        if items.is_empty() {
+    /// Returns whether a result is to be handed out before the next item is taken, because the
+    /// iterator may keep the reader waiting. Waits for that result for a while.
+    fn prefers_result(&mut self, deadline: Deadline) -> bool {
+        if self.pending == 0 {
             return false;
         }
-        self.pending += items.len();
-        let unstarted = Arc::new(Mutex::new(items));
-        let future = submit_many(Arc::clone(&unstarted));
-        self.window.push_back(Slot::Many(future, unstarted));
+        let patience = self.source.patience();
+        if patience.is_zero() {
+            return false;
+        }
+        if !self.ready.is_empty() {
+            return true;
+        }
+        let began = Instant::now();
+        let until = Deadline::after(patience).min(deadline);
+        let finished = self.is_first_done_by(until, deadline.is_never());
+        self.source.waited(began.elapsed(), !finished);
+        finished
+    }
+
+    /// Hands over the next item, or a batch of them. Returns false when there is none, for now.
+    fn submit_next(&mut self) -> bool {
+        let size = self.size.next();
+        if size == 1 || self.submit_many.is_none() {
+            let Taken::Items(item) = self.source.take() else { return false };
+            self.window.push_back(Slot::One((self.submit)(item)));
+            self.pending += 1;
+            return true;
+        }
+        let Taken::Items(gathered) = self.source.gather(size) else { return false };
+        if gathered.slowly {
+            self.size.come_slowly();
+        }
+        if !gathered.items.is_empty() {
+            self.submit_batch(gathered.items);
+        }
+        if let Some(payload) = gathered.panic {
+            resume_unwind(payload);
+        }
         true
     }
 
-    /// Waits for the results of a batch. If it takes too long, the items that have not begun are
-    /// handed over one by one.
-    fn read_many(
-        &mut self,
-        mut future: Future<BatchResults<T>>,
-        unstarted: &Unstarted<A>,
-    ) -> Result<BatchResults<T>, TaskError> {
-        if !future.done() && !future.try_run_inline() {
-            match future.result_timeout(BATCH_WAIT_MAX) {
-                Ok(result) => return result,
-                Err(not_done) => future = not_done,
+    fn submit_batch(&mut self, items: VecDeque<A>) {
+        let Some(submit_many) = &mut self.submit_many else {
+            unreachable!("items are gathered for a map that hands several over")
+        };
+        self.pending += items.len();
+        let batch = Arc::new(Batch::new(items, &self.pool));
+        let future = submit_many(Arc::clone(&batch));
+        self.window.push_back(Slot::Many(future, batch));
+    }
+
+    /// Waits until the first of the window is done, or, with a thread that takes items, until there
+    /// is one. A batch that takes too long gives out what it has. Returns false when the deadline
+    /// came first.
+    fn wait_for_first(&mut self, deadline: Deadline) -> bool {
+        if let Source::Fed(_) = self.source {
+            return self.wait_for_any(deadline);
+        }
+        let may_run_inline = deadline.is_never();
+        if let Some(Slot::Many(..)) = self.window.front() {
+            let stuck = Deadline::after(BATCH_WAIT_MAX).min(deadline);
+            if self.is_first_done_by(stuck, may_run_inline) {
+                return true;
             }
-            self.size.was_stuck();
-            let items = std::mem::take(&mut *unstarted.lock());
-            let futures: Vec<_> =
-                items.into_iter().map(|item| (self.source.submit)(item)).collect();
-            for future in futures.into_iter().rev() {
-                self.window.push_front(Slot::One(future));
+            self.unpack_first();
+            if !self.ready.is_empty() {
+                return true;
             }
         }
-        future.result()
+        self.window.is_empty() || self.is_first_done_by(deadline, may_run_inline)
+    }
+
+    /// Waits until the first of the window is done. Returns false when the deadline came first. A
+    /// timed wait cannot promise to return in time once it runs the task itself.
+    fn is_first_done_by(&self, deadline: Deadline, may_run_inline: bool) -> bool {
+        self.window.front().is_some_and(|first| {
+            first.is_done()
+                || (may_run_inline && first.try_run_inline())
+                || first.wait_until(deadline)
+        })
+    }
+
+    /// Waits until the first of the window is done or there is an item.
+    fn wait_for_any(&mut self, deadline: Deadline) -> bool {
+        if let Some(first) = self.window.front() {
+            if deadline.is_never() && first.try_run_inline() {
+                return true;
+            }
+            first.add_waiter(&self.waiter);
+        }
+        let is_batch = matches!(self.window.front(), Some(Slot::Many(..)));
+        let until = match is_batch {
+            true => Deadline::after(BATCH_WAIT_MAX).min(deadline),
+            false => deadline,
+        };
+        let woken = self.waiter.next_now().is_some() || {
+            let wait = || self.waiter.next(until).is_some();
+            worker::while_blocked_on([&self.pool], wait)
+        };
+        if let Some(first) = self.window.front() {
+            first.remove_waiter(&self.waiter);
+        }
+        if !woken && is_batch && !self.is_first_done() {
+            self.unpack_first();
+        }
+        woken || !deadline.has_passed() || self.is_first_done() || !self.ready.is_empty()
+    }
+
+    fn is_first_done(&self) -> bool {
+        self.window.front().is_some_and(Slot::is_done)
+    }
+
+    /// Takes out of the first batch what has not begun, and hands it over one by one; and the
+    /// results that are there.
+    fn unpack_first(&mut self) {
+        let Some(Slot::Many(future, batch)) = self.window.pop_front() else {
+            unreachable!("the first of the window is a batch")
+        };
+        let items = batch.take_unstarted();
+        if !items.is_empty() {
+            self.size.was_stuck();
+            self.pool.count_batched_items(-(items.len() as i64));
+        }
+        self.ready = batch.take_results();
+        let futures: Vec<_> = items.into_iter().map(|item| (self.submit)(item)).collect();
+        futures.into_iter().rev().for_each(|future| self.window.push_front(Slot::One(future)));
+        self.window.push_front(Slot::Many(future, batch));
+    }
+
+    /// Takes the first result of the window, if it is there.
+    fn take_first(&mut self) -> Option<Result<T, TaskError>> {
+        if !self.is_first_done() {
+            return self.ready.pop();
+        }
+        match self.window.pop_front()? {
+            Slot::One(future) => Some(future.result()),
+            Slot::Many(future, batch) => {
+                match future.result() {
+                    Ok(end) => self.size.learn(end.items, end.took),
+                    Err(error) => self.fail_batch(&batch, &error),
+                }
+                if self.ready.is_empty() {
+                    self.ready = batch.take_results();
+                } else {
+                    self.ready.append(batch.take_results());
+                }
+                self.ready.pop()
+            }
+        }
+    }
+
+    /// None of the items began: the pool was shut down, or no thread could be started.
+    fn fail_batch(&mut self, batch: &Batch<A, T>, error: &TaskError) {
+        let items = batch.take_unstarted().len();
+        self.pool.count_cancelled_items(items as i64 - 1);
+        self.ready.append(Results::failed(items, error));
+    }
+}
+
+impl<A, T: Send> Slot<A, T> {
+    fn is_done(&self) -> bool {
+        match self {
+            Slot::One(future) => future.done(),
+            Slot::Many(future, _) => future.done(),
+        }
+    }
+
+    fn wait_until(&self, deadline: Deadline) -> bool {
+        match self {
+            Slot::One(future) => future.wait_until(deadline),
+            Slot::Many(future, _) => future.wait_until(deadline),
+        }
+    }
+
+    fn try_run_inline(&self) -> bool {
+        match self {
+            Slot::One(future) => future.try_run_inline(),
+            Slot::Many(future, _) => future.try_run_inline(),
+        }
+    }
+
+    fn add_waiter(&self, waiter: &Arc<Waiter>) {
+        match self {
+            Slot::One(future) => future.task().add_waiter(waiter, FIRST_DONE),
+            Slot::Many(future, _) => future.task().add_waiter(waiter, FIRST_DONE),
+        }
+    }
+
+    fn remove_waiter(&self, waiter: &Arc<Waiter>) {
+        match self {
+            Slot::One(future) => future.task().remove_waiter(waiter),
+            Slot::Many(future, _) => future.task().remove_waiter(waiter),
+        }
     }
 }
 
@@ -246,37 +431,14 @@ where
     type Item = Result<T, TaskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.fill();
-        loop {
-            if let Some(result) = self.ready.pop() {
-                self.pending -= 1;
-                return Some(result);
-            }
-            match self.window.pop_front()? {
-                Slot::One(future) => {
-                    self.pending -= 1;
-                    return Some(future.result());
-                }
-                Slot::Many(future, unstarted) => match self.read_many(future, &unstarted) {
-                    Ok(results) => {
-                        self.size.learn(results.len(), results.took());
-                        self.ready = results;
-                    }
-                    Err(error) => {
-                        // None of the items began: the pool was shut down, or no thread could be
-                        // started.
-                        let items = std::mem::take(&mut *unstarted.lock());
-                        self.pending -= items.len();
-                        self.ready = BatchResults::failed(items.len(), error);
-                        self.pending += self.ready.len();
-                    }
-                },
-            }
+        match self.next_until(Deadline::NEVER) {
+            Ok(next) => next,
+            Err(TimedOut) => unreachable!("a deadline that is never does not pass"),
         }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.source.size_hint(self.pending)
+        self.source.size_hint_with(self.pending)
     }
 }
 
@@ -287,11 +449,15 @@ impl<I, A, T: Send> Drop for Map<'_, I, A, T> {
                 Slot::One(future) => {
                     future.cancel();
                 }
-                Slot::Many(future, unstarted) => {
+                Slot::Many(future, batch) => {
+                    let was_done = future.done();
                     // A batch that runs finds nothing more to do.
-                    let items = std::mem::take(&mut *unstarted.lock());
+                    let items = batch.take_unstarted();
+                    let never_began = if was_done { !items.is_empty() } else { future.cancel() };
+                    // The batch itself was counted, as one task that never ran.
+                    let counted = i64::from(never_began);
+                    self.pool.count_cancelled_items(items.len() as i64 - counted);
                     drop(items);
-                    future.cancel();
                 }
             }
         }
@@ -301,172 +467,5 @@ impl<I, A, T: Send> Drop for Map<'_, I, A, T> {
 impl<I, A, T: Send> fmt::Debug for Map<'_, I, A, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Map").field("pending", &self.pending).finish_non_exhaustive()
-    }
-}
-
-/// The iterator behind [`ThreadPoolExecutor::map_unordered`].
-#[must_use = "a map is lazy: it does nothing until its results are read"]
-pub struct MapUnordered<'pool, I, A, T>
-where
-    T: Send,
-{
-    source: Source<'pool, I, A, T>,
-    window: AsCompleted<T>,
-}
-
-impl<'pool, I, A, T> MapUnordered<'pool, I, A, T>
-where
-    I: Iterator<Item = A>,
-    T: Send,
-{
-    pub(crate) fn new<S, N, F>(executor: &'pool ThreadPoolExecutor, items: I, init: N, f: F) -> Self
-    where
-        A: Send + 'static,
-        T: 'static,
-        S: Send + 'static,
-        N: Fn() -> S + Send + Sync + 'static,
-        F: Fn(&mut S, A) -> T + Send + Sync + 'static,
-    {
-        let mapper = Arc::new(Mapper { states: Mutex::new(Vec::new()), init, f });
-        MapUnordered::over(mapper.submitting(executor), items, executor.max_workers())
-    }
-
-    pub(crate) fn over(submit: Submit<'pool, A, T>, items: I, max_workers: usize) -> Self {
-        MapUnordered { source: Source::new(submit, items, max_workers), window: AsCompleted::new() }
-    }
-
-    /// Sets how many items may be taken and not yielded, at least 1. By default two for each
-    /// worker.
-    pub fn in_flight(mut self, items: usize) -> Self {
-        self.source.in_flight = items.max(1);
-        self
-    }
-}
-
-impl<I, A, T> Iterator for MapUnordered<'_, I, A, T>
-where
-    I: Iterator<Item = A>,
-    T: Send,
-{
-    type Item = Result<T, TaskError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while self.window.pending() < self.source.in_flight {
-            let Some(future) = self.source.submit_next() else { break };
-            self.window.push(future);
-        }
-        self.window.next().map(Future::result)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.source.size_hint(self.window.pending())
-    }
-}
-
-impl<I, A, T: Send> Drop for MapUnordered<'_, I, A, T> {
-    fn drop(&mut self) {
-        self.window.cancel_all();
-    }
-}
-
-impl<I, A, T: Send> fmt::Debug for MapUnordered<'_, I, A, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MapUnordered").field("window", &self.window).finish()
-    }
-}
-
-/// Hands one item to the pool.
-pub(crate) type Submit<'pool, A, T> = Box<dyn FnMut(A) -> Future<T> + Send + 'pool>;
-
-/// Items on their way into the pool.
-struct Source<'pool, I, A, T> {
-    /// `None` once it has ended, because an iterator need not say so twice.
-    items: Option<I>,
-    submit: Submit<'pool, A, T>,
-    in_flight: usize,
-}
-
-/// Hands several items to the pool, which may be taken back as long as they have not begun.
-type SubmitMany<'pool, A, T> =
-    Box<dyn FnMut(Unstarted<A>) -> Future<BatchResults<T>> + Send + 'pool>;
-
-/// A function with the states it works on, of which `init` makes one when a worker needs it and
-/// none is free.
-struct Mapper<S, N, F> {
-    states: Mutex<Vec<S>>,
-    init: N,
-    f: F,
-}
-
-impl<S, N, F> Mapper<S, N, F>
-where
-    S: Send + 'static,
-    N: Fn() -> S + Send + Sync + 'static,
-    F: Send + Sync + 'static,
-{
-    fn submitting<A, T>(self: Arc<Self>, executor: &ThreadPoolExecutor) -> Submit<'_, A, T>
-    where
-        A: Send + 'static,
-        T: Send + 'static,
-        F: Fn(&mut S, A) -> T,
-    {
-        Box::new(move |item| {
-            let mapper = Arc::clone(&self);
-            executor.submit(move || {
-                let spare = mapper.states.lock().pop();
-                let mut state = spare.unwrap_or_else(&mapper.init);
-                let result = (mapper.f)(&mut state, item);
-                // Not reached when `f` panics: a state left half changed is not used again.
-                mapper.states.lock().push(state);
-                result
-            })
-        })
-    }
-
-    fn submitting_many<A, T>(self: Arc<Self>, executor: &ThreadPoolExecutor) -> SubmitMany<'_, A, T>
-    where
-        A: Send + 'static,
-        T: Send + 'static,
-        F: Fn(&mut S, A) -> T,
-    {
-        Box::new(move |unstarted| {
-            let (mapper, pool) = (Arc::clone(&self), Arc::clone(&executor.pool));
-            executor.submit(move || {
-                let mut state = mapper.states.lock().pop();
-                let results =
-                    BatchResults::all(&unstarted, pool, &mut state, &mapper.init, &mapper.f);
-                mapper.states.lock().extend(state);
-                results
-            })
-        })
-    }
-}
-
-impl<'pool, I, A, T> Source<'pool, I, A, T>
-where
-    I: Iterator<Item = A>,
-    T: Send,
-{
-    fn new(submit: Submit<'pool, A, T>, items: I, max_workers: usize) -> Self {
-        let in_flight = max_workers.saturating_mul(IN_FLIGHT_PER_WORKER);
-        Source { items: Some(items), submit, in_flight }
-    }
-
-    fn submit_next(&mut self) -> Option<Future<T>> {
-        let item = self.take()?;
-        Some((self.submit)(item))
-    }
-
-    fn take(&mut self) -> Option<A> {
-        let item = self.items.as_mut()?.next();
-        if item.is_none() {
-            self.items = None;
-        }
-        item
-    }
-
-    fn size_hint(&self, in_window: usize) -> (usize, Option<usize>) {
-        let (least, most) = self.items.as_ref().map_or((0, Some(0)), Iterator::size_hint);
-        (least.saturating_add(in_window), most.and_then(|most| most.checked_add(in_window)))
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::executor::ThreadPoolExecutor;
 use crate::executor::future::Future;
-use crate::executor::map::{Map, MapUnordered, Submit};
+use crate::executor::map::Map;
+use crate::executor::map_unordered::MapUnordered;
+use crate::executor::mapper::Submit;
 use crate::pool::timer::TimerEntry;
 use crate::pool::worker;
 use crate::sync::Deadline;
@@ -102,7 +104,7 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         F: Fn(I::Item) -> T + Send + Sync + 'scope,
         T: Send + 'scope,
     {
-        Map::over(self.submitter(f), items.into_iter(), self.executor.max_workers())
+        Map::over(self.submitter(f), items.into_iter(), self.executor)
     }
 
     /// Like [`ThreadPoolExecutor::map_unordered`], for items and a function that may borrow.
@@ -117,7 +119,7 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         F: Fn(I::Item) -> T + Send + Sync + 'scope,
         T: Send + 'scope,
     {
-        MapUnordered::over(self.submitter(f), items.into_iter(), self.executor.max_workers())
+        MapUnordered::over(self.submitter(f), items.into_iter(), self.executor)
     }
 
     fn submitter<A, F, T>(&self, f: F) -> Submit<'scope, A, T>

@@ -47,6 +47,10 @@ impl<'pool> TaskOptions<'pool> {
         TaskOptions { executor, priority: Priority::Normal, timeout: None, token: None }
     }
 
+    pub(crate) fn executor(&self) -> &'pool ThreadPoolExecutor {
+        self.executor
+    }
+
     /// Sets the class of the task, which decides what it runs before.
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::TimedOut;
 use crate::executor::future::Future;
-use crate::pool::worker;
+use crate::pool::{Pool, worker};
 use crate::sync::Deadline;
 use crate::task::waiter::Waiter;
 
@@ -132,7 +133,8 @@ impl<T: Send> AsCompleted<T> {
         AsCompleted { waiter, futures: Vec::new(), vacant: Vec::new(), tried: 0 }
     }
 
-    pub(crate) fn push(&mut self, future: Future<T>) {
+    /// Returns the index of the future, which others may have after it was yielded.
+    pub(crate) fn push(&mut self, future: Future<T>) -> usize {
         let index = self.vacant.pop().unwrap_or_else(|| {
             self.futures.push(None);
             self.futures.len() - 1
@@ -140,11 +142,17 @@ impl<T: Send> AsCompleted<T> {
         self.tried = self.tried.min(index);
         let future = self.futures[index].insert(future);
         future.task().add_waiter(&self.waiter, index);
+        index
+    }
+
+    /// Returns what is notified when a future is done.
+    pub(crate) fn waiter(&self) -> &Arc<Waiter> {
+        &self.waiter
     }
 
     /// Runs one of the tasks inline, if the calling thread is a worker of its pool. See
     /// [`worker::try_run_inline`].
-    fn try_run_one_inline(&mut self) -> bool {
+    pub(crate) fn try_run_one_inline(&mut self) -> bool {
         while let Some(place) = self.futures.get(self.tried) {
             self.tried += 1;
             if place.as_ref().is_some_and(Future::try_run_inline) {
@@ -167,6 +175,53 @@ impl<T: Send> AsCompleted<T> {
     }
 }
 
+impl<T: Send> AsCompleted<T> {
+    /// Waits for the next future for at most `timeout`; `Duration::ZERO` only looks. `Ok(None)`
+    /// means that all were yielded.
+    ///
+    /// # Errors
+    /// [`TimedOut`] when none was done in time. A later call waits for the same.
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Future<T>>, TimedOut> {
+        if self.pending() == 0 {
+            return Ok(None);
+        }
+        match self.next_event(Deadline::after(timeout), None) {
+            Some((_, future)) => Ok(future),
+            None => Err(TimedOut),
+        }
+    }
+
+    /// Returns the next future that is done, with its index; or no future with the index that
+    /// another party has notified the waiter of. `None` means that the deadline came first. One
+    /// that never comes is for a caller who knows that something is to come.
+    ///
+    /// A worker of one of the futures' pools, or of `pool`, may be replaced meanwhile.
+    pub(crate) fn next_event(
+        &mut self,
+        deadline: Deadline,
+        pool: Option<&Arc<Pool>>,
+    ) -> Option<(usize, Option<Future<T>>)> {
+        let index = loop {
+            if let Some(index) = self.waiter.next_now() {
+                break index;
+            }
+            if deadline.has_passed() {
+                return None;
+            }
+            // A timed wait cannot promise to return in time once it runs a task itself.
+            if deadline.is_never() && self.try_run_one_inline() {
+                continue;
+            }
+            let wait = || self.waiter.next(deadline);
+            let pools = self.futures.iter().flatten().map(Future::pool).chain(pool);
+            break worker::while_blocked_on(pools, wait)?;
+        };
+        let Some(slot) = self.futures.get_mut(index) else { return Some((index, None)) };
+        self.vacant.push(index);
+        Some((index, slot.take()))
+    }
+}
+
 impl<T: Send> Iterator for AsCompleted<T> {
     type Item = Future<T>;
 
@@ -174,19 +229,7 @@ impl<T: Send> Iterator for AsCompleted<T> {
         if self.pending() == 0 {
             return None;
         }
-        let index = loop {
-            if let Some(index) = self.waiter.next_now() {
-                break index;
-            }
-            if self.try_run_one_inline() {
-                continue;
-            }
-            let wait = || self.waiter.next(Deadline::NEVER);
-            let pools = self.futures.iter().flatten().map(Future::pool);
-            break worker::while_blocked_on(pools, wait)?;
-        };
-        self.vacant.push(index);
-        self.futures[index].take()
+        self.next_event(Deadline::NEVER, None)?.1
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -197,6 +240,6 @@ impl<T: Send> Iterator for AsCompleted<T> {
 impl<T> fmt::Debug for AsCompleted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pending = self.futures.len() - self.vacant.len();
-        f.debug_struct("AsCompleted").field("left", &pending).finish()
+        f.debug_struct("AsCompleted").field("pending", &pending).finish_non_exhaustive()
     }
 }

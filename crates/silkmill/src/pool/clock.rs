@@ -33,6 +33,22 @@ pub(crate) fn coarse_tick() -> u64 {
     LOOKS.fetch_add(1, Ordering::Relaxed)
 }
 
+/// Returns the time since some moment, with the resolution of the system's timer tick, a few
+/// milliseconds.
+#[cfg(target_os = "linux")]
+pub(crate) fn coarse_now() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
+}
+
+/// Returns the time since the first call, where there is no such clock.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn coarse_now() -> Duration {
+    use std::sync::OnceLock;
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    EPOCH.get_or_init(Instant::now).elapsed()
+}
+
 /// Returns the processor time of the calling thread (`CLOCK_THREAD_CPUTIME_ID`), in nanoseconds.
 pub(crate) fn thread_cpu_now() -> Option<u64> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);

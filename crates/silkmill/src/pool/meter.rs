@@ -142,6 +142,13 @@ impl WorkerMeter {
         add(&self.counts.completed, 1);
     }
 
+    /// Counts items of a batch, beside the task that ran them.
+    pub(crate) fn count_items(&self, items: u64, panicked: u64) {
+        add(&self.counts.started, items);
+        add(&self.counts.completed, items);
+        add(&self.counts.panicked, panicked);
+    }
+
     /// Notes that the worker has nothing to do, for now.
     pub(crate) fn rest(&self, clock: &Clock) {
         self.close(clock.now());

@@ -223,6 +223,11 @@ pub(crate) fn submitter(pool: &Arc<Pool>) -> Submitter {
     }
 }
 
+/// Counts items of a batch that the calling worker has run, beside the task that ran them.
+pub(crate) fn count_items(items: u64, panicked: u64) {
+    with_pool(|_, meter| meter.count_items(items, panicked));
+}
+
 fn with_pool<R>(f: impl FnOnce(&Arc<Pool>, &Arc<WorkerMeter>) -> R) -> Option<R> {
     POOL.try_with(|pool| pool.borrow().as_ref().map(|(pool, meter)| f(pool, meter))).ok().flatten()
 }

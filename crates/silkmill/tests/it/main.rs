@@ -15,6 +15,7 @@ mod property;
 mod scope;
 mod semaphore;
 mod shutdown;
+mod slow_source;
 mod thread;
 mod wait;
 

@@ -1,0 +1,177 @@
+//! The methods that make a map: of an executor, and of the options of a task.
+
+use crate::executor::ThreadPoolExecutor;
+use crate::executor::map::Map;
+use crate::executor::map_unordered::MapUnordered;
+use crate::executor::task_options::TaskOptions;
+
+impl ThreadPoolExecutor {
+    /// Applies `f` to every item and yields the results in the items' order.
+    ///
+    /// It is lazy: items are taken from the iterator on the calling thread and only as results are
+    /// read, so the iterator may be endless. At most [`in_flight`](Map::in_flight) items are taken
+    /// and not yielded; dropping the iterator early cancels those that have not started.
+    ///
+    /// A finished result is handed out before the next item is taken from an iterator that has been
+    /// slow. While the iterator blocks no result can be handed out, for the calling thread is
+    /// inside it; where that matters (a channel, a terminal, items that depend on results) let
+    /// [a thread](Map::prefetch) take the items, or use a [task set](ThreadPoolExecutor::task_set).
+    pub fn map<I, F, T>(&self, items: I, f: F) -> Map<'_, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: Fn(I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.map_with(|| (), items, move |(), item| f(item))
+    }
+
+    /// Like [`map`](ThreadPoolExecutor::map), but yields each result as soon as it is there.
+    pub fn map_unordered<I, F, T>(
+        &self,
+        items: I,
+        f: F,
+    ) -> MapUnordered<'_, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: Fn(I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.map_unordered_with(|| (), items, move |(), item| f(item))
+    }
+
+    /// Like [`map`](ThreadPoolExecutor::map), with a state that `f` may use and change: a buffer, a
+    /// connection.
+    ///
+    /// `init` makes a state when a worker needs one and none is free, so there are never more of
+    /// them than workers. The state of a call that panics is dropped.
+    ///
+    /// ```
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+    /// let hex: Result<Vec<String>, _> = pool
+    ///     .map_with(String::new, [10, 11, 12], |buffer, n| {
+    ///         buffer.clear();
+    ///         buffer.push_str(&format!("{n:x}"));
+    ///         buffer.clone()
+    ///     })
+    ///     .collect();
+    /// assert_eq!(hex?, ["a", "b", "c"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn map_with<I, S, N, F, T>(
+        &self,
+        init: N,
+        items: I,
+        f: F,
+    ) -> Map<'_, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        S: Send + 'static,
+        N: Fn() -> S + Send + Sync + 'static,
+        F: Fn(&mut S, I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        Map::batching(self, items.into_iter(), init, f)
+    }
+
+    /// Like [`map_with`](ThreadPoolExecutor::map_with), but yields each result as soon as it is
+    /// there.
+    pub fn map_unordered_with<I, S, N, F, T>(
+        &self,
+        init: N,
+        items: I,
+        f: F,
+    ) -> MapUnordered<'_, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        S: Send + 'static,
+        N: Fn() -> S + Send + Sync + 'static,
+        F: Fn(&mut S, I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        MapUnordered::new(self.task(), items.into_iter(), init, f)
+    }
+}
+
+impl<'pool> TaskOptions<'pool> {
+    /// Like [`ThreadPoolExecutor::map`], with a task of these options for every item: a time limit
+    /// counts from the moment at which the item is submitted, and the token cancels all.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use silkmill::{CancelToken, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+    /// let stop = CancelToken::new();
+    /// let options = pool.task().timeout(Duration::from_secs(5)).token(&stop);
+    /// let first = options.map(1.., |n| n * n).map(Result::unwrap).find(|square| *square > 50);
+    /// assert_eq!(first, Some(64));
+    /// # Ok::<(), silkmill::BuildError>(())
+    /// ```
+    pub fn map<I, F, T>(self, items: I, f: F) -> Map<'pool, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: Fn(I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.map_with(|| (), items, move |(), item| f(item))
+    }
+
+    /// Like [`ThreadPoolExecutor::map_unordered`], with a task of these options for every item.
+    pub fn map_unordered<I, F, T>(
+        self,
+        items: I,
+        f: F,
+    ) -> MapUnordered<'pool, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: Fn(I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.map_unordered_with(|| (), items, move |(), item| f(item))
+    }
+
+    /// Like [`ThreadPoolExecutor::map_with`], with a task of these options for every item.
+    pub fn map_with<I, S, N, F, T>(
+        self,
+        init: N,
+        items: I,
+        f: F,
+    ) -> Map<'pool, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        S: Send + 'static,
+        N: Fn() -> S + Send + Sync + 'static,
+        F: Fn(&mut S, I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        Map::new(self, items.into_iter(), init, f)
+    }
+
+    /// Like [`ThreadPoolExecutor::map_unordered_with`], with a task of these options for every
+    /// item.
+    pub fn map_unordered_with<I, S, N, F, T>(
+        self,
+        init: N,
+        items: I,
+        f: F,
+    ) -> MapUnordered<'pool, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        S: Send + 'static,
+        N: Fn() -> S + Send + Sync + 'static,
+        F: Fn(&mut S, I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        MapUnordered::new(self, items.into_iter(), init, f)
+    }
+}

@@ -1,0 +1,466 @@
+//! Items on their way into a map: taken by the thread that reads the map, or by one of their own.
+//!
+//! An iterator may block: a channel, a terminal, a directory of a slow disk. The thread that reads
+//! a map cannot hand a result out while it is inside the iterator, so it decides before each item
+//! whether to wait for a result first ([`Pace`]). A [`Feed`] needs no such decision: its thread
+//! takes the items, and the reader waits for items and results alike.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::cancel::{CancelToken, CurrentToken};
+use crate::pool::clock::coarse_now;
+use crate::sync::{Condvar, Mutex};
+use crate::task::waiter::Waiter;
+use crate::thread::Builder;
+use crate::unwind::caught;
+
+/// The index that a feed notifies its reader's waiter of; no future has it.
+pub(super) const FED: usize = usize::MAX;
+
+/// The time for which results are waited for in vain before an iterator of unknown length is known
+/// not to block.
+const PATIENCE_FIRST: Duration = Duration::from_millis(10);
+
+/// The share of a map's time that may go the same way, as a divisor.
+const PATIENCE_SHARE: u32 = 64;
+
+/// The longest wait for a result while the iterator may have an item.
+const PATIENCE_MAX: Duration = Duration::from_secs(10);
+
+/// The number of times that waiting in vain halves the patience.
+const DOUBTS_MAX: u32 = 5;
+
+/// The time that the items of one batch may take to come.
+const GATHER_MAX: Duration = Duration::from_micros(500);
+
+/// The default number of items that a map takes for each worker: one to work on, one to go on with
+/// at once.
+pub(super) const IN_FLIGHT_PER_WORKER: usize = 2;
+
+/// Where a map's items come from.
+pub(super) enum Source<I, A> {
+    /// The reader takes them from the iterator.
+    Own(I, Pace),
+    /// A thread takes them.
+    Fed(Feed<A>),
+    /// There are no more: an iterator need not say so twice.
+    Ended,
+}
+
+/// What became of taking items.
+pub(super) enum Taken<B> {
+    Items(B),
+    /// None is there yet.
+    NotYet,
+    Ended,
+}
+
+/// Items that were taken one after the other, and the payload if the iterator panicked then.
+pub(super) struct Gathered<A> {
+    pub(super) items: VecDeque<A>,
+    pub(super) panic: Option<Box<dyn std::any::Any + Send>>,
+    /// Whether the iterator was the slow side.
+    pub(super) slowly: bool,
+}
+
+impl<I: Iterator<Item = A>, A> Source<I, A> {
+    pub(super) fn new(items: I) -> Self {
+        let pace = Pace::of(items.size_hint());
+        Source::Own(items, pace)
+    }
+
+    /// Returns how long to wait for a result before the next item is taken.
+    pub(super) fn patience(&self) -> Duration {
+        match self {
+            Source::Own(_, pace) => pace.patience(),
+            Source::Fed(_) | Source::Ended => Duration::ZERO,
+        }
+    }
+
+    /// Learns from a wait for a result.
+    pub(super) fn waited(&mut self, time: Duration, in_vain: bool) {
+        if let Source::Own(_, pace) = self {
+            pace.waited(time, in_vain);
+        }
+    }
+
+    /// Lets a feed take so many items more than the reader has. Nothing happens without a feed.
+    pub(super) fn make_room(&mut self, room: usize) {
+        if let Source::Fed(feed) = self {
+            feed.make_room(room);
+        }
+    }
+
+    /// Takes the next item. Blocks if the iterator does, unless a thread feeds it.
+    pub(super) fn take(&mut self) -> Taken<A> {
+        let taken = match self {
+            Source::Own(items, pace) => {
+                let before = coarse_now();
+                let item = items.next();
+                pace.took(coarse_now().saturating_sub(before));
+                item.map_or(Taken::Ended, Taken::Items)
+            }
+            Source::Fed(feed) => feed.take(),
+            Source::Ended => Taken::Ended,
+        };
+        if let Taken::Ended = taken {
+            *self = Source::Ended;
+        }
+        taken
+    }
+
+    /// Takes up to `size` items for one batch, but no more once they come slowly.
+    pub(super) fn gather(&mut self, size: usize) -> Taken<Gathered<A>> {
+        let mut items = VecDeque::with_capacity(size);
+        let began = coarse_now();
+        let mut taking = AssertUnwindSafe((self, &mut items));
+        let gathering = catch_unwind(move || {
+            let (source, items) = &mut *taking;
+            source.gather_into(items, size, began)
+        });
+        let (last, panic) = match gathering {
+            Ok(last) => (last, None),
+            Err(payload) => (Taken::NotYet, Some(payload)),
+        };
+        match last {
+            Taken::Ended if items.is_empty() => Taken::Ended,
+            Taken::NotYet if items.is_empty() && panic.is_none() => Taken::NotYet,
+            Taken::Items(slowly) => Taken::Items(Gathered { items, panic, slowly }),
+            _ => Taken::Items(Gathered { items, panic, slowly: false }),
+        }
+    }
+
+    /// Returns whether the items came slowly, or why there were not `size`.
+    fn gather_into(
+        &mut self,
+        items: &mut VecDeque<A>,
+        size: usize,
+        began: Duration,
+    ) -> Taken<bool> {
+        let Source::Own(iterator, pace) = self else {
+            while items.len() < size {
+                match self.take() {
+                    Taken::Items(item) => items.push_back(item),
+                    Taken::NotYet => return Taken::NotYet,
+                    Taken::Ended => return Taken::Ended,
+                }
+            }
+            return Taken::Items(false);
+        };
+        let mut last = began;
+        while items.len() < size {
+            let Some(item) = iterator.next() else {
+                *self = Source::Ended;
+                return Taken::Ended;
+            };
+            items.push_back(item);
+            // The clock ticks every few milliseconds, which is enough: what is missed is short.
+            let now = coarse_now();
+            let took = now.saturating_sub(std::mem::replace(&mut last, now));
+            if took > GATHER_MAX {
+                pace.took(took);
+                return Taken::Items(true);
+            }
+        }
+        pace.took(Duration::ZERO);
+        Taken::Items(false)
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self, Source::Ended)
+    }
+
+    /// Returns the size hint of a map that has taken `pending` items and not yielded them.
+    pub(super) fn size_hint_with(&self, pending: usize) -> (usize, Option<usize>) {
+        let (least, most) = match self {
+            Source::Own(items, _) => items.size_hint(),
+            Source::Fed(feed) => (feed.waiting(), None),
+            Source::Ended => (0, Some(0)),
+        };
+        (least.saturating_add(pending), most.and_then(|most| most.checked_add(pending)))
+    }
+}
+
+impl<I, A> Source<I, A>
+where
+    I: Iterator<Item = A> + Send + 'static,
+    A: Send + 'static,
+{
+    /// Moves the iterator to a thread of its own, which notifies `waiter` of [`FED`]. If no thread
+    /// can be had, the reader goes on taking the items.
+    pub(super) fn feed(&mut self, name: String, waiter: &Arc<Waiter>) {
+        if let Source::Own(items, pace) = std::mem::replace(self, Source::Ended) {
+            *self = match Feed::start(items, name, waiter) {
+                Ok(feed) => Source::Fed(feed),
+                Err(items) => Source::Own(items, pace),
+            };
+        }
+    }
+}
+
+/// How fast an iterator is, and so whether to hand results out, or wait for them, before its next
+/// item is taken.
+///
+/// The reader waits for a result for as long as the iterator has lately kept it waiting: an
+/// iterator that yields an item a second costs nothing then, and results are handed out as they
+/// come. While items come at once there is no wait. So waiting at most doubles the time that the
+/// iterator takes, and much less when it was in vain before.
+///
+/// An iterator whose length is unknown may read a channel, and block from its second item on. So
+/// the reader waits for results of such an iterator at first, too, within a budget.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// How long the iterator took for an item lately: the last time, or half of what it was.
+    lately: Duration,
+    /// How often the patience was halved because the wait was in vain.
+    doubts: u32,
+    /// For an iterator whose length is unknown: when the map began.
+    unknown_since: Option<Instant>,
+    /// The time spent waiting while the iterator had an item.
+    spent: Duration,
+    /// The time waited since the last item.
+    waited: Duration,
+}
+
+impl Pace {
+    fn of(size_hint: (usize, Option<usize>)) -> Self {
+        let unknown = size_hint == (0, None);
+        Pace {
+            lately: Duration::ZERO,
+            doubts: 0,
+            unknown_since: unknown.then(Instant::now),
+            spent: Duration::ZERO,
+            waited: Duration::ZERO,
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        let paced = self.lately / (1 << self.doubts);
+        let budget = self.unknown_since.map_or(Duration::ZERO, |since| {
+            (PATIENCE_FIRST + since.elapsed() / PATIENCE_SHARE).saturating_sub(self.spent)
+        });
+        paced.max(budget).min(PATIENCE_MAX)
+    }
+
+    fn waited(&mut self, time: Duration, in_vain: bool) {
+        self.waited += time;
+        self.doubts = match in_vain {
+            true => (self.doubts + 1).min(DOUBTS_MAX),
+            false => self.doubts.saturating_sub(1),
+        };
+    }
+
+    fn took(&mut self, time: Duration) {
+        self.spent += std::mem::take(&mut self.waited).saturating_sub(time);
+        let half = self.lately / 2;
+        self.lately = time.max(if half < Duration::from_micros(1) { Duration::ZERO } else { half });
+    }
+}
+
+/// Items that a thread takes from an iterator, as many as there is room for. Dropping it lets the
+/// thread end with its next item.
+pub(super) struct Feed<A> {
+    shared: Arc<Shared<A>>,
+}
+
+struct Shared<A> {
+    state: Mutex<State<A>>,
+    /// Notified when there is room, or the feed is dropped. The thread waits here.
+    has_room: Condvar,
+    reader: Arc<Waiter>,
+}
+
+struct State<A> {
+    items: VecDeque<A>,
+    /// How many items the thread may take, the one that it is taking not counted.
+    room: usize,
+    is_taking: bool,
+    has_ended: bool,
+    panic: Option<Box<dyn std::any::Any + Send>>,
+    dropped: bool,
+    /// Set when the reader was notified, and has not looked since.
+    notified: bool,
+}
+
+impl<A: Send + 'static> Feed<A> {
+    /// Gives the iterator back when no thread can be started.
+    fn start<I>(items: I, name: String, reader: &Arc<Waiter>) -> Result<Self, I>
+    where
+        I: Iterator<Item = A> + Send + 'static,
+    {
+        let state = State {
+            items: VecDeque::new(),
+            room: 0,
+            is_taking: false,
+            has_ended: false,
+            panic: None,
+            dropped: false,
+            notified: false,
+        };
+        let reader = Arc::clone(reader);
+        let shared =
+            Arc::new(Shared { state: Mutex::new(state), has_room: Condvar::new(), reader });
+        // Kept here, so that it is not lost with the closure of a thread that is refused.
+        let items = Arc::new(Mutex::new(Some(items)));
+        let (theirs, taken) = (Arc::clone(&shared), Arc::clone(&items));
+        let token = CancelToken::current();
+        let started = Builder::new().name(name).daemon(true).start(move || {
+            let items = taken.lock().take();
+            let _current = CurrentToken::set(token);
+            items.into_iter().for_each(|items| theirs.run(items));
+        });
+        match (started, items) {
+            (Ok(_), _) => Ok(Feed { shared }),
+            (Err(_), items) => match items.lock().take() {
+                Some(items) => Err(items),
+                None => Ok(Feed { shared }),
+            },
+        }
+    }
+}
+
+impl<A> Feed<A> {
+    fn make_room(&self, room: usize) {
+        let mut state = self.shared.state.lock();
+        let had_room = state.room > 0;
+        let has = state.items.len() + usize::from(state.is_taking);
+        state.room = room.saturating_sub(has);
+        let wake = state.room > 0 && !had_room;
+        drop(state);
+        if wake {
+            self.shared.has_room.notify_one();
+        }
+    }
+
+    fn take(&self) -> Taken<A> {
+        let mut state = self.shared.state.lock();
+        state.notified = false;
+        if let Some(item) = state.items.pop_front() {
+            return Taken::Items(item);
+        }
+        if let Some(payload) = state.panic.take() {
+            drop(state);
+            resume_unwind(payload);
+        }
+        if state.has_ended { Taken::Ended } else { Taken::NotYet }
+    }
+
+    fn waiting(&self) -> usize {
+        self.shared.state.lock().items.len()
+    }
+}
+
+impl<A> Drop for Feed<A> {
+    fn drop(&mut self) {
+        let mut state = self.shared.state.lock();
+        state.dropped = true;
+        let items = std::mem::take(&mut state.items);
+        drop(state);
+        self.shared.has_room.notify_one();
+        drop(items);
+    }
+}
+
+impl<A> Shared<A> {
+    /// Takes items whenever there is room, until they end or the reader has gone.
+    fn run<I: Iterator<Item = A>>(&self, items: I) {
+        let mut items = Some(items);
+        while let Some(iterator) = &mut items
+            && self.wait_for_room()
+        {
+            let item = catch_unwind(AssertUnwindSafe(|| iterator.next()));
+            if let Ok(None) = item {
+                // Dropped before the reader learns of the end, as it would be without a thread.
+                caught(|| drop(items.take()));
+            }
+            if !self.put(item) {
+                break;
+            }
+        }
+        caught(|| drop(items));
+    }
+
+    /// Returns false when the reader has gone.
+    fn wait_for_room(&self) -> bool {
+        let mut state = self.state.lock();
+        while state.room == 0 && !state.dropped {
+            state = self.has_room.wait(state);
+        }
+        state.room = state.room.saturating_sub(1);
+        state.is_taking = true;
+        !state.dropped
+    }
+
+    /// Returns false when there will be no more, or the reader has gone.
+    fn put(&self, item: std::thread::Result<Option<A>>) -> bool {
+        let mut state = self.state.lock();
+        state.is_taking = false;
+        if state.dropped {
+            drop(state);
+            caught(|| drop(item));
+            return false;
+        }
+        match item {
+            Ok(Some(item)) => state.items.push_back(item),
+            Ok(None) => state.has_ended = true,
+            Err(payload) => {
+                state.panic = Some(payload);
+                state.has_ended = true;
+            }
+        }
+        let goes_on = !state.has_ended;
+        let notify = !std::mem::replace(&mut state.notified, true);
+        drop(state);
+        if notify {
+            self.reader.notify(FED);
+        }
+        goes_on
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_iterator_that_is_fast_and_knows_its_length_is_never_waited_for() {
+        let mut pace = Pace::of((3, Some(3)));
+        assert_eq!(pace.patience(), Duration::ZERO);
+        pace.took(Duration::ZERO);
+        assert_eq!(pace.patience(), Duration::ZERO);
+    }
+
+    #[test]
+    fn patience_follows_the_iterator_and_is_halved_when_it_was_in_vain() {
+        let second = Duration::from_secs(1);
+        let mut pace = Pace::of((3, Some(3)));
+        pace.took(second);
+        assert_eq!(pace.patience(), second);
+        pace.waited(second, true);
+        assert_eq!(pace.patience(), second / 2);
+        pace.waited(second / 4, false);
+        assert_eq!(pace.patience(), second);
+        pace.took(Duration::ZERO);
+        assert_eq!(pace.patience(), second / 2, "it was fast once");
+        (0..40).for_each(|_| pace.took(Duration::ZERO));
+        assert_eq!(pace.patience(), Duration::ZERO);
+        pace.took(100 * second);
+        assert_eq!(pace.patience(), PATIENCE_MAX);
+    }
+
+    #[test]
+    fn the_budget_of_an_unknown_iterator_is_spent_by_waits_that_were_not_needed() {
+        let mut pace = Pace::of((0, None));
+        assert!(pace.patience() >= PATIENCE_FIRST);
+        pace.waited(Duration::from_secs(1), false);
+        pace.took(Duration::from_secs(2));
+        assert!(pace.patience() >= PATIENCE_FIRST, "the iterator had nothing meanwhile");
+        let mut pace = Pace::of((0, None));
+        pace.waited(Duration::from_secs(3600), false);
+        pace.took(Duration::ZERO);
+        assert_eq!(pace.patience(), Duration::ZERO);
+    }
+}
