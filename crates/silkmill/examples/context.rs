@@ -20,9 +20,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .context(|| {
             let request = REQUEST.get();
             move |task: &mut dyn FnMut()| {
-                REQUEST.set(request);
+                let before = REQUEST.replace(request);
                 task();
-                REQUEST.set(0);
+                REQUEST.set(before);
             }
         })
         .build()?;

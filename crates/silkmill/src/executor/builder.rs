@@ -151,7 +151,12 @@ impl ThreadPoolExecutorBuilder {
     ///
     /// `capture` runs on the thread that submits, and the closure that it returns runs on the
     /// worker, with the task as its argument, and calls the task. If it does not, the task ends
-    /// with a panic that says so.
+    /// with a panic that says so. The closure should leave the thread as it found it, though tasks
+    /// that wait for each other have a worker each here, up to 64.
+    ///
+    /// Each item of a map runs in the context that is there when the item is taken, and
+    /// [callbacks](crate::Future::add_done_callback) that a worker runs have the context of the
+    /// thread that added them. Items are handed over one by one then, however short they are.
     ///
     /// ```
     /// use std::cell::Cell;
@@ -163,9 +168,9 @@ impl ThreadPoolExecutorBuilder {
     ///     .context(|| {
     ///         let request = REQUEST.get();
     ///         move |task: &mut dyn FnMut()| {
-    ///             REQUEST.set(request);
+    ///             let before = REQUEST.replace(request);
     ///             task();
-    ///             REQUEST.set(0);
+    ///             REQUEST.set(before);
     ///         }
     ///     })
     ///     .build()?;

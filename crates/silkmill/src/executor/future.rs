@@ -11,6 +11,7 @@ use crate::pool::Pool;
 use crate::pool::worker;
 use crate::sync::Deadline;
 use crate::task::TaskHandle;
+use crate::task::job::{is_in_context, run_in};
 use crate::task::observer::Claim;
 
 /// A result that is on its way.
@@ -142,6 +143,10 @@ impl<T: Send> Future<T> {
     /// very future waits for ever, and so does one that a shutdown runs and that waits for another
     /// task of the pool.
     ///
+    /// In a pool that carries [contexts](crate::ThreadPoolExecutorBuilder::context), a callback that
+    /// a worker runs has that of the thread that added it; any other runs in what its own thread
+    /// has.
+    ///
     /// When the future was awaited to its end before, through a reference, the callback gets
     /// [`Taken`](crate::TaskErrorKind::Taken) instead of the result.
     ///
@@ -161,11 +166,33 @@ impl<T: Send> Future<T> {
     where
         F: FnOnce(Result<&T, &TaskError>) + Send + 'static,
     {
-        self.task().add_callback(Box::new(callback));
+        let Some(context) = self.pool.capture_context() else {
+            return self.task().add_callback(Box::new(callback));
+        };
+        let pool = Arc::downgrade(&self.pool);
+        self.task().add_callback(Box::new(move |result| {
+            // Entering the context where another may be in place could wipe that.
+            let is_between_tasks =
+                pool.upgrade().is_some_and(|pool| worker::is_of(&pool)) && !is_in_context();
+            if !is_between_tasks {
+                return callback(result);
+            }
+            let mut callback = Some(callback);
+            run_in(context, &mut || {
+                if let Some(callback) = callback.take() {
+                    callback(result);
+                }
+            });
+        }));
     }
 
-    /// Runs the task inline if possible: see [`worker::try_run_inline`].
+    /// Runs the task inline if possible: see [`worker::try_run_inline`]. A task with a context gets
+    /// a worker of its own as long as there may be more, because a hook that sets a context and
+    /// clears it afterwards would take it from the task that waits.
     pub(crate) fn try_run_inline(&self) -> bool {
+        if self.pool.has_context() && !self.pool.queue.substitutes_are_spent() {
+            return false;
+        }
         worker::try_run_inline(&self.pool, self.task())
     }
 

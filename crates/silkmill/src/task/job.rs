@@ -1,5 +1,6 @@
 //! The closure that a task runs, alone or with a token and its submitter's context.
 
+use std::cell::Cell;
 use std::panic::resume_unwind;
 
 use crate::cancel::{CancelToken, CurrentToken};
@@ -18,6 +19,28 @@ impl<F: FnOnce() -> T + Send, T> Job<T> for F {
 
 /// Calls the closure it is given with the submitter's context in place.
 pub(crate) type ContextRunner = Box<dyn FnOnce(&mut dyn FnMut()) + Send>;
+
+thread_local! {
+    /// Whether this thread is inside of a submitter's context.
+    static IN_CONTEXT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Returns whether the calling thread is inside of a submitter's context.
+pub(crate) fn is_in_context() -> bool {
+    IN_CONTEXT.get()
+}
+
+/// Calls `f` in a context.
+pub(crate) fn run_in(context: ContextRunner, f: &mut dyn FnMut()) {
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            IN_CONTEXT.set(self.0);
+        }
+    }
+    let _before = Before(IN_CONTEXT.replace(true));
+    context(f);
+}
 
 /// A closure with the token and the context that it runs under. A type of its own so that a refused
 /// submitter gets the closure back.
@@ -47,7 +70,7 @@ impl<F: FnOnce() -> T + Send, L: Send, T> Job<T> for WithContext<F, L> {
         let Some(context) = context else { return f() };
         let mut f = Some(f);
         let mut result = None;
-        context(&mut || {
+        run_in(context, &mut || {
             if let Some(f) = f.take() {
                 result = Some(f());
             }
