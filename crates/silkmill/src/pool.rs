@@ -4,6 +4,7 @@
 //! This file queues tasks, cancels them and counts. How workers start, run tasks and end stands in
 //! `worker`, as further methods of [`Pool`].
 
+pub(crate) mod advice;
 mod at_exit;
 pub(crate) mod clock;
 pub(crate) mod config;
@@ -12,6 +13,7 @@ pub(crate) mod meter;
 #[cfg(all(test, loom))]
 mod models;
 pub(crate) mod priority;
+pub(crate) mod probe;
 pub(crate) mod queue;
 pub(crate) mod queue_delay;
 pub(crate) mod sleep;
@@ -30,6 +32,7 @@ use crate::pool::clock::{Clock, thread_cpu_now};
 use crate::pool::config::PoolConfig;
 use crate::pool::meter::{Counts, WorkerMeter};
 use crate::pool::priority::{Place, Priority, Queued, Slot};
+use crate::pool::probe::WaitSamples;
 use crate::pool::queue::{Queue, Refused, Submitter, WaitPolicy};
 use crate::pool::stats::{RunningTask, Stats, Totals};
 use crate::pool::timer::Timer;
@@ -56,6 +59,8 @@ pub(crate) struct Pool {
     /// The meters of living workers, and the sums of those that exited. Written when a worker
     /// starts or exits.
     meters: Mutex<Meters>,
+    /// What workers were seen waiting for.
+    wait_samples: WaitSamples,
     /// The handles of workers, and of the timer's thread, that were started and not joined. Finished
     /// ones are dropped when the next is started.
     handles: Mutex<Vec<JoinHandle<()>>>,
@@ -90,6 +95,7 @@ impl Pool {
             cancelled: AtomicU64::new(0),
             batched: AtomicU64::new(0),
             meters: Mutex::new(Meters { living: Vec::new(), departed: Counts::default() }),
+            wait_samples: WaitSamples::default(),
             handles: Mutex::new(Vec::new()),
             started: AtomicUsize::new(0),
             abandoned: AtomicBool::new(false),
@@ -306,12 +312,32 @@ impl Pool {
             totals.add(&meter.counts);
             totals.alive_ns += now.saturating_sub(meter.since);
             totals.running += meter.running();
+            totals.knows_run_queue_delay |= meter.knows_run_queue_delay();
         }
         drop(meters);
         let cancelled = self.cancelled.load(Ordering::Relaxed);
         let mut snapshot = self.queue.snapshot();
         snapshot.submitted = snapshot.submitted.wrapping_add(self.batched.load(Ordering::Relaxed));
+        totals.max_workers = self.queue.workers_max();
+        totals.waits_sampled = self.wait_samples.counts();
         totals.into_stats(snapshot, cancelled, self.config.measure_cpu)
+    }
+
+    /// Looks at what one of the other workers that are in the middle of a task waits for.
+    fn sample_waits(&self, own: &WorkerMeter) {
+        let meters = self.meters.lock();
+        let others = || {
+            let is_other = |meter: &&Arc<WorkerMeter>| !std::ptr::eq(Arc::as_ptr(meter), own);
+            meters.living.iter().filter(is_other).filter(|meter| meter.is_at_work())
+        };
+        let count = others().count();
+        // The count of samples chooses, so that all have their turn.
+        let turn = self.wait_samples.counts().0 as usize;
+        let native_id = others().nth(turn % count.max(1)).and_then(|meter| meter.native_id);
+        drop(meters);
+        if let Some(native_id) = native_id {
+            self.wait_samples.take(native_id);
+        }
     }
 
     pub(crate) fn running_tasks(&self) -> Vec<RunningTask> {

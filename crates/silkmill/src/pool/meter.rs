@@ -6,9 +6,10 @@
 //! ticked, whichever comes first. The wall and processor times of all tasks are the sum of the
 //! stretches. For a task that takes longer than a tick (some milliseconds) a stretch is that task.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::pool::clock::{Clock, coarse_tick, thread_cpu_now};
+use crate::pool::probe::RunQueueDelay;
 use crate::pool::queue_delay::SampledArrival;
 use crate::task::observer::Ended;
 
@@ -23,6 +24,10 @@ pub(crate) struct Counts {
     pub(crate) not_started: AtomicU64,
     pub(crate) wall_ns: AtomicU64,
     pub(crate) cpu_ns: AtomicU64,
+    /// The time for which tasks were ready to run and waited for a processor.
+    pub(crate) run_queue_ns: AtomicU64,
+    /// The time for which tasks waited for tasks of their own pool.
+    pub(crate) nested_ns: AtomicU64,
     /// The number of tasks that the queue delay stands for. The sum of their delays follows.
     pub(crate) delayed: AtomicU64,
     pub(crate) delay_ns: AtomicU64,
@@ -46,6 +51,8 @@ impl Counts {
             (&self.not_started, &other.not_started),
             (&self.wall_ns, &other.wall_ns),
             (&self.cpu_ns, &other.cpu_ns),
+            (&self.run_queue_ns, &other.run_queue_ns),
+            (&self.nested_ns, &other.nested_ns),
             (&self.delayed, &other.delayed),
             (&self.delay_ns, &other.delay_ns),
             (&self.alive_ns, &other.alive_ns),
@@ -59,8 +66,13 @@ impl Counts {
 
 pub(crate) struct WorkerMeter {
     pub(crate) name: String,
+    pub(crate) native_id: Option<u32>,
     /// Whether to measure processor time as well.
     measure_cpu: bool,
+    run_queue_delay: RunQueueDelay,
+    /// Set while the worker waits for a task of its own pool. Read by workers that take samples; it
+    /// orders nothing.
+    waits_for_own_pool: AtomicBool,
     pub(crate) counts: Counts,
     /// When the worker started, by the pool's clock.
     pub(crate) since: u64,
@@ -68,18 +80,27 @@ pub(crate) struct WorkerMeter {
     /// began. Only the worker uses the fields below.
     stretch_since: AtomicU64,
     stretch_cpu_since: AtomicU64,
+    stretch_run_queue_since: AtomicU64,
     tick: AtomicU64,
 }
 
 impl WorkerMeter {
-    pub(crate) fn new(name: String, since: u64, measure_cpu: bool) -> Self {
+    /// Makes the meter of the calling thread.
+    pub(crate) fn new(name: String, native_id: Option<u32>, since: u64, measure_cpu: bool) -> Self {
         WorkerMeter {
             name,
+            native_id,
             measure_cpu,
+            run_queue_delay: match measure_cpu {
+                true => RunQueueDelay::of_this_thread(),
+                false => RunQueueDelay::unknown(),
+            },
+            waits_for_own_pool: AtomicBool::new(false),
             counts: Counts::default(),
             since,
             stretch_since: AtomicU64::new(0),
             stretch_cpu_since: AtomicU64::new(0),
+            stretch_run_queue_since: AtomicU64::new(0),
             tick: AtomicU64::new(0),
         }
     }
@@ -88,6 +109,27 @@ impl WorkerMeter {
     pub(crate) fn busy_since(&self) -> Option<u64> {
         let since = self.stretch_since.load(Ordering::Relaxed);
         (since > 0).then_some(since)
+    }
+
+    /// Returns whether the waits for a processor are measured.
+    pub(crate) fn knows_run_queue_delay(&self) -> bool {
+        self.run_queue_delay.is_known()
+    }
+
+    /// Returns whether the worker is in the middle of a task, and not of one that waits for a task
+    /// of its own pool.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.busy_since().is_some() && !self.waits_for_own_pool.load(Ordering::Relaxed)
+    }
+
+    /// Runs `wait`, which blocks until a task of the worker's own pool is done.
+    pub(crate) fn while_nested<R>(&self, clock: &Clock, wait: impl FnOnce() -> R) -> R {
+        let began = clock.now();
+        self.waits_for_own_pool.store(true, Ordering::Relaxed);
+        let waited = wait();
+        self.waits_for_own_pool.store(false, Ordering::Relaxed);
+        add(&self.counts.nested_ns, clock.now().saturating_sub(began));
+        waited
     }
 
     /// Returns the number of tasks that the worker is in the middle of.
@@ -165,6 +207,8 @@ impl WorkerMeter {
         self.stretch_since.store(now, Ordering::Relaxed);
         if self.measure_cpu {
             self.stretch_cpu_since.store(thread_cpu_now().unwrap_or(0), Ordering::Relaxed);
+            let delay = self.run_queue_delay.now().unwrap_or(0);
+            self.stretch_run_queue_since.store(delay, Ordering::Relaxed);
         }
     }
 
@@ -178,6 +222,10 @@ impl WorkerMeter {
         {
             let cpu_since = self.stretch_cpu_since.load(Ordering::Relaxed);
             add(&self.counts.cpu_ns, cpu_now.saturating_sub(cpu_since));
+            if let Some(delay) = self.run_queue_delay.now() {
+                let since = self.stretch_run_queue_since.load(Ordering::Relaxed);
+                add(&self.counts.run_queue_ns, delay.saturating_sub(since));
+            }
         }
     }
 }

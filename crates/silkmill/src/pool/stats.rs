@@ -1,17 +1,10 @@
-//! What an executor counts and measures, and the advice drawn from it.
+//! What an executor counts and measures. The advice drawn from it is `advice`'s.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::pool::meter::Counts;
 use crate::pool::queue::QueueSnapshot;
-
-/// Fewer finished tasks than this are too few to advise on.
-const TASKS_MIN: u64 = 10;
-
-/// A task that waits for more than this share of its time waits; below the complement it computes.
-const MOSTLY: f64 = 0.8;
 
 /// What an executor has done so far. Taken while it works, the numbers may be a task apart from
 /// each other.
@@ -50,8 +43,20 @@ pub struct Stats {
     /// [`measure_cpu`](crate::ThreadPoolExecutorBuilder::measure_cpu) was set and the system has
     /// such a clock.
     pub cpu_total: Option<Duration>,
+    /// The part of [`wall_total`](Stats::wall_total) in which tasks were ready to run and waited
+    /// for a processor; `None` unless processor time is measured and the system tells (Linux
+    /// does).
+    pub run_queue_delay_total: Option<Duration>,
+    /// The part of [`wall_total`](Stats::wall_total) in which tasks waited for tasks of the same
+    /// pool.
+    pub nested_wait_total: Duration,
     /// The time for which workers have existed, summed over them.
     pub workers_total: Duration,
+    /// The number of workers that may exist.
+    pub max_workers: usize,
+    /// How often a worker was seen waiting in the middle of a task, and how often for other
+    /// threads.
+    pub(crate) waits_sampled: (u64, u64),
 }
 
 impl Stats {
@@ -66,98 +71,60 @@ impl Stats {
         (self.completed > 0).then(|| self.wall_total.div_f64(self.completed as f64))
     }
 
+    /// The same as [`utilization`](Stats::utilization), by another spelling.
+    #[doc(hidden)]
+    pub fn utilisation(&self) -> Option<f64> {
+        self.utilization()
+    }
+
     /// Returns the share of their time for which workers ran tasks, from 0 to 1; `None` before
     /// there was a worker.
-    pub fn utilisation(&self) -> Option<f64> {
+    pub fn utilization(&self) -> Option<f64> {
         let alive = self.workers_total.as_secs_f64();
         (alive > 0.0).then(|| (self.wall_total.as_secs_f64() / alive).clamp(0.0, 1.0))
     }
 
+    /// Returns the time for which workers ran tasks, without that in which a task waited for
+    /// others of its own pool.
+    pub(crate) fn own_wall_total(&self) -> Duration {
+        self.wall_total.saturating_sub(self.nested_wait_total)
+    }
+
     /// Returns the share of their time that tasks spent waiting, from 0 to 1. `None` when it was
-    /// not measured.
+    /// not measured. Waiting for a processor is not counted, where the system tells, nor is waiting
+    /// for tasks of the same pool.
     pub fn waiting_share(&self) -> Option<f64> {
-        let cpu = self.cpu_total?.as_secs_f64();
-        let wall = self.wall_total.as_secs_f64();
-        (wall > 0.0).then(|| (1.0 - cpu / wall).clamp(0.0, 1.0))
+        let computing = self.cpu_total? + self.run_queue_delay_total.unwrap_or_default();
+        let wall = self.own_wall_total().as_secs_f64();
+        (wall > 0.0).then(|| (1.0 - computing.as_secs_f64() / wall).clamp(0.0, 1.0))
     }
 
-    /// Tells whether the tasks wait, so that more workers help, or compute, so that they do not.
-    ///
-    /// ```
-    /// use silkmill::ThreadPoolExecutor;
-    ///
-    /// let pool = ThreadPoolExecutor::builder().max_workers(8).measure_cpu(true).build()?;
-    /// pool.map(0..20, |_| std::thread::sleep(std::time::Duration::from_millis(2))).for_each(drop);
-    /// let advice = pool.stats().advice();
-    /// assert!(advice.to_string().starts_with("tasks waited"), "{advice}");
-    /// # Ok::<(), silkmill::BuildError>(())
-    /// ```
-    pub fn advice(&self) -> Advice {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        match self.waiting_share() {
-            Some(share) if self.completed >= TASKS_MIN => Advice::Measured(Measured {
-                waiting_share: share,
-                workers_busy_processors: workers_for(processors, share),
-                processors,
-                queue_delay_mean: self.queue_delay_mean().unwrap_or_default(),
-            }),
-            _ => Advice::TooLittle,
-        }
-    }
-}
-
-/// Returns the number of tasks that keep the processors busy when each computes for `1 -
-/// waiting_share` of its time (Goetz, *Java Concurrency in Practice*, §8.2).
-fn workers_for(processors: usize, waiting_share: f64) -> usize {
-    let computing = (1.0 - waiting_share).max(1e-6);
-    (processors as f64 / computing).ceil() as usize
-}
-
-/// The conclusion that [`Stats::advice`] draws from the numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Advice {
-    /// Too few tasks have ended, or the processor time was not measured.
-    TooLittle,
-    /// Enough was measured.
-    Measured(Measured),
-}
-
-/// The numbers behind an [`Advice`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Measured {
-    /// The share of their time that tasks spent waiting, from 0 to 1.
-    pub waiting_share: f64,
-    /// The number of workers that would keep every processor busy with such tasks. More are of no
-    /// use.
-    pub workers_busy_processors: usize,
-    /// The number of processors.
-    pub processors: usize,
-    /// The mean time a task waited for a worker.
-    pub queue_delay_mean: Duration,
-}
-
-impl fmt::Display for Advice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Advice::TooLittle => f.write_str("too little was measured to advise on"),
-            Advice::Measured(measured) => measured.fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for Measured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waiting = self.waiting_share * 100.0;
-        let most = self.workers_busy_processors;
-        write!(f, "tasks waited for {waiting:.1} % of their time: ")?;
-        if self.waiting_share >= MOSTLY {
-            write!(f, "more workers help, up to about {most}")
-        } else if self.waiting_share > 1.0 - MOSTLY {
-            write!(f, "about {most} workers keep the processors busy")
-        } else {
-            write!(f, "they compute, so more than {} workers do not help", self.processors)
+    /// Returns what was done since `earlier`, which was taken from the same pool: the counts and
+    /// times are differences, and what is a matter of the moment (`queued`, `workers`, `running`
+    /// and the like) is of now, as is the longest delay.
+    pub fn since(&self, earlier: &Stats) -> Stats {
+        let optional = |now: Option<Duration>, then: Option<Duration>| {
+            now.map(|now| now.saturating_sub(then.unwrap_or_default()))
+        };
+        Stats {
+            submitted: self.submitted.saturating_sub(earlier.submitted),
+            completed: self.completed.saturating_sub(earlier.completed),
+            panicked: self.panicked.saturating_sub(earlier.panicked),
+            cancelled: self.cancelled.saturating_sub(earlier.cancelled),
+            queue_delay_total: self.queue_delay_total.saturating_sub(earlier.queue_delay_total),
+            wall_total: self.wall_total.saturating_sub(earlier.wall_total),
+            nested_wait_total: self.nested_wait_total.saturating_sub(earlier.nested_wait_total),
+            cpu_total: optional(self.cpu_total, earlier.cpu_total),
+            run_queue_delay_total: optional(
+                self.run_queue_delay_total,
+                earlier.run_queue_delay_total,
+            ),
+            workers_total: self.workers_total.saturating_sub(earlier.workers_total),
+            waits_sampled: (
+                self.waits_sampled.0.saturating_sub(earlier.waits_sampled.0),
+                self.waits_sampled.1.saturating_sub(earlier.waits_sampled.1),
+            ),
+            ..*self
         }
     }
 }
@@ -177,6 +144,9 @@ pub(crate) struct Totals {
     pub(crate) running: u64,
     /// The time for which the workers have existed, together.
     pub(crate) alive_ns: u64,
+    pub(crate) max_workers: usize,
+    pub(crate) waits_sampled: (u64, u64),
+    pub(crate) knows_run_queue_delay: bool,
     counts: Counts,
 }
 
@@ -194,6 +164,7 @@ impl Totals {
     ) -> Stats {
         let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
         let counts = &self.counts;
+        let knows_run_queue_delay = self.knows_run_queue_delay || count(&counts.run_queue_ns) > 0;
         let delayed = count(&counts.delayed);
         // The delay of the sampled tasks stands for all that started.
         let scale = count(&counts.started) as f64 / delayed.max(1) as f64;
@@ -212,7 +183,12 @@ impl Totals {
             queue_delay_max: Duration::from_nanos(count(&counts.delay_ns_max)),
             wall_total: Duration::from_nanos(count(&counts.wall_ns)),
             cpu_total: measure_cpu.then(|| Duration::from_nanos(count(&counts.cpu_ns))),
+            run_queue_delay_total: (measure_cpu && knows_run_queue_delay)
+                .then(|| Duration::from_nanos(count(&counts.run_queue_ns))),
+            nested_wait_total: Duration::from_nanos(count(&counts.nested_ns)),
             workers_total: Duration::from_nanos(self.alive_ns),
+            max_workers: self.max_workers,
+            waits_sampled: self.waits_sampled,
         }
     }
 }

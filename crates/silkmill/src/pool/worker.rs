@@ -24,6 +24,7 @@ use crate::task::observer::{Afterwards, Claim, Ended, Observer};
 use crate::task::{Claimed, TaskHandle};
 use crate::thread::Builder;
 use crate::thread::exit::{self, AtExit};
+use crate::thread::registry::current;
 use crate::unwind::caught;
 
 /// The number of tasks a worker may be in the middle of, each waiting for the next, before it lets
@@ -79,7 +80,9 @@ impl Pool {
         }
         let pool = Arc::clone(self);
         let started = builder.start(move || {
-            let meter = Arc::new(WorkerMeter::new(name, pool.clock.now(), pool.config.measure_cpu));
+            let (native_id, measure_cpu) = (current().native_id(), pool.config.measure_cpu);
+            let meter = WorkerMeter::new(name, native_id, pool.clock.now(), measure_cpu);
+            let meter = Arc::new(meter);
             pool.meters.lock().living.push(Arc::clone(&meter));
             // The last thing that a worker does for the queue is to be counted out, after which a
             // shutdown returns.
@@ -179,6 +182,9 @@ impl Pool {
 
     fn begin(&self, arrival: Option<SampledArrival>, meter: &WorkerMeter) {
         meter.begin(&self.clock, arrival);
+        if self.config.measure_cpu && self.wait_samples.is_due() {
+            self.sample_waits(meter);
+        }
     }
 }
 
@@ -330,7 +336,11 @@ pub(crate) fn end_awaiting() {
 fn blocked<R>(own: &Arc<Pool>, wait: impl FnOnce() -> R) -> R {
     end_awaiting();
     own.start_workers(own.queue.block());
-    let waited = wait();
+    let meter = with_pool(|_, meter| Arc::clone(meter));
+    let waited = match meter {
+        Some(meter) => meter.while_nested(&own.clock, wait),
+        None => wait(),
+    };
     own.queue.unblock();
     waited
 }
