@@ -353,14 +353,14 @@ impl Worker {
     fn work(&mut self, fetcher: &Fetcher) {
         self.exit = WorkerExit::Finished;
         let started = Instant::now();
-        let mut done = None;
-        while let Some(turn) = self.frontier.next(done.take()) {
-            let after = completed(turn.host, fetcher.fetch(turn.item));
+        let mut last = None;
+        while let Some(turn) = self.frontier.next(last.take()) {
+            let latest = completed(turn.host, fetcher.fetch(turn.item));
             if started.elapsed() > TASK_SLICE {
-                self.frontier.hand_in(after);
+                self.frontier.hand_in(latest);
                 return;
             }
-            done = Some(after);
+            last = Some(latest);
         }
     }
 }

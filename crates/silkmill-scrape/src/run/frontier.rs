@@ -126,11 +126,11 @@ impl<T: Item> Frontier<T> {
 
     /// For a worker: reports its last item and takes the next one. `None` means that the worker
     /// should end.
-    pub(crate) fn next(&self, done: Option<Completed<T>>) -> Option<Turn<Box<T>>> {
+    pub(crate) fn next(&self, completed: Option<Completed<T>>) -> Option<Turn<Box<T>>> {
         let now = Instant::now();
         let mut state = self.state();
-        if let Some(done) = done {
-            state.settle(now, done);
+        if let Some(completed) = completed {
+            state.settle(now, completed);
         }
         let next = if state.over { None } else { state.take(now) };
         let another =
@@ -144,9 +144,9 @@ impl<T: Item> Frontier<T> {
 
     /// For a worker that has run for long enough: reports its last item. Another worker takes its
     /// place.
-    pub(crate) fn hand_in(&self, done: Completed<T>) {
+    pub(crate) fn hand_in(&self, completed: Completed<T>) {
         let mut state = self.state();
-        state.settle(Instant::now(), done);
+        state.settle(Instant::now(), completed);
         self.wake_caller_at_once(state);
     }
 
@@ -261,24 +261,24 @@ impl<T: Item> State<T> {
         Some(turn)
     }
 
-    fn settle(&mut self, now: Instant, done: Completed<T>) {
-        if let Some(delay) = done.crawl_delay {
-            self.schedule.set_crawl_delay(now, done.host, delay);
+    fn settle(&mut self, now: Instant, completed: Completed<T>) {
+        if let Some(delay) = completed.crawl_delay {
+            self.schedule.set_crawl_delay(now, completed.host, delay);
         }
-        match done.feedback {
+        match completed.feedback {
             Feedback::Unknown => {}
-            Feedback::Ok => self.schedule.note_ok(done.host),
+            Feedback::Ok => self.schedule.note_ok(completed.host),
             Feedback::Backoff(asked) => {
                 let roll = self.jitter.roll();
                 let pause = |refusals| asked.unwrap_or_else(|| retry::pause(refusals, roll));
-                self.schedule.back_off(now, done.host, pause);
+                self.schedule.back_off(now, completed.host, pause);
             }
         }
-        match done.outcome {
+        match completed.outcome {
             Outcome::Row(row) => self.rows.extend(row),
             Outcome::Requeue(item, wait) => self.put(now, item, wait),
         }
-        self.schedule.done(now, done.host);
+        self.schedule.done(now, completed.host);
     }
 
     /// Returns how many more items the caller should put: none while enough items may start, since
