@@ -68,10 +68,13 @@ fn secured(identity: &Identity, proxy: u16) -> u16 {
 /// soon are read in the next round.
 fn carry(identity: &Identity, here: TcpStream, proxy: u16) -> io::Result<()> {
     let mut there = TcpStream::connect(("127.0.0.1", proxy))?;
-    for stream in [&here, &there] {
+    let tcp = here.try_clone()?;
+    let mut here = identity.accept(here)?;
+    // The handshake may take its time; only then are short reads no failure.
+    here.flush()?;
+    for stream in [&tcp, &there] {
         stream.set_read_timeout(Some(Duration::from_millis(2)))?;
     }
-    let mut here = identity.accept(here)?;
     loop {
         let ends = pass_on(&mut here, &mut there)? | pass_on(&mut there, &mut here)?;
         here.flush()?;
