@@ -224,8 +224,8 @@ impl ThreadPoolExecutor {
     }
 
     /// Shuts down as [`shutdown`](ThreadPoolExecutor::shutdown) does for as long as `timeout`
-    /// allows, then cancels the rest, asks running tasks to stop (see [`CancelToken::current`]), and
-    /// reports what still runs. Nothing waits for those tasks any more: neither dropping the
+    /// allows, then cancels the rest, asks running tasks to stop (see [`CancelToken::current`]),
+    /// and reports what still runs. Nothing waits for those tasks any more: neither dropping the
     /// executor nor the end of the process.
     ///
     /// Called by a task of the pool it does not wait and cancels nothing, because it would be

@@ -61,8 +61,8 @@ pub(crate) struct Pool {
     meters: Mutex<Meters>,
     /// What workers were seen waiting for.
     wait_samples: WaitSamples,
-    /// The handles of workers, and of the timer's thread, that were started and not joined. Finished
-    /// ones are dropped when the next is started.
+    /// The handles of workers, and of the timer's thread, that were started and not joined.
+    /// Finished ones are dropped when the next is started.
     handles: Mutex<Vec<JoinHandle<()>>>,
     /// The number of workers that were ever started, for their names. It orders nothing.
     started: AtomicUsize,
@@ -141,8 +141,8 @@ impl Pool {
         self.abandoned.load(Ordering::Relaxed)
     }
 
-    /// Queues `job` and returns the handle to its result. A task with a limit is queued in that slot;
-    /// its submitter waits for room no longer than its token allows.
+    /// Queues `job` and returns the handle to its result. A task with a limit is queued in that
+    /// slot; its submitter waits for room no longer than its token allows.
     ///
     /// # Errors
     /// Gives `job` back with the reason.

@@ -143,9 +143,9 @@ impl<T: Send> Future<T> {
     /// very future waits for ever, and so does one that a shutdown runs and that waits for another
     /// task of the pool.
     ///
-    /// In a pool that carries [contexts](crate::ThreadPoolExecutorBuilder::context), a callback that
-    /// a worker runs has that of the thread that added it; any other runs in what its own thread
-    /// has.
+    /// In a pool that carries [contexts](crate::ThreadPoolExecutorBuilder::context), a callback
+    /// that a worker runs has that of the thread that added it; any other runs in what its own
+    /// thread has.
     ///
     /// When the future was awaited to its end before, through a reference, the callback gets
     /// [`Taken`](crate::TaskErrorKind::Taken) instead of the result.

@@ -1,4 +1,5 @@
-//! Ends a queued task at once when its token is cancelled or its time is up, instead of at its turn.
+//! Ends a queued task at once when its token is cancelled or its time is up, instead of at its
+//! turn.
 //!
 //! The queue keeps such a task in a [`Slot`], and so does its [`Limit`], which the token and the
 //! timer tell. The first who takes the task out has it. A token that is cancelled before the task

@@ -269,8 +269,9 @@ impl Queue {
     /// Queues what `make` makes, as soon as there is room. Returns the number of workers that the
     /// caller must start.
     ///
-    /// A submitter whose `token` is cancelled, or overdue, waits no longer. `make` runs under the lock and only when the task is taken, so a refused submitter still has
-    /// what the task is made of. `now` is called for the time if the task is one to be sampled.
+    /// A submitter whose `token` is cancelled, or overdue, waits no longer. `make` runs under the
+    /// lock and only when the task is taken, so a refused submitter still has what the task is made
+    /// of. `now` is called for the time if the task is one to be sampled.
     ///
     /// # Errors
     /// The reason, when the task was not queued.
