@@ -81,7 +81,9 @@ fn a_task_that_ends_before_its_turn_gives_its_room_back() {
     let first = pool.submit(|| 1);
     let second = pool.submit(|| 2);
 
-    assert!(timed.done() && cancelled.done());
+    // Neither has had its turn: the worker is still occupied.
+    assert_eq!(timed.result().unwrap_err().kind(), TaskErrorKind::TimedOut);
+    assert_eq!(cancelled.result().unwrap_err().kind(), TaskErrorKind::Cancelled);
     gate.open();
     running.result().unwrap();
     assert_eq!(first.result().unwrap() + second.result().unwrap(), 3);

@@ -309,8 +309,8 @@ fn a_task_set_tells_which_task_failed_and_times_out() {
     let (gate, running) = occupy(&pool);
     let mut set = pool.task_set();
     set.submit(3, || panic!("three"));
-    set.insert(4, pool.task().timeout(Duration::ZERO).submit(|| ()));
     assert_eq!(set.next_timeout(Duration::from_millis(1)).unwrap_err(), TimedOut);
+    set.insert(4, pool.task().timeout(Duration::ZERO).submit(|| ()));
     gate.open();
     running.result().unwrap();
     let mut ended: Vec<_> =
