@@ -1,0 +1,66 @@
+//! What a process does once: it forks, and it ends.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+
+/// How long the end of the process waits for threads that are being started at that moment.
+const START_MAX: Duration = Duration::from_secs(1);
+
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// How many forks lie between the first process and this one. An executor or a future of another generation belongs to
+/// a parent, whose threads are not here. Written in a child before any other code of it runs, so `Relaxed` does.
+static GENERATION: AtomicU32 = AtomicU32::new(1);
+
+/// The interpreter has begun to end, and takes no new tasks. Written once, by the thread that ends it; whoever reads it
+/// late is told by the executor's queue, whose lock orders the two.
+static EXITING: AtomicBool = AtomicBool::new(false);
+
+/// Worker threads that were decided on and have not yet begun their work.
+static STARTING: AtomicUsize = AtomicUsize::new(0);
+
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
+}
+
+pub(crate) fn exiting() -> bool {
+    EXITING.load(Ordering::SeqCst)
+}
+
+pub(crate) fn worker_is_starting() {
+    STARTING.fetch_add(1, Ordering::SeqCst);
+}
+
+pub(crate) fn worker_has_started() {
+    STARTING.fetch_sub(1, Ordering::SeqCst);
+}
+
+/// Makes executors and futures of the parent strangers to the child.
+#[pyfunction]
+pub(crate) fn after_fork_in_child() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+    STARTING.store(0, Ordering::Relaxed);
+}
+
+/// Closes every executor to new tasks, and lets threads that are being started get as far as being joined.
+///
+/// The standard library then walks over its table of threads, and fails if one is added meanwhile.
+#[pyfunction]
+pub(crate) fn before_exit(py: Python<'_>) {
+    EXITING.store(true, Ordering::SeqCst);
+    py.detach(|| {
+        let deadline = Instant::now() + START_MAX;
+        while STARTING.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
+            std::thread::sleep(LOOK);
+        }
+    });
+}
+
+/// Whether the interpreter has begun to end.
+#[pyfunction]
+pub(crate) fn is_exiting() -> bool {
+    exiting()
+}

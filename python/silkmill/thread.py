@@ -1,0 +1,92 @@
+"""Threads that return values."""
+
+from __future__ import annotations
+
+import functools
+import threading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
+
+_MISSING = object()
+
+
+class Thread(threading.Thread):
+    """A :class:`threading.Thread` that keeps what its target returned or raised.
+
+    ``thread.result`` is what the target returned, or raises what it raised; it is None before the target has ended.
+    ``thread.exception`` is what it raised, or None. A subclass that overrides ``run`` has what ``run`` returns as its result.
+    As with every thread, :func:`threading.excepthook` hears of an exception when the thread ends.
+    """
+
+    _silkmill_value: Any = None
+    _silkmill_error: BaseException | None = None
+    _silkmill_traceback: TracebackType | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "run" in cls.__dict__:
+            cls.run = _kept(cls.__dict__["run"])  # type: ignore[method-assign]
+
+    def run(self) -> Any:
+        """Calls the target, and keeps what it returns or raises."""
+        try:
+            if self._target is not None:  # type: ignore[attr-defined]
+                return self._target(*self._args, **self._kwargs)  # type: ignore[attr-defined]
+            return None
+        finally:
+            # Target and arguments may lead back to the thread: no circle.
+            del self._target, self._args, self._kwargs  # type: ignore[attr-defined]
+
+    @property
+    def result(self) -> Any:
+        """What the target returned, or None before it has. Raises what the target raised."""
+        error = self._silkmill_error
+        if error is None:
+            return self._silkmill_value
+        try:
+            raise error.with_traceback(self._silkmill_traceback)
+        finally:
+            del error, self  # The traceback leads here: no circle.
+
+    @property
+    def exception(self) -> BaseException | None:
+        """What the target raised, or None."""
+        return self._silkmill_error
+
+    def _delete(self) -> None:
+        """Called by the standard library when all is over, the hook included."""
+        error = self._silkmill_error
+        if error is not None:
+            # The frames that have been added since lead to the thread itself: no circle.
+            error.__traceback__ = self._silkmill_traceback
+        super()._delete()  # type: ignore[misc]
+
+
+def _kept(run: Any) -> Any:
+    """Wraps a `run`, so that what it returns or raises is kept on the thread."""
+
+    @functools.wraps(run)
+    def kept(self: Thread, *args: Any, **kwargs: Any) -> Any:
+        try:
+            value = run(self, *args, **kwargs)
+        except BaseException as error:
+            self._silkmill_error = error
+            traceback = error.__traceback__
+            # The first frame is this one.
+            self._silkmill_traceback = None if traceback is None else traceback.tb_next
+            raise
+        else:
+            # A `run` that returns nothing leaves what `super().run()` has kept.
+            if value is not None:
+                self._silkmill_value = value
+            return value
+        finally:
+            del self
+
+    return kept
+
+
+Thread.run = _kept(Thread.run)  # type: ignore[method-assign]
