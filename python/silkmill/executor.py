@@ -88,20 +88,20 @@ def work(
                 executor._initializer_failed()
             return
     del reference, queue, initializer, initargs
-    order = worker.begin_work()
-    while order is not None:
+    while True:
         try:
-            order = _work_on(worker, order)
+            return _work_on(worker)
         except BaseException as error:
             # Raised by another thread, from outside, between two calls. The worker is needed yet.
             LOGGER.critical("Exception in worker", exc_info=True)
-            order = worker.fail(error)
+            worker.abort(error)
 
 
-def _work_on(worker: Worker, order: Any) -> None:
+def _work_on(worker: Worker) -> None:
     """Calls what the queue orders, until it orders to leave. Keeps nothing of a call while it waits for the next."""
     next = worker.next
     take = worker.take
+    order = worker.begin()
     while True:
         if order:
             fn, args, kwargs = order

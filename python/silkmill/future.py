@@ -48,7 +48,7 @@ def wait(
     """
     futures = set(fs)
     if not _are_ours(futures) or return_when not in _UNTIL:
-        return concurrent.futures.wait(futures, timeout, return_when)
+        return _standard.wait(futures, timeout, return_when)
     wait_for(list(futures), timeout, return_when)
     done = {future for future in futures if future._state in _SETTLED}
     return _standard.DoneAndNotDoneFutures(done, futures - done)
@@ -63,7 +63,7 @@ def as_completed(
     """
     futures = set(fs)
     if not _are_ours(futures):
-        return concurrent.futures.as_completed(futures, timeout)
+        return _standard.as_completed(futures, timeout)
     return AsCompleted(list(futures), timeout)
 
 

@@ -59,8 +59,9 @@ class Thread(threading.Thread):
     def _delete(self) -> None:
         """Called by the standard library when all is over, the hook included."""
         error = self._silkmill_error
-        if error is not None:
-            # The frames that have been added since lead to the thread itself: no circle.
+        if error is not None and threading.excepthook is threading.__excepthook__:
+            # The frames that have been added since lead to the thread itself: no circle. A hook of somebody else's
+            # may have kept them.
             error.__traceback__ = self._silkmill_traceback
         super()._delete()  # type: ignore[misc]
 
@@ -75,8 +76,10 @@ def _kept(run: Any) -> Any:
         except BaseException as error:
             self._silkmill_error = error
             traceback = error.__traceback__
-            # The first frame is this one.
-            self._silkmill_traceback = None if traceback is None else traceback.tb_next
+            # The first frame is this one. A thread that was told to end needs none of them.
+            if traceback is not None and not isinstance(error, SystemExit):
+                self._silkmill_traceback = traceback.tb_next
+            del traceback
             raise
         else:
             # A `run` that returns nothing leaves what `super().run()` has kept.

@@ -16,7 +16,7 @@ use crate::error::edge;
 use crate::executor::queue::{From, Next, Queue, Report, Step};
 use crate::executor::stats::{Clock, is_timed};
 use crate::executor::task::{Fate, Item, Task};
-use crate::future::{Aftermath, FutureBase, State};
+use crate::future::{Aftermath, FutureBase, State, call_callbacks};
 use crate::process;
 use crate::sleep::{Sleeper, lock};
 
@@ -162,7 +162,7 @@ impl Worker {
             awake.iter().for_each(|sleeper| sleeper.wake());
             match next {
                 Next::Run(Item::Task(task)) => {
-                    if let Some(order) = self.begin(py, task)? {
+                    if let Some(order) = self.take_up(py, task)? {
                         return Ok(order);
                     }
                 }
@@ -180,7 +180,7 @@ impl Worker {
     }
 
     /// Begins a task, unless it was cancelled.
-    fn begin<'py>(&self, py: Python<'py>, task: Task) -> PyResult<Option<Order<'py>>> {
+    fn take_up<'py>(&self, py: Python<'py>, task: Task) -> PyResult<Option<Order<'py>>> {
         let Task { future, call, args, kwargs, submitted: _ } = task;
         if !FutureBase::start(future.bind(py))? {
             lock(&self.desk).report.fate = Fate::Cancelled;
@@ -227,19 +227,19 @@ impl Worker {
     }
 
     /// Returns what to call first: `(callable, args, kwargs or None)`; False, if `take` is to wait for it; None, if it is to leave.
-    fn begin_work<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    fn begin<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         edge(|| {
             QUEUE.set(Arc::as_ptr(&self.queue));
             Self::tell(py, self.look(py))
         })
     }
 
-    /// Completes the last call with what it returned, and returns what to call next, as `begin_work` does.
+    /// Completes the last call with what it returned, and returns what to call next, as `begin` does.
     fn next<'py>(&self, py: Python<'py>, result: Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
         edge(|| Self::tell(py, self.complete(py, Ok(result))))
     }
 
-    /// Completes the last call with what it raised, and returns what to call next, as `begin_work` does.
+    /// Completes the last call with what it raised, and returns what to call next, as `begin` does.
     ///
     /// The first frame of its traceback is the worker's loop, which goes on, and is taken off.
     fn fail<'py>(&self, py: Python<'py>, error: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -253,6 +253,17 @@ impl Worker {
         })
     }
 
+    /// Completes the last call, if one was under way, after the loop itself was interrupted.
+    fn abort(&self, py: Python<'_>, error: Py<PyAny>) -> PyResult<()> {
+        edge(|| {
+            let future = lock(&self.desk).future.take();
+            let Some(future) = future else { return Ok(()) };
+            let future = future.bind(py);
+            lock(&self.desk).report.fate = Fate::Raised;
+            call_callbacks(future, FutureBase::end(future, Err(error))?.wake())
+        })
+    }
+
     /// Whether what ran last was a task, whose future tells of its error, or a callback, whose error nobody would see.
     fn runs_a_task(&self) -> bool {
         lock(&self.desk)
@@ -261,7 +272,7 @@ impl Worker {
             .is_some_and(|future| future.get().state() == State::Running)
     }
 
-    /// Wakes those who wait for the last result, waits for the next task, and returns it, as `begin_work` does.
+    /// Wakes those who wait for the last result, waits for the next task, and returns it, as `begin` does.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         edge(|| {
             let (me, awake) = {
