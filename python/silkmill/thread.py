@@ -7,6 +7,7 @@ import threading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Any
 
@@ -24,6 +25,12 @@ class Thread(threading.Thread):
     _silkmill_value: Any = None
     _silkmill_error: BaseException | None = None
     _silkmill_traceback: TracebackType | None = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # The standard library keeps here what is called with an exception that ends the thread.
+        invoke = self._invoke_excepthook  # type: ignore[has-type]
+        self._invoke_excepthook = functools.partial(_invoke_excepthook, invoke)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -56,14 +63,14 @@ class Thread(threading.Thread):
         """What the target raised, or None."""
         return self._silkmill_error
 
-    def _delete(self) -> None:
-        """Called by the standard library when all is over, the hook included."""
-        error = self._silkmill_error
-        if error is not None and threading.excepthook is threading.__excepthook__:
-            # The frames that have been added since lead to the thread itself: no circle. A hook of somebody else's
-            # may have kept them.
-            error.__traceback__ = self._silkmill_traceback
-        super()._delete()  # type: ignore[misc]
+
+def _invoke_excepthook(invoke: Callable[[Thread], None], thread: Thread) -> None:
+    invoke(thread)
+    error = thread._silkmill_error
+    if error is not None and threading.excepthook is threading.__excepthook__:
+        # The frames that have been added since lead to the thread itself: no circle. A hook of somebody else's
+        # may have kept them.
+        error.__traceback__ = thread._silkmill_traceback
 
 
 def _kept(run: Any) -> Any:

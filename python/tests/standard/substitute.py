@@ -97,6 +97,12 @@ def _shim_support() -> None:
     shim(support, "requires_resource", nothing, force=True)
     shim(threading_helper, "requires_working_threading", lambda **_options: nothing())
     shim(warnings_helper, "ignore_fork_in_thread_deprecation_warnings", no_warnings)
+    if sys.version_info < (3, 11):
+        import builtins
+        import concurrent.futures
+
+        # The tests were written when the two had become one.
+        builtins.TimeoutError = concurrent.futures.TimeoutError
     if sys.version_info < (3, 12) and hasattr(os, "fork"):
         fork = os.fork
 
