@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, ParamSpec, TypeVar
 
-    P = ParamSpec("P")
-    T = TypeVar("T")
+    _P = ParamSpec("_P")
+    _T = TypeVar("_T")
 
 #: The executor of `to_thread`, and the process it belongs to. Made at the first call.
 _executor: tuple[int, ThreadPoolExecutor] | None = None
 
 
-async def to_thread(func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+async def to_thread(func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """Runs ``func(*args, **kwargs)`` on a thread and returns its result, as :func:`asyncio.to_thread` does.
 
     The call sees a copy of the caller's :mod:`contextvars` context. Cancelling it cancels a call that has not begun.
@@ -29,7 +29,7 @@ async def to_thread(func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
     import asyncio
 
     loop = asyncio.get_running_loop()
-    future: AsyncioFuture[T] = loop.create_future()
+    future: AsyncioFuture[_T] = loop.create_future()
     context = contextvars.copy_context()
     call = _pool().submit(_run, loop, future, context, func, args, kwargs)
     try:

@@ -12,19 +12,21 @@ import weakref
 from concurrent.futures import thread as _standard
 from concurrent.futures._base import LOGGER
 
-from silkmill._silkmill import ExecutorBase, Worker, WorkQueue, is_exiting
+from silkmill._silkmill import ExecutorBase, Worker
 from silkmill.future import Future
 from silkmill.stats import Stats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
-    from typing import Any, ParamSpec, TypeVar, overload
+    from typing import Any, TypeVar, overload
 
-    P = ParamSpec("P")
-    T = TypeVar("T")
+    _T = TypeVar("_T")
 
 _Standard = concurrent.futures.ThreadPoolExecutor
+
+#: The standard library's table of the threads that it joins at exit.
+_QUEUES: Any = _standard._threads_queues
 
 #: How long `shutdown` waits for workers that are being started at that moment, in seconds.
 _START_MAX = 1.0
@@ -225,9 +227,9 @@ class ThreadPoolExecutor(ExecutorBase, _Standard):
         self._threads: set[threading.Thread] = set()
         self._shutdown_lock = threading.Lock()
         self._thread_name_prefix = thread_name_prefix or (
-            "ThreadPoolExecutor-%d" % self._counter()
+            "ThreadPoolExecutor-%d" % self._counter()  # type: ignore[attr-defined]
         )
-        self._initializer = initializer
+        self._initializer: Any = initializer
         self._initargs = initargs
         # A subclass that starts workers of its own counts the idle ones itself.
         self._idle_semaphore: Any = (
@@ -258,13 +260,13 @@ class ThreadPoolExecutor(ExecutorBase, _Standard):
         self._threads.add(thread)
         if not self._daemon:
             # The standard library's function at exit tells these queues, and joins these threads.
-            _standard._threads_queues[thread] = self._work_queue
+            _QUEUES[thread] = self._work_queue
         try:
             thread.start()
         except BaseException:
             if worker.abandon():
                 self._threads.discard(thread)
-                _standard._threads_queues.pop(thread, None)
+                _QUEUES.pop(thread, None)
             raise
 
     def _initializer_failed(self) -> None:
@@ -277,12 +279,12 @@ class ThreadPoolExecutor(ExecutorBase, _Standard):
 
     def map(
         self,
-        fn: Callable[..., T],
+        fn: Callable[..., _T],
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int = 1,
         buffersize: int | None = None,
-    ) -> Iterator[T]:
+    ) -> Iterator[_T]:
         """Yields ``fn(*args)`` for the arguments that ``zip(*iterables)`` yields, in their order.
 
         All calls are submitted now, or at most ``buffersize`` ahead of the result that is read. ``timeout`` is in seconds from this
@@ -299,7 +301,7 @@ class ThreadPoolExecutor(ExecutorBase, _Standard):
 
     if TYPE_CHECKING:
 
-        @overload  # type: ignore[override]
+        @overload
         def shutdown(
             self, wait: bool = True, *, cancel_futures: bool = False, timeout: None = None
         ) -> None: ...
@@ -355,11 +357,11 @@ def _cpu_count() -> int | None:
 
 def _map_by_submit(
     executor: ThreadPoolExecutor,
-    fn: Callable[..., T],
+    fn: Callable[..., _T],
     arguments: Iterator[tuple[Any, ...]],
     timeout: float | None,
     buffersize: int | None,
-) -> Iterator[T]:
+) -> Iterator[_T]:
     """`map` for those who want to see every call: a subclass with a `submit` of its own, or a patch."""
     end = None if timeout is None else time.monotonic() + timeout
     futures: list[Any] = []
@@ -380,9 +382,9 @@ def _results(
     futures: list[Any],
     end: float | None,
     reference: Callable[[], ThreadPoolExecutor | None] | None,
-    fn: Callable[..., T],
+    fn: Callable[..., _T],
     arguments: Iterator[tuple[Any, ...]],
-) -> Generator[T, None, None]:
+) -> Generator[_T, None, None]:
     try:
         while futures:
             result = [_result_or_cancel(futures.pop(), end)]

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any, TypeVar
 
-    T = TypeVar("T")
+    _T = TypeVar("_T")
 
-    class Future(FutureBase[T], concurrent.futures.Future[T]):
+    class Future(FutureBase[_T], concurrent.futures.Future[_T]):
         """The result of a call, as :class:`concurrent.futures.Future`."""
 
 else:
@@ -38,10 +38,10 @@ __all__ = [
 
 
 def wait(
-    fs: Iterable[concurrent.futures.Future[T]],
+    fs: Iterable[concurrent.futures.Future[_T]],
     timeout: float | None = None,
     return_when: str = ALL_COMPLETED,
-) -> _standard.DoneAndNotDoneFutures[T]:
+) -> _standard.DoneAndNotDoneFutures[_T]:
     """Waits for futures as :func:`concurrent.futures.wait` does, and returns the sets of those done and not done.
 
     ``return_when`` is ``ALL_COMPLETED``, ``FIRST_COMPLETED`` or ``FIRST_EXCEPTION``; ``timeout`` is in seconds.
@@ -55,8 +55,8 @@ def wait(
 
 
 def as_completed(
-    fs: Iterable[concurrent.futures.Future[T]], timeout: float | None = None
-) -> Iterator[concurrent.futures.Future[T]]:
+    fs: Iterable[concurrent.futures.Future[_T]], timeout: float | None = None
+) -> Iterator[concurrent.futures.Future[_T]]:
     """Yields futures as they are done, as :func:`concurrent.futures.as_completed` does, and keeps none that it has yielded.
 
     Raises TimeoutError when ``timeout`` seconds have passed since this call and some are not done.

@@ -8,6 +8,10 @@ from concurrent.futures import thread as _standard
 
 from silkmill._silkmill import WorkQueue, after_fork_in_child, before_exit
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 def install() -> None:
     """Registers what is to be done at a fork and at the end of the interpreter."""
@@ -24,7 +28,7 @@ def install() -> None:
 def _after_fork_in_child() -> None:
     after_fork_in_child()
     # The child has none of these threads. If it was forked by one of them, it would wait for itself at its end.
-    queues = _standard._threads_queues
+    queues: Any = _standard._threads_queues
     for thread, queue in list(queues.items()):
         if isinstance(queue, WorkQueue):
             queues.pop(thread, None)

@@ -379,11 +379,6 @@ impl ExecutorBase {
         Ok(self.queue()?.is_inherited())
     }
 
-    /// Whether the calling thread is a worker of this executor.
-    fn _is_own_thread(&self) -> PyResult<bool> {
-        Ok(works_for(self.queue()?))
-    }
-
     /// The figures of `silkmill.Stats`, in its order.
     fn _figures<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let load = self.queue()?.load();

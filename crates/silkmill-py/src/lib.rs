@@ -44,5 +44,5 @@ mod _silkmill {
     #[pymodule_export]
     use crate::future::FutureBase;
     #[pymodule_export]
-    use crate::process::{after_fork_in_child, before_exit, is_exiting};
+    use crate::process::{after_fork_in_child, before_exit};
 }

@@ -58,9 +58,3 @@ pub(crate) fn before_exit(py: Python<'_>) {
         }
     });
 }
-
-/// Whether the interpreter has begun to end.
-#[pyfunction]
-pub(crate) fn is_exiting() -> bool {
-    exiting()
-}
