@@ -38,14 +38,24 @@ class Thread(threading.Thread):
             cls.run = _kept(cls.__dict__["run"])  # type: ignore[method-assign]
 
     def run(self) -> Any:
-        """Calls the target, and keeps what it returns or raises."""
-        try:
-            if self._target is not None:  # type: ignore[attr-defined]
-                return self._target(*self._args, **self._kwargs)  # type: ignore[attr-defined]
+        """Calls the target, through the standard library's ``run``, and keeps what it returns or raises."""
+        target: Any = self._target  # type: ignore[has-type]
+        if target is None:
+            super().run()
             return None
-        finally:
-            # Target and arguments may lead back to the thread: no circle.
-            del self._target, self._args, self._kwargs  # type: ignore[attr-defined]
+        values = []
+
+        def call(*args: Any, **kwargs: Any) -> None:
+            try:
+                values.append(target(*args, **kwargs))
+            except BaseException as error:
+                _keep(self, error)
+                raise
+
+        # Tracing libraries patch the standard library's method, which deletes this when it ends.
+        self._target = call
+        super().run()
+        return values.pop() if values else None
 
     @property
     def result(self) -> Any:
@@ -73,6 +83,17 @@ def _invoke_excepthook(invoke: Callable[[Thread], None], thread: Thread) -> None
         error.__traceback__ = thread._silkmill_traceback
 
 
+def _keep(thread: Thread, error: BaseException) -> None:
+    """Keeps what the caller has just caught, unless it has been kept nearer to where it was raised."""
+    if thread._silkmill_error is error:
+        return
+    thread._silkmill_error = error
+    traceback = error.__traceback__
+    # The first frame is the caller's. A thread that was told to end needs none of them.
+    if traceback is not None and not isinstance(error, SystemExit):
+        thread._silkmill_traceback = traceback.tb_next
+
+
 def _kept(run: Any) -> Any:
     """Wraps a `run`, so that what it returns or raises is kept on the thread."""
 
@@ -81,14 +102,11 @@ def _kept(run: Any) -> Any:
         try:
             value = run(self, *args, **kwargs)
         except BaseException as error:
-            self._silkmill_error = error
-            traceback = error.__traceback__
-            # The first frame is this one. A thread that was told to end needs none of them.
-            if traceback is not None and not isinstance(error, SystemExit):
-                self._silkmill_traceback = traceback.tb_next
-            del traceback
+            _keep(self, error)
             raise
         else:
+            # What was raised on the way has been dealt with.
+            self._silkmill_error = self._silkmill_traceback = None
             # A `run` that returns nothing leaves what `super().run()` has kept.
             if value is not None:
                 self._silkmill_value = value

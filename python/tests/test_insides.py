@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import queue
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 import weakref
@@ -12,6 +16,7 @@ from typing import Any
 
 import pytest
 
+import silkmill
 from silkmill import ThreadPoolExecutor
 
 
@@ -77,15 +82,59 @@ def test_bound_context_and_shutdown_hold_with_a_patch(traced: list[Any]) -> None
         pool.submit(int)
 
 
-def test_sentry_and_opentelemetry_see_our_tasks() -> None:
-    """With the libraries themselves, where they are installed."""
-    sentry = pytest.importorskip("sentry_sdk")
-    threading_integration = pytest.importorskip("sentry_sdk.integrations.threading")
-    sentry.init(integrations=[threading_integration.ThreadingIntegration(propagate_scope=True)])
-    with sentry.isolation_scope() as scope, ThreadPoolExecutor(2) as pool:
-        scope.set_tag("mine", "yes")
-        seen = pool.submit(lambda: dict(sentry.get_isolation_scope()._tags)).result(10)
-    assert seen.get("mine") == "yes"
+def test_sentry_carries_its_scope_into_our_tasks() -> None:
+    """With the library itself, where it is installed. It is not undone, so it gets a process of its own."""
+    pytest.importorskip("sentry_sdk")
+    said = in_a_process(
+        """
+        import sentry_sdk, silkmill
+        from sentry_sdk.integrations.threading import ThreadingIntegration
+        sentry_sdk.init(integrations=[ThreadingIntegration(propagate_scope=True)])
+        with sentry_sdk.isolation_scope() as scope, silkmill.ThreadPoolExecutor(2) as pool:
+            scope.set_tag("mine", "yes")
+            read = lambda _=None: sentry_sdk.get_isolation_scope()._tags.get("mine")
+            print(pool.submit(read).result(), list(pool.map(read, range(2))))
+            thread = silkmill.Thread(target=read)
+            thread.start()
+            thread.join()
+            print(thread.result)
+        """
+    )
+    assert said == "yes ['yes', 'yes']\nyes\n"
+
+
+@pytest.mark.parametrize("first", ["silkmill", "opentelemetry"])
+def test_opentelemetry_carries_its_context_into_our_tasks(first: str) -> None:
+    pytest.importorskip("opentelemetry.instrumentation.threading")
+    imports = ["import silkmill", "from opentelemetry import context, trace"]
+    imports.append("from opentelemetry.instrumentation.threading import ThreadingInstrumentor")
+    imports.append("ThreadingInstrumentor().instrument()")
+    if first == "opentelemetry":
+        imports.append(imports.pop(0))
+    said = in_a_process(
+        "\n".join(imports)
+        + """
+token = context.attach(context.set_value("mine", "yes"))
+read = lambda _=None: context.get_value("mine")
+with silkmill.ThreadPoolExecutor(2) as pool:
+    print(pool.submit(read).result(), list(pool.map(read, range(2))))
+thread = silkmill.Thread(target=read)
+thread.start()
+thread.join()
+print(thread.result)
+"""
+    )
+    assert said == "yes ['yes', 'yes']\nyes\n"
+
+
+def in_a_process(code: str) -> str:
+    path = os.path.dirname(os.path.dirname(silkmill.__file__))
+    code = f"import sys; sys.path.insert(0, {path!r})\n" + textwrap.dedent(code)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_a_pool_that_copies_the_standard_way_to_start_workers_works() -> None:

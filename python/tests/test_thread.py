@@ -100,6 +100,20 @@ def test_a_subclass_that_adds_to_run_keeps_the_targets_result() -> None:
     assert thread.result == 32 and thread.took >= 0
 
 
+def test_an_error_that_run_deals_with_is_none(heard: list[Any]) -> None:
+    class Careful(Thread):
+        def run(self) -> Any:
+            try:
+                return super().run()
+            except ZeroDivisionError:
+                return "dealt with"
+
+    thread = Careful(target=divmod, args=(1, 0))
+    thread.start()
+    thread.join()
+    assert thread.result == "dealt with" and thread.exception is None and not heard
+
+
 def test_tracers_that_swap_run_see_the_call_and_the_result_stays(heard: list[Any]) -> None:
     thread = Thread(target=pow, args=(2, 5))
     seen = []

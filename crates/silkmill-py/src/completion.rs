@@ -88,10 +88,12 @@ pub(crate) fn wait_for(
             let future = future.get();
             if !future.watch(&port).is_settled() {
                 open += 1;
-            } else if until == Until::First {
-                is_enough = true;
-            } else if until == Until::FirstException && future.has_exception() {
-                is_enough = true;
+            } else {
+                is_enough |= match until {
+                    Until::All => false,
+                    Until::First => true,
+                    Until::FirstException => future.has_exception(),
+                };
             }
         }
         let is_over = {

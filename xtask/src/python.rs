@@ -1,0 +1,54 @@
+//! The step `python`: builds the wheel, installs it into a virtual environment of its own, and runs the Python tests.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+
+use crate::{check, root};
+
+/// What the tests need beside the package.
+const TOOLS: &[&str] = &["maturin>=1.9.4,<2", "pytest", "pytest-timeout", "mypy"];
+
+/// Runs the tests with the interpreter that `SILKMILL_PYTHON` names, or else with `python3`.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let python = std::env::var_os("SILKMILL_PYTHON").unwrap_or_else(|| "python3".into());
+    let version = output(Command::new(&python).args([
+        "-c",
+        "import sys; print('%d.%d' % sys.version_info[:2], sys.version_info >= (3, 10))",
+    ]))?;
+    let (version, is_new_enough) = version.split_once(' ').context("python3 names no version")?;
+    if is_new_enough.trim() != "True" {
+        anyhow::bail!("the Python tests need CPython 3.10 or later, and {python:?} is {version}");
+    }
+    let folder = root().join("target/python-tests").join(version);
+    let inside = environment(Path::new(&python), &folder)?;
+    let wheels = folder.join("wheels");
+    let mut build = Command::new(folder.join("bin/maturin"));
+    build.args(["build", "--release", "--quiet", "--interpreter"]).arg(&inside);
+    check(build.arg("--out").arg(&wheels).current_dir(root()))?;
+    let mut install = Command::new(&inside);
+    install.args(["-m", "pip", "install", "--quiet", "--force-reinstall", "--no-index"]);
+    check(install.arg("--find-links").arg(&wheels).arg("silkmill"))?;
+    check(Command::new(&inside).args(["-m", "pytest", "-q"]).current_dir(root()))
+}
+
+/// Makes the virtual environment if it is not there, with the tools. Returns its interpreter.
+fn environment(python: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+    let inside = folder.join("bin/python");
+    if !folder.join("bin/maturin").exists() || !folder.join("bin/pytest").exists() {
+        check(Command::new(python).args(["-m", "venv"]).arg(folder))?;
+        let mut install = Command::new(&inside);
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        check(install.args(TOOLS))?;
+    }
+    Ok(inside)
+}
+
+fn output(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.output().with_context(|| format!("failed to start {command:?}"))?;
+    if !output.status.success() {
+        anyhow::bail!("{command:?} failed: {}", output.status);
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
