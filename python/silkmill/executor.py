@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextvars
 import os
+import queue
 import threading
 import time
 import types
@@ -235,7 +236,9 @@ class ThreadPoolExecutor(ExecutorBase, _Standard):
         self._idle_semaphore: Any = (
             threading.Semaphore(0) if has_hook else self._make_idle_semaphore()
         )
-        # Attributes are looked up here before the class is asked, and `submit` reads none of these.
+        if _is_monkey_patched():
+            # "Threads" take turns on one thread then, and a native wait would stop them all.
+            self._work_queue = queue.SimpleQueue()
         self._maps_by_submit = kind.submit is not ExecutorBase.submit
 
     @property
@@ -348,6 +351,14 @@ class ThreadPoolExecutor(ExecutorBase, _Standard):
     def stats(self) -> Stats:
         """What the executor has measured so far. ``stats().advice()`` says whether more workers would help."""
         return Stats(max_workers=self._max_workers, **self._figures())
+
+
+def _is_monkey_patched() -> bool:
+    """Whether something like gevent has put its own threads in the place of the system's."""
+    start = getattr(threading, "_start_joinable_thread", None)
+    if start is None:
+        start = threading._start_new_thread  # type: ignore[attr-defined]
+    return getattr(start, "__module__", None) != "_thread"
 
 
 def _cpu_count() -> int | None:

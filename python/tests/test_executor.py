@@ -7,7 +7,9 @@ import contextvars
 import gc
 import itertools
 import logging
+import os
 import pickle
+import sys
 import threading
 import time
 import weakref
@@ -560,3 +562,41 @@ def test_no_task_is_lost_or_run_twice_with_many_submitters() -> None:
         for thread in threads:
             thread.join()
     assert sorted(ran) == list(range(4000))
+
+
+def test_switching_at_every_turn_loses_nothing() -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for workers in (1, 2, 8):
+            with ThreadPoolExecutor(workers, queue_capacity=5) as pool:
+                assert list(pool.map(abs, range(2000))) == list(range(2000))
+                futures = [pool.submit(abs, n) for n in range(500)]
+                assert len(list(silkmill.as_completed(futures, 60))) == 500
+                assert [pool.submit(abs, n).result(60) for n in range(500)] == list(range(500))
+    finally:
+        sys.setswitchinterval(before)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux")
+def test_a_hundred_thousand_tasks_leave_no_memory_behind() -> None:
+    def resident() -> int:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def run(count: int) -> None:
+        with ThreadPoolExecutor(4, queue_capacity=100) as pool:
+            for _ in pool.map(lambda n: bytes(1000), range(count), buffersize=50):
+                pass
+            for _ in range(count // 100):
+                concurrent.futures.wait([pool.submit(divmod, 1, 0) for _ in range(10)])
+                silkmill.wait([pool.submit(bytes, 1000) for _ in range(10)])
+                pool.submit(int).add_done_callback(lambda _: None)
+
+    run(20_000)
+    gc.collect()
+    before = resident()
+    for _ in range(5):
+        run(20_000)
+    gc.collect()
+    assert resident() - before < 8 << 20

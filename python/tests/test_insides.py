@@ -127,6 +127,27 @@ print(thread.result)
     assert said == "yes ['yes', 'yes']\nyes\n"
 
 
+def test_under_gevent_it_is_the_standard_executor() -> None:
+    pytest.importorskip("gevent")
+    said = in_a_process(
+        """
+        from gevent import monkey
+        monkey.patch_all()
+        import threading, time, silkmill
+        ticks = []
+        def tick():
+            while len(ticks) < 1000:
+                ticks.append(1)
+                time.sleep(0.001)
+        threading.Thread(target=tick, daemon=True).start()
+        with silkmill.ThreadPoolExecutor(2, queue_capacity=1) as pool:
+            print(pool.submit(time.sleep, 0.2).result(), list(pool.map(abs, range(-3, 0))))
+        print(len(ticks) > 5)
+        """
+    )
+    assert said == "None [3, 2, 1]\nTrue\n"
+
+
 def in_a_process(code: str) -> str:
     path = os.path.dirname(os.path.dirname(silkmill.__file__))
     code = f"import sys; sys.path.insert(0, {path!r})\n" + textwrap.dedent(code)

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import standard
 
+# They take their time, and machines may be slow.
+pytestmark = pytest.mark.timeout(1800)
+
 #: The classes that are about thread pools, and how many tests they have in each version.
 CLASSES = [
     "test_future.FutureTests",

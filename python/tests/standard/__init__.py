@@ -95,7 +95,7 @@ def environment(folder: Path) -> Path:
 
 
 def run(
-    python: Path, which: str, names: list[str], tests: Path | None = None, seconds: float = 600
+    python: Path, which: str, names: list[str], tests: Path | None = None, seconds: float = 1500
 ) -> tuple[int, str]:
     """Runs the tests ``names`` with ``which`` (``futures``, ``threading``) substituted. Returns how many passed, and the log."""
     env = {**os.environ, "SILKMILL_SUBSTITUTE": which}
