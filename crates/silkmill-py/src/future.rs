@@ -234,10 +234,11 @@ impl FutureBase {
             drop(core);
             return Self::end(slf, outcome);
         }
-        match outcome {
-            Ok(value) => core.result = Some(value),
-            Err(exception) => core.exception = Some(exception),
-        }
+        // Code that writes `_result` may have left something there, which is dropped after the lock.
+        let before = match outcome {
+            Ok(value) => core.result.replace(value),
+            Err(exception) => core.exception.replace(exception),
+        };
         core.state = State::Finished;
         let ports = std::mem::take(&mut core.ports);
         let aftermath = Aftermath {
@@ -245,6 +246,7 @@ impl FutureBase {
             callbacks: std::mem::take(&mut core.callbacks),
         };
         drop(core);
+        drop(before);
         let tell = if failed { "add_exception" } else { "add_result" };
         held.tell(&PyString::new(slf.py(), tell), slf)?;
         held.notify_all()?;
@@ -623,9 +625,20 @@ impl<'py> Held<'py> {
         condition.call_method0(intern!(condition.py(), "notify_all")).map(drop)
     }
 
-    fn release(self) -> PyResult<()> {
-        let Some((condition, _)) = &self.0 else { return Ok(()) };
+    fn release(mut self) -> PyResult<()> {
+        self.let_go()
+    }
+
+    fn let_go(&mut self) -> PyResult<()> {
+        let Some((condition, _)) = self.0.take() else { return Ok(()) };
         condition.call_method0(intern!(condition.py(), "release")).map(drop)
+    }
+}
+
+/// After an error on the way, whose word is the one to pass on.
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let _ = self.let_go();
     }
 }
 
