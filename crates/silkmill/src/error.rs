@@ -47,12 +47,14 @@ pub enum TaskErrorKind {
     NoThread,
     /// The task's time was up before it started.
     TimedOut,
-    /// The pool's initializer panicked, so the pool runs nothing.
+    /// The pool's initializer failed too often, so the pool runs nothing.
     NotInitialized,
     /// The thread tried to join itself, which would never end.
     JoinedItself,
     /// The result was taken before, by an await through a reference.
     Taken,
+    /// The task's pool, or the thread, belongs to the process that has forked this one.
+    Forked,
 }
 
 #[derive(Clone)]
@@ -65,6 +67,7 @@ enum Reason {
     NotInitialized(Arc<String>),
     JoinedItself,
     Taken,
+    Forked,
 }
 
 /// The payload of a task that unwinds before it begins. It is no panic, and does not stay one.
@@ -135,6 +138,10 @@ impl TaskError {
         TaskError { reason: Reason::Taken }
     }
 
+    pub(crate) fn forked() -> Self {
+        TaskError { reason: Reason::Forked }
+    }
+
     pub(crate) fn joined_itself() -> Self {
         TaskError { reason: Reason::JoinedItself }
     }
@@ -150,6 +157,7 @@ impl TaskError {
             Reason::NotInitialized(_) => TaskErrorKind::NotInitialized,
             Reason::JoinedItself => TaskErrorKind::JoinedItself,
             Reason::Taken => TaskErrorKind::Taken,
+            Reason::Forked => TaskErrorKind::Forked,
         }
     }
 
@@ -228,12 +236,15 @@ impl fmt::Display for TaskError {
             Reason::NoThread(_) => f.write_str("failed to start a thread for the task"),
             Reason::TimedOut => f.write_str("the task's time was up before it started"),
             Reason::NotInitialized(message) => {
-                f.write_str("the initializer of the task's pool panicked")?;
+                f.write_str("the initializer of the task's pool failed")?;
                 let no_words = message.is_empty();
                 if no_words { Ok(()) } else { write!(f, ": {message}") }
             }
             Reason::JoinedItself => f.write_str("a thread cannot join itself"),
             Reason::Taken => f.write_str("the task's result was taken before"),
+            Reason::Forked => {
+                f.write_str("the task belongs to the process that has forked this one")
+            }
         }
     }
 }
@@ -372,18 +383,26 @@ impl Error for BuildError {}
 
 /// The executor did not take the task; here is the closure back.
 #[derive(PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TrySubmitError<F> {
     /// The queue is at its capacity.
     Full(F),
     /// The executor was shut down.
     Shutdown(F),
+    /// The initializer failed so often that the executor was shut down; with its last message.
+    NotInitialized(F, String),
+    /// The executor belongs to the process that has forked this one.
+    Forked(F),
 }
 
 impl<F> TrySubmitError<F> {
     /// Returns the closure that was not taken.
     pub fn into_task(self) -> F {
         match self {
-            TrySubmitError::Full(task) | TrySubmitError::Shutdown(task) => task,
+            TrySubmitError::Full(task)
+            | TrySubmitError::Shutdown(task)
+            | TrySubmitError::NotInitialized(task, _)
+            | TrySubmitError::Forked(task) => task,
         }
     }
 
@@ -395,7 +414,14 @@ impl<F> TrySubmitError<F> {
 
 impl<F> fmt::Debug for TrySubmitError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_full() { "Full(..)" } else { "Shutdown(..)" })
+        match self {
+            TrySubmitError::Full(_) => f.write_str("Full(..)"),
+            TrySubmitError::Shutdown(_) => f.write_str("Shutdown(..)"),
+            TrySubmitError::NotInitialized(_, message) => {
+                write!(f, "NotInitialized(.., {message:?})")
+            }
+            TrySubmitError::Forked(_) => f.write_str("Forked(..)"),
+        }
     }
 }
 
@@ -404,6 +430,12 @@ impl<F> fmt::Display for TrySubmitError<F> {
         f.write_str(match self {
             TrySubmitError::Full(_) => "the executor's queue is full",
             TrySubmitError::Shutdown(_) => "the executor was shut down",
+            TrySubmitError::NotInitialized(_, message) => {
+                return write!(f, "the executor's initializer failed: {message}");
+            }
+            TrySubmitError::Forked(_) => {
+                "the executor belongs to the process that has forked this one"
+            }
         })
     }
 }

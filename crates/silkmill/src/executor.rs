@@ -144,7 +144,11 @@ impl ThreadPoolExecutor {
     {
         self.push_or_refuse(priority, token, wait_policy, f).map_err(|(f, refused)| match refused {
             Refused::Full | Refused::Cancelled => TrySubmitError::Full(f),
-            Refused::Shutdown | Refused::Cancelling => TrySubmitError::Shutdown(f),
+            Refused::Forked => TrySubmitError::Forked(f),
+            Refused::Shutdown | Refused::Cancelling => match self.pool.initializer_failure() {
+                Some(message) => TrySubmitError::NotInitialized(f, message.to_owned()),
+                None => TrySubmitError::Shutdown(f),
+            },
         })
     }
 
@@ -261,6 +265,9 @@ impl ThreadPoolExecutor {
     }
 
     fn wait_for_workers(&self, deadline: Deadline) -> bool {
+        if !self.pool.is_here() {
+            return true;
+        }
         if worker::is_of(&self.pool) {
             return false;
         }

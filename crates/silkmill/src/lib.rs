@@ -98,5 +98,7 @@ pub use crate::pool::stats::{RunningTask, Stats};
 pub use crate::sync::event::Event;
 pub use crate::sync::semaphore::{OwnedPermit, Permit, Semaphore};
 pub use crate::thread::exit::{AtExit, exit};
+pub use crate::thread::fork::{ForkGuard, fork_guard};
 pub use crate::thread::registry::{ThreadInfo, active_count, current, threads};
+pub use crate::thread::start::ThreadStart;
 pub use crate::thread::{Builder, Thread};

@@ -21,7 +21,7 @@ pub(crate) mod stats;
 pub(crate) mod timer;
 pub(crate) mod worker;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -42,14 +42,17 @@ use crate::task::job::{ContextRunner, Job};
 use crate::task::observer::{Afterwards, Claim, Ended, Observer};
 use crate::task::scope_latch::Latch;
 use crate::task::{Claimed, NewTask, QueuedTask, TaskHandle};
+use crate::thread::fork::Home;
 use crate::unwind::caught;
 
 /// What the executor, its workers and its futures share.
 pub(crate) struct Pool {
     pub(crate) queue: Queue,
     /// Lets threads that wait for a result spin before they sleep.
-    pub(crate) spin: AdaptiveSpin,
+    spin: AdaptiveSpin,
     clock: Clock,
+    /// The process whose threads the workers are.
+    home: Home,
     /// What the builder asked for. `measure_cpu` is false where the system has no clock for it.
     config: PoolConfig,
     cancelled: AtomicU64,
@@ -69,9 +72,11 @@ pub(crate) struct Pool {
     /// Set once a shutdown gave up waiting. Read by the executor's `drop`, which the same owner
     /// calls later, so it orders nothing.
     abandoned: AtomicBool,
-    /// The message of the initializer's panic. Written once, before the queue is closed because of
+    /// The message of the initializer's last failure. Written once, before the queue is closed because of
     /// it.
     broken: OnceLock<Arc<String>>,
+    /// The number of initializers that failed since one did not. It orders nothing.
+    initializer_failures: AtomicU32,
     /// Cancelled when the pool is shut down for good.
     token: CancelToken,
     /// Ends queued tasks whose time is up.
@@ -92,6 +97,7 @@ impl Pool {
             queue: Queue::new(config.queue_capacity, max_workers),
             spin: AdaptiveSpin::new(),
             clock: Clock::new(),
+            home: Home::here(),
             cancelled: AtomicU64::new(0),
             batched: AtomicU64::new(0),
             meters: Mutex::new(Meters { living: Vec::new(), departed: Counts::default() }),
@@ -100,11 +106,18 @@ impl Pool {
             started: AtomicUsize::new(0),
             abandoned: AtomicBool::new(false),
             broken: OnceLock::new(),
+            initializer_failures: AtomicU32::new(0),
             token: CancelToken::new(),
             timer: Arc::new(Timer::new()),
             known_at_exit: OnceLock::new(),
             config,
         }
+    }
+
+    /// Spins until `is_true`, if that may pay off. Returns whether it became true. With a wait hook
+    /// a thread that spins may hold a lock that the other needs.
+    pub(crate) fn spin_until(&self, is_true: impl Fn() -> bool) -> bool {
+        self.config.wait_hook.is_none() && self.spin.until(is_true)
     }
 
     /// Returns the prefix of the workers' names.
@@ -215,6 +228,9 @@ impl Pool {
         token: Option<&CancelToken>,
         make: impl FnOnce() -> Place,
     ) -> Result<(), Refused> {
+        if !self.home.is_here_if_guarded() {
+            return Err(Refused::Forked);
+        }
         let start =
             self.queue.push(priority, wait_policy, submitter, token, || self.clock.now(), make)?;
         self.start_workers(start);
@@ -223,12 +239,20 @@ impl Pool {
 
     /// Returns the error of a task that was `refused` for good.
     pub(crate) fn refusal(&self, refused: Refused) -> TaskError {
-        self.broken_or(|| match refused {
-            Refused::Cancelling | Refused::Cancelled => TaskError::cancelled(),
-            Refused::Shutdown => TaskError::shutdown(),
+        // A child's copy of a pool says so whatever else is wrong with it.
+        let broken_or = |otherwise: fn() -> TaskError| self.broken_or(otherwise);
+        match refused {
+            Refused::Cancelling | Refused::Cancelled => broken_or(TaskError::cancelled),
+            Refused::Shutdown => broken_or(TaskError::shutdown),
+            Refused::Forked => TaskError::forked(),
             // A submitter with all the time there is was refused by the task's own limit.
             Refused::Full => TaskError::timed_out(),
-        })
+        }
+    }
+
+    /// Returns the message of the initializer, if it failed too often.
+    pub(crate) fn initializer_failure(&self) -> Option<&str> {
+        self.broken.get().map(|message| message.as_str())
     }
 
     /// Returns the initializer's failure, if that is why no task is run, and `otherwise` if not.
@@ -276,8 +300,16 @@ impl Pool {
         self.cancelled.fetch_add(items as u64, Ordering::Relaxed);
     }
 
+    /// Returns whether the pool belongs to this process, and not to one that has forked it.
+    pub(crate) fn is_here(&self) -> bool {
+        self.home.is_here()
+    }
+
     /// Closes the pool to tasks from outside. What is queued is still run.
     pub(crate) fn close(&self) {
+        if !self.is_here() {
+            return;
+        }
         self.queue.close();
         self.timer.close();
     }
@@ -285,6 +317,9 @@ impl Pool {
     /// Closes the queue, cancels what is in it, and asks running tasks to stop. Returns the number
     /// of tasks cancelled, also by others meanwhile.
     pub(crate) fn cancel_all(&self) -> usize {
+        if !self.is_here() {
+            return 0;
+        }
         let before = self.cancelled.load(Ordering::Relaxed);
         self.close();
         // Before the running tasks are asked: a worker whose task has stopped takes no other.

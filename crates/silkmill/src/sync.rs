@@ -5,6 +5,7 @@
 //! of the user runs, so only a bug of this crate can poison a lock, and its data is whole even
 //! then.
 
+pub(crate) mod blocking;
 pub(crate) mod event;
 #[cfg(all(test, loom))]
 mod models;

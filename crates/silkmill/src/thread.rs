@@ -5,7 +5,9 @@
 //! The `registry` knows which threads live.
 
 pub(crate) mod exit;
+pub(crate) mod fork;
 pub(crate) mod registry;
+pub(crate) mod start;
 
 use std::fmt;
 use std::io;
@@ -63,7 +65,8 @@ impl<T: Send + 'static> Thread<T> {
     ///
     /// # Errors
     /// The panic, when the thread panicked; [`JoinedItself`](crate::TaskErrorKind::JoinedItself)
-    /// when it is called on the very thread it would wait for.
+    /// when it is called on the very thread it would wait for;
+    /// [`Forked`](crate::TaskErrorKind::Forked) in a process that was forked while it ran.
     pub fn join(self) -> Result<T, TaskError> {
         match self.join_until(Deadline::NEVER) {
             Ok(result) => result,
@@ -100,6 +103,9 @@ impl<T: Send + 'static> Thread<T> {
     fn join_until(mut self, deadline: Deadline) -> Result<Result<T, TaskError>, Thread<T>> {
         if self.info.ident() == registry::ident() {
             return Ok(Err(TaskError::joined_itself()));
+        }
+        if !self.task.is_done() && !self.info.is_here() {
+            return Ok(Err(TaskError::forked()));
         }
         if !self.task.wait_until(deadline)
             || !registry::wait_until_gone(self.info.ident(), deadline)

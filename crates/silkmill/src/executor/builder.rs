@@ -1,7 +1,7 @@
 //! Describes an executor before it is built.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::executor::ThreadPoolExecutor;
 use crate::pool::Pool;
 use crate::pool::config::PoolConfig;
 use crate::thread::exit::AtExit;
+use crate::thread::start::ThreadStart;
 use crate::unwind::note_panics;
 
 /// The largest default number of workers, however many processors there are.
@@ -50,6 +51,8 @@ impl Default for ThreadPoolExecutorBuilder {
                 idle_timeout: IDLE_TIMEOUT_DEFAULT,
                 at_exit: AtExit::RunQueue,
                 initializer: None,
+                spawn_handler: None,
+                wait_hook: None,
                 context: None,
                 unread_error: Arc::new(print_unread_error),
             },
@@ -128,8 +131,10 @@ impl ThreadPoolExecutorBuilder {
     /// Runs `f` on every worker before its first task: to set a thread-local, a processor affinity,
     /// a name elsewhere.
     ///
-    /// When it panics the pool is of no use: what is queued and what is submitted from then on ends
-    /// with [`NotInitialized`](crate::TaskErrorKind::NotInitialized). Tasks that already run go on.
+    /// When it panics, that worker retires and another is started for what is queued. When it has
+    /// failed three times in a row, the pool is of no use: what is queued and what is submitted from
+    /// then on ends with [`NotInitialized`](crate::TaskErrorKind::NotInitialized). Tasks that
+    /// already run go on.
     ///
     /// ```
     /// use std::cell::Cell;
@@ -142,7 +147,92 @@ impl ThreadPoolExecutorBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn initializer(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
-        self.config.initializer = Some(Arc::new(f));
+        self.config.initializer = Some(Arc::new(move || {
+            f();
+            Ok(())
+        }));
+        self
+    }
+
+    /// Like [`initializer`](ThreadPoolExecutorBuilder::initializer), for an `f` that may fail, which
+    /// counts as a panic does. The message of the last error is that of the tasks' errors.
+    ///
+    /// ```
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// let connect = || std::fs::metadata("/").map(drop);
+    /// let pool = ThreadPoolExecutor::builder().try_initializer(connect).build()?;
+    /// assert_eq!(pool.submit(|| 25).result()?, 25);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_initializer<E: fmt::Display>(
+        mut self,
+        f: impl Fn() -> Result<(), E> + Send + Sync + 'static,
+    ) -> Self {
+        self.config.initializer = Some(Arc::new(move || f().map_err(|error| error.to_string())));
+        self
+    }
+
+    /// Sets how worker threads are started, for a binding or a runtime that starts threads in a way
+    /// of its own: as threads that an interpreter knows, say.
+    ///
+    /// `f` runs on the thread whose task needs the worker, and has another thread call
+    /// [`ThreadStart::run`], now or soon. When it returns an error, or drops what it was given, the
+    /// worker is counted out, as when the system refuses a thread. A shutdown waits until every
+    /// worker has left `run`'s loop, and does not join its thread. The thread that the pool keeps
+    /// for [time limits](crate::TaskOptions::timeout) is not a worker, and not started by `f`.
+    ///
+    /// ```
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::builder()
+    ///     .thread_name_prefix("own")
+    ///     .spawn_handler(|start| {
+    ///         let thread = std::thread::Builder::new().name(start.name().to_owned());
+    ///         thread.spawn(|| start.run()).map(drop)
+    ///     })
+    ///     .build()?;
+    /// assert_eq!(pool.submit(|| silkmill::current().name().to_owned()).result()?, "own-0");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn_handler(
+        mut self,
+        f: impl Fn(ThreadStart) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.config.spawn_handler = Some(Arc::new(f));
+        self
+    }
+
+    /// Calls `hook` around every blocking wait of a worker, so that a lock can be let go that
+    /// others need: an interpreter's, say, that workers hold while they run tasks.
+    ///
+    /// The hook lets the lock go, calls the closure that it is given, which waits, and takes the
+    /// lock again. The waits are those of this crate: for a task, for room in a queue, for a result,
+    /// a scope, a thread, a [`Semaphore`](crate::Semaphore), an [`Event`](crate::Event), or a
+    /// [token's sleep](crate::CancelToken::sleep). No lock of this crate is held when the hook runs.
+    /// A hook that does not call the closure, or panics, does not keep the worker from waiting.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// static WAITS: AtomicUsize = AtomicUsize::new(0);
+    ///
+    /// let pool = ThreadPoolExecutor::builder()
+    ///     .wait_hook(|wait| {
+    ///         // Here the lock is let go.
+    ///         WAITS.fetch_add(1, Ordering::Relaxed);
+    ///         wait();
+    ///         // And here it is taken again.
+    ///     })
+    ///     .build()?;
+    /// assert_eq!(pool.submit(|| 25).result()?, 25);
+    /// pool.shutdown();
+    /// assert!(WAITS.load(Ordering::Relaxed) > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_hook(mut self, hook: impl Fn(&mut dyn FnMut()) + Send + Sync + 'static) -> Self {
+        self.config.wait_hook = Some(Arc::new(hook));
         self
     }
 
@@ -244,7 +334,7 @@ fn print_unread_error(error: &TaskError) {
     // In one write, so that lines of several threads do not mix. A closed stderr is no reason to
     // panic.
     let line = format!("silkmill: {error} (and nobody has read that)\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 impl fmt::Debug for ThreadPoolExecutorBuilder {
@@ -258,6 +348,8 @@ impl fmt::Debug for ThreadPoolExecutorBuilder {
             .field("idle_timeout", &self.config.idle_timeout)
             .field("at_exit", &self.config.at_exit)
             .field("initializer", &self.config.initializer.is_some())
+            .field("spawn_handler", &self.config.spawn_handler.is_some())
+            .field("wait_hook", &self.config.wait_hook.is_some())
             .field("context", &self.config.context.is_some())
             .finish_non_exhaustive()
     }

@@ -61,7 +61,8 @@ impl<T: Send> Future<T> {
     ///
     /// # Errors
     /// The panic, when the task panicked; or why it never ran: it was cancelled, submitted after
-    /// the shutdown, or no thread could be started. [`Taken`](crate::TaskErrorKind::Taken), when
+    /// the shutdown, or no thread could be started. [`Forked`](crate::TaskErrorKind::Forked) in a
+    /// process that was forked before there was a result. [`Taken`](crate::TaskErrorKind::Taken), when
     /// the future was awaited to its end before, through a reference.
     pub fn result(self) -> Result<T, TaskError> {
         match self.result_until(Deadline::NEVER) {
@@ -84,9 +85,15 @@ impl<T: Send> Future<T> {
             return Err(self);
         }
         let task = self.task.as_mut().expect(NOT_DROPPED);
-        Ok(task.take_result().unwrap_or_else(|| Err(TaskError::taken())))
+        let result = task.take_result();
+        Ok(result.unwrap_or_else(|| match self.task().is_done() {
+            true => Err(TaskError::taken()),
+            false => Err(TaskError::forked()),
+        }))
     }
 
+    /// Waits until there is a result, or there never will be, because it is awaited in another
+    /// process than its pool's. Returns false when the deadline came first.
     fn is_done_by(&self, deadline: Deadline) -> bool {
         // A timed wait cannot promise to return in time once it runs the task itself, so it does
         // not.
@@ -95,7 +102,8 @@ impl<T: Send> Future<T> {
         }
         let task = self.task();
         !deadline.has_passed()
-            && (self.pool.spin.until(|| task.is_done())
+            && (self.pool.spin_until(|| task.is_done())
+                || !self.pool.is_here()
                 || worker::while_blocked_on([&self.pool], || task.wait_until(deadline)))
     }
 
@@ -214,6 +222,9 @@ impl<T: Send> std::future::Future for Future<T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let polled = this.task.as_mut().expect(NOT_DROPPED).poll(context);
+        if polled.is_pending() && !this.pool.is_here() {
+            return Poll::Ready(Err(TaskError::forked()));
+        }
         if polled.is_pending() {
             this.replaces_worker |= worker::begin_awaiting(&this.pool);
         } else if std::mem::take(&mut this.replaces_worker) {

@@ -24,6 +24,10 @@ impl PoolAtExit for Pool {
         worker::works_for(self)
     }
 
+    fn is_here(&self) -> bool {
+        self.home.is_here()
+    }
+
     fn activity(&self) -> (bool, u64) {
         let snapshot = self.queue.snapshot();
         (snapshot.workers > 0 && !self.is_abandoned(), snapshot.submitted)

@@ -39,6 +39,7 @@ use crate::pool::priority::{Place, Priority, PriorityQueue, Queued};
 use crate::pool::queue_delay::DelaySampler;
 use crate::pool::sleep::{SUBSTITUTES_MAX, TimedOut, Wakeups, WorkerCounts};
 use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::blocking::blocking;
 use crate::sync::parker::Parker;
 use crate::sync::spin::SPINS_MAX;
 use crate::sync::{Condvar, Deadline, Mutex, MutexGuard, spin_loop};
@@ -161,6 +162,8 @@ pub(crate) enum Refused {
     Cancelling,
     /// The task's own token was cancelled while the submitter waited for room.
     Cancelled,
+    /// The pool belongs to the process that has forked this one.
+    Forked,
 }
 
 /// The thread that submits a task.
@@ -549,6 +552,19 @@ impl Queue {
         self.head.0.lock().counts.blocked() >= SUBSTITUTES_MAX
     }
 
+    /// Counts out a worker whose initializer failed. Returns the number of workers that the caller
+    /// must start, for what is queued.
+    #[must_use]
+    pub(crate) fn not_initialized(&self) -> usize {
+        let mut both = self.lock();
+        both.head.counts.not_started();
+        let queued = both.head.tasks.len;
+        let wakeups = both.head.counts.wake_or_start(queued);
+        let start = wakeups.start;
+        self.release_after_exit(both, wakeups);
+        start
+    }
+
     /// Counts out a worker that was to be started and could not be. If that leaves no worker, the
     /// caller ends what is queued: see [`Queue::take_stranded`].
     pub(crate) fn not_started(&self) {
@@ -626,14 +642,16 @@ impl Queue {
 
     /// Waits until at most `left` workers exist, which is 0, or 1 for a worker that waits itself.
     pub(crate) fn wait_for_all_but(&self, left: usize, deadline: Deadline) -> bool {
-        let mut head = self.head.0.lock();
-        while head.counts.workers() > left {
-            if deadline.has_passed() {
-                return false;
+        blocking(|| {
+            let mut head = self.head.0.lock();
+            while head.counts.workers() > left {
+                if deadline.has_passed() {
+                    return false;
+                }
+                head = self.all_exited.wait_until(head, deadline);
             }
-            head = self.all_exited.wait_until(head, deadline);
-        }
-        true
+            true
+        })
     }
 
     /// Returns the number of tombstones: zero when nothing is queued and no canceller is about to

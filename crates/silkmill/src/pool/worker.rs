@@ -4,6 +4,7 @@
 //! that the two files do not import each other.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -13,18 +14,21 @@ use std::time::Instant;
 use crate::cancel::CurrentToken;
 use crate::error::{SpawnError, TaskError};
 use crate::pool::Pool;
+use crate::pool::config::SpawnHandler;
 use crate::pool::meter::WorkerMeter;
 use crate::pool::priority::Queued;
 use crate::pool::queue::{PutBack, Refused, Submitter};
 use crate::pool::queue_delay::SampledArrival;
 use crate::pool::timer::{OnTime, TimerEntry};
-use crate::sync::Deadline;
+use crate::sync::blocking::{blocking, set_hook};
 use crate::sync::parker::Parker;
+use crate::sync::{Deadline, Mutex};
 use crate::task::observer::{Afterwards, Claim, Ended, Observer};
 use crate::task::{Claimed, TaskHandle};
 use crate::thread::Builder;
 use crate::thread::exit::{self, AtExit};
 use crate::thread::registry::current;
+use crate::thread::start::ThreadStart;
 use crate::unwind::caught;
 
 /// The number of tasks a worker may be in the middle of, each waiting for the next, before it lets
@@ -37,6 +41,20 @@ const INLINE_STACK_SHARE: usize = 2;
 
 /// The size of a worker's stack if the builder set none, as std has it.
 const STACK_SIZE_DEFAULT: usize = 2 << 20;
+
+/// The number of initializers that may fail in a row; with the last of them the pool ends.
+const INITIALIZER_FAILURES_MAX: u32 = 3;
+
+/// How far a worker has come that the spawn handler is to start.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HandOver {
+    /// The handler has not returned.
+    UnderWay,
+    /// It has returned, and may have kept what it was given.
+    Done,
+    /// What it was given was dropped and not run.
+    Dropped,
+}
 
 thread_local! {
     /// The pool this thread works for. Set once, before the first task.
@@ -53,12 +71,11 @@ impl Pool {
     /// Starts `count` workers, which the queue has counted already. When a start fails and no other
     /// worker is left to run what is queued, the queued tasks end with that error.
     pub(crate) fn start_workers(self: &Arc<Self>, count: usize) {
+        // A child that was forked without a guard has a queue of a pool that is not its own.
+        let count = if count > 0 && !self.home.is_here() { 0 } else { count };
         for _ in 0..count {
             if let Err(error) = self.spawn_worker() {
-                self.queue.not_started();
-                while let Some(task) = self.queue.take_stranded() {
-                    self.fail(task, TaskError::no_thread(error.io_error()));
-                }
+                self.count_out(error.io_error());
             }
         }
     }
@@ -72,25 +89,66 @@ impl Pool {
         }
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{number}", self.config.thread_name_prefix);
-        // The end of the process waits for pools as such, not for their threads: an idle one would
-        // never end.
-        let mut builder = Builder::new().name(name.clone()).daemon(true);
-        if let Some(bytes) = self.config.stack_size {
-            builder = builder.stack_size(bytes);
-        }
-        let pool = Arc::clone(self);
-        let started = builder.start(move || {
+        let (pool, own_name) = (Arc::clone(self), name.clone());
+        let body = move || {
             let (native_id, measure_cpu) = (current().native_id(), pool.config.measure_cpu);
-            let meter = WorkerMeter::new(name, native_id, pool.clock.now(), measure_cpu);
+            let meter = WorkerMeter::new(own_name, native_id, pool.clock.now(), measure_cpu);
             let meter = Arc::new(meter);
             pool.meters.lock().living.push(Arc::clone(&meter));
             // The last thing that a worker does for the queue is to be counted out, after which a
             // shutdown returns.
             work(&pool, &meter);
             pool.retire(&meter);
-        })?;
-        self.keep(started.handle);
+        };
+        if let Some(handler) = &self.config.spawn_handler {
+            return self.hand_over(handler, name, body);
+        }
+        // The end of the process waits for pools as such, not for their threads: an idle one would
+        // never end.
+        let mut builder = Builder::new().name(name).daemon(true);
+        if let Some(bytes) = self.config.stack_size {
+            builder = builder.stack_size(bytes);
+        }
+        self.keep(builder.start(body)?.handle);
         Ok(())
+    }
+
+    /// Has the spawn handler start a thread that runs `body`.
+    fn hand_over(
+        self: &Arc<Self>,
+        handler: &SpawnHandler,
+        name: String,
+        body: impl FnOnce() + Send + 'static,
+    ) -> Result<(), SpawnError> {
+        let failure = || io::Error::other("the spawn handler did not run what it was given");
+        let state = Arc::new(Mutex::new(HandOver::UnderWay));
+        let on_drop = {
+            let (state, pool) = (Arc::clone(&state), Arc::clone(self));
+            move || {
+                let before = std::mem::replace(&mut *state.lock(), HandOver::Dropped);
+                if before == HandOver::Done {
+                    pool.count_out(&failure());
+                }
+            }
+        };
+        let start = ThreadStart::new(name.clone(), self.config.stack_size, body, on_drop);
+        let handed = catch_unwind(AssertUnwindSafe(|| handler(start)));
+        let before = std::mem::replace(&mut *state.lock(), HandOver::Done);
+        match (handed, before) {
+            // A handler that has kept what it was given may still run it, whatever it returned.
+            (_, HandOver::UnderWay | HandOver::Done) => Ok(()),
+            (Ok(Err(error)), HandOver::Dropped) => Err(SpawnError::new(Some(name), error)),
+            (_, HandOver::Dropped) => Err(SpawnError::new(Some(name), failure())),
+        }
+    }
+
+    /// Counts out a worker that could not be started. If no other is left to run what is queued, it
+    /// ends with that error.
+    fn count_out(&self, error: &io::Error) {
+        self.queue.not_started();
+        while let Some(task) = self.queue.take_stranded() {
+            self.fail(task, TaskError::no_thread(error));
+        }
     }
 
     /// Has `what` told at `at`. Where no thread can be started for that, it is not.
@@ -123,15 +181,31 @@ impl Pool {
         meters.departed.add(&meter.counts);
     }
 
-    /// Runs the initializer on the calling worker. Returns false when it panics. Then the pool is
-    /// of no use: everything that is queued, or submitted from now on, ends with that error, and
-    /// the worker exits.
-    pub(crate) fn initialize(self: &Arc<Self>) -> bool {
+    /// Runs the initializer on the calling worker. Returns false when it fails: then the worker
+    /// exits, and another is started for what is queued. After [`INITIALIZER_FAILURES_MAX`] in a row
+    /// the pool is of no use: everything that is queued, or submitted from now on, ends with that
+    /// error.
+    fn initialize(self: &Arc<Self>) -> bool {
         let Some(initializer) = &self.config.initializer else { return true };
-        let Err(payload) = catch_unwind(AssertUnwindSafe(|| initializer())) else { return true };
-        let error = TaskError::panicked(payload);
-        self.broken.get_or_init(|| Arc::new(error.message().to_owned()));
-        caught(|| drop(error));
+        let message = match catch_unwind(AssertUnwindSafe(|| initializer())) {
+            Ok(Ok(())) => {
+                self.initializer_failures.store(0, Ordering::Relaxed);
+                return true;
+            }
+            Ok(Err(message)) => message,
+            Err(payload) => {
+                let error = TaskError::panicked(payload);
+                let message = error.message().to_owned();
+                caught(|| drop(error));
+                message
+            }
+        };
+        let failures = self.initializer_failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if failures < INITIALIZER_FAILURES_MAX {
+            self.start_workers(self.queue.not_initialized());
+            return false;
+        }
+        self.broken.get_or_init(|| Arc::new(message));
         self.close();
         while let Some(task) = self.queue.take_to_cancel() {
             self.fail(task, self.refusal(Refused::Cancelling));
@@ -193,17 +267,22 @@ pub(crate) fn work(pool: &Arc<Pool>, meter: &Arc<WorkerMeter>) {
     POOL.set(Some((Arc::clone(pool), Arc::clone(meter))));
     STACK_BASE.set(stack_address());
     let current = CurrentToken::set(pool.token().clone());
+    // The initializer is the user's code, and may wait.
+    let hook_before = set_hook(pool.config.wait_hook.clone());
     if pool.initialize() {
         pool.queue.started();
         let parker = Arc::new(Parker::new());
         let idle_deadline = || Deadline::after(pool.idle_timeout());
-        while let Some(task) = pool.queue.pop(&parker, idle_deadline) {
+        // As a whole inside of the hook, so that a worker lets the lock go while it spins, too.
+        let pop = || blocking(|| pool.queue.pop(&parker, idle_deadline));
+        while let Some(task) = pop() {
             let mut next = Some(task);
             while let Some(task) = next {
                 next = pool.run_popped(task, meter);
             }
         }
     }
+    set_hook(hook_before);
     drop(current);
     // The next thing this thread drops may be the pool's last handle; it must not wait for itself.
     POOL.set(None);
@@ -241,7 +320,7 @@ fn with_pool<R>(f: impl FnOnce(&Arc<Pool>, &Arc<WorkerMeter>) -> R) -> Option<R>
 /// Runs `task` inline and returns true, if the calling thread works for `pool`, no worker has
 /// started the task, and the stack is not too deep. Call this before blocking on the task.
 pub(crate) fn try_run_inline<T: Send>(pool: &Arc<Pool>, task: &TaskHandle<T>) -> bool {
-    if !task.is_pending() {
+    if !task.is_pending() || !pool.home.is_here_if_guarded() {
         return false;
     }
     let own = with_pool(|own, meter| Arc::ptr_eq(own, pool).then(|| Arc::clone(meter))).flatten();

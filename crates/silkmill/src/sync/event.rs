@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::sync::blocking::blocking;
 use crate::sync::{Condvar, Deadline, Mutex};
 
 /// A flag that is set or not, and that any number of threads can wait for: "the server is up", "go
@@ -89,7 +90,7 @@ impl Event {
     fn wait_until(&self, deadline: Deadline) -> bool {
         match self.look() {
             None => true,
-            Some(times_set) => self.wait_for_change(times_set, deadline),
+            Some(times_set) => blocking(|| self.wait_for_change(times_set, deadline)),
         }
     }
 

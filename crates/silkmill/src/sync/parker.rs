@@ -1,6 +1,7 @@
 //! Where one thread sleeps until another wakes it. Which thread sleeps and which is woken is
 //! decided elsewhere.
 
+use crate::sync::blocking::blocking;
 use crate::sync::{Condvar, Deadline, Mutex};
 
 /// Puts one thread to sleep until it is unparked.
@@ -23,6 +24,13 @@ impl Parker {
     /// Sleeps until unparked. Returns false when the deadline came first. An unpark that came
     /// before counts.
     pub(crate) fn park_until(&self, deadline: Deadline) -> bool {
+        if std::mem::take(&mut self.state.lock().unparked) {
+            return true;
+        }
+        blocking(|| self.sleep_until(deadline))
+    }
+
+    fn sleep_until(&self, deadline: Deadline) -> bool {
         let mut state = self.state.lock();
         while !state.unparked && !deadline.has_passed() {
             state.sleeps = true;

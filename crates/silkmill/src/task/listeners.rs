@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::error::TaskError;
+use crate::sync::blocking::blocking;
 use crate::sync::{Condvar, Deadline, Mutex};
 use crate::task::observer::{Afterwards, Observer};
 use crate::task::scope_latch::ScopeCounter;
@@ -64,6 +65,10 @@ impl<T> Listeners<T> {
     /// Blocks until `is_done`, which changes only under the lock. Returns false when the deadline
     /// came first.
     pub(super) fn wait_until(&self, is_done: impl Fn() -> bool, deadline: Deadline) -> bool {
+        blocking(|| self.sleep_until(is_done, deadline))
+    }
+
+    fn sleep_until(&self, is_done: impl Fn() -> bool, deadline: Deadline) -> bool {
         let mut inner = self.inner.lock();
         loop {
             if is_done() {

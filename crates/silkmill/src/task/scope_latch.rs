@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
+use crate::sync::blocking::blocking;
 use crate::sync::{Condvar, Mutex};
 
 /// Counts the tasks of a scope that have not ended.
@@ -26,10 +27,15 @@ impl ScopeCounter {
 
     /// Blocks until there are none.
     pub(crate) fn wait(&self) {
-        let mut count = self.count.lock();
-        while *count > 0 {
-            count = self.zero.wait(count);
+        if self.is_zero() {
+            return;
         }
+        blocking(|| {
+            let mut count = self.count.lock();
+            while *count > 0 {
+                count = self.zero.wait(count);
+            }
+        });
     }
 
     pub(crate) fn is_zero(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::sync::blocking::blocking;
 use crate::sync::{Condvar, Deadline, Mutex};
 
 /// The indices of tasks that are done, for a thread that waits for the next one.
@@ -26,6 +27,10 @@ impl Waiter {
 
     /// Waits for the next index. Returns `None` when the deadline came first.
     pub(crate) fn next(&self, deadline: Deadline) -> Option<usize> {
+        blocking(|| self.sleep_until(deadline))
+    }
+
+    fn sleep_until(&self, deadline: Deadline) -> Option<usize> {
         let mut ready = self.ready.lock();
         loop {
             if let Some(index) = ready.pop_front() {

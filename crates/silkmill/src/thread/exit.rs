@@ -21,7 +21,7 @@
 
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::sync::Deadline;
@@ -64,6 +64,9 @@ pub(crate) trait PoolAtExit: Send + Sync {
     /// Returns whether the calling thread works for this pool.
     fn is_own(&self) -> bool;
 
+    /// Returns whether the pool belongs to this process, and not to one that has forked it.
+    fn is_here(&self) -> bool;
+
     /// Returns whether the pool has workers, and the number of tasks that it has taken so far.
     fn activity(&self) -> (bool, u64);
 }
@@ -73,8 +76,8 @@ pub(crate) trait PoolAtExit: Send + Sync {
 static POOLS: Mutex<Vec<Weak<dyn PoolAtExit>>> = Mutex::new(Vec::new());
 
 /// The process that is to wait. A forked child has another number, this memory, and none of the
-/// threads in it.
-static WAITING_PROCESS: OnceLock<u32> = OnceLock::new();
+/// threads in it; it waits once it has threads of its own. It orders nothing.
+static WAITING_PROCESS: AtomicU32 = AtomicU32::new(0);
 
 /// Set once the end of the process drains the pools. Written by the ending thread before it closes
 /// the first pool, whose lock orders it for submitters that find the pool closed.
@@ -97,7 +100,9 @@ enum End {
 
 /// Makes the end of the process wait. Calling it again costs next to nothing.
 pub(crate) fn join_threads_at_exit() {
-    WAITING_PROCESS.get_or_init(|| {
+    static ONCE: Once = Once::new();
+    WAITING_PROCESS.store(process::id(), Ordering::Relaxed);
+    ONCE.call_once(|| {
         #[expect(unsafe_code, reason = "std offers no hook at the end of the process")]
         // SAFETY: `atexit` may be called from any thread at any time, and `at_exit` has the type it
         // wants. It does not unwind: a panic in an `extern "C"` function aborts.
@@ -105,7 +110,6 @@ pub(crate) fn join_threads_at_exit() {
         // C promises room for 32 functions and Linux for as many as memory holds. Without room,
         // non-daemon threads end with `main`, as std's do; no caller could be told.
         debug_assert_eq!(refused, 0, "atexit has room for one more function");
-        process::id()
     });
 }
 
@@ -122,11 +126,33 @@ fn pools() -> MutexGuard<'static, Vec<Weak<dyn PoolAtExit>>> {
 }
 
 fn living_pools() -> Vec<Arc<dyn PoolAtExit>> {
-    pools().iter().filter_map(Weak::upgrade).collect()
+    let living: Vec<_> = pools().iter().filter_map(Weak::upgrade).collect();
+    living.into_iter().filter(|pool| pool.is_here()).collect()
 }
 
 fn end() -> MutexGuard<'static, End> {
     END.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The locks of this file, held while the process forks.
+pub(super) struct ExitLocks {
+    end: MutexGuard<'static, End>,
+    pools: MutexGuard<'static, Vec<Weak<dyn PoolAtExit>>>,
+}
+
+pub(super) fn lock() -> ExitLocks {
+    ExitLocks { end: end(), pools: pools() }
+}
+
+impl ExitLocks {
+    /// Begins anew, in a child.
+    pub(super) fn forget_parent(mut self) {
+        *self.end = End::NotBegun;
+        DRAINS.store(false, Ordering::Relaxed);
+        EXIT_CALLS.store(0, Ordering::Relaxed);
+        // Weak references, so no pool is dropped here.
+        self.pools.clear();
+    }
 }
 
 /// Returns whether a pool that the end of the process has closed takes a task from the calling
@@ -137,7 +163,7 @@ pub(crate) fn may_submit_at_exit(is_waited_for: impl FnOnce() -> Option<bool>) -
 }
 
 extern "C" fn at_exit() {
-    if WAITING_PROCESS.get() != Some(&process::id()) || registry::is_ours() {
+    if WAITING_PROCESS.load(Ordering::Relaxed) != process::id() || registry::is_ours() {
         return;
     }
     {

@@ -3,11 +3,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use crate::sync::Deadline;
+use crate::sync::blocking::blocking;
 
 /// The identity of a thread. Equal when it is the same thread.
 #[derive(Clone, Debug)]
@@ -22,11 +24,14 @@ struct Inner {
     /// Set by the thread itself, before it does anything else.
     native_id: OnceLock<Option<u32>>,
     daemon: bool,
+    home: u32,
 }
 
 impl ThreadInfo {
     pub(super) fn new(name: &str, ident: u64, daemon: bool) -> Self {
-        let inner = Inner { name: name.to_owned(), ident, native_id: OnceLock::new(), daemon };
+        let name = name.to_owned();
+        let home = process::id();
+        let inner = Inner { name, ident, native_id: OnceLock::new(), daemon, home };
         ThreadInfo { inner: Arc::new(inner) }
     }
 
@@ -49,6 +54,16 @@ impl ThreadInfo {
     /// Returns whether the thread ends with the process instead of being waited for.
     pub fn is_daemon(&self) -> bool {
         self.inner.daemon
+    }
+
+    /// Returns whether the thread belongs to this process, and not to one that has forked it.
+    pub(super) fn is_here(&self) -> bool {
+        self.inner.home == process::id()
+    }
+
+    /// Returns whether the process `here` waits for the thread before it ends.
+    fn is_awaited(&self, here: u32) -> bool {
+        !self.inner.daemon && self.inner.home == here
     }
 }
 
@@ -85,31 +100,36 @@ pub fn current() -> ThreadInfo {
 /// Returns the living threads that were started through this crate, workers of executors included,
 /// oldest first.
 pub fn threads() -> Vec<ThreadInfo> {
-    registry().values().filter(|living| living.alive).map(|living| living.info.clone()).collect()
+    let here = process::id();
+    let registry = registry();
+    let alive = registry.values().filter(|living| living.alive && living.info.inner.home == here);
+    alive.map(|living| living.info.clone()).collect()
 }
 
 /// Returns the number of living threads that were started through this crate. The main thread is
 /// not counted.
 pub fn active_count() -> usize {
-    registry().values().filter(|living| living.alive).count()
+    threads().len()
 }
 
 /// Returns whether this crate started the calling thread. It holds to the thread's very end, when
 /// the registry no longer says so: the C library has dropped the thread's locals, its entry among
 /// them.
 pub(crate) fn is_ours() -> bool {
-    IS_OURS.get()
+    IS_OURS.get() == process::id()
 }
 
 /// Returns whether this crate started the calling thread, and the process waits for it.
 pub(crate) fn is_ours_and_no_daemon() -> bool {
-    let entry = ENTRY.try_with(|entry| entry.borrow().as_ref().map(|entry| entry.info.is_daemon()));
-    entry.ok().flatten().is_some_and(|daemon| !daemon)
+    let is_awaited = |entry: &Entry| entry.info.is_awaited(process::id());
+    let ours = ENTRY.try_with(|entry| entry.borrow().as_ref().map(is_awaited));
+    ours.ok().flatten().unwrap_or(false)
 }
 
 /// Returns whether a thread lives that is no daemon.
 pub(crate) fn has_non_daemons() -> bool {
-    registry().values().any(|living| !living.info.is_daemon())
+    let here = process::id();
+    registry().values().any(|living| living.info.is_awaited(here))
 }
 
 /// Waits until every thread that is left is a daemon, or the caller. Returns false when the
@@ -117,7 +137,8 @@ pub(crate) fn has_non_daemons() -> bool {
 /// thread.
 pub(crate) fn join_non_daemons(deadline: Deadline) -> bool {
     let own = ident();
-    let is_awaited = |living: &Living| !living.info.is_daemon() && living.info.ident() != own;
+    let here = process::id();
+    let is_awaited = |living: &Living| living.info.is_awaited(here) && living.info.ident() != own;
     wait_while(deadline, |registry| registry.values().any(is_awaited))
 }
 
@@ -128,6 +149,10 @@ pub(super) fn wait_until_gone(ident: u64, deadline: Deadline) -> bool {
 }
 
 fn wait_while(deadline: Deadline, holds: impl Fn(&BTreeMap<u64, Living>) -> bool) -> bool {
+    blocking(|| sleep_while(deadline, holds))
+}
+
+fn sleep_while(deadline: Deadline, holds: impl Fn(&BTreeMap<u64, Living>) -> bool) -> bool {
     let mut registry = registry();
     while holds(&registry) {
         registry = match deadline.at() {
@@ -166,8 +191,9 @@ thread_local! {
     /// Beside `ENTRY` and without a destructor, so that it can be read while the process ends. Zero
     /// means none yet.
     static IDENT: Cell<u64> = const { Cell::new(0) };
-    /// Whether this crate started the thread. It has no destructor either.
-    static IS_OURS: Cell<bool> = const { Cell::new(false) };
+    /// The process in which this crate started the thread, 0 if it did not. It has no destructor
+    /// either.
+    static IS_OURS: Cell<u32> = const { Cell::new(0) };
 }
 
 struct Living {
@@ -202,6 +228,22 @@ fn native_id() -> Option<u32> {
     None
 }
 
+/// The registry's lock, held while the process forks.
+pub(super) struct RegistryLock {
+    registry: MutexGuard<'static, BTreeMap<u64, Living>>,
+}
+
+pub(super) fn lock() -> RegistryLock {
+    RegistryLock { registry: registry() }
+}
+
+impl RegistryLock {
+    /// Begins anew, in a child, whose only thread is not one that this process has started.
+    pub(super) fn forget_parent(mut self) {
+        self.registry.clear();
+    }
+}
+
 /// A thread's place in the registry; dropping it gives the place up.
 pub(super) struct Entry {
     info: ThreadInfo,
@@ -213,10 +255,28 @@ impl Entry {
         Entry { info }
     }
 
+    /// Makes this entry the calling thread's own while `body` runs, on a thread that may be used for
+    /// something else before and afterwards.
+    pub(super) fn lend(self, body: impl FnOnce()) {
+        /// What the thread was before, and is again even if `body` panics.
+        struct Before(u64, u32, Option<Entry>);
+        impl Drop for Before {
+            fn drop(&mut self) {
+                IDENT.set(self.0);
+                IS_OURS.set(self.1);
+                let own = ENTRY.replace(self.2.take());
+                drop(own);
+            }
+        }
+        let _before = Before(IDENT.get(), IS_OURS.get(), ENTRY.take());
+        self.adopt();
+        body();
+    }
+
     /// Makes this entry the calling thread's own.
     pub(super) fn adopt(self) {
         IDENT.set(self.info.ident());
-        IS_OURS.set(true);
+        IS_OURS.set(process::id());
         self.info.inner.native_id.get_or_init(native_id);
         ENTRY.set(Some(self));
     }

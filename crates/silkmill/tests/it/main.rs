@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod advice;
+mod bindings;
 mod context;
 mod drain;
 mod event;

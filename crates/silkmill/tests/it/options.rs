@@ -33,7 +33,8 @@ fn an_initializer_that_panics_fails_what_is_queued_and_what_comes_later() {
     let (gate, opened) = gate();
     let opened = Mutex::new(opened);
     let initializer = move || {
-        opened.lock().unwrap().recv().unwrap();
+        // Every later one finds the gate gone.
+        let _ = opened.lock().unwrap().recv();
         panic!("no database")
     };
     let pool =
@@ -48,9 +49,56 @@ fn an_initializer_that_panics_fails_what_is_queued_and_what_comes_later() {
         assert_eq!(error.message(), "no database");
     }
     assert_eq!(pool.submit(|| 3).result().unwrap_err().kind(), TaskErrorKind::NotInitialized);
-    assert!(matches!(pool.try_submit(|| 4), Err(TrySubmitError::Shutdown(_))));
+    let refused = pool.try_submit(|| 4).unwrap_err();
+    assert!(matches!(&refused, TrySubmitError::NotInitialized(_, why) if why == "no database"));
+    assert!(!refused.is_full() && refused.to_string().ends_with("failed: no database"));
     pool.shutdown();
     assert_eq!(pool.stats().workers, 0);
+}
+
+#[test]
+fn a_failed_initializer_retires_its_worker_and_not_the_pool() {
+    // The first two workers fail, and so does every second one after that.
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&runs);
+    let initializer = move || match counted.fetch_add(1, Ordering::SeqCst) {
+        0 => Err("no database yet"),
+        1 => panic!("no database yet"),
+        n if n % 2 == 1 => Err("busy"),
+        _ => Ok(()),
+    };
+    let pool = ThreadPoolExecutor::builder()
+        .max_workers(1)
+        .idle_timeout(Duration::ZERO)
+        .try_initializer(initializer)
+        .build()
+        .unwrap();
+
+    for round in 0..10 {
+        assert_eq!(pool.submit(move || round).result().unwrap(), round);
+        patiently("the worker has left", || pool.stats().workers == 0);
+    }
+
+    assert!(runs.load(Ordering::SeqCst) > 10);
+    assert!(pool.try_submit(|| ()).is_ok());
+}
+
+#[test]
+fn initializers_that_fail_end_a_pool_and_not_its_running_tasks() {
+    let first = std::sync::atomic::AtomicBool::new(true);
+    let initializer = move || {
+        if first.swap(false, Ordering::SeqCst) { Ok(()) } else { Err("no more licences") }
+    };
+    let pool =
+        ThreadPoolExecutor::builder().max_workers(2).try_initializer(initializer).build().unwrap();
+    let (gate, running) = occupy(&pool);
+
+    let error = pool.submit(|| panic!("no worker for it")).result().unwrap_err();
+
+    assert_eq!(error.kind(), TaskErrorKind::NotInitialized);
+    assert_eq!(error.message(), "no more licences");
+    gate.open();
+    running.result().unwrap();
 }
 
 #[test]
