@@ -1,5 +1,5 @@
-//! Three ways to end a pool: wait for everything, cancel what is queued, or wait for a while and
-//! learn what is left.
+//! The ways to end a pool: wait for everything, cancel what is queued, or do either for a while
+//! and learn what is left.
 
 use std::time::Duration;
 
@@ -32,5 +32,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for task in report.running {
         println!("- on {} for {:.0?}", task.worker, task.running_for);
     }
+
+    let pool = ThreadPoolExecutor::builder().build()?;
+    let stuck = pool.task().name("GET /slow").submit(|| {
+        // It does not look at its token.
+        std::thread::sleep(Duration::from_millis(100));
+    });
+    while !stuck.running() {}
+    let report = pool.shutdown_now_timeout(Duration::from_millis(10));
+    println!("shutdown_now_timeout: still running: {:?}", report.running[0].task);
     Ok(())
 }

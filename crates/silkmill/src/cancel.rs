@@ -132,8 +132,21 @@ impl CancelToken {
     /// Returns the token of the task that the calling thread runs. Outside of tasks it is a new
     /// one, which no other thread can cancel.
     pub fn current() -> Self {
-        let current = CURRENT.try_with(|current| current.borrow().clone());
-        current.ok().flatten().unwrap_or_default()
+        CancelToken::of_current(|_| true).unwrap_or_default()
+    }
+
+    /// Returns the own token of the task that the calling thread runs, if it has one: what a task
+    /// that it submits inherits.
+    pub(crate) fn inherited() -> Option<Self> {
+        CancelToken::of_current(|current| current.is_own)
+    }
+
+    fn of_current(which: impl FnOnce(&Current) -> bool) -> Option<Self> {
+        let token = CURRENT.try_with(|current| {
+            let current = current.borrow();
+            current.as_ref().filter(|current| which(current)).map(|current| current.token.clone())
+        });
+        token.ok().flatten()
     }
 
     /// Makes a token that is cancelled with this one, and can be cancelled without it.
@@ -246,17 +259,33 @@ impl fmt::Debug for CancelToken {
 
 thread_local! {
     /// The token of the task that runs on this thread; between tasks of a worker, its pool's.
-    static CURRENT: RefCell<Option<CancelToken>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+}
+
+struct Current {
+    token: CancelToken,
+    /// Whether it is a task's own, and not its pool's.
+    is_own: bool,
 }
 
 /// Makes a token the calling thread's [current](CancelToken::current) one, until it is dropped.
 pub(crate) struct CurrentToken {
-    outer: Option<CancelToken>,
+    outer: Option<Current>,
 }
 
 impl CurrentToken {
+    /// Sets the token of a pool, for its tasks that have none of their own.
     pub(crate) fn set(token: CancelToken) -> Self {
-        let outer = CURRENT.try_with(|current| current.replace(Some(token))).ok().flatten();
+        CurrentToken::replace(Current { token, is_own: false })
+    }
+
+    /// Sets the token of a task, which tasks that it submits inherit.
+    pub(crate) fn set_own(token: CancelToken) -> Self {
+        CurrentToken::replace(Current { token, is_own: true })
+    }
+
+    fn replace(current: Current) -> Self {
+        let outer = CURRENT.try_with(|outer| outer.replace(Some(current))).ok().flatten();
         CurrentToken { outer }
     }
 }

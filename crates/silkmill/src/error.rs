@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::sync::Mutex;
-use crate::unwind::take_location;
+use crate::unwind::{take_location, take_task};
 
 /// Why a task or a thread has no value.
 ///
@@ -81,6 +81,7 @@ struct Panic {
     /// As `file:line:column`.
     location: Option<String>,
     thread_name: Option<String>,
+    task_name: Option<Arc<str>>,
     /// In a mutex because a payload is `Send` but not `Sync`, and an error should be both. `None`
     /// once it was taken.
     payload: Mutex<Option<Box<dyn Any + Send>>>,
@@ -103,6 +104,7 @@ impl TaskError {
                 message,
                 location,
                 thread_name,
+                task_name: take_task(),
                 payload: Mutex::new(Some(payload)),
             })),
         }
@@ -199,6 +201,11 @@ impl TaskError {
         self.panic()?.thread_name.as_deref()
     }
 
+    /// Returns the [name](crate::TaskOptions::name) of the task that panicked, if it had one.
+    pub fn task_name(&self) -> Option<&str> {
+        self.panic()?.task_name.as_deref()
+    }
+
     /// Returns what was given to `panic!` or [`std::panic::panic_any`].
     ///
     /// # Errors
@@ -221,7 +228,10 @@ impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.reason {
             Reason::Panicked(panic) => {
-                f.write_str("the task panicked")?;
+                match &panic.task_name {
+                    Some(name) => write!(f, "the task {name:?} panicked")?,
+                    None => f.write_str("the task panicked")?,
+                }
                 if let Some(name) = &panic.thread_name {
                     write!(f, " on thread {name:?}")?;
                 }

@@ -80,7 +80,15 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        match self.push_or_refuse(priority, token, self.wait_policy(Deadline::NEVER), f) {
+        self.submit_spec(TaskSpec { priority, token, ..TaskSpec::default() }, f)
+    }
+
+    pub(crate) fn submit_spec<F, T>(&self, task: TaskSpec, f: F) -> Future<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        match self.push_or_refuse(task, self.wait_policy(Deadline::NEVER), f) {
             Ok(future) => future,
             Err((_, refused)) => {
                 let task = TaskHandle::failed(self.pool.refusal(refused));
@@ -142,7 +150,20 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.push_or_refuse(priority, token, wait_policy, f).map_err(|(f, refused)| match refused {
+        self.push_spec(TaskSpec { priority, token, ..TaskSpec::default() }, wait_policy, f)
+    }
+
+    pub(crate) fn push_spec<F, T>(
+        &self,
+        task: TaskSpec,
+        wait_policy: WaitPolicy,
+        f: F,
+    ) -> Result<Future<T>, TrySubmitError<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.push_or_refuse(task, wait_policy, f).map_err(|(f, refused)| match refused {
             Refused::Full | Refused::Cancelled => TrySubmitError::Full(f),
             Refused::Forked => TrySubmitError::Forked(f),
             Refused::Shutdown | Refused::Cancelling => match self.pool.initializer_failure() {
@@ -154,8 +175,7 @@ impl ThreadPoolExecutor {
 
     pub(crate) fn push_or_refuse<F, T>(
         &self,
-        priority: Priority,
-        token: Option<CancelToken>,
+        task: TaskSpec,
         wait_policy: WaitPolicy,
         f: F,
     ) -> Result<Future<T>, (F, Refused)>
@@ -163,24 +183,28 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let context = self.pool.capture_context();
-        let submitter = worker::submitter(&self.pool);
-        let task = match (token, context) {
-            (None, None) => self.pool.push(f, priority, wait_policy, submitter, None)?,
-            (token, context) => {
-                let limits = token.clone().map(|token| (Limit::new(&self.pool, &token), token));
-                let entry = limits.as_ref().and_then(|(limit, token)| limit.until_deadline(token));
-                let job = WithContext { f, token, context, limit: entry };
-                let slot = limits.as_ref().map(|(limit, token)| (limit.slot(), token));
-                let pushed = self.pool.push(job, priority, wait_policy, submitter, slot);
-                let task = pushed.map_err(|(job, refused)| (job.f, refused))?;
-                if let Some((limit, token)) = limits {
-                    limit.enforce(&token);
-                }
-                task
+        let pool = &self.pool;
+        let TaskSpec { priority, token, name, run_timeout } = task;
+        let token = token.or_else(|| Limit::inherited_token(pool));
+        let context = pool.capture_context();
+        let submitter = worker::submitter(pool);
+        let is_plain =
+            token.is_none() && context.is_none() && name.is_none() && run_timeout.is_none();
+        let task = if is_plain {
+            pool.push(f, priority, wait_policy, submitter, None)?
+        } else {
+            let limits = token.clone().map(|token| (Limit::new(pool, &token), token));
+            let limit = limits.as_ref().and_then(|(limit, token)| limit.until_deadline(token));
+            let job = WithContext { f, token, name, run_timeout, context, limit };
+            let slot = limits.as_ref().map(|(limit, token)| (limit.slot(), token));
+            let pushed = pool.push(job, priority, wait_policy, submitter, slot);
+            let task = pushed.map_err(|(job, refused)| (job.f, refused))?;
+            if let Some((limit, token)) = limits {
+                limit.enforce(&token);
             }
+            task
         };
-        Ok(Future::new(task, Arc::clone(&self.pool)))
+        Ok(Future::new(task, Arc::clone(pool)))
     }
 
     pub(crate) fn wait_policy(&self, deadline: Deadline) -> WaitPolicy {
@@ -264,6 +288,48 @@ impl ThreadPoolExecutor {
         ShutdownReport { running: self.pool.running_tasks(), cancelled, workers }
     }
 
+    /// Takes no more tasks, cancels what is queued, asks running tasks to stop (see
+    /// [`CancelToken::current`]), waits for them for at most `timeout`, and reports what still runs,
+    /// by name. Nothing waits for those tasks any more: neither dropping the executor nor the end
+    /// of the process.
+    ///
+    /// Called by a task of the pool it does not wait, because it would be waiting for itself.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use silkmill::{CancelToken, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+    /// let (go, wait) = std::sync::mpsc::channel::<()>();
+    /// let polite = pool.task().name("polite").submit(|| {
+    ///     CancelToken::current().sleep(Duration::MAX)
+    /// });
+    /// let stuck = pool.task().name("stuck").submit(move || wait.recv().is_ok());
+    /// while !(polite.running() && stuck.running()) {}
+    /// let report = pool.shutdown_now_timeout(Duration::from_millis(100));
+    /// assert_eq!(report.running.len(), 1);
+    /// assert_eq!(report.running[0].task.as_deref(), Some("stuck"));
+    /// # go.send(())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn shutdown_now_timeout(&self, timeout: Duration) -> ShutdownReport {
+        let deadline = Deadline::after(timeout);
+        let cancelled = self.pool.cancel_all();
+        if self.wait_for_workers(deadline) {
+            return ShutdownReport { cancelled, ..ShutdownReport::default() };
+        }
+        if !worker::is_of(&self.pool) {
+            self.pool.abandon();
+        }
+        let workers = self.pool.stats().workers;
+        ShutdownReport { running: self.pool.running_tasks(), cancelled, workers }
+    }
+
+    /// Returns the tasks that run now, longest first, by name if they have one.
+    pub fn running_tasks(&self) -> Vec<RunningTask> {
+        self.pool.running_tasks()
+    }
+
     fn wait_for_workers(&self, deadline: Deadline) -> bool {
         if !self.pool.is_here() {
             return true;
@@ -298,7 +364,17 @@ impl fmt::Debug for ThreadPoolExecutor {
     }
 }
 
-/// What was left when [`ThreadPoolExecutor::shutdown_timeout`] stopped waiting.
+/// What can be asked of one task.
+#[derive(Clone, Default)]
+pub(crate) struct TaskSpec {
+    pub(crate) priority: Priority,
+    pub(crate) token: Option<CancelToken>,
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) run_timeout: Option<Duration>,
+}
+
+/// What was left when a shutdown stopped waiting: [`ThreadPoolExecutor::shutdown_timeout`] or
+/// [`ThreadPoolExecutor::shutdown_now_timeout`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShutdownReport {
     /// The tasks that still run, longest first.

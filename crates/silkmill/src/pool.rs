@@ -383,7 +383,8 @@ impl Pool {
             .iter()
             .filter_map(|meter| {
                 let running_for = Duration::from_nanos(now.saturating_sub(meter.busy_since()?));
-                Some(RunningTask { worker: meter.name.clone(), running_for })
+                let task = meter.task_name.lock().as_deref().map(str::to_owned);
+                Some(RunningTask { worker: meter.name.clone(), running_for, task })
             })
             .collect();
         running.sort_by_key(|task| std::cmp::Reverse(task.running_for));

@@ -34,6 +34,8 @@ pub(crate) mod job;
 #[deny(unsafe_code)]
 mod listeners;
 #[deny(unsafe_code)]
+pub(crate) mod name;
+#[deny(unsafe_code)]
 pub(crate) mod observer;
 #[deny(unsafe_code)]
 pub(crate) mod scope_latch;

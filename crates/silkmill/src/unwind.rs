@@ -9,7 +9,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
 /// Runs `f`, and ignores its panic: std has printed the message.
 pub(crate) fn caught(f: impl FnOnce()) {
@@ -30,6 +30,8 @@ thread_local! {
     /// The location of the last panic on this thread. Written by the hook, taken by the code that
     /// catches the panic.
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// The name of the last task that panicked on this thread, likewise.
+    static TASK: RefCell<Option<Arc<str>>> = const { RefCell::new(None) };
 }
 
 /// Puts the hook in place. Calling it again costs next to nothing.
@@ -50,9 +52,20 @@ pub(crate) fn note_panics() {
     });
 }
 
-/// Forgets the location of a panic that was caught.
+/// Notes the name of the task that has just panicked on the calling thread.
+pub(crate) fn note_task(name: Arc<str>) {
+    let _ = TASK.try_with(|last| last.replace(Some(name)));
+}
+
+/// Returns the name of the task that has just panicked on the calling thread, if it has one.
+pub(crate) fn take_task() -> Option<Arc<str>> {
+    TASK.try_with(|last| last.take()).ok().flatten()
+}
+
+/// Forgets the location of a panic that was caught, and the name of the task.
 pub(crate) fn forget_location() {
     take_location();
+    take_task();
 }
 
 /// Returns where the calling thread has just panicked, as `file:line:column`.

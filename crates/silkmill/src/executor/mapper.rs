@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::executor::ThreadPoolExecutor;
 use crate::executor::batch::{Batch, BatchEnd};
 use crate::executor::future::Future;
 use crate::executor::task_options::TaskOptions;
-use crate::pool::priority::Priority;
+use crate::executor::{TaskSpec, ThreadPoolExecutor};
 use crate::sync::{Deadline, Mutex};
 use crate::task::TaskHandle;
 
@@ -83,7 +82,7 @@ where
             };
             let wait_policy = executor.wait_policy(Deadline::NEVER);
             executor.pool.count_batched_items(extra);
-            match executor.push_or_refuse(Priority::Normal, None, wait_policy, run) {
+            match executor.push_or_refuse(TaskSpec::default(), wait_policy, run) {
                 Ok(future) => future,
                 Err((_, refused)) => {
                     // What was never queued counts neither as submitted nor as cancelled.

@@ -8,6 +8,7 @@ use crate::executor::future::Future;
 use crate::executor::map::Map;
 use crate::executor::map_unordered::MapUnordered;
 use crate::executor::mapper::Submit;
+use crate::pool::limit::Limit;
 use crate::pool::timer::TimerEntry;
 use crate::pool::worker;
 use crate::sync::Deadline;
@@ -73,10 +74,12 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         let wait_policy = self.executor.wait_policy(Deadline::NEVER);
         let pool = &self.executor.pool;
         let submitter = worker::submitter(pool);
-        let task = match pool.capture_context() {
-            None => pool.push_scoped(f, &self.latch, wait_policy, submitter),
-            context => {
-                let job = WithContext { f, token: None, context, limit: None::<TimerEntry> };
+        let token = Limit::inherited_token(pool);
+        let task = match (token, pool.capture_context()) {
+            (None, None) => pool.push_scoped(f, &self.latch, wait_policy, submitter),
+            (token, context) => {
+                let (name, run_timeout, limit) = (None, None, None::<TimerEntry>);
+                let job = WithContext { f, token, name, run_timeout, context, limit };
                 pool.push_scoped(job, &self.latch, wait_policy, submitter)
             }
         };

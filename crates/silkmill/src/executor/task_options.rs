@@ -1,12 +1,13 @@
 //! The options of one task: a priority, a time limit, a token.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cancel::CancelToken;
 use crate::error::TrySubmitError;
-use crate::executor::ThreadPoolExecutor;
 use crate::executor::future::Future;
+use crate::executor::{TaskSpec, ThreadPoolExecutor};
 use crate::pool::priority::Priority;
 use crate::pool::queue::WaitPolicy;
 use crate::sync::Deadline;
@@ -32,6 +33,8 @@ pub struct TaskOptions<'pool> {
     priority: Priority,
     timeout: Option<Duration>,
     token: Option<CancelToken>,
+    name: Option<Arc<str>>,
+    run_timeout: Option<Duration>,
 }
 
 impl ThreadPoolExecutor {
@@ -44,7 +47,14 @@ impl ThreadPoolExecutor {
 
 impl<'pool> TaskOptions<'pool> {
     pub(crate) fn new(executor: &'pool ThreadPoolExecutor) -> Self {
-        TaskOptions { executor, priority: Priority::Normal, timeout: None, token: None }
+        TaskOptions {
+            executor,
+            priority: Priority::Normal,
+            timeout: None,
+            token: None,
+            name: None,
+            run_timeout: None,
+        }
     }
 
     pub(crate) fn executor(&self) -> &'pool ThreadPoolExecutor {
@@ -70,10 +80,51 @@ impl<'pool> TaskOptions<'pool> {
         self
     }
 
+    /// Sets how long the task may run, counted from its start. When the time is up it finds its
+    /// [token](CancelToken::current) cancelled. The limit on the whole is
+    /// [`timeout`](TaskOptions::timeout); the sooner of the two counts.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use silkmill::{CancelToken, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(1).build()?;
+    /// let future = pool.task().run_timeout(Duration::from_millis(5)).submit(|| {
+    ///     CancelToken::current().sleep(Duration::MAX)
+    /// });
+    /// assert!(!future.result()?, "its time was up");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn run_timeout(mut self, timeout: Duration) -> Self {
+        self.run_timeout = Some(timeout);
+        self
+    }
+
+    /// Names the task: in [reports](crate::ShutdownReport) of what still runs, in
+    /// [`running_tasks`](ThreadPoolExecutor::running_tasks), and in the error if it panics.
+    ///
+    /// ```
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(1).build()?;
+    /// let future = pool.task().name("GET /x").submit(|| panic!("no route"));
+    /// let error = future.result().unwrap_err();
+    /// assert_eq!(error.task_name(), Some("GET /x"));
+    /// assert!(error.to_string().starts_with("the task \"GET /x\" panicked on thread "));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     /// Sets a token to cancel the task with, also while it runs: the task's
     /// [own](CancelToken::current) is a child of it, and of the one that a shutdown cancels. A task
     /// whose token is cancelled before it starts ends as cancelled at once, on the thread that
     /// cancels.
+    ///
+    /// A task that is submitted by another, and is given no token, inherits the one that its
+    /// submitter was given: it is cancelled with it, and has no more time.
     pub fn token(mut self, token: &CancelToken) -> Self {
         self.token = Some(token.clone());
         self
@@ -85,8 +136,8 @@ impl<'pool> TaskOptions<'pool> {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let (executor, priority) = (self.executor, self.priority);
-        executor.submit_as(priority, self.own_token(), f)
+        let executor = self.executor;
+        executor.submit_spec(self.into_spec(), f)
     }
 
     /// Like [`ThreadPoolExecutor::try_submit`].
@@ -98,8 +149,8 @@ impl<'pool> TaskOptions<'pool> {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let (executor, priority) = (self.executor, self.priority);
-        executor.push(priority, self.own_token(), WaitPolicy::None, f)
+        let executor = self.executor;
+        executor.push_spec(self.into_spec(), WaitPolicy::None, f)
     }
 
     /// Like [`ThreadPoolExecutor::submit_timeout`].
@@ -115,16 +166,25 @@ impl<'pool> TaskOptions<'pool> {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let (executor, priority) = (self.executor, self.priority);
-        executor.push(priority, self.own_token(), executor.wait_policy(Deadline::after(timeout)), f)
+        let executor = self.executor;
+        let wait_policy = executor.wait_policy(Deadline::after(timeout));
+        executor.push_spec(self.into_spec(), wait_policy, f)
     }
 
-    fn own_token(self) -> Option<CancelToken> {
+    fn into_spec(self) -> TaskSpec {
+        let token = self.own_token();
+        let (priority, name, run_timeout) = (self.priority, self.name, self.run_timeout);
+        TaskSpec { priority, token, name, run_timeout }
+    }
+
+    fn own_token(&self) -> Option<CancelToken> {
         if self.timeout.is_none() && self.token.is_none() {
+            // It may inherit one: see `Limit::inherited_token`.
             return None;
         }
         let deadline = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        Some(CancelToken::with([Some(self.executor.pool.token().clone()), self.token], deadline))
+        let above = self.token.clone().or_else(CancelToken::inherited);
+        Some(CancelToken::with([Some(self.executor.pool.token().clone()), above], deadline))
     }
 }
 
@@ -133,7 +193,9 @@ impl fmt::Debug for TaskOptions<'_> {
         f.debug_struct("TaskOptions")
             .field("priority", &self.priority)
             .field("timeout", &self.timeout)
+            .field("run_timeout", &self.run_timeout)
             .field("token", &self.token)
+            .field("name", &self.name)
             .finish()
     }
 }

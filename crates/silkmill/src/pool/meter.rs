@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::pool::clock::{Clock, coarse_tick, thread_cpu_now};
 use crate::pool::probe::RunQueueDelay;
 use crate::pool::queue_delay::SampledArrival;
+use crate::task::name::RunningName;
 use crate::task::observer::Ended;
 
 /// What a worker counts. Written by that worker alone, read by threads that ask for statistics; it
@@ -67,6 +68,8 @@ impl Counts {
 pub(crate) struct WorkerMeter {
     pub(crate) name: String,
     pub(crate) native_id: Option<u32>,
+    /// The name of the task that runs, if it has one.
+    pub(crate) task_name: RunningName,
     /// Whether to measure processor time as well.
     measure_cpu: bool,
     run_queue_delay: RunQueueDelay,
@@ -90,6 +93,7 @@ impl WorkerMeter {
         WorkerMeter {
             name,
             native_id,
+            task_name: RunningName::default(),
             measure_cpu,
             run_queue_delay: match measure_cpu {
                 true => RunQueueDelay::of_this_thread(),

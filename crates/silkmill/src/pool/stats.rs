@@ -136,6 +136,8 @@ pub struct RunningTask {
     pub worker: String,
     /// The time for which it has been running.
     pub running_for: Duration,
+    /// The [name](crate::TaskOptions::name) of the task, if it has one.
+    pub task: Option<String>,
 }
 
 /// The sums over all workers.

@@ -36,8 +36,15 @@ pub(crate) struct TimerEntry {
 
 impl Drop for TimerEntry {
     fn drop(&mut self) {
-        let entry = self.timer.state.lock().entries.remove(&self.key);
+        let mut state = self.timer.state.lock();
+        let entry = state.entries.remove(&self.key);
+        let is_last = state.closed && state.entries.is_empty();
+        drop(state);
         drop(entry);
+        if is_last {
+            // The thread sleeps until the time of an entry that has gone, and a shutdown joins it.
+            self.timer.changed.notify_one();
+        }
     }
 }
 

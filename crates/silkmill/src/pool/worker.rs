@@ -23,6 +23,7 @@ use crate::pool::timer::{OnTime, TimerEntry};
 use crate::sync::blocking::{blocking, set_hook};
 use crate::sync::parker::Parker;
 use crate::sync::{Deadline, Mutex};
+use crate::task::name::tell_names_in;
 use crate::task::observer::{Afterwards, Claim, Ended, Observer};
 use crate::task::{Claimed, TaskHandle};
 use crate::thread::Builder;
@@ -266,6 +267,7 @@ impl Pool {
 pub(crate) fn work(pool: &Arc<Pool>, meter: &Arc<WorkerMeter>) {
     POOL.set(Some((Arc::clone(pool), Arc::clone(meter))));
     STACK_BASE.set(stack_address());
+    tell_names_in(Some(Arc::clone(&meter.task_name)));
     let current = CurrentToken::set(pool.token().clone());
     // The initializer is the user's code, and may wait.
     let hook_before = set_hook(pool.config.wait_hook.clone());
@@ -283,6 +285,7 @@ pub(crate) fn work(pool: &Arc<Pool>, meter: &Arc<WorkerMeter>) {
         }
     }
     set_hook(hook_before);
+    tell_names_in(None);
     drop(current);
     // The next thing this thread drops may be the pool's last handle; it must not wait for itself.
     POOL.set(None);

@@ -2,9 +2,12 @@
 
 use std::cell::Cell;
 use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cancel::{CancelToken, CurrentToken};
 use crate::error::NotStarted;
+use crate::task::name::Named;
 
 /// What a task runs to get its result.
 pub(crate) trait Job<T>: Send {
@@ -47,6 +50,9 @@ pub(crate) fn run_in(context: ContextRunner, f: &mut dyn FnMut()) {
 pub(crate) struct WithContext<F, L> {
     pub(crate) f: F,
     pub(crate) token: Option<CancelToken>,
+    pub(crate) name: Option<Arc<str>>,
+    /// How long the closure may run, after which its token is cancelled.
+    pub(crate) run_timeout: Option<Duration>,
     pub(crate) context: Option<ContextRunner>,
     /// Goes when the closure does, because the limit is one of waiting.
     pub(crate) limit: Option<L>,
@@ -54,7 +60,7 @@ pub(crate) struct WithContext<F, L> {
 
 impl<F: FnOnce() -> T + Send, L: Send, T> Job<T> for WithContext<F, L> {
     fn run(self) -> T {
-        let WithContext { f, token, context, limit } = self;
+        let WithContext { f, token, name, run_timeout, context, limit } = self;
         drop(limit);
         if let Some(token) = &token {
             // This is no panic: the hook is not called, and the payload becomes the task's error.
@@ -66,7 +72,14 @@ impl<F: FnOnce() -> T + Send, L: Send, T> Job<T> for WithContext<F, L> {
             }
         }
         // Without a token of its own the task has its pool's, which is the worker's current one.
-        let _own = token.map(CurrentToken::set);
+        let token = match run_timeout {
+            Some(timeout) => {
+                Some(token.unwrap_or_else(CancelToken::current).child_with_timeout(timeout))
+            }
+            None => token,
+        };
+        let _own = token.map(CurrentToken::set_own);
+        let _named = name.map(Named::begin);
         let Some(context) = context else { return f() };
         let mut f = Some(f);
         let mut result = None;

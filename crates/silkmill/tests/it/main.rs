@@ -3,13 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod advice;
-mod bindings;
 mod context;
-mod drain;
 mod event;
 mod executor;
 mod future;
-mod limits;
+mod lifecycle;
 mod map;
 mod nested;
 mod options;

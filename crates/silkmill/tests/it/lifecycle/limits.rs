@@ -154,6 +154,22 @@ fn a_pool_whose_tasks_had_limits_leaves_no_thread() {
     assert_eq!(left.count(), 0);
 }
 
+#[test]
+fn a_shutdown_does_not_wait_for_the_time_of_a_limit() {
+    let pool = pool(1);
+    let (gate, running) = occupy(&pool);
+    let far_too_late = Duration::from_secs(1 << 20);
+    let queued = pool.task().timeout(far_too_late).submit(|| 25);
+    std::thread::scope(|threads| {
+        threads.spawn(|| pool.shutdown());
+        patiently("the pool is closed", || pool.try_submit(|| ()).is_err());
+        // The limit is the timer's last entry, and goes while the shutdown waits.
+        gate.open();
+    });
+    running.result().unwrap();
+    assert_eq!(queued.result().unwrap(), 25);
+}
+
 /// The length of a chain of tokens that overflows a stack when it is walked by recursion.
 const CHAIN: usize = 50_000;
 
