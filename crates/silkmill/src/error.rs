@@ -4,6 +4,7 @@ use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use crate::sync::Mutex;
@@ -74,6 +75,8 @@ enum Reason {
 pub(crate) enum NotStarted {
     Cancelled,
     TimedOut,
+    /// The task that it goes on from has no value.
+    Failed(TaskError),
 }
 
 struct Panic {
@@ -89,13 +92,17 @@ struct Panic {
 
 impl TaskError {
     pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Self {
-        if let Some(not_started) = payload.downcast_ref::<NotStarted>() {
-            let reason = match not_started {
-                NotStarted::Cancelled => Reason::Cancelled,
-                NotStarted::TimedOut => Reason::TimedOut,
-            };
-            return TaskError { reason };
-        }
+        let payload = match payload.downcast::<NotStarted>() {
+            Err(payload) => payload,
+            Ok(not_started) => {
+                let reason = match *not_started {
+                    NotStarted::Cancelled => Reason::Cancelled,
+                    NotStarted::TimedOut => Reason::TimedOut,
+                    NotStarted::Failed(error) => return error,
+                };
+                return TaskError { reason };
+            }
+        };
         let message = message_of(&*payload);
         let location = take_location();
         let thread_name = std::thread::current().name().map(str::to_owned);
@@ -274,6 +281,10 @@ impl Error for TaskError {
     }
 }
 
+// An error is not changed once it is made, save for the payload, which is taken as a whole.
+impl UnwindSafe for TaskError {}
+impl RefUnwindSafe for TaskError {}
+
 impl From<TaskError> for io::Error {
     /// The kind is `TimedOut` for a task whose time was up, that of the system's error when no
     /// thread could be started, and `Other` for everything else: `Interrupted` would make std try
@@ -368,6 +379,33 @@ impl Error for TimedOut {}
 impl From<TimedOut> for io::Error {
     fn from(error: TimedOut) -> Self {
         io::Error::new(io::ErrorKind::TimedOut, error)
+    }
+}
+
+/// Why [`ThreadPoolExecutor::try_map`](crate::ThreadPoolExecutor::try_map) stopped.
+#[derive(Clone, Debug)]
+pub enum TryMapError<E> {
+    /// The function failed on an item.
+    Item(E),
+    /// The task of an item has no value: it panicked, or never ran.
+    Task(TaskError),
+}
+
+impl<E: fmt::Display> fmt::Display for TryMapError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TryMapError::Item(error) => error.fmt(f),
+            TryMapError::Task(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: Error> Error for TryMapError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            TryMapError::Item(error) => error.source(),
+            TryMapError::Task(error) => error.source(),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod task_set;
 pub(crate) mod wait;
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +42,8 @@ use crate::task::job::WithContext;
 /// may wait for tasks of its own pool.
 ///
 /// Dropping the executor runs what is queued and waits for it, like
-/// [`shutdown`](ThreadPoolExecutor::shutdown).
+/// [`shutdown`](ThreadPoolExecutor::shutdown). A clone is another handle to the same pool, and
+/// costs next to nothing; then dropping the last one waits.
 ///
 /// ```
 /// use silkmill::ThreadPoolExecutor;
@@ -51,11 +53,25 @@ use crate::task::job::WithContext;
 /// assert_eq!(lengths?, [3, 5]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Clone)]
 pub struct ThreadPoolExecutor {
     pub(crate) pool: Arc<Pool>,
+    /// Shared by all clones; the last one to go shuts the pool down.
+    _owner: Arc<Owner>,
+}
+
+/// Shuts its pool down when it is dropped.
+struct Owner {
+    pool: Arc<Pool>,
 }
 
 impl ThreadPoolExecutor {
+    pub(crate) fn new(pool: Pool) -> Self {
+        let pool = Arc::new(pool);
+        let owner = Owner { pool: Arc::clone(&pool) };
+        ThreadPoolExecutor { pool, _owner: Arc::new(owner) }
+    }
+
     /// Queues `f` and returns the handle to its result. Blocks while the queue is at its capacity;
     /// blocked submitters are served in order.
     ///
@@ -163,14 +179,20 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.push_or_refuse(task, wait_policy, f).map_err(|(f, refused)| match refused {
+        let pushed = self.push_or_refuse(task, wait_policy, f);
+        pushed.map_err(|(f, refused)| self.try_submit_error(f, refused))
+    }
+
+    /// Gives the closure of a task that was `refused` back, with the reason.
+    pub(crate) fn try_submit_error<F>(&self, f: F, refused: Refused) -> TrySubmitError<F> {
+        match refused {
             Refused::Full | Refused::Cancelled => TrySubmitError::Full(f),
             Refused::Forked => TrySubmitError::Forked(f),
             Refused::Shutdown | Refused::Cancelling => match self.pool.initializer_failure() {
                 Some(message) => TrySubmitError::NotInitialized(f, message.to_owned()),
                 None => TrySubmitError::Shutdown(f),
             },
-        })
+        }
     }
 
     pub(crate) fn push_or_refuse<F, T>(
@@ -331,36 +353,49 @@ impl ThreadPoolExecutor {
     }
 
     fn wait_for_workers(&self, deadline: Deadline) -> bool {
-        if !self.pool.is_here() {
-            return true;
-        }
-        if worker::is_of(&self.pool) {
-            return false;
-        }
-        let ended = self.pool.queue.wait_for_workers(deadline);
-        if ended && deadline.is_never() {
-            self.pool.join_handles();
-        }
-        ended
+        wait_for_workers(&self.pool, deadline)
     }
 }
 
-impl Drop for ThreadPoolExecutor {
+/// Waits until all workers have ended, unless the calling thread is one of them. Returns whether
+/// they have.
+fn wait_for_workers(pool: &Arc<Pool>, deadline: Deadline) -> bool {
+    if !pool.is_here() {
+        return true;
+    }
+    if worker::is_of(pool) {
+        return false;
+    }
+    let ended = pool.queue.wait_for_workers(deadline);
+    if ended && deadline.is_never() {
+        pool.join_handles();
+    }
+    ended
+}
+
+impl Drop for Owner {
     fn drop(&mut self) {
         self.pool.close();
         if !self.pool.is_abandoned() {
-            self.wait_for_workers(Deadline::NEVER);
+            wait_for_workers(&self.pool, Deadline::NEVER);
         }
     }
 }
 
+// What the user's code can leave half changed behind a panic is the user's: everything of the pool
+// that a panic can come through is whole.
+impl UnwindSafe for ThreadPoolExecutor {}
+impl RefUnwindSafe for ThreadPoolExecutor {}
+
 impl fmt::Debug for ThreadPoolExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let now = self.pool.queue.snapshot();
         f.debug_struct("ThreadPoolExecutor")
             .field("thread_name_prefix", &self.pool.name())
             .field("max_workers", &self.max_workers())
-            .field("queue", &self.pool.queue.snapshot())
-            .finish()
+            .field("workers", &now.workers)
+            .field("queued", &now.queued)
+            .finish_non_exhaustive()
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! * [`Thread<T>`](Thread): a thread that returns a value, whose panic is a value too, that can be
 //!   joined for a while ([`join_timeout`](Thread::join_timeout)), and that the process waits for
-//!   unless it is a [daemon](Builder::daemon).
+//!   unless it is a [daemon](ThreadBuilder::daemon).
 //! * [`ThreadPoolExecutor`]: a bounded number of threads that run closures and hand out
 //!   [`Future`]s, with a queue that can hold submitters back, cancellation of what has not started,
 //!   and a [shutdown](ThreadPoolExecutor::shutdown) that says what is left.
@@ -18,6 +18,13 @@
 //! * [`Semaphore`] and [`Event`], which std lacks.
 //! * [`Stats::advice`]: whether the tasks waited or computed, measured, and so whether more workers
 //!   would help.
+//!
+//! In `Cargo.toml`, as long as it is not published, with the path of a copy:
+//!
+//! ```toml
+//! [dependencies]
+//! silkmill = { path = "../silkmill/crates/silkmill" }
+//! ```
 //!
 //! ```
 //! use silkmill::{Thread, ThreadPoolExecutor, as_completed};
@@ -81,16 +88,18 @@ mod unwind;
 
 pub use crate::cancel::CancelToken;
 pub use crate::error::{
-    BuildError, SpawnError, TaskError, TaskErrorKind, TimedOut, TrySubmitError,
+    BuildError, SpawnError, TaskError, TaskErrorKind, TimedOut, TryMapError, TrySubmitError,
 };
 pub use crate::executor::builder::ThreadPoolExecutorBuilder;
 pub use crate::executor::future::Future;
 pub use crate::executor::map::Map;
 pub use crate::executor::map_unordered::MapUnordered;
-pub use crate::executor::scope::Scope;
+pub use crate::executor::scope::{Scope, ScopeTaskOptions};
 pub use crate::executor::task_options::TaskOptions;
 pub use crate::executor::task_set::TaskSet;
-pub use crate::executor::wait::{AsCompleted, ReturnWhen, Waited, as_completed, wait};
+pub use crate::executor::wait::{
+    AsCompleted, Awaited, ReturnWhen, Waited, as_completed, join_all, wait,
+};
 pub use crate::executor::{ShutdownReport, ThreadPoolExecutor};
 pub use crate::pool::advice::{Advice, Measured, Verdict};
 pub use crate::pool::priority::Priority;
@@ -101,4 +110,23 @@ pub use crate::thread::exit::{AtExit, exit};
 pub use crate::thread::fork::{ForkGuard, fork_guard};
 pub use crate::thread::registry::{ThreadInfo, active_count, current, threads};
 pub use crate::thread::start::ThreadStart;
-pub use crate::thread::{Builder, Thread};
+pub use crate::thread::{Builder, Thread, ThreadBuilder};
+
+/// What most programs use, to be imported at once.
+///
+/// It has no [`Future`], which would hide std's trait of that name.
+///
+/// ```
+/// use silkmill::prelude::*;
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+/// let futures = [pool.submit(|| 1), pool.submit(|| 2)];
+/// assert_eq!(join_all(futures)?, [1, 2]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub mod prelude {
+    pub use crate::{
+        CancelToken, Event, Priority, ReturnWhen, Semaphore, TaskError, Thread, ThreadPoolExecutor,
+        as_completed, join_all, wait,
+    };
+}

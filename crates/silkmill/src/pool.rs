@@ -195,28 +195,52 @@ impl Pool {
         }
     }
 
-    /// Queues a task that may borrow for as long as `latch` allows. After a shutdown the task ends
-    /// with that error.
+    /// Queues a task that may borrow for as long as `latch` allows.
+    ///
+    /// # Errors
+    /// Gives `job` back with the reason.
     pub(crate) fn push_scoped<'scope, J, T>(
         self: &Arc<Self>,
         job: J,
         latch: &Latch<'scope, '_>,
+        priority: Priority,
         wait_policy: WaitPolicy,
         submitter: Submitter,
-    ) -> TaskHandle<T>
+    ) -> Result<TaskHandle<T>, (J, Refused)>
     where
         J: Job<T> + 'scope,
         T: Send + 'scope,
     {
+        let mut new = Some(job);
         let mut handle = None;
-        let pushed = self.push_made(Priority::Normal, wait_policy, submitter, None, || {
+        let pushed = self.push_made(priority, wait_policy, submitter, None, || {
+            let job = new.take().expect("a task is queued once");
             let (queued, theirs) = NewTask::new(job).into_scoped(latch);
             handle = Some(theirs);
             Place::Own(queued)
         });
         match pushed {
-            Ok(()) => handle.expect("a push that succeeds has made its task"),
-            Err(refused) => TaskHandle::failed(self.refusal(refused)),
+            Ok(()) => Ok(handle.expect("a push that succeeds has made its task")),
+            Err(refused) => Err((new.expect("a push that is refused makes no task"), refused)),
+        }
+    }
+
+    /// Queues a task that was made before. If it is refused, it ends with that error.
+    pub(crate) fn push_later(self: &Arc<Self>, task: QueuedTask) {
+        let submitter = worker::submitter(self);
+        let mut task = Some(task);
+        let pushed =
+            self.push_made(Priority::Normal, WaitPolicy::Unbounded, submitter, None, || {
+                Place::Own(task.take().expect("a task is queued once"))
+            });
+        if let (Err(refused), Some(task)) = (pushed, task) {
+            match task.claim(Claim::ToCancel) {
+                Some(claimed) => {
+                    claimed.fail(self.refusal(refused), &CancelObserver { pool: self })
+                }
+                // Claimed, and counted as a tombstone, before it was queued.
+                None => self.queue.remove_tombstone(),
+            }
         }
     }
 

@@ -51,9 +51,25 @@ impl<T> UnsafeCell<T> {
 #[derive(Debug)]
 pub(crate) struct Mutex<T>(imp::Mutex<T>);
 
+/// Makes a constructor `const`, except under loom, whose locks are made at run time.
+macro_rules! const_unless_loom {
+    ($(#[$attribute:meta])* $visibility:vis fn $name:ident($($arguments:tt)*) -> $result:ty $body:block) => {
+        $(#[$attribute])*
+        #[cfg(not(loom))]
+        $visibility const fn $name($($arguments)*) -> $result $body
+
+        $(#[$attribute])*
+        #[cfg(loom)]
+        $visibility fn $name($($arguments)*) -> $result $body
+    };
+}
+pub(crate) use const_unless_loom;
+
 impl<T> Mutex<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Mutex(imp::Mutex::new(value))
+    const_unless_loom! {
+        pub(crate) fn new(value: T) -> Self {
+            Mutex(imp::Mutex::new(value))
+        }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
@@ -72,8 +88,10 @@ impl<T: Default> Default for Mutex<T> {
 pub(crate) struct Condvar(imp::Condvar);
 
 impl Condvar {
-    pub(crate) fn new() -> Self {
-        Condvar(imp::Condvar::new())
+    const_unless_loom! {
+        pub(crate) fn new() -> Self {
+            Condvar(imp::Condvar::new())
+        }
     }
 
     pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {

@@ -11,6 +11,7 @@ pub(crate) mod start;
 
 use std::fmt;
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -127,6 +128,10 @@ impl<T: Send + 'static> Thread<T> {
     }
 }
 
+// Nothing of the result is seen before it is whole.
+impl<T> UnwindSafe for Thread<T> {}
+impl<T> RefUnwindSafe for Thread<T> {}
+
 impl<T> fmt::Debug for Thread<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Thread")
@@ -140,23 +145,23 @@ impl<T> fmt::Debug for Thread<T> {
 /// Describes a thread before it is started.
 ///
 /// ```
-/// let thread = silkmill::Builder::new().name("count").daemon(true).spawn(|| 25)?;
+/// let thread = silkmill::ThreadBuilder::new().name("count").daemon(true).spawn(|| 25)?;
 /// assert_eq!(thread.info().name(), "count");
 /// assert_eq!(thread.join()?, 25);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder starts no thread until `spawn`"]
-pub struct Builder {
+pub struct ThreadBuilder {
     name: Option<String>,
     daemon: bool,
     stack_size: Option<usize>,
 }
 
-impl Builder {
+impl ThreadBuilder {
     /// Describes a thread called `thread-N` that is no daemon and has std's stack size.
     pub fn new() -> Self {
-        Builder::default()
+        ThreadBuilder::default()
     }
 
     /// Names the thread. Linux shows the first 15 bytes in its tools; panics show all.
@@ -235,6 +240,9 @@ impl Builder {
         }
     }
 }
+
+/// The same as [`ThreadBuilder`], by its earlier name.
+pub type Builder = ThreadBuilder;
 
 /// A thread that was started, with std's handle to it.
 pub(crate) struct Started {

@@ -320,8 +320,7 @@ impl ThreadPoolExecutorBuilder {
             return Err(BuildError::new("thread_name_prefix holds a NUL"));
         }
         note_panics();
-        let pool = Pool::new(max_workers, self.config);
-        Ok(ThreadPoolExecutor { pool: Arc::new(pool) })
+        Ok(ThreadPoolExecutor::new(Pool::new(max_workers, self.config)))
     }
 }
 

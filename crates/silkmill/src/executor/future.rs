@@ -1,18 +1,19 @@
 //! The handle to a task's result.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::error::TaskError;
+use crate::error::{NotStarted, TaskError};
 use crate::pool::Pool;
 use crate::pool::worker;
-use crate::sync::Deadline;
-use crate::task::TaskHandle;
+use crate::sync::{Deadline, Mutex};
 use crate::task::job::{is_in_context, run_in};
 use crate::task::observer::Claim;
+use crate::task::{NewTask, TaskHandle};
 
 /// A result that is on its way.
 ///
@@ -40,13 +41,14 @@ pub struct Future<T> {
     /// Set once a worker that polled this future may be replaced.
     replaces_worker: bool,
     pool: Arc<Pool>,
+    cancels_on_drop: bool,
 }
 
 const NOT_DROPPED: &str = "a future has its task until it is dropped";
 
 impl<T: Send> Future<T> {
     pub(crate) fn new(task: TaskHandle<T>, pool: Arc<Pool>) -> Self {
-        Future { task: Some(task), replaces_worker: false, pool }
+        Future { task: Some(task), replaces_worker: false, pool, cancels_on_drop: false }
     }
 
     /// Waits for the task and returns its value.
@@ -129,6 +131,11 @@ impl<T: Send> Future<T> {
 
     /// Returns whether there is a result: a value, a panic or a cancellation.
     pub fn done(&self) -> bool {
+        self.is_done()
+    }
+
+    /// The same as [`done`](Future::done), as Rust names it.
+    pub fn is_done(&self) -> bool {
         self.task().is_done()
     }
 
@@ -194,6 +201,53 @@ impl<T: Send> Future<T> {
         }));
     }
 
+    /// Returns the future of what `f` makes of this one's value, in a task of the same pool that is
+    /// queued when this one is done. If this one has no value, neither has that, for the same
+    /// reason.
+    ///
+    /// ```
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(1).build()?;
+    /// let length = pool.submit(|| "three".to_owned()).map(|word| word.len());
+    /// assert_eq!(length.result()?, 5);
+    /// let failed = pool.submit(|| -> u32 { panic!("no number") }).map(|n| n + 1);
+    /// assert_eq!(failed.result().unwrap_err().message(), "no number");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn map<U, F>(self, f: F) -> Future<U>
+    where
+        F: FnOnce(T) -> U + Send + 'static,
+        T: 'static,
+        U: Send + 'static,
+    {
+        let pool = Arc::clone(&self.pool);
+        let first = Arc::new(Mutex::new(None::<Future<T>>));
+        let taken = Arc::clone(&first);
+        let (queued, handle) = NewTask::new(move || {
+            let first = taken.lock().take().expect("the task is run once, after it was put there");
+            match first.result() {
+                Ok(value) => f(value),
+                // This is no panic of this task.
+                Err(error) => resume_unwind(Box::new(NotStarted::Failed(error))),
+            }
+        })
+        .into_owners();
+        let mut slot = first.lock();
+        let first = slot.insert(self);
+        let later = Arc::clone(&pool);
+        // It runs just before the first task is done; the second then waits for that.
+        first.task().add_callback(Box::new(move |_| later.push_later(queued)));
+        drop(slot);
+        Future::new(handle, pool)
+    }
+
+    /// Makes dropping the future [cancel](Future::cancel) the task, if it has not started.
+    pub fn cancel_on_drop(mut self) -> Self {
+        self.cancels_on_drop = true;
+        self
+    }
+
     /// Runs the task inline if possible: see [`worker::try_run_inline`]. A task with a context gets
     /// a worker of its own as long as there may be more, because a hook that sets a context and
     /// clears it afterwards would take it from the task that waits.
@@ -239,11 +293,20 @@ impl<T> Drop for Future<T> {
         if self.replaces_worker {
             worker::end_awaiting();
         }
+        if self.cancels_on_drop
+            && let Some(claimed) = self.task.as_ref().and_then(|task| task.claim(Claim::ToCancel))
+        {
+            self.pool.cancel_claimed(claimed);
+        }
         if let Some(error) = self.task.take().and_then(TaskHandle::dispose) {
             self.pool.report_unread(&error);
         }
     }
 }
+
+// Nothing of a task's result is seen before it is whole.
+impl<T> UnwindSafe for Future<T> {}
+impl<T> RefUnwindSafe for Future<T> {}
 
 impl<T> fmt::Debug for Future<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

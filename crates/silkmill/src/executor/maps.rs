@@ -1,9 +1,20 @@
 //! The methods that make a map: of an executor, and of the options of a task.
 
+use crate::cancel::CancelToken;
+use crate::error::TryMapError;
 use crate::executor::ThreadPoolExecutor;
 use crate::executor::map::Map;
 use crate::executor::map_unordered::MapUnordered;
 use crate::executor::task_options::TaskOptions;
+
+/// Asks the tasks of a map to stop when it is over.
+struct CancelOnDrop(CancelToken);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
 
 impl ThreadPoolExecutor {
     /// Applies `f` to every item and yields the results in the items' order.
@@ -39,6 +50,43 @@ impl ThreadPoolExecutor {
         T: Send + 'static,
     {
         self.map_unordered_with(|| (), items, move |(), item| f(item))
+    }
+
+    /// Applies `f`, which may fail, to every item, and returns all values in the items' order, or
+    /// the first error. Then it stops: no more items are taken, what has not started is cancelled,
+    /// and what runs is asked to stop, through [`CancelToken::current`].
+    ///
+    /// ```
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+    /// let numbers: Result<Vec<u32>, _> = pool.try_map(["1", "2"], |text| text.parse());
+    /// assert_eq!(numbers?, [1, 2]);
+    /// let failed = pool.try_map(["1", "x", "3"], |text| text.parse::<u32>());
+    /// assert_eq!(failed.unwrap_err().to_string(), "invalid digit found in string");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// That of the first item, in order, that failed, or whose task has no value.
+    pub fn try_map<I, F, T, E>(&self, items: I, f: F) -> Result<Vec<T>, TryMapError<E>>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: Fn(I::Item) -> Result<T, E> + Send + Sync + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        // Dropped on the way out, after the map: what is left is cancelled then.
+        let stop = CancelOnDrop(self.pool.token().child());
+        let results = self.task().token(&stop.0).map(items, f);
+        results
+            .map(|result| match result {
+                Ok(Ok(value)) => Ok(value),
+                Ok(Err(error)) => Err(TryMapError::Item(error)),
+                Err(error) => Err(TryMapError::Task(error)),
+            })
+            .collect()
     }
 
     /// Like [`map`](ThreadPoolExecutor::map), with a state that `f` may use and change: a buffer, a

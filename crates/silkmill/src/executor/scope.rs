@@ -2,16 +2,24 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::cancel::CancelToken;
+use crate::error::TrySubmitError;
+use crate::executor::TaskSpec;
 use crate::executor::ThreadPoolExecutor;
 use crate::executor::future::Future;
 use crate::executor::map::Map;
 use crate::executor::map_unordered::MapUnordered;
-use crate::executor::mapper::Submit;
+use crate::executor::mapper::{Mapper, Submit};
+use crate::executor::task_options::TaskOptions;
 use crate::pool::limit::Limit;
+use crate::pool::priority::Priority;
+use crate::pool::queue::{Refused, WaitPolicy};
 use crate::pool::timer::TimerEntry;
 use crate::pool::worker;
 use crate::sync::Deadline;
+use crate::task::TaskHandle;
 use crate::task::job::WithContext;
 use crate::task::scope_latch::{Latch, scoped};
 
@@ -71,19 +79,39 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let wait_policy = self.executor.wait_policy(Deadline::NEVER);
-        let pool = &self.executor.pool;
-        let submitter = worker::submitter(pool);
-        let token = Limit::inherited_token(pool);
-        let task = match (token, pool.capture_context()) {
-            (None, None) => pool.push_scoped(f, &self.latch, wait_policy, submitter),
-            (token, context) => {
-                let (name, run_timeout, limit) = (None, None, None::<TimerEntry>);
-                let job = WithContext { f, token, name, run_timeout, context, limit };
-                pool.push_scoped(job, &self.latch, wait_policy, submitter)
-            }
-        };
-        Future::new(task, Arc::clone(pool))
+        self.task().submit(f)
+    }
+
+    /// Like [`ThreadPoolExecutor::try_submit`], for a task that may borrow.
+    ///
+    /// # Errors
+    /// Gives `f` back when the queue is full or the executor was shut down.
+    pub fn try_submit<F, T>(&self, f: F) -> Result<Future<T>, TrySubmitError<F>>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        self.task().try_submit(f)
+    }
+
+    /// Like [`ThreadPoolExecutor::task`], for tasks that may borrow.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use silkmill::{CancelToken, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+    /// let words = ["one", "three"].map(str::to_owned);
+    /// let stop = CancelToken::new();
+    /// let lengths: Result<Vec<_>, _> = pool.scope(|scope| {
+    ///     let options = scope.task().timeout(Duration::from_secs(5)).token(&stop);
+    ///     options.map(&words, |word| word.len()).collect()
+    /// });
+    /// assert_eq!(lengths?, [3, 5]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn task(&self) -> ScopeTaskOptions<'scope, 'env> {
+        ScopeTaskOptions { scope: self.clone(), options: self.executor.task() }
     }
 
     /// Like [`ThreadPoolExecutor::map`], for items and a function that may borrow.
@@ -107,7 +135,7 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         F: Fn(I::Item) -> T + Send + Sync + 'scope,
         T: Send + 'scope,
     {
-        Map::over(self.submitter(f), items.into_iter(), self.executor)
+        self.task().map(items, f)
     }
 
     /// Like [`ThreadPoolExecutor::map_unordered`], for items and a function that may borrow.
@@ -122,21 +150,237 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         F: Fn(I::Item) -> T + Send + Sync + 'scope,
         T: Send + 'scope,
     {
-        MapUnordered::over(self.submitter(f), items.into_iter(), self.executor)
+        self.task().map_unordered(items, f)
     }
 
-    fn submitter<A, F, T>(&self, f: F) -> Submit<'scope, A, T>
+    /// Like [`ThreadPoolExecutor::map_with`], for items, states and functions that may borrow.
+    ///
+    /// ```
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+    /// let prefix = "0x".to_owned();
+    /// let hex: Result<Vec<String>, _> = pool.scope(|scope| {
+    ///     let start = || prefix.clone();
+    ///     scope.map_with(start, [10, 11], |buffer, n| format!("{buffer}{n:x}")).collect()
+    /// });
+    /// assert_eq!(hex?, ["0xa", "0xb"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn map_with<I, S, N, F, T>(
+        &self,
+        init: N,
+        items: I,
+        f: F,
+    ) -> Map<'scope, I::IntoIter, I::Item, T>
     where
-        A: Send + 'scope,
-        F: Fn(A) -> T + Send + Sync + 'scope,
+        I: IntoIterator,
+        I::Item: Send + 'scope,
+        S: Send + 'scope,
+        N: Fn() -> S + Send + Sync + 'scope,
+        F: Fn(&mut S, I::Item) -> T + Send + Sync + 'scope,
         T: Send + 'scope,
     {
-        let scope = self.clone();
-        let f = Arc::new(f);
-        Box::new(move |item| {
-            let f = Arc::clone(&f);
-            scope.submit(move || f(item))
+        self.task().map_with(init, items, f)
+    }
+
+    /// Like [`ThreadPoolExecutor::map_unordered_with`], for items, states and functions that may
+    /// borrow.
+    pub fn map_unordered_with<I, S, N, F, T>(
+        &self,
+        init: N,
+        items: I,
+        f: F,
+    ) -> MapUnordered<'scope, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'scope,
+        S: Send + 'scope,
+        N: Fn() -> S + Send + Sync + 'scope,
+        F: Fn(&mut S, I::Item) -> T + Send + Sync + 'scope,
+        T: Send + 'scope,
+    {
+        self.task().map_unordered_with(init, items, f)
+    }
+}
+
+/// The options of one task that may borrow, or of all the tasks of a map; [`Scope::task`] makes it.
+///
+/// See [`TaskOptions`] for what each option means.
+#[derive(Clone)]
+#[must_use = "options submit nothing until `submit`"]
+pub struct ScopeTaskOptions<'scope, 'env: 'scope> {
+    scope: Scope<'scope, 'env>,
+    options: TaskOptions<'env>,
+}
+
+impl<'scope, 'env: 'scope> ScopeTaskOptions<'scope, 'env> {
+    /// Sets the class of the task: see [`TaskOptions::priority`].
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.options = self.options.priority(priority);
+        self
+    }
+
+    /// Sets how long the task may take: see [`TaskOptions::timeout`].
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options = self.options.timeout(timeout);
+        self
+    }
+
+    /// Sets how long the task may run: see [`TaskOptions::run_timeout`].
+    pub fn run_timeout(mut self, timeout: Duration) -> Self {
+        self.options = self.options.run_timeout(timeout);
+        self
+    }
+
+    /// Names the task: see [`TaskOptions::name`].
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.options = self.options.name(name);
+        self
+    }
+
+    /// Sets a token to cancel the task with: see [`TaskOptions::token`].
+    pub fn token(mut self, token: &CancelToken) -> Self {
+        self.options = self.options.token(token);
+        self
+    }
+
+    /// Like [`Scope::submit`].
+    pub fn submit<F, T>(self, f: F) -> Future<T>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        let executor = self.scope.executor;
+        let pushed = self.push_or_refuse(f, executor.wait_policy(Deadline::NEVER));
+        pushed.unwrap_or_else(|(_, refused)| {
+            let task = TaskHandle::failed(executor.pool.refusal(refused));
+            Future::new(task, Arc::clone(&executor.pool))
         })
+    }
+
+    /// Like [`Scope::try_submit`].
+    ///
+    /// # Errors
+    /// Gives `f` back when the queue is full or the executor was shut down.
+    pub fn try_submit<F, T>(self, f: F) -> Result<Future<T>, TrySubmitError<F>>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        let executor = self.scope.executor;
+        let pushed = self.push_or_refuse(f, WaitPolicy::None);
+        pushed.map_err(|(f, refused)| executor.try_submit_error(f, refused))
+    }
+
+    fn push_or_refuse<F, T>(self, f: F, wait_policy: WaitPolicy) -> Result<Future<T>, (F, Refused)>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        let (pool, latch) = (&self.scope.executor.pool, &self.scope.latch);
+        let TaskSpec { priority, token, name, run_timeout } = self.options.into_spec();
+        let token = token.or_else(|| Limit::inherited_token(pool));
+        let context = pool.capture_context();
+        let submitter = worker::submitter(pool);
+        let is_plain =
+            token.is_none() && context.is_none() && name.is_none() && run_timeout.is_none();
+        let task = if is_plain {
+            pool.push_scoped(f, latch, priority, wait_policy, submitter)?
+        } else {
+            // No timer ends a queued task that borrows: it ends when its turn comes.
+            let limit = None::<TimerEntry>;
+            let job = WithContext { f, token, name, run_timeout, context, limit };
+            let pushed = pool.push_scoped(job, latch, priority, wait_policy, submitter);
+            pushed.map_err(|(job, refused)| (job.f, refused))?
+        };
+        Ok(Future::new(task, Arc::clone(pool)))
+    }
+
+    /// Like [`Scope::map`], with a task of these options for every item: a time limit counts from
+    /// the moment at which the item is submitted, and the token cancels all.
+    pub fn map<I, F, T>(self, items: I, f: F) -> Map<'scope, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'scope,
+        F: Fn(I::Item) -> T + Send + Sync + 'scope,
+        T: Send + 'scope,
+    {
+        self.map_with(|| (), items, move |(), item| f(item))
+    }
+
+    /// Like [`Scope::map_unordered`], with a task of these options for every item.
+    pub fn map_unordered<I, F, T>(
+        self,
+        items: I,
+        f: F,
+    ) -> MapUnordered<'scope, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'scope,
+        F: Fn(I::Item) -> T + Send + Sync + 'scope,
+        T: Send + 'scope,
+    {
+        self.map_unordered_with(|| (), items, move |(), item| f(item))
+    }
+
+    /// Like [`Scope::map_with`], with a task of these options for every item.
+    pub fn map_with<I, S, N, F, T>(
+        self,
+        init: N,
+        items: I,
+        f: F,
+    ) -> Map<'scope, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'scope,
+        S: Send + 'scope,
+        N: Fn() -> S + Send + Sync + 'scope,
+        F: Fn(&mut S, I::Item) -> T + Send + Sync + 'scope,
+        T: Send + 'scope,
+    {
+        let executor = self.scope.executor;
+        Map::over(self.submitter(init, f), items.into_iter(), executor)
+    }
+
+    /// Like [`Scope::map_unordered_with`], with a task of these options for every item.
+    pub fn map_unordered_with<I, S, N, F, T>(
+        self,
+        init: N,
+        items: I,
+        f: F,
+    ) -> MapUnordered<'scope, I::IntoIter, I::Item, T>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'scope,
+        S: Send + 'scope,
+        N: Fn() -> S + Send + Sync + 'scope,
+        F: Fn(&mut S, I::Item) -> T + Send + Sync + 'scope,
+        T: Send + 'scope,
+    {
+        let executor = self.scope.executor;
+        MapUnordered::over(self.submitter(init, f), items.into_iter(), executor)
+    }
+
+    fn submitter<A, S, N, F, T>(self, init: N, f: F) -> Submit<'scope, A, T>
+    where
+        A: Send + 'scope,
+        S: Send + 'scope,
+        N: Fn() -> S + Send + Sync + 'scope,
+        F: Fn(&mut S, A) -> T + Send + Sync + 'scope,
+        T: Send + 'scope,
+    {
+        let mapper = Mapper::new(init, f);
+        Box::new(move |item| {
+            let mapper = Arc::clone(&mapper);
+            self.clone().submit(move || mapper.apply(item))
+        })
+    }
+}
+
+impl fmt::Debug for ScopeTaskOptions<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ScopeTaskOptions").field(&self.options).finish()
     }
 }
 

@@ -171,7 +171,7 @@ impl<'pool> TaskOptions<'pool> {
         executor.push_spec(self.into_spec(), wait_policy, f)
     }
 
-    fn into_spec(self) -> TaskSpec {
+    pub(crate) fn into_spec(self) -> TaskSpec {
         let token = self.own_token();
         let (priority, name, run_timeout) = (self.priority, self.name, self.run_timeout);
         TaskSpec { priority, token, name, run_timeout }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::TimedOut;
+use crate::error::{TaskError, TimedOut};
 use crate::executor::future::Future;
 use crate::pool::{Pool, worker};
 use crate::sync::Deadline;
@@ -23,19 +23,61 @@ pub enum ReturnWhen {
 }
 
 /// The futures given to [`wait()`], parted into those that are done and the rest, each in the order
-/// given.
+/// given. They are what was given: futures, or references to them.
 #[derive(Debug)]
-pub struct Waited<'a, T> {
+pub struct Waited<F> {
     /// These have a result that can be read without waiting.
-    pub done: Vec<&'a Future<T>>,
+    pub done: Vec<F>,
     /// These had none when the waiting ended.
-    pub not_done: Vec<&'a Future<T>>,
+    pub not_done: Vec<F>,
+}
+
+/// A future or a reference to one, which [`wait()`] can wait for.
+pub trait Awaited: sealed::Sealed {
+    /// What the future's task returns.
+    type Value: Send;
+
+    /// Returns the future.
+    fn future(&self) -> &Future<Self::Value>;
+}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "no other crate is to implement it")]
+    pub trait Sealed {}
+    impl<T> Sealed for super::Future<T> {}
+    impl<T> Sealed for &super::Future<T> {}
+    impl<T> Sealed for &mut super::Future<T> {}
+}
+
+impl<T: Send> Awaited for Future<T> {
+    type Value = T;
+
+    fn future(&self) -> &Future<T> {
+        self
+    }
+}
+
+impl<T: Send> Awaited for &Future<T> {
+    type Value = T;
+
+    fn future(&self) -> &Future<T> {
+        self
+    }
+}
+
+impl<T: Send> Awaited for &mut Future<T> {
+    type Value = T;
+
+    fn future(&self) -> &Future<T> {
+        self
+    }
 }
 
 /// Waits until enough of `futures` are done, or until `timeout` has passed.
 ///
-/// It takes no result out: read the futures afterwards. With no futures it returns at once. A
-/// `timeout` of `None` waits for as long as it takes, one of zero only looks.
+/// Given references it takes no result out: read the futures afterwards. Given the futures
+/// themselves it gives them back, and those that are done can be read. With no futures it returns
+/// at once. A `timeout` of `None` waits for as long as it takes, one of zero only looks.
 ///
 /// ```
 /// use silkmill::{ReturnWhen, ThreadPoolExecutor, wait};
@@ -45,14 +87,19 @@ pub struct Waited<'a, T> {
 /// let waited = wait(&futures, ReturnWhen::All, None);
 /// assert_eq!(waited.done.len(), 2);
 /// assert!(waited.not_done.is_empty());
-/// # Ok::<(), silkmill::BuildError>(())
+///
+/// let waited = wait(futures, ReturnWhen::All, None);
+/// let sum: Result<i32, _> = waited.done.into_iter().map(|future| future.result()).sum();
+/// assert_eq!(sum?, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn wait<'a, T: Send>(
-    futures: impl IntoIterator<Item = &'a Future<T>>,
+pub fn wait<F: Awaited>(
+    futures: impl IntoIterator<Item = F>,
     return_when: ReturnWhen,
     timeout: impl Into<Option<Duration>>,
-) -> Waited<'a, T> {
-    let futures: Vec<&Future<T>> = futures.into_iter().collect();
+) -> Waited<F> {
+    let given: Vec<F> = futures.into_iter().collect();
+    let futures: Vec<&Future<F::Value>> = given.iter().map(Awaited::future).collect();
     let deadline = Deadline::from(timeout.into());
     let waiter = Arc::new(Waiter::new());
     for (index, future) in futures.iter().enumerate() {
@@ -89,7 +136,7 @@ pub fn wait<'a, T: Send>(
     for future in &futures {
         future.task().remove_waiter(&waiter);
     }
-    let (done, not_done) = futures.into_iter().partition(|future| future.done());
+    let (done, not_done) = given.into_iter().partition(|given| given.future().done());
     Waited { done, not_done }
 }
 
@@ -113,6 +160,42 @@ pub fn as_completed<T: Send>(futures: impl IntoIterator<Item = Future<T>>) -> As
         all.push(future);
     }
     all
+}
+
+/// Waits for all of `futures` and returns their values, in the order given.
+///
+/// It waits for no more once one of them has none, so the first error is the one that came first;
+/// what has not started is cancelled then, and what runs goes on.
+///
+/// ```
+/// use silkmill::{ThreadPoolExecutor, join_all};
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(4).build()?;
+/// let squares = join_all((1..=3).map(|n| pool.submit(move || n * n)))?;
+/// assert_eq!(squares, [1, 4, 9]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// The first, in time.
+pub fn join_all<T: Send>(
+    futures: impl IntoIterator<Item = Future<T>>,
+) -> Result<Vec<T>, TaskError> {
+    let mut all = as_completed(futures);
+    let mut values: Vec<Option<T>> = (0..all.pending()).map(|_| None).collect();
+    while all.pending() > 0 {
+        let Some((index, Some(future))) = all.next_event(Deadline::NEVER, None) else {
+            unreachable!("every index is that of a future, and the deadline is never")
+        };
+        match future.result() {
+            Ok(value) => values[index] = Some(value),
+            Err(error) => {
+                all.cancel_all();
+                return Err(error);
+            }
+        }
+    }
+    Ok(values.into_iter().flatten().collect())
 }
 
 /// The iterator behind [`as_completed`].

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::sync::blocking::blocking;
-use crate::sync::{Condvar, Deadline, Mutex};
+use crate::sync::{Condvar, Deadline, Mutex, const_unless_loom};
 
 /// A flag that is set or not, and that any number of threads can wait for: "the server is up", "go
 /// on", "stop".
@@ -38,7 +38,6 @@ pub struct Event {
     was_set: Condvar,
 }
 
-#[derive(Default)]
 struct State {
     is_set: bool,
     /// The number of times the flag went from not set to set. A waiter goes on when this changes,
@@ -47,9 +46,17 @@ struct State {
 }
 
 impl Event {
-    /// Makes an event that is not set.
-    pub fn new() -> Self {
-        Event { state: Mutex::default(), was_set: Condvar::new() }
+    const_unless_loom! {
+        /// Makes an event that is not set. It may be a static:
+        ///
+        /// ```
+        /// static STOP: silkmill::Event = silkmill::Event::new();
+        /// assert!(!STOP.is_set());
+        /// ```
+        pub fn new() -> Self {
+            let state = State { is_set: false, times_set: 0 };
+            Event { state: Mutex::new(state), was_set: Condvar::new() }
+        }
     }
 
     /// Sets the flag and wakes every waiter. Nothing happens when it is set already.

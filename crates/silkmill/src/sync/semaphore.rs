@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::sync::parker::Parker;
-use crate::sync::{Deadline, Mutex, MutexGuard};
+use crate::sync::{Deadline, Mutex, MutexGuard, const_unless_loom};
 
 /// Lets at most so many threads or tasks do something at once: requests to one host, files open,
 /// megabytes in memory.
@@ -78,11 +78,18 @@ pub(crate) enum Taking {
 }
 
 impl Semaphore {
-    /// Makes a semaphore with so many permits. It may have none at first: see
-    /// [`add_permits`](Semaphore::add_permits).
-    pub fn new(permits: usize) -> Self {
-        let inner = Inner { available: permits, waiters: VecDeque::new() };
-        Semaphore { inner: Mutex::new(inner) }
+    const_unless_loom! {
+        /// Makes a semaphore with so many permits. It may have none at first: see
+        /// [`add_permits`](Semaphore::add_permits). It may be a static:
+        ///
+        /// ```
+        /// static OPEN_FILES: silkmill::Semaphore = silkmill::Semaphore::new(100);
+        /// let _permit = OPEN_FILES.acquire();
+        /// ```
+        pub fn new(permits: usize) -> Self {
+            let inner = Inner { available: permits, waiters: VecDeque::new() };
+            Semaphore { inner: Mutex::new(inner) }
+        }
     }
 
     /// Takes a permit, and waits until there is one and all earlier waiters have got theirs.

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod advice;
-mod context;
 mod event;
 mod executor;
 mod future;
@@ -16,7 +14,6 @@ mod property;
 mod scope;
 mod semaphore;
 mod shutdown;
-mod slow_source;
 mod thread;
 mod wait;
 

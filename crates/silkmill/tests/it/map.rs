@@ -1,5 +1,7 @@
 //! One function over many items.
 
+mod slow_source;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};

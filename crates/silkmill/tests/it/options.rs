@@ -1,5 +1,9 @@
 //! The options of a pool and of a task.
 
+mod advice;
+mod context;
+mod face;
+
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
