@@ -207,7 +207,7 @@ fn the_last_clone_of_an_executor_waits() {
 
 #[test]
 fn errors_are_cloned_and_turned_into_those_of_io() {
-    let error = pool(1).submit(|| panic!("once")).result().map(|()| ()).unwrap_err();
+    let error = pool(1).submit(|| -> u8 { panic!("once") }).result().unwrap_err();
     let clone = error.clone();
     assert_eq!(clone.to_string(), error.to_string());
     assert_eq!(*error.into_payload().unwrap().downcast::<&str>().unwrap(), "once");
