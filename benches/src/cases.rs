@@ -15,6 +15,10 @@ const TASKS: u32 = 200_000;
 
 const ROUND_TRIPS: u32 = 20_000;
 
+/// How many round trips come alone, and the pause before each.
+const ROUND_TRIPS_ALONE: u32 = 500;
+const PAUSE: Duration = Duration::from_millis(1);
+
 const SLEEPERS: u32 = 20_000;
 const SLEEPER_WORKERS: usize = 1_000;
 const SLEEPER_TIME: Duration = Duration::from_millis(10);
@@ -34,21 +38,15 @@ const IDLE_TIME: Duration = Duration::from_secs(5);
 /// How long a case waits until its workers have fallen asleep.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// Returns nanoseconds a task: all are submitted, then all are read.
-pub fn batch<P: Pool>(workers: usize) -> f64 {
-    producers::<P>(workers, 1)
-}
-
-/// Returns nanoseconds a task when several threads each submit their share and read it.
-pub fn producers<P: Pool>(workers: usize, producers: u32) -> f64 {
-    let pool = P::new(workers);
-    warm_up(&pool, workers);
+/// Returns nanoseconds a task: several threads each submit their share, then read it. One is the
+/// calling thread.
+pub fn batch<P: Pool>(pool: &P, producers: u32) -> f64 {
     let share = TASKS / producers;
     let started = Instant::now();
     match producers {
-        1 => submit_and_read(&pool, share),
+        1 => submit_and_read(pool, share),
         _ => std::thread::scope(|scope| {
-            (0..producers).for_each(|_| drop(scope.spawn(|| submit_and_read(&pool, share))));
+            (0..producers).for_each(|_| drop(scope.spawn(|| submit_and_read(pool, share))));
         }),
     }
     nanos_each(started, TASKS)
@@ -60,16 +58,31 @@ fn submit_and_read<P: Pool>(pool: &P, tasks: u32) {
     assert_eq!(sum, (1..=u64::from(tasks)).sum());
 }
 
-/// Returns the nanoseconds it takes to submit one task and read it.
-pub fn round_trip<P: Pool>(workers: usize) -> f64 {
-    let pool = P::new(workers);
-    warm_up(&pool, workers);
+/// Returns the nanoseconds it takes to submit one task and read it, one after the other: both sides
+/// stay awake.
+pub fn round_trip<P: Pool>(pool: &P) -> f64 {
     std::thread::sleep(SETTLE);
     let started = Instant::now();
     for n in 0..ROUND_TRIPS {
         assert_eq!(pool.read(pool.submit(move || n + 1)), n + 1);
     }
     nanos_each(started, ROUND_TRIPS)
+}
+
+/// Returns the same for round trips that come alone, with a pause between them: the median, because
+/// a pause is long enough for another program to come in between.
+pub fn round_trip_alone<P: Pool>(pool: &P) -> f64 {
+    std::thread::sleep(SETTLE);
+    let mut times: Vec<_> = (0..ROUND_TRIPS_ALONE)
+        .map(|n| {
+            std::thread::sleep(PAUSE);
+            let started = Instant::now();
+            assert_eq!(pool.read(pool.submit(move || n + 1)), n + 1);
+            started.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[times.len() / 2].as_secs_f64() * 1e9
 }
 
 /// Returns nanoseconds an item of `ThreadPoolExecutor::map`, in order.
@@ -195,7 +208,7 @@ pub fn idle_cpu<P: Pool>(workers: usize) -> f64 {
 }
 
 /// Makes every worker run a task, all at once: the first tasks start the threads.
-fn warm_up<P: Pool>(pool: &P, workers: usize) {
+pub fn warm_up<P: Pool>(pool: &P, workers: usize) {
     let barrier = Arc::new(Barrier::new(workers));
     let meet = |_| {
         let barrier = Arc::clone(&barrier);

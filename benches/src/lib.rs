@@ -2,10 +2,12 @@
 //! runs.
 //!
 //! Two programs use this library. `silkmill-benches` runs every case that measures time; `queued`
-//! counts allocations, which would slow the other cases down. Each runs one case with one contender
-//! and ends, so that no pool shares a process with another. `cargo xtask bench executor` starts
-//! them in turn and takes medians.
+//! counts allocations, which would slow the other cases down. Each runs one case and ends: with one
+//! contender, so that no pool shares a process with another; or, where a task takes less than a
+//! busy machine's ups and downs, with all of them at once, in turn (`together`). `cargo xtask bench
+//! executor` starts them and takes medians.
 
 pub mod cases;
 pub mod pools;
+pub mod together;
 pub mod watchdog;

@@ -1,11 +1,12 @@
 //! Runs one case with one contender: `silkmill-benches CASE CONTENDER`. It prints a key and a
 //! figure with a tab between them; the units are in `xtask/src/bench/executor.rs`, in the table of
-//! cases.
+//! cases. With the contender `together` all take turns, and the contender stands between the two.
 
 use silkmill_benches::cases;
 use silkmill_benches::pools::{
     Blocking, Crossbeam, Pool, Rayon, RustyPool, Silkmill, Threadpool, Tokio,
 };
+use silkmill_benches::together;
 use silkmill_benches::watchdog;
 
 fn main() {
@@ -16,6 +17,14 @@ fn main() {
         std::process::exit(2);
     };
     match (case.as_str(), contender.as_str()) {
+        (_, "together") => match together::run(case) {
+            None => unknown(case, contender),
+            Some(contenders) => {
+                for (contender, figures) in contenders {
+                    figures.iter().for_each(|figure| println!("{case}\t{contender}\t{figure}"));
+                }
+            }
+        },
         ("map", "silkmill") => print(case, cases::map_of_silkmill(8)),
         ("map", "rayon") => print(case, cases::map_of_rayon(8)),
         ("sleepers-warm" | "sleepers-cold", "ideal") => print(case, cases::sleepers_ideal()),
@@ -32,12 +41,6 @@ fn main() {
 
 fn run<P: Pool>(case: &str) {
     let figure = match case {
-        "batch-2" => cases::batch::<P>(2),
-        "batch-8" => cases::batch::<P>(8),
-        "batch-32" => cases::batch::<P>(32),
-        "producers-4" => cases::producers::<P>(8, 4),
-        "producers-16" => cases::producers::<P>(8, 16),
-        "round-trip" => cases::round_trip::<P>(8),
         "sleepers-warm" => cases::sleepers_warm::<P>(),
         "sleepers-cold" => cases::sleepers_cold::<P>(),
         "burst" => cases::burst::<P>(32),

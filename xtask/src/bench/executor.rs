@@ -1,7 +1,8 @@
 //! Measures the executor beside other pools (see `benches/`), and Python's for scale.
 //!
 //! The table here says what is measured, in which unit, with which contenders, and how often. Each
-//! case and contender runs in a process of its own, the contenders of a case in turn.
+//! case and contender runs in a process of its own, the contenders of a case in turn; or all
+//! contenders of a case in one process, with their pools alive at once, in turn.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ struct Run {
     /// Its name on the command line, both of this program and of those it starts.
     name: &'static str,
     rounds: usize,
+    /// Whether the pools take turns in one process.
+    together: bool,
     /// Our own comes first.
     contenders: Vec<&'static str>,
     figures: Vec<Figure>,
@@ -48,6 +51,18 @@ impl Run {
     }
 }
 
+impl Run {
+    /// Returns the contenders to start a process for. One process stands for all that take turns
+    /// in it; those that are no pools of `benches/` have their own.
+    fn starts(&self) -> Vec<&'static str> {
+        if !self.together {
+            return self.contenders.clone();
+        }
+        let others = self.contenders.iter().filter(|name| !POOLS.contains(name));
+        std::iter::once("together").chain(others.copied()).collect()
+    }
+}
+
 struct Figure {
     /// The word that the program prints before the figure.
     key: &'static str,
@@ -60,6 +75,7 @@ fn table() -> Vec<Run> {
     let run = |name, what, unit| Run {
         name,
         rounds: ROUNDS,
+        together: false,
         contenders: POOLS.to_vec(),
         figures: vec![Figure { key: name, what, unit }],
     };
@@ -67,16 +83,18 @@ fn table() -> Vec<Run> {
         contenders: run.contenders.iter().chain(more).copied().collect(),
         ..run
     };
+    let together = |run| Run { together: true, ..run };
     let long = |run| Run { rounds: ROUNDS_OF_LONG, ..run };
     vec![
-        run("batch-2", "200,000 no-op tasks on 2 workers: submit all, then read all", "ns a task"),
+        together(run("batch-2", "200,000 no-op tasks on 2 workers: submit all, then read all", "ns a task")),
         with(&["CPython"],
-        run("batch-8", "200,000 no-op tasks on 8 workers: submit all, then read all", "ns a task")),
-        run("batch-32", "200,000 no-op tasks on 32 workers: submit all, then read all", "ns a task"),
-        run("producers-4", "200,000 no-op tasks on 8 workers, from 4 threads", "ns a task"),
-        run("producers-16", "200,000 no-op tasks on 8 workers, from 16 threads", "ns a task"),
+        together(run("batch-8", "200,000 no-op tasks on 8 workers: submit all, then read all", "ns a task"))),
+        together(run("batch-32", "200,000 no-op tasks on 32 workers: submit all, then read all", "ns a task")),
+        together(run("producers-4", "200,000 no-op tasks on 8 workers, from 4 threads", "ns a task")),
+        together(run("producers-16", "200,000 no-op tasks on 8 workers, from 16 threads", "ns a task")),
         with(&["CPython"],
-        run("round-trip", "submit one no-op task to 8 idle workers, read it, repeat", "ns a task")),
+        together(run("round-trip", "submit one no-op task to 8 idle workers, read it, repeat", "ns a task"))),
+        together(run("round-trip-alone", "the same with a pause of 1 ms before each, in which all fall asleep", "ns a task")),
         Run {
             contenders: vec!["silkmill", "rayon", "CPython"],
             ..run("map", "map 200,000 numbers on 8 workers, in order", "ns an item")
@@ -168,7 +186,7 @@ fn build() -> anyhow::Result<()> {
 fn take_rounds(run: &Run, labels: &Labels) -> anyhow::Result<Vec<Case>> {
     let mut cases: Vec<_> = run.figures.iter().map(case).collect();
     for _ in 0..run.rounds {
-        for contender in &run.contenders {
+        for contender in run.starts() {
             let mut command = command(run.name, contender);
             let output =
                 command.output().with_context(|| format!("failed to start {command:?}"))?;
@@ -179,7 +197,7 @@ fn take_rounds(run: &Run, labels: &Labels) -> anyhow::Result<Vec<Case>> {
                 output.status
             );
             for line in String::from_utf8(output.stdout)?.lines() {
-                file(&mut cases, &labels.of(contender), line)
+                file(&mut cases, labels, contender, line)
                     .with_context(|| format!("{command:?} printed {line:?}"))?;
             }
         }
@@ -208,17 +226,23 @@ fn program_path(name: &str) -> PathBuf {
     root().join("benches/target/release").join(name)
 }
 
-/// Adds the figure of one line, a key and a figure, to its case.
-fn file(cases: &mut [(&'static str, Case)], name: &str, line: &str) -> anyhow::Result<()> {
-    let (key, figure) = line.split_once('\t').context("there is no tab")?;
+/// Adds the figure of one line, a key and a figure, to its case. Where contenders take turns in one
+/// process, the line has the contender between the two.
+fn file(
+    cases: &mut [(&'static str, Case)],
+    labels: &Labels,
+    contender: &str,
+    line: &str,
+) -> anyhow::Result<()> {
+    let (key, rest) = line.split_once('\t').context("there is no tab")?;
+    let (contender, figure) = rest.split_once('\t').unwrap_or((contender, rest));
+    let name = labels.of(contender);
     let case = cases.iter_mut().find(|(known, _)| *known == key);
     let (_, case) = case.context("the key is not in the table")?;
     let figure = figure.parse()?;
     match case.contenders.iter_mut().find(|contender| contender.name == name) {
         Some(contender) => contender.samples.push(figure),
-        None => {
-            case.contenders.push(Contender { name: name.to_owned(), samples: vec![figure] });
-        }
+        None => case.contenders.push(Contender { name, samples: vec![figure] }),
     }
     Ok(())
 }
@@ -244,10 +268,9 @@ impl Labels {
             "CPython" => return self.python.clone(),
             "rayon" => " par_iter",
             "rayon-core" => " spawn, oneshot",
-            "threadpool" => ", mpsc",
+            "threadpool" | "crossbeam-channel" => ", oneshot",
             "tokio" => " spawn_blocking",
             "blocking" => " unblock",
-            "crossbeam-channel" => ", oneshot",
             _ => "",
         };
         format!("{contender} {}{how}", self.version(contender).unwrap_or("?"))
