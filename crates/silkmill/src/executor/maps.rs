@@ -126,6 +126,47 @@ impl ThreadPoolExecutor {
         Map::batching(self, items.into_iter(), init, f)
     }
 
+    /// Like [`map_with`](ThreadPoolExecutor::map_with), for states that cannot always be made: a
+    /// connection, a file. An item for which there is none has the error of `init` as its value;
+    /// the next item tries again.
+    ///
+    /// ```
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+    /// let connect = || Err::<u32, _>("no server");
+    /// let mut results = pool.map_try_with(connect, [1], |connection, n| *connection + n);
+    /// assert_eq!(results.next().unwrap()?, Err("no server"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn map_try_with<I, S, N, F, T, E>(
+        &self,
+        init: N,
+        items: I,
+        f: F,
+    ) -> Map<'_, I::IntoIter, I::Item, Result<T, E>>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        S: Send + 'static,
+        N: Fn() -> Result<S, E> + Send + Sync + 'static,
+        F: Fn(&mut S, I::Item) -> T + Send + Sync + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        self.map_with(
+            || None,
+            items,
+            move |state, item| {
+                let state = match state {
+                    Some(state) => state,
+                    None => state.insert(init()?),
+                };
+                Ok(f(state, item))
+            },
+        )
+    }
+
     /// Like [`map_with`](ThreadPoolExecutor::map_with), but yields each result as soon as it is
     /// there.
     pub fn map_unordered_with<I, S, N, F, T>(

@@ -291,18 +291,7 @@ impl<A: Send + 'static> Feed<A> {
     where
         I: Iterator<Item = A> + Send + 'static,
     {
-        let state = State {
-            items: VecDeque::new(),
-            room: 0,
-            is_taking: false,
-            has_ended: false,
-            panic: None,
-            dropped: false,
-            notified: false,
-        };
-        let reader = Arc::clone(reader);
-        let shared =
-            Arc::new(Shared { state: Mutex::new(state), has_room: Condvar::new(), reader });
+        let shared = Arc::new(Shared::new(reader));
         // Kept here, so that it is not lost with the closure of a thread that is refused.
         let items = Arc::new(Mutex::new(Some(items)));
         let (theirs, taken) = (Arc::clone(&shared), Arc::clone(&items));
@@ -365,6 +354,20 @@ impl<A> Drop for Feed<A> {
 }
 
 impl<A> Shared<A> {
+    fn new(reader: &Arc<Waiter>) -> Self {
+        let state = State {
+            items: VecDeque::new(),
+            room: 0,
+            is_taking: false,
+            has_ended: false,
+            panic: None,
+            dropped: false,
+            notified: false,
+        };
+        let reader = Arc::clone(reader);
+        Shared { state: Mutex::new(state), has_room: Condvar::new(), reader }
+    }
+
     /// Takes items whenever there is room, until they end or the reader has gone.
     fn run<I: Iterator<Item = A>>(&self, items: I) {
         let mut items = Some(items);
@@ -462,5 +465,51 @@ mod tests {
         pace.waited(Duration::from_secs(3600), false);
         pace.took(Duration::ZERO);
         assert_eq!(pace.patience(), Duration::ZERO);
+    }
+}
+
+/// What a reader and the thread that feeds it do to each other, in every interleaving.
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use crate::sync::Deadline;
+
+    /// Starts a thread that feeds two items.
+    fn feed(waiter: &Arc<Waiter>) -> (Feed<u8>, loom::thread::JoinHandle<()>) {
+        let shared = Arc::new(Shared::new(waiter));
+        let theirs = Arc::clone(&shared);
+        (Feed { shared }, loom::thread::spawn(move || theirs.run([1, 2].into_iter())))
+    }
+
+    #[test]
+    fn every_item_and_the_end_reach_a_reader_that_waits() {
+        for room in [1, 2] {
+            loom::model(move || {
+                let waiter = Arc::new(Waiter::new());
+                let (feed, thread) = feed(&waiter);
+                let mut seen = Vec::new();
+                loop {
+                    feed.make_room(room);
+                    match feed.take() {
+                        Taken::Items(item) => seen.push(item),
+                        Taken::NotYet => drop(waiter.next(Deadline::NEVER)),
+                        Taken::Ended => break,
+                    }
+                }
+                assert_eq!(seen, [1, 2]);
+                thread.join().expect("the thread does not panic");
+            });
+        }
+    }
+
+    #[test]
+    fn a_thread_ends_when_its_reader_goes() {
+        loom::model(|| {
+            let waiter = Arc::new(Waiter::new());
+            let (feed, thread) = feed(&waiter);
+            feed.make_room(1);
+            drop(feed);
+            thread.join().expect("the thread does not panic");
+        });
     }
 }

@@ -190,3 +190,17 @@ fn a_map_of_trivial_items_takes_no_more_than_it_was_told() {
         assert_eq!(yielded, 5_000);
     }
 }
+
+#[test]
+fn a_state_that_cannot_be_made_is_the_value_of_its_item_alone() {
+    let pool = pool(1);
+    let tries = AtomicUsize::new(0);
+    let init = move || match tries.fetch_add(1, Ordering::SeqCst) {
+        0..3 => Err("no server"),
+        number => Ok(number),
+    };
+    let results = pool.map_try_with(init, 0..6, |state, _| *state);
+    let results: Vec<_> = results.map(Result::unwrap).collect();
+    assert_eq!(results[..3], [Err("no server"); 3]);
+    assert_eq!(results[3..], [Ok(3); 3]);
+}
