@@ -180,8 +180,10 @@ impl OptionsBuilder {
     }
 
     /// Adds a glob that files must match, or one of several; with a leading `!`, must not match.
-    /// Without a `/` it applies to their names, otherwise to their paths below the path that was
-    /// added.
+    /// Without a `/` it applies to their names, and with `!` to those of the directories above;
+    /// otherwise to their paths below the path that was added, and to their paths as that was
+    /// written. With a `/` at its end it means directories. What `!` matches is left out even if it
+    /// was added itself.
     pub fn glob(mut self, glob: impl Into<String>) -> Self {
         self.globs.push(glob.into());
         self
@@ -194,7 +196,7 @@ impl OptionsBuilder {
         self
     }
 
-    /// Includes hidden files and directories, except `.git`.
+    /// Includes hidden files and directories, except those of version control.
     pub fn hidden(mut self, hidden: bool) -> Self {
         self.hidden = hidden;
         self

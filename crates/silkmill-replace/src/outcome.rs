@@ -149,6 +149,11 @@ pub enum Notice {
         /// The file.
         path: PathBuf,
     },
+    /// A glob that excludes files has excluded none, so it may not be what was meant.
+    ExcludedNothing {
+        /// The glob as it was typed, with its `!`.
+        glob: String,
+    },
     /// A version of a file that would have been lost was moved elsewhere.
     Kept {
         /// The file.
@@ -187,6 +192,10 @@ impl fmt::Display for Notice {
             Notice::NoDirectory { path } => {
                 write!(f, "{path:?} cannot be put back: the directory it was in is gone")
             }
+            Notice::ExcludedNothing { glob } => write!(
+                f,
+                "the glob {glob:?} excluded nothing (what is hidden or ignored is left out anyway)"
+            ),
             Notice::Kept { path, kept } => {
                 write!(f, "a version of {path:?} from before is kept as {kept:?}")
             }

@@ -31,6 +31,7 @@ use crate::transaction::flusher::BackgroundFlush;
 use crate::transaction::recovery;
 use crate::transaction::stage::Stage;
 use crate::walk::Walk;
+use crate::walk::filter::Filter;
 use crate::walk::found::Found;
 use crate::walk::named::{once, reach};
 
@@ -213,12 +214,13 @@ impl<'a> Run<'a> {
             let look_at = |(place, found)| (place, for_look.find(scratch, found));
             batch.into_iter().map(look_at).collect::<Vec<_>>()
         };
-        let mut filter = self.options.filter.clone();
+        let mut filter = self.options.filter.fresh();
         // When hard links are split, each name of a file counts.
         let paths = match self.options.hard_links {
             HardLinks::Split => self.options.paths.clone(),
             _ => once(&self.options.paths, &mut filter),
         };
+        let exclusions = filter.clone();
         // Diffs are reported in the order of their files; new text is staged in any order.
         if self.options.mode == Mode::Write && self.review.is_none() {
             let (workers, finished) = (self.options.workers, Arc::clone(&self.finished));
@@ -238,7 +240,21 @@ impl<'a> Run<'a> {
             self.take_all(&context, pool.map_with(init, walk, look))?;
         }
         self.stats = Some(pool.stats());
-        if cancel.is_cancelled() { Err(Error::interrupted()) } else { Ok(()) }
+        if cancel.is_cancelled() {
+            return Err(Error::interrupted());
+        }
+        if !self.review.as_ref().is_some_and(Review::is_over) {
+            self.report_idle_exclusions(&exclusions);
+        }
+        Ok(())
+    }
+
+    /// Reports globs that excluded nothing, since a file that was meant may have changed.
+    fn report_idle_exclusions(&mut self, filter: &Filter) {
+        for glob in filter.idle_exclusions() {
+            let notice = Notice::ExcludedNothing { glob: glob.to_owned() };
+            (self.sink)(Event::Notice(&notice));
+        }
     }
 
     fn take_all(

@@ -1,13 +1,14 @@
 //! Finds the files of a run, lazily and in a fixed order. Opens none of them.
 //!
 //! Ignore files and leading dots apply to what is found below a directory, not to a path that was
-//! named. Globs and types apply to both. `.gitignore` files apply inside a git repository, as they
-//! do for git: an unpacked release is none, and its `.gitignore` may exclude everything. `.ignore`
-//! files apply everywhere.
+//! named. Globs and types apply to both. `.gitignore` files apply without a repository, too, from
+//! every directory above; in a repository, those above its working tree do not, as for git.
 
 pub(crate) mod filter;
 pub(crate) mod found;
 pub(crate) mod named;
+mod repository;
+pub(crate) mod view;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -23,12 +24,14 @@ use crate::store::run_directory::is_run;
 use crate::walk::filter::Filter;
 use crate::walk::found::{Found, lost_below, plain};
 use crate::walk::named::{NamedPath, enter};
+use crate::walk::repository::{is_bare, is_in_working_tree, is_own};
+use crate::walk::view::View;
 
 /// Every file below the roots that passes the filter, each directory in the order of its names.
 pub(crate) struct Walk {
     roots: vec::IntoIter<PathBuf>,
     filter: Filter,
-    below: Option<(PathBuf, ignore::Walk)>,
+    below: Option<(View, ignore::Walk)>,
 }
 
 impl Walk {
@@ -39,17 +42,17 @@ impl Walk {
 
 /// Returns the file or the failure that an entry below a root means to a run, if any.
 pub(crate) fn found(
-    root: &Path,
+    view: &View,
     filter: &Filter,
     entry: Result<DirEntry, ignore::Error>,
 ) -> Option<Result<Found, Outcome>> {
     match entry {
         Ok(entry) => {
             let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
-            let is_taken = is_file && filter.takes(below(root, entry.path()));
+            let is_taken = is_file && filter.takes(view, entry.path());
             is_taken.then(|| Ok(Found { path: plain(entry.path()), link_target: None }))
         }
-        Err(error) => Some(Err(lost_below(root, &error))),
+        Err(error) => Some(Err(lost_below(&view.root, &error))),
     }
 }
 
@@ -59,22 +62,22 @@ impl Iterator for Walk {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let Some((root, mut walk)) = self.below.take() else {
+            let Some((view, mut walk)) = self.below.take() else {
                 let root = self.roots.next()?;
                 match enter(&root, &self.filter) {
                     NamedPath::File(item) => return Some(item),
                     NamedPath::Excluded => {}
-                    NamedPath::Directory => {
+                    NamedPath::Directory(view) => {
                         let walk =
-                            below_root(&root, &self.filter).sort_by_file_name(OsStr::cmp).build();
-                        self.below = Some((root, walk));
+                            below_root(&view, &self.filter).sort_by_file_name(OsStr::cmp).build();
+                        self.below = Some((view, walk));
                     }
                 }
                 continue;
             };
             let Some(entry) = walk.next() else { continue };
-            let item = found(&root, &self.filter, entry);
-            self.below = Some((root, walk));
+            let item = found(&view, &self.filter, entry);
+            self.below = Some((view, walk));
             if item.is_some() {
                 return item;
             }
@@ -84,12 +87,12 @@ impl Iterator for Walk {
 
 /// Walks the entries below a directory that git's rules and the names admit. The other filters are
 /// for files.
-pub(crate) fn below_root(root: &Path, filter: &Filter) -> WalkBuilder {
-    let (start, names) = (root.to_path_buf(), filter.clone());
+pub(crate) fn below_root(view: &View, filter: &Filter) -> WalkBuilder {
+    let (start, names) = (view.clone(), filter.clone());
     let store = filter.store.as_ref().and_then(|store| fs::metadata(store).ok());
     let store = store.map(|metadata| FileId::of(&metadata));
     let store_name = filter.store.as_deref().and_then(Path::file_name).map(OsStr::to_os_string);
-    let mut walk = WalkBuilder::new(root);
+    let mut walk = WalkBuilder::new(&view.root);
     // If the walk hid these itself, the `!` of an ignore file would bring them back.
     walk.hidden(false)
         .ignore(!filter.ignored)
@@ -97,6 +100,7 @@ pub(crate) fn below_root(root: &Path, filter: &Filter) -> WalkBuilder {
         .git_exclude(!filter.ignored)
         .git_global(!filter.ignored)
         .parents(!filter.ignored)
+        .require_git(is_in_working_tree(&view.root))
         .filter_entry(move |entry| {
             entry.depth() == 0
                 || (!is_named(&names, entry)
@@ -106,11 +110,17 @@ pub(crate) fn below_root(root: &Path, filter: &Filter) -> WalkBuilder {
     walk
 }
 
-fn is_entered(root: &Path, filter: &Filter, entry: &DirEntry) -> bool {
+fn is_entered(view: &View, filter: &Filter, entry: &DirEntry) -> bool {
     let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());
-    !is_never_entered(entry.file_name())
-        && filter.sees(entry.file_name())
-        && (!is_directory || (filter.enters(below(root, entry.path())) && !is_run(entry.path())))
+    let (name, path) = (entry.file_name(), entry.path());
+    let is_seen = filter.sees(name);
+    // What is hidden is asked about, too, so that a glob that names it has excluded something.
+    let is_excluded = (is_directory || !is_seen) && filter.excludes(view, path, is_directory);
+    is_seen
+        && !is_excluded
+        && !is_own_name(name)
+        && !is_own(name, is_directory)
+        && (!is_directory || (!is_run(path) && !is_bare(path)))
 }
 
 /// Returns whether an entry was named itself.
@@ -129,17 +139,6 @@ fn is_store(entry: &DirEntry, store: Option<FileId>, name: Option<&OsStr>) -> bo
     let may_be = |store: &FileId| entry.ino() == Some(store.ino) || Some(entry.file_name()) == name;
     let Some(store) = store.filter(may_be) else { return false };
     entry.metadata().is_ok_and(|metadata| FileId::of(&metadata) == store)
-}
-
-/// Returns a path as a glob sees it: relative to the path that was named, so that the current
-/// directory does not matter.
-fn below<'a>(root: &Path, path: &'a Path) -> &'a Path {
-    path.strip_prefix(root).unwrap_or(path)
-}
-
-/// Returns whether a name is that of a git repository's own files, or of a store.
-fn is_never_entered(name: &OsStr) -> bool {
-    name == ".git" || is_own_name(name)
 }
 
 #[cfg(test)]
@@ -190,13 +189,39 @@ mod tests {
     }
 
     #[test]
-    fn git_ignores_files_where_there_is_a_repository() {
-        let root = tree(&[(".gitignore", "/*\n!in\n*.o\n"), ("in/a.o", ""), ("in/b", "")]);
+    fn ignore_files_count_without_a_repository_and_end_at_one() {
+        let root = tree(&[(".gitignore", "*.o\n"), ("in/a.o", ""), ("in/b", ""), ("in/c", "")]);
+        fs::write(root.path().join("in/.ignore"), "c\n").unwrap();
         let below = root.path().join("in");
 
-        assert_eq!(walk(&below, filter(&[], &[]).unwrap()), ["a.o", "b"]);
+        assert_eq!(walk(root.path(), filter(&[], &[]).unwrap()), ["in/b"]);
+        assert_eq!(walk(&below, filter(&[], &[]).unwrap()), ["b"]);
         fs::create_dir(root.path().join(".git")).unwrap();
         assert_eq!(walk(&below, filter(&[], &[]).unwrap()), ["b"]);
+        // For git, a repository knows nothing of the ignore files above it.
+        fs::create_dir(below.join(".git")).unwrap();
+        assert_eq!(walk(&below, filter(&[], &[]).unwrap()), ["a.o", "b"]);
+    }
+
+    #[test]
+    fn what_version_control_keeps_is_never_entered_and_refused_when_it_is_named() {
+        let own = [".git/config", ".hg/a", ".svn/a", ".jj/a", ".bzr/a", "_darcs/a", "CVS/Root"];
+        let bare = ["bare.git/HEAD", "bare.git/config", "bare.git/objects/a", "bare.git/refs/a"];
+        let files = own.iter().chain(&bare).map(|path| (*path, ""));
+        let files: Vec<_> = files.chain([("a", ""), ("cvs/a", ""), ("sub/.git", "")]).collect();
+        let root = tree(&files);
+
+        assert_eq!(walk(root.path(), everything()), ["a", "cvs/a"]);
+        for named in [".git", ".hg", ".svn", ".jj", ".bzr", "_darcs", "CVS", "bare.git"] {
+            let named = root.path().join(named);
+            let found: Vec<_> = Walk::new(vec![named], everything()).collect();
+            let [Err(Outcome { action: Action::Failed(error), .. })] = &found[..] else {
+                panic!("{found:?}")
+            };
+            assert!(error.to_string().ends_with("it holds the files of a repository"), "{error}");
+        }
+        let named = root.path().join(".git/config");
+        assert_eq!(Walk::new(vec![named], everything()).filter_map(Result::ok).count(), 1);
     }
 
     #[test]

@@ -27,6 +27,7 @@ Examples:
   silkmill replace -U -e '\\r\\n' '\\n' notes.txt       a match that spans lines
   silkmill replace -I colour color                   ask about every change
   git ls-files -z | silkmill replace a b --files-from - -0
+  git diff --name-only -z --diff-filter=d | silkmill replace a b --files-from - -0
   tail -f log | silkmill replace secret '***' -      a filter
   silkmill replace -- -old -new                      text that begins with \"-\"
 
@@ -50,7 +51,8 @@ pub(crate) struct ReplaceArgs {
     /// The text to replace it with
     #[arg(required_unless_present = "pairs")]
     pub(crate) new: Option<OsString>,
-    /// Files, and directories to walk [default: .]; "-" alone filters stdin to stdout
+    /// Files, and directories to walk [default: ., unless stdin is a pipe or a file]; "-" alone
+    /// filters stdin to stdout
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
@@ -99,9 +101,11 @@ pub(crate) struct ReplaceArgs {
     ///
     /// A file is chosen when it matches at least one GLOB without "!", if there is any, and none
     /// with "!", whatever their order; its type, a leading dot and ignore files can still exclude
-    /// it. A GLOB without "/" is matched against the file's name; one with "/" against its path
-    /// below PATH, where "*" stops at a "/" and "**" does not. "!" also excludes everything in a
-    /// directory that it matches. Globs also apply to files that are named on the command line.
+    /// it. A GLOB without "/" is matched with the file's name, and, with "!", with every directory
+    /// of its path. One with "/" is matched with the path below PATH and with the path as it was
+    /// typed, where "*" stops at a "/" and "**" does not. One that ends in "/" means directories,
+    /// at any depth. "!" excludes everything in a directory that it matches, also what is named on
+    /// the command line or in --files-from; a GLOB with "!" that excluded nothing is reported.
     #[arg(short, long, value_name = "GLOB", help_heading = "Which files")]
     pub(crate) glob: Vec<String>,
     /// Only files of TYPE, such as rust or py (repeatable)
@@ -110,13 +114,14 @@ pub(crate) struct ReplaceArgs {
     /// command line.
     #[arg(short, long = "type", value_name = "TYPE", help_heading = "Which files")]
     pub(crate) types: Vec<String>,
-    /// Also hidden files and directories, but never .git
+    /// Also hidden files and directories, but never those of version control
     ///
     /// A file or directory that is named on the command line is included without this option or
-    /// --no-ignore.
+    /// --no-ignore. .git, .hg, .svn, .jj, .bzr, _darcs, CVS and bare git repositories are never
+    /// walked into.
     #[arg(long, help_heading = "Which files")]
     pub(crate) hidden: bool,
-    /// Also files that .gitignore and .ignore exclude
+    /// Also files that .gitignore and .ignore exclude, which count without a repository, too
     #[arg(long, help_heading = "Which files")]
     pub(crate) no_ignore: bool,
     /// Take the files from FILE, one a line, instead of walking; "-" is stdin

@@ -14,7 +14,7 @@ use silkmill_replace::{
 };
 
 use crate::args::ReplaceArgs;
-use crate::cmd::replace::options::{is_pipe, options};
+use crate::cmd::replace::options::{is_pipe, options, refuse_unread_stdin};
 use crate::cmd::replace::output::Output;
 use crate::cmd::replace::review::Prompt;
 use crate::exit::Exit;
@@ -24,6 +24,7 @@ pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
     if is_pipe(&args)? {
         return pipe::run(&options(args)?);
     }
+    refuse_unread_stdin(&args)?;
     let (interactive, color) = (args.interactive, args.color);
     let mut output = Output::new(&args);
     let options = options(args)?;

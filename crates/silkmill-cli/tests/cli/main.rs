@@ -19,7 +19,7 @@ mod scrape;
 mod undo;
 
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// A process that takes longer hangs.
@@ -29,7 +29,8 @@ const HANG_AFTER: Duration = Duration::from_secs(60);
 /// tests.
 fn silkmill() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_silkmill"));
-    command.env("XDG_STATE_HOME", state());
+    // What runs the tests may have a pipe as stdin, which a command without a PATH refuses.
+    command.env("XDG_STATE_HOME", state()).stdin(Stdio::null());
     // The servers of the tests are on this machine, and no proxy of the environment leads to them.
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
         command.env_remove(name).env_remove(name.to_ascii_lowercase());

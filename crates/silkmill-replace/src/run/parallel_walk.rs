@@ -22,6 +22,7 @@ use crate::walk;
 use crate::walk::filter::Filter;
 use crate::walk::found::Found;
 use crate::walk::named::{NamedPath, enter};
+use crate::walk::view::View;
 
 /// How many files may wait for the executor.
 const WAITING_MAX: usize = 1024;
@@ -109,13 +110,15 @@ fn next_batch(walked: &Receiver<Walked>) -> Option<Vec<Walked>> {
 
 impl ParallelWalk {
     fn walk(self, roots: Vec<PathBuf>, walkers: usize) {
-        let mut one = Walker::new(&self, 0, Path::new(""));
+        let nothing = View::new(Path::new(""), false);
+        let mut one = Walker::new(&self, 0, &nothing);
         for (place, root) in (0..).zip(&roots) {
             match enter(root, &self.filter) {
-                NamedPath::Directory => {
-                    let mut below = walk::below_root(root, &self.filter);
+                NamedPath::Directory(view) => {
+                    let mut below = walk::below_root(&view, &self.filter);
                     below.threads(walkers);
-                    below.build_parallel().visit(&mut Below { walk: &self, place, root });
+                    let mut walkers = Below { walk: &self, place, view: &view };
+                    below.build_parallel().visit(&mut walkers);
                 }
                 NamedPath::Excluded => {}
                 NamedPath::File(found) => {
@@ -134,12 +137,12 @@ impl ParallelWalk {
 struct Below<'a> {
     walk: &'a ParallelWalk,
     place: u64,
-    root: &'a Path,
+    view: &'a View,
 }
 
 impl<'a> ParallelVisitorBuilder<'a> for Below<'a> {
     fn build(&mut self) -> Box<dyn ParallelVisitor + 'a> {
-        Box::new(Walker::new(self.walk, self.place, self.root))
+        Box::new(Walker::new(self.walk, self.place, self.view))
     }
 }
 
@@ -147,7 +150,7 @@ impl<'a> ParallelVisitorBuilder<'a> for Below<'a> {
 struct Walker<'a> {
     walk: &'a ParallelWalk,
     place: u64,
-    root: &'a Path,
+    view: &'a View,
     scratch: Scratch,
     /// Files without a match that are not in the common counter yet.
     no_match: u64,
@@ -155,7 +158,7 @@ struct Walker<'a> {
 
 impl ParallelVisitor for Walker<'_> {
     fn visit(&mut self, entry: Result<DirEntry, ignore::Error>) -> WalkState {
-        match walk::found(self.root, &self.walk.filter, entry) {
+        match walk::found(self.view, &self.walk.filter, entry) {
             Some(found) => self.look_at(found),
             None => WalkState::Continue,
         }
@@ -163,8 +166,8 @@ impl ParallelVisitor for Walker<'_> {
 }
 
 impl<'a> Walker<'a> {
-    fn new(walk: &'a ParallelWalk, place: u64, root: &'a Path) -> Walker<'a> {
-        Walker { walk, place, root, scratch: walk.context.scratch(), no_match: 0 }
+    fn new(walk: &'a ParallelWalk, place: u64, view: &'a View) -> Walker<'a> {
+        Walker { walk, place, view, scratch: walk.context.scratch(), no_match: 0 }
     }
 
     fn look_at(&mut self, found: Result<Found, Outcome>) -> WalkState {

@@ -14,6 +14,8 @@ use crate::store::layout::is_own_name;
 use crate::store::run_directory::is_run;
 use crate::walk::filter::Filter;
 use crate::walk::found::{Found, lost, plain};
+use crate::walk::repository::{is_bare, is_own};
+use crate::walk::view::View;
 
 /// Returns the first of the paths that lead to one file or directory. The walk skips what is also
 /// named itself, if that will be searched: `filter` gets the list.
@@ -33,10 +35,10 @@ pub(crate) fn once(paths: &[PathBuf], filter: &mut Filter) -> Vec<PathBuf> {
             return by_path.insert(fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()));
         }
         let file = FileId::of(&metadata);
-        let name = path.file_name().map_or(path.as_path(), Path::new);
+        let view = View::new(path, filter.excludes_by_name());
         let is_looked_at = match metadata.is_dir() {
-            true => !filter.knows_paths(),
-            false => filter.takes(name),
+            true => !filter.knows_paths() && !filter.excludes_named(&view, true),
+            false => filter.takes_named(&view),
         };
         if is_looked_at {
             named.entry(file.ino).or_default().push(file);
@@ -50,10 +52,10 @@ pub(crate) fn once(paths: &[PathBuf], filter: &mut Filter) -> Vec<PathBuf> {
 
 /// What a path that was named leads to.
 pub(crate) enum NamedPath {
-    Directory,
+    Directory(View),
     /// A file, or what became of the path.
     File(Result<Found, Outcome>),
-    /// A file that the filter excludes.
+    /// A file or directory that the filter excludes.
     Excluded,
 }
 
@@ -67,10 +69,19 @@ pub(crate) fn enter(root: &Path, filter: &Filter) -> NamedPath {
         let error = Error::refused(format!("failed to use {root:?}: it holds the files of runs"));
         return NamedPath::File(Err(Outcome::failed(plain(root), error)));
     }
+    let view = View::new(root, filter.excludes_by_name());
     if metadata.is_dir() {
-        return NamedPath::Directory;
+        if filter.excludes_named(&view, true) {
+            return NamedPath::Excluded;
+        }
+        if is_a_repositorys_own(root) {
+            let why = "it holds the files of a repository";
+            let error = Error::refused(format!("failed to use {root:?}: {why}"));
+            return NamedPath::File(Err(Outcome::failed(plain(root), error)));
+        }
+        return NamedPath::Directory(view);
     }
-    if !filter.takes(root.file_name().map_or(root, Path::new)) {
+    if !filter.takes_named(&view) {
         return NamedPath::Excluded;
     }
     // Opening a device may have effects.
@@ -103,6 +114,12 @@ fn is_in_a_store(root: &Path, filter: &Filter) -> bool {
     path.iter().any(is_own_name)
         || store.is_some_and(|store| path.starts_with(store))
         || path.ancestors().any(is_run)
+}
+
+/// Returns whether a directory that was named holds what version control keeps for itself.
+fn is_a_repositorys_own(root: &Path) -> bool {
+    let Ok(path) = fs::canonicalize(root) else { return false };
+    path.file_name().is_some_and(|name| is_own(name, true)) || is_bare(&path)
 }
 
 /// Returns the target of a link, relative to the current directory if it is below it: `patch` does

@@ -1,9 +1,11 @@
 //! Turns the arguments of `silkmill replace` into the options of a run.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
@@ -35,6 +37,25 @@ pub(super) fn is_pipe(args: &ReplaceArgs) -> anyhow::Result<bool> {
         Some((option, _)) => bail!("{option} is for files, and \"-\" goes from stdin to stdout"),
         None => Ok(true),
     }
+}
+
+/// Refuses to walk the current directory when a pipe or a file is standard input: whoever wrote
+/// `echo x | silkmill replace a b` meant that input, and not the tree.
+pub(super) fn refuse_unread_stdin(args: &ReplaceArgs) -> anyhow::Result<()> {
+    let paths = if args.pairs.is_some() { [&args.old, &args.new] } else { [&None, &None] };
+    let names_paths = !args.paths.is_empty() || paths.into_iter().any(Option::is_some);
+    if names_paths || args.files_from.is_some() {
+        return Ok(());
+    }
+    let stdin = io::stdin().as_fd().try_clone_to_owned().map(File::from);
+    let kind = stdin.and_then(|stdin| stdin.metadata()).map(|metadata| metadata.file_type());
+    let what = match kind {
+        Ok(kind) if kind.is_fifo() || kind.is_socket() => "a pipe",
+        Ok(kind) if kind.is_file() => "a file",
+        // A terminal, `/dev/null`, or none.
+        _ => return Ok(()),
+    };
+    bail!("no PATH is given, and stdin is {what}: name \".\" for the tree or \"-\" for stdin")
 }
 
 /// Builds the options of a run.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use silkmill_replace::{Error, Event, Outcome, Summary};
+use silkmill_replace::{Error, Event, Notice, Outcome, Summary};
 
 use crate::args::{ReplaceArgs, When};
 use crate::cmd::replace::json::Json;
@@ -17,6 +17,7 @@ pub(super) struct Output {
     out: Stdout,
     progress: ProgressLine,
     dry_run: bool,
+    quiet: bool,
     stats: bool,
 }
 
@@ -49,6 +50,7 @@ impl Output {
             out: Stdout::new(),
             progress,
             dry_run: args.dry_run,
+            quiet: args.quiet,
             stats: args.stats,
         }
     }
@@ -60,6 +62,7 @@ impl Output {
         }
         match event {
             Event::Outcome(outcome) => self.outcome(outcome),
+            Event::Notice(Notice::ExcludedNothing { .. }) if self.quiet => {}
             Event::Notice(notice) => {
                 let out = &mut self.out;
                 self.progress.suspend(|| out.stderr(format_args!("silkmill: {notice}")));
