@@ -21,8 +21,14 @@ fuzz_target!(|input: &[u8]| {
     }
     let regex = flags.contains(&b'e');
     let builder = Options::builder(old, new).regex(regex).multiline(flags.contains(&b'U'));
-    let Ok(options) = builder.word(flags.contains(&b'w')).build() else { return };
+    let builder = builder.word(flags.contains(&b'w'));
+    let Ok(options) = builder.clone().encoding("bytes").build() else { return };
     let edited = options.edit(text).expect("the text is small");
+    let guarded = builder.build().expect("the encoding does not matter to the words").edit(text);
+    match guarded {
+        Ok(guarded) => assert_eq!(guarded, edited),
+        Err(_) => assert!(std::str::from_utf8(text).is_err(), "UTF-8 is edited in any case"),
+    }
     if !regex && !flags.contains(&b'w') {
         assert_eq!(edited.as_deref().unwrap_or(text), naive(text, old, new));
     }

@@ -35,6 +35,11 @@ pub struct Options {
     pub(crate) file_replacements_max: u64,
     pub(crate) file_size_max: Option<u64>,
     pub(crate) charset: Option<Charset>,
+    /// Whether changes that may break a text that is not UTF-8 are errors.
+    pub(crate) guards_foreign: bool,
+    /// Whether text that is not UTF-8 may hide a match: a text to search for is not ASCII, or a
+    /// regex.
+    pub(crate) foreign_hides: bool,
     pub(crate) edits_binary: bool,
     pub(crate) strict: bool,
     pub(crate) workers: Option<usize>,
@@ -91,6 +96,7 @@ impl Options {
             pattern: &self.pattern,
             limit: self.file_replacements_max,
             leaves_nul: !self.edits_binary,
+            guards_foreign: self.guards_foreign,
             lists_changes: false,
         }
     }
@@ -236,7 +242,9 @@ impl OptionsBuilder {
 
     /// Reads files without a byte order mark in this encoding, by a label of the WHATWG's list:
     /// `latin1`, `shift_jis`, `utf-16le`. By default they are read as UTF-8 or any other extension
-    /// of ASCII, byte for byte.
+    /// of ASCII, byte for byte; but one that is not UTF-8 fails if a match is or follows a byte of
+    /// 0x80 or more, which may be part of one of its characters, or if the new text is not ASCII.
+    /// With `bytes` it is edited all the same.
     pub fn encoding(mut self, label: impl Into<String>) -> Self {
         self.encoding = Some(label.into());
         self
@@ -305,7 +313,10 @@ impl OptionsBuilder {
                 "a regex has no style of names to preserve: use -P without -e",
             ));
         }
-        let charset = self.encoding.as_deref().map(charset).transpose()?.flatten();
+        let edits_bytes = self.encoding.as_deref().is_some_and(is_bytes);
+        let label = self.encoding.as_deref().filter(|_| !edits_bytes);
+        let charset = label.map(charset).transpose()?.flatten();
+        let foreign_hides = self.syntax.regex || self.pairs.iter().any(|pair| !pair.old.is_ascii());
         let exact = !self.syntax.regex && self.syntax.case == Case::Sensitive;
         let changes_nothing = exact && self.pairs.iter().all(|pair| pair.old == pair.new);
         // A directory that does not exist yet holds no runs.
@@ -330,6 +341,8 @@ impl OptionsBuilder {
             file_replacements_max: self.file_replacements_max.unwrap_or(u64::MAX),
             file_size_max: self.file_size_max,
             charset,
+            guards_foreign: !edits_bytes,
+            foreign_hides: foreign_hides && !edits_bytes,
             edits_binary: self.edits_binary,
             strict: self.strict,
             workers: self.workers,
@@ -356,6 +369,10 @@ fn what(pairs: &[Pair]) -> String {
             format!("{} → {} and {} more", shown(old), shown(new), rest.len())
         }
     }
+}
+
+fn is_bytes(label: &str) -> bool {
+    label.eq_ignore_ascii_case("bytes")
 }
 
 fn charset(label: &str) -> Result<Option<Charset>, Error> {

@@ -154,6 +154,8 @@ pub enum Notice {
         /// The glob as it was typed, with its `!`.
         glob: String,
     },
+    /// A stream without a match is not UTF-8, and what was looked for is a regex or not ASCII.
+    HidesMatches,
     /// A version of a file that would have been lost was moved elsewhere.
     Kept {
         /// The file.
@@ -196,6 +198,9 @@ impl fmt::Display for Notice {
                 f,
                 "the glob {glob:?} excluded nothing (what is hidden or ignored is left out anyway)"
             ),
+            Notice::HidesMatches => {
+                f.write_str("stdin is not UTF-8, and may hide a match: see --encoding")
+            }
             Notice::Kept { path, kept } => {
                 write!(f, "a version of {path:?} from before is kept as {kept:?}")
             }
@@ -243,6 +248,9 @@ pub struct Summary {
     pub files_skipped: u64,
     /// Files and paths that could not be read, staged or replaced.
     pub files_failed: u64,
+    /// Files whose text is not UTF-8, in which a match may hide. They are counted when nothing
+    /// matched, and what was looked for is a regex or not ASCII.
+    pub files_foreign: u64,
     /// Replacements that were made, or would be.
     pub replacements: u64,
     /// The name of the run, by which it can be undone: see [`undo`](crate::undo()). `None` when

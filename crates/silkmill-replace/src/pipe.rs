@@ -5,11 +5,13 @@ use std::io::{self, BufWriter, Read, Write};
 use crate::error::Error;
 use crate::options::Options;
 use crate::original::FILE_SIZE_MAX;
+use crate::outcome::Notice;
 use crate::text::edit::BOM;
-use crate::text::encoding::Charset;
+use crate::text::encoding::{Charset, EncodeError};
 use crate::text::flow::Flow;
 use crate::text::revise::{Rules, revise};
 use crate::text::stream::{Piece, StreamError};
+use crate::text::utf8::Utf8Check;
 
 /// The byte order marks that may begin a text.
 const MARKS: [&[u8]; 3] = [BOM, b"\xFF\xFE", b"\xFE\xFF"];
@@ -34,16 +36,51 @@ const MARKS: [&[u8]; 3] = [BOM, b"\xFF\xFE", b"\xFE\xFF"];
 /// # Errors
 ///
 /// Reading or writing failed; a line is too long for a regex, or the text for what needs all of it;
-/// or its encoding cannot represent the new text. What was written before stays written.
+/// its encoding cannot represent the new text; or the text is not UTF-8, and a change may break it,
+/// as [`OptionsBuilder::encoding`](crate::OptionsBuilder::encoding) says. What
+/// was written before stays written.
 pub fn pipe(options: &Options, from: &mut dyn Read, to: &mut dyn Write) -> Result<u64, Error> {
+    pipe_with_notices(options, from, to, &mut |_| ())
+}
+
+/// Does what [`pipe`] does, and calls `notify` with what the user should know: that the text may
+/// hide a match, because it is not UTF-8.
+///
+/// # Errors
+///
+/// Those of [`pipe`].
+pub fn pipe_with_notices(
+    options: &Options,
+    from: &mut dyn Read,
+    to: &mut dyn Write,
+    notify: &mut dyn FnMut(&Notice),
+) -> Result<u64, Error> {
+    let mut check = Utf8Check::default();
+    let count = pipe_checked(options, from, to, &mut check)?;
+    if count == 0 && options.foreign_hides && check.is_foreign_at_end() {
+        notify(&Notice::HidesMatches);
+    }
+    Ok(count)
+}
+
+/// Edits what `from` reads. What is not decoded is checked for UTF-8.
+fn pipe_checked(
+    options: &Options,
+    from: &mut dyn Read,
+    to: &mut dyn Write,
+    check: &mut Utf8Check,
+) -> Result<u64, Error> {
     let mark = mark(from).map_err(unread)?;
     let mut from = io::Cursor::new(mark.clone()).chain(from);
     let mut cache = options.pattern.cache();
     let charset = Charset::of(&mark, options.charset);
     let rules = Rules { leaves_nul: false, ..options.rules() };
     match Flow::new(rules, charset, &mut cache) {
-        Some(stream) => in_pieces(stream, &mut from, to),
-        None => whole(options, charset, &mut from, to),
+        Some(stream) => {
+            let check = (rules.guards_foreign && charset.is_none()).then_some(check);
+            in_pieces(stream, check, &mut from, to)
+        }
+        None => whole(options, charset, &mut from, to, check),
     }
 }
 
@@ -61,7 +98,8 @@ impl Options {
     /// ```
     ///
     /// # Errors
-    /// When it would become longer than 2 GiB, or its encoding cannot represent the new text.
+    /// When it would become longer than 2 GiB, its encoding cannot represent the new text, or it is
+    /// not UTF-8 and a change may break it.
     pub fn edit(&self, text: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let mut edited = Vec::new();
         let rules = Rules { leaves_nul: false, ..self.rules() };
@@ -86,7 +124,12 @@ fn mark(from: &mut dyn Read) -> io::Result<Vec<u8>> {
     Ok(mark)
 }
 
-fn in_pieces(mut stream: Flow<'_>, from: &mut dyn Read, to: &mut dyn Write) -> Result<u64, Error> {
+fn in_pieces(
+    mut stream: Flow<'_>,
+    mut check: Option<&mut Utf8Check>,
+    from: &mut dyn Read,
+    to: &mut dyn Write,
+) -> Result<u64, Error> {
     let (mut to, failed) =
         (BufWriter::new(to), |error: StreamError| error.of("stdin".as_ref(), unwritten));
     let pass = |to: &mut BufWriter<_>, piece: Piece<'_>| {
@@ -97,15 +140,33 @@ fn in_pieces(mut stream: Flow<'_>, from: &mut dyn Read, to: &mut dyn Write) -> R
         let room = stream.room().map_err(failed)?;
         match from.read(room) {
             Ok(0) => break,
-            Ok(len) => stream.advance(len, |piece| pass(&mut to, piece)).map_err(failed)?,
+            Ok(len) => {
+                if let Some(check) = &mut check {
+                    check.see(&room[..len]);
+                    guard(&mut stream, check.is_foreign()).map_err(failed)?;
+                }
+                stream.advance(len, |piece| pass(&mut to, piece)).map_err(failed)?;
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(unread(error)),
         }
         to.flush().map_err(unwritten)?;
     }
+    guard(&mut stream, check.is_some_and(|check| check.clone().is_foreign_at_end()))
+        .map_err(failed)?;
     stream.finish(|piece| pass(&mut to, piece)).map_err(failed)?;
     to.flush().map_err(unwritten)?;
     Ok(stream.count())
+}
+
+/// Refuses doubtful changes once a text is known not to be UTF-8, those made before included.
+fn guard(stream: &mut Flow<'_>, is_foreign: bool) -> Result<(), StreamError> {
+    if !is_foreign {
+        return Ok(());
+    }
+    stream.refuse_doubtful();
+    let doubt = stream.doubt().map(EncodeError::Doubt);
+    doubt.map_or(Ok(()), |doubt| Err(StreamError::EncodeError(doubt)))
 }
 
 fn whole(
@@ -113,12 +174,16 @@ fn whole(
     charset: Option<Charset>,
     from: &mut dyn Read,
     to: &mut dyn Write,
+    check: &mut Utf8Check,
 ) -> Result<u64, Error> {
     let (mut text, mut edited) = (Vec::new(), Vec::new());
     let size_max = options.file_size_max.unwrap_or(FILE_SIZE_MAX);
     from.take(size_max.saturating_add(1)).read_to_end(&mut text).map_err(unread)?;
     if text.len() as u64 > size_max {
         return Err(Error::too_large("stdin".as_ref(), text.len() as u64, size_max));
+    }
+    if charset.is_none() {
+        check.see(&text);
     }
     let rules = Rules { leaves_nul: false, ..options.rules() };
     let cache = &mut options.pattern.cache();

@@ -101,6 +101,7 @@ struct Run<'a> {
     progress: Progress,
     files_skipped: u64,
     files_failed: u64,
+    files_foreign: u64,
     replacements: u64,
     changes: ChangeSet,
     stats: Option<Stats>,
@@ -129,6 +130,7 @@ impl<'a> Run<'a> {
             progress: Progress::default(),
             files_skipped: 0,
             files_failed: 0,
+            files_foreign: 0,
             replacements: 0,
             changes: ChangeSet::new(options.hard_links),
             stats: None,
@@ -240,6 +242,7 @@ impl<'a> Run<'a> {
             self.take_all(&context, pool.map_with(init, walk, look))?;
         }
         self.stats = Some(pool.stats());
+        self.files_foreign = context.foreign();
         if cancel.is_cancelled() {
             return Err(Error::interrupted());
         }
@@ -387,6 +390,7 @@ impl<'a> Run<'a> {
             },
             files_skipped: self.files_skipped,
             files_failed: self.files_failed,
+            files_foreign: if self.replacements == 0 { self.files_foreign } else { 0 },
             replacements: self.replacements,
             run: self.kept.as_ref().map(|(run, _)| run.clone()),
             store: self.kept.as_ref().map(|(_, store)| store.clone()),

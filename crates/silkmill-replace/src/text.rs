@@ -8,3 +8,4 @@ pub(crate) mod flow;
 pub(crate) mod revise;
 pub(crate) mod stream;
 pub(crate) mod utf16;
+pub(crate) mod utf8;

@@ -133,10 +133,13 @@ pub(crate) struct ReplaceArgs {
     /// Names in --files-from end in a NUL, not in a line end
     #[arg(short = '0', long, requires = "files_from", help_heading = "Which files")]
     pub(crate) null: bool,
-    /// Read files without a byte order mark in this encoding, such as latin1, shift_jis or utf-16le
+    /// Read files without a byte order mark in this encoding, such as latin1, shift_jis or
+    /// utf-16le; "bytes" edits bytes
     ///
     /// By default they are read as UTF-8, or as any other encoding that extends ASCII, and edited
-    /// byte for byte. A byte order mark of UTF-8 or UTF-16 always decides. Only changed text is
+    /// byte for byte. But a file that is not UTF-8 fails if a match is or follows a byte of 0x80 or
+    /// more, which may be part of one of its characters, or if NEW is not ASCII: name its encoding,
+    /// or use "bytes". A byte order mark of UTF-8 or UTF-16 always decides. Only changed text is
     /// encoded anew; text that the encoding cannot represent is an error of its file.
     #[arg(long, value_name = "NAME", help_heading = "Which files")]
     pub(crate) encoding: Option<String>,

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 
-use crate::sandbox::{names, read, replace, stderr, stdout, tree};
+use crate::sandbox::{command, names, read, replace, stderr, stdout, tree};
 
 fn utf16(text: &str) -> Vec<u8> {
     std::iter::once(0xFEFF).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
@@ -170,5 +170,107 @@ fn what_cannot_be_streamed_is_reported_beyond_the_largest_that_is_held() {
     // A streamed file is read up to its first NUL.
     for words in [&["line", "LINE"][..], &["--encoding", "utf-16le", "line", "LINE"]] {
         assert_eq!(stderr(&replace(&root, words)), "no match in 1 file, 1 passed over\n");
+    }
+}
+
+/// `表\` in Shift_JIS, whose first character ends in a backslash.
+const SHIFT_JIS: &[u8] = b"\x95\x5C\\ old\n";
+
+/// Runs the words on a small file, a large one that is streamed, a stream, and with pairs, and
+/// returns exit code, error and whether the text stayed, of each.
+fn everywhere(words: &[&str], text: &[u8]) -> Vec<(Option<i32>, String, bool)> {
+    let large = [text, &vec![b' '; 1 << 24]].concat();
+    let root = tree(&[("small", text), ("large", &large)]);
+    let (options, pair) = words.split_at(words.len() - 2);
+    let pair = format!("{}\t{}\n", pair[0], pair[1]);
+    fs::write(root.path().join("p.tsv"), pair).unwrap();
+    let mut ended = Vec::new();
+    for (end, name) in [(&["small"][..], "small"), (&["large"], "large"), (&["-"], "out")] {
+        for pairs in [false, true] {
+            // A large file takes its time.
+            if name == "large" && (pairs || words[0].starts_with('-')) {
+                continue;
+            }
+            fs::write(root.path().join("small"), text).unwrap();
+            fs::write(root.path().join("large"), &large).unwrap();
+            let mut command = match pairs {
+                false => command(&root, &[words, end].concat()),
+                true => command(&root, &[options, &["--pairs", "p.tsv"], end].concat()),
+            };
+            command.stdin(fs::File::open(root.path().join("small")).unwrap());
+            let output = command.output().unwrap();
+            if name == "out" {
+                fs::write(root.path().join("out"), &output.stdout).unwrap();
+            }
+            let now = fs::read(root.path().join(name)).unwrap();
+            let stayed = now == if name == "large" { &large[..] } else { text };
+            // What a stream has passed on before its error stays.
+            let stayed = stayed || (name == "out" && text.starts_with(&now));
+            ended.push((output.status.code(), stderr(&output), stayed));
+        }
+    }
+    ended
+}
+
+#[test]
+fn no_character_of_an_unknown_encoding_is_broken() {
+    let claims: &[(&[&str], &[u8], &str)] = &[
+        (&["\\", "/"], SHIFT_JIS, "a match may be a part of one of its characters"),
+        (&["-e", r"\\", "/"], SHIFT_JIS, "a match may be a part of one of its characters"),
+        (&["-i", "\\", "/"], SHIFT_JIS, "a match may be a part of one of its characters"),
+        (&["\u{e9}", "e"], b"\xC3\xA9\xCC\xA8 \x95\x5C\n", "a match may be a part"),
+        (&["tea", "th\u{e9}"], b"tea caf\xE9\n", "the new text is not ASCII"),
+        (&["-e", "tea", r"th\u{e9}"], b"tea\ncaf\xE9\n", "the new text is not ASCII"),
+        (&["-e", "tea", r"th\xE9"], b"tea\ncaf\xE9\n", "the new text is not ASCII"),
+    ];
+    for (words, text, want) in claims {
+        for (code, said, stayed) in everywhere(words, text) {
+            assert_eq!((code, stayed), (Some(2), true), "{words:?}: {said}");
+            assert!(said.contains(want) && said.contains("--encoding"), "{words:?}: {said}");
+        }
+    }
+    let changed: &[(&[&str], &[u8])] = &[
+        (&["--encoding", "bytes", "\\", "/"], SHIFT_JIS),
+        (&["--encoding", "shift_jis", "\\", "/"], SHIFT_JIS),
+        (&["--encoding", "latin1", "tea", "th\u{e9}"], b"tea caf\xE9\n"),
+        (&["old", "new"], SHIFT_JIS),
+        (&["tea", "th\u{e9}"], "tea caf\u{e9}\n".as_bytes()),
+        (&["tea", "th\u{e9}"], b"\xEF\xBB\xBFtea caf\xE9\n"),
+    ];
+    for (words, text) in changed {
+        for (code, said, stayed) in everywhere(words, text) {
+            assert_eq!((code, stayed), (Some(0), false), "{words:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_text_that_may_hide_a_match_is_counted() {
+    let large = [&b"caf\xE9\n"[..], &b"a line of text\n".repeat(1 << 13)].concat();
+    let files: &[(&str, &[u8])] = &[("a", b"caf\xE9"), ("b", &large), ("c", b"x")];
+    let root = tree(files);
+    for words in [
+        &["th\u{e9}", "tea"][..],
+        &["-e", "x{9}", "y"],
+        &["-n", "-e", "x{9}", "y"],
+        &["-e", "-U", "x{9}", "y"],
+    ] {
+        let output = replace(&root, words);
+        let want = "no match in 3 files; 2 files are not UTF-8, and may hide a match: \
+                    see --encoding\n";
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(1), want), "{words:?}");
+    }
+    assert_eq!(stderr(&replace(&root, &["tee", "tea"])), "no match in 3 files\n");
+    let found = stderr(&replace(&root, &["-n", "-e", "^x$", "y"]));
+    assert_eq!(found, "would make 1 replacement in 1 file of 3\n");
+    // A file of this size is streamed.
+    let huge = [&b"caf\xE9"[..], &vec![b' '; 1 << 24]].concat();
+    let said = stderr(&replace(&tree(&[("d", &huge)]), &["th\u{e9}", "tea"]));
+    assert!(said.starts_with("no match in 1 file; 1 file is not UTF-8, and may hide"), "{said}");
+    for words in [&["th\u{e9}", "tea", "-"][..], &["-e", "-U", "x{9}", "y", "-"]] {
+        let stdin = fs::File::open(root.path().join("a")).unwrap();
+        let output = command(&root, words).stdin(stdin).output().unwrap();
+        let want = "silkmill: stdin is not UTF-8, and may hide a match: see --encoding\n";
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(1), want), "{words:?}");
     }
 }

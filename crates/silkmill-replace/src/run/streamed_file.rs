@@ -9,9 +9,11 @@ use crate::original;
 use crate::outcome::{Action, Skip};
 use crate::pattern::Cache;
 use crate::run::worker::{FileJob, Finding};
-use crate::text::encoding::Charset;
+use crate::text::encoding::{Charset, EncodeError};
 use crate::text::flow::Flow;
+use crate::text::revise::ReviseError;
 use crate::text::stream::{Piece, StreamError};
+use crate::text::utf8::Utf8Check;
 use crate::transaction::stage;
 
 /// How many bytes of a streamed file are written at once.
@@ -58,9 +60,37 @@ impl FileJob<'_> {
             Err(StreamError::Nul) => return Ok(self.reported(Action::Skipped(Skip::Binary))),
             passed => passed.map_err(|error| staging.failed(error))?,
         }
-        match stream.count() {
-            0 => Ok(Finding::NoMatch),
-            replacements => staging.finish(at, replacements),
+        let (replacements, doubt) = (stream.count(), stream.doubt());
+        if replacements == 0 {
+            if options.foreign_hides && charset.is_none() && self.is_foreign()? {
+                self.context.count_foreign();
+            }
+            return Ok(Finding::NoMatch);
+        }
+        if let Some(doubt) = doubt
+            && options.guards_foreign
+            && charset.is_none()
+            && self.is_foreign()?
+        {
+            return Err(ReviseError::EncodeError(EncodeError::Doubt(doubt)).of(&self.found.path));
+        }
+        staging.finish(at, replacements)
+    }
+
+    /// Reads the file once more, to learn whether it is not UTF-8. Few files give a reason to ask.
+    fn is_foreign(&self) -> Result<bool, Error> {
+        let (mut check, mut at) = (Utf8Check::default(), 0);
+        let mut buffer = vec![0; WRITTEN_LEN];
+        loop {
+            match self.original.file.read_at(&mut buffer, at) {
+                Ok(0) => return Ok(check.is_foreign_at_end()),
+                Ok(read) => {
+                    check.see(&buffer[..read]);
+                    at += read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.unread(error)),
+            }
         }
     }
 }

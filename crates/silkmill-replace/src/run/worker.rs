@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::MutexGuard;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use silkmill::CancelToken;
 
@@ -17,6 +17,7 @@ use crate::text::diff;
 use crate::text::encoding::Charset;
 use crate::text::revise::{Ask, ReviseError, Rules, revise};
 use crate::text::stream::{Piece, Stream};
+use crate::text::utf8::{Utf8Check, is_foreign};
 use crate::transaction::stage::{self, Stage, Staged};
 use crate::walk::found::Found;
 
@@ -41,6 +42,9 @@ pub(crate) struct WorkerContext {
     disk_full: AtomicBool,
     /// `None` when nothing is to be written.
     stage: Option<Stage>,
+    /// How many files without a match are not UTF-8. Every thread that searches adds to it, and the
+    /// caller's thread reads it when all have ended.
+    foreign: AtomicU64,
     /// Held by the worker that has a large file in memory. It guards no data.
     large_file: Mutex<()>,
 }
@@ -97,6 +101,7 @@ impl WorkerContext {
             cancel: cancel.clone(),
             disk_full: AtomicBool::new(false),
             stage,
+            foreign: AtomicU64::new(0),
             large_file: Mutex::new(()),
         }
     }
@@ -189,6 +194,7 @@ impl WorkerContext {
         let mut window = std::mem::take(&mut scratch.window);
         window.resize(original::HEAD_LEN, 0);
         let mut stream = Stream::in_window(window, pattern, &mut scratch.cache, u64::MAX)?;
+        let mut check = Utf8Check::default();
         let matched = |piece: Piece<'_>| match piece {
             Piece::Same(_) => Ok(()),
             Piece::New(_) => Err(io::ErrorKind::Other.into()),
@@ -205,6 +211,9 @@ impl WorkerContext {
                 _ => !original::holds_nul(&room[..read], None, reading),
             };
             at += read as u64;
+            if self.options.foreign_hides {
+                check.see(&room[..read]);
+            }
             if !is_plain || stream.advance(read, matched).is_err() || self.cancel.is_cancelled() {
                 break false;
             }
@@ -213,7 +222,21 @@ impl WorkerContext {
             }
         };
         scratch.window = stream.into_window();
+        if no_match && check.is_foreign_at_end() {
+            self.count_foreign();
+        }
         Some(no_match)
+    }
+
+    /// Counts a file without a match that is not UTF-8.
+    pub(super) fn count_foreign(&self) {
+        self.foreign.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many files without a match are not UTF-8. They are counted only if that may hide
+    /// a match.
+    pub(super) fn foreign(&self) -> u64 {
+        self.foreign.load(Ordering::Relaxed)
     }
 
     pub(super) fn stage(&self) -> &Stage {
@@ -285,6 +308,9 @@ impl FileJob<'_> {
             Err(error) => return Err(error.of(path)),
         };
         if revision.replacements == 0 {
+            if options.foreign_hides && charset.is_none() && is_foreign(bytes) {
+                self.context.count_foreign();
+            }
             return Ok(Finding::NoMatch);
         }
         let outcome =

@@ -13,6 +13,7 @@ use std::ops::Range;
 use encoding_rs::{DecoderResult, EncoderResult, Encoding};
 
 use crate::text::edit::{BOM, Change};
+use crate::text::utf8::Doubt;
 
 /// Represents bytes that are no character.
 const BROKEN: u8 = 0xFF;
@@ -31,6 +32,8 @@ pub(crate) enum EncodeError {
     Character { char: Option<char>, charset: Charset },
     /// A match begins or ends within a character.
     Part,
+    /// The text is not UTF-8, and the change may break it.
+    Doubt(Doubt),
     /// The new bytes would not decode to the new text: the encoding has states, and the change is
     /// within one.
     State(Charset),
@@ -46,6 +49,17 @@ impl fmt::Display for EncodeError {
                 write!(f, "it would hold bytes that are no text, which {charset} cannot write")
             }
             EncodeError::Part => f.write_str("a match begins or ends within a character"),
+            EncodeError::Doubt(doubt) => {
+                let why = match doubt {
+                    Doubt::Match => "a match may be a part of one of its characters",
+                    Doubt::New => "the new text is not ASCII",
+                };
+                write!(
+                    f,
+                    "it is not UTF-8, and {why}: name its encoding with --encoding, \
+                     or edit its bytes with --encoding bytes"
+                )
+            }
             EncodeError::State(charset) => {
                 write!(f, "{charset} cannot be changed at one place without the rest")
             }

@@ -6,6 +6,7 @@ use crate::pattern::Cache;
 use crate::text::encoding::Charset;
 use crate::text::revise::Rules;
 use crate::text::stream::{Piece, Stream, StreamError};
+use crate::text::utf8::Doubt;
 use crate::text::utf16::Utf16Stream;
 
 /// A text of any encoding that is edited piece by piece.
@@ -40,6 +41,21 @@ impl<'a> Flow<'a> {
         }
     }
 
+    /// Returns the first doubt about a change so far, if the text is not UTF-8.
+    pub(crate) fn doubt(&self) -> Option<Doubt> {
+        match self {
+            Flow::Bytes(stream) => stream.doubt(),
+            Flow::Utf16(_) => None,
+        }
+    }
+
+    /// Refuses doubtful changes from now on. See [`Stream::refuse_doubtful`].
+    pub(crate) fn refuse_doubtful(&mut self) {
+        if let Flow::Bytes(stream) = self {
+            stream.refuse_doubtful();
+        }
+    }
+
     /// See [`Stream::room`].
     pub(crate) fn room(&mut self) -> Result<&mut [u8], StreamError> {
         match self {
@@ -55,7 +71,7 @@ impl<'a> Flow<'a> {
         pass: impl FnMut(Piece<'_>) -> io::Result<()>,
     ) -> Result<(), StreamError> {
         match self {
-            Flow::Bytes(stream) => Ok(stream.advance(len, pass)?),
+            Flow::Bytes(stream) => stream.advance(len, pass),
             Flow::Utf16(stream) => stream.advance(len, pass),
         }
     }
@@ -66,7 +82,7 @@ impl<'a> Flow<'a> {
         pass: impl FnMut(Piece<'_>) -> io::Result<()>,
     ) -> Result<(), StreamError> {
         match self {
-            Flow::Bytes(stream) => Ok(stream.finish(pass)?),
+            Flow::Bytes(stream) => stream.finish(pass),
             Flow::Utf16(stream) => stream.finish(pass),
         }
     }

@@ -8,6 +8,7 @@ use crate::pattern::{Cache, Pattern};
 use crate::text::diff;
 use crate::text::edit::{Change, EDITED_SIZE_MAX, TooLarge, edit_from, text_start};
 use crate::text::encoding::{Charset, EncodeError};
+use crate::text::utf8::{Doubt, is_foreign};
 
 /// How every file is revised.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) limit: u64,
     /// Whether a text with a NUL is left alone.
     pub(crate) leaves_nul: bool,
+    /// Whether changes that may break a text that is not UTF-8 are errors.
+    pub(crate) guards_foreign: bool,
     /// Whether the changes are listed, and not only counted.
     pub(crate) lists_changes: bool,
 }
@@ -81,10 +84,15 @@ pub(crate) fn revise(
         }
     };
     let Some(charset) = charset else {
+        let mut doubt = None;
         let replacements =
-            edit_text(rules, cache, (bytes, text_start(bytes)), out, ask, |change, _| {
+            edit_text(rules, cache, (bytes, text_start(bytes)), out, ask, |change, new| {
+                doubt = doubt.or_else(|| Doubt::of(bytes, &change.old, new));
                 list(change)
             })?;
+        if let Some(doubt) = doubt.filter(|_| rules.guards_foreign && is_foreign(bytes)) {
+            return Err(ReviseError::EncodeError(EncodeError::Doubt(doubt)));
+        }
         return Ok(Revision { replacements, changes: listed });
     };
     let decoded = charset.decode(bytes);
@@ -163,8 +171,13 @@ mod tests {
     #[test]
     fn only_wanted_changes_are_made() {
         let pattern = Pattern::new(b"a".to_vec(), b"bb".to_vec(), Syntax::default()).unwrap();
-        let rules =
-            Rules { pattern: &pattern, limit: u64::MAX, leaves_nul: true, lists_changes: true };
+        let rules = Rules {
+            pattern: &pattern,
+            limit: u64::MAX,
+            leaves_nul: true,
+            guards_foreign: true,
+            lists_changes: true,
+        };
         let text = b"a a a a";
         for wanted in 0_usize..16 {
             let mut out = Vec::new();

@@ -15,6 +15,7 @@ use crate::pattern::{Cache, Pattern, Reach};
 use crate::text::edit::BOM;
 use crate::text::encoding::EncodeError;
 use crate::text::revise::ReviseError;
+use crate::text::utf8::Doubt;
 
 /// The length of the window at first, in bytes.
 const WINDOW_LEN: usize = 512 << 10;
@@ -92,6 +93,10 @@ pub(crate) struct Stream<'a> {
     /// Whether the place of a byte order mark, which is not part of the text, has been passed.
     started: bool,
     new: Vec<u8>,
+    /// The first doubt about a change, if the text is not UTF-8.
+    doubt: Option<Doubt>,
+    /// Whether the caller knows that the text is not UTF-8. Then a doubtful change is an error.
+    is_foreign: bool,
 }
 
 impl<'a> Stream<'a> {
@@ -129,6 +134,8 @@ impl<'a> Stream<'a> {
             passed: 0,
             started: false,
             new: Vec::new(),
+            doubt: None,
+            is_foreign: false,
         })
     }
 
@@ -147,6 +154,16 @@ impl<'a> Stream<'a> {
         self.count
     }
 
+    /// Returns the first doubt about a change so far, if the text is not UTF-8.
+    pub(crate) fn doubt(&self) -> Option<Doubt> {
+        self.doubt
+    }
+
+    /// Refuses doubtful changes from now on, since the text is not UTF-8.
+    pub(crate) fn refuse_doubtful(&mut self) {
+        self.is_foreign = true;
+    }
+
     /// Returns where the caller puts the next bytes. At least one fits.
     pub(crate) fn room(&mut self) -> Result<&mut [u8], LineTooLong> {
         if self.filled == self.window.len() {
@@ -163,17 +180,27 @@ impl<'a> Stream<'a> {
         &mut self,
         len: usize,
         pass: impl FnMut(Piece<'_>) -> io::Result<()>,
-    ) -> io::Result<()> {
+    ) -> Result<(), StreamError> {
         self.filled += len;
-        self.pass_decided(false, pass)
+        let passed = self.pass_decided(false, pass);
+        self.ended(passed)
     }
 
     /// Passes on the rest, since no text follows.
     pub(crate) fn finish(
         &mut self,
         pass: impl FnMut(Piece<'_>) -> io::Result<()>,
-    ) -> io::Result<()> {
-        self.pass_decided(true, pass)
+    ) -> Result<(), StreamError> {
+        let passed = self.pass_decided(true, pass);
+        self.ended(passed)
+    }
+
+    /// Returns the doubt, if that is what stopped the stream.
+    fn ended(&self, passed: io::Result<()>) -> Result<(), StreamError> {
+        passed.map_err(|error| match self.doubt.filter(|_| self.is_foreign) {
+            Some(doubt) => StreamError::EncodeError(EncodeError::Doubt(doubt)),
+            None => StreamError::Io(error),
+        })
     }
 
     fn pass_decided(
@@ -239,6 +266,7 @@ impl<'a> Stream<'a> {
         let text = &self.window[..seen];
         let (mut passed, mut searched) = (self.passed, self.passed);
         let (new, count, limit) = (&mut self.new, &mut self.count, self.limit);
+        let (doubt, is_foreign) = (&mut self.doubt, self.is_foreign);
         let mut outcome = Ok(());
         if *count < limit {
             self.pattern.for_each_match_from(self.cache, text, passed, |found| {
@@ -250,6 +278,11 @@ impl<'a> Stream<'a> {
                 found.write(new);
                 if *new != text[found.span.clone()] {
                     *count += 1;
+                    *doubt = doubt.or_else(|| Doubt::of(text, &found.span, new));
+                    if doubt.is_some() && is_foreign {
+                        outcome = Err(io::ErrorKind::Other.into());
+                        return false;
+                    }
                     outcome = pass_if_any(&text[passed..found.span.start], pass)
                         .and_then(|()| pass(Piece::New(new)));
                     passed = found.span.end;

@@ -204,10 +204,8 @@ impl Encoder {
     }
 
     /// Returns the encoder's error, if it is the one that stopped the stream.
-    fn ended(&mut self, passed: io::Result<()>) -> Result<(), StreamError> {
-        passed.map_err(|error| {
-            self.failed.take().map_or(StreamError::Io(error), StreamError::EncodeError)
-        })
+    fn ended(&mut self, passed: Result<(), StreamError>) -> Result<(), StreamError> {
+        passed.map_err(|error| self.failed.take().map_or(error, StreamError::EncodeError))
     }
 }
 

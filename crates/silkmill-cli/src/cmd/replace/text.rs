@@ -82,6 +82,13 @@ fn message(summary: &Summary, dry_run: bool) -> String {
     if summary.files_failed > 0 {
         message += &format!(", {} failed", summary.files_failed);
     }
+    if summary.files_foreign > 0 {
+        let are = if summary.files_foreign == 1 { "is" } else { "are" };
+        message += &format!(
+            "; {} {are} not UTF-8, and may hide a match: see --encoding",
+            count(summary.files_foreign, "file")
+        );
+    }
     if summary.run.is_some() {
         message += "; undo with: silkmill undo";
     }
