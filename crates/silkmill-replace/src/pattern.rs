@@ -6,6 +6,7 @@
 pub(crate) mod line;
 pub(crate) mod literal;
 pub(crate) mod name_style;
+pub(crate) mod newline;
 pub(crate) mod pairs;
 pub(crate) mod regex;
 pub(crate) mod replacement;
@@ -17,6 +18,7 @@ use regex_automata::util::captures::Captures;
 
 use crate::error::Error;
 use crate::pattern::literal::{Hit, Literal, Literals};
+use crate::pattern::newline::LineEnds;
 use crate::pattern::pairs::Pair;
 use crate::pattern::regex::{Parsed, Position, Regexes};
 use crate::pattern::replacement::Replacement;
@@ -61,11 +63,13 @@ pub(crate) struct Match<'a> {
     text: &'a [u8],
     replacement: &'a Replacement,
     groups: Option<&'a Captures>,
+    /// What `\n` writes.
+    line_end: &'static [u8],
 }
 
 impl Match<'_> {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        self.replacement.write(self.text, self.groups, out);
+        self.replacement.write(self.text, self.groups, self.line_end, out);
     }
 }
 
@@ -130,7 +134,8 @@ impl Pattern {
         let regexes = Regexes::new(parsed.collect::<Result<_, _>>()?)?;
         let replacements = pairs.iter().enumerate().map(|(which, pair)| {
             let names = regexes.group_names(which);
-            Replacement::parse(&pair.new, &names).map_err(|error| pair.error(error))
+            Replacement::parse(&pair.new, &names, regexes.means_bytes(which))
+                .map_err(|error| pair.error(error))
         });
         let replacements = replacements.collect::<Result<_, _>>()?;
         Ok(Pattern { matcher: Matcher::Regexes(regexes), replacements })
@@ -179,20 +184,25 @@ impl Pattern {
                 while let Some(Hit { which, span }) = literals.find(cache, text, from) {
                     from = span.end;
                     let replacement = &self.replacements[which];
-                    if !each(Match { span, text, replacement, groups: None }) {
+                    let line_end = b"\n";
+                    if !each(Match { span, text, replacement, groups: None, line_end }) {
                         return;
                     }
                 }
             }
             (Matcher::Regexes(regexes), Cache::Regexes(cache)) => {
-                let mut position = Position::from(from);
+                let (mut position, mut ends) = (Position::from(from), LineEnds::default());
                 let needs_groups = |which: usize| self.replacements[which].needs_groups();
                 while let Some((which, span)) =
                     regexes.find(cache, text, &mut position, needs_groups)
                 {
                     let replacement = &self.replacements[which];
                     let groups = replacement.needs_groups().then(|| cache.groups());
-                    if !each(Match { span, text, replacement, groups }) {
+                    let line_end = match replacement.needs_line_end() {
+                        true => ends.at(text, span.start),
+                        false => b"\n",
+                    };
+                    if !each(Match { span, text, replacement, groups, line_end }) {
                         return;
                     }
                 }

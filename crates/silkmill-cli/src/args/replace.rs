@@ -58,8 +58,10 @@ pub(crate) struct ReplaceArgs {
 
     /// OLD is a regex; NEW may use $1 ${name} \n \t \r \\ \$ \xNN \u{N} and \U \L \u \l \E
     ///
-    /// ^ and $ match at every line, also before CRLF; a match stays within its line. \xNN is one
-    /// byte, \u{N} one character. \U and \L change the case of what follows, up to \E; \u and \l
+    /// ^ and $ match at every line, also before CRLF; a match stays within its line. \n in NEW is
+    /// the line end of the file, there where the match is; with -U, \n in OLD is LF or CRLF, and \R
+    /// any line end. An OLD that names \r means bytes, as does \x0A. \xNN is one byte, \u{N} one
+    /// character. \U and \L change the case of what follows, up to \E; \u and \l
     /// that of one character.
     #[arg(short = 'e', long, help_heading = "What to look for")]
     pub(crate) regex: bool,

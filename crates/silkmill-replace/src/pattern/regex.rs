@@ -13,6 +13,7 @@ use regex_syntax::hir::{Hir, Look};
 
 use crate::error::Error;
 use crate::pattern::line::{self, is_line_end};
+use crate::pattern::newline::Newlines;
 use crate::pattern::syntax::{Case, Syntax};
 
 /// The largest compiled regex, in bytes, so that `\w{999}{999}` is an error and not a hang.
@@ -29,6 +30,7 @@ pub(crate) struct Regexes {
     /// The regexes that may match at a place. `None` for one regex alone.
     rivals: Option<Rivals>,
     lines: Vec<Lines>,
+    means_bytes: Vec<bool>,
     may_be_streamed: bool,
 }
 
@@ -70,15 +72,22 @@ impl Position {
 impl Regexes {
     pub(crate) fn new(parsed: Vec<Parsed>) -> Result<Regexes, Error> {
         let lines = parsed.iter().map(|parsed| parsed.lines).collect();
+        let means_bytes = parsed.iter().map(|parsed| parsed.means_bytes).collect();
         let may_be_streamed = parsed.iter().all(|parsed| parsed.may_be_streamed);
         let hirs: Vec<Hir> = parsed.into_iter().map(|parsed| parsed.hir).collect();
         let rivals = (hirs.len() > 1).then(|| Rivals::new(&hirs));
-        Ok(Regexes { regex: compile(&hirs, WhichCaptures::All)?, rivals, lines, may_be_streamed })
+        let regex = compile(&hirs, WhichCaptures::All)?;
+        Ok(Regexes { regex, rivals, lines, means_bytes, may_be_streamed })
     }
 
     /// Returns whether each line can be searched alone.
     pub(crate) fn may_be_streamed(&self) -> bool {
         self.may_be_streamed
+    }
+
+    /// Returns whether a regex names `\r`, so that `\n` in its replacement is the byte.
+    pub(crate) fn means_bytes(&self, which: usize) -> bool {
+        self.means_bytes[which]
     }
 
     /// Returns the names of a regex's groups, the whole match first. A group without a name is
@@ -223,6 +232,8 @@ fn is_on_no_line(text: &[u8], span: &Range<usize>) -> bool {
 pub(crate) struct Parsed {
     hir: Hir,
     lines: Lines,
+    /// Whether the regex names `\r`.
+    means_bytes: bool,
     may_be_streamed: bool,
 }
 
@@ -231,12 +242,22 @@ impl Parsed {
         let old = std::str::from_utf8(old).map_err(|_| {
             Error::pattern(r"OLD is not a valid regex: it is not UTF-8; write a byte as (?-u:\xNN)")
         })?;
+        let newlines = Newlines::read(old);
+        let old = &newlines.pattern;
         let insensitive = match syntax.case {
             Case::Sensitive => false,
             Case::Insensitive => true,
             Case::Smart => !names_upper_case(old),
         };
         let mut hir = parse(old, insensitive)?;
+        if newlines.is_in_class() {
+            return Err(Error::pattern(
+                r"OLD is not a valid regex: `\R` is no character, so a class cannot hold it",
+            ));
+        }
+        if syntax.multiline {
+            hir = parse(&newlines.rewritten(), insensitive)?;
+        }
         if !syntax.multiline {
             hir = line::confine(hir).map_err(|line::NamesLineEnd| {
                 Error::pattern("OLD names a line end, and a match spans lines only with -U")
@@ -246,7 +267,8 @@ impl Parsed {
             hir.properties().look_set().iter().any(|look| matches!(look, Look::Start | Look::End));
         let lines = if syntax.multiline && names_ends { Lines::Together } else { Lines::Apart };
         let may_be_streamed = !syntax.multiline && !names_ends;
-        Ok(Parsed { hir: in_words(hir, syntax.word), lines, may_be_streamed })
+        let means_bytes = newlines.names_return();
+        Ok(Parsed { hir: in_words(hir, syntax.word), lines, means_bytes, may_be_streamed })
     }
 }
 

@@ -17,6 +17,8 @@ enum Part {
     Text(Vec<u8>),
     Group(usize),
     Case(CaseChange),
+    /// The line end of the file.
+    LineEnd,
 }
 
 /// A change of case. `\U \L \E` last until the next of them, `\u \l` for one character.
@@ -40,8 +42,15 @@ impl Replacement {
 
     /// Parses `$1 ${name} \n \t \r \\ \$ \xNN \u{N} \U \L \u \l \E`. `names` are the regex's groups
     /// in order, the whole match first; a group without a name is `None`.
-    pub(crate) fn parse(template: &[u8], names: &[Option<&str>]) -> Result<Replacement, Error> {
-        let mut parser = Parser { template, at: 0, names, text: Vec::new(), parts: Vec::new() };
+    /// `\n` is the line end of the file, unless `means_bytes` or a `\r` before it says that it is
+    /// the byte.
+    pub(crate) fn parse(
+        template: &[u8],
+        names: &[Option<&str>],
+        means_bytes: bool,
+    ) -> Result<Replacement, Error> {
+        let (text, parts) = (Vec::new(), Vec::new());
+        let mut parser = Parser { template, at: 0, names, means_bytes, text, parts };
         parser.run()?;
         Ok(Replacement { parts: parser.parts })
     }
@@ -51,8 +60,19 @@ impl Replacement {
         self.parts.iter().any(|part| matches!(part, Part::Group(_)))
     }
 
+    /// Returns whether the replacement depends on the line end of the file.
+    pub(crate) fn needs_line_end(&self) -> bool {
+        self.parts.contains(&Part::LineEnd)
+    }
+
     /// Appends what a match in `text` becomes. A group that did not take part is empty.
-    pub(crate) fn write(&self, text: &[u8], groups: Option<&Captures>, out: &mut Vec<u8>) {
+    pub(crate) fn write(
+        &self,
+        text: &[u8],
+        groups: Option<&Captures>,
+        line_end: &[u8],
+        out: &mut Vec<u8>,
+    ) {
         let mut case = CaseState::default();
         for part in &self.parts {
             match part {
@@ -62,6 +82,7 @@ impl Replacement {
                         case.push(&text[span.range()], out);
                     }
                 }
+                Part::LineEnd => case.push(line_end, out),
                 Part::Case(CaseChange::All(all)) => case.all = *all,
                 Part::Case(CaseChange::Next(next)) => case.next = Some(*next),
             }
@@ -115,6 +136,7 @@ struct Parser<'a> {
     template: &'a [u8],
     at: usize,
     names: &'a [Option<&'a str>],
+    means_bytes: bool,
     text: Vec<u8>,
     parts: Vec<Part>,
 }
@@ -142,7 +164,11 @@ impl Parser<'_> {
         };
         self.at += 2;
         match letter {
-            b'n' => self.text.push(b'\n'),
+            b'n' if self.means_bytes || self.text.last() == Some(&b'\r') => self.text.push(b'\n'),
+            b'n' => {
+                self.finish_text();
+                self.parts.push(Part::LineEnd);
+            }
             b't' => self.text.push(b'\t'),
             b'r' => self.text.push(b'\r'),
             b'\\' | b'$' => self.text.push(letter),
@@ -302,12 +328,12 @@ mod tests {
     fn replaced(pattern: &str, template: &str, text: &str) -> Result<String, String> {
         let regex = Regex::new(pattern).unwrap();
         let names: Vec<_> = regex.group_info().pattern_names(Default::default()).collect();
-        let replacement = Replacement::parse(template.as_bytes(), &names);
+        let replacement = Replacement::parse(template.as_bytes(), &names, false);
         let replacement = replacement.map_err(|error| error.to_string())?;
         let mut groups = regex.create_captures();
         regex.captures(text, &mut groups);
         let mut out = Vec::new();
-        replacement.write(text.as_bytes(), Some(&groups), &mut out);
+        replacement.write(text.as_bytes(), Some(&groups), b"\n", &mut out);
         Ok(String::from_utf8(out).unwrap())
     }
 

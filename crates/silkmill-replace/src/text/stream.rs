@@ -23,6 +23,9 @@ const WINDOW_LEN: usize = 512 << 10;
 /// The longest line or literal that can be searched, in bytes.
 const WINDOW_LEN_MAX: usize = 16 << 20;
 
+/// The longest line end, in bytes.
+const LINE_END_LEN_MAX: usize = 2;
+
 /// A line does not fit into the largest window.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LineTooLong;
@@ -296,10 +299,11 @@ impl<'a> Stream<'a> {
         Ok(end)
     }
 
-    /// Moves the window past what has been passed on, except for the character before its end.
+    /// Moves the window past what has been passed on, except for the character or line end before
+    /// its end.
     fn move_behind(&mut self, passed: usize) {
         let kept = match self.reach {
-            Reach::Line => 0,
+            Reach::Line => passed.min(LINE_END_LEN_MAX),
             _ => passed.min(CHAR_LEN_MAX),
         };
         self.forget(passed - kept);
@@ -449,7 +453,7 @@ mod tests {
                 vec![
                     ("^", "> "), ("$", ";"), ("a*", "<$0>"), (r"\bb", "B"), (r"(a)(b)?", "$2$1"),
                     (r"\s+$", ""), ("[^a]+", "_"), ("^$", "-"), (r"\w+", r"\u$0"), ("(?s).", "."),
-                    ("(?-u:\\xC3)", "?"), ("b|", "|"),
+                    ("(?-u:\\xC3)", "?"), ("b|", "|"), ("-", r"<\n>"), ("ba", r"\r\n\x0A"),
                 ],
                 1..4,
             ),
