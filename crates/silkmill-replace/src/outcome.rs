@@ -251,6 +251,8 @@ pub struct Summary {
     /// Files whose text is not UTF-8, in which a match may hide. They are counted when nothing
     /// matched, and what was looked for is a regex or not ASCII.
     pub files_foreign: u64,
+    /// Names that were left as they are, because they are in no style that is known.
+    pub names_undecided: u64,
     /// Replacements that were made, or would be.
     pub replacements: u64,
     /// The name of the run, by which it can be undone: see [`undo`](crate::undo()). `None` when

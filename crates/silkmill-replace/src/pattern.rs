@@ -8,16 +8,21 @@ pub(crate) mod literal;
 pub(crate) mod name_style;
 pub(crate) mod newline;
 pub(crate) mod pairs;
+mod posix_class;
 pub(crate) mod regex;
 pub(crate) mod replacement;
 pub(crate) mod syntax;
+mod title_case;
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::ops::Range;
 
 use regex_automata::util::captures::Captures;
 
 use crate::error::Error;
 use crate::pattern::literal::{Hit, Literal, Literals};
+use crate::pattern::name_style::Restyled;
 use crate::pattern::newline::LineEnds;
 use crate::pattern::pairs::Pair;
 use crate::pattern::regex::{Parsed, Position, Regexes};
@@ -30,6 +35,9 @@ pub(crate) struct Pattern {
     matcher: Matcher,
     /// One for each text or regex.
     replacements: Vec<Replacement>,
+    /// What a text in any mixture of cases becomes, where it follows the style it has. Empty unless
+    /// styles are kept.
+    restyled: Vec<Option<Restyled>>,
 }
 
 #[derive(Debug)]
@@ -41,8 +49,29 @@ enum Matcher {
 /// What one worker needs to search with a [`Pattern`].
 #[derive(Debug)]
 pub(crate) enum Cache {
-    Literals(literal::Cache),
+    Literals {
+        cache: literal::Cache,
+        /// How many names were found whose style cannot be told, since this was last asked.
+        undecided: u64,
+    },
     Regexes(Box<regex::Cache>),
+}
+
+impl Cache {
+    /// Returns how many names were found whose style cannot be told, and begins to count anew.
+    pub(crate) fn take_undecided(&mut self) -> u64 {
+        match self {
+            Cache::Literals { undecided, .. } => std::mem::take(undecided),
+            Cache::Regexes(_) => 0,
+        }
+    }
+
+    /// Counts names whose style cannot be told.
+    pub(crate) fn note_undecided(&mut self, names: u64) {
+        if let Cache::Literals { undecided, .. } = self {
+            *undecided += names;
+        }
+    }
 }
 
 /// How much of a text decides whether there is a match.
@@ -65,10 +94,25 @@ pub(crate) struct Match<'a> {
     groups: Option<&'a Captures>,
     /// What `\n` writes.
     line_end: &'static [u8],
+    /// What a name in a mixture of cases becomes. The inner `None` leaves it as it is.
+    restyled: Option<Option<String>>,
 }
 
 impl Match<'_> {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        match &self.restyled {
+            Some(Some(name)) => out.extend_from_slice(name.as_bytes()),
+            Some(None) => out.extend_from_slice(&self.text[self.span.clone()]),
+            None => self.write_replacement(out),
+        }
+    }
+
+    /// Returns whether this is a name whose style cannot be told. It becomes itself.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.restyled == Some(None)
+    }
+
+    fn write_replacement(&self, out: &mut Vec<u8>) {
         self.replacement.write(self.text, self.groups, self.line_end, out);
     }
 }
@@ -102,11 +146,18 @@ impl Pattern {
 
     fn of_literals(pairs: Vec<Pair>, syntax: Syntax) -> Result<Pattern, Error> {
         // The pairs of the caller come before their variants: of equal texts the first wins.
+        if syntax.preserve_case && syntax.case == Case::Insensitive {
+            refuse_equal(&pairs, |pair| literal::folded_key(&pair.old))?;
+        }
         let mut exact =
             if syntax.preserve_case { name_style::variants(&pairs)? } else { Vec::new() };
         exact.splice(0..0, pairs);
         let (mut literals, mut replacements) = (Vec::new(), Vec::new());
+        let mut restyled = Vec::new();
         let mut add = |pair: Pair, insensitive: bool| {
+            if syntax.preserve_case {
+                restyled.push(if insensitive { Restyled::new(&pair) } else { None });
+            }
             literals.push(Literal { text: pair.old, insensitive });
             replacements.push(Replacement::literal(pair.new));
         };
@@ -116,6 +167,9 @@ impl Pattern {
                 Case::Insensitive => true,
                 Case::Smart => !String::from_utf8_lossy(&pair.old).chars().any(char::is_uppercase),
             });
+        if !syntax.preserve_case {
+            refuse_equal(&folded, |pair| literal::folded_key(&pair.old))?;
+        }
         exact.into_iter().for_each(|pair| add(pair, false));
         if syntax.preserve_case {
             // A text in a known style keeps its style. Any other becomes the first variant with its
@@ -124,21 +178,25 @@ impl Pattern {
         }
         folded.into_iter().for_each(|pair| add(pair, true));
         let matcher = Matcher::Literals(Literals::new(&literals, syntax.word)?);
-        Ok(Pattern { matcher, replacements })
+        Ok(Pattern { matcher, replacements, restyled })
     }
 
     fn of_regexes(pairs: &[Pair], syntax: Syntax) -> Result<Pattern, Error> {
         let parsed = pairs
             .iter()
             .map(|pair| Parsed::new(&pair.old, syntax).map_err(|error| pair.error(error)));
-        let regexes = Regexes::new(parsed.collect::<Result<_, _>>()?)?;
+        let parsed: Vec<Parsed> = parsed.collect::<Result<_, _>>()?;
+        let same: Vec<(&Pair, &Parsed)> = pairs.iter().zip(&parsed).collect();
+        refuse_equal_regexes(&same)?;
+        let regexes = Regexes::new(parsed)?;
         let replacements = pairs.iter().enumerate().map(|(which, pair)| {
             let names = regexes.group_names(which);
             Replacement::parse(&pair.new, &names, regexes.means_bytes(which))
                 .map_err(|error| pair.error(error))
         });
         let replacements = replacements.collect::<Result<_, _>>()?;
-        Ok(Pattern { matcher: Matcher::Regexes(regexes), replacements })
+        let matcher = Matcher::Regexes(regexes);
+        Ok(Pattern { matcher, replacements, restyled: Vec::new() })
     }
 
     /// Returns how much of a text has to be in memory at once.
@@ -155,7 +213,9 @@ impl Pattern {
 
     pub(crate) fn cache(&self) -> Cache {
         match &self.matcher {
-            Matcher::Literals(literals) => Cache::Literals(literals.cache()),
+            Matcher::Literals(literals) => {
+                Cache::Literals { cache: literals.cache(), undecided: 0 }
+            }
             Matcher::Regexes(regexes) => Cache::Regexes(Box::new(regexes.cache())),
         }
     }
@@ -180,12 +240,14 @@ impl Pattern {
         mut each: impl FnMut(Match<'_>) -> bool,
     ) {
         match (&self.matcher, cache) {
-            (Matcher::Literals(literals), Cache::Literals(cache)) => {
+            (Matcher::Literals(literals), Cache::Literals { cache, .. }) => {
                 while let Some(Hit { which, span }) = literals.find(cache, text, from) {
                     from = span.end;
                     let replacement = &self.replacements[which];
+                    let name = self.restyled.get(which).and_then(Option::as_ref);
+                    let restyled = name.map(|name| name.of(&text[span.clone()]));
                     let line_end = b"\n";
-                    if !each(Match { span, text, replacement, groups: None, line_end }) {
+                    if !each(Match { span, text, replacement, groups: None, line_end, restyled }) {
                         return;
                     }
                 }
@@ -202,7 +264,7 @@ impl Pattern {
                         true => ends.at(text, span.start),
                         false => b"\n",
                     };
-                    if !each(Match { span, text, replacement, groups, line_end }) {
+                    if !each(Match { span, text, replacement, groups, line_end, restyled: None }) {
                         return;
                     }
                 }
@@ -210,6 +272,28 @@ impl Pattern {
             _ => unreachable!("a pattern is searched with its own cache"),
         }
     }
+}
+
+/// Refuses pairs whose OLD is the same text when case is ignored: the later one would never be
+/// found.
+fn refuse_equal<K: Eq + Hash>(pairs: &[Pair], key: impl Fn(&Pair) -> K) -> Result<(), Error> {
+    let mut seen = HashMap::new();
+    for pair in pairs {
+        if let Some(first) = seen.insert(key(pair), pair) {
+            return Err(pair.repeats(first));
+        }
+    }
+    Ok(())
+}
+
+fn refuse_equal_regexes(pairs: &[(&Pair, &Parsed)]) -> Result<(), Error> {
+    let mut seen: HashMap<String, &Pair> = HashMap::new();
+    for (pair, parsed) in pairs {
+        if let Some(first) = seen.insert(parsed.key(), pair) {
+            return Err(pair.repeats(first));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -268,7 +352,7 @@ mod tests {
         let want = "new_name NewName NEW_NAME new-name oLdNaMe Color COLOR coLour";
         assert_eq!(replaced(&pairs, exact, text), want);
         let any = Syntax { case: Case::Insensitive, ..exact };
-        let want = "new_name NewName NEW_NAME new-name newName Color COLOR color";
+        let want = "new_name NewName NEW_NAME new-name oLdNaMe Color COLOR coLour";
         assert_eq!(replaced(&pairs, any, text), want);
         let words = Syntax { word: true, ..exact };
         assert_eq!(

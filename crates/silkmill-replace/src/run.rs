@@ -102,6 +102,7 @@ struct Run<'a> {
     files_skipped: u64,
     files_failed: u64,
     files_foreign: u64,
+    names_undecided: u64,
     replacements: u64,
     changes: ChangeSet,
     stats: Option<Stats>,
@@ -131,6 +132,7 @@ impl<'a> Run<'a> {
             files_skipped: 0,
             files_failed: 0,
             files_foreign: 0,
+            names_undecided: 0,
             replacements: 0,
             changes: ChangeSet::new(options.hard_links),
             stats: None,
@@ -242,7 +244,7 @@ impl<'a> Run<'a> {
             self.take_all(&context, pool.map_with(init, walk, look))?;
         }
         self.stats = Some(pool.stats());
-        self.files_foreign = context.foreign();
+        (self.files_foreign, self.names_undecided) = (context.foreign(), context.undecided());
         if cancel.is_cancelled() {
             return Err(Error::interrupted());
         }
@@ -390,6 +392,7 @@ impl<'a> Run<'a> {
             },
             files_skipped: self.files_skipped,
             files_failed: self.files_failed,
+            names_undecided: self.names_undecided,
             files_foreign: if self.replacements == 0 { self.files_foreign } else { 0 },
             replacements: self.replacements,
             run: self.kept.as_ref().map(|(run, _)| run.clone()),

@@ -75,11 +75,12 @@ pub(crate) struct ReplaceArgs {
     #[arg(short, long, help_heading = "What to look for")]
     pub(crate) word: bool,
     /// Also match other styles of names: old_name, OldName, OLD_NAME, oldName, old-name, Old-Name,
-    /// Old name
+    /// Old name, OLDNAME, OLDName
     ///
-    /// Each becomes NEW in the same style. Where a name is one word, such as Colour, its style is
-    /// ambiguous, and NEW as it was typed decides which one is meant. With -i, a name in none of
-    /// these styles becomes NEW in a style with the same separators.
+    /// Each becomes NEW in the same style, HTTPServer in that of HttpServer. Where a name is one
+    /// word, such as Colour, its style is ambiguous, and NEW as it was typed decides which one is
+    /// meant. With -i, also oldname, and names whose words have different styles, such as OLD_Name.
+    /// A name in no style at all, such as oLdname, is left as it is, and the summary counts it.
     #[arg(short = 'P', long, conflicts_with = "regex", help_heading = "What to look for")]
     pub(crate) preserve_case: bool,
     /// Replace many texts in one pass; FILE has two columns (.tsv, .csv), or is {"OLD": "NEW"}

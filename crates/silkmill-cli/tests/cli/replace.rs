@@ -64,6 +64,7 @@ fn words_that_cannot_be_understood_are_exit_2_and_change_nothing() {
         (&["-e", "o(l)d", "$1foo"], "write `${1}foo`\n    $1foo\n    ^\n"),
         (&["-e", "old\\n", "new"], "-U"),
         (&["-e", r"old\R", "new"], "-U"),
+        (&["-e", "[:digit:]+", "#"], "`[:digit:]` is a set of letters; write `[[:digit:]]`"),
         (&["-e", "-U", r"[\R]", "new"], "a class cannot hold it"),
         (&["-g", "a{", "old", "new"], "the glob \"a{\""),
         (&["-t", "nosuch", "old", "new"], "the file type \"nosuch\""),
@@ -94,6 +95,15 @@ fn options_reach_the_search() {
         (&["-e", "-U", "$", "!"], "a\nb\n", "a!\nb!\n"),
         (&["-e", "-U", "^$", "-"], "a\n\nb\n", "a\n-\nb\n"),
         (&["-e", "-U", r"\r\n", r"\n"], "a\r\nb\r\n", "a\nb\n"),
+        (&["-P", "http_server", "web_host"], "HTTPServer HTTPSERVER", "WebHost WEBHOST"),
+        (&["-P", "user_id", "account_key"], "getUserID userID", "getAccountKey accountKey"),
+        (
+            &["-P", "-i", "bad_job", "good_job"],
+            "BADJOB badjob Badjob BAD_job getBadJOB",
+            "GOODJOB goodjob Goodjob GOOD_job getGoodJob",
+        ),
+        (&["-e", "[[:digit:]]+", "#"], "digit 12", "digit #"),
+        (&["-e", r"(\w+)", r"\u$1"], "ßa ﬁn", "Ssa Fin"),
         (&["-e", ";", r";\n"], "a;b\r\nc;d\n", "a;\r\nb\r\nc;\nd\n"),
         (&["-e", ";", r";\x0A"], "a;b\r\n", "a;\nb\r\n"),
         (&["-e", ";", r"\n"], "a\r\nb;c", "a\r\nb\r\nc"),
@@ -172,6 +182,15 @@ fn a_file_of_pairs_that_is_none_is_exit_2_and_names_the_line() {
         ),
         ("p.tsv", b"a\tb\n(c)\t$1x\n", &["-e"], "p.tsv, line 2: NEW is not a valid replacement"),
         ("p.tsv", b"a\tb\n", &["-e", "-P"], "--preserve-case"),
+        (
+            "p.tsv",
+            b"cat\tdog\nCAT\tDOG\n",
+            &["-i"],
+            "p.tsv, line 2: \"CAT\" matches the same as \"cat\" of p.tsv, line 1",
+        ),
+        ("p.csv", "\u{e9}t\u{e9},x\n\u{c9}T\u{c9},y\n".as_bytes(), &["-i"], "p.csv, line 2"),
+        ("p.tsv", "k\tx\n\u{212a}\ty\n".as_bytes(), &["-i", "-P"], "p.tsv, line 2"),
+        ("p.json", br#"{"c.t": "x", "C.T": "y"}"#, &["-e", "-i"], "pair 2: \"C.T\" matches"),
     ];
     for (name, pairs, words, want) in claims {
         let root = tree(&[(name, pairs), ("a", b"a")]);

@@ -196,6 +196,26 @@ fn hir(literal: &Literal) -> Hir {
     Hir::concat(parts)
 }
 
+/// Returns a text that is equal for texts that differ in case alone.
+pub(crate) fn folded_key(text: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            let folded = if char.is_ascii() { char.to_ascii_uppercase() } else { first_case(char) };
+            key.extend_from_slice(folded.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        key.extend_from_slice(chunk.invalid());
+    }
+    key
+}
+
+/// Returns the first of the characters that differ from this one in case alone.
+fn first_case(char: char) -> char {
+    let mut class = ClassUnicode::new([ClassUnicodeRange::new(char, char)]);
+    class.case_fold_simple();
+    class.ranges().first().map_or(char, ClassUnicodeRange::start)
+}
+
 /// Returns a regex that matches a character in each of its cases.
 fn any_case(char: char) -> Hir {
     let mut class = ClassUnicode::new([ClassUnicodeRange::new(char, char)]);

@@ -60,6 +60,18 @@ impl Pair {
     }
 }
 
+impl Pair {
+    /// Returns the error of a pair whose OLD matches what that of an earlier one does.
+    pub(crate) fn repeats(&self, first: &Pair) -> Error {
+        let [old, known] = [&self.old, &first.old].map(|old| String::from_utf8_lossy(old));
+        let place = first.place.as_deref().map(|place| format!(" of {place}"));
+        self.error(Error::pairs(format!(
+            "{old:?} matches the same as {known:?}{}",
+            place.unwrap_or_default()
+        )))
+    }
+}
+
 impl Pairs {
     /// Reads a file whose name ends in `.tsv`, `.csv` or `.json`.
     ///

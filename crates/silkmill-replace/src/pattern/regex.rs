@@ -14,6 +14,7 @@ use regex_syntax::hir::{Hir, Look};
 use crate::error::Error;
 use crate::pattern::line::{self, is_line_end};
 use crate::pattern::newline::Newlines;
+use crate::pattern::posix_class::misspelt;
 use crate::pattern::syntax::{Case, Syntax};
 
 /// The largest compiled regex, in bytes, so that `\w{999}{999}` is an error and not a hang.
@@ -238,6 +239,11 @@ pub(crate) struct Parsed {
 }
 
 impl Parsed {
+    /// Returns a text that is equal for regexes that match the same, as far as that is plain.
+    pub(crate) fn key(&self) -> String {
+        self.hir.to_string()
+    }
+
     pub(crate) fn new(old: &[u8], syntax: Syntax) -> Result<Parsed, Error> {
         let old = std::str::from_utf8(old).map_err(|_| {
             Error::pattern(r"OLD is not a valid regex: it is not UTF-8; write a byte as (?-u:\xNN)")
@@ -250,6 +256,11 @@ impl Parsed {
             Case::Smart => !names_upper_case(old),
         };
         let mut hir = parse(old, insensitive)?;
+        if let Some(class) = misspelt(old) {
+            return Err(Error::pattern(format!(
+                "OLD is not a valid regex: `{class}` is a set of letters; write `[{class}]`"
+            )));
+        }
         if newlines.is_in_class() {
             return Err(Error::pattern(
                 r"OLD is not a valid regex: `\R` is no character, so a class cannot hold it",

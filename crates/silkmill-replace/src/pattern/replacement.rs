@@ -5,6 +5,7 @@
 use regex_automata::util::captures::Captures;
 
 use crate::error::Error;
+use crate::pattern::title_case::title_case;
 
 /// The replacement of a match, checked.
 #[derive(Debug, PartialEq, Eq)]
@@ -112,7 +113,11 @@ impl CaseState {
     fn push_str(&mut self, mut text: &str, out: &mut Vec<u8>) {
         if let (Some(case), Some(first)) = (self.next, text.chars().next()) {
             let (head, tail) = text.split_at(first.len_utf8());
-            out.extend_from_slice(case.of(head).as_bytes());
+            let head = match (case, head.chars().next()) {
+                (Case::Upper, Some(first)) => title_case(first),
+                _ => case.of(head),
+            };
+            out.extend_from_slice(head.as_bytes());
             text = tail;
             self.next = None;
         }
@@ -375,6 +380,7 @@ mod tests {
             (r"\u\L$1-BIG", "Été-big"),
             (r"\U\l$1-x", "éTÉ-X"),
             (r"\u$2$1", "Été"),
+            (r"\u\u{DF}-\u\u{FB01}n", "Ss-Fin"),
         ];
         for (template, want) in claims {
             assert_eq!(replaced("(été)(x)?", template, "été").as_deref(), Ok(want), "{template}");

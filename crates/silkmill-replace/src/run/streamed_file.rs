@@ -31,6 +31,8 @@ impl FileJob<'_> {
         let size = self.original.metadata.len();
         let stream = Flow::new(options.rules(), charset, cache);
         let mut stream = stream.expect("the caller looked at the pattern's reach");
+        // What an earlier search of the file has counted does not count twice.
+        stream.take_undecided();
         let mut staging =
             Staging { job: self, writer: None, unbegun: None, same: 0, bytes_after: 0 };
         let mut at = 0;
@@ -60,6 +62,7 @@ impl FileJob<'_> {
             Err(StreamError::Nul) => return Ok(self.reported(Action::Skipped(Skip::Binary))),
             passed => passed.map_err(|error| staging.failed(error))?,
         }
+        self.context.count_undecided(stream.take_undecided());
         let (replacements, doubt) = (stream.count(), stream.doubt());
         if replacements == 0 {
             if options.foreign_hides && charset.is_none() && self.is_foreign()? {

@@ -45,6 +45,9 @@ pub(crate) struct WorkerContext {
     /// How many files without a match are not UTF-8. Every thread that searches adds to it, and the
     /// caller's thread reads it when all have ended.
     foreign: AtomicU64,
+    /// How many names were left because their style cannot be told. Every thread that edits adds to
+    /// it, and the caller's thread reads it when all have ended.
+    undecided: AtomicU64,
     /// Held by the worker that has a large file in memory. It guards no data.
     large_file: Mutex<()>,
 }
@@ -102,6 +105,7 @@ impl WorkerContext {
             disk_full: AtomicBool::new(false),
             stage,
             foreign: AtomicU64::new(0),
+            undecided: AtomicU64::new(0),
             large_file: Mutex::new(()),
         }
     }
@@ -221,6 +225,10 @@ impl WorkerContext {
                 break stream.finish(matched).is_ok();
             }
         };
+        let undecided = stream.take_undecided();
+        if no_match {
+            self.count_undecided(undecided);
+        }
         scratch.window = stream.into_window();
         if no_match && check.is_foreign_at_end() {
             self.count_foreign();
@@ -237,6 +245,15 @@ impl WorkerContext {
     /// a match.
     pub(super) fn foreign(&self) -> u64 {
         self.foreign.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_undecided(&self, names: u64) {
+        self.undecided.fetch_add(names, Ordering::Relaxed);
+    }
+
+    /// Returns how many names were left because their style cannot be told.
+    pub(super) fn undecided(&self) -> u64 {
+        self.undecided.load(Ordering::Relaxed)
     }
 
     pub(super) fn stage(&self) -> &Stage {
@@ -302,11 +319,20 @@ impl FileJob<'_> {
         let is_asked = ask.is_some();
         let lists_changes = options.mode == Mode::Diff && !self.context.reviewed;
         let rules = Rules { lists_changes, ..options.rules() };
+        // What an earlier search of the file has counted does not count twice.
+        cache.take_undecided();
         let revision = match revise(rules, charset, cache, bytes, edited, ask) {
             Ok(revision) => revision,
             Err(ReviseError::Nul) => return Ok(self.reported(Action::Skipped(Skip::Binary))),
             Err(error) => return Err(error.of(path)),
         };
+        let undecided = cache.take_undecided();
+        let shown_later = revision.replacements > 0
+            && (self.context.reviewed && !is_asked
+                || options.mode == Mode::Diff && bytes.len() + edited.len() > *diffed_size_max);
+        if !shown_later {
+            self.context.count_undecided(undecided);
+        }
         if revision.replacements == 0 {
             if options.foreign_hides && charset.is_none() && is_foreign(bytes) {
                 self.context.count_foreign();
@@ -317,14 +343,11 @@ impl FileJob<'_> {
             |action| self.outcome(action, len as u64, revision.replacements, edited.len() as u64);
         let file = Some(self.original.identity().file);
         Ok(match options.mode {
-            _ if self.context.reviewed && !is_asked => Finding::ShownLater(self.found.clone()),
+            _ if shown_later => Finding::ShownLater(self.found.clone()),
             Mode::Write => {
                 let staged =
                     self.context.stage().stage(self.found.target(), &self.original, edited)?;
                 Finding::Staged { staged: Box::new(staged), outcome: outcome(Action::Changed) }
-            }
-            Mode::Diff if bytes.len() + edited.len() > *diffed_size_max => {
-                Finding::ShownLater(self.found.clone())
             }
             Mode::Diff => {
                 let diff = diff::unified(self.found.target(), bytes, edited, &revision.changes);

@@ -41,11 +41,14 @@ pub(crate) fn edit_from(
     out: &mut Vec<u8>,
     seen: impl FnMut(Change, &[u8]),
 ) -> Result<u64, TooLarge> {
-    let mut editor = Editor { text, start, copied: None, out, count: 0, too_large: false, seen };
+    let (count, undecided) = (0, 0);
+    let mut editor =
+        Editor { text, start, copied: None, out, count, undecided, too_large: false, seen };
     if limit > 0 {
         pattern.for_each_match(cache, &text[start..], |found| {
             editor.replace(&found) && editor.count < limit
         });
+        cache.note_undecided(editor.undecided);
     }
     editor.finish()
 }
@@ -72,6 +75,8 @@ struct Editor<'a, F> {
     copied: Option<usize>,
     out: &'a mut Vec<u8>,
     count: u64,
+    /// Names whose style cannot be told.
+    undecided: u64,
     too_large: bool,
     seen: F,
 }
@@ -79,6 +84,7 @@ struct Editor<'a, F> {
 impl<F: FnMut(Change, &[u8])> Editor<'_, F> {
     /// Returns whether to go on.
     fn replace(&mut self, found: &Match<'_>) -> bool {
+        self.undecided += u64::from(found.is_undecided());
         let old = found.span.start + self.start..found.span.end + self.start;
         let copied = self.copied.unwrap_or_else(|| {
             self.out.clear();

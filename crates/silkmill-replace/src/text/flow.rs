@@ -41,6 +41,14 @@ impl<'a> Flow<'a> {
         }
     }
 
+    /// See [`Stream::take_undecided`].
+    pub(crate) fn take_undecided(&mut self) -> u64 {
+        match self {
+            Flow::Bytes(stream) => stream.take_undecided(),
+            Flow::Utf16(stream) => stream.take_undecided(),
+        }
+    }
+
     /// Returns the first doubt about a change so far, if the text is not UTF-8.
     pub(crate) fn doubt(&self) -> Option<Doubt> {
         match self {

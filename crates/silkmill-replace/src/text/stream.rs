@@ -157,6 +157,11 @@ impl<'a> Stream<'a> {
         self.count
     }
 
+    /// Returns how many names were found whose style cannot be told, and begins to count anew.
+    pub(crate) fn take_undecided(&mut self) -> u64 {
+        self.cache.take_undecided()
+    }
+
     /// Returns the first doubt about a change so far, if the text is not UTF-8.
     pub(crate) fn doubt(&self) -> Option<Doubt> {
         self.doubt
@@ -270,13 +275,14 @@ impl<'a> Stream<'a> {
         let (mut passed, mut searched) = (self.passed, self.passed);
         let (new, count, limit) = (&mut self.new, &mut self.count, self.limit);
         let (doubt, is_foreign) = (&mut self.doubt, self.is_foreign);
-        let mut outcome = Ok(());
+        let (mut outcome, mut undecided) = (Ok(()), 0);
         if *count < limit {
             self.pattern.for_each_match_from(self.cache, text, passed, |found| {
                 if found.span.start >= decided && seen != decided {
                     return false;
                 }
                 searched = found.span.end;
+                undecided += u64::from(found.is_undecided());
                 new.clear();
                 found.write(new);
                 if *new != text[found.span.clone()] {
@@ -293,6 +299,7 @@ impl<'a> Stream<'a> {
                 outcome.is_ok() && *count < limit
             });
         }
+        self.cache.note_undecided(undecided);
         outcome?;
         let end = decided.max(searched);
         pass_if_any(&text[passed..end], pass)?;
@@ -436,7 +443,10 @@ mod tests {
             word: bool,
         ) {
             let case = if insensitive { Case::Insensitive } else { Case::Sensitive };
-            let pairs: Vec<_> = pairs.iter().map(|(old, new)| (&**old, &**new)).collect();
+            let mut pairs: Vec<_> = pairs.iter().map(|(old, new)| (&**old, &**new)).collect();
+            // Texts that are equal when case is ignored are refused.
+            let mut seen = std::collections::HashSet::new();
+            pairs.retain(|(old, _)| !insensitive || seen.insert(old.to_lowercase()));
             let pattern = Pattern::of_texts(&pairs, Syntax { case, word, ..Syntax::default() });
             let mut text = text.into_bytes();
             if let Some(byte) = broken.and_then(|at| text.get_mut(at)) {

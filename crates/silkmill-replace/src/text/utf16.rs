@@ -68,6 +68,11 @@ impl<'a> Utf16Stream<'a> {
         self.stream.count()
     }
 
+    /// See [`Stream::take_undecided`].
+    pub(crate) fn take_undecided(&mut self) -> u64 {
+        self.stream.take_undecided()
+    }
+
     /// Returns where the caller puts the next bytes.
     pub(crate) fn room(&mut self) -> &mut [u8] {
         &mut self.bytes[self.held..]

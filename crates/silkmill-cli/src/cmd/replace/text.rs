@@ -82,6 +82,10 @@ fn message(summary: &Summary, dry_run: bool) -> String {
     if summary.files_failed > 0 {
         message += &format!(", {} failed", summary.files_failed);
     }
+    if summary.names_undecided > 0 {
+        let left = count(summary.names_undecided, "name");
+        message += &format!("; {left} left, in no style that is known");
+    }
     if summary.files_foreign > 0 {
         let are = if summary.files_foreign == 1 { "is" } else { "are" };
         message += &format!(

@@ -215,3 +215,18 @@ fn help_shows_examples_and_exit_codes() {
 
     assert!(help.contains("Examples:\n") && help.contains("Exit status: 0"), "{help}");
 }
+
+#[test]
+fn names_in_no_style_are_left_and_counted_once() {
+    let large = format!("oLdname {} old_name\n", "x".repeat(1 << 17));
+    for words in [&["-n", "-q"][..], &["-n"], &[]] {
+        let root = tree(&[("a", b"oLdname oldName"), ("b", b"olDName"), ("c", large.as_bytes())]);
+        let output = replace(&root, &[words, &["-P", "-i", "old_name", "new_name"][..]].concat());
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        if words != ["-n", "-q"] {
+            assert!(said.contains("; 3 names left, in no style that is known"), "{said}");
+        }
+        assert_eq!(read(&root, "b"), "olDName");
+    }
+}
