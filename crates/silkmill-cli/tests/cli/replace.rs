@@ -2,6 +2,7 @@
 
 mod printed;
 mod selection;
+mod signals;
 
 use std::fs;
 use std::path::PathBuf;
