@@ -38,26 +38,43 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
-/// Shows a path in one line that cannot steer the terminal. Control characters, and bytes that are
-/// not UTF-8 and may be control characters to a terminal, are written as `\n`, `\u{1b}` and `\xff`.
+/// Shows a path in one line that cannot steer the terminal, and that no other path is shown as.
+/// Control characters, those that no one sees or that turn the direction of text, and bytes that
+/// are not UTF-8 are written as `\n`, `\u{202e}` and `\xff`, and a backslash as `\\`.
 pub(crate) fn in_one_line(path: &Path) -> String {
-    escaped(path.as_os_str().as_bytes(), |_| false)
+    escaped(path.as_os_str().as_bytes(), |char| char != '\\' && !steers(char))
 }
 
-/// Shows a line of a file, without its line end, so that it cannot steer the terminal. Tabs stay.
+/// Shows a line of a file, without its line end, so that it cannot steer the terminal. Tabs and
+/// backslashes stay.
 pub(crate) fn printable(line: &[u8]) -> String {
-    escaped(line, |char| char == '\t')
+    escaped(line, |char| char == '\t' || !steers(char))
+}
+
+/// Returns whether a terminal may not show the character as one of the line, but obey it: control
+/// characters, line ends, and the format characters that hide, reorder or join what is around them.
+/// The joiners U+200C and U+200D stay, since words of some languages and many emoji need them.
+fn steers(char: char) -> bool {
+    char.is_control()
+        || matches!(
+            char,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 fn escaped(bytes: &[u8], stays: impl Fn(char) -> bool) -> String {
     let mut line = String::new();
     for chunk in bytes.utf8_chunks() {
         for char in chunk.valid().chars() {
-            let steers = char.is_control() || matches!(char, '\u{2028}' | '\u{2029}');
-            if steers && !stays(char) {
-                line.extend(char.escape_default());
-            } else {
+            if stays(char) {
                 line.push(char);
+            } else {
+                line.extend(char.escape_default());
             }
         }
         line.push_str(&chunk.invalid().escape_ascii().to_string());
@@ -80,6 +97,9 @@ mod tests {
             (b"\x1b[31m\x07\x7f", r"\u{1b}[31m\u{7}\u{7f}"),
             ("\u{9b}31m\u{2028}".as_bytes(), r"\u{9b}31m\u{2028}"),
             (b"\x9b31m\xff", r"\x9b31m\xff"),
+            ("a\u{202e}fdp.exe\u{feff}".as_bytes(), r"a\u{202e}fdp.exe\u{feff}"),
+            (br"a\nb", r"a\\nb"),
+            ("\u{645}\u{200c}\u{647}".as_bytes(), "\u{645}\u{200c}\u{647}"),
         ];
         for (path, want) in claims {
             assert_eq!(&in_one_line(Path::new(OsStr::from_bytes(path))), want);

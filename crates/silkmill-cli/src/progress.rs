@@ -1,6 +1,9 @@
 //! Shows on standard error how far a run is, once it has taken a while.
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -53,7 +56,8 @@ impl ProgressLine {
         let terminal = io::stderr().is_terminal();
         let wanted = match when {
             When::Always => true,
-            When::Auto => terminal,
+            // The program that reads a pipe may write to the same terminal.
+            When::Auto => terminal && !is_pipe(&io::stdout()),
             When::Never => false,
         };
         ProgressLine { drawing: wanted.then(|| Drawing::start(terminal)) }
@@ -88,7 +92,8 @@ impl ProgressLine {
 
 impl Drawing {
     fn start(terminal: bool) -> Drawing {
-        let template = ProgressStyle::with_template("{spinner} {elapsed} {msg}");
+        // A message that is wider than the terminal is cut: a line that wraps cannot be taken away.
+        let template = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}");
         let style = template.expect("the template is well formed");
         let bar =
             ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_style(style);
@@ -113,6 +118,12 @@ impl Drop for Drawing {
             let _ = thread.join();
         }
     }
+}
+
+fn is_pipe(out: &impl AsFd) -> bool {
+    let file = out.as_fd().try_clone_to_owned().map(File::from);
+    let kind = file.and_then(|file| file.metadata()).map(|metadata| metadata.file_type());
+    kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket())
 }
 
 fn draw_bar(bar: &ProgressBar, message: &Message, over: &Receiver<()>) {

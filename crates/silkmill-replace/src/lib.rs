@@ -95,6 +95,7 @@ pub use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Skip,
 pub use crate::pattern::pairs::{Pairs, PairsFormat};
 pub use crate::pattern::syntax::Case;
 pub use crate::pipe::{pipe, pipe_with_notices};
+pub use crate::run::patch_directory::patch_directory;
 pub use crate::run::review::{Answer, Proposal};
 pub use crate::run::{review, run};
 pub use crate::undo::options::{UndoOptions, UndoOptionsBuilder};

@@ -22,12 +22,14 @@ pub struct Outcome {
     pub bytes_before: u64,
     /// The length the file has now, or would have.
     pub bytes_after: u64,
+    /// How many names the file has that all show its new text.
+    pub(crate) names: u64,
 }
 
 impl Outcome {
     /// Returns the outcome of a file that stays as it is. `len` is its length in bytes.
     pub(crate) fn unchanged(path: PathBuf, action: Action, len: u64) -> Outcome {
-        Outcome { path, action, replacements: 0, bytes_before: len, bytes_after: len }
+        Outcome { path, action, replacements: 0, bytes_before: len, bytes_after: len, names: 1 }
     }
 
     pub(crate) fn skipped(path: PathBuf, skip: Skip) -> Outcome {
@@ -156,6 +158,14 @@ pub enum Notice {
     },
     /// A stream without a match is not UTF-8, and what was looked for is a regex or not ASCII.
     HidesMatches,
+    /// A file that changes has other names, which are not among the paths of the run: hard links.
+    /// The text changes under those, too.
+    OtherNames {
+        /// The file.
+        path: PathBuf,
+        /// How many names were not found.
+        others: u64,
+    },
     /// A version of a file that would have been lost was moved elsewhere.
     Kept {
         /// The file.
@@ -200,6 +210,18 @@ impl fmt::Display for Notice {
             ),
             Notice::HidesMatches => {
                 f.write_str("stdin is not UTF-8, and may hide a match: see --encoding")
+            }
+            Notice::OtherNames { path, others } => {
+                let names = if *others == 1 {
+                    "another name".to_owned()
+                } else {
+                    format!("{others} other names")
+                };
+                write!(
+                    f,
+                    "{path:?} has {names} outside of what was searched, and changes there, too \
+                     (see --hard-links)"
+                )
             }
             Notice::Kept { path, kept } => {
                 write!(f, "a version of {path:?} from before is kept as {kept:?}")

@@ -3,7 +3,9 @@
 pub(crate) mod batch;
 mod change_set;
 mod commit;
+mod linked_files;
 pub(crate) mod parallel_walk;
+pub(crate) mod patch_directory;
 pub(crate) mod review;
 mod roots;
 mod streamed_file;
@@ -20,6 +22,7 @@ use crate::options::{HardLinks, Mode, Options};
 use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Summary};
 use crate::run::batch::Batches;
 use crate::run::change_set::{ChangeSet, StagedFile};
+use crate::run::linked_files::LinkedFiles;
 use crate::run::review::{Answer, Proposal, Review};
 use crate::run::roots::{common, roots};
 use crate::run::worker::{Finding, Scratch, WorkerContext};
@@ -105,6 +108,7 @@ struct Run<'a> {
     names_undecided: u64,
     replacements: u64,
     changes: ChangeSet,
+    linked: LinkedFiles,
     stats: Option<Stats>,
     phases: Phases,
     /// What the walkers have finished themselves.
@@ -135,6 +139,7 @@ impl<'a> Run<'a> {
             names_undecided: 0,
             replacements: 0,
             changes: ChangeSet::new(options.hard_links),
+            linked: LinkedFiles::default(),
             stats: None,
             phases: Phases::default(),
             finished: Arc::default(),
@@ -158,6 +163,8 @@ impl<'a> Run<'a> {
         self.refuse_unexpected()?;
         if !self.changes.is_empty() {
             self.commit(cancel)?;
+        } else if self.options.mode != Mode::Write {
+            self.report_other_names();
         }
         Ok(self.summary(started.elapsed()))
     }
@@ -321,6 +328,9 @@ impl<'a> Run<'a> {
             Finding::NoMatch => {}
             Finding::ShownLater(_) => unreachable!("take_all has it shown"),
             Finding::Reported { outcome, file } => {
+                if let Some(file) = file {
+                    self.linked.note(file, outcome.names, &outcome.path);
+                }
                 disk_full =
                     matches!(&outcome.action, Action::Failed(error) if error.is_disk_full());
                 // The full disk refuses the whole run, so it is reported even if the file was
@@ -331,6 +341,7 @@ impl<'a> Run<'a> {
             }
             Finding::Staged { staged, outcome } => {
                 let replacements = outcome.replacements;
+                self.linked.note(staged.identity.file, outcome.names, &outcome.path);
                 if self.changes.add(StagedFile { place, staged, outcome }) {
                     self.progress.files_matched += 1;
                     self.replacements += replacements;
@@ -342,6 +353,10 @@ impl<'a> Run<'a> {
             return Err(Error::refused("the disk is full: nothing was changed"));
         }
         Ok(())
+    }
+
+    fn report_other_names(&mut self) {
+        self.linked.take_notices().iter().for_each(|notice| (self.sink)(Event::Notice(notice)));
     }
 
     fn report(&mut self, outcome: &Outcome) {

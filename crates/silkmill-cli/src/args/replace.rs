@@ -158,6 +158,9 @@ pub(crate) struct ReplaceArgs {
     pub(crate) max_file_size: Option<u64>,
 
     /// Write nothing; print a unified diff that `patch -p0` and `git apply -p0` accept
+    ///
+    /// If files outside of the current directory are named, the first line says in which directory
+    /// the diff applies. On a terminal, long lines are cut around what changes in them.
     #[arg(short = 'n', long, help_heading = "How to run")]
     pub(crate) dry_run: bool,
     /// Ask about every change: y(es), n(o), a(ll that follow), q(uit), ?

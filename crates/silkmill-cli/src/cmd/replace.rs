@@ -1,5 +1,6 @@
 //! `silkmill replace`: turns arguments into a run, and its events into messages.
 
+mod fit;
 mod json;
 mod options;
 mod output;
@@ -10,7 +11,8 @@ mod text;
 
 use silkmill::CancelToken;
 use silkmill_replace::{
-    ErrorKind, Event, PRUNED_IN_MAX, Summary, prune, review as replace_reviewed, run as replace,
+    ErrorKind, Event, PRUNED_IN_MAX, Summary, patch_directory, prune, review as replace_reviewed,
+    run as replace,
 };
 
 use crate::args::ReplaceArgs;
@@ -28,6 +30,7 @@ pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
     let (interactive, color) = (args.interactive, args.color);
     let mut output = Output::new(&args);
     let options = options(args)?;
+    output.applies_in(patch_directory(&options));
     let cancel = CancelToken::new();
     interrupt::cancel_on_signal(&cancel, SecondSignal::Ignored)?;
     outlive_file_size_limit()?;

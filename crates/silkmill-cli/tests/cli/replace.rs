@@ -3,6 +3,7 @@
 mod printed;
 mod selection;
 mod signals;
+mod terminal;
 
 use std::fs;
 use std::path::PathBuf;

@@ -84,6 +84,7 @@ impl Run<'_> {
         match completion {
             Completion::Done { late, swapping, flushing } => {
                 (self.phases.swapping, self.phases.flushing) = (swapping, flushing);
+                self.report_other_names();
                 for file in self.changes.take() {
                     self.report(&file.outcome);
                 }

@@ -1,7 +1,7 @@
 //! What a worker does with one file: reads it, edits it, and stages or shows the result.
 
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -9,10 +9,11 @@ use silkmill::CancelToken;
 
 use crate::error::Error;
 use crate::mutex::Mutex;
-use crate::options::{Mode, Options};
+use crate::options::{HardLinks, Mode, Options};
 use crate::original::{self, Buffer, Content, FILE_SIZE_MAX, FileId, Original};
 use crate::outcome::{Action, Outcome, Skip};
 use crate::pattern::{Cache, Reach};
+use crate::run::patch_directory::PatchDirectory;
 use crate::text::diff;
 use crate::text::encoding::Charset;
 use crate::text::revise::{Ask, ReviseError, Rules, revise};
@@ -37,6 +38,7 @@ pub(crate) struct WorkerContext {
     /// Whether the caller reviews the changes. Then its thread makes them.
     reviewed: bool,
     pub(super) cancel: CancelToken,
+    patch_directory: PatchDirectory,
     /// Set by the first worker that finds the disk full, read by all before they take a file: no
     /// text that they staged then could be committed.
     disk_full: AtomicBool,
@@ -102,6 +104,10 @@ impl WorkerContext {
             options: options.clone(),
             reviewed,
             cancel: cancel.clone(),
+            patch_directory: match options.mode {
+                Mode::Diff => PatchDirectory::of(&options.paths),
+                _ => PatchDirectory::none(),
+            },
             disk_full: AtomicBool::new(false),
             stage,
             foreign: AtomicU64::new(0),
@@ -350,7 +356,8 @@ impl FileJob<'_> {
                 Finding::Staged { staged: Box::new(staged), outcome: outcome(Action::Changed) }
             }
             Mode::Diff => {
-                let diff = diff::unified(self.found.target(), bytes, edited, &revision.changes);
+                let name = self.context.patch_directory.name(self.found.target());
+                let diff = diff::unified(&name, bytes, edited, &revision.changes);
                 Finding::Reported { outcome: outcome(Action::WouldChange { diff }), file }
             }
             Mode::Count => {
@@ -398,7 +405,9 @@ impl FileJob<'_> {
         bytes_after: u64,
     ) -> Outcome {
         let path = self.found.path.clone();
-        Outcome { path, action, replacements, bytes_before, bytes_after }
+        let keeps_names = self.context.options.hard_links == HardLinks::Keep;
+        let names = if keeps_names { self.original.metadata.nlink() } else { 1 };
+        Outcome { path, action, replacements, bytes_before, bytes_after, names }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Prints the events of a run as text or JSON, and shows its progress.
 
 use std::io;
+use std::path::PathBuf;
 
-use silkmill_replace::{Error, Event, Notice, Outcome, Summary};
+use silkmill_replace::{Action, Error, Event, Notice, Outcome, Summary};
 
 use crate::args::{ReplaceArgs, When};
 use crate::cmd::replace::json::Json;
@@ -19,6 +20,8 @@ pub(super) struct Output {
     dry_run: bool,
     quiet: bool,
     stats: bool,
+    /// Where the patch of a dry run applies, until that has been said.
+    patch_directory: Option<PathBuf>,
 }
 
 enum Format {
@@ -52,7 +55,13 @@ impl Output {
             dry_run: args.dry_run,
             quiet: args.quiet,
             stats: args.stats,
+            patch_directory: None,
         }
+    }
+
+    /// Sets where the patch of a dry run applies, if not in the current directory.
+    pub(super) fn applies_in(&mut self, directory: Option<PathBuf>) {
+        self.patch_directory = directory;
     }
 
     /// Prints an event, or shows it as progress.
@@ -79,8 +88,13 @@ impl Output {
 
     fn outcome(&mut self, outcome: &Outcome) {
         let (format, out) = (&mut self.format, &mut self.out);
+        let is_patch = matches!(&outcome.action, Action::WouldChange { diff } if !diff.is_empty());
+        let directory = if is_patch { self.patch_directory.take() } else { None };
         self.progress.suspend(|| match format {
-            Format::Text(text) => text.outcome(outcome, out),
+            Format::Text(text) => {
+                directory.iter().for_each(|directory| text.patch_directory(directory, out));
+                text.outcome(outcome, out);
+            }
             Format::Json(json) => json.outcome(outcome, out),
         });
     }

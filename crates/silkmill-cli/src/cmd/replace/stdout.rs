@@ -7,6 +7,9 @@ use anyhow::anyhow;
 
 use crate::messages::{reason, to_stderr};
 
+/// The width of a terminal that does not know its own.
+const COLUMNS_DEFAULT: usize = 80;
+
 /// Standard output. It remembers its first error and writes nothing from then on.
 pub(super) struct Stdout {
     out: BufWriter<StdoutLock<'static>>,
@@ -37,6 +40,15 @@ impl Stdout {
     pub(super) fn stderr(&mut self, line: impl Display) {
         self.flush();
         to_stderr(line);
+    }
+
+    /// Returns the width of the terminal that standard output is, if it is one.
+    pub(super) fn columns(&self) -> Option<usize> {
+        let columns = || {
+            let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+            Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
+        };
+        self.is_terminal.then(|| columns().unwrap_or(COLUMNS_DEFAULT))
     }
 
     fn flush(&mut self) {

@@ -1,7 +1,10 @@
 //! Prints a run for people: changes on standard output, the rest on standard error.
 
+use std::path::Path;
+
 use silkmill_replace::{Action, Outcome, Summary};
 
+use crate::cmd::replace::fit::fitted;
 use crate::cmd::replace::stdout::Stdout;
 use crate::messages::{count, in_one_line};
 
@@ -42,10 +45,25 @@ impl Text {
                 let count = count(outcome.replacements, "replacement");
                 out.write(format!("{}: {count}\n", in_one_line(&outcome.path)).as_bytes());
             }
-            Action::WouldChange { diff } if self.coloured => out.write(&coloured(diff)),
-            Action::WouldChange { diff } => out.write(diff),
+            Action::WouldChange { diff } => match out.columns() {
+                Some(columns) => self.diff(&fitted(diff, columns), out),
+                None => self.diff(diff, out),
+            },
             _ => {}
         }
+    }
+
+    fn diff(&self, diff: &[u8], out: &mut Stdout) {
+        match self.coloured {
+            true => out.write(&coloured(diff)),
+            false => out.write(diff),
+        }
+    }
+
+    /// Says where a patch applies, in a line that `patch` and `git apply` pass over.
+    pub(crate) fn patch_directory(&self, directory: &Path, out: &mut Stdout) {
+        let directory = in_one_line(directory);
+        out.write(format!("# apply with: patch -p0 -d '{directory}'\n").as_bytes());
     }
 
     pub(crate) fn summary(&self, summary: &Summary, dry_run: bool, out: &mut Stdout) {
