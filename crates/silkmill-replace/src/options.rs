@@ -8,6 +8,7 @@ use crate::original::Reading;
 use crate::pattern::Pattern;
 use crate::pattern::pairs::{Pair, Pairs};
 use crate::pattern::syntax::{Case, Syntax};
+use crate::text::diff::CONTEXT_LINES;
 use crate::text::encoding::Charset;
 use crate::text::revise::Rules;
 use crate::walk::filter::Filter;
@@ -31,6 +32,7 @@ pub struct Options {
     pub(crate) paths: Vec<PathBuf>,
     pub(crate) filter: Filter,
     pub(crate) mode: Mode,
+    pub(crate) context_lines: usize,
     pub(crate) expect: Option<u64>,
     pub(crate) file_replacements_max: u64,
     pub(crate) file_size_max: Option<u64>,
@@ -124,6 +126,7 @@ pub struct OptionsBuilder {
     hidden: bool,
     ignored: bool,
     mode: Mode,
+    context_lines: Option<usize>,
     expect: Option<u64>,
     file_replacements_max: Option<u64>,
     file_size_max: Option<u64>,
@@ -217,6 +220,12 @@ impl OptionsBuilder {
     /// Sets what a run does with the new text.
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
+        self
+    }
+
+    /// Sets how many unchanged lines a diff or a review shows around a change: 3 by default.
+    pub fn context_lines(mut self, lines: usize) -> Self {
+        self.context_lines = Some(lines);
         self
     }
 
@@ -337,6 +346,7 @@ impl OptionsBuilder {
             paths: if self.paths.is_empty() && !self.lists_paths { here() } else { self.paths },
             filter,
             mode: self.mode,
+            context_lines: self.context_lines.unwrap_or(CONTEXT_LINES),
             expect: self.expect,
             file_replacements_max: self.file_replacements_max.unwrap_or(u64::MAX),
             file_size_max: self.file_size_max,

@@ -277,6 +277,10 @@ pub struct Summary {
     pub names_undecided: u64,
     /// Replacements that were made, or would be.
     pub replacements: u64,
+    /// Changes that were proposed in a [`review`](crate::review()) and not wanted.
+    pub declined: u64,
+    /// Whether a review was ended before its last change was proposed.
+    pub ended_early: bool,
     /// The name of the run, by which it can be undone: see [`undo`](crate::undo()). `None` when
     /// nothing was changed, or nothing kept.
     pub run: Option<String>,

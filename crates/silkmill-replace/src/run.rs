@@ -23,7 +23,7 @@ use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Summary};
 use crate::run::batch::Batches;
 use crate::run::change_set::{ChangeSet, StagedFile};
 use crate::run::linked_files::LinkedFiles;
-use crate::run::review::{Answer, Proposal, Review};
+use crate::run::review::{Answer, Proposal, Review, ReviewedFile};
 use crate::run::roots::{common, roots};
 use crate::run::worker::{Finding, Scratch, WorkerContext};
 use crate::store::journal::RunHeader;
@@ -94,7 +94,7 @@ pub fn review(
 ) -> Result<Summary, Error> {
     let options = Options { mode: Mode::Write, ..options.clone() };
     let mut run = Run::new(&options, sink);
-    run.review = Some(Review::new(ask));
+    run.review = Some(Review::new(ask, options.context_lines));
     run.complete(cancel)
 }
 
@@ -125,6 +125,9 @@ struct Run<'a> {
     kept: Option<(String, PathBuf)>,
     /// Asks about every change. `None` when all are made.
     review: Option<Review<'a>>,
+    /// The files that were asked about, in order. A person answers for each, so there are not many.
+    reviewed: Vec<ReviewedFile>,
+    declined: u64,
 }
 
 impl<'a> Run<'a> {
@@ -149,6 +152,8 @@ impl<'a> Run<'a> {
             around: Vec::new(),
             kept: None,
             review: None,
+            reviewed: Vec::new(),
+            declined: 0,
         }
     }
 
@@ -277,11 +282,15 @@ impl<'a> Run<'a> {
         let mut scratch = context.scratch_for_large_diffs();
         for batch in findings {
             for (place, finding) in batch.map_err(Error::executor)? {
-                let finding = match finding {
-                    Finding::ShownLater(found) => self.show(context, &mut scratch, found),
-                    other => other,
-                };
-                self.take(place, finding)?;
+                match finding {
+                    Finding::ShownLater(found) if self.review.is_some() => {
+                        self.ask(context, &mut scratch, place, found)?;
+                    }
+                    Finding::ShownLater(found) => {
+                        self.take(place, context.find(&mut scratch, Ok(found)))?;
+                    }
+                    other => self.take(place, other)?,
+                }
             }
             self.take_finished()?;
             if self.review.as_ref().is_some_and(Review::is_over) {
@@ -299,18 +308,6 @@ impl<'a> Run<'a> {
             (self.sink)(Event::Progress(self.progress));
         }
         self.finished.take().into_iter().try_for_each(|(place, finding)| self.take(place, finding))
-    }
-
-    /// Shows a file that a worker has left to this thread.
-    fn show(&mut self, context: &WorkerContext, scratch: &mut Scratch, found: Found) -> Finding {
-        match &mut self.review {
-            None => context.find(scratch, Ok(found)),
-            Some(review) if review.is_over() => Finding::NoMatch,
-            Some(review) => {
-                let path = found.path.clone();
-                context.find_wanted(scratch, found, &mut |proposed| review.wants(&path, proposed))
-            }
-        }
     }
 
     /// Fails when the disk is full: no text that was staged after that could be committed.
@@ -410,6 +407,8 @@ impl<'a> Run<'a> {
             names_undecided: self.names_undecided,
             files_foreign: if self.replacements == 0 { self.files_foreign } else { 0 },
             replacements: self.replacements,
+            declined: self.declined,
+            ended_early: self.review.as_ref().is_some_and(Review::is_over),
             run: self.kept.as_ref().map(|(run, _)| run.clone()),
             store: self.kept.as_ref().map(|(_, store)| store.clone()),
             elapsed,

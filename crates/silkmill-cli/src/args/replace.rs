@@ -163,12 +163,17 @@ pub(crate) struct ReplaceArgs {
     /// the diff applies. On a terminal, long lines are cut around what changes in them.
     #[arg(short = 'n', long, help_heading = "How to run")]
     pub(crate) dry_run: bool,
-    /// Ask about every change: y(es), n(o), a(ll that follow), q(uit), ?
+    /// Ask about every change: y(es), n(o), e(dit), b(ack), f(ile: all of this one), s(kip file),
+    /// a(ll that follow), q(uit), ?
     ///
-    /// q makes no further change and keeps those made so far; ^C keeps none. Nothing is written to
-    /// any file before the last answer.
+    /// b asks about the change before again, also about one of the file before. q, and the end of
+    /// the input, make no further change and keep those made so far; ^C keeps none. Nothing is
+    /// written to any file before the last answer.
     #[arg(short = 'I', long, conflicts_with = "dry_run", help_heading = "How to run")]
     pub(crate) interactive: bool,
+    /// Show N unchanged lines around each change of -n and -I [default: 3]
+    #[arg(short = 'C', long = "context", value_name = "N", help_heading = "How to run")]
+    pub(crate) context: Option<usize>,
     /// Change nothing unless exactly N replacements would be made
     #[arg(long, value_name = "N", help_heading = "How to run")]
     pub(crate) expect: Option<u64>,

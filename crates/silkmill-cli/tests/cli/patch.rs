@@ -190,6 +190,8 @@ fn applied_by(program: &str, apply: &[&str], words: &[&str]) {
 }
 
 const CHANGES: &[&[&str]] = &[
+    &["-C", "1", "old", "new"],
+    &["-C", "99999999999", "old", "new"],
     &["old", "new"],
     &["-e", "^", "> "],
     &["-e", "-U", r"old\r?\n", ""],
@@ -240,4 +242,14 @@ fn a_link_is_shown_by_the_file_it_leads_to() {
     let output = replace(&root, &["-n", "old", "new", "link"]);
 
     assert!(stdout(&output).starts_with("--- real/a\n"), "{}", stdout(&output));
+}
+
+#[test]
+fn the_context_has_as_many_lines_as_one_asks_for() {
+    let root = sandbox::tree(&[("a", b"1\n2\nold\n4\n5\nold\n")]);
+    let said = |lines| stdout(&replace(&root, &["-n", "-C", lines, "old", "new"]));
+
+    assert_eq!(said("0"), "--- a\n+++ a\n@@ -3 +3 @@\n-old\n+new\n@@ -6 +6 @@\n-old\n+new\n");
+    let want = "--- a\n+++ a\n@@ -2,5 +2,5 @@\n 2\n-old\n+new\n 4\n 5\n-old\n+new\n";
+    assert_eq!(said("1"), want);
 }

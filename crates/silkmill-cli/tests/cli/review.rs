@@ -23,7 +23,8 @@ while True:
     if not more:
         break
     said += more
-    if said.count(b"? [y,n,a,q,?] ") > given and given < len(answers):
+    asked = said.count(b"? [y,n,e,b,f,s,a,q,?] ") + said.count(b" with: ")
+    if asked > given and given < len(answers):
         answer = {"^C": b"\x03", "^D": b"\x04"}.get(answers[given], answers[given].encode() + b"\n")
         os.write(terminal, answer)
         given += 1
@@ -58,10 +59,14 @@ fn each_change_is_shown_and_made_only_if_wanted() {
     let Some((said, code)) = reviewed(&root, "n,y,y,n", &["old", "new"]) else { return };
 
     assert_eq!(code, Some(0), "{said}");
-    let first = "a\n@@ -1,3 +1,3 @@\n 1\n-old old\n+new old\n 3\nmake this change (1 of 2)? ";
+    let first =
+        "a (file 1)\n@@ -1,3 +1,3 @@\n 1\n-old old\n+new old\n 3\nmake this change (1 of 2)? ";
     assert!(said.starts_with(first), "{said}");
     assert!(said.contains("-old old\n+old new\n 3\nmake this change (2 of 2)? "), "{said}");
-    assert!(said.contains("\n2 replacements in 2 files of 4; undo with"), "{said}");
+    assert!(
+        said.contains("\n2 replacements in 2 files of 4, 2 changes declined; undo with"),
+        "{said}"
+    );
     let texts = ["a", "b", "c"].map(|name| read(&root, name));
     assert_eq!(texts, ["1\nold new\n3\n", "new\n", "old\n"]);
     assert_eq!(names(&root), ["a", "b", "c", "d"]);
@@ -85,6 +90,79 @@ fn answers_decide_what_is_kept() {
         assert_eq!(["a", "b", "c"].map(|name| read(&root, name)), want, "{answers}: {said}");
         assert_eq!(names(&root), ["a", "b", "c", "d"], "{answers}");
     }
+}
+
+#[test]
+fn what_was_accepted_is_shown_with_the_next_change() {
+    let text = b"1\n2\n3\n4\n5 old, old\n6\n7\n8\n9\n10 old\n";
+    let root = tree(&[("a", text)]);
+    let words = &["-C", "1", "-e", "old(,?)", r"new$1\n"];
+    let Some((said, _)) = reviewed(&root, "y,n,y", words) else { return };
+
+    for hunk in [
+        "@@ -4,3 +4,4 @@\n 4\n-5 old, old\n+5 new,\n+ old\n 6\nmake this change (1 of 3)? ",
+        "@@ -5,3 +5,4 @@\n 5 new,\n- old\n+ new\n+\n 6\nmake this change (2 of 3)? ",
+        "@@ -10,2 +10,3 @@\n 9\n-10 old\n+10 new\n+\nmake this change (3 of 3)? ",
+    ] {
+        assert!(said.contains(hunk), "{hunk}: {said}");
+    }
+    assert_eq!(read(&root, "a"), "1\n2\n3\n4\n5 new,\n old\n6\n7\n8\n9\n10 new\n\n");
+}
+
+#[test]
+fn one_can_edit_go_back_and_decide_for_a_file() {
+    let claims: [(&str, [&str; 3]); 11] = [
+        ("e,mine,n,n,n", ["1\nmine old\n3\n", "old\n", "old\n"]),
+        ("e,,n,y,n", ["1\n old\n3\n", "new\n", "old\n"]),
+        ("e,old,y,n,n", ["1\nold new\n3\n", "old\n", "old\n"]),
+        ("f,n,n", ["1\nnew new\n3\n", "old\n", "old\n"]),
+        ("n,f,n,y", ["1\nold new\n3\n", "old\n", "new\n"]),
+        ("y,s,n,y", ["1\nnew old\n3\n", "old\n", "new\n"]),
+        ("s,y,s", ["1\nold old\n3\n", "new\n", "old\n"]),
+        ("y,b,n,y,n,n", ["1\nold new\n3\n", "old\n", "old\n"]),
+        ("b,y,y,b,n,y,n", ["1\nnew old\n3\n", "new\n", "old\n"]),
+        ("y,y,y,b,b,b,n,n,n,y", ["1\nold old\n3\n", "old\n", "new\n"]),
+        ("y,y,y,b,b,q", ["1\nnew old\n3\n", "old\n", "old\n"]),
+    ];
+    for (answers, want) in claims {
+        let root = three();
+        let Some((said, code)) = reviewed(&root, answers, &["old", "new"]) else { return };
+        assert_eq!(code, Some(0), "{answers}: {said}");
+        assert_eq!(["a", "b", "c"].map(|name| read(&root, name)), want, "{answers}: {said}");
+        assert_eq!(names(&root), ["a", "b", "c", "d"], "{answers}");
+    }
+}
+
+#[test]
+fn the_end_says_what_the_review_came_to() {
+    let claims = [
+        ("n,n,n,n", "\nnothing replaced: 4 changes declined in 4 files\n"),
+        ("s,y,s", "\n1 replacement in 1 file of 4, 3 changes declined; undo with"),
+        ("n,q", "\nnothing replaced: 2 changes declined in 1 file, and no more looked at\n"),
+        ("y,q", "\n1 replacement in 1 file of 1, 1 change declined, and no more looked at; undo"),
+        ("y,^D", "\nthe input has ended: no further change is made, and those made so far stay\n"),
+        ("y,^D", "\n1 replacement in 1 file of 1, 1 change declined, and no more looked at; undo"),
+        ("b,y,b,n,n,n,n", "\nthis is the first change\nmake this change (1 of 2)? "),
+        ("n,n,n,n", "\nc (file 3)\n"),
+    ];
+    for (answers, want) in claims {
+        let root = three();
+        let Some((said, _)) = reviewed(&root, answers, &["old", "new"]) else { return };
+        assert!(said.contains(want), "{answers}: {said}");
+        assert!(!said.contains("no match"), "{answers}: {said}");
+    }
+}
+
+#[test]
+fn an_edited_text_that_the_encoding_cannot_hold_is_an_error_of_its_file() {
+    let root = tree(&[("a", b"old \xE9\n"), ("b", b"old\n")]);
+    let words = &["--encoding", "latin1", "old", "new"];
+    let Some((said, code)) = reviewed(&root, "e,\u{20ac}\u{4e00},y", words) else { return };
+
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("failed to edit \"a\""), "{said}");
+    assert_eq!(std::fs::read(root.path().join("a")).unwrap(), b"old \xE9\n");
+    assert_eq!(read(&root, "b"), "new\n");
 }
 
 #[test]

@@ -87,6 +87,18 @@ impl ChangeSet {
         }
     }
 
+    /// Removes the text that was added last, and its staged file.
+    pub(super) fn take_back(&mut self) -> Option<StagedFile> {
+        let file = self.files.pop()?;
+        self.reported.remove(&file.staged.identity.file);
+        let directory = std::fs::metadata(directory_of(&file.staged.target));
+        let name = file.staged.target.file_name().unwrap_or_default().to_os_string();
+        if let Ok(directory) = directory {
+            self.split.remove(&(FileId::of(&directory), name));
+        }
+        Some(file)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Staged> {
         self.files.iter().map(|file| &*file.staged)
     }

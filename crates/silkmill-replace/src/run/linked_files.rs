@@ -33,6 +33,11 @@ impl LinkedFiles {
         self.by_file.entry(file).or_insert_with(new).found.insert(name);
     }
 
+    /// Forgets a file that does not change after all.
+    pub(super) fn forget(&mut self, file: FileId) {
+        self.by_file.remove(&file);
+    }
+
     /// Returns what to say of the files with names that were not found, in the order of their paths.
     pub(super) fn take_notices(&mut self) -> Vec<Notice> {
         let files = std::mem::take(&mut self.by_file).into_values();

@@ -3,8 +3,13 @@
 
 use std::path::Path;
 
-use crate::text::diff;
-use crate::text::revise::ProposedChange;
+use super::Run;
+use crate::error::Error;
+use crate::run::worker::{Scratch, WorkerContext};
+use crate::text::diff::{self, Excerpt};
+use crate::text::edit::Change;
+use crate::text::revise::{Decision, ProposedChanges};
+use crate::walk::found::Found;
 
 /// A change that may be made or not: see [`review`](crate::review()).
 #[derive(Debug)]
@@ -13,53 +18,250 @@ pub struct Proposal<'a> {
     /// The file.
     pub path: &'a Path,
     /// A hunk of a unified diff with this change alone, including its `@@` line, in decoded text.
+    /// Changes of the file that were accepted before are made in it already.
     pub hunk: Vec<u8>,
+    /// The text that was found, decoded.
+    pub old: &'a [u8],
+    /// The text that is proposed for it, decoded.
+    pub new: &'a [u8],
+    /// Where the change begins in its line, in bytes of decoded text.
+    pub column: usize,
     /// The place of the change among those of its file, from 1.
     pub place: usize,
     /// The number of changes of the file.
     pub count: usize,
+    /// The place of the file among those with a change, from 1.
+    pub file: usize,
 }
 
 /// The answer to a [`Proposal`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Make the change.
     Yes,
     /// Do not make it.
     No,
+    /// Make it, with this text instead of the proposed one.
+    Edit(Vec<u8>),
+    /// Propose the change before this one again, also one of the file before. The first change is
+    /// proposed again.
+    Back,
+    /// Make it and all that follow in this file.
+    File,
+    /// Make neither it nor any that follows in this file. The changes accepted before stay.
+    SkipFile,
     /// Make it and all that follow, in all files, without asking again.
     All,
     /// Make neither it nor any that follows. The changes accepted before stay.
     Quit,
 }
 
+/// A file about which a person was asked.
+#[derive(Debug)]
+pub(super) struct ReviewedFile {
+    place: u64,
+    found: Found,
+    /// What was decided the last time.
+    decisions: Vec<Decision>,
+    /// Whether the run is to change the file.
+    is_staged: bool,
+}
+
 /// The function that answers, and the answer that holds for all further changes.
 pub(crate) struct Review<'a> {
     ask: &'a mut dyn FnMut(&Proposal<'_>) -> Answer,
-    standing_answer: Option<bool>,
+    context: usize,
+    standing_answer: Option<Decision>,
+}
+
+/// What came of a file.
+enum Reviewed {
+    Decided(Vec<Decision>),
+    /// The file before is to be asked about again.
+    Back,
 }
 
 impl<'a> Review<'a> {
-    pub(crate) fn new(ask: &'a mut dyn FnMut(&Proposal<'_>) -> Answer) -> Review<'a> {
-        Review { ask, standing_answer: None }
+    pub(crate) fn new(
+        ask: &'a mut dyn FnMut(&Proposal<'_>) -> Answer,
+        context: usize,
+    ) -> Review<'a> {
+        Review { ask, context, standing_answer: None }
     }
 
     /// Returns whether no further change is made.
     pub(crate) fn is_over(&self) -> bool {
-        self.standing_answer == Some(false)
+        self.standing_answer == Some(Decision::No)
     }
 
-    pub(crate) fn wants(&mut self, path: &Path, proposed: ProposedChange<'_>) -> bool {
-        if let Some(standing_answer) = self.standing_answer {
-            return standing_answer;
+    /// Asks about the changes of a file, from the first that `decisions` leave open. `file` is the
+    /// number of files before it.
+    fn decide(
+        &mut self,
+        path: &Path,
+        file: usize,
+        mut decisions: Vec<Decision>,
+        proposed: ProposedChanges<'_>,
+    ) -> Reviewed {
+        let count = proposed.changes.len();
+        // The file may have changed since it was asked about.
+        decisions.truncate(count);
+        while decisions.len() < count {
+            if let Some(standing_answer) = &self.standing_answer {
+                decisions.resize(count, standing_answer.clone());
+                break;
+            }
+            match (self.ask)(&proposal(path, file, self.context, &decisions, proposed)) {
+                Answer::Yes => decisions.push(Decision::Yes),
+                Answer::No => decisions.push(Decision::No),
+                Answer::Edit(new) => decisions.push(Decision::Edited(new)),
+                Answer::Back if decisions.is_empty() && file > 0 => return Reviewed::Back,
+                Answer::Back => drop(decisions.pop()),
+                Answer::File => decisions.resize(count, Decision::Yes),
+                Answer::SkipFile => decisions.resize(count, Decision::No),
+                Answer::All => self.standing_answer = Some(Decision::Yes),
+                Answer::Quit => self.standing_answer = Some(Decision::No),
+            }
         }
-        let ProposedChange { text, edited, change, place, count } = proposed;
-        let hunk = diff::excerpt(text, change.old.clone(), &edited[change.new.clone()]);
-        match (self.ask)(&Proposal { path, hunk, place: place + 1, count }) {
-            Answer::Yes => true,
-            Answer::No => false,
-            Answer::All => *self.standing_answer.insert(true),
-            Answer::Quit => *self.standing_answer.insert(false),
+        Reviewed::Decided(decisions)
+    }
+}
+
+/// Describes the first change that `decisions` leave open, in the text that they make.
+fn proposal<'a>(
+    path: &'a Path,
+    file: usize,
+    context: usize,
+    decisions: &[Decision],
+    proposed: ProposedChanges<'a>,
+) -> Proposal<'a> {
+    let ProposedChanges { text, edited, changes } = proposed;
+    let place = decisions.len();
+    let Change { old, new } = &changes[place];
+    let mut from = diff::lines_above(text, diff::line_start(text, old.start), context);
+    let first = changes[..place].partition_point(|change| change.old.end < from);
+    if first < place {
+        from = from.min(diff::line_start(text, changes[first].old.start));
+    }
+    let lines_before = lines_before(from, &decisions[..first], proposed);
+    let (mut near, mut copied) = (Vec::new(), from);
+    for (change, decision) in changes[first..place].iter().zip(&decisions[first..]) {
+        if let Some(new) = decision.new_text(edited, change) {
+            near.extend_from_slice(&text[copied..change.old.start]);
+            near.extend_from_slice(new);
+            copied = change.old.end;
         }
     }
+    near.extend_from_slice(&text[copied..old.start]);
+    let start = near.len();
+    let to = diff::lines_below(text, diff::line_end(text, old.end), context);
+    near.extend_from_slice(&text[old.start..to]);
+    let (column, new) = (start - diff::line_start(&near, start), &edited[new.clone()]);
+    let how = Excerpt { context, lines_before };
+    let hunk = diff::excerpt(&near, start..start + old.len(), new, how);
+    let old = &text[old.clone()];
+    Proposal {
+        path,
+        hunk,
+        old,
+        new,
+        column,
+        place: place + 1,
+        count: changes.len(),
+        file: file + 1,
+    }
+}
+
+/// Counts the lines before `from` in the text that the decisions about changes before it make.
+fn lines_before(from: usize, decisions: &[Decision], proposed: ProposedChanges<'_>) -> usize {
+    let lines = |text: &[u8]| memchr::memchr_iter(b'\n', text).count();
+    let (mut added, mut removed) = (0, 0);
+    for (change, decision) in proposed.changes.iter().zip(decisions) {
+        if let Some(new) = decision.new_text(proposed.edited, change) {
+            added += lines(new);
+            removed += lines(&proposed.text[change.old.clone()]);
+        }
+    }
+    (lines(&proposed.text[..from]) + added).saturating_sub(removed)
+}
+
+impl Run<'_> {
+    /// Asks about the changes of a file, and, if that is wanted, about those of files before it
+    /// again. The files before it are staged or left by then.
+    pub(super) fn ask(
+        &mut self,
+        context: &WorkerContext,
+        scratch: &mut Scratch,
+        place: u64,
+        found: Found,
+    ) -> Result<(), Error> {
+        let mut at = self.reviewed.len();
+        let file = ReviewedFile { place, found, decisions: Vec::new(), is_staged: false };
+        self.reviewed.push(file);
+        while at < self.reviewed.len() {
+            let file = &mut self.reviewed[at];
+            let (place, found) = (file.place, file.found.clone());
+            let earlier = std::mem::take(&mut file.decisions);
+            let Some(review) = self.review.as_mut().filter(|review| !review.is_over()) else {
+                break;
+            };
+            let (path, mut reviewed) = (found.path.clone(), None);
+            let finding = context.find_wanted(scratch, found, &mut |proposed| {
+                let count = proposed.changes.len();
+                match review.decide(&path, at, earlier.clone(), proposed) {
+                    Reviewed::Decided(decisions) => {
+                        reviewed = Some(Reviewed::Decided(decisions.clone()));
+                        decisions
+                    }
+                    Reviewed::Back => {
+                        reviewed = Some(Reviewed::Back);
+                        vec![Decision::No; count]
+                    }
+                }
+            });
+            match reviewed {
+                Some(Reviewed::Back) => {
+                    at -= 1;
+                    self.take_back(at);
+                }
+                Some(Reviewed::Decided(decisions)) => {
+                    self.declined += declined(&decisions);
+                    let matched = self.progress.files_matched;
+                    self.take(place, finding)?;
+                    let file = &mut self.reviewed[at];
+                    file.decisions = decisions;
+                    file.is_staged = self.progress.files_matched > matched;
+                    at += 1;
+                }
+                None => {
+                    self.reviewed.remove(at);
+                    self.take(place, finding)?;
+                }
+            }
+        }
+        if self.review.as_ref().is_some_and(|review| review.standing_answer.is_some()) {
+            // Nobody is asked any more, so nobody goes back.
+            self.reviewed.clear();
+        }
+        Ok(())
+    }
+
+    /// Reverts what came of a file, so that it can be asked about again, from its last change on.
+    fn take_back(&mut self, at: usize) {
+        let file = &mut self.reviewed[at];
+        self.declined -= declined(&file.decisions);
+        file.decisions.pop();
+        self.progress.files_seen -= 1;
+        if std::mem::take(&mut file.is_staged)
+            && let Some(file) = self.changes.take_back()
+        {
+            self.progress.files_matched -= 1;
+            self.replacements -= file.outcome.replacements;
+            self.linked.forget(file.staged.identity.file);
+        }
+    }
+}
+
+fn declined(decisions: &[Decision]) -> u64 {
+    decisions.iter().filter(|decision| **decision == Decision::No).count() as u64
 }

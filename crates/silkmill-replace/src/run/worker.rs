@@ -357,7 +357,8 @@ impl FileJob<'_> {
             }
             Mode::Diff => {
                 let name = self.context.patch_directory.name(self.found.target());
-                let diff = diff::unified(&name, bytes, edited, &revision.changes);
+                let context = options.context_lines;
+                let diff = diff::unified(&name, bytes, edited, &revision.changes, context);
                 Finding::Reported { outcome: outcome(Action::WouldChange { diff }), file }
             }
             Mode::Count => {

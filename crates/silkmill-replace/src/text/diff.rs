@@ -9,9 +9,9 @@ use std::path::Path;
 
 use crate::text::edit::Change;
 
-/// How many unchanged lines are shown around a change. Changes that are nearer than twice that
-/// share a hunk.
-const CONTEXT_LINES: usize = 3;
+/// How many unchanged lines are shown around a change, unless the caller says. Changes that are
+/// nearer than twice that share a hunk.
+pub(crate) const CONTEXT_LINES: usize = 3;
 
 /// An excerpt cuts lines that are longer by this many bytes than what changes in them.
 const EXCERPT_LINE_MAX: usize = 400;
@@ -28,8 +28,15 @@ pub(crate) fn push(changes: &mut Vec<Change>, old: &[u8], change: Change) {
     }
 }
 
-/// Returns the diff from `old` to `new`, which differ by `changes` (left to right, at least one).
-pub(crate) fn unified(path: &Path, old: &[u8], new: &[u8], changes: &[Change]) -> Vec<u8> {
+/// Returns the diff from `old` to `new`, which differ by `changes` (left to right, at least one),
+/// with `context` unchanged lines around each.
+pub(crate) fn unified(
+    path: &Path,
+    old: &[u8],
+    new: &[u8],
+    changes: &[Change],
+    context: usize,
+) -> Vec<u8> {
     let name = header_name(path);
     let mut out = Vec::new();
     for mark in [b"--- ", b"+++ "] {
@@ -38,25 +45,32 @@ pub(crate) fn unified(path: &Path, old: &[u8], new: &[u8], changes: &[Change]) -
         out.push(b'\n');
     }
     let blocks = blocks(old, new, changes);
-    let mut numbers = LineNumbers::default();
-    for hunk in hunks(old, &blocks) {
+    let mut numbers = LineNumbers { context, ..LineNumbers::default() };
+    for hunk in hunks(old, &blocks, context) {
         write_hunk(old, new, hunk, &mut numbers, &mut out);
     }
     out
 }
 
+/// How an excerpt is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Excerpt {
+    /// How many unchanged lines are shown around the change.
+    pub(crate) context: usize,
+    /// How many lines come before the text.
+    pub(crate) lines_before: usize,
+}
+
 /// Returns a hunk with one change alone: what is at `old` becomes `new`. Of very long lines it has
 /// only what is near the change.
-pub(crate) fn excerpt(text: &[u8], old: Range<usize>, new: &[u8]) -> Vec<u8> {
+pub(crate) fn excerpt(text: &[u8], old: Range<usize>, new: &[u8], how: Excerpt) -> Vec<u8> {
     let (mut start, mut end) = (line_start(text, old.start), line_end(text, old.end));
     if end - start > old.len() + EXCERPT_LINE_MAX {
         start = start.max(old.start.saturating_sub(EXCERPT_LINE_MAX / 2));
         end = end.min(old.end + EXCERPT_LINE_MAX / 2);
     } else {
-        for _ in 0..CONTEXT_LINES {
-            start = line_start(text, start.saturating_sub(1));
-            end = line_end(text, end);
-        }
+        start = lines_above(text, start, how.context);
+        end = lines_below(text, end, how.context);
     }
     let near = &text[start..end];
     let change = Change {
@@ -65,10 +79,10 @@ pub(crate) fn excerpt(text: &[u8], old: Range<usize>, new: &[u8]) -> Vec<u8> {
     };
     let edited = [&near[..change.old.start], new, &near[change.old.end..]].concat();
     let blocks = blocks(near, &edited, &[change]);
-    let old_line = memchr::memchr_iter(b'\n', &text[..start]).count();
-    let mut numbers = LineNumbers { old_line, ..LineNumbers::default() };
+    let old_line = how.lines_before + memchr::memchr_iter(b'\n', &text[..start]).count();
+    let mut numbers = LineNumbers { old_line, context: how.context, ..LineNumbers::default() };
     let mut out = Vec::new();
-    for hunk in hunks(near, &blocks) {
+    for hunk in hunks(near, &blocks, how.context) {
         write_hunk(near, &edited, hunk, &mut numbers, &mut out);
     }
     out
@@ -135,16 +149,23 @@ fn trim(old: &[u8], new: &[u8], block: &mut Block) {
 }
 
 /// Groups blocks that are near enough to share their context.
-fn hunks<'a>(old: &'a [u8], blocks: &'a [Block]) -> impl Iterator<Item = &'a [Block]> {
-    blocks.chunk_by(|a, b| {
+fn hunks<'a>(
+    old: &'a [u8],
+    blocks: &'a [Block],
+    context: usize,
+) -> impl Iterator<Item = &'a [Block]> {
+    let gap_max = context.saturating_mul(2);
+    blocks.chunk_by(move |a, b| {
         let gap = &old[a.old_end..b.old_start];
-        memchr::memchr_iter(b'\n', gap).take(2 * CONTEXT_LINES + 1).count() <= 2 * CONTEXT_LINES
+        memchr::memchr_iter(b'\n', gap).take(gap_max.saturating_add(1)).count() <= gap_max
     })
 }
 
 /// How far the hunks have come in both files.
 #[derive(Default)]
 struct LineNumbers {
+    /// How many unchanged lines are shown around a change.
+    context: usize,
     old_at: usize,
     old_line: usize,
     /// The lines that the hunks so far have added, less those they removed.
@@ -159,14 +180,8 @@ fn write_hunk(
     out: &mut Vec<u8>,
 ) {
     let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
-    let mut start = first.old_start;
-    for _ in 0..CONTEXT_LINES {
-        start = line_start(old, start.saturating_sub(1));
-    }
-    let mut end = last.old_end;
-    for _ in 0..CONTEXT_LINES {
-        end = line_end(old, end);
-    }
+    let start = lines_above(old, first.old_start, numbers.context);
+    let end = lines_below(old, last.old_end, numbers.context);
 
     let mut body = Vec::new();
     let mut copied = start;
@@ -253,13 +268,33 @@ fn is_line_start(text: &[u8], at: usize) -> bool {
     at == 0 || text[at - 1] == b'\n'
 }
 
-fn line_start(text: &[u8], at: usize) -> usize {
+pub(crate) fn line_start(text: &[u8], at: usize) -> usize {
     memchr::memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1)
 }
 
 /// Returns the end of the line that holds `at`, including its line end.
-fn line_end(text: &[u8], at: usize) -> usize {
+pub(crate) fn line_end(text: &[u8], at: usize) -> usize {
     memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |newline| at + newline + 1)
+}
+
+/// Returns where the line starts that is so many lines above the one that starts at `start`.
+pub(crate) fn lines_above(text: &[u8], start: usize, lines: usize) -> usize {
+    let (mut start, mut left) = (start, lines);
+    while start > 0 && left > 0 {
+        start = line_start(text, start - 1);
+        left -= 1;
+    }
+    start
+}
+
+/// Returns where the line ends that is so many lines below the one that ends at `end`.
+pub(crate) fn lines_below(text: &[u8], end: usize, lines: usize) -> usize {
+    let (mut end, mut left) = (end, lines);
+    while end < text.len() && left > 0 {
+        end = line_end(text, end);
+        left -= 1;
+    }
+    end
 }
 
 fn last_line_len(text: &[u8]) -> usize {
@@ -288,7 +323,7 @@ mod tests {
         if changes.is_empty() {
             return (text.to_vec(), Vec::new());
         }
-        let diff = unified(Path::new("f"), text, &out, &changes);
+        let diff = unified(Path::new("f"), text, &out, &changes, CONTEXT_LINES);
         (out, diff)
     }
 
@@ -328,12 +363,13 @@ mod tests {
 
     #[test]
     fn an_excerpt_has_one_change_and_the_numbers_of_its_lines() {
+        let how = Excerpt { context: CONTEXT_LINES, lines_before: 0 };
         let text = b"1\n2\n3\n4\n5 a a\n6\n7\n8\n9";
         let want = "@@ -2,7 +2,7 @@\n 2\n 3\n 4\n-5 a a\n+5 a b\n 6\n 7\n 8\n";
-        assert_eq!(String::from_utf8(excerpt(text, 12..13, b"b")).unwrap(), want);
+        assert_eq!(String::from_utf8(excerpt(text, 12..13, b"b", how)).unwrap(), want);
 
         let long = [b"x".repeat(5000), b"a".to_vec(), b"x".repeat(5000)].concat();
-        let hunk = excerpt(&long, 5000..5001, b"b");
+        let hunk = excerpt(&long, 5000..5001, b"b", how);
         assert!(hunk.len() < 1000 && memchr::memmem::find(&hunk, b"xbx").is_some());
     }
 

@@ -54,18 +54,36 @@ impl ReviseError {
     }
 }
 
-/// Decides whether a change of a text is made.
-pub(crate) type Ask<'a> = dyn FnMut(ProposedChange<'_>) -> bool + 'a;
+/// Decides which changes of a text are made: one decision for each.
+pub(crate) type Ask<'a> = dyn FnMut(ProposedChanges<'_>) -> Vec<Decision> + 'a;
 
-/// A change of a text that may be made or not.
+/// The changes of a text, each of which may be made or not.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ProposedChange<'a> {
+pub(crate) struct ProposedChanges<'a> {
     pub(crate) text: &'a [u8],
     pub(crate) edited: &'a [u8],
-    pub(crate) change: &'a Change,
-    /// The place of the change among those of the text, from 0. `count` is their number.
-    pub(crate) place: usize,
-    pub(crate) count: usize,
+    pub(crate) changes: &'a [Change],
+}
+
+/// What becomes of a proposed change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// The old text stays.
+    No,
+    Yes,
+    /// This text takes the place of the old one.
+    Edited(Vec<u8>),
+}
+
+impl Decision {
+    /// Returns what is at the place of the change, if not the old text.
+    pub(crate) fn new_text<'a>(&'a self, edited: &'a [u8], change: &Change) -> Option<&'a [u8]> {
+        match self {
+            Decision::No => None,
+            Decision::Yes => Some(&edited[change.new.clone()]),
+            Decision::Edited(new) => Some(new),
+        }
+    }
 }
 
 /// Writes what `bytes` become to `out`. If nothing is replaced, `out` holds nothing of use.
@@ -136,7 +154,7 @@ fn edit_text(
     count.map_err(|TooLarge| ReviseError::TooLarge(out.len() as u64))
 }
 
-/// Reverts the changes that `ask` rejects. Returns how many are left.
+/// Makes what `ask` decides of the changes. Returns how many are left.
 fn look_over(
     text: &[u8],
     out: &mut Vec<u8>,
@@ -144,19 +162,19 @@ fn look_over(
     ask: &mut Ask<'_>,
     mut made: impl FnMut(Change, &[u8]),
 ) -> u64 {
-    let count = changes.len();
     let (mut kept, mut copied, mut wanted) = (Vec::with_capacity(text.len()), 0, 0);
-    for (place, change) in changes.iter().enumerate() {
-        if !ask(ProposedChange { text, edited: out, change, place, count }) {
-            continue;
-        }
+    let decisions = match changes.is_empty() {
+        true => Vec::new(),
+        false => ask(ProposedChanges { text, edited: out, changes: &changes }),
+    };
+    for (change, decision) in changes.iter().zip(&decisions) {
+        let Some(new) = decision.new_text(out, change) else { continue };
         wanted += 1;
-        let Change { old, new } = change;
-        kept.extend_from_slice(&text[copied..old.start]);
+        kept.extend_from_slice(&text[copied..change.old.start]);
         let start = kept.len();
-        kept.extend_from_slice(&out[new.clone()]);
-        copied = old.end;
-        made(Change { old: old.clone(), new: start..kept.len() }, &out[new.clone()]);
+        kept.extend_from_slice(new);
+        copied = change.old.end;
+        made(Change { old: change.old.clone(), new: start..kept.len() }, new);
     }
     kept.extend_from_slice(&text[copied..]);
     *out = kept;
@@ -181,9 +199,15 @@ mod tests {
         let text = b"a a a a";
         for wanted in 0_usize..16 {
             let mut out = Vec::new();
-            let mut ask = |proposed: ProposedChange<'_>| {
-                assert_eq!((proposed.count, proposed.change.old.start), (4, proposed.place * 2));
-                wanted >> proposed.place & 1 == 1
+            let mut ask = |proposed: ProposedChanges<'_>| {
+                let starts = proposed.changes.iter().map(|change| change.old.start);
+                assert_eq!(starts.collect::<Vec<_>>(), [0, 2, 4, 6]);
+                let decide = |place: usize| match (wanted >> place & 1, place) {
+                    (0, _) => Decision::No,
+                    (_, 3) => Decision::Edited(b"bb".to_vec()),
+                    _ => Decision::Yes,
+                };
+                (0..4).map(decide).collect()
             };
 
             let revision =

@@ -124,6 +124,9 @@ fn how_to_run(builder: OptionsBuilder, args: &ReplaceArgs) -> OptionsBuilder {
     if let Some(expected) = args.expect {
         builder = builder.expect(expected);
     }
+    if let Some(lines) = args.context {
+        builder = builder.context_lines(lines);
+    }
     if let Some(workers) = args.workers {
         builder = builder.workers(workers.get());
     }

@@ -16,7 +16,7 @@ use silkmill::{CancelToken, Thread};
 use silkmill_replace::{Answer, Proposal};
 
 use crate::args::When;
-use crate::cmd::replace::text::{BOLD, RESET, coloured_line};
+use crate::cmd::replace::text::{BOLD, RESET, REVERSE, colour_of, coloured_line};
 use crate::messages::{in_one_line, printable, reason, to_stderr};
 
 /// The time between two checks for ^C while an answer is awaited.
@@ -25,6 +25,10 @@ const INTERRUPT_POLL_INTERVAL: Duration = Duration::from_millis(50);
 const HELP: &str = "\
 y  make this change
 n  do not
+e  make it with another text, which is asked for
+b  go back to the change before
+f  make it and all that follow in this file
+s  make neither it nor any that follows in this file
 a  make it and all that follow, in all files
 q  make no further change, and keep those made so far
 ?  this help
@@ -61,24 +65,52 @@ impl Prompt {
         self.show(change);
         loop {
             let (place, count) = (change.place, change.count);
-            // An error is ignored here, since the answer fails, too, when the terminal is gone.
-            let _ = write!(io::stderr(), "make this change ({place} of {count})? [y,n,a,q,?] ");
-            match self.answer().as_deref().map(str::trim) {
-                Some("y" | "Y" | "yes") => return Answer::Yes,
-                Some("n" | "N" | "no") => return Answer::No,
-                Some("a" | "A" | "all") => return Answer::All,
-                Some("q" | "Q" | "quit") => return Answer::Quit,
-                Some(_) => to_stderr(HELP),
-                None => {
-                    to_stderr("");
-                    return Answer::Quit;
+            let question = format!("make this change ({place} of {count})? [y,n,e,b,f,s,a,q,?] ");
+            let Some(answer) = self.answer(&question) else { return self.end() };
+            return match answer.trim() {
+                "y" | "Y" | "yes" => Answer::Yes,
+                "n" | "N" | "no" => Answer::No,
+                "e" | "E" | "edit" => match self.edited(change) {
+                    Some(new) if new.as_bytes() == change.old => Answer::No,
+                    Some(new) => Answer::Edit(new.into_bytes()),
+                    None => self.end(),
+                },
+                "b" | "B" | "back" if change.file == 1 && change.place == 1 => {
+                    to_stderr("this is the first change");
+                    continue;
                 }
-            }
+                "b" | "B" | "back" => Answer::Back,
+                "f" | "F" | "file" => Answer::File,
+                "s" | "S" | "skip" => Answer::SkipFile,
+                "a" | "A" | "all" => Answer::All,
+                "q" | "Q" | "quit" => Answer::Quit,
+                _ => {
+                    to_stderr(HELP);
+                    continue;
+                }
+            };
         }
     }
 
-    /// Returns the next answer, or `None` when there are no more or ^C was typed.
-    fn answer(&self) -> Option<String> {
+    /// Asks for the text that takes the place of what was found.
+    fn edited(&self, change: &Proposal<'_>) -> Option<String> {
+        let (old, new) = (printable(change.old), printable(change.new));
+        self.answer(&format!("instead of {new:?}, replace {old:?} with: "))
+    }
+
+    /// Ends the review because there are no more answers, and says so.
+    fn end(&self) -> Answer {
+        to_stderr(match self.cancel.is_cancelled() {
+            true => "",
+            false => "\nthe input has ended: no further change is made, and those made so far stay",
+        });
+        Answer::Quit
+    }
+
+    /// Asks, and returns the next answer, or `None` when there are no more or ^C was typed.
+    fn answer(&self, question: &str) -> Option<String> {
+        // An error is ignored here, since the answer fails, too, when the terminal is gone.
+        let _ = write!(io::stderr(), "{question}");
         loop {
             match self.answers.recv_timeout(INTERRUPT_POLL_INTERVAL) {
                 Ok(answer) => return answer.ok(),
@@ -94,15 +126,34 @@ impl Prompt {
             self.path = Some(change.path.to_owned());
             let path = in_one_line(change.path);
             let (bold, reset) = if self.coloured { (BOLD, RESET) } else { ("", "") };
-            shown += &format!("{bold}{path}{reset}\n");
+            shown += &format!("{bold}{path}{reset} (file {})\n", change.file);
         }
+        let mut marks = [(b'-', Some(change.old)), (b'+', Some(change.new))];
         for line in change.hunk.split_inclusive(|&byte| byte == b'\n') {
-            let line = printable(line.strip_suffix(b"\n").unwrap_or(line));
-            shown += &if self.coloured { coloured_line(&line) } else { line };
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            let mark = marks.iter_mut().find(|(mark, _)| line.first() == Some(mark));
+            let text = mark.and_then(|(_, text)| text.take());
+            let marked = text.filter(|_| self.coloured);
+            shown += &match marked.and_then(|text| marked_line(line, change.column, text)) {
+                Some(line) => line,
+                None if self.coloured => coloured_line(&printable(line)),
+                None => printable(line),
+            };
             shown.push('\n');
         }
         let _ = io::stderr().write_all(shown.as_bytes());
     }
+}
+
+/// Returns a line of a hunk in which a text stands out that begins at a column of the line. `None`
+/// if it is not there, because the line is cut.
+fn marked_line(line: &[u8], column: usize, text: &[u8]) -> Option<String> {
+    let (before, rest) = line.split_at_checked(column + 1)?;
+    let first = text.split(|&byte| byte == b'\n').next().unwrap_or(text);
+    let after = rest.strip_prefix(first).filter(|_| !first.is_empty())?;
+    let colour = colour_of(line);
+    let [before, first, after] = [before, first, after].map(printable);
+    Some(format!("{colour}{before}{REVERSE}{first}{RESET}{colour}{after}{RESET}"))
 }
 
 /// Opens standard input if it is a terminal, else the terminal of this process.
@@ -114,4 +165,23 @@ fn terminal() -> anyhow::Result<File> {
     }
     File::open("/dev/tty")
         .map_err(|error| anyhow!("-I asks on a terminal, and there is none: {}", reason(&error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_found_stands_out_in_its_line() {
+        let marked = |line: &str, column, text: &str| {
+            marked_line(line.as_bytes(), column, text.as_bytes())
+                .map(|line| line.replace('\u{1b}', "^"))
+        };
+        let want = "^[31m-an ^[7mold^[0m^[31m old\t^[0m".to_owned();
+        assert_eq!(marked("-an old old\t", 3, "old"), Some(want));
+        let want = "^[32m+^[7ma^[0m^[32m^[0m".to_owned();
+        assert_eq!(marked("+a", 0, "a\nb"), Some(want));
+        assert_eq!(marked("-old", 5000, "old"), None);
+        assert_eq!(marked("-an old", 3, ""), None);
+    }
 }

@@ -12,6 +12,7 @@ pub(crate) const BOLD: &str = "\x1b[1m";
 const RED: &str = "\x1b[31m";
 const GREEN: &str = "\x1b[32m";
 const CYAN: &str = "\x1b[36m";
+pub(crate) const REVERSE: &str = "\x1b[7m";
 pub(crate) const RESET: &str = "\x1b[0m";
 
 /// The number of `---` and `+++` lines of a diff. Further down, such a line is text of the file.
@@ -85,7 +86,9 @@ fn message(summary: &Summary, dry_run: bool) -> String {
             .to_owned();
     }
     let seen = count(summary.files_seen, "file");
-    let mut message = if summary.replacements == 0 {
+    let mut message = if summary.replacements == 0 && summary.declined > 0 {
+        format!("nothing replaced: {} declined in {seen}", count(summary.declined, "change"))
+    } else if summary.replacements == 0 {
         let nothing = if summary.files_failed == 0 { "no match" } else { "nothing replaced" };
         format!("{nothing} in {seen}")
     } else {
@@ -94,6 +97,12 @@ fn message(summary: &Summary, dry_run: bool) -> String {
         let would = if dry_run { "would make " } else { "" };
         format!("{would}{made} in {changed} of {}", summary.files_seen)
     };
+    if summary.replacements > 0 && summary.declined > 0 {
+        message += &format!(", {} declined", count(summary.declined, "change"));
+    }
+    if summary.ended_early {
+        message += ", and no more looked at";
+    }
     if summary.files_skipped > 0 {
         message += &format!(", {} passed over", summary.files_skipped);
     }
@@ -136,7 +145,7 @@ pub(crate) fn coloured_line(line: &str) -> String {
     }
 }
 
-fn colour_of(line: &[u8]) -> &'static str {
+pub(crate) fn colour_of(line: &[u8]) -> &'static str {
     match line.first() {
         Some(b'-') => RED,
         Some(b'+') => GREEN,
