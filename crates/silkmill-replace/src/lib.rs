@@ -62,7 +62,7 @@
 //! | `run` | [`run()`] and [`review()`]: what workers do, what the caller's thread decides |
 //! | `undo` | [`undo()`], [`runs`] and [`prune`]: earlier runs, reverted or removed |
 //! | `pipe` | [`pipe()`] and [`Options::edit`]: text that is in no file |
-//! | `transaction` | stage, commit, swap and recover: all files or none, whatever is interrupted |
+//! | `transaction` | stage, commit, swap, rename, recover: all files or none, at any interruption |
 //! | `options` | [`Options`]: what a run is to do, checked |
 //! | `walk` | which files a run is about |
 //! | `store` | where runs keep their files: journals, locks, trash, links to other stores |
@@ -89,7 +89,7 @@ mod undo;
 mod walk;
 
 pub use crate::error::{Error, ErrorKind};
-pub use crate::options::{HardLinks, Mode, Options, OptionsBuilder};
+pub use crate::options::{HardLinks, Mode, Options, OptionsBuilder, Renames};
 pub use crate::original::FILE_SIZE_MAX;
 pub use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Skip, Summary};
 pub use crate::pattern::pairs::{Pairs, PairsFormat};

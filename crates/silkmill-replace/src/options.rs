@@ -51,6 +51,7 @@ pub struct Options {
     pub(crate) what: String,
     pub(crate) hard_links: HardLinks,
     pub(crate) undo: bool,
+    pub(crate) renames: Renames,
     pub(crate) state_directory: Option<PathBuf>,
 }
 
@@ -64,6 +65,18 @@ pub enum Mode {
     Diff,
     /// It counts the replacements, and writes nothing.
     Count,
+}
+
+/// Whether names are changed, too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Renames {
+    /// Texts alone change.
+    #[default]
+    No,
+    /// Names of files, directories and links in which the pattern matches change with the texts.
+    Also,
+    /// Names change, and texts do not.
+    Only,
 }
 
 /// What becomes of a file that has several names.
@@ -138,6 +151,7 @@ pub struct OptionsBuilder {
     no_sync: bool,
     hard_links: HardLinks,
     no_undo: bool,
+    renames: Renames,
     state_directory: Option<PathBuf>,
 }
 
@@ -296,6 +310,14 @@ impl OptionsBuilder {
         self
     }
 
+    /// Also, or only, changes the names of files, directories and links in which the pattern
+    /// matches, the deepest first, in the same transaction. The run is refused if a new name is
+    /// taken, or would be that of two files.
+    pub fn renames(mut self, renames: Renames) -> Self {
+        self.renames = renames;
+        self
+    }
+
     /// Keeps the originals, so that the run can be undone. On by default.
     pub fn undo(mut self, undo: bool) -> Self {
         self.no_undo = !undo;
@@ -340,6 +362,7 @@ impl OptionsBuilder {
             what,
             hard_links: self.hard_links,
             undo: !self.no_undo,
+            renames: self.renames,
             state_directory: self.state_directory,
             pattern: Arc::new(Pattern::of_pairs(self.pairs, self.syntax)?),
             changes_nothing,

@@ -36,6 +36,11 @@ impl Outcome {
         Outcome::unchanged(path, Action::Skipped(skip), 0)
     }
 
+    /// Returns the outcome of a name in which there are this many matches.
+    pub(crate) fn renamed(path: PathBuf, action: Action, replacements: u64) -> Outcome {
+        Outcome { replacements, ..Outcome::unchanged(path, action, 0) }
+    }
+
     /// Returns the outcome of a file of which not even the length is known.
     pub(crate) fn failed(path: PathBuf, error: Error) -> Outcome {
         Outcome::unchanged(path, Action::Failed(error), 0)
@@ -52,6 +57,22 @@ pub enum Action {
     /// asked for.
     WouldChange {
         /// The input by which `patch -p0` makes the change.
+        diff: Vec<u8>,
+    },
+    /// The file, directory or link has another name.
+    Renamed {
+        /// Its path after the run.
+        to: PathBuf,
+    },
+    /// The run is a preview, and would give the file, directory or link another name.
+    WouldRename {
+        /// Its path after the run.
+        to: PathBuf,
+    },
+    /// The run is a preview, and the file would move, because its name or that of a directory above
+    /// it would change, while its text would not. The input by which `git apply -p0` moves it.
+    WouldMove {
+        /// The input.
         diff: Vec<u8>,
     },
     /// The file was skipped, for a reason that is no error.
@@ -146,6 +167,12 @@ pub enum Notice {
         /// The file.
         path: PathBuf,
     },
+    /// What a run that is to be undone has renamed cannot have its old name again, because that is
+    /// taken.
+    NameTaken {
+        /// The path with the old name.
+        path: PathBuf,
+    },
     /// A file of a run that is to be undone is gone, and so is its directory.
     NoDirectory {
         /// The file.
@@ -200,6 +227,9 @@ impl fmt::Display for Notice {
             }
             Notice::Edited { path } => {
                 write!(f, "{path:?} is not what the run has left: it was edited since, or is gone")
+            }
+            Notice::NameTaken { path } => {
+                write!(f, "{path:?} cannot be put back: there is another file of this name")
             }
             Notice::NoDirectory { path } => {
                 write!(f, "{path:?} cannot be put back: the directory it was in is gone")
@@ -270,12 +300,14 @@ pub struct Summary {
     pub files_skipped: u64,
     /// Files and paths that could not be read, staged or replaced.
     pub files_failed: u64,
+    /// Files, directories and links that got another name, or would get one.
+    pub renamed: u64,
     /// Files whose text is not UTF-8, in which a match may hide. They are counted when nothing
     /// matched, and what was looked for is a regex or not ASCII.
     pub files_foreign: u64,
     /// Names that were left as they are, because they are in no style that is known.
     pub names_undecided: u64,
-    /// Replacements that were made, or would be.
+    /// Replacements that were made, or would be, those in names included.
     pub replacements: u64,
     /// Changes that were proposed in a [`review`](crate::review()) and not wanted.
     pub declined: u64,

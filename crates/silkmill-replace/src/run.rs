@@ -3,14 +3,18 @@
 pub(crate) mod batch;
 mod change_set;
 mod commit;
+mod dialogue;
 mod linked_files;
 pub(crate) mod parallel_walk;
 pub(crate) mod patch_directory;
+mod rename;
+pub(crate) mod rename_plan;
 pub(crate) mod review;
 mod roots;
 mod streamed_file;
 pub(crate) mod worker;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,11 +22,12 @@ use std::time::{Duration, Instant};
 use silkmill::{CancelToken, Stats, TaskError, ThreadPoolExecutor};
 
 use crate::error::{Error, ErrorKind};
-use crate::options::{HardLinks, Mode, Options};
+use crate::options::{HardLinks, Mode, Options, Renames};
 use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Summary};
 use crate::run::batch::Batches;
 use crate::run::change_set::{ChangeSet, StagedFile};
 use crate::run::linked_files::LinkedFiles;
+use crate::run::rename_plan::RenamePlan;
 use crate::run::review::{Answer, Proposal, Review, ReviewedFile};
 use crate::run::roots::{common, roots};
 use crate::run::worker::{Finding, Scratch, WorkerContext};
@@ -109,6 +114,11 @@ struct Run<'a> {
     replacements: u64,
     changes: ChangeSet,
     linked: LinkedFiles,
+    /// What gets another name.
+    renames: Arc<RenamePlan>,
+    renamed: u64,
+    /// The files that the patch of a dry run has already moved.
+    shown: HashSet<PathBuf>,
     stats: Option<Stats>,
     phases: Phases,
     /// What the walkers have finished themselves.
@@ -143,6 +153,9 @@ impl<'a> Run<'a> {
             replacements: 0,
             changes: ChangeSet::new(options.hard_links),
             linked: LinkedFiles::default(),
+            renames: Arc::default(),
+            renamed: 0,
+            shown: HashSet::new(),
             stats: None,
             phases: Phases::default(),
             finished: Arc::default(),
@@ -166,10 +179,11 @@ impl<'a> Run<'a> {
         }
         self.phases.staging = started.elapsed();
         self.refuse_unexpected()?;
-        if !self.changes.is_empty() {
+        if !self.changes.is_empty() || self.writes_names() {
             self.commit(cancel)?;
         } else if self.options.mode != Mode::Write {
             self.report_other_names();
+            self.preview_renames();
         }
         Ok(self.summary(started.elapsed()))
     }
@@ -222,8 +236,12 @@ impl<'a> Run<'a> {
     fn stage(&mut self, cancel: &CancelToken) -> Result<(), Error> {
         let pool = pool(self.options)?;
         let stage = if self.options.mode == Mode::Write { Some(self.begin(cancel)?) } else { None };
-        let context =
-            Arc::new(WorkerContext::new(self.options, self.review.is_some(), cancel, stage));
+        self.plan_renames(cancel)?;
+        if self.options.renames == Renames::Only {
+            return Ok(());
+        }
+        let context = WorkerContext::new(self.options, self.review.is_some(), cancel, stage);
+        let context = Arc::new(context.with_renames(Arc::clone(&self.renames)));
         let (for_init, for_look) = (Arc::clone(&context), Arc::clone(&context));
         let init = move || for_init.scratch();
         let look = move |scratch: &mut Scratch, batch: Vec<(u64, Result<Found, Outcome>)>| {
@@ -362,9 +380,12 @@ impl<'a> Run<'a> {
             Action::WouldChange { .. } => {
                 self.progress.files_matched += 1;
                 self.replacements += outcome.replacements;
+                self.note_shown(&outcome.path);
             }
             Action::Skipped(_) => self.files_skipped += 1,
             Action::Failed(_) => self.files_failed += 1,
+            Action::Renamed { .. } | Action::WouldRename { .. } => self.renamed += 1,
+            Action::WouldMove { .. } => {}
         }
         (self.sink)(Event::Outcome(outcome));
     }
@@ -406,6 +427,7 @@ impl<'a> Run<'a> {
             files_failed: self.files_failed,
             names_undecided: self.names_undecided,
             files_foreign: if self.replacements == 0 { self.files_foreign } else { 0 },
+            renamed: self.renamed,
             replacements: self.replacements,
             declined: self.declined,
             ended_early: self.review.as_ref().is_some_and(Review::is_over),

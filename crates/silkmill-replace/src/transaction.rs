@@ -9,14 +9,16 @@
 //! 3. It sets the journal's `Committed` phase, and flushes that. This is the point of no return.
 //! 4. `swap` exchanges every staged file with its target, in one call of the kernel for each. The
 //!    original is then what lies in the store, which is all that an undo needs.
-//! 5. The filesystems are flushed again, and the journal's phase becomes `Done`.
+//! 5. `rename` gives files and directories new names, if the run is to.
+//! 6. The filesystems are flushed again, and the journal's phase becomes `Done`.
 //!
 //! # After a crash
 //!
 //! Before step 3 nothing has changed, and the next run removes what was staged. After it,
 //! `recovery` rolls the run forward; or, where a file is no longer what it was, back, which is the
 //! phase `RollingBack`. No log says how far the swaps came: which inode has the staged name shows
-//! whether a file was swapped. So a recovery can itself be interrupted, and repeated at will.
+//! whether a file was swapped, and which has a name whether it was renamed. So a recovery can
+//! itself be interrupted, and repeated at will.
 //!
 //! # Other programs
 //!
@@ -35,5 +37,6 @@ pub(crate) mod attributes;
 pub(crate) mod commit;
 pub(crate) mod flusher;
 pub(crate) mod recovery;
+pub(crate) mod rename;
 pub(crate) mod stage;
 pub(crate) mod swap;

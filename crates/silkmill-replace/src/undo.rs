@@ -5,6 +5,7 @@
 
 pub(crate) mod options;
 pub(crate) mod prune;
+mod rename;
 mod reverse;
 
 use std::collections::HashSet;
@@ -25,6 +26,7 @@ use crate::transaction::commit::{self, Completion};
 use crate::transaction::recovery;
 use crate::transaction::swap::Attempt;
 use crate::undo::options::UndoOptions;
+use crate::undo::rename::rename_back;
 use crate::undo::reverse::reverse;
 
 /// An earlier run that can be undone.
@@ -122,10 +124,13 @@ pub fn undo(
     };
     let mut run = find(&store, &id)?;
     let (journal, _) = run.read()?.ok_or_else(|| no_such_run(&id))?;
-    let back = reverse(&journal, own_header, options.force, report)?;
+    // Files are edited where they are now, and then get their old names.
+    let left = journal.as_left();
+    let mut back = reverse(&left, own_header, options.force, report)?;
+    rename_back(&left, &mut back, options.force, report)?;
     let mut undone = Undone {
         run: StoredRun::of(&id, &journal),
-        files: back.entries.iter().map(|entry| back.target(entry)).collect(),
+        files: back.paths_as_left(),
         id: None,
         store: store.path().to_path_buf(),
     };
@@ -235,7 +240,7 @@ impl StoredRun {
             begun: UNIX_EPOCH + Duration::from_nanos(journal.header.begun),
             what: journal.header.what.clone(),
             roots: journal.header.roots.clone(),
-            files: journal.entries.len() as u64,
+            files: journal.paths_as_left().len() as u64,
             replacements: journal.replacements,
             bytes_held: journal.entries.iter().map(held).sum(),
             undoes: journal.header.undoes.clone(),

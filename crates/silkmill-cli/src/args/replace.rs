@@ -26,6 +26,7 @@ Examples:
   silkmill replace --expect 3 v1.2.3 v1.2.4          if exactly 3 would change
   silkmill replace -U -e '\\r\\n' '\\n' notes.txt       a match that spans lines
   silkmill replace -I colour color                   ask about every change
+  silkmill replace --rename old_mod new_mod src      texts and names of files
   git ls-files -z | silkmill replace a b --files-from - -0
   git diff --name-only -z --diff-filter=d | silkmill replace a b --files-from - -0
   tail -f log | silkmill replace secret '***' -      a filter
@@ -174,6 +175,17 @@ pub(crate) struct ReplaceArgs {
     /// Show N unchanged lines around each change of -n and -I [default: 3]
     #[arg(short = 'C', long = "context", value_name = "N", help_heading = "How to run")]
     pub(crate) context: Option<usize>,
+    /// Also change the names of files, directories and links in which OLD matches
+    ///
+    /// Names and texts change in one run, all or none, and `silkmill undo` takes back both. -n
+    /// shows names in a patch that `git apply -p0` accepts. The run is refused if a new name
+    /// exists, or would be that of two files. A directory takes everything in it along. Where a
+    /// link leads is not changed.
+    #[arg(long, conflicts_with_all = ["rename_only", "interactive"], help_heading = "How to run")]
+    pub(crate) rename: bool,
+    /// Change names as --rename does, and no text
+    #[arg(long, conflicts_with = "interactive", help_heading = "How to run")]
+    pub(crate) rename_only: bool,
     /// Change nothing unless exactly N replacements would be made
     #[arg(long, value_name = "N", help_heading = "How to run")]
     pub(crate) expect: Option<u64>,

@@ -5,6 +5,8 @@
 //! killed any more; then the next command recovers. The same is done to a recovery, to an undo, and
 //! where files cannot be exchanged.
 
+pub(crate) mod renames;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, Permissions};

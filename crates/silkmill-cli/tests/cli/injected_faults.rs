@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::crash::{CALLS, OPENAT, REPLACE, Sandbox, both, is_long};
+use crate::crash::renames::{RENAME, both_renamed};
+use crate::crash::{CALLS, OPENAT, REPLACE, Sandbox, Snapshot, both, is_long};
 use crate::sandbox::is_installed;
 
 const ERRORS: &[&str] = &["ENOSPC", "EIO", "EACCES", "EDQUOT", "EMFILE"];
@@ -13,26 +14,29 @@ const ERRORS: &[&str] = &["ENOSPC", "EIO", "EACCES", "EDQUOT", "EMFILE"];
 /// The exit code of the dynamic loader for a library that it cannot open.
 const NOT_LOADED: i32 = 127;
 
+/// What is run with faults, and the tree before and after it.
+struct Swept {
+    words: &'static [&'static str],
+    /// What is run before, without faults.
+    prepare: Option<&'static [&'static str]>,
+    before: Snapshot,
+    after: Snapshot,
+}
+
 /// Makes every call of a kind fail, one run for each, from the first to the last.
-fn refuse_each(
-    call: &str,
-    errors: &dyn Fn(usize) -> Vec<&'static str>,
-    words: &[&str],
-    undo: bool,
-) {
-    let (old, new) = both();
+fn refuse_each(call: &str, errors: &dyn Fn(usize) -> Vec<&'static str>, swept: &Swept) {
+    let Swept { words, prepare, before, after } = swept;
     for nth in 1.. {
         let mut was_refused = false;
         for error in errors(nth) {
             let sandbox = Sandbox::new();
-            if undo {
-                assert!(sandbox.silkmill(REPLACE).status.success());
+            if let Some(prepare) = prepare {
+                assert!(sandbox.silkmill(prepare).status.success());
             }
             let output = sandbox.strace(&[format!("{call}:error={error}:when={nth}")], words);
             let log = fs::read_to_string(sandbox.log()).unwrap();
             was_refused |= log.contains("(INJECTED)");
             let what = format!("{words:?}: {call} {nth} fails by {error}: {output:?}");
-            let (before, after) = if undo { (&new, &old) } else { (&old, &new) };
             let now = sandbox.snapshot();
             match output.status.code() {
                 Some(0) => assert_eq!(&now, after, "{what}"),
@@ -55,10 +59,7 @@ fn refuse_each(
     }
 }
 
-fn sweep(words: &[&str], undo: bool) {
-    if !is_installed("strace") {
-        return;
-    }
+fn sweep(swept: &Swept) {
     let is_long = is_long();
     let calls: Vec<&str> = [OPENAT].into_iter().chain(CALLS.iter().copied()).collect();
     std::thread::scope(|scope| {
@@ -72,21 +73,47 @@ fn sweep(words: &[&str], undo: bool) {
                         true => ERRORS.to_vec(),
                         false => vec![ERRORS[(nth + place) % ERRORS.len()]],
                     };
-                    refuse_each(call, &errors, words, undo);
+                    refuse_each(call, &errors, swept);
                 }
             });
         }
     });
 }
 
+/// Sweeps a run, or the undo of it.
+fn sweep_run(words: &'static [&'static str], (old, new): (Snapshot, Snapshot), undo: bool) {
+    sweep(&match undo {
+        false => Swept { words, prepare: None, before: old, after: new },
+        true => Swept { words: &["undo"], prepare: Some(words), before: new, after: old },
+    });
+}
+
 #[test]
 fn a_run_in_which_any_call_fails_changes_all_files_or_none() {
-    sweep(REPLACE, false);
+    if is_installed("strace") {
+        sweep_run(REPLACE, both(), false);
+    }
 }
 
 #[test]
 fn an_undo_in_which_any_call_fails_changes_all_files_or_none() {
-    sweep(&["undo"], true);
+    if is_installed("strace") {
+        sweep_run(REPLACE, both(), true);
+    }
+}
+
+#[test]
+fn a_run_with_renames_in_which_any_call_fails_changes_all_names_and_files_or_none() {
+    if is_installed("strace") {
+        sweep_run(RENAME, both_renamed(), false);
+    }
+}
+
+#[test]
+fn an_undo_of_renames_in_which_any_call_fails_changes_all_names_and_files_or_none() {
+    if is_installed("strace") {
+        sweep_run(RENAME, both_renamed(), true);
+    }
 }
 
 #[test]

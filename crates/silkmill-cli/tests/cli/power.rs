@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
+use crate::crash::renames::{RENAME, both_renamed};
 use crate::crash::{
     REPLACE, Sandbox, Snapshot, both, cut_off, delete_some, kill, without_some_and_with,
 };
@@ -167,6 +168,42 @@ fn any_of_the_exchanges_may_be_missing_before_the_second_flush() {
             }
         }
         assert_eq!(sandbox.recovered(&format!("{lost:05b}")), new);
+    }
+}
+
+/// Where the renames of a run have come from, the deepest last name first.
+const RENAMED: &[(&str, &str)] = &[
+    ("brand new plain", "plain"),
+    ("brand new d/brand new e", "brand new d/e"),
+    ("brand new d", "d"),
+];
+
+/// Two targets of that run, by their names before and after it.
+const EXCHANGED_AND_RENAMED: &[(&str, &str)] =
+    &[("plain", "brand new plain"), ("d/e/big", "brand new d/brand new e/big")];
+
+#[test]
+fn any_of_the_renames_and_exchanges_may_be_missing_before_the_second_flush() {
+    if !is_installed("strace") {
+        return;
+    }
+    let (old, new) = both_renamed();
+    for lost in combinations(RENAMED.len() + EXCHANGED_AND_RENAMED.len(), 2) {
+        let sandbox = Sandbox::new();
+        kill(&sandbox, RENAME, &[], "syncfs:signal=KILL:when=2");
+        assert_eq!(sandbox.snapshot(), new);
+        let (names, texts) = lost.split_at(RENAMED.len());
+        for ((before, after), _) in
+            EXCHANGED_AND_RENAMED.iter().zip(texts).filter(|(_, lost)| **lost == 1)
+        {
+            let path = stored(&sandbox, &old[Path::new(before)].bytes);
+            let target = sandbox.tree().join(after);
+            renameat_with(CWD, &path, CWD, target, RenameFlags::EXCHANGE).unwrap();
+        }
+        for ((after, before), _) in RENAMED.iter().zip(names).filter(|(_, lost)| **lost == 1) {
+            fs::rename(sandbox.tree().join(after), sandbox.tree().join(before)).unwrap();
+        }
+        assert_eq!(sandbox.recovered(&format!("{lost:?}")), new);
     }
 }
 

@@ -25,7 +25,8 @@ impl Run<'_> {
             unreachable!("what is staged is staged in the run's directory")
         };
         let started = Instant::now();
-        let journal = self.journal()?;
+        let mut journal = self.journal()?;
+        self.renames.write_to(&mut journal, run.path())?;
         let _collector = TrashCollector::begin(run.store());
         self.pass_barrier(&mut run, &journal, cancel)?;
         self.phases.barrier = started.elapsed();
@@ -88,6 +89,7 @@ impl Run<'_> {
                 for file in self.changes.take() {
                     self.report(&file.outcome);
                 }
+                self.report_renames();
                 if let Some(late) = late {
                     let path = late.path().map_or_else(|| run.journal_path(), ToOwned::to_owned);
                     self.report(&Outcome::failed(path, late));

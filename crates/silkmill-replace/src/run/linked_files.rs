@@ -38,7 +38,7 @@ impl LinkedFiles {
         self.by_file.remove(&file);
     }
 
-    /// Returns what to say of the files with names that were not found, in the order of their paths.
+    /// Returns what to say of the files with names that were not found, in the order of paths.
     pub(super) fn take_notices(&mut self) -> Vec<Notice> {
         let files = std::mem::take(&mut self.by_file).into_values();
         let notice = |file: LinkedFile| {

@@ -47,6 +47,12 @@ impl PatchDirectory {
         PatchDirectory(None)
     }
 
+    /// Returns the name in the patch of a path without symbolic links.
+    pub(crate) fn below(&self, path: PathBuf) -> PathBuf {
+        let below = self.0.as_ref().and_then(|directory| path.strip_prefix(directory).ok());
+        below.map(Path::to_path_buf).unwrap_or(path)
+    }
+
     /// Returns the name of a file in the patch. A file that is not below the directory keeps its
     /// path.
     pub(crate) fn name<'a>(&self, target: &'a Path) -> Cow<'a, Path> {

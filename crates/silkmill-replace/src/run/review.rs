@@ -3,9 +3,6 @@
 
 use std::path::Path;
 
-use super::Run;
-use crate::error::Error;
-use crate::run::worker::{Scratch, WorkerContext};
 use crate::text::diff::{self, Excerpt};
 use crate::text::edit::Change;
 use crate::text::revise::{Decision, ProposedChanges};
@@ -59,12 +56,13 @@ pub enum Answer {
 /// A file about which a person was asked.
 #[derive(Debug)]
 pub(super) struct ReviewedFile {
-    place: u64,
-    found: Found,
+    /// The place of the file in the walk.
+    pub(super) place: u64,
+    pub(super) found: Found,
     /// What was decided the last time.
-    decisions: Vec<Decision>,
+    pub(super) decisions: Vec<Decision>,
     /// Whether the run is to change the file.
-    is_staged: bool,
+    pub(super) is_staged: bool,
 }
 
 /// The function that answers, and the answer that holds for all further changes.
@@ -75,7 +73,7 @@ pub(crate) struct Review<'a> {
 }
 
 /// What came of a file.
-enum Reviewed {
+pub(super) enum Reviewed {
     Decided(Vec<Decision>),
     /// The file before is to be asked about again.
     Back,
@@ -94,9 +92,14 @@ impl<'a> Review<'a> {
         self.standing_answer == Some(Decision::No)
     }
 
+    /// Returns whether nothing more is asked.
+    pub(super) fn is_settled(&self) -> bool {
+        self.standing_answer.is_some()
+    }
+
     /// Asks about the changes of a file, from the first that `decisions` leave open. `file` is the
     /// number of files before it.
-    fn decide(
+    pub(super) fn decide(
         &mut self,
         path: &Path,
         file: usize,
@@ -183,85 +186,4 @@ fn lines_before(from: usize, decisions: &[Decision], proposed: ProposedChanges<'
         }
     }
     (lines(&proposed.text[..from]) + added).saturating_sub(removed)
-}
-
-impl Run<'_> {
-    /// Asks about the changes of a file, and, if that is wanted, about those of files before it
-    /// again. The files before it are staged or left by then.
-    pub(super) fn ask(
-        &mut self,
-        context: &WorkerContext,
-        scratch: &mut Scratch,
-        place: u64,
-        found: Found,
-    ) -> Result<(), Error> {
-        let mut at = self.reviewed.len();
-        let file = ReviewedFile { place, found, decisions: Vec::new(), is_staged: false };
-        self.reviewed.push(file);
-        while at < self.reviewed.len() {
-            let file = &mut self.reviewed[at];
-            let (place, found) = (file.place, file.found.clone());
-            let earlier = std::mem::take(&mut file.decisions);
-            let Some(review) = self.review.as_mut().filter(|review| !review.is_over()) else {
-                break;
-            };
-            let (path, mut reviewed) = (found.path.clone(), None);
-            let finding = context.find_wanted(scratch, found, &mut |proposed| {
-                let count = proposed.changes.len();
-                match review.decide(&path, at, earlier.clone(), proposed) {
-                    Reviewed::Decided(decisions) => {
-                        reviewed = Some(Reviewed::Decided(decisions.clone()));
-                        decisions
-                    }
-                    Reviewed::Back => {
-                        reviewed = Some(Reviewed::Back);
-                        vec![Decision::No; count]
-                    }
-                }
-            });
-            match reviewed {
-                Some(Reviewed::Back) => {
-                    at -= 1;
-                    self.take_back(at);
-                }
-                Some(Reviewed::Decided(decisions)) => {
-                    self.declined += declined(&decisions);
-                    let matched = self.progress.files_matched;
-                    self.take(place, finding)?;
-                    let file = &mut self.reviewed[at];
-                    file.decisions = decisions;
-                    file.is_staged = self.progress.files_matched > matched;
-                    at += 1;
-                }
-                None => {
-                    self.reviewed.remove(at);
-                    self.take(place, finding)?;
-                }
-            }
-        }
-        if self.review.as_ref().is_some_and(|review| review.standing_answer.is_some()) {
-            // Nobody is asked any more, so nobody goes back.
-            self.reviewed.clear();
-        }
-        Ok(())
-    }
-
-    /// Reverts what came of a file, so that it can be asked about again, from its last change on.
-    fn take_back(&mut self, at: usize) {
-        let file = &mut self.reviewed[at];
-        self.declined -= declined(&file.decisions);
-        file.decisions.pop();
-        self.progress.files_seen -= 1;
-        if std::mem::take(&mut file.is_staged)
-            && let Some(file) = self.changes.take_back()
-        {
-            self.progress.files_matched -= 1;
-            self.replacements -= file.outcome.replacements;
-            self.linked.forget(file.staged.identity.file);
-        }
-    }
-}
-
-fn declined(decisions: &[Decision]) -> u64 {
-    decisions.iter().filter(|decision| **decision == Decision::No).count() as u64
 }

@@ -2,18 +2,20 @@
 
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::sync::MutexGuard;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard};
 
 use silkmill::CancelToken;
 
 use crate::error::Error;
 use crate::mutex::Mutex;
 use crate::options::{HardLinks, Mode, Options};
-use crate::original::{self, Buffer, Content, FILE_SIZE_MAX, FileId, Original};
+use crate::original::{self, Buffer, Content, FILE_SIZE_MAX, FileId, Original, directory_of};
 use crate::outcome::{Action, Outcome, Skip};
 use crate::pattern::{Cache, Reach};
 use crate::run::patch_directory::PatchDirectory;
+use crate::run::rename_plan::RenamePlan;
 use crate::text::diff;
 use crate::text::encoding::Charset;
 use crate::text::revise::{Ask, ReviseError, Rules, revise};
@@ -38,7 +40,8 @@ pub(crate) struct WorkerContext {
     /// Whether the caller reviews the changes. Then its thread makes them.
     reviewed: bool,
     pub(super) cancel: CancelToken,
-    patch_directory: PatchDirectory,
+    pub(super) patch_directory: PatchDirectory,
+    pub(super) renames: Arc<RenamePlan>,
     /// Set by the first worker that finds the disk full, read by all before they take a file: no
     /// text that they staged then could be committed.
     disk_full: AtomicBool,
@@ -102,6 +105,7 @@ impl WorkerContext {
     ) -> WorkerContext {
         WorkerContext {
             options: options.clone(),
+            renames: Arc::default(),
             reviewed,
             cancel: cancel.clone(),
             patch_directory: match options.mode {
@@ -114,6 +118,21 @@ impl WorkerContext {
             undecided: AtomicU64::new(0),
             large_file: Mutex::new(()),
         }
+    }
+
+    /// Sets what gets another name.
+    pub(super) fn with_renames(self, renames: Arc<RenamePlan>) -> WorkerContext {
+        WorkerContext { renames, ..self }
+    }
+
+    /// Returns the name in a patch that a file gets, if it moves.
+    fn name_after(&self, target: &Path) -> Option<PathBuf> {
+        if self.renames.is_empty() {
+            return None;
+        }
+        let source = directory_of(target).canonicalize().ok()?.join(target.file_name()?);
+        let after = self.renames.path_after(&source);
+        (after != source).then(|| self.patch_directory.below(after))
     }
 
     /// Returns the buffers of a worker, whose diffs may have to wait.
@@ -358,7 +377,14 @@ impl FileJob<'_> {
             Mode::Diff => {
                 let name = self.context.patch_directory.name(self.found.target());
                 let context = options.context_lines;
-                let diff = diff::unified(&name, bytes, edited, &revision.changes, context);
+                let after = self.context.name_after(self.found.target());
+                let diff = match after {
+                    Some(to) => {
+                        let names = (&*name, &*to);
+                        diff::moved::unified(names, bytes, edited, &revision.changes, context)
+                    }
+                    None => diff::unified(&name, bytes, edited, &revision.changes, context),
+                };
                 Finding::Reported { outcome: outcome(Action::WouldChange { diff }), file }
             }
             Mode::Count => {
@@ -417,7 +443,6 @@ mod tests {
     use super::*;
     use crate::options::HardLinks;
     use crate::transaction::stage::tests::stage;
-    use std::path::Path;
 
     /// What a thread keeps of its buffers between files, in bytes.
     const KEPT_MAX: usize = 1 << 20;

@@ -6,19 +6,24 @@
 //! place and within one sector, so it is either complete or absent. A journal whose commit slot is
 //! empty has no effect, whatever else it holds. One whose commit slot is set must be intact to its
 //! last bit, or it is refused.
+//!
+//! The format is one file, so that what is written and what is read stand beside each other.
 
 mod bytes;
+pub(crate) mod rename;
+mod renamed;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::original::Identity;
 #[cfg(fuzzing)]
 use crate::store::journal::bytes::{RECORD_HEAD_LEN, checksum};
 use crate::store::journal::bytes::{
-    Reader, put_bytes, put_identity, put_path, put_record, put_u64, u32_at,
+    Reader, is_name, put_bytes, put_identity, put_path, put_record, put_u64, u32_at,
 };
+use crate::store::journal::rename::Rename;
 
 const MAGIC: &[u8; 16] = b"silkmill journal";
 const VERSION: u32 = 1;
@@ -95,6 +100,9 @@ pub(crate) struct Journal {
     /// The directories that hold targets.
     pub(crate) directories: Vec<PathBuf>,
     pub(crate) entries: Vec<Entry>,
+    /// What gets another name when all files are swapped, the deepest first, those of one directory
+    /// beside each other.
+    pub(crate) renames: Vec<Rename>,
 }
 
 /// One file that is to be swapped.
@@ -147,6 +155,9 @@ impl Journal {
         }
         for entry in &self.entries {
             put_record(&mut out, Kind::Entry as u8, |out| entry.put(out));
+        }
+        for rename in &self.renames {
+            put_record(&mut out, Kind::Rename as u8, |out| rename.put(out));
         }
         put_record(&mut out, Kind::End as u8, |out| {
             put_u64(out, self.entries.len() as u64);
@@ -272,6 +283,11 @@ fn read_journal(records: &[u8]) -> Option<Journal> {
                     && (entry.directory as usize) < journal.directories.len();
                 journal.entries.push(known.then_some(entry)?);
             }
+            Kind::Rename => {
+                let rename = Rename::read(&mut payload)?;
+                let known = (rename.directory as usize) < journal.directories.len();
+                journal.renames.push(known.then_some(rename)?);
+            }
             Kind::End => {
                 let entries = payload.u64()?;
                 journal.replacements = payload.u64()?;
@@ -301,6 +317,7 @@ enum Kind {
     Directory,
     Entry,
     End,
+    Rename,
 }
 
 /// Returns the next record, if it is complete and of a known kind.
@@ -311,9 +328,8 @@ fn next_record<'a>(reader: &mut Reader<'a>) -> Option<(Kind, &'a [u8])> {
 
 impl Kind {
     fn of(byte: u8) -> Option<Kind> {
-        [Kind::Header, Kind::StagingDir, Kind::Directory, Kind::Entry, Kind::End]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+        let all = [Kind::Header, Kind::StagingDir, Kind::Directory, Kind::Entry, Kind::End];
+        all.into_iter().chain([Kind::Rename]).find(|kind| *kind as u8 == byte)
     }
 }
 
@@ -350,14 +366,6 @@ impl Entry {
     }
 }
 
-/// Returns whether it names an entry of a directory, and nothing outside.
-fn is_name(name: &[u8]) -> bool {
-    let mut components = Path::new(OsStr::from_bytes(name)).components();
-    let is_normal =
-        matches!(components.next(), Some(Component::Normal(only)) if only.as_bytes() == name);
-    is_normal && components.next().is_none() && !name.contains(&0)
-}
-
 /// Checks that any bytes either are a journal that means the same when it is written again, or are
 /// refused. A fuzzer cannot be expected to find checksums, so with `sum` they are corrected first.
 #[cfg(fuzzing)]
@@ -390,6 +398,7 @@ pub fn check_journal(bytes: &[u8], sum: bool) {
 mod tests {
     use super::*;
     use crate::original::FileId;
+    use std::path::Path;
 
     fn identity(seed: u64) -> Identity {
         let time = (seed.cast_signed() - 5, 7);
@@ -419,6 +428,12 @@ mod tests {
             staging_dirs: vec!["/state/run/0".into()],
             directories: vec!["/tree".into(), Path::new(OsStr::from_bytes(b"/tree/\xFF")).into()],
             entries: vec![entry(b"a\xFF\n", Method::Exchange), entry(b"..b", Method::CopyBack)],
+            renames: vec![Rename {
+                directory: 0,
+                from: b"a\n".to_vec(),
+                to: b"\xFF".to_vec(),
+                inodes: [7, 8],
+            }],
         }
     }
 
@@ -492,6 +507,9 @@ mod tests {
             let parsed = parse(&written(&journal, &[Phase::Committed]));
             assert_eq!(parsed, Err(JournalError::Damaged), "{name:?}");
         }
+        let mut renamed = journal();
+        renamed.renames[0].to = b"../a".to_vec();
+        assert_eq!(parse(&written(&renamed, &[Phase::Committed])), Err(JournalError::Damaged));
         let mut relative = journal();
         relative.directories[0] = "tree".into();
         assert_eq!(parse(&written(&relative, &[Phase::Committed])), Err(JournalError::Damaged));

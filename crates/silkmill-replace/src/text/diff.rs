@@ -3,6 +3,8 @@
 //! `patch -p0` and `git apply -p0` turn the old bytes into exactly the new ones, including CRLF,
 //! invalid UTF-8 and a missing last line end. The time grows with the file, not with its square.
 
+pub(crate) mod moved;
+
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -37,11 +39,22 @@ pub(crate) fn unified(
     changes: &[Change],
     context: usize,
 ) -> Vec<u8> {
-    let name = header_name(path);
+    between(path, path, old, new, changes, context)
+}
+
+/// Returns the diff of a file whose name may change, too.
+fn between(
+    from: &Path,
+    to: &Path,
+    old: &[u8],
+    new: &[u8],
+    changes: &[Change],
+    context: usize,
+) -> Vec<u8> {
     let mut out = Vec::new();
-    for mark in [b"--- ", b"+++ "] {
+    for (mark, path) in [(b"--- ", from), (b"+++ ", to)] {
         out.extend_from_slice(mark);
-        out.extend_from_slice(&name);
+        out.extend_from_slice(&header_name(path));
         out.push(b'\n');
     }
     let blocks = blocks(old, new, changes);

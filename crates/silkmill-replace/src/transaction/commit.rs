@@ -16,6 +16,7 @@ use crate::store::durability::Durability;
 use crate::store::journal::{Entry, Journal, Method, Phase, RunHeader};
 use crate::store::run_directory::RunDirectory;
 use crate::store::trash;
+use crate::transaction::rename;
 use crate::transaction::stage::{Staged, StagingDir};
 use crate::transaction::swap::{Attempt, SwapError, Swapper};
 
@@ -86,10 +87,15 @@ pub(crate) fn finish(
     swapped: &mut dyn FnMut(),
 ) -> Result<Completion, Error> {
     let started = Instant::now();
+    if attempt == Attempt::Recovery {
+        rename::revert(journal, &mut |_| {})?;
+    }
     let swapper = Swapper::new(journal, attempt, durability)?;
-    let Err((path, why)) = swap_all(&swapper, journal, attempt, swapped) else {
+    let swapped = swap_all(&swapper, journal, attempt, swapped)
+        .and_then(|()| rename::apply(journal, &mut || {}));
+    let Err((path, why)) = swapped else {
         let swapping = started.elapsed();
-        let late = if durability.is_forced() { flush(journal).err() } else { None };
+        let late = if durability.is_forced() { flush(&journal.as_left()).err() } else { None };
         let late = late.or_else(|| run.set_phase(Phase::Done, Durability::Unforced).err());
         return Ok(Completion::Done { late, swapping, flushing: started.elapsed() - swapping });
     };
@@ -140,8 +146,9 @@ pub(crate) fn roll_back(
     // If this phase were lost, the recovery would try the swaps again, and end here again or
     // succeed.
     let _ = run.set_phase(Phase::RollingBack, durability);
-    let swapper = Swapper::new(journal, Attempt::Recovery, durability)?;
     let mut notices = Vec::new();
+    rename::revert(journal, &mut |path| notices.push(Notice::Left { path }))?;
+    let swapper = Swapper::new(journal, Attempt::Recovery, durability)?;
     let mut first = None;
     for entry in &journal.entries {
         match swapper.revert(entry) {
@@ -205,7 +212,7 @@ pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
             rustix::fs::syncfs(directory).map_err(|error| failed(error.into()))?;
         }
     }
-    Ok(())
+    rename::flush(journal)
 }
 
 /// Forces every file and every name in the journal to disk, one by one.
@@ -228,5 +235,6 @@ pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
         folders.extend(staging_dir.ancestors().take(3));
     }
     folders.extend(journal.directories.iter().map(PathBuf::as_path));
-    folders.into_iter().try_for_each(sync)
+    folders.into_iter().try_for_each(sync)?;
+    rename::flush(journal)
 }

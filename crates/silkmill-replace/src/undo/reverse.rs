@@ -25,6 +25,7 @@ pub(super) fn reverse(
         staging_dirs: journal.staging_dirs.clone(),
         directories: journal.directories.clone(),
         entries: Vec::with_capacity(journal.entries.len()),
+        renames: Vec::new(),
     };
     for entry in &journal.entries {
         let path = journal.target(entry);

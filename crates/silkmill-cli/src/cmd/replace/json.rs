@@ -22,10 +22,17 @@ enum Record<'a> {
         bytes_after: u64,
         reason: Option<String>,
     },
+    Rename {
+        path: JsonPath<'a>,
+        to: JsonPath<'a>,
+        action: &'static str,
+        replacements: u64,
+    },
     Summary {
         run: Option<&'a str>,
         files_seen: u64,
         files_changed: u64,
+        renamed: u64,
         files_skipped: u64,
         files_failed: u64,
         replacements: u64,
@@ -55,6 +62,7 @@ pub(crate) struct Json {
     started: Instant,
     files_seen: u64,
     files_changed: u64,
+    renamed: u64,
     files_skipped: u64,
     files_failed: u64,
     replacements: u64,
@@ -66,6 +74,7 @@ impl Json {
             started: Instant::now(),
             files_seen: 0,
             files_changed: 0,
+            renamed: 0,
             files_skipped: 0,
             files_failed: 0,
             replacements: 0,
@@ -83,6 +92,8 @@ impl Json {
             Action::WouldChange { .. } => ("would-change", None),
             Action::Skipped(reason) => ("skipped", Some(reason.to_string())),
             Action::Failed(error) => ("failed", Some(error.to_string())),
+            Action::Renamed { to } => return rename(outcome, to, "renamed", out),
+            Action::WouldRename { to } => return rename(outcome, to, "would-rename", out),
             _ => return,
         };
         if let Action::Failed(error) = &outcome.action {
@@ -105,6 +116,10 @@ impl Json {
                 self.files_changed += 1;
                 self.replacements += outcome.replacements;
             }
+            Action::Renamed { .. } | Action::WouldRename { .. } => {
+                self.renamed += 1;
+                self.replacements += outcome.replacements;
+            }
             Action::Skipped(_) => self.files_skipped += 1,
             Action::Failed(_) => self.files_failed += 1,
             _ => {}
@@ -116,6 +131,7 @@ impl Json {
             run,
             files_seen: self.files_seen,
             files_changed: self.files_changed,
+            renamed: self.renamed,
             files_skipped: self.files_skipped,
             files_failed: self.files_failed,
             replacements: self.replacements,
@@ -123,6 +139,11 @@ impl Json {
         };
         write(&record, out);
     }
+}
+
+fn rename(outcome: &Outcome, to: &Path, action: &'static str, out: &mut Stdout) {
+    let (path, to) = (JsonPath::new(&outcome.path), JsonPath::new(to));
+    write(&Record::Rename { path, to, action, replacements: outcome.replacements }, out);
 }
 
 fn write(record: &Record<'_>, out: &mut Stdout) {

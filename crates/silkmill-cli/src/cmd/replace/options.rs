@@ -9,7 +9,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
-use silkmill_replace::{Case, HardLinks, Mode, Options, OptionsBuilder, Pairs};
+use silkmill_replace::{Case, HardLinks, Mode, Options, OptionsBuilder, Pairs, Renames};
 
 use crate::args::{Binary, HardLinkPolicy, ReplaceArgs};
 use crate::messages::{reason, without_source};
@@ -32,6 +32,8 @@ pub(super) fn is_pipe(args: &ReplaceArgs) -> anyhow::Result<bool> {
         ("-I", args.interactive),
         ("--json", args.json),
         ("--expect", args.expect.is_some()),
+        ("--rename", args.rename),
+        ("--rename-only", args.rename_only),
     ];
     match unfit.iter().find(|(_, given)| *given) {
         Some((option, _)) => bail!("{option} is for files, and \"-\" goes from stdin to stdout"),
@@ -111,8 +113,14 @@ fn how_to_run(builder: OptionsBuilder, args: &ReplaceArgs) -> OptionsBuilder {
         HardLinkPolicy::Split => HardLinks::Split,
         HardLinkPolicy::Refuse => HardLinks::Refuse,
     };
+    let renames = match (args.rename, args.rename_only) {
+        (true, _) => Renames::Also,
+        (_, true) => Renames::Only,
+        _ => Renames::No,
+    };
     let mut builder = builder
         .mode(mode)
+        .renames(renames)
         .strict(args.strict)
         .measure_cpu(args.stats)
         .sync(!args.no_sync)

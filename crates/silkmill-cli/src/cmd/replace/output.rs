@@ -88,7 +88,10 @@ impl Output {
 
     fn outcome(&mut self, outcome: &Outcome) {
         let (format, out) = (&mut self.format, &mut self.out);
-        let is_patch = matches!(&outcome.action, Action::WouldChange { diff } if !diff.is_empty());
+        let is_patch = matches!(
+            &outcome.action,
+            Action::WouldChange { diff } | Action::WouldMove { diff } if !diff.is_empty()
+        );
         let directory = if is_patch { self.patch_directory.take() } else { None };
         self.progress.suspend(|| match format {
             Format::Text(text) => {

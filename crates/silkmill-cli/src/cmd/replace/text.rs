@@ -15,9 +15,6 @@ const CYAN: &str = "\x1b[36m";
 pub(crate) const REVERSE: &str = "\x1b[7m";
 pub(crate) const RESET: &str = "\x1b[0m";
 
-/// The number of `---` and `+++` lines of a diff. Further down, such a line is text of the file.
-const DIFF_HEADER_LINES: usize = 2;
-
 /// The amount of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verbosity {
@@ -46,7 +43,11 @@ impl Text {
                 let count = count(outcome.replacements, "replacement");
                 out.write(format!("{}: {count}\n", in_one_line(&outcome.path)).as_bytes());
             }
-            Action::WouldChange { diff } => match out.columns() {
+            Action::Renamed { to } if self.verbosity >= Verbosity::Normal => {
+                let (from, to) = (in_one_line(&outcome.path), in_one_line(to));
+                out.write(format!("{from} -> {to}: renamed\n").as_bytes());
+            }
+            Action::WouldChange { diff } | Action::WouldMove { diff } => match out.columns() {
                 Some(columns) => self.diff(&fitted(diff, columns), out),
                 None => self.diff(diff, out),
             },
@@ -95,7 +96,12 @@ fn message(summary: &Summary, dry_run: bool) -> String {
         let made = count(summary.replacements, "replacement");
         let changed = count(summary.files_changed, "file");
         let would = if dry_run { "would make " } else { "" };
-        format!("{would}{made} in {changed} of {}", summary.files_seen)
+        let renamed = count(summary.renamed, "name");
+        match (summary.files_changed, summary.renamed) {
+            (_, 0) => format!("{would}{made} in {changed} of {}", summary.files_seen),
+            (0, _) => format!("{would}{made} in {renamed} of {}", summary.files_seen),
+            _ => format!("{would}{made} in {changed} of {} and in {renamed}", summary.files_seen),
+        }
     };
     if summary.replacements > 0 && summary.declined > 0 {
         message += &format!(", {} declined", count(summary.declined, "change"));
@@ -128,8 +134,11 @@ fn message(summary: &Summary, dry_run: bool) -> String {
 
 fn coloured(diff: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(diff.len() * 2);
-    for (number, line) in diff.split_inclusive(|&byte| byte == b'\n').enumerate() {
-        let colour = if number < DIFF_HEADER_LINES { BOLD } else { colour_of(line) };
+    let mut is_header = true;
+    for line in diff.split_inclusive(|&byte| byte == b'\n') {
+        // Below the first hunk's line, `---` and `+++` are text of the file.
+        is_header &= !line.starts_with(b"@@");
+        let colour = if is_header { BOLD } else { colour_of(line) };
         let text = line.strip_suffix(b"\n").unwrap_or(line);
         let reset = if colour.is_empty() { "" } else { RESET };
         out.extend_from_slice(&[colour.as_bytes(), text, reset.as_bytes(), b"\n"].concat());

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::original::{FileId, Identity};
 
@@ -53,6 +53,14 @@ pub(super) fn put_identity(out: &mut Vec<u8>, identity: &Identity) {
 
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes are 4 bytes"))
+}
+
+/// Returns whether it names an entry of a directory, and nothing outside.
+pub(super) fn is_name(name: &[u8]) -> bool {
+    let mut components = Path::new(OsStr::from_bytes(name)).components();
+    let is_normal =
+        matches!(components.next(), Some(Component::Normal(only)) if only.as_bytes() == name);
+    is_normal && components.next().is_none() && !name.contains(&0)
 }
 
 /// The bytes that are still to be read. Nothing it returns goes beyond them.

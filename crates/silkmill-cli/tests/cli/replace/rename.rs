@@ -1,0 +1,296 @@
+//! `--rename` and `--rename-only`: names that change with the texts.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::sandbox::{is_installed, records, stderr, stdout, tree};
+use crate::silkmill;
+
+/// Every path of a tree, with the text of a file, or what a link leads to.
+type Paths = BTreeMap<PathBuf, String>;
+
+fn paths(root: &Path) -> Paths {
+    let mut found = Paths::new();
+    add(root, root, &mut found);
+    found
+}
+
+fn add(root: &Path, folder: &Path, found: &mut Paths) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = match fs::read_link(&path) {
+            Ok(to) => format!("-> {}", to.display()),
+            Err(_) if path.is_dir() => "/".to_owned(),
+            Err(_) => fs::read_to_string(&path).unwrap(),
+        };
+        found.insert(path.strip_prefix(root).unwrap().to_path_buf(), text);
+        if path.is_dir() && !path.is_symlink() {
+            add(root, &path, found);
+        }
+    }
+}
+
+/// A tree, and a store of its own.
+struct Sandbox {
+    tree: TempDir,
+    state: TempDir,
+}
+
+impl Sandbox {
+    fn new(files: &[(&str, &[u8])]) -> Sandbox {
+        Sandbox { tree: tree(files), state: tempfile::tempdir().unwrap() }
+    }
+
+    /// A tree in which everything has the word, at every depth.
+    fn full() -> Sandbox {
+        let sandbox = Sandbox::new(&[
+            ("old_a/old_b/old_c.txt", b"old\n"),
+            ("old_a/old_b/plain", b"old and old\n"),
+            ("old_a/other", b"other\n"),
+            ("old_a/.hidden_old", b"old\n"),
+            ("plain/old.md", b"none\n"),
+            ("x", b"old\n"),
+            (".gitignore", b"*.log\n"),
+            ("old_a/old.log", b"old\n"),
+        ]);
+        fs::create_dir(sandbox.tree.path().join(".git")).unwrap();
+        fs::create_dir(sandbox.tree.path().join("old empty")).unwrap();
+        symlink("x", sandbox.tree.path().join("link_old")).unwrap();
+        sandbox
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        let mut command = silkmill();
+        command.args(words).current_dir(&self.tree).env("XDG_STATE_HOME", self.state.path());
+        command.output().unwrap()
+    }
+
+    fn replace(&self, words: &[&str]) -> Output {
+        self.run(&[&["replace"], words].concat())
+    }
+
+    fn paths(&self) -> Paths {
+        paths(self.tree.path())
+    }
+
+    fn names(&self) -> Vec<String> {
+        let paths = self.paths();
+        let mut names: Vec<String> = paths.keys().map(|path| path.display().to_string()).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+const FULL_RENAMED: [&str; 14] = [
+    ".git",
+    ".gitignore",
+    "link_new",
+    "new empty",
+    "new_a",
+    "new_a/.hidden_old",
+    "new_a/new_b",
+    "new_a/new_b/new_c.txt",
+    "new_a/new_b/plain",
+    "new_a/old.log",
+    "new_a/other",
+    "plain",
+    "plain/new.md",
+    "x",
+];
+
+#[test]
+fn names_and_texts_change_together_and_come_back_together() {
+    let sandbox = Sandbox::full();
+    let before = sandbox.paths();
+
+    let output = sandbox.replace(&["--rename", "old", "new"]);
+
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(sandbox.names(), FULL_RENAMED);
+    let after = sandbox.paths();
+    assert_eq!(after[Path::new("new_a/new_b/new_c.txt")], "new\n");
+    assert_eq!(after[Path::new("new_a/new_b/plain")], "new and new\n");
+    assert_eq!(after[Path::new("new_a/old.log")], "old\n");
+    let said = stdout(&output);
+    assert!(said.contains("old_a/old_b/old_c.txt: 1 replacement\n"), "{said}");
+    assert!(said.contains("\nold_a/old_b -> new_a/new_b: renamed\n"), "{said}");
+    let want = "10 replacements in 3 files of 5 and in 6 names; undo with: silkmill undo\n";
+    assert_eq!(stderr(&output), want);
+
+    for want in [&before, &after, &before] {
+        let undo = sandbox.run(&["undo"]);
+        assert!(undo.status.success(), "{}", stderr(&undo));
+        assert_eq!(&sandbox.paths(), want, "{}", stderr(&undo));
+    }
+}
+
+#[test]
+fn names_alone_change_and_no_file_is_read() {
+    let sandbox = Sandbox::full();
+    let before = sandbox.paths();
+    let inode = fs::metadata(sandbox.tree.path().join("old_a/old_b/old_c.txt")).unwrap().ino();
+
+    let output = sandbox.replace(&["--rename-only", "old", "new"]);
+
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(sandbox.names(), FULL_RENAMED);
+    let file = sandbox.tree.path().join("new_a/new_b/new_c.txt");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "old\n");
+    assert_eq!(fs::metadata(&file).unwrap().ino(), inode);
+    assert!(stderr(&output).starts_with("6 replacements in 6 names of "), "{}", stderr(&output));
+    assert!(sandbox.run(&["undo"]).status.success());
+    assert_eq!(sandbox.paths(), before);
+    assert_eq!(sandbox.replace(&["--rename-only", "nothing", "new"]).status.code(), Some(1));
+}
+
+#[test]
+fn globs_types_and_ignore_files_hold_for_names() {
+    let files: &[(&str, &[u8])] =
+        &[("old.rs", b""), ("old.py", b""), ("old/old.rs", b""), ("gen/old.rs", b"")];
+    for (words, want) in [
+        (&["-g", "*.rs"][..], ["gen", "gen/new.rs", "new.rs", "old", "old.py", "old/new.rs"]),
+        (&["-t", "py"], ["gen", "gen/old.rs", "new.py", "old", "old.rs", "old/old.rs"]),
+        (&["-g", "!gen"], ["gen", "gen/old.rs", "new", "new.py", "new.rs", "new/new.rs"]),
+        (&["old/old.rs"], ["gen", "gen/old.rs", "old", "old.py", "old.rs", "old/new.rs"]),
+        (&["old"], ["gen", "gen/old.rs", "new", "new/new.rs", "old.py", "old.rs"]),
+    ] {
+        let sandbox = Sandbox::new(files);
+        let words = match words {
+            [path] => vec!["--rename-only", "old", "new", path],
+            _ => [words, &["--rename-only", "old", "new"]].concat(),
+        };
+        let output = sandbox.replace(&words);
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {}", stderr(&output));
+        assert_eq!(sandbox.names(), want, "{words:?}");
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_had_refuses_the_run_before_anything_happens() {
+    let claims: &[(&[&str], &[&str], &str)] = &[
+        (&["old", "new"], &["old", "new"], "\"new\" exists"),
+        (&["old1", "old2"], &["-e", "[12]", ""], "would get the same name, \"old\""),
+        (&["d/old", "d/sub/x"], &["old", "sub"], "\"d/sub\" exists"),
+        (&["old"], &["old", ""], "the new name is empty"),
+        (&["old"], &["old", ".."], "\"..\" is no name"),
+        (&["a.old"], &["old", "x/y"], "\"a.x/y\" is no name"),
+        (&["old"], &["-e", "old", &"n".repeat(256)], "the new name is too long"),
+        (&["a1", "b1"], &["--pairs", "p.tsv"], "is renamed in turn"),
+    ];
+    for (files, words, want) in claims {
+        let files: Vec<(&str, &[u8])> = files.iter().map(|name| (*name, &b"old 1"[..])).collect();
+        let sandbox = Sandbox::new(&files);
+        fs::write(sandbox.tree.path().join("p.tsv"), "a1\tb1\nb1\ta1\n").unwrap();
+        let before = sandbox.paths();
+        for how in [&["--rename"][..], &["--rename-only"], &["--rename", "-n"]] {
+            let output = sandbox.replace(&[how, *words].concat());
+            assert_eq!(output.status.code(), Some(2), "{words:?}: {}", stdout(&output));
+            assert!(stderr(&output).contains(want), "{words:?}: {}", stderr(&output));
+            assert!(stderr(&output).contains("nothing was changed"), "{}", stderr(&output));
+            assert_eq!(sandbox.paths(), before, "{words:?}");
+        }
+    }
+}
+
+#[test]
+fn names_that_follow_each_other_and_differ_in_case_alone_are_no_collision() {
+    let sandbox = Sandbox::new(&[("a1", b"1"), ("a11", b"11"), ("a111", b"111"), ("Old", b"")]);
+    let before = sandbox.paths();
+
+    let output = sandbox.replace(&["--rename-only", "-e", "^(a1+)|^Old", r"${1}1"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(sandbox.names(), ["1", "a11", "a111", "a1111"]);
+    assert_eq!(sandbox.paths()[Path::new("a1111")], "111");
+    let undo = sandbox.run(&["undo"]);
+    assert!(undo.status.success(), "{}", stderr(&undo));
+    assert_eq!(sandbox.paths(), before);
+
+    let output = sandbox.replace(&["--rename", "Old", "OLD"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(sandbox.names(), ["OLD", "a1", "a11", "a111"]);
+}
+
+#[test]
+fn a_dry_run_is_a_patch_that_git_applies() {
+    if !is_installed("git") {
+        return;
+    }
+    for words in [&["--rename", "old", "new"][..], &["--rename-only", "old", "new"]] {
+        let (changed, patched) = (Sandbox::full(), Sandbox::full());
+        for sandbox in [&changed, &patched] {
+            let root = sandbox.tree.path();
+            // A patch knows no empty directories.
+            fs::remove_dir(root.join("old empty")).unwrap();
+            fs::write(root.join("old_a/old q\"\u{e9}\n"), "old\n").unwrap();
+        }
+        let before = patched.paths();
+
+        let dry = patched.replace(&[&["-n"], words].concat());
+
+        assert_eq!(dry.status.code(), Some(0), "{}", stderr(&dry));
+        assert_eq!(patched.paths(), before);
+        assert!(stderr(&dry).starts_with("would make "), "{}", stderr(&dry));
+        assert!(stdout(&dry).contains("\nrename from old_a/old_b/old_c.txt\n"), "{}", stdout(&dry));
+        let patch = patched.state.path().join("patch");
+        fs::write(&patch, &dry.stdout).unwrap();
+        let mut git = Command::new("git");
+        let applied = git.args(["apply", "-p0"]).arg(&patch).current_dir(&patched.tree).output();
+        let applied = applied.unwrap();
+        assert!(applied.status.success(), "{}{}", stderr(&applied), stdout(&dry));
+        assert!(changed.replace(words).status.success());
+        assert_eq!(patched.paths(), changed.paths(), "{}", stdout(&dry));
+    }
+}
+
+#[test]
+fn json_has_an_object_for_each_name() {
+    let sandbox = Sandbox::new(&[("old/old", b"old")]);
+    for (how, action) in [(&["-n"][..], "would-rename"), (&[], "renamed")] {
+        let output = sandbox.replace(&[how, &["--json", "--rename", "old", "new"]].concat());
+        let records = records(&output);
+        assert_eq!(records.len(), 4, "{}", stdout(&output));
+        let want = [("old/old", "new/new"), ("old", "new")].map(|(path, to)| {
+            json!({"type": "rename", "path": path, "to": to, "action": action, "replacements": 1})
+        });
+        assert_eq!(records[1..3], want);
+        assert_eq!((&records[3]["renamed"], &records[3]["replacements"]), (&json!(2), &json!(3)));
+    }
+}
+
+#[test]
+fn what_is_expected_includes_the_matches_in_names() {
+    let sandbox = Sandbox::new(&[("old_old", b"old")]);
+    let before = sandbox.paths();
+    let output = sandbox.replace(&["--expect", "1", "--rename", "old", "new"]);
+    assert_eq!((output.status.code(), sandbox.paths()), (Some(2), before));
+    let output = sandbox.replace(&["--expect", "3", "--rename", "old", "new"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(sandbox.names(), ["new_new"]);
+}
+
+#[test]
+fn an_undo_that_would_take_a_name_or_misses_one_is_refused() {
+    let sandbox = Sandbox::new(&[("old", b"old"), ("d/old", b"x")]);
+    assert!(sandbox.replace(&["--rename", "old", "new"]).status.success());
+    fs::write(sandbox.tree.path().join("old"), "another's").unwrap();
+    let after = sandbox.paths();
+    for words in [&["undo"][..], &["undo", "--force"]] {
+        let output = sandbox.run(words);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("there is another file of this name"), "{output:?}");
+        assert_eq!(sandbox.paths(), after);
+    }
+    fs::remove_file(sandbox.tree.path().join("old")).unwrap();
+    fs::remove_file(sandbox.tree.path().join("d/new")).unwrap();
+    let after = sandbox.paths();
+    assert_eq!((sandbox.run(&["undo"]).status.code(), sandbox.paths()), (Some(2), after));
+    let forced = sandbox.run(&["undo", "--force"]);
+    assert_eq!(forced.status.code(), Some(0), "{}", stderr(&forced));
+    assert_eq!(sandbox.names(), ["d", "old"]);
+}

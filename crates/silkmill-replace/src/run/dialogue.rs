@@ -1,0 +1,89 @@
+//! Asks about file after file, and about files before again when an answer is taken back.
+
+use super::Run;
+use crate::error::Error;
+use crate::run::review::{Review, Reviewed, ReviewedFile};
+use crate::run::worker::{Scratch, WorkerContext};
+use crate::text::revise::Decision;
+use crate::walk::found::Found;
+
+impl Run<'_> {
+    /// Asks about the changes of a file, and, if that is wanted, about those of files before it
+    /// again. The files before it are staged or left by then.
+    pub(super) fn ask(
+        &mut self,
+        context: &WorkerContext,
+        scratch: &mut Scratch,
+        place: u64,
+        found: Found,
+    ) -> Result<(), Error> {
+        let mut at = self.reviewed.len();
+        let file = ReviewedFile { place, found, decisions: Vec::new(), is_staged: false };
+        self.reviewed.push(file);
+        while at < self.reviewed.len() {
+            let file = &mut self.reviewed[at];
+            let (place, found) = (file.place, file.found.clone());
+            let earlier = std::mem::take(&mut file.decisions);
+            let Some(review) = self.review.as_mut().filter(|review| !review.is_over()) else {
+                break;
+            };
+            let (path, mut reviewed) = (found.path.clone(), None);
+            let finding = context.find_wanted(scratch, found, &mut |proposed| {
+                let count = proposed.changes.len();
+                match review.decide(&path, at, earlier.clone(), proposed) {
+                    Reviewed::Decided(decisions) => {
+                        reviewed = Some(Reviewed::Decided(decisions.clone()));
+                        decisions
+                    }
+                    Reviewed::Back => {
+                        reviewed = Some(Reviewed::Back);
+                        vec![Decision::No; count]
+                    }
+                }
+            });
+            match reviewed {
+                Some(Reviewed::Back) => {
+                    at -= 1;
+                    self.take_back(at);
+                }
+                Some(Reviewed::Decided(decisions)) => {
+                    self.declined += declined(&decisions);
+                    let matched = self.progress.files_matched;
+                    self.take(place, finding)?;
+                    let file = &mut self.reviewed[at];
+                    file.decisions = decisions;
+                    file.is_staged = self.progress.files_matched > matched;
+                    at += 1;
+                }
+                None => {
+                    self.reviewed.remove(at);
+                    self.take(place, finding)?;
+                }
+            }
+        }
+        if self.review.as_ref().is_some_and(Review::is_settled) {
+            // Nobody is asked any more, so nobody goes back.
+            self.reviewed.clear();
+        }
+        Ok(())
+    }
+
+    /// Reverts what came of a file, so that it can be asked about again, from its last change on.
+    fn take_back(&mut self, at: usize) {
+        let file = &mut self.reviewed[at];
+        self.declined -= declined(&file.decisions);
+        file.decisions.pop();
+        self.progress.files_seen -= 1;
+        if std::mem::take(&mut file.is_staged)
+            && let Some(file) = self.changes.take_back()
+        {
+            self.progress.files_matched -= 1;
+            self.replacements -= file.outcome.replacements;
+            self.linked.forget(file.staged.identity.file);
+        }
+    }
+}
+
+fn declined(decisions: &[Decision]) -> u64 {
+    decisions.iter().filter(|decision| **decision == Decision::No).count() as u64
+}
