@@ -32,7 +32,9 @@ enum Record<'a> {
         run: Option<&'a str>,
         files_seen: u64,
         files_changed: u64,
-        renamed: u64,
+        /// Left out of a run that changes no names.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        renamed: Option<u64>,
         files_skipped: u64,
         files_failed: u64,
         replacements: u64,
@@ -62,19 +64,20 @@ pub(crate) struct Json {
     started: Instant,
     files_seen: u64,
     files_changed: u64,
-    renamed: u64,
+    /// `None` in a run that changes no names.
+    renamed: Option<u64>,
     files_skipped: u64,
     files_failed: u64,
     replacements: u64,
 }
 
 impl Json {
-    pub(crate) fn new() -> Json {
+    pub(crate) fn new(renames: bool) -> Json {
         Json {
             started: Instant::now(),
             files_seen: 0,
             files_changed: 0,
-            renamed: 0,
+            renamed: renames.then_some(0),
             files_skipped: 0,
             files_failed: 0,
             replacements: 0,
@@ -117,7 +120,7 @@ impl Json {
                 self.replacements += outcome.replacements;
             }
             Action::Renamed { .. } | Action::WouldRename { .. } => {
-                self.renamed += 1;
+                self.renamed = self.renamed.map(|renamed| renamed + 1);
                 self.replacements += outcome.replacements;
             }
             Action::Skipped(_) => self.files_skipped += 1,

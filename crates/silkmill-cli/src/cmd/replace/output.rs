@@ -32,7 +32,7 @@ enum Format {
 impl Format {
     fn new(args: &ReplaceArgs) -> Format {
         if args.json {
-            return Format::Json(Json::new());
+            return Format::Json(Json::new(args.rename || args.rename_only));
         }
         let verbosity = match (args.quiet, args.verbose) {
             (true, _) => Verbosity::Quiet,
