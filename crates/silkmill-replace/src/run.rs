@@ -117,6 +117,8 @@ struct Run<'a> {
     /// What gets another name.
     renames: Arc<RenamePlan>,
     renamed: u64,
+    /// The paths that could not be searched for names. The walk for texts fails there, too.
+    failed: HashSet<PathBuf>,
     /// The files that the patch of a dry run has already moved.
     shown: HashSet<PathBuf>,
     stats: Option<Stats>,
@@ -155,6 +157,7 @@ impl<'a> Run<'a> {
             linked: LinkedFiles::default(),
             renames: Arc::default(),
             renamed: 0,
+            failed: HashSet::new(),
             shown: HashSet::new(),
             stats: None,
             phases: Phases::default(),
@@ -176,6 +179,7 @@ impl<'a> Run<'a> {
             self.reach_all();
         } else {
             self.stage(cancel)?;
+            self.review_renames(cancel)?;
         }
         self.phases.staging = started.elapsed();
         self.refuse_unexpected()?;
@@ -350,7 +354,9 @@ impl<'a> Run<'a> {
                     matches!(&outcome.action, Action::Failed(error) if error.is_disk_full());
                 // The full disk refuses the whole run, so it is reported even if the file was
                 // reported before.
-                if file.is_none_or(|file| self.changes.note(file)) || disk_full {
+                let is_known = file.is_none() && self.failed.contains(&outcome.path);
+                let is_new = file.is_none_or(|file| self.changes.note(file)) && !is_known;
+                if is_new || disk_full {
                     self.report(&outcome);
                 }
             }

@@ -180,11 +180,11 @@ pub(crate) struct ReplaceArgs {
     /// Names and texts change in one run, all or none, and `silkmill undo` takes back both. -n
     /// shows names in a patch that `git apply -p0` accepts. The run is refused if a new name
     /// exists, or would be that of two files. A directory takes everything in it along. Where a
-    /// link leads is not changed.
-    #[arg(long, conflicts_with_all = ["rename_only", "interactive"], help_heading = "How to run")]
+    /// link leads is not changed. -I asks about names after all texts.
+    #[arg(long, conflicts_with = "rename_only", help_heading = "How to run")]
     pub(crate) rename: bool,
     /// Change names as --rename does, and no text
-    #[arg(long, conflicts_with = "interactive", help_heading = "How to run")]
+    #[arg(long, help_heading = "How to run")]
     pub(crate) rename_only: bool,
     /// Change nothing unless exactly N replacements would be made
     #[arg(long, value_name = "N", help_heading = "How to run")]

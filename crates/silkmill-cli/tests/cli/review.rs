@@ -196,6 +196,36 @@ fn text_in_another_encoding_is_shown_decoded_and_no_text_steers_the_terminal() {
 }
 
 #[test]
+fn names_are_asked_about_after_texts() {
+    let claims: [(&str, i32, &[&str], &str); 8] = [
+        ("y,y,y", 0, &["new_d", "new_d/new_f"], "new\n"),
+        ("n,y,n", 0, &["old_d", "old_d/new_f"], "old\n"),
+        ("n,n,y", 0, &["new_d", "new_d/old_f"], "old\n"),
+        ("n,n,n", 1, &["old_d", "old_d/old_f"], "old\n"),
+        ("y,n,b,y,y", 0, &["new_d", "new_d/new_f"], "new\n"),
+        ("n,e,mine,n", 0, &["old_d", "old_d/mine"], "old\n"),
+        ("y,q", 0, &["old_d", "old_d/old_f"], "new\n"),
+        ("y,a", 0, &["new_d", "new_d/new_f"], "new\n"),
+    ];
+    for (answers, want_code, want, text) in claims {
+        let root = tree(&[("old_d/old_f", b"old\n")]);
+        let words = &["--rename", "old", "new"];
+        let Some((said, code)) = reviewed(&root, answers, words) else { return };
+        assert_eq!(code, Some(want_code), "{answers}: {said}");
+        let folder = root.path().join(want[0]);
+        let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+        assert_eq!(file, root.path().join(want[1]), "{answers}: {said}");
+        assert_eq!(std::fs::read_to_string(file).unwrap(), text, "{answers}: {said}");
+        assert!(said.contains("rename from old_d/old_f\nrename to new_d/new_f\n"), "{said}");
+    }
+    let root = tree(&[("old", b""), ("mine", b"")]);
+    let words = &["--rename", "old", "new"];
+    let Some((said, code)) = reviewed(&root, "e,mine", words) else { return };
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("\"mine\" exists: nothing was changed"), "{said}");
+}
+
+#[test]
 fn there_must_be_a_terminal() {
     let root = tree(&[("a", b"old")]);
     if !is_installed("setsid") {

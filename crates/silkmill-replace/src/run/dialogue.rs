@@ -1,5 +1,10 @@
 //! Asks about file after file, and about files before again when an answer is taken back.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use silkmill::CancelToken;
+
 use super::Run;
 use crate::error::Error;
 use crate::run::review::{Review, Reviewed, ReviewedFile};
@@ -65,6 +70,24 @@ impl Run<'_> {
             // Nobody is asked any more, so nobody goes back.
             self.reviewed.clear();
         }
+        Ok(())
+    }
+
+    /// Asks about the names that are to change, after all texts.
+    pub(super) fn review_renames(&mut self, cancel: &CancelToken) -> Result<(), Error> {
+        let Some(review) = self.review.as_mut().filter(|_| !self.renames.is_empty()) else {
+            return Ok(());
+        };
+        let plan = Arc::clone(&self.renames);
+        let after = |path: &Path| plan.path_after(path);
+        let decisions = review.decide_names(&plan.renames, after, self.reviewed.len());
+        if cancel.is_cancelled() {
+            return Err(Error::interrupted());
+        }
+        self.declined += declined(&decisions);
+        let left_out = plan.renames.iter().zip(&decisions).filter(|(_, it)| **it == Decision::No);
+        self.replacements -= left_out.map(|(it, _)| it.replacements).sum::<u64>();
+        self.renames = Arc::new(plan.decided(&decisions)?);
         Ok(())
     }
 

@@ -22,10 +22,12 @@ impl Run<'_> {
         }
         let mut plan = RenamePlan::new(self.options, cancel)?;
         let failures = std::mem::take(&mut plan.failures);
-        // Otherwise the walk for texts finds the same failures.
+        for outcome in failures {
+            self.report(&outcome);
+            self.failed.insert(outcome.path);
+        }
         if self.options.renames == Renames::Only {
             self.progress.files_seen = plan.names_seen;
-            failures.iter().for_each(|outcome| self.report(outcome));
             (self.sink)(crate::outcome::Event::Progress(self.progress));
         }
         self.replacements += plan.renames.iter().map(|it| it.replacements).sum::<u64>();

@@ -18,6 +18,7 @@ use crate::outcome::Outcome;
 use crate::pattern::Cache;
 use crate::store::journal::Journal;
 use crate::text::edit::edit_from;
+use crate::text::revise::Decision;
 use crate::transaction::rename::is_same_but_case;
 use crate::walk::below_root;
 use crate::walk::filter::Filter;
@@ -87,10 +88,40 @@ impl RenamePlan {
             may_change(&directory)?;
             plan.renames.extend(in_order(&directory, group)?);
         }
-        for it in &plan.renames {
-            plan.by_path.insert(it.source(), it.to.clone());
-            plan.by_path.insert(it.path.clone(), it.to.clone());
+        plan.index();
+        Ok(plan)
+    }
+
+    fn index(&mut self) {
+        for it in &self.renames {
+            self.by_path.insert(it.source(), it.to.clone());
+            self.by_path.insert(it.path.clone(), it.to.clone());
         }
+    }
+
+    /// Returns the plan with what was decided of each of its renames, in their order.
+    ///
+    /// # Errors
+    /// A new name is none, is taken, or would be that of two files.
+    pub(crate) fn decided(&self, decisions: &[Decision]) -> Result<RenamePlan, Error> {
+        let mut plan = RenamePlan { names_seen: self.names_seen, ..RenamePlan::default() };
+        let decided: Vec<_> = self.renames.iter().zip(decisions).collect();
+        for chunk in decided.chunk_by(|(a, _), (b, _)| a.directory == b.directory) {
+            let mut group = Vec::new();
+            for (it, decision) in chunk {
+                let to = match decision {
+                    Decision::No => continue,
+                    Decision::Yes => it.to.clone(),
+                    Decision::Edited(to) => {
+                        check_name(&it.path, to)?;
+                        OsString::from_vec(to.clone())
+                    }
+                };
+                group.push(PlannedRename { to, ..(*it).clone() });
+            }
+            plan.renames.extend(in_order(&chunk[0].0.directory, group)?);
+        }
+        plan.index();
         Ok(plan)
     }
 

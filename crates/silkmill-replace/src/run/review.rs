@@ -1,9 +1,11 @@
 //! Asks about every change before it is made. The caller decides who answers and how a change is
 //! shown.
 
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
-use crate::text::diff::{self, Excerpt};
+use crate::run::rename_plan::PlannedRename;
+use crate::text::diff::{self, Excerpt, moved};
 use crate::text::edit::Change;
 use crate::text::revise::{Decision, ProposedChanges};
 use crate::walk::found::Found;
@@ -15,7 +17,8 @@ pub struct Proposal<'a> {
     /// The file.
     pub path: &'a Path,
     /// A hunk of a unified diff with this change alone, including its `@@` line, in decoded text.
-    /// Changes of the file that were accepted before are made in it already.
+    /// Changes of the file that were accepted before are made in it already. Of a name that changes,
+    /// git's lines `rename from` and `rename to`.
     pub hunk: Vec<u8>,
     /// The text that was found, decoded.
     pub old: &'a [u8],
@@ -41,7 +44,7 @@ pub enum Answer {
     /// Make it, with this text instead of the proposed one.
     Edit(Vec<u8>),
     /// Propose the change before this one again, also one of the file before. The first change is
-    /// proposed again.
+    /// proposed again, and so is the first change of a name.
     Back,
     /// Make it and all that follow in this file.
     File,
@@ -90,6 +93,41 @@ impl<'a> Review<'a> {
     /// Returns whether no further change is made.
     pub(crate) fn is_over(&self) -> bool {
         self.standing_answer == Some(Decision::No)
+    }
+
+    /// Asks about names that change. `files` is the number of files that were asked about before.
+    pub(super) fn decide_names(
+        &mut self,
+        renames: &[PlannedRename],
+        after: impl Fn(&Path) -> PathBuf,
+        files: usize,
+    ) -> Vec<Decision> {
+        let mut decisions: Vec<Decision> = Vec::new();
+        while let Some(it) = renames.get(decisions.len()) {
+            if let Some(standing_answer) = &self.standing_answer {
+                decisions.push(standing_answer.clone());
+                continue;
+            }
+            let proposal = Proposal {
+                path: &it.path,
+                hunk: moved::lines(&it.path, &after(&it.path)),
+                old: it.from.as_bytes(),
+                new: it.to.as_bytes(),
+                column: 0,
+                place: 1,
+                count: 1,
+                file: files + decisions.len() + 1,
+            };
+            match (self.ask)(&proposal) {
+                Answer::Yes | Answer::File => decisions.push(Decision::Yes),
+                Answer::No | Answer::SkipFile => decisions.push(Decision::No),
+                Answer::Edit(new) => decisions.push(Decision::Edited(new)),
+                Answer::Back => drop(decisions.pop()),
+                Answer::All => self.standing_answer = Some(Decision::Yes),
+                Answer::Quit => self.standing_answer = Some(Decision::No),
+            }
+        }
+        decisions
     }
 
     /// Returns whether nothing more is asked.

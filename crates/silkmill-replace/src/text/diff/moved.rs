@@ -25,6 +25,11 @@ pub(crate) fn header(from: &Path, to: &Path) -> Vec<u8> {
         .concat()
 }
 
+/// Returns the lines that say where a file moves, for a person.
+pub(crate) fn lines(from: &Path, to: &Path) -> Vec<u8> {
+    [b"rename from ", &git_name(from)[..], b"\nrename to ", &git_name(to), b"\n"].concat()
+}
+
 /// Returns the path as git reads it in lines of its own, which a space does not end.
 fn git_name(path: &Path) -> Vec<u8> {
     let mut name = header_name(path);
