@@ -46,6 +46,7 @@ pub enum ErrorKind {
 enum Repr {
     Message { kind: ErrorKind, message: String },
     Io { tried: &'static str, path: PathBuf, source: io::Error },
+    Unstaged { path: PathBuf, source: io::Error },
     Changed { path: PathBuf },
     TooLarge { path: PathBuf, bytes: u64, bytes_max: u64 },
     Unwritable { path: PathBuf, why: String },
@@ -101,6 +102,20 @@ impl Error {
         Error { repr: Repr::Io { tried, path, source } }
     }
 
+    /// Returns the error of new text that cannot be staged. It fails the whole run, unless the text
+    /// is too large by itself: if it were passed over, some files would change and others not.
+    pub(crate) fn unstaged(path: &Path, source: impl Into<io::Error>) -> Error {
+        Error { repr: Repr::Unstaged { path: path.to_path_buf(), source: source.into() } }
+    }
+
+    /// Returns the error of a run that failed before it was committed.
+    pub(crate) fn before_the_commit(self) -> Error {
+        match &self.repr {
+            Repr::Io { .. } => Error::store(format!("{self}: nothing was changed")),
+            _ => self,
+        }
+    }
+
     pub(crate) fn changed(path: &Path) -> Error {
         Error { repr: Repr::Changed { path: path.to_path_buf() } }
     }
@@ -121,10 +136,14 @@ impl Error {
         matches!(&self.repr, Repr::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Returns whether the disk is full for every file, and not for this one alone.
-    pub(crate) fn is_disk_full(&self) -> bool {
-        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
-        matches!(&self.repr, Repr::Io { source, .. } if full.contains(&source.kind()))
+    /// Returns why the whole run has failed, if the failure of this file is not its own alone.
+    pub(crate) fn of_the_run(&self) -> Option<&'static str> {
+        let Repr::Unstaged { source, .. } = &self.repr else { return None };
+        match source.kind() {
+            io::ErrorKind::FileTooLarge => None,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("the disk is full"),
+            _ => Some("new text could not be staged"),
+        }
     }
 
     fn message(kind: ErrorKind, message: impl Into<String>) -> Error {
@@ -135,7 +154,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match &self.repr {
             Repr::Message { kind, .. } => *kind,
-            Repr::Io { .. } => ErrorKind::Io,
+            Repr::Io { .. } | Repr::Unstaged { .. } => ErrorKind::Io,
             Repr::Changed { .. } => ErrorKind::Changed,
             Repr::TooLarge { .. } | Repr::LineTooLong { .. } => ErrorKind::TooLarge,
             Repr::Unwritable { .. } => ErrorKind::Encoding,
@@ -147,6 +166,7 @@ impl Error {
     pub fn path(&self) -> Option<&Path> {
         match &self.repr {
             Repr::Io { path, .. }
+            | Repr::Unstaged { path, .. }
             | Repr::Changed { path }
             | Repr::TooLarge { path, .. }
             | Repr::Unwritable { path, .. }
@@ -162,6 +182,9 @@ impl fmt::Display for Error {
             Repr::Message { message, .. } => f.write_str(message),
             Repr::Io { tried, path, source } => {
                 write!(f, "failed to {tried} {path:?}: {}", reason(source))
+            }
+            Repr::Unstaged { path, source } => {
+                write!(f, "failed to stage new text for {path:?}: {}", reason(source))
             }
             Repr::Changed { path } => {
                 write!(f, "failed to replace {path:?}: it changed while it was being read")
@@ -187,7 +210,7 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.repr {
-            Repr::Io { source, .. } => Some(source),
+            Repr::Io { source, .. } | Repr::Unstaged { source, .. } => Some(source),
             _ => None,
         }
     }

@@ -332,10 +332,10 @@ impl<'a> Run<'a> {
         self.finished.take().into_iter().try_for_each(|(place, finding)| self.take(place, finding))
     }
 
-    /// Fails when the disk is full: no text that was staged after that could be committed.
+    /// Fails when new text could not be staged: all files change, or none.
     fn take(&mut self, place: u64, finding: Finding) -> Result<(), Error> {
         self.progress.files_seen += 1;
-        let mut disk_full = false;
+        let mut failed = None;
         if let Finding::Reported { outcome: Outcome { action: Action::Failed(error), .. }, .. } =
             &finding
             && error.kind() == ErrorKind::Store
@@ -350,13 +350,13 @@ impl<'a> Run<'a> {
                 if let Some(file) = file {
                     self.linked.note(file, outcome.names, &outcome.path);
                 }
-                disk_full =
-                    matches!(&outcome.action, Action::Failed(error) if error.is_disk_full());
-                // The full disk refuses the whole run, so it is reported even if the file was
-                // reported before.
+                if let Action::Failed(error) = &outcome.action {
+                    failed = error.of_the_run();
+                }
+                // What fails the whole run is reported even if the file was reported before.
                 let is_known = file.is_none() && self.failed.contains(&outcome.path);
                 let is_new = file.is_none_or(|file| self.changes.note(file)) && !is_known;
-                if is_new || disk_full {
+                if is_new || failed.is_some() {
                     self.report(&outcome);
                 }
             }
@@ -370,10 +370,10 @@ impl<'a> Run<'a> {
             }
         }
         (self.sink)(Event::Progress(self.progress));
-        if disk_full {
-            return Err(Error::refused("the disk is full: nothing was changed"));
+        match failed {
+            Some(why) => Err(Error::refused(format!("{why}: nothing was changed"))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn report_other_names(&mut self) {
@@ -476,7 +476,7 @@ mod tests {
                 reported.push(outcome.path.display().to_string());
             }
         };
-        let error = Error::io("stage new text for", Path::new("a"), kind);
+        let error = Error::unstaged(Path::new("a"), kind);
         let outcome = Outcome::failed("a".into(), error);
         let taken =
             Run::new(&options, &mut sink).take(0, Finding::Reported { outcome, file: None });
@@ -484,15 +484,19 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_refuses_the_run_and_a_file_that_fails_does_not() {
-        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+    fn new_text_that_cannot_be_staged_refuses_the_run() {
+        let (full, other) = ("the disk is full", "new text could not be staged");
+        for (kind, why) in [
+            (io::ErrorKind::StorageFull, full),
+            (io::ErrorKind::QuotaExceeded, full),
+            (io::ErrorKind::ReadOnlyFilesystem, other),
+            (io::ErrorKind::Other, other),
+        ] {
             let (reported, taken) = after_a_failure(kind);
             assert_eq!(reported, ["a"]);
-            assert_eq!(taken.unwrap_err().to_string(), "the disk is full: nothing was changed");
+            assert_eq!(taken.unwrap_err().to_string(), format!("{why}: nothing was changed"));
         }
-        for kind in [io::ErrorKind::FileTooLarge, io::ErrorKind::PermissionDenied] {
-            let (reported, taken) = after_a_failure(kind);
-            assert_eq!((reported, taken.is_ok()), (vec!["a".to_owned()], true));
-        }
+        let (reported, taken) = after_a_failure(io::ErrorKind::FileTooLarge);
+        assert_eq!((reported, taken.is_ok()), (vec!["a".to_owned()], true));
     }
 }

@@ -68,11 +68,11 @@ pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
             }
         }
     };
-    output.close()?;
+    let closed = output.close();
     if let Some(store) = store {
         prune(&store, PRUNED_IN_MAX);
     }
-    Ok(exit)
+    closed.map(|()| exit)
 }
 
 fn exit_of(summary: &Summary) -> Exit {

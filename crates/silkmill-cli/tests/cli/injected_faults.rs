@@ -116,6 +116,82 @@ fn an_undo_of_renames_in_which_any_call_fails_changes_all_names_and_files_or_non
     }
 }
 
+/// Runs a command that may go on without a file, over files of every kind, and makes the N-th call
+/// of a kind fail. Returns what it printed, and whether the call was made.
+fn refused(call: &str, error: &str, nth: usize) -> (Sandbox, std::process::Output, bool) {
+    let sandbox = Sandbox::new();
+    let words = ["replace", "-j", "2", "old", "brand new", ".", "link"];
+    let output = sandbox.strace(&[format!("{call}:error={error}:when={nth}")], &words);
+    let was_made = fs::read_to_string(sandbox.log()).unwrap().contains("(INJECTED)");
+    (sandbox, output, was_made)
+}
+
+#[test]
+fn new_text_that_cannot_be_staged_changes_nothing_though_the_run_is_not_strict() {
+    if !is_installed("strace") {
+        return;
+    }
+    let (old, new) = both();
+    for (place, call) in ["write", "fchown", "fchmod", "fsetxattr", "copy_file_range", "fsync"]
+        .into_iter()
+        .chain(["syncfs", "fdatasync", "pwrite64", "mkdir"])
+        .enumerate()
+    {
+        for nth in 1.. {
+            let error = ["EIO", "ENOSPC", "EDQUOT", "EROFS"][(nth + place) % 4];
+            let (sandbox, output, was_made) = refused(call, error, nth);
+            let what = format!("{call} {nth} fails by {error}: {output:?}");
+            let now = sandbox.snapshot();
+            assert!(now == old || now == new, "{what}");
+            assert!(now == new || output.status.code() == Some(2), "{what}");
+            if now == old {
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert!(said.contains("nothing was changed") || call == "write", "{what}");
+                assert_eq!(sandbox.runs(), 0, "{what}");
+            }
+            if !was_made {
+                break;
+            }
+        }
+    }
+    // A file that cannot be opened to be read is a failure of its own.
+    let (mut own, mut whole) = (0, 0);
+    for nth in 1.. {
+        let (sandbox, output, was_made) = refused(OPENAT, "EMFILE", nth);
+        if !was_made {
+            break;
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let now = sandbox.snapshot();
+        if said.contains("failed to stage new text") {
+            assert_eq!(now, old, "openat {nth}: {output:?}");
+            whole += 1;
+        } else if now != old && now != new {
+            assert!(said.contains("failed to read \""), "openat {nth}: {output:?}");
+            own += 1;
+        }
+    }
+    assert!(own > 0 && whole > 0, "{own} {whole}");
+}
+
+#[test]
+fn output_that_cannot_be_written_is_named_as_such_and_the_files_are_changed() {
+    let sandbox = Sandbox::new();
+    let (_, new) = both();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$0\" replace old 'brand new' . link >/dev/full"]);
+    shell.arg(env!("CARGO_BIN_EXE_silkmill")).current_dir(sandbox.tree());
+    shell.env("XDG_STATE_HOME", sandbox.store().parent().unwrap());
+
+    let output = shell.output().unwrap();
+
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("failed to write to stdout: no space left on device"), "{said}");
+    assert!(!said.contains("nothing was changed") && !said.contains("stage"), "{said}");
+    assert_eq!(sandbox.snapshot(), new);
+}
+
 #[test]
 fn a_store_that_cannot_be_written_changes_nothing_and_is_named() {
     let sandbox = Sandbox::new();

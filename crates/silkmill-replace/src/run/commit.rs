@@ -28,7 +28,7 @@ impl Run<'_> {
         let mut journal = self.journal()?;
         self.renames.write_to(&mut journal, run.path())?;
         let _collector = TrashCollector::begin(run.store());
-        self.pass_barrier(&mut run, &journal, cancel)?;
+        self.pass_barrier(&mut run, &journal, cancel).map_err(Error::before_the_commit)?;
         self.phases.barrier = started.elapsed();
         let completion = self.swap(&mut run, &journal)?;
         self.conclude(run, &journal, completion)

@@ -103,7 +103,7 @@ struct Staging<'a> {
     job: &'a FileJob<'a>,
     /// `None` before the first change, and when nothing is to be written.
     writer: Option<BufWriter<stage::Writer<'a>>>,
-    /// Why the writer could not be created.
+    /// Why the writer could not be created, or given what is before the first change.
     unbegun: Option<Error>,
     /// The number of bytes before the first change.
     same: u64,
@@ -138,7 +138,10 @@ impl<'a> Staging<'a> {
         let (mut buffer, mut at) = (vec![0; WRITTEN_LEN], 0);
         while at < self.same {
             let len = usize::try_from(self.same - at).unwrap_or(usize::MAX).min(buffer.len());
-            original.file.read_exact_at(&mut buffer[..len], at)?;
+            if let Err(error) = original.file.read_exact_at(&mut buffer[..len], at) {
+                self.unbegun = Some(self.job.unread(error));
+                return Err(io::ErrorKind::Other.into());
+            }
             writer.write_all(&buffer[..len])?;
             at += len as u64;
         }

@@ -21,7 +21,7 @@ use crate::text::encoding::Charset;
 use crate::text::revise::{Ask, ReviseError, Rules, revise};
 use crate::text::stream::{Piece, Stream};
 use crate::text::utf8::{Utf8Check, is_foreign};
-use crate::transaction::stage::{self, Stage, Staged};
+use crate::transaction::stage::{Stage, Staged};
 use crate::walk::found::Found;
 
 /// Files from this size on, in bytes, are streamed where that is possible. Otherwise one is read at
@@ -42,9 +42,9 @@ pub(crate) struct WorkerContext {
     pub(super) cancel: CancelToken,
     pub(super) patch_directory: PatchDirectory,
     pub(super) renames: Arc<RenamePlan>,
-    /// Set by the first worker that finds the disk full, read by all before they take a file: no
-    /// text that they staged then could be committed.
-    disk_full: AtomicBool,
+    /// Set by the first worker that cannot stage new text, read by all before they take a file: no
+    /// text that they staged then would be committed.
+    staging_failed: AtomicBool,
     /// `None` when nothing is to be written.
     stage: Option<Stage>,
     /// How many files without a match are not UTF-8. Every thread that searches adds to it, and the
@@ -112,7 +112,7 @@ impl WorkerContext {
                 Mode::Diff => PatchDirectory::of(&options.paths),
                 _ => PatchDirectory::none(),
             },
-            disk_full: AtomicBool::new(false),
+            staging_failed: AtomicBool::new(false),
             stage,
             foreign: AtomicU64::new(0),
             undecided: AtomicU64::new(0),
@@ -169,7 +169,7 @@ impl WorkerContext {
     }
 
     fn look_at(&self, scratch: &mut Scratch, found: Found, ask: Option<&mut Ask<'_>>) -> Finding {
-        if self.cancel.is_cancelled() || self.disk_full.load(Ordering::Relaxed) {
+        if self.cancel.is_cancelled() || self.staging_failed.load(Ordering::Relaxed) {
             return Finding::NoMatch;
         }
         let original = match Original::open(found.target()) {
@@ -206,7 +206,7 @@ impl WorkerContext {
         }
         let head = original.head(&mut scratch.text, self.options.reading());
         let Ok(Content::Text { charset: None, len }) = head else { return Sifted::Deferred(found) };
-        if self.disk_full.load(Ordering::Relaxed) {
+        if self.staging_failed.load(Ordering::Relaxed) {
             return Sifted::Done(Finding::NoMatch);
         }
         let job = FileJob { context: self, found, original };
@@ -407,12 +407,12 @@ impl FileJob<'_> {
     }
 
     pub(super) fn unstaged(&self, error: io::Error) -> Error {
-        Error::io(stage::STAGE, &self.found.path, error)
+        Error::unstaged(&self.found.path, error)
     }
 
     fn failed(&self, error: Error) -> Finding {
-        if error.is_disk_full() {
-            self.context.disk_full.store(true, Ordering::Relaxed);
+        if error.of_the_run().is_some() {
+            self.context.staging_failed.store(true, Ordering::Relaxed);
         }
         self.reported(Action::Failed(error))
     }

@@ -17,48 +17,89 @@ const MODE_BITS: u32 = 0o7777;
 /// How often a list or a value is read again because it grew after its length had been read.
 const TRIES_MAX: usize = 8;
 
-/// Copies the owner, mode and extended attributes of `from` to `to`. Fails where the operating
-/// system does not allow it.
-pub(crate) fn copy(from: &File, metadata: &Metadata, to: &File) -> io::Result<()> {
-    let has = to.metadata()?;
-    let (owner, mode) = ((metadata.uid(), metadata.gid()), metadata.mode() & MODE_BITS);
-    let is_owned = (has.uid(), has.gid()) == owner;
-    // The owner first: a change of owner takes the set-id bits and file capabilities away.
-    if !is_owned {
-        fchown(to, Some(owner.0), Some(owner.1))?;
-    }
-    let has_xattrs = copy_xattrs(from, to)?;
-    // An ACL shows in the mode, too.
-    if !is_owned || has_xattrs || has.mode() & MODE_BITS != mode {
-        to.set_permissions(Permissions::from_mode(mode))?;
-    }
-    Ok(())
+/// The owner, mode and extended attributes of a file.
+#[derive(Debug)]
+pub(crate) struct Attributes {
+    owner: (u32, u32),
+    mode: u32,
+    /// The names of the extended attributes, one after the other, each followed by its NUL.
+    xattr_names: Vec<u8>,
+    /// The value of each, in the same order.
+    xattr_values: Vec<Vec<u8>>,
 }
 
-/// Copies what the operating system allows, for a file that may replace the other one later.
-pub(crate) fn copy_what_can_be(from: &File, metadata: &Metadata, to: &File) {
-    if copy(from, metadata, to).is_err() {
-        // The owner may be another one, so the set-id bits are left out.
-        let _ = to.set_permissions(Permissions::from_mode(metadata.mode() & 0o777));
+impl Attributes {
+    /// Reads the attributes of an open file.
+    pub(crate) fn of(file: &File, metadata: &Metadata) -> io::Result<Attributes> {
+        let xattr_names = xattr_names(file)?;
+        let values = names(&xattr_names).map(|name| xattr(file, name));
+        let xattr_values = values.collect::<io::Result<_>>()?;
+        let (owner, mode) = ((metadata.uid(), metadata.gid()), metadata.mode() & MODE_BITS);
+        Ok(Attributes { owner, mode, xattr_names, xattr_values })
     }
-}
 
-/// Copies the extended attributes. Returns whether either file has any.
-fn copy_xattrs(from: &File, to: &File) -> io::Result<bool> {
-    let (wanted, inherited) = (xattr_names(from)?, xattr_names(to)?);
-    // A directory's default ACL is given to every new file in it.
-    for name in names(&inherited).filter(|name| !names(&wanted).any(|other| other == *name)) {
-        fremovexattr(to, name)?;
-    }
-    for name in names(&wanted) {
-        let value = xattr(from, name)?;
-        if names(&inherited).any(|other| other == name) && xattr(to, name)? == value {
-            // Setting a security label may be forbidden even where it would change nothing.
-            continue;
+    /// Gives them to another file. Fails where the operating system does not allow it.
+    pub(crate) fn give(&self, to: &File) -> io::Result<()> {
+        let has = to.metadata()?;
+        let is_owned = (has.uid(), has.gid()) == self.owner;
+        // The owner first: a change of owner takes the set-id bits and file capabilities away.
+        if !is_owned {
+            fchown(to, Some(self.owner.0), Some(self.owner.1))?;
         }
-        fsetxattr(to, name, &value, XattrFlags::empty())?;
+        let has_xattrs = self.give_xattrs(to)?;
+        // An ACL shows in the mode, too.
+        if !is_owned || has_xattrs || has.mode() & MODE_BITS != self.mode {
+            to.set_permissions(Permissions::from_mode(self.mode))?;
+        }
+        Ok(())
     }
-    Ok(!(wanted.is_empty() && inherited.is_empty()))
+
+    /// Gives what the operating system allows, to a file that may replace the other one later.
+    /// Fails where the disk or the machine has failed.
+    pub(crate) fn give_what_can_be(&self, to: &File) -> io::Result<()> {
+        let or_refused = |given: io::Result<()>| match given {
+            Err(error) if !is_refused(&error) => Err(error),
+            given => Ok(given.is_ok()),
+        };
+        if !or_refused(self.give(to))? {
+            // The owner may be another one, so the set-id bits are left out.
+            or_refused(to.set_permissions(Permissions::from_mode(self.mode & 0o777)))?;
+        }
+        Ok(())
+    }
+
+    /// Gives the extended attributes. Returns whether either file has any.
+    fn give_xattrs(&self, to: &File) -> io::Result<bool> {
+        let inherited = xattr_names(to)?;
+        let is_wanted = |name: &CStr| names(&self.xattr_names).any(|other| other == name);
+        // A directory's default ACL is given to every new file in it.
+        for name in names(&inherited).filter(|name| !is_wanted(name)) {
+            fremovexattr(to, name)?;
+        }
+        for (name, value) in names(&self.xattr_names).zip(&self.xattr_values) {
+            if names(&inherited).any(|other| other == name) && xattr(to, name)? == *value {
+                // Setting a security label may be forbidden even where it would change nothing.
+                continue;
+            }
+            fsetxattr(to, name, value, XattrFlags::empty())?;
+        }
+        Ok(!(self.xattr_names.is_empty() && inherited.is_empty()))
+    }
+}
+
+/// Returns whether the operating system does not allow an attribute to be given, as opposed to a
+/// disk that is full, broken or read-only, or a machine without memory or file handles.
+pub(crate) fn is_refused(error: &io::Error) -> bool {
+    const FAILURES: &[Errno] = &[
+        Errno::IO,
+        Errno::NOSPC,
+        Errno::DQUOT,
+        Errno::ROFS,
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+    ];
+    Errno::from_io_error(error).is_none_or(|errno| !FAILURES.contains(&errno))
 }
 
 /// Lists the names of the extended attributes, one after the other, each followed by its NUL.

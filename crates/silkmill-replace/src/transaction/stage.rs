@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, openat, unlinkat};
+use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::mutex::Mutex;
@@ -20,11 +21,8 @@ use crate::store::Store;
 use crate::store::journal::Method;
 use crate::store::mount::Mount;
 use crate::store::run_directory::RunDirectory;
-use crate::transaction::attributes;
+use crate::transaction::attributes::{self, Attributes};
 use crate::transaction::flusher::BackgroundFlush;
-
-/// What an error says was tried.
-pub(crate) const STAGE: &str = "stage new text for";
 
 /// How many staging directories a filesystem has, so that workers that create files seldom wait for
 /// each other's directory. Each is created when it is first needed.
@@ -97,7 +95,7 @@ impl Stage {
         new: &[u8],
     ) -> Result<Staged, Error> {
         let mut writer = self.begin(target, original)?;
-        writer.write_all(new).map_err(|error| Error::io(STAGE, target, error))?;
+        writer.write_all(new).map_err(|error| Error::unstaged(target, error))?;
         writer.finish()
     }
 
@@ -110,15 +108,16 @@ impl Stage {
         if self.folder.is_none() {
             return Err(Error::store("no store can be written"));
         }
-        let failed = |error| Error::io(STAGE, target, error);
         if self.hard_links == HardLinks::Refuse && original.metadata.nlink() > 1 {
             let names = original.metadata.nlink();
             return Err(Error::refused(format!(
                 "failed to replace {target:?}: it has {names} names"
             )));
         }
-        let (root, method) = self.plan(target, original).map_err(failed)?;
-        let (temporary, file) = self.create(&root, original.metadata.mode()).map_err(failed)?;
+        let (root, method) =
+            self.plan(target, original).map_err(|error| not_planned(target, error))?;
+        let created = self.create(&root, original.metadata.mode());
+        let (temporary, file) = created.map_err(|error| Error::unstaged(target, error))?;
         Ok(Writer { stage: self, target, original, temporary, file, method })
     }
 
@@ -219,23 +218,27 @@ impl Writer<'_> {
     /// Copies the attributes of the original to the new file, whose text is complete now.
     pub(crate) fn finish(self) -> Result<Staged, Error> {
         let target = self.target;
-        self.try_finish().map_err(|error| Error::io(STAGE, target, error))
-    }
-
-    fn try_finish(self) -> io::Result<Staged> {
+        let failed = |error| Error::unstaged(target, error);
+        let unread = |error| Error::io("read", target, error);
         let Writer { stage, target, original, mut temporary, file, mut method } = self;
-        if method == Method::Exchange
-            && attributes::copy(&original.file, &original.metadata, &file).is_err()
-        {
-            may_change(target, Access::WRITE_OK)?;
-            method = Method::CopyOver;
+        let attributes = Attributes::of(&original.file, &original.metadata).map_err(unread)?;
+        if method == Method::Exchange {
+            match attributes.give(&file) {
+                Ok(()) => {}
+                Err(error) if attributes::is_refused(&error) => {
+                    may_change(target, Access::WRITE_OK)
+                        .map_err(|error| not_planned(target, error))?;
+                    method = Method::CopyOver;
+                }
+                Err(error) => return Err(failed(error)),
+            }
         }
         if method == Method::CopyOver {
-            attributes::copy_what_can_be(&original.file, &original.metadata, &file);
-            temporary.keep_old(original)?;
+            attributes.give_what_can_be(&file).map_err(failed)?;
+            temporary.keep_old(original, &attributes).map_err(failed)?;
         }
-        let (identity, new) =
-            (identity_at_swap(target, original)?, Identity::of(&file.metadata()?));
+        let identity = identity_at_swap(target, original).map_err(failed)?;
+        let new = Identity::of(&file.metadata().map_err(failed)?);
         Ok(Staged { target: stage.absolute(target), identity, new, temporary, method })
     }
 }
@@ -280,7 +283,7 @@ pub(crate) struct Temporary {
 impl Temporary {
     /// Copies all of the original's text, wherever it has been read to, and the attributes that can
     /// be copied: if the file is deleted later, an undo restores this copy.
-    fn keep_old(&mut self, original: &Original) -> io::Result<()> {
+    fn keep_old(&mut self, original: &Original, attributes: &Attributes) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let name = format!("{}.old", self.number);
         let file = openat(&self.dir.directory, name, flags, Mode::RUSR | Mode::WUSR)?;
@@ -288,8 +291,7 @@ impl Temporary {
         let (mut from, mut file) = (&original.file, File::from(file));
         from.rewind()?;
         io::copy(&mut from, &mut file)?;
-        attributes::copy_what_can_be(&original.file, &original.metadata, &file);
-        Ok(())
+        attributes.give_what_can_be(&file)
     }
 
     /// Leaves the files in place when this is dropped.
@@ -347,7 +349,7 @@ fn mount_of_changeable(original: &Original) -> io::Result<Mount> {
     let flags = AtFlags::EMPTY_PATH;
     let stat = statx(&original.file, "", flags, StatxFlags::MNT_ID)?;
     if stat.stx_attributes.intersects(StatxAttributes::IMMUTABLE | StatxAttributes::APPEND) {
-        return Err(rustix::io::Errno::PERM.into());
+        return Err(Errno::PERM.into());
     }
     Ok(Mount::of_statx(&stat))
 }
@@ -355,6 +357,17 @@ fn mount_of_changeable(original: &Original) -> io::Result<Mount> {
 #[cfg(not(target_os = "linux"))]
 fn mount_of_changeable(original: &Original) -> io::Result<Mount> {
     Ok(Mount::of_metadata(&original.metadata))
+}
+
+/// Returns the error of a file for which no method was found. That this process may not change this
+/// file, or that the file has gone, is the failure of this file alone.
+fn not_planned(target: &Path, error: io::Error) -> Error {
+    const ITS_OWN: &[Errno] =
+        &[Errno::ACCESS, Errno::PERM, Errno::ROFS, Errno::TXTBSY, Errno::NOENT, Errno::NOTDIR];
+    match Errno::from_io_error(&error) {
+        Some(errno) if ITS_OWN.contains(&errno) => Error::io("stage new text for", target, error),
+        _ => Error::unstaged(target, error),
+    }
 }
 
 /// Checks that this process may access the path. In a sticky directory the kernel may still refuse

@@ -17,7 +17,7 @@ use super::names::{identity, old_name, part_name};
 use super::{Attempt, Swap, SwapError};
 use crate::original::Identity;
 use crate::store::journal::Method;
-use crate::transaction::attributes;
+use crate::transaction::attributes::Attributes;
 
 impl Swap<'_, '_> {
     /// Handles a target that turned out late to allow neither an exchange nor a rename over it:
@@ -42,7 +42,7 @@ impl Swap<'_, '_> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
         let mut to = File::from(openat(staging_dir, &part, flags, Mode::RUSR | Mode::WUSR)?);
         io::copy(&mut from, &mut to)?;
-        attributes::copy_what_can_be(&from, &from.metadata()?, &to);
+        Attributes::of(&from, &from.metadata()?)?.give_what_can_be(&to)?;
         if self.all.durability.is_forced() {
             to.sync_all()?;
         }
