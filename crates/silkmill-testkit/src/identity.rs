@@ -85,6 +85,17 @@ impl Identity {
         Identity::new(certificate.der().clone(), &key)
     }
 
+    /// Makes an identity that no authority has signed and that says it is one, as `openssl req -x509`
+    /// makes it. Returns it with its certificate, for the clients that trust it.
+    pub fn self_signed_authority(hosts: &[&str], common_name: &str) -> (Identity, String) {
+        let key = key();
+        let mut params = params(hosts);
+        params.distinguished_name = named(common_name).distinguished_name;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).expect("the parameters are complete");
+        (Identity::new(certificate.der().clone(), &key), certificate.pem())
+    }
+
     /// Starts a TLS session over a connection. The handshake begins when bytes are read.
     ///
     /// # Errors

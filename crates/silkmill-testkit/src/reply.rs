@@ -20,6 +20,8 @@ pub struct Reply {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
+    /// Bytes before the head.
+    before: Vec<u8>,
     delay: Duration,
     behaviour: Behaviour,
     tls_ending: TlsEnding,
@@ -77,7 +79,8 @@ impl Reply {
         let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
         let delay = Duration::ZERO;
         let (behaviour, tls_ending) = (Behaviour::Plain, TlsEnding::CloseNotify);
-        Reply { status, headers, body: body.into(), delay, behaviour, tls_ending }
+        let (body, before) = (body.into(), Vec::new());
+        Reply { status, headers, body, before, delay, behaviour, tls_ending }
     }
 
     /// Answers 200 with a page. No charset is declared, unless by [`Reply::header`] or the page.
@@ -151,6 +154,13 @@ impl Reply {
     /// Sends these bytes and nothing else, be they HTTP or not.
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Reply {
         Reply::html(bytes).behaviour(Behaviour::Raw)
+    }
+
+    /// Writes these bytes before the head, in one piece with it.
+    #[must_use]
+    pub fn before(mut self, bytes: impl Into<Vec<u8>>) -> Reply {
+        self.before = bytes.into();
+        self
     }
 
     /// Waits this long before the first byte of the answer.
@@ -248,6 +258,7 @@ impl Reply {
 
     /// Returns the head. Without a length, the body ends with the connection.
     fn head(&self, length: Option<usize>) -> Vec<u8> {
+        let mut bytes = self.before.clone();
         let mut head = format!("HTTP/1.1 {} Status\r\n", self.status);
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -256,7 +267,8 @@ impl Reply {
             Some(length) => head.push_str(&format!("Content-Length: {length}\r\n\r\n")),
             None => head.push_str("Connection: close\r\n\r\n"),
         }
-        head.into_bytes()
+        bytes.extend_from_slice(head.as_bytes());
+        bytes
     }
 
     fn bad_chunks(&self) -> Vec<u8> {

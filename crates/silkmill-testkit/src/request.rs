@@ -1,5 +1,4 @@
-//! Parses the head of a request. Request bodies are not supported, since no client of ours sends
-//! one.
+//! Parses the head of a request.
 
 /// A request of a client.
 #[derive(Clone, Debug)]
@@ -7,6 +6,9 @@ pub struct Request {
     method: String,
     target: String,
     headers: Vec<(String, String)>,
+    /// The head as it was sent.
+    head: Vec<u8>,
+    body: Vec<u8>,
 }
 
 impl Request {
@@ -31,14 +33,33 @@ impl Request {
         all.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
+    /// Returns the head as it was sent, which need not be text.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// Returns the body, which is empty where the head has no `Content-Length`.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    pub(crate) fn set_body(&mut self, body: Vec<u8>) {
+        self.body = body;
+    }
+
+    /// Returns the length of the body that follows the head.
+    pub(crate) fn body_length(&self) -> usize {
+        self.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0)
+    }
+
     /// Returns whether the client wants the connection closed after the answer.
     pub(crate) fn wants_close(&self) -> bool {
         self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
     pub(crate) fn parse(head: &[u8]) -> Request {
-        let head = String::from_utf8_lossy(head);
-        let mut lines = head.split("\r\n");
+        let text = String::from_utf8_lossy(head);
+        let mut lines = text.split("\r\n");
         let mut words = lines.next().unwrap_or_default().split(' ');
         let mut word = || words.next().unwrap_or_default().to_owned();
         let (method, target) = (word(), word());
@@ -46,7 +67,7 @@ impl Request {
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
             .collect();
-        Request { method, target, headers }
+        Request { method, target, headers, head: head.to_vec(), body: Vec::new() }
     }
 }
 

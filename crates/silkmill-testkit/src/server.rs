@@ -22,6 +22,8 @@ use crate::stop::Stop;
 const BACKLOG: i32 = 4096;
 /// A request whose reply is a reset is peeked at and left unread; its head must fit in here.
 const PEEK_BYTES_MAX: usize = 16 * 1024;
+/// The most bytes of a request's body that are read.
+const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes that are no TLS record.
 const GARBAGE: &[u8] = b"this is no record\r\n";
 /// The pause between two peeks at a head that has not wholly arrived.
@@ -219,14 +221,29 @@ fn answer(connection: &mut Connection, shared: &Shared) -> io::Result<After> {
         Connection::Tls(stream) => read_head(stream)?,
     };
     let Some(head) = head else { return Ok(After::Close) };
-    let request = Request::parse(&head);
+    let mut request = Request::parse(&head);
+    let length = request.body_length().min(BODY_BYTES_MAX);
+    let mut is_unread = matches!(connection, Connection::Plain(_));
+    if length > 0 {
+        let mut body = vec![0; length];
+        match connection {
+            Connection::Plain(stream) => {
+                stream.read_exact(&mut vec![0; head.len()])?;
+                stream.read_exact(&mut body)?;
+            }
+            Connection::Tls(stream) => stream.read_exact(&mut body)?,
+        }
+        is_unread = false;
+        request.set_body(body);
+    }
     let reply = (shared.script)(&request);
     shared.count(&request);
     match connection {
         // The request stays unread: closing a socket with unread bytes sends a reset.
-        Connection::Plain(_) if reply.is_reset() => {}
-        Connection::Plain(stream) => stream.read_exact(&mut vec![0; head.len()])?,
-        Connection::Tls(_) => {}
+        Connection::Plain(stream) if is_unread && !reply.is_reset() => {
+            stream.read_exact(&mut vec![0; head.len()])?;
+        }
+        _ => {}
     }
     let sent = reply.send(connection, request.method() == "HEAD", &shared.stop)?;
     connection.flush()?;
