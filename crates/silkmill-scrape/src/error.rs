@@ -16,8 +16,13 @@ pub(crate) enum ErrorKind {
     Header(String),
     HeaderNotOurs(String),
     UserAgent(String),
+    Method(String),
+    Data(usize),
     Proxy(String, String),
     Certificates(PathBuf, String),
+    /// The number of a line, from 1.
+    CookieLine(usize),
+    TooManyCookies(usize),
     Workers(BuildError),
     Save(PathBuf, String),
 }
@@ -40,10 +45,22 @@ impl fmt::Display for Error {
             ErrorKind::UserAgent(value) => {
                 write!(f, "failed to set the user agent to {value:?}: a header cannot hold it")
             }
+            ErrorKind::Method(name) => {
+                write!(f, "failed to use the method {name:?}: a method is a word, and not CONNECT")
+            }
+            ErrorKind::Data(max) => {
+                write!(f, "failed to send the data: it is longer than {max} bytes")
+            }
             ErrorKind::Save(path, why) => write!(f, "failed to make the folder {path:?}: {why}"),
             ErrorKind::Proxy(proxy, why) => write!(f, "failed to read proxy {proxy:?}: {why}"),
             ErrorKind::Certificates(path, why) => {
                 write!(f, "failed to read certificates from {path:?}: {why}")
+            }
+            ErrorKind::CookieLine(line) => {
+                write!(f, "failed to read line {line} as a cookie: it must have seven columns")
+            }
+            ErrorKind::TooManyCookies(max) => {
+                write!(f, "failed to keep the cookies: there are more than {max}")
             }
             ErrorKind::Workers(_) => f.write_str("failed to start the workers"),
         }

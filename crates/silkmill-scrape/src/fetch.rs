@@ -4,9 +4,11 @@
 
 pub(crate) mod attempt;
 mod content_encoding;
-mod cookie;
+pub(crate) mod cookie;
 mod exchange;
 pub(crate) mod job;
+pub(crate) mod mime_type;
+pub(crate) mod refresh;
 mod request;
 
 use std::panic::{self, AssertUnwindSafe};
@@ -125,6 +127,27 @@ fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         format!("a mistake in silkmill: {}", text.unwrap_or("a panic without words"))
     })
+}
+
+/// Parsers for the fuzz targets.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use crate::fetch::{cookie, mime_type, refresh};
+
+    /// Returns the seconds and the reference of a refresh.
+    pub fn refresh(text: &str) -> Option<(u64, String)> {
+        refresh::Refresh::parse(text).map(|refresh| (refresh.seconds, refresh.reference))
+    }
+
+    /// Returns the seconds from 1970 to the date of a cookie.
+    pub fn cookie_date(text: &[u8]) -> Option<i64> {
+        cookie::date::parse(text)
+    }
+
+    /// Returns the media type that `Content-Type` headers name.
+    pub fn mime_type(header: &str) -> String {
+        mime_type::extract(header)
+    }
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ mod sink;
 mod sync;
 
 pub use crate::error::Error;
+pub use crate::fetch::cookie::CookieJar;
 pub use crate::input::Input;
 pub use crate::input::url_list::UrlList;
 pub use crate::options::builder::OptionsBuilder;
@@ -81,3 +82,9 @@ pub use crate::page::value::{Value, ValueType};
 pub use crate::row::{Failure, FailureKind, Phase, Row, Timing};
 pub use crate::run::{Summary, run, run_into};
 pub use crate::sink::{Progress, Sink};
+
+/// Parsers that have no public name, for the fuzz targets.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::fetch::fuzzing::*;
+}

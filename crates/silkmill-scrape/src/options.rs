@@ -7,6 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::error::{Error, ErrorKind};
+use crate::fetch::cookie::CookieJar;
 use crate::net::deadline::Deadline;
 use crate::net::dialer::{Connect, DialerSettings};
 use crate::net::proxy::Proxies;
@@ -16,13 +18,71 @@ use crate::page::extract::Extractor;
 use crate::save::Folder;
 
 /// The method of every request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+///
+/// ```
+/// use silkmill_scrape::Method;
+///
+/// assert_eq!(Method::parse("head")?, Method::Head);
+/// assert_eq!(Method::parse("PURGE")?.as_str(), "PURGE");
+/// assert!(Method::parse("no method").is_err());
+/// # Ok::<(), silkmill_scrape::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Method {
     /// Requests the whole response.
     #[default]
     Get,
     /// Requests everything but the body.
     Head,
+    /// Any other method, by its name. [`Method::parse`] makes it.
+    #[non_exhaustive]
+    Other(Arc<str>),
+}
+
+impl Method {
+    /// Parses a method. The names of the usual ones may be in lower case.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no token, or `CONNECT`, which is for proxies.
+    pub fn parse(text: &str) -> Result<Method, Error> {
+        const USUAL: [&str; 8] =
+            ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
+        let usual = USUAL.into_iter().find(|usual| usual.eq_ignore_ascii_case(text));
+        match usual.unwrap_or(text) {
+            "GET" => Ok(Method::Get),
+            "HEAD" => Ok(Method::Head),
+            name if builder::is_name(name) && !name.eq_ignore_ascii_case("CONNECT") => {
+                Ok(Method::Other(name.into()))
+            }
+            name => Err(ErrorKind::Method(name.to_owned()).into()),
+        }
+    }
+
+    /// Returns the name.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Other(name) => name,
+        }
+    }
+
+    /// Tells whether two requests do what one does (RFC 9110, section 9.2.2).
+    fn is_idempotent(&self) -> bool {
+        matches!(self.as_str(), "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE")
+    }
+
+    /// Returns the method with which a redirect of this status goes on, if it is another: what the
+    /// Fetch standard says.
+    pub(crate) fn after_redirect(&self, status: u16) -> Option<Method> {
+        match (status, self.as_str()) {
+            (301 | 302, "POST") => Some(Method::Get),
+            (303, name) if !matches!(name, "GET" | "HEAD") => Some(Method::Get),
+            _ => None,
+        }
+    }
 }
 
 /// How to fetch a list of URLs, and what to read from the pages: checked, and ready to run.
@@ -58,6 +118,13 @@ pub struct Options {
     pub(crate) redirects_max: u32,
     pub(crate) body_bytes_max: u64,
     pub(crate) method: Method,
+    /// The body of every request.
+    pub(crate) data: Option<Arc<[u8]>>,
+    /// Whether a request is retried that may do something twice then.
+    pub(crate) retry_post: bool,
+    pub(crate) follow_refresh: bool,
+    /// The cookies of the run; `None` for cookies that end with each chain of redirects.
+    pub(crate) cookie_jar: Option<CookieJar>,
     /// Names and values.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) user_agent: String,
@@ -90,7 +157,12 @@ impl<F: ?Sized> fmt::Debug for Hook<F> {
 impl Options {
     /// Tells whether a body is needed once it has been read.
     pub(crate) fn keeps_bodies(&self) -> bool {
-        self.extractor.is_some() || self.save.is_some()
+        self.extractor.is_some() || self.save.is_some() || self.follow_refresh
+    }
+
+    /// Tells whether a request may be sent again when it is not known what became of it.
+    pub(crate) fn may_send_twice(&self) -> bool {
+        self.retry_post || (self.data.is_none() && self.method.is_idempotent())
     }
 
     pub(crate) fn dialer_settings(&self) -> DialerSettings {

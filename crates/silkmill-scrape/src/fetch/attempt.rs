@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::fetch::exchange::{Client, Exchange, Response, Shared};
 use crate::fetch::job::{Job, RedirectChain};
+use crate::fetch::{mime_type, refresh};
 use crate::input::URL_BYTES_MAX;
 use crate::net::fault::Fault;
 use crate::net::http::Head;
@@ -14,7 +15,7 @@ use crate::net::trace::Trace;
 use crate::options::Method;
 use crate::page::charset;
 use crate::retry;
-use crate::robots::cache::{REDIRECTS_MAX, RobotsFile, Verdict};
+use crate::robots::cache::{REDIRECTS_MAX, RobotsFile, Verdict, unreachable_robots};
 use crate::row::{Failure, FailureKind, Phase, Row};
 
 /// The memory that a client keeps for the next body.
@@ -54,7 +55,9 @@ enum AttemptEnd {
 /// Facts about a body that was read. Its bytes are in the client.
 #[derive(Debug, Default)]
 struct Page {
+    /// What the Fetch standard makes of the `Content-Type` headers.
     content_type: Option<String>,
+    refresh: Option<String>,
     bytes: u64,
     truncated: bool,
 }
@@ -77,11 +80,11 @@ impl<'a> Attempt<'a> {
         let started = *job.started.get_or_insert_with(Instant::now);
         let chain = job.chain.take();
         job.attempts += u32::from(chain.is_none());
-        let mut chain =
-            chain.unwrap_or_else(|| Box::new(RedirectChain::new(&job.url, options.timeout)));
+        let mut chain = chain.unwrap_or_else(|| Box::new(self.chain(&job.url)));
         let ends = Instant::now() + chain.left;
         let attempted = self.follow(job, &mut chain, ends);
         let feedback = feedback(&chain, &attempted);
+        let may_repeat = options.may_send_twice() || was_not_sent(&chain, &attempted);
         let is_transient = match &attempted {
             Ok(AttemptEnd::Page(_)) => chain.status.is_some_and(retry::is_transient_status),
             Ok(AttemptEnd::Elsewhere | AttemptEnd::Later) => {
@@ -91,7 +94,7 @@ impl<'a> Attempt<'a> {
             }
             Err(fault) => fault.is_transient,
         };
-        if is_transient && job.attempts <= options.retries {
+        if is_transient && may_repeat && job.attempts <= options.retries {
             let own = retry::pause(job.attempts, self.exchange.client.jitter.roll());
             job.start_anew();
             return Step { feedback, then: Then::Requeue(chain.retry_after.unwrap_or(own)) };
@@ -99,6 +102,14 @@ impl<'a> Attempt<'a> {
         let mut row = self.row(job, *chain, attempted);
         row.elapsed = started.elapsed();
         Step { feedback, then: Then::Row(Box::new(row)) }
+    }
+
+    /// Begins a chain of redirects with the request that the options name.
+    fn chain(&self, url: &Url) -> RedirectChain {
+        let options = &self.exchange.shared.options;
+        let mut chain = RedirectChain::new(url, options.timeout);
+        (chain.method, chain.data) = (options.method.clone(), options.data.clone());
+        chain
     }
 
     /// Builds the row of a job that has come to its end.
@@ -166,19 +177,35 @@ impl<'a> Attempt<'a> {
             if !self.robots_allow(job, chain, ends)? {
                 return Ok(AttemptEnd::Later);
             }
-            let response =
-                self.exchange.request(self.exchange.shared.options.method, chain, ends)?;
+            let response = self.exchange.request(chain, ends)?;
             let head = &response.head;
             chain.status = Some(head.status);
             chain.retry_after = retry_after(head);
             for cookie in &head.set_cookies {
-                chain.cookies.set(&chain.url, cookie);
+                match &self.exchange.shared.options.cookie_jar {
+                    Some(jar) => jar.set(&chain.url, cookie),
+                    None => chain.cookies.set(&chain.url, cookie),
+                }
             }
-            let Some(next) = self.redirect(head, chain)? else {
-                return self.read_body(response, chain).map(AttemptEnd::Page);
+            let is_public = response.connection.is_private != Some(true);
+            let next = match self.redirect(head, chain)? {
+                Some(next) => {
+                    if let Some(method) = chain.method.after_redirect(head.status) {
+                        chain.change_method(method);
+                    }
+                    self.exchange.drain(response, chain);
+                    next
+                }
+                None => {
+                    let page = self.read_body(response, chain)?;
+                    let Some(next) = self.refresh(&page, chain)? else {
+                        return Ok(AttemptEnd::Page(page));
+                    };
+                    chain.change_method(Method::Get);
+                    next
+                }
             };
-            chain.from_public_network |= response.connection.is_private != Some(true);
-            self.exchange.drain(response, chain);
+            chain.from_public_network |= is_public;
             let is_elsewhere = chain.follow(next, &job.url);
             // Another request to the same host has a start of its own, where starts are spaced.
             if is_elsewhere || self.exchange.shared.options.spaces_starts() {
@@ -192,7 +219,7 @@ impl<'a> Attempt<'a> {
     fn robots_allow(
         &mut self,
         job: &Job,
-        chain: &RedirectChain,
+        chain: &mut RedirectChain,
         ends: Instant,
     ) -> Result<bool, Fault> {
         let Some(robots) = &self.exchange.shared.robots else { return Ok(true) };
@@ -218,11 +245,12 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Fetches the host's robots.txt.
+    /// Fetches the host's robots.txt. A status that is transient is a transient fault, until the job
+    /// has no retry left.
     fn fetch_robots(
         &mut self,
         job: &Job,
-        page: &RedirectChain,
+        page: &mut RedirectChain,
         ends: Instant,
     ) -> Result<RobotsFile, Fault> {
         let url = page.url.join("/robots.txt").map_err(|error| {
@@ -230,12 +258,9 @@ impl<'a> Attempt<'a> {
         })?;
         let mut chain = page.for_robots(url);
         loop {
-            let response = self.exchange.request(Method::Get, &chain, ends).map_err(in_robots)?;
+            let response = self.exchange.request(&chain, ends).map_err(in_robots)?;
             let status = response.head.status;
-            let next = match response.head.location.as_deref() {
-                Some(location) if is_redirect(status) => chain.url.join(location).ok(),
-                _ => None,
-            };
+            let next = location(&response.head).and_then(|location| chain.url.join(location).ok());
             if let Some(next) = next.filter(|next| matches!(next.scheme(), "http" | "https")) {
                 if chain.redirects.len() >= REDIRECTS_MAX {
                     // RFC 9309 allows treating this as a missing file.
@@ -247,14 +272,25 @@ impl<'a> Attempt<'a> {
                 continue;
             }
             if status != 200 {
+                let wait = retry_after(&response.head);
                 self.exchange.drain(response, &chain);
+                if retry::is_transient_status(status)
+                    && job.attempts <= self.exchange.shared.options.retries
+                {
+                    page.retry_after = wait;
+                    let why = unreachable_robots(status);
+                    let fault = Fault::permanent(FailureKind::Robots, Phase::Request, why);
+                    return Err(Fault { is_transient: true, ..fault });
+                }
                 let status = if is_redirect(status) { 404 } else { status };
                 return Ok(RobotsFile::Status(status));
             }
             let mut file = Vec::new();
             let bytes_max = crate::robots::FILE_BYTES_MAX as u64;
             self.exchange
-                .read_into(response, &chain, bytes_max, |piece| file.extend_from_slice(piece))
+                .read_into(response, &chain, bytes_max, |piece| {
+                    file.extend_from_slice(piece);
+                })
                 .map_err(in_robots)?;
             return Ok(RobotsFile::Bytes(file));
         }
@@ -263,31 +299,50 @@ impl<'a> Attempt<'a> {
     /// Returns the URL that the response redirects to, if it redirects and the options follow
     /// redirects.
     fn redirect(&self, head: &Head, chain: &RedirectChain) -> Result<Option<Url>, Fault> {
-        let refuse =
-            |why: String| Err(Fault::permanent(FailureKind::Redirects, Phase::Response, why));
-        let redirects_max = self.exchange.shared.options.redirects_max;
-        let location = head.location.as_deref();
-        let location = location.filter(|_| is_redirect(head.status) && redirects_max > 0);
-        let Some(location) = location else { return Ok(None) };
-        if chain.redirects.len() >= redirects_max as usize {
-            return refuse(format!("more than {redirects_max} redirects"));
-        }
+        let is_followed = self.exchange.shared.options.redirects_max > 0;
+        let Some(location) = location(head).filter(|_| is_followed) else { return Ok(None) };
         match chain.url.join(location) {
-            Ok(next) if next.as_str().len() > URL_BYTES_MAX => {
-                refuse("redirected to an address that is too long".to_owned())
-            }
-            Ok(next) if !chain.has_room_for(&next) => {
-                refuse("redirected to addresses that are too long together".to_owned())
-            }
-            Ok(next) if matches!(next.scheme(), "http" | "https") => Ok(Some(next)),
-            Ok(next) => refuse(format!("redirected to {:?}, which is not http", next.as_str())),
-            Err(error) => refuse(format!("redirected to {location:?}: {error}")),
+            Ok(next) => self.next(next, chain).map(Some),
+            Err(error) => Err(redirects(format!("redirected to {location:?}: {error}"))),
+        }
+    }
+
+    /// Returns the URL that the page refreshes to, if it does and the options follow refreshes.
+    fn refresh(&self, page: &Page, chain: &RedirectChain) -> Result<Option<Url>, Fault> {
+        let shared = self.exchange.shared;
+        let Some(finder) = shared.refresh.as_ref().filter(|_| shared.options.redirects_max > 0)
+        else {
+            return Ok(None);
+        };
+        let of_header =
+            page.refresh.as_deref().and_then(|header| refresh::of_header(header, &chain.url));
+        let content_type = page.content_type.as_deref();
+        let next = of_header
+            .or_else(|| finder.of_page(&self.exchange.client.body, content_type, &chain.url));
+        next.map(|next| self.next(next, chain)).transpose()
+    }
+
+    /// Checks the URL that the chain goes on to.
+    fn next(&self, next: Url, chain: &RedirectChain) -> Result<Url, Fault> {
+        let redirects_max = self.exchange.shared.options.redirects_max;
+        if chain.redirects.len() >= redirects_max as usize {
+            Err(redirects(format!("more than {redirects_max} redirects")))
+        } else if next.as_str().len() > URL_BYTES_MAX {
+            Err(redirects("redirected to an address that is too long".to_owned()))
+        } else if !chain.has_room_for(&next) {
+            Err(redirects("redirected to addresses that are too long together".to_owned()))
+        } else if !matches!(next.scheme(), "http" | "https") {
+            Err(redirects(format!("redirected to {:?}, which is not http", next.as_str())))
+        } else {
+            Ok(next)
         }
     }
 
     /// Reads the body to its end or to the bound, and keeps it for the extractor or the disk.
     fn read_body(&mut self, mut response: Response, chain: &RedirectChain) -> Result<Page, Fault> {
-        let content_type = response.head.content_type.take();
+        let content_type =
+            response.head.content_type.take().map(|header| mime_type::extract(&header));
+        let refresh = response.head.refresh.take();
         let mut body = std::mem::take(&mut self.exchange.client.body);
         body.clear();
         let is_kept = self.exchange.shared.options.keeps_bodies();
@@ -299,7 +354,7 @@ impl<'a> Attempt<'a> {
         });
         self.exchange.client.body = body;
         let (bytes, truncated) = read?;
-        Ok(Page { content_type, bytes, truncated })
+        Ok(Page { content_type, refresh, bytes, truncated })
     }
 }
 
@@ -309,9 +364,32 @@ fn feedback(chain: &RedirectChain, attempted: &Result<AttemptEnd, Fault>) -> Fee
         (Ok(AttemptEnd::Page(_)), Some(status)) if retry::is_refusal(status) => {
             Feedback::Backoff(chain.retry_after)
         }
+        (Err(fault), _) if fault.is_transient && fault.failure.kind == FailureKind::Robots => {
+            Feedback::Backoff(chain.retry_after)
+        }
         (Ok(_), Some(_)) => Feedback::Ok,
         _ => Feedback::Unknown,
     }
+}
+
+/// Tells whether an attempt failed before its request was sent.
+fn was_not_sent(chain: &RedirectChain, attempted: &Result<AttemptEnd, Fault>) -> bool {
+    let is_early = |fault: &Fault| {
+        fault.failure.kind == FailureKind::Robots
+            || matches!(fault.failure.phase, Phase::Resolve | Phase::Connect | Phase::Tls)
+    };
+    chain.status.is_none() && attempted.as_ref().is_err_and(is_early)
+}
+
+fn redirects(why: String) -> Fault {
+    Fault::permanent(FailureKind::Redirects, Phase::Response, why)
+}
+
+/// Returns where a response redirects to. An empty `Location` leads nowhere, and the response is
+/// read as it is, as browsers do.
+fn location(head: &Head) -> Option<&str> {
+    let location = head.location.as_deref().filter(|_| is_redirect(head.status));
+    location.filter(|location| !location.is_empty())
 }
 
 fn is_redirect(status: u16) -> bool {

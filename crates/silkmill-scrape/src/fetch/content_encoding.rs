@@ -1,106 +1,110 @@
 //! Decodes the `Content-Encoding` of a body. The character encoding of the text is
 //! [`crate::page::charset`]'s; the reader bounds how much of it is decoded.
 
-use std::io::{self, BufRead, Cursor, Read};
+mod deflate;
+mod peek;
+mod zstd;
+
+use std::io::{self, BufRead, BufReader, Read};
 
 use brotli_decompressor::Decompressor;
-use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
-use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
+
+use crate::fetch::content_encoding::deflate::Inflater;
+use crate::fetch::content_encoding::zstd::Zstd;
 
 /// The encodings that a request accepts.
 pub(crate) const ACCEPTED: &str = "gzip, deflate, br, zstd";
-/// How far back a body may refer, which must be kept in memory: the bound of RFC 9659 for zstd.
-/// (Brotli cannot refer back more than 16 MiB, deflate not more than 32 KiB.)
-const ZSTD_WINDOW_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Brotli reads in pieces of this size.
 const BROTLI_PIECE_BYTES: usize = 8 * 1024;
+/// The most encodings of one body.
+const ENCODINGS_MAX: usize = 5;
+/// Encodings that are registered for HTTP or were in use, and cannot be decoded here. Any other name
+/// says nothing of how the body is encoded.
+const UNDECODABLE: [&str; 14] = [
+    "aes128gcm",
+    "bzip2",
+    "compress",
+    "dcb",
+    "dcz",
+    "exi",
+    "lz4",
+    "lzma",
+    "pack200-gzip",
+    "sdch",
+    "x-bzip2",
+    "x-compress",
+    "x-snappy-framed",
+    "xz",
+];
 
-/// How a body is encoded.
+/// One way in which a body is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
-    Identity,
     Gzip,
     Deflate,
     Brotli,
     Zstd,
 }
 
-impl Encoding {
-    /// Returns the encoding that the header names, or `None` when it cannot be decoded here.
-    pub(crate) fn named(header: &str) -> Option<Encoding> {
-        match header.trim().to_ascii_lowercase().as_str() {
-            "" | "identity" => Some(Encoding::Identity),
-            "gzip" | "x-gzip" => Some(Encoding::Gzip),
-            "deflate" => Some(Encoding::Deflate),
-            "br" => Some(Encoding::Brotli),
-            "zstd" => Some(Encoding::Zstd),
-            _ => None,
+/// The encodings of a body, in the order in which they are undone: the last one first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Encodings(Vec<Encoding>);
+
+impl Encodings {
+    /// Parses the header, of which several are one list. Names of no encoding (`none`, `UTF-8`,
+    /// `aws-chunked`) are passed over, as browsers do. An error says which name cannot be decoded.
+    pub(crate) fn parse(header: &str) -> Result<Encodings, String> {
+        let mut encodings = Vec::new();
+        for word in header.rsplit(',') {
+            let name = word.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            encodings.push(match name.as_str() {
+                "gzip" | "x-gzip" => Encoding::Gzip,
+                "deflate" | "x-deflate" => Encoding::Deflate,
+                "br" => Encoding::Brotli,
+                "zstd" => Encoding::Zstd,
+                name if UNDECODABLE.contains(&name) => {
+                    return Err(format!(
+                        "the body is encoded as {name:?}, which cannot be decoded"
+                    ));
+                }
+                _ => continue,
+            });
+        }
+        match encodings.len() {
+            0..=ENCODINGS_MAX => Ok(Encodings(encodings)),
+            count => Err(format!("the body is encoded {count} times, more than {ENCODINGS_MAX}")),
         }
     }
 
+    /// Tells whether the body is as it is.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns a reader of the decoded body.
+    pub(crate) fn decode<'a>(&self, body: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+        let mut encodings = self.0.iter();
+        let Some(first) = encodings.next() else { return Ok(Box::new(body)) };
+        let mut decoded = first.decode(body)?;
+        for encoding in encodings {
+            decoded = encoding.decode(BufReader::new(decoded))?;
+        }
+        Ok(decoded)
+    }
+}
+
+impl Encoding {
     /// Returns a reader of the decoded body. An empty body is empty in any encoding.
-    pub(crate) fn decode<'a>(self, mut body: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    fn decode<'a>(self, mut body: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
         if body.fill_buf()?.is_empty() {
             return Ok(Box::new(io::empty()));
         }
         Ok(match self {
-            Encoding::Identity => Box::new(body),
-            Encoding::Gzip => Box::new(MultiGzDecoder::new(body)),
+            Encoding::Gzip => Box::new(Inflater::gzip(body)?),
+            Encoding::Deflate => Box::new(Inflater::deflate(body)?),
             Encoding::Brotli => Box::new(Decompressor::new(body, BROTLI_PIECE_BYTES)),
-            Encoding::Zstd => Box::new(Zstd(Frames::Before(body))),
-            Encoding::Deflate => {
-                let mut start = Vec::new();
-                body.by_ref().take(2).read_to_end(&mut start)?;
-                let is_zlib = is_zlib(&start);
-                let body = Cursor::new(start).chain(body);
-                match is_zlib {
-                    true => Box::new(ZlibDecoder::new(body)),
-                    false => Box::new(DeflateDecoder::new(body)),
-                }
-            }
+            Encoding::Zstd => Box::new(Zstd::new(body)),
         })
-    }
-}
-
-/// Tells whether a body starts with the header of RFC 1950. By the standard `deflate` always does;
-/// some servers send the bare stream of RFC 1951.
-fn is_zlib(start: &[u8]) -> bool {
-    let [first, second] = *start else { return false };
-    first & 0x0f == 8 && u16::from_be_bytes([first, second]) % 31 == 0
-}
-
-/// Decodes one frame of zstd after the other, which together are the body.
-struct Zstd<R: BufRead>(Frames<R>);
-
-enum Frames<R: BufRead> {
-    Before(R),
-    In(Box<StreamingDecoder<R, FrameDecoder>>),
-    Over,
-}
-
-impl<R: BufRead> Read for Zstd<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match std::mem::replace(&mut self.0, Frames::Over) {
-                Frames::Over => return Ok(0),
-                Frames::Before(mut body) => {
-                    if body.fill_buf()?.is_empty() {
-                        return Ok(0);
-                    }
-                    let decoder =
-                        StreamingDecoder::new_with_max_window_size(body, ZSTD_WINDOW_BYTES_MAX);
-                    self.0 = Frames::In(Box::new(decoder.map_err(io::Error::other)?));
-                }
-                Frames::In(mut decoder) => {
-                    let length = decoder.read(into)?;
-                    if length > 0 || into.is_empty() {
-                        self.0 = Frames::In(decoder);
-                        return Ok(length);
-                    }
-                    self.0 = Frames::Before(decoder.into_inner());
-                }
-            }
-        }
     }
 }
 
@@ -132,7 +136,7 @@ mod tests {
 
     fn decoded(name: &str, body: &[u8]) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        Encoding::named(name).unwrap().decode(body)?.take(1 << 20).read_to_end(&mut bytes)?;
+        Encodings::parse(name).unwrap().decode(body)?.take(1 << 20).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
@@ -163,8 +167,19 @@ mod tests {
     #[test]
     fn a_body_that_is_cut_or_broken_is_an_error() {
         let gzip = read(GzEncoder::new(TEXT, Compression::default()));
-        for (name, body) in [("gzip", &gzip[..]), ("br", BROTLI), ("zstd", ZSTD)] {
-            assert!(decoded(name, &body[..body.len() - 5]).is_err(), "{name}");
+        let zlib = read(ZlibEncoder::new(TEXT, Compression::default()));
+        for (name, body, tail) in [
+            ("gzip", &gzip[..], 8),
+            ("deflate", &zlib[..], 4),
+            ("deflate", &zlib[2..], 4),
+            ("br", BROTLI, 0),
+            ("zstd", ZSTD, 4),
+        ] {
+            let cut = &body[..body.len() - tail - 1];
+            assert!(decoded(name, cut).is_err(), "{name}");
+            assert!(decoded(name, &cut[..cut.len() / 2]).is_err(), "{name}");
+        }
+        for name in ["gzip", "deflate", "br", "zstd"] {
             assert!(decoded(name, b"no such thing").is_err(), "{name}");
         }
     }
@@ -179,9 +194,95 @@ mod tests {
     }
 
     #[test]
+    fn bytes_behind_the_end_are_dropped() {
+        let level = Compression::default();
+        for (name, body) in [
+            ("gzip", read(GzEncoder::new(TEXT, level))),
+            ("deflate", read(ZlibEncoder::new(TEXT, level))),
+            ("deflate", read(DeflateEncoder::new(TEXT, level))),
+            ("deflate", read(GzEncoder::new(TEXT, level))),
+            ("br", BROTLI.to_vec()),
+            ("zstd", ZSTD.to_vec()),
+        ] {
+            for behind in
+                [&b"\0\0\0\0\0\0\0\0\0"[..], b"\r\n", b"<!-- served by a cache -->", b"\x1f"]
+            {
+                let body = [&body[..], behind].concat();
+                assert_eq!(decoded(name, &body).unwrap(), TEXT, "{name} {behind:?}");
+                let dripped = BufReader::with_capacity(1, &body[..]);
+                let mut bytes = Vec::new();
+                let encodings = Encodings::parse(name).unwrap();
+                encodings.decode(dripped).unwrap().read_to_end(&mut bytes).unwrap();
+                assert_eq!(bytes, TEXT, "{name} {behind:?}, one byte at a time");
+            }
+        }
+    }
+
+    #[test]
+    fn a_checksum_may_be_missing() {
+        let level = Compression::default();
+        for (name, body, checksum) in [
+            ("gzip", read(GzEncoder::new(TEXT, level)), 8),
+            ("deflate", read(ZlibEncoder::new(TEXT, level)), 4),
+            ("zstd", ZSTD.to_vec(), 4),
+        ] {
+            for missing in 1..=checksum {
+                let cut = &body[..body.len() - missing];
+                assert_eq!(decoded(name, cut).unwrap(), TEXT, "{name} without {missing} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn the_header_of_gzip_may_have_texts_in_it() {
+        let mut encoder = flate2::GzBuilder::new()
+            .filename("page.html")
+            .comment("silk")
+            .extra(b"extra".to_vec())
+            .read(TEXT, Compression::fast());
+        let mut body = Vec::new();
+        encoder.read_to_end(&mut body).unwrap();
+        assert_eq!(decoded("gzip", &body).unwrap(), TEXT);
+    }
+
+    #[test]
+    fn a_frame_of_zstd_that_is_no_data_is_skipped() {
+        let skipped = b"\x5f\x2a\x4d\x18\x03\0\0\0abc";
+        let body = [skipped, ZSTD, skipped, ZSTD, b"\0"].concat();
+        assert_eq!(decoded("zstd", &body).unwrap(), TEXT.repeat(2));
+    }
+
+    #[test]
+    fn several_encodings_are_undone_from_the_last() {
+        let level = Compression::default();
+        let gzip = |bytes: &[u8]| read(GzEncoder::new(bytes, level));
+        let twice = gzip(&gzip(TEXT));
+        for (header, body) in [
+            ("gzip, gzip", &twice),
+            ("gzip,, x-gzip,", &twice),
+            ("identity, gzip, none, gzip", &twice),
+            ("deflate, gzip", &gzip(&read(ZlibEncoder::new(TEXT, level)))),
+            ("br, gzip", &gzip(BROTLI)),
+            ("zstd, GZIP", &gzip(ZSTD)),
+        ] {
+            assert_eq!(decoded(header, body).unwrap(), TEXT, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_no_encoding_says_nothing() {
+        for header in ["", "identity", "UTF-8", "none", "binary", "aws-chunked", "8bit", ", ,", "x"]
+        {
+            assert_eq!(Encodings::parse(header), Ok(Encodings::default()), "{header}");
+            assert_eq!(decoded(header, TEXT).unwrap(), TEXT, "{header}");
+        }
+        assert_eq!(Encodings::parse("aws-chunked, gzip;q=1").unwrap().0, [Encoding::Gzip]);
+    }
+
+    #[test]
     fn an_encoding_we_cannot_decode_is_not_taken_for_text() {
-        for name in ["gzip, gzip", "compress", "exi"] {
-            assert_eq!(Encoding::named(name), None);
+        for header in ["compress", "exi", "gzip, DCB", &"gzip,".repeat(ENCODINGS_MAX + 1)] {
+            assert!(Encodings::parse(header).is_err(), "{header}");
         }
     }
 }

@@ -1,48 +1,167 @@
-//! The cookies of one chain of redirects (RFC 6265). Some servers redirect a client in a circle
-//! until it returns a cookie. The jar is dropped at the end of the chain.
+//! Cookies (RFC 6265): of one chain of redirects, since some servers redirect a client in a circle
+//! until it returns a cookie; or, where the caller gives a [`CookieJar`], of the whole run.
+
+pub(crate) mod date;
+mod file;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use url::Url;
 
+use crate::error::{Error, ErrorKind};
+use crate::sync::Mutex;
+
 /// The most cookies of one chain.
-const COOKIES_MAX: usize = 50;
+const CHAIN_COOKIES_MAX: usize = 50;
+/// The most cookies of one run.
+const RUN_COOKIES_MAX: usize = 50_000;
 /// The most bytes of a name and a value together, as browsers bound them.
 const COOKIE_BYTES_MAX: usize = 4096;
 
-/// The cookies that the servers of a chain have set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Jar(Vec<Cookie>);
+/// The cookies of a whole run. Clones are the same jar.
+///
+/// ```
+/// use silkmill_scrape::{CookieJar, Options};
+///
+/// let jar = CookieJar::default();
+/// jar.read(b"example.com\tFALSE\t/\tFALSE\t0\tname\tvalue\n")?;
+/// let options = Options::builder().cookie_jar(&jar).build()?;
+/// # let _ = options;
+/// assert!(jar.to_bytes().ends_with(b"\tname\tvalue\n"));
+/// # Ok::<(), silkmill_scrape::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CookieJar {
+    /// Read by every worker before a request, and written after a response that sets a cookie.
+    jar: Arc<Mutex<Jar>>,
+}
 
+impl Default for CookieJar {
+    fn default() -> CookieJar {
+        CookieJar { jar: Arc::new(Mutex::new(Jar::new(RUN_COOKIES_MAX))) }
+    }
+}
+
+impl CookieJar {
+    /// Adds the cookies of a file in Netscape's format. Those that have expired are passed over.
+    ///
+    /// # Errors
+    ///
+    /// When a line is no cookie; or when there are more than 50,000 cookies.
+    pub fn read(&self, file: &[u8]) -> Result<(), Error> {
+        let cookies = file::parse(file).map_err(ErrorKind::CookieLine)?;
+        let mut jar = self.jar.lock();
+        let now = now();
+        for cookie in cookies {
+            if !jar.put(cookie, now) {
+                return Err(ErrorKind::TooManyCookies(RUN_COOKIES_MAX).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the cookies that have not expired as a file in Netscape's format.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let (jar, now) = (self.jar.lock(), now());
+        let all = jar.by_host.values().flatten();
+        file::write(all.filter(|cookie| !cookie.is_expired(now)))
+    }
+
+    pub(crate) fn set(&self, url: &Url, header: &[u8]) {
+        self.jar.lock().set(url, header);
+    }
+
+    pub(crate) fn header(&self, url: &Url) -> Option<Vec<u8>> {
+        self.jar.lock().header(url)
+    }
+}
+
+/// The cookies that servers have set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Jar {
+    cookies_max: usize,
+    count: usize,
+    by_host: BTreeMap<String, Vec<Cookie>>,
+}
+
+/// One cookie. Its name and value are bytes, which go back to the server as they came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Cookie {
-    name: String,
-    value: String,
+    name: Vec<u8>,
+    value: Vec<u8>,
     host: String,
     /// Whether hosts below `host` receive it, too.
     with_subdomains: bool,
     path: String,
     secure: bool,
+    /// Whether it is hidden from scripts, of which there are none here.
+    http_only: bool,
+    /// The second after 1970 in which it ends; `None` for one that ends with the run.
+    expires: Option<i64>,
+}
+
+impl Default for Jar {
+    /// Makes the jar of one chain.
+    fn default() -> Jar {
+        Jar::new(CHAIN_COOKIES_MAX)
+    }
 }
 
 impl Jar {
+    fn new(cookies_max: usize) -> Jar {
+        Jar { cookies_max, count: 0, by_host: BTreeMap::new() }
+    }
+
     /// Keeps the cookie that one header of a response from `url` sets.
-    pub(crate) fn set(&mut self, url: &Url, header: &str) {
-        let Some((cookie, expired)) = parse(url, header) else { return };
-        self.0.retain(|old| {
-            (&old.name, &old.host, &old.path) != (&cookie.name, &cookie.host, &cookie.path)
-        });
-        if !expired && self.0.len() < COOKIES_MAX {
-            self.0.push(cookie);
+    pub(crate) fn set(&mut self, url: &Url, header: &[u8]) {
+        let now = now();
+        if let Some(cookie) = parse(url, header, now) {
+            self.put(cookie, now);
         }
     }
 
-    /// Returns the `Cookie` header for a request to `url`.
-    pub(crate) fn header(&self, url: &Url) -> Option<String> {
-        let mut fitting: Vec<&Cookie> = self.0.iter().filter(|cookie| cookie.is_for(url)).collect();
+    /// Puts a cookie in the place of one of the same name, or only takes that out when the new one
+    /// has expired. Returns false when there is no room.
+    fn put(&mut self, cookie: Cookie, now: i64) -> bool {
+        if let Some(of_host) = self.by_host.get_mut(&cookie.host) {
+            let before = of_host.len();
+            of_host.retain(|old| (&old.name, &old.path) != (&cookie.name, &cookie.path));
+            self.count -= before - of_host.len();
+            if of_host.is_empty() {
+                self.by_host.remove(&cookie.host);
+            }
+        }
+        if cookie.is_expired(now) {
+            return true;
+        }
+        if self.count >= self.cookies_max {
+            return false;
+        }
+        self.count += 1;
+        self.by_host.entry(cookie.host.clone()).or_default().push(cookie);
+        true
+    }
+
+    /// Returns the value of the `Cookie` header for a request to `url`.
+    pub(crate) fn header(&self, url: &Url) -> Option<Vec<u8>> {
+        if self.count == 0 {
+            return None;
+        }
+        let now = now();
+        let host = url.host_str().unwrap_or_default();
+        let domains = std::iter::successors(Some(host), |host| Some(host.split_once('.')?.1));
+        let mut fitting: Vec<&Cookie> = domains
+            .filter_map(|domain| self.by_host.get(domain))
+            .flatten()
+            .filter(|cookie| cookie.is_for(url) && !cookie.is_expired(now))
+            .collect();
         // The standard asks for cookies of longer paths first.
         fitting.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
-        let pairs: Vec<String> =
-            fitting.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
-        (!pairs.is_empty()).then(|| pairs.join("; "))
+        let pairs: Vec<Vec<u8>> =
+            fitting.iter().map(|cookie| [&cookie.name[..], b"=", &cookie.value].concat()).collect();
+        (!pairs.is_empty()).then(|| pairs.join(&b"; "[..]))
     }
 }
 
@@ -52,14 +171,24 @@ impl Cookie {
         let on_host = host == self.host || (self.with_subdomains && is_below(host, &self.host));
         on_host && (!self.secure || url.scheme() == "https") && is_under(url.path(), &self.path)
     }
+
+    fn is_expired(&self, now: i64) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
 }
 
-/// Parses the cookie of a header, and tells whether the header deletes it.
-fn parse(url: &Url, header: &str) -> Option<(Cookie, bool)> {
-    let mut parts = header.split(';');
-    let (name, value) = parts.next()?.split_once('=')?;
-    let (name, value) = (name.trim(), value.trim());
-    let is_text = |text: &str| !text.bytes().any(|byte| byte.is_ascii_control());
+/// Returns the seconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Parses the cookie of a header (RFC 6265, section 5.2). Of several attributes of one name the
+/// last counts, of those that mean something.
+fn parse(url: &Url, header: &[u8], now: i64) -> Option<Cookie> {
+    let mut parts = header.split(|&byte| byte == b';');
+    let (name, value) = split_at_equals(parts.next()?)?;
+    let is_text = |text: &[u8]| !text.iter().any(u8::is_ascii_control);
     if name.is_empty()
         || !is_text(name)
         || !is_text(value)
@@ -69,40 +198,66 @@ fn parse(url: &Url, header: &str) -> Option<(Cookie, bool)> {
     }
     let host = url.host_str()?.to_owned();
     let mut cookie = Cookie {
-        name: name.to_owned(),
-        value: value.to_owned(),
+        name: name.to_vec(),
+        value: value.to_vec(),
         host: host.clone(),
         with_subdomains: false,
         path: default_path(url.path()).to_owned(),
         secure: false,
+        http_only: false,
+        expires: None,
     };
-    let (mut expired, mut has_age) = (false, false);
+    let (mut ends, mut ends_by_age, mut domain) = (None, None, None);
     for part in parts {
-        let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        let (key, value) = (key.trim(), value.trim());
-        if key.eq_ignore_ascii_case("path") && value.starts_with('/') {
-            cookie.path = value.to_owned();
-        } else if key.eq_ignore_ascii_case("secure") {
+        let (key, value) = split_at_equals(part).unwrap_or((part.trim_ascii(), b""));
+        let text = String::from_utf8_lossy(value);
+        let is_named = |name: &str| key.eq_ignore_ascii_case(name.as_bytes());
+        if is_named("path") {
+            let is_path = value.starts_with(b"/");
+            cookie.path = if is_path { &*text } else { default_path(url.path()) }.to_owned();
+        } else if is_named("secure") {
             cookie.secure = true;
-        } else if key.eq_ignore_ascii_case("domain") && !value.is_empty() {
-            let domain = value.trim_start_matches('.').to_ascii_lowercase();
-            // A whole top-level domain cannot have a cookie, and a server cannot set one for
-            // another's domain.
-            if host != domain && !(domain.contains('.') && is_below(&host, &domain)) {
-                return None;
-            }
-            // An IP address has no hosts below it.
-            cookie.with_subdomains = url.domain().is_some();
-            cookie.host = domain;
-        } else if key.eq_ignore_ascii_case("max-age") {
-            has_age = true;
-            expired = value.starts_with('-') || value.bytes().all(|digit| digit == b'0');
-        } else if key.eq_ignore_ascii_case("expires") && !has_age {
-            let date = httpdate::parse_http_date(value);
-            expired = date.is_ok_and(|date| date <= std::time::SystemTime::now());
+        } else if is_named("httponly") {
+            cookie.http_only = true;
+        } else if is_named("domain") && !value.is_empty() {
+            domain = Some(text.trim_start_matches('.').to_ascii_lowercase());
+        } else if is_named("max-age") {
+            ends_by_age = age(value).map(|age| now.saturating_add(age)).or(ends_by_age);
+        } else if is_named("expires") {
+            ends = date::parse(value).or(ends);
         }
     }
-    Some((cookie, expired))
+    if let Some(domain) = domain {
+        // A whole top-level domain cannot have a cookie, and a server cannot set one for another's
+        // domain.
+        if host != domain && !(domain.contains('.') && is_below(&host, &domain)) {
+            return None;
+        }
+        // An IP address has no hosts below it.
+        cookie.with_subdomains = url.domain().is_some();
+        cookie.host = domain;
+    }
+    cookie.expires = ends_by_age.or(ends);
+    Some(cookie)
+}
+
+fn split_at_equals(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|&byte| byte == b'=')?;
+    Some((text[..at].trim_ascii(), text[at + 1..].trim_ascii()))
+}
+
+/// Parses a `Max-Age`, in seconds. One that does not fit is as long as can be.
+fn age(value: &[u8]) -> Option<i64> {
+    let (digits, is_negative) = match value.strip_prefix(b"-") {
+        Some(digits) => (digits, true),
+        None => (value, false),
+    };
+    let is_number = !value.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    match is_negative {
+        _ if !is_number => None,
+        true => Some(i64::MIN),
+        false => Some(std::str::from_utf8(digits).ok()?.parse().unwrap_or(i64::MAX)),
+    }
 }
 
 fn is_below(host: &str, domain: &str) -> bool {
@@ -129,9 +284,9 @@ mod tests {
     fn sent(set: &[(&str, &str)], to: &str) -> String {
         let mut jar = Jar::default();
         for (from, header) in set {
-            jar.set(&Url::parse(from).unwrap(), header);
+            jar.set(&Url::parse(from).unwrap(), header.as_bytes());
         }
-        jar.header(&Url::parse(to).unwrap()).unwrap_or_default()
+        String::from_utf8(jar.header(&Url::parse(to).unwrap()).unwrap_or_default()).unwrap()
     }
 
     #[test]
@@ -158,9 +313,19 @@ mod tests {
     fn a_cookie_is_replaced_and_removed() {
         let url = "http://a.test/";
         assert_eq!(sent(&[(url, "k=1"), (url, "k=2")], url), "k=2");
-        for gone in ["k=; Max-Age=0", "k=; max-age=-5", "k=; Expires=Thu, 01 Jan 1970 00:00:00 GMT"]
-        {
+        for gone in [
+            "k=; Max-Age=0",
+            "k=; max-age=-5",
+            "k=; Max-Age=0; Max-Age=",
+            "k=; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+            "k=; Expires=Thu, 01-Jan-1970 00:00:00 GMT",
+            "k=; expires=Thursday, 01-Jan-70 0:0:0 GMT",
+            "k=; expires=Thu, 01-Jan-1970 00:00:00 GMT; expires=soon",
+        ] {
             assert_eq!(sent(&[(url, "k=1"), (url, gone)], url), "", "{gone}");
+        }
+        for kept in ["k=1; Max-Age=", "k=1; Max-Age=x", "k=1; Max-Age=99999999999999999999"] {
+            assert_eq!(sent(&[(url, kept)], url), "k=1", "{kept}");
         }
         assert_eq!(
             sent(&[(url, "k=1; Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00 GMT")], url),
@@ -184,7 +349,7 @@ mod tests {
         }
         let mut jar = Jar::default();
         let url = Url::parse("http://a.test/").unwrap();
-        (0..100).for_each(|number| jar.set(&url, &format!("k{number}=v")));
-        assert_eq!(jar.0.len(), COOKIES_MAX);
+        (0..100).for_each(|number| jar.set(&url, format!("k{number}=v").as_bytes()));
+        assert_eq!(jar.count, CHAIN_COOKIES_MAX);
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::fetch::content_encoding::Encoding;
+use crate::fetch::content_encoding::Encodings;
 use crate::fetch::job::RedirectChain;
+use crate::fetch::refresh::PageRefresh;
 use crate::fetch::request::{Request, Template};
 use crate::net::address::Rule;
 use crate::net::connection::Connection;
@@ -31,6 +32,9 @@ const PIECE_BYTES: usize = 16 * 1024;
 /// The most responses that only announce the real one (1xx).
 const ANNOUNCEMENTS_MAX: usize = 16;
 
+/// The status of a server that waited too long for a request.
+const REQUEST_TIMEOUT: u16 = 408;
+
 /// Everything that all requests of a run need.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -39,13 +43,15 @@ pub(super) struct Shared {
     pub(super) dialer: Dialer,
     pub(super) idle: IdlePool,
     pub(super) robots: Option<RobotsCache>,
+    /// Set when refreshes are followed.
+    pub(super) refresh: Option<PageRefresh>,
 }
 
 /// The buffers and handles that one worker needs to make requests.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) read_buffer: ReadBuffer,
-    pub(super) request_bytes: String,
+    pub(super) request_bytes: Vec<u8>,
     pub(super) body: Vec<u8>,
     pub(super) interrupter: Interrupter,
     pub(super) trace: Trace,
@@ -70,17 +76,22 @@ impl Exchange<'_> {
     /// Sends one request and reads the head of its response.
     pub(super) fn request(
         &mut self,
-        method: Method,
         chain: &RedirectChain,
         ends: Instant,
     ) -> Result<Response, Fault> {
         let rule = self.rule(chain);
         let fits =
             |connection: &Connection| rule == Rule::All || connection.is_private != Some(true);
-        let mut used = self.shared.idle.take(&chain.origin, fits);
-        let to = match method {
-            Method::Get => ResponseTo::Get,
+        // The server may be closing an idle connection, and then the request is sent again.
+        let may_use_idle = self.shared.options.may_send_twice();
+        let mut used = may_use_idle.then(|| self.shared.idle.take(&chain.origin, fits)).flatten();
+        let to = match chain.method {
             Method::Head => ResponseTo::Head,
+            _ => ResponseTo::Get,
+        };
+        let cookies = match &self.shared.options.cookie_jar {
+            Some(jar) => jar.header(&chain.url),
+            None => chain.cookies.header(&chain.url),
         };
         loop {
             self.client.trace = Trace::begin();
@@ -96,14 +107,18 @@ impl Exchange<'_> {
             client.trace.enter(Phase::Request);
             let first_byte = self.shared.options.first_byte_deadline(ends);
             let request = Request {
-                method,
+                method: &chain.method,
                 url: &chain.url,
                 same_origin: chain.same_origin,
-                cookies: &chain.cookies,
+                cookies: cookies.as_deref(),
+                body_length: chain.data.as_ref().map(|data| data.len()),
                 forwarded: connection.forwarded.as_deref(),
             };
             self.shared.template.write(request, &mut client.request_bytes);
-            match client.exchange(&mut connection, to, first_byte.at, ends) {
+            let data = chain.data.as_deref().unwrap_or_default();
+            match client.exchange(&mut connection, data, to, first_byte.at, ends) {
+                // The server gave up the wait for a request just as this one was on its way.
+                Ok(head) if is_used && head.status == REQUEST_TIMEOUT => {}
                 Ok(head) => return Ok(Response { head, connection }),
                 // The server closed an idle connection just as it was used again, which is not a
                 // failure of the host. The next connection is new.
@@ -118,9 +133,11 @@ impl Exchange<'_> {
     /// limit that was up is its own.
     fn fault(&self, error: &io::Error, first_byte_limit: Duration) -> Fault {
         let trace = &self.client.trace;
-        let limit =
-            if trace.is_answered() { self.shared.options.timeout } else { first_byte_limit };
-        Fault::new(error, trace.phase(), limit)
+        let is_answered = trace.is_answered();
+        let limit = if is_answered { self.shared.options.timeout } else { first_byte_limit };
+        let mut fault = Fault::new(error, trace.phase(), limit);
+        fault.is_transient &= !(is_answered && fault.failure.kind == FailureKind::Timeout);
+        fault
     }
 
     fn rule(&self, chain: &RedirectChain) -> Rule {
@@ -143,9 +160,9 @@ impl Exchange<'_> {
         let Response { head, mut connection } = response;
         let client = &mut *self.client;
         client.trace.enter(Phase::Body);
-        let encoding = match head.framing {
-            Framing::Empty => Encoding::Identity,
-            _ => encoding_of(&head)?,
+        let encodings = match head.framing {
+            Framing::Empty => Encodings::default(),
+            _ => encodings_of(&head)?,
         };
         let incoming =
             Incoming { read_buffer: &mut client.read_buffer, connection: &mut connection };
@@ -158,9 +175,9 @@ impl Exchange<'_> {
             bytes += taken as u64;
             taken < piece.len()
         };
-        let read = match encoding {
-            Encoding::Identity => read_plain(&mut reader, &mut take_some),
-            encoding => read_encoded(encoding, &mut reader, &mut take_some),
+        let read = match encodings.is_empty() {
+            true => read_plain(&mut reader, &mut take_some),
+            false => read_encoded(&encodings, &mut reader, &mut take_some),
         };
         let limit = self.shared.options.timeout;
         let truncated = read.map_err(|error| Fault::new(&error, client.trace.phase(), limit))?;
@@ -208,6 +225,7 @@ impl Shared {
             template: Template::new(options),
             dialer: Dialer::new(options.dialer_settings()),
             idle: IdlePool::new(options.workers),
+            refresh: options.follow_refresh.then(PageRefresh::new),
             robots: options.robots.then(|| RobotsCache::new(&options.user_agent)),
             options: options.clone(),
         }
@@ -220,7 +238,7 @@ impl Client {
     pub(super) fn new(interrupter: Interrupter, seed: u64) -> Client {
         Client {
             read_buffer: ReadBuffer::new(),
-            request_bytes: String::new(),
+            request_bytes: Vec::new(),
             body: Vec::new(),
             interrupter,
             trace: Trace::begin(),
@@ -239,11 +257,12 @@ impl Client {
         Arc::clone(&self.worker)
     }
 
-    /// Sends the bytes of the request and reads the head of the response, whose first byte must
+    /// Sends the bytes of the request, with `data` as its body, and reads the head of the response, whose first byte must
     /// come by `begins` and all of it by `ends`.
     fn exchange(
         &mut self,
         connection: &mut Connection,
+        data: &[u8],
         to: ResponseTo,
         begins: Instant,
         ends: Instant,
@@ -251,8 +270,13 @@ impl Client {
         self.interrupter.watch(connection.tcp())?;
         connection.set_deadline(begins);
         self.read_buffer.clear();
-        connection.write_all(self.request_bytes.as_bytes())?;
-        connection.flush()?;
+        connection.write_all(&self.request_bytes)?;
+        if let Err(error) = connection.write_all(data).and_then(|()| connection.flush()) {
+            // A server that refuses a body may close before it has read it. What it says counts.
+            if data.is_empty() || !fault::is_closed(&error) {
+                return Err(error);
+            }
+        }
         self.trace.enter(Phase::Response);
         for _ in 0..ANNOUNCEMENTS_MAX {
             let head = self.read_buffer.read_head(connection, to, |connection| {
@@ -261,7 +285,8 @@ impl Client {
             })?;
             match head.status {
                 101 => {
-                    return Err(Malformed("the server changes to another protocol".into()).into());
+                    let why = "the server answers 101 and changes to another protocol";
+                    return Err(Malformed(why.to_owned()).into());
                 }
                 100..200 => {}
                 _ => return Ok(head),
@@ -290,12 +315,12 @@ fn read_plain(reader: &mut impl BufRead, take: &mut impl FnMut(&[u8]) -> bool) -
 /// otherwise be taken for every request, on every thread.
 #[inline(never)]
 fn read_encoded(
-    encoding: Encoding,
+    encodings: &Encodings,
     reader: &mut impl BufRead,
     take: &mut impl FnMut(&[u8]) -> bool,
 ) -> io::Result<bool> {
     let mut piece = vec![0; PIECE_BYTES];
-    let mut decoded = encoding.decode(&mut *reader)?;
+    let mut decoded = encodings.decode(&mut *reader)?;
     loop {
         let length = decoded.read(&mut piece)?;
         if length == 0 {
@@ -312,11 +337,8 @@ fn read_encoded(
     Ok(false)
 }
 
-/// Returns the encoding of a body.
-fn encoding_of(head: &Head) -> Result<Encoding, Fault> {
-    let name = head.content_encoding.as_deref().unwrap_or_default();
-    Encoding::named(name).ok_or_else(|| {
-        let why = format!("the body is encoded as {name:?}, which cannot be decoded");
-        Fault::permanent(FailureKind::Body, Phase::Body, why)
-    })
+/// Returns the encodings of a body.
+fn encodings_of(head: &Head) -> Result<Encodings, Fault> {
+    let header = head.content_encoding.as_deref().unwrap_or_default();
+    Encodings::parse(header).map_err(|why| Fault::permanent(FailureKind::Body, Phase::Body, why))
 }

@@ -1,11 +1,13 @@
 //! One input on its way to its row: how often it was tried, and where its redirects have led.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use url::Url;
 
 use crate::fetch::cookie::Jar;
 use crate::input::{Input, URL_BYTES_MAX};
+use crate::options::Method;
 
 /// The most bytes of the URLs of one chain of redirects together.
 const CHAIN_BYTES_MAX: usize = 2 * URL_BYTES_MAX;
@@ -60,6 +62,9 @@ pub(crate) struct RedirectChain {
     /// The scheme, host and port of `url`. A connection to an origin serves all of its URLs.
     pub(crate) origin: String,
     pub(crate) redirects: Vec<String>,
+    /// The method and the body of the next request.
+    pub(crate) method: Method,
+    pub(crate) data: Option<Arc<[u8]>>,
     pub(crate) cookies: Jar,
     /// Whether `url` has the origin of the URL that was given.
     pub(crate) same_origin: bool,
@@ -79,6 +84,8 @@ impl RedirectChain {
             url: url.clone(),
             origin: origin(url),
             redirects: Vec::new(),
+            method: Method::Get,
+            data: None,
             cookies: Jar::default(),
             same_origin: true,
             from_public_network: false,
@@ -97,6 +104,11 @@ impl RedirectChain {
         self.same_origin = origin == self::origin(given);
         (self.url, self.origin) = (next, origin);
         is_elsewhere
+    }
+
+    /// Lets the next request be a plain one, as after most redirects of others.
+    pub(crate) fn change_method(&mut self, method: Method) {
+        (self.method, self.data) = (method, None);
     }
 
     /// Tells whether the chain has room for one more URL.

@@ -5,10 +5,11 @@ use base64::prelude::BASE64_STANDARD;
 use url::{Position, Url};
 
 use crate::fetch::content_encoding;
-use crate::fetch::cookie::Jar;
 use crate::net::proxy::decoded;
 use crate::options::{Method, Options};
 
+/// The type of a body that the user gives without one, as forms have it.
+const DATA_TYPE: &str = "application/x-www-form-urlencoded";
 /// Headers that go to the origin of the URL that was given, and to no other.
 const SAME_ORIGIN_ONLY: [&str; 4] = ["authorization", "cookie", "host", "proxy-authorization"];
 
@@ -17,6 +18,8 @@ const SAME_ORIGIN_ONLY: [&str; 4] = ["authorization", "cookie", "host", "proxy-a
 pub(crate) struct Template {
     /// Header lines that go everywhere.
     everywhere: String,
+    /// Whether the user has a `Content-Type` among them.
+    has_content_type: bool,
     /// The user's headers that go to the given origin only, by name.
     same_origin: Vec<(String, String)>,
 }
@@ -24,11 +27,14 @@ pub(crate) struct Template {
 /// The parts that differ from request to request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
-    pub(crate) method: Method,
+    pub(crate) method: &'a Method,
     pub(crate) url: &'a Url,
     /// Whether `url` has the origin of the URL that was given: scheme, host and port.
     pub(crate) same_origin: bool,
-    pub(crate) cookies: &'a Jar,
+    /// The cookies that servers have set, for this URL.
+    pub(crate) cookies: Option<&'a [u8]>,
+    /// The length of the body that follows, if there is one.
+    pub(crate) body_length: Option<usize>,
     /// The header line for the proxy, if the page itself is requested from one.
     pub(crate) forwarded: Option<&'a str>,
 }
@@ -49,47 +55,49 @@ impl Template {
             }
         }
         given.iter().for_each(|(name, value)| push_header(&mut everywhere, name, value));
-        Template { everywhere, same_origin }
+        let has_content_type = given.iter().any(|(name, _)| is_named(name, "content-type"));
+        Template { everywhere, has_content_type, same_origin }
     }
 
     /// Writes the head of a request into `out`, and drops what `out` held.
-    pub(crate) fn write(&self, request: Request<'_>, out: &mut String) {
+    pub(crate) fn write(&self, request: Request<'_>, out: &mut Vec<u8>) {
         out.clear();
-        out.push_str(match request.method {
-            Method::Get => "GET ",
-            Method::Head => "HEAD ",
-        });
+        push(out, &[request.method.as_str(), " "]);
         if request.forwarded.is_some() {
-            out.push_str(request.url.scheme());
-            out.push_str("://");
-            out.push_str(&request.url[Position::BeforeHost..Position::AfterPort]);
+            let authority = &request.url[Position::BeforeHost..Position::AfterPort];
+            push(out, &[request.url.scheme(), "://", authority]);
         }
         // The fragment after `#` is for the browser.
-        out.push_str(&request.url[Position::BeforePath..Position::AfterQuery]);
-        out.push_str(" HTTP/1.1\r\n");
+        let target = &request.url[Position::BeforePath..Position::AfterQuery];
+        push(out, &[target, " HTTP/1.1\r\n"]);
         let of_user = |name: &str| {
             let mut all = self.same_origin.iter().filter(|_| request.same_origin);
-            all.find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+            all.find(|(given, _)| is_named(given, name)).map(|(_, value)| value.as_str())
         };
         let host = &request.url[Position::BeforeHost..Position::AfterPort];
-        push_header(out, "Host", of_user("host").unwrap_or(host));
-        out.push_str(&self.everywhere);
-        match (of_user("cookie"), request.cookies.header(request.url)) {
-            (Some(given), Some(set)) => push_header(out, "Cookie", &format!("{given}; {set}")),
-            (Some(given), None) => push_header(out, "Cookie", given),
-            (None, Some(set)) => push_header(out, "Cookie", &set),
-            (None, None) => {}
+        push(out, &["Host: ", of_user("host").unwrap_or(host), "\r\n", &self.everywhere]);
+        if let Some(length) = request.body_length {
+            if !self.has_content_type {
+                push(out, &["Content-Type: ", DATA_TYPE, "\r\n"]);
+            }
+            push(out, &["Content-Length: ", &length.to_string(), "\r\n"]);
+        }
+        let given = of_user("cookie").map(str::as_bytes);
+        let cookies: Vec<&[u8]> = given.into_iter().chain(request.cookies).collect();
+        if !cookies.is_empty() {
+            out.extend_from_slice(b"Cookie: ");
+            out.extend_from_slice(&cookies.join(&b"; "[..]));
+            out.extend_from_slice(b"\r\n");
         }
         match of_user("authorization") {
-            Some(given) => push_header(out, "Authorization", given),
+            Some(given) => push(out, &["Authorization: ", given, "\r\n"]),
             None if request.url.username().is_empty() && request.url.password().is_none() => {}
-            None => push_header(out, "Authorization", &basic(request.url)),
+            None => push(out, &["Authorization: ", &basic(request.url), "\r\n"]),
         }
         if let Some(given) = of_user("proxy-authorization") {
-            push_header(out, "Proxy-Authorization", given);
+            push(out, &["Proxy-Authorization: ", given, "\r\n"]);
         }
-        out.push_str(request.forwarded.unwrap_or_default());
-        out.push_str("\r\n");
+        push(out, &[request.forwarded.unwrap_or_default(), "\r\n"]);
     }
 }
 
@@ -100,7 +108,15 @@ fn basic(url: &Url) -> String {
 }
 
 fn is_same_origin_only(name: &str) -> bool {
-    SAME_ORIGIN_ONLY.iter().any(|secret| name.eq_ignore_ascii_case(secret))
+    SAME_ORIGIN_ONLY.iter().any(|secret| is_named(name, secret))
+}
+
+fn is_named(name: &str, other: &str) -> bool {
+    name.eq_ignore_ascii_case(other)
+}
+
+fn push(out: &mut Vec<u8>, parts: &[&str]) {
+    parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
 }
 
 fn push_header(out: &mut String, name: &str, value: &str) {
@@ -120,18 +136,19 @@ mod tests {
         same_origin: bool,
         forwarded: Option<&str>,
     ) -> String {
-        let (url, cookies) = (Url::parse(url).unwrap(), Jar::default());
-        let mut out = "old".to_owned();
+        let url = Url::parse(url).unwrap();
+        let mut out = b"old".to_vec();
         let options = options.build().unwrap();
         let request = Request {
-            method: options.method,
+            method: &options.method,
             url: &url,
             same_origin,
-            cookies: &cookies,
+            cookies: None,
+            body_length: options.data.as_ref().map(|data| data.len()),
             forwarded,
         };
         Template::new(&options).write(request, &mut out);
-        out
+        String::from_utf8(out).unwrap()
     }
 
     #[test]
@@ -197,5 +214,17 @@ mod tests {
         let sent = written(options.header("User-Agent: me"), "http://a.test/", true, None);
         assert!(sent.contains("accept: text/html\r\n") && sent.contains("User-Agent: me\r\n"));
         assert!(!sent.contains("Accept: */*") && !sent.contains("silkmill/"));
+    }
+
+    #[test]
+    fn a_body_is_announced_with_its_length_and_type() {
+        let options = Options::builder().data("a=b");
+        let sent = written(options.clone(), "http://a.test/", true, None);
+        assert!(sent.starts_with("POST / HTTP/1.1\r\n"), "{sent}");
+        assert!(sent.contains("Content-Type: application/x-www-form-urlencoded\r\n"), "{sent}");
+        assert!(sent.contains("Content-Length: 3\r\n"), "{sent}");
+        let json = options.header("content-type: application/json").method(Method::Get);
+        let sent = written(json, "http://a.test/", true, None);
+        assert!(sent.starts_with("GET ") && !sent.contains("urlencoded"), "{sent}");
     }
 }

@@ -91,7 +91,10 @@ impl Dialer {
         };
         let mut dial = Dial { dialer: self, rule, ends, interrupter, trace };
         let server = Server { url, host, port };
-        let (mut stream, is_private, forwarded) = match self.proxies.proxy_for(url) {
+        let proxy = self.proxies.proxy_for(url).map_err(|why| {
+            Fault::permanent(FailureKind::Connect, Phase::Connect, why.to_string())
+        })?;
+        let (mut stream, is_private, forwarded) = match proxy {
             None => {
                 let (stream, is_private) = dial.directly(&server)?;
                 (stream, is_private, None)
@@ -160,15 +163,27 @@ impl Dial<'_> {
         server: &Server<'_>,
     ) -> Result<(Stream, Option<bool>), Fault> {
         let target = self.target(proxy, server)?;
+        let stream = self.tunnel(proxy, server, &target);
+        Ok((
+            stream.map_err(|fault| fault.of_proxy(proxy.host(), proxy.port()))?,
+            target.is_private(),
+        ))
+    }
+
+    fn tunnel(
+        &mut self,
+        proxy: &Proxy,
+        server: &Server<'_>,
+        target: &Target,
+    ) -> Result<Stream, Fault> {
         let addresses = self.addresses(proxy.host())?;
         let (socket, _) = self.connect(&addresses, proxy.port())?;
         let stream = Stream::Plain(socket);
         self.watch(&stream)?;
         let mut stream = match proxy.is_secure() {
-            true => self
-                .dialer
-                .secured(stream, proxy.host())
-                .map_err(|error| self.fault(&error).of("the proxy"))?,
+            true => {
+                self.dialer.secured(stream, proxy.host()).map_err(|error| self.fault(&error))?
+            }
             false => stream,
         };
         if server.needs_tunnel(proxy) {
@@ -176,7 +191,7 @@ impl Dial<'_> {
                 .connect(&mut stream, &target.as_destination(server.url))
                 .map_err(|error| self.fault(&error))?;
         }
-        Ok((stream, target.is_private()))
+        Ok(stream)
     }
 
     /// Lets the interrupter end the waits for this connection.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error::io_error_in_words;
 use crate::net::http::Malformed;
-use crate::net::tls;
+use crate::net::tls::words;
 use crate::row::{Failure, FailureKind, Phase};
 
 /// A failure, and whether another attempt may do better.
@@ -21,9 +21,9 @@ impl Fault {
         Fault { failure: Failure::new(kind, phase, message), is_transient: false }
     }
 
-    /// Names whose fault it is, if not the host's.
-    pub(crate) fn of(mut self, whose: &str) -> Fault {
-        self.failure.message = format!("{whose}: {}", self.failure.message);
+    /// Says that the fault is the proxy's and not the host's.
+    pub(crate) fn of_proxy(mut self, host: &str, port: u16) -> Fault {
+        self.failure.message = format!("the proxy: {} ({host}:{port})", self.failure.message);
         self
     }
 
@@ -32,7 +32,7 @@ impl Fault {
         let cause = error.get_ref();
         if let Some(error) = cause.and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
             let broken_off = matches!(error, rustls::Error::AlertReceived(_));
-            let message = tls::in_words(error);
+            let message = words::in_words(error);
             let failure = Failure::new(FailureKind::Tls, phase, message);
             return Fault { failure, is_transient: broken_off && phase != Phase::Tls };
         }
@@ -45,9 +45,9 @@ impl Fault {
         from_io(error, phase)
     }
 
-    /// Returns the fault of a step that took too long. It is transient before there is a
-    /// connection: waiting as long again for a server that has the request and sends nothing has
-    /// not been seen to help.
+    /// Returns the fault of a step that took too long. It is transient until the first byte of the
+    /// response has come, like a connection that is refused: a server that hangs is often busy. One
+    /// that sends too slowly was seen to do so again.
     pub(crate) fn timed_out(phase: Phase, limit: Duration) -> Fault {
         let doing = match phase {
             Phase::Resolve => "finding the host's address",
@@ -60,7 +60,7 @@ impl Fault {
             }
         };
         let message = format!("still {doing} when its time of {limit:?} was up");
-        let is_transient = matches!(phase, Phase::Resolve | Phase::Connect);
+        let is_transient = !matches!(phase, Phase::Body);
         Fault { failure: Failure::new(FailureKind::Timeout, phase, message), is_transient }
     }
 }
@@ -115,7 +115,10 @@ mod tests {
 
         assert_eq!(body.failure.kind, FailureKind::Timeout);
         assert_eq!(body.failure.message, "still reading the body when its time of 3s was up");
-        assert!(!body.is_transient && fault(Phase::Connect).is_transient);
+        assert!(!body.is_transient);
+        for phase in [Phase::Resolve, Phase::Connect, Phase::Tls, Phase::Request, Phase::Response] {
+            assert!(fault(phase).is_transient, "{phase}");
+        }
     }
 
     #[test]

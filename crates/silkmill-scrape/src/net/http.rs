@@ -3,15 +3,16 @@
 //! requests [`crate::fetch::request`]'s.
 
 pub(crate) mod body;
+mod status_line;
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
-/// The most bytes of the head of a response: twice what other clients take.
-pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// The most bytes of the head of a response: as many as browsers take.
+pub(crate) const HEAD_BYTES_MAX: usize = 256 * 1024;
 /// The most header lines of a head.
-const HEADERS_MAX: usize = 256;
+const HEADERS_MAX: usize = 1000;
 /// The header lines that most heads do not exceed. The room for them is taken on the stack for
 /// every response, on every thread.
 const HEADERS_FEW: usize = 32;
@@ -23,11 +24,15 @@ pub(crate) struct Head {
     pub(crate) framing: Framing,
     /// Whether the connection may be used again once the body has ended.
     pub(crate) keep_alive: bool,
+    /// A reference to a URL, in ASCII. Bytes that are not are percent-encoded.
     pub(crate) location: Option<String>,
+    /// Several headers are one list, as are those of `content_encoding`.
     pub(crate) content_type: Option<String>,
     pub(crate) content_encoding: Option<String>,
     pub(crate) retry_after: Option<String>,
-    pub(crate) set_cookies: Vec<String>,
+    pub(crate) refresh: Option<String>,
+    /// As they came, since their bytes go back to the server.
+    pub(crate) set_cookies: Vec<Vec<u8>>,
 }
 
 /// Where the body ends.
@@ -74,14 +79,27 @@ impl Head {
     /// Parses the head at the start of `bytes`, and returns it with its length. `None` means that
     /// it has not come completely.
     pub(crate) fn parse(bytes: &[u8], to: ResponseTo) -> Result<Option<(Head, usize)>, Malformed> {
+        match Head::parse_strictly(bytes, to) {
+            Err(HeadError::StatusLine(why)) => match status_line::rewritten(bytes) {
+                Some((plain, longer)) => {
+                    let parsed = Head::parse_strictly(&plain, to).map_err(HeadError::malformed)?;
+                    Ok(parsed.map(|(head, length)| (head, length.saturating_add_signed(-longer))))
+                }
+                None => Err(why),
+            },
+            parsed => parsed.map_err(HeadError::malformed),
+        }
+    }
+
+    /// Does the same for a head whose status line is as the standard has it.
+    fn parse_strictly(bytes: &[u8], to: ResponseTo) -> Result<Option<(Head, usize)>, HeadError> {
         let mut few = [httparse::EMPTY_HEADER; HEADERS_FEW];
         match Head::parse_into(&mut few, bytes, to) {
             Err(HeadError::TooManyHeaders) => {
                 let mut many = vec![httparse::EMPTY_HEADER; HEADERS_MAX];
-                Head::parse_into(&mut many, bytes, to).map_err(HeadError::malformed)
+                Head::parse_into(&mut many, bytes, to)
             }
-            Err(HeadError::Malformed(why)) => Err(why),
-            Ok(head) => Ok(head),
+            parsed => parsed,
         }
     }
 
@@ -92,26 +110,33 @@ impl Head {
         to: ResponseTo,
     ) -> Result<Option<(Head, usize)>, HeadError> {
         let malformed = |why: String| Err(HeadError::Malformed(Malformed(why)));
+        let too_long =
+            || malformed(format!("the head of the response is longer than {HEAD_BYTES_MAX} bytes"));
         let mut response = httparse::Response::new(headers);
         let mut config = httparse::ParserConfig::default();
         // Servers that write `Name : value`, or a folded line, are old and not hostile.
         config
             .allow_spaces_after_header_name_in_responses(true)
             .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_space_before_first_header_name(true)
             .ignore_invalid_headers_in_responses(true);
         let length = match config.parse_response(&mut response, bytes) {
             Ok(httparse::Status::Complete(length)) => length,
-            Ok(httparse::Status::Partial) if bytes.len() >= HEAD_BYTES_MAX => {
-                return malformed("the head of the response is too long".to_owned());
-            }
+            Ok(httparse::Status::Partial) if bytes.len() >= HEAD_BYTES_MAX => return too_long(),
             Ok(httparse::Status::Partial) => return Ok(None),
             Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooManyHeaders),
             Err(error) => {
-                return malformed(format!("the head of the response is not HTTP: {error}"));
+                let why = Malformed(format!("the head of the response is not HTTP: {error}"));
+                return Err(match error {
+                    httparse::Error::Version | httparse::Error::Status | httparse::Error::Token => {
+                        HeadError::StatusLine(why)
+                    }
+                    _ => HeadError::Malformed(why),
+                });
             }
         };
         if length > HEAD_BYTES_MAX {
-            return malformed("the head of the response is too long".to_owned());
+            return too_long();
         }
         let status = response.code.unwrap_or_default();
         let version_1_1 = response.version == Some(1);
@@ -133,11 +158,16 @@ impl Head {
             let value = header.value;
             let named = |name: &str| header.name.eq_ignore_ascii_case(name);
             match header.name.len() {
-                8 if named("location") => set(&mut head.location, value),
-                12 if named("content-type") => set(&mut head.content_type, value),
+                8 if named("location") => {
+                    head.location.get_or_insert_with(|| url_reference(value));
+                }
+                12 if named("content-type") => add(&mut head.content_type, value),
                 16 if named("content-encoding") => add(&mut head.content_encoding, value),
                 11 if named("retry-after") => set(&mut head.retry_after, value),
-                10 if named("set-cookie") => head.set_cookies.push(text(value)),
+                7 if named("refresh") => {
+                    head.refresh.get_or_insert_with(|| url_reference(value));
+                }
+                10 if named("set-cookie") => head.set_cookies.push(value.to_vec()),
                 10 if named("connection") => head.keep_alive = keeps_alive(value, head.keep_alive),
                 14 if named("content-length") => length = Some(content_length(value, length)?),
                 17 if named("transfer-encoding") => chunked = Some(is_chunked(value, chunked)?),
@@ -165,6 +195,8 @@ impl Head {
 enum HeadError {
     /// There are more headers than places.
     TooManyHeaders,
+    /// The first line is not as the standard has it.
+    StatusLine(Malformed),
     Malformed(Malformed),
 }
 
@@ -172,14 +204,29 @@ impl HeadError {
     /// Returns the error for a caller that has no more room to give.
     fn malformed(self) -> Malformed {
         match self {
-            HeadError::TooManyHeaders => Malformed("the response has too many headers".to_owned()),
-            HeadError::Malformed(why) => why,
+            HeadError::TooManyHeaders => {
+                Malformed(format!("the response has more than {HEADERS_MAX} headers"))
+            }
+            HeadError::StatusLine(why) | HeadError::Malformed(why) => why,
         }
     }
 }
 
 fn text(value: &[u8]) -> String {
     String::from_utf8_lossy(value).into_owned()
+}
+
+/// Returns the value of a `Location` or `Refresh`, with every byte that is not ASCII percent-encoded: no byte
+/// says which encoding it is in, and the server gets back what it sent.
+fn url_reference(value: &[u8]) -> String {
+    let mut reference = String::with_capacity(value.len());
+    for &byte in value.trim_ascii() {
+        match byte.is_ascii() {
+            true => reference.push(char::from(byte)),
+            false => reference.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    reference
 }
 
 /// Keeps the first of several headers of a name.
@@ -240,8 +287,9 @@ fn is_chunked(value: &[u8], before: Option<bool>) -> Result<bool, Malformed> {
     let mut chunked = before.unwrap_or(false);
     for word in value.split(|&byte| byte == b',').map(|word| word.trim_ascii()) {
         match word {
-            // Chunked once is enough: chunks of chunks are a trick to make two readers disagree.
-            _ if word.eq_ignore_ascii_case(b"chunked") && !chunked => chunked = true,
+            // A proxy that adds the name a second time does not cut the body a second time. Other
+            // clients read it so, too.
+            _ if word.eq_ignore_ascii_case(b"chunked") => chunked = true,
             b"" => {}
             _ if word.eq_ignore_ascii_case(b"identity") => {}
             _ => return malformed(format!("a transfer encoding of {:?}", text(value))),
@@ -275,7 +323,7 @@ mod tests {
         assert_eq!(head.content_type.as_deref(), Some("text/html"));
         assert_eq!(head.retry_after.as_deref(), Some("7"));
         assert_eq!(head.content_encoding.as_deref(), Some("gzip"));
-        assert_eq!(head.set_cookies, ["a=1", "b=2"]);
+        assert_eq!(head.set_cookies, [b"a=1", b"b=2"]);
         assert_eq!((head.framing, head.keep_alive), (Framing::Length(5), true));
     }
 
@@ -285,7 +333,7 @@ mod tests {
         for end in 0..text.len() {
             assert_eq!(Head::parse(&text[..end], ResponseTo::Get), Ok(None), "{end}");
         }
-        let endless = [&text[..17], &b"A: b\r\n".repeat(20_000)].concat();
+        let endless = [&text[..17], &b"A: b\r\n".repeat(50_000)].concat();
         assert!(Head::parse(&endless, ResponseTo::Get).is_err());
         let one_line = [&text[..17], &b"A".repeat(HEAD_BYTES_MAX)].concat();
         assert!(Head::parse(&one_line, ResponseTo::Get).is_err());
@@ -299,7 +347,12 @@ mod tests {
         for count in [0, HEADERS_FEW, HEADERS_FEW + 1, HEADERS_MAX] {
             assert_eq!(lines(count).unwrap().status, 204, "{count}");
         }
-        assert_eq!(lines(HEADERS_MAX + 1).unwrap_err().0, "the response has too many headers");
+        assert_eq!(
+            lines(HEADERS_MAX + 1).unwrap_err().0,
+            "the response has more than 1000 headers"
+        );
+        let long = format!("HTTP/1.1 204 x\r\nA: {}\r\n\r\n", "b".repeat(HEAD_BYTES_MAX - 30));
+        assert_eq!(head(&long).unwrap().status, 204);
     }
 
     #[test]
@@ -315,6 +368,11 @@ mod tests {
             ("Transfer-Encoding: identity, Chunked\r\n", (Framing::Chunked, true)),
             ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", (Framing::Chunked, false)),
             ("Transfer-Encoding: identity\r\n", (Framing::ToEnd, false)),
+            ("Transfer-Encoding: chunked, chunked\r\n", (Framing::Chunked, true)),
+            (
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: Chunked\r\n",
+                (Framing::Chunked, true),
+            ),
             ("", (Framing::ToEnd, false)),
         ] {
             assert_eq!(framing(headers), Ok(expected), "{headers:?}");
@@ -331,7 +389,6 @@ mod tests {
             "Content-Length: \r\n",
             "Content-Length: 99999999999999999999\r\n",
             "Transfer-Encoding: gzip, chunked\r\n",
-            "Transfer-Encoding: chunked, chunked\r\n",
             "Transfer-Encoding: xchunked\r\n",
         ] {
             assert!(framing(headers).is_err(), "{headers:?}");
@@ -349,6 +406,45 @@ mod tests {
                 .unwrap()
                 .unwrap();
         assert_eq!(to_head.framing, Framing::Empty);
+    }
+
+    #[test]
+    fn a_location_keeps_the_bytes_that_are_no_text() {
+        let text = b"HTTP/1.1 302 x\r\nLocation: /caf\xe9?q=\xc3\xa9 \r\nLocation: /b\r\n\r\n";
+        let (head, _) = Head::parse(text, ResponseTo::Get).unwrap().unwrap();
+
+        assert_eq!(head.location.as_deref(), Some("/caf%E9?q=%C3%A9"));
+    }
+
+    #[test]
+    fn status_lines_are_read_as_browsers_read_them() {
+        for (line, keep_alive) in [
+            ("HTTP/1.1 200 OK", true),
+            ("HTTP/1.1  200 OK", true),
+            ("HTTP/1.1\t200", true),
+            ("HTTP/1.1 200OK", true),
+            ("HTTP/1.1 200 caf\u{e9}\u{1}", true),
+            ("HTTP/2 200", true),
+            ("HTTP/2.0   200 OK", true),
+            ("http/1.1 200 OK", true),
+            ("HTTP/1.10 200", true),
+            ("HTTP/1.0  200 OK", false),
+            ("HTTP/0.9 200", false),
+            ("HTTP 200 OK", false),
+            ("\r\nHTTP/2 200", true),
+        ] {
+            for end in ["\r\n", "\n"] {
+                let text = format!("{line}{end}Content-Length: 5{end}{end}hello");
+                let parsed = Head::parse(text.as_bytes(), ResponseTo::Get);
+                let (head, length) = parsed.unwrap().unwrap();
+                assert_eq!((head.status, head.keep_alive), (200, keep_alive), "{text:?}");
+                assert_eq!((head.framing, &text[length..]), (Framing::Length(5), "hello"));
+            }
+        }
+        for line in ["HTTP/1.1 OK", "HTTP/1.1 20", "HTTP/1.1 2000", "HTTP/x 200", "HTTPS/1.1 200"] {
+            let text = format!("{line}\r\n\r\n");
+            assert!(Head::parse(text.as_bytes(), ResponseTo::Get).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -2,13 +2,16 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind};
-use crate::net::http::HEAD_BYTES_MAX;
+
+/// The most bytes of a proxy's answer to `CONNECT`, which is read byte by byte.
+const ANSWER_BYTES_MAX: usize = 32 * 1024;
 
 /// A server that makes requests, or connections, on behalf of the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,9 +112,9 @@ impl Proxy {
         let mut head = Vec::new();
         loop {
             let before = head.len();
-            from.by_ref().take((HEAD_BYTES_MAX - before) as u64).read_until(b'\n', &mut head)?;
-            if head.last() != Some(&b'\n') {
-                return Err(io::Error::other("the proxy's answer is not HTTP"));
+            from.by_ref().take((ANSWER_BYTES_MAX - before) as u64).read_until(b'\n', &mut head)?;
+            if head.len() == before || head.last() != Some(&b'\n') {
+                return Err(io::Error::other("its answer is not HTTP"));
             }
             if matches!(&head[before..], b"\r\n" | b"\n") {
                 break;
@@ -122,11 +125,9 @@ impl Proxy {
         let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1));
         match status.and_then(|status| status.parse::<u16>().ok()) {
             Some(200..=299) => Ok(()),
-            Some(407) => Err(io::Error::other("the proxy wants a user and a password")),
-            Some(status) => {
-                Err(io::Error::other(format!("the proxy refused with status {status}")))
-            }
-            None => Err(io::Error::other("the proxy's answer is not HTTP")),
+            Some(407) => Err(io::Error::other("it wants a user and a password")),
+            Some(status) => Err(io::Error::other(format!("it refused with status {status}"))),
+            None => Err(io::Error::other("its answer is not HTTP")),
         }
     }
 
@@ -135,7 +136,7 @@ impl Proxy {
         stream: &mut (impl Read + Write),
         to: &Destination<'_>,
     ) -> io::Result<()> {
-        let refuse = |why: &str| io::Error::other(format!("the proxy {why}"));
+        let refuse = |why: &str| io::Error::other(format!("it {why}"));
         let method = if self.user.is_some() { 2 } else { 0 };
         stream.write_all(&[5, 1, method])?;
         let mut answer = [0; 2];
@@ -251,19 +252,26 @@ pub(crate) fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// A proxy; or why a name in the environment is none, which matters to the URLs that need it.
+pub(crate) type Named = Result<Proxy, Arc<Error>>;
+
 /// The proxies of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Proxies {
-    pub(crate) http: Option<Proxy>,
-    pub(crate) https: Option<Proxy>,
+    pub(crate) http: Option<Named>,
+    pub(crate) https: Option<Named>,
     pub(crate) exceptions: Exceptions,
 }
 
 impl Proxies {
     /// Returns the proxy for a URL, unless it is requested directly.
-    pub(crate) fn proxy_for(&self, url: &Url) -> Option<&Proxy> {
+    pub(crate) fn proxy_for(&self, url: &Url) -> Result<Option<&Proxy>, &Error> {
         let proxy = if url.scheme() == "https" { &self.https } else { &self.http };
-        proxy.as_ref().filter(|_| !self.exceptions.include(url))
+        match proxy.as_ref().filter(|_| !self.exceptions.include(url)) {
+            Some(Ok(proxy)) => Ok(Some(proxy)),
+            Some(Err(why)) => Err(why),
+            None => Ok(None),
+        }
     }
 }
 
@@ -281,10 +289,12 @@ enum Exception {
 }
 
 impl Exceptions {
-    /// Parses names, IP addresses and networks (`10.0.0.0/8`), separated by commas; `*` is
-    /// everything. Anything else is ignored.
+    /// Parses names, IP addresses and networks (`10.0.0.0/8`), separated by commas or white space;
+    /// `*` is everything. Anything else is ignored.
     pub(crate) fn parse(list: &str) -> Exceptions {
-        let words = list.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let words = list
+            .split(|char: char| char == ',' || char.is_whitespace())
+            .filter(|word| !word.is_empty());
         Exceptions(words.filter_map(Exception::parse).collect())
     }
 
@@ -391,6 +401,10 @@ mod tests {
         ] {
             assert_eq!(exceptions.include(&Url::parse(url).unwrap()), included, "{url}");
         }
+        let spaced = Exceptions::parse(" a.test  b.test\t10.0.0.1, c.test");
+        for url in ["http://a.test/", "http://b.test/", "http://10.0.0.1/", "http://c.test/"] {
+            assert!(spaced.include(&Url::parse(url).unwrap()), "{url}");
+        }
         assert!(Exceptions::parse("*").include(&Url::parse("http://any.test/").unwrap()));
     }
 
@@ -445,6 +459,7 @@ mod tests {
         assert!(refused(b"HTTP/1.1 407 No\r\n\r\n").contains("password"));
         assert!(refused(b"SSH-2.0\r\n\r\n").contains("not HTTP"));
         assert!(refused(b"").contains("not HTTP"));
+        assert!(refused(b"HTTP/1.1 200 OK\r\n").contains("not HTTP"));
         assert!(refused(&b"HTTP/1.1 200 OK\r\n".repeat(9000)).contains("not HTTP"));
         let socks =
             |answer: &[u8]| connect("socks5://p.test", &to, answer).0.unwrap_err().to_string();

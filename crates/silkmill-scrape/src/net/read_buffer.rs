@@ -7,19 +7,20 @@ use std::io::{self, BufRead, Read};
 use crate::net::connection::Connection;
 use crate::net::http::{HEAD_BYTES_MAX, Head, Malformed, ResponseTo};
 
-/// The size of the buffer. A head must fit.
-const BUFFER_BYTES: usize = 2 * HEAD_BYTES_MAX;
+/// The size of the buffer. It grows for a head that does not fit, to the most that a head may have.
+const BUFFER_BYTES: usize = 64 * 1024;
+
 /// The bytes that have come over a connection and were not read yet. It belongs to the client,
 /// which uses it for one connection after the other: an idle connection needs none.
 pub(crate) struct ReadBuffer {
-    bytes: Box<[u8]>,
+    bytes: Vec<u8>,
     start: usize,
     end: usize,
 }
 
 impl ReadBuffer {
     pub(crate) fn new() -> ReadBuffer {
-        ReadBuffer { bytes: vec![0; BUFFER_BYTES].into(), start: 0, end: 0 }
+        ReadBuffer { bytes: vec![0; BUFFER_BYTES], start: 0, end: 0 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -28,6 +29,10 @@ impl ReadBuffer {
 
     pub(crate) fn clear(&mut self) {
         (self.start, self.end) = (0, 0);
+        if self.bytes.len() > BUFFER_BYTES {
+            self.bytes.truncate(BUFFER_BYTES);
+            self.bytes.shrink_to_fit();
+        }
     }
 
     fn unread(&self) -> &[u8] {
@@ -41,13 +46,18 @@ impl ReadBuffer {
         } else if self.end == self.bytes.len() {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
+            if self.end == self.bytes.len() {
+                let bytes = (2 * self.bytes.len()).min(HEAD_BYTES_MAX.max(BUFFER_BYTES));
+                self.bytes.resize(bytes, 0);
+            }
         }
         let length = from.read(&mut self.bytes[self.end..])?;
         self.end += length;
         Ok(length)
     }
 
-    /// Reads the head of a response. Calls `came` when its first byte has come.
+    /// Reads the head of a response. Calls `came` when its first byte has come, which may have
+    /// been with the response before.
     pub(crate) fn read_head<R: Read>(
         &mut self,
         from: &mut R,
@@ -55,8 +65,12 @@ impl ReadBuffer {
         mut came: impl FnMut(&mut R),
     ) -> io::Result<Head> {
         let mut looked = 0;
+        let mut bytes_come = self.end - self.start;
         loop {
-            if self.fill(from)? == 0 {
+            if bytes_come == 0 {
+                bytes_come = self.fill(from)?;
+            }
+            if bytes_come == 0 {
                 return Err(io::Error::new(
                     io::ErrorKind::UnexpectedEof,
                     match self.is_empty() {
@@ -65,6 +79,7 @@ impl ReadBuffer {
                     },
                 ));
             }
+            bytes_come = 0;
             if looked == 0 {
                 came(from);
             }
@@ -98,8 +113,9 @@ fn ends_head(bytes: &[u8]) -> bool {
 fn is_http(bytes: &[u8]) -> bool {
     let start = bytes.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or(bytes.len());
     let bytes = &bytes[start..];
-    let length = bytes.len().min(b"HTTP/1.".len());
-    bytes[..length] == b"HTTP/1."[..length]
+    let length = bytes.len().min(b"HTTP".len());
+    bytes[..length].eq_ignore_ascii_case(&b"HTTP"[..length])
+        && bytes.get(length).is_none_or(|byte| b"/ \t".contains(byte))
 }
 
 /// The bytes that come over a connection, read through a read buffer.
@@ -171,8 +187,33 @@ mod tests {
     }
 
     #[test]
+    fn heads_that_come_together_are_read_one_by_one() {
+        let text = b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\nbody";
+        let (mut from, mut read_buffer, mut came) = (&text[..], ReadBuffer::new(), 0);
+        let mut next = || {
+            let head = read_buffer.read_head(&mut from, ResponseTo::Get, |_| came += 1);
+            head.unwrap().status
+        };
+
+        assert_eq!([next(), next()], [103, 200]);
+        assert_eq!((read_buffer.unread(), came), (&b"body"[..], 2));
+    }
+
+    #[test]
+    fn the_buffer_grows_for_a_long_head_and_shrinks_again() {
+        let long = format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "b".repeat(200 * 1024));
+        let mut read_buffer = ReadBuffer::new();
+
+        let head = read_buffer.read_head(&mut long.as_bytes(), ResponseTo::Get, |_| {}).unwrap();
+
+        assert_eq!((head.status, read_buffer.is_empty()), (200, true));
+        read_buffer.clear();
+        assert_eq!(read_buffer.bytes.len(), BUFFER_BYTES);
+    }
+
+    #[test]
     fn what_is_not_http_is_refused_at_its_first_bytes() {
-        for garbage in [&b"SSH-2.0-x\r\n"[..], b"<html>", b"HTTP/2.0 200", b"\x16\x03\x01"] {
+        for garbage in [&b"SSH-2.0-x\r\n"[..], b"<html>", b"HTTPS/1.1 200", b"\x16\x03\x01"] {
             let error = read_head(garbage.chain(io::repeat(b'x'))).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{garbage:?}");
         }

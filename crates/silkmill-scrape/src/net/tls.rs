@@ -1,8 +1,12 @@
-//! The certificates that are trusted, and the message for one that is not.
+//! The certificates that are trusted. [`words`] says why one is not.
+
+mod given;
+pub(crate) mod words;
 
 use std::fmt;
 use std::fs;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -65,7 +69,16 @@ impl Tls {
         let config =
             self.config.get_or_init(|| self.configure()).clone().map_err(io::Error::other)?;
         let name = host.trim_matches(['[', ']']).to_owned();
-        let name = ServerName::try_from(name).map_err(io::Error::other)?;
+        let name = match ServerName::try_from(name) {
+            Ok(name) => name,
+            // No certificate is looked at. An address is not sent to the server, which has to do
+            // without the name that it cannot be told.
+            Err(_) if self.trust.accepts_any_certificate => Ipv4Addr::UNSPECIFIED.into(),
+            Err(_) => {
+                let why = format!("no certificate can be for a host named {host:?}");
+                return Err(io::Error::other(why));
+            }
+        };
         ClientConnection::new(config, name).map_err(io::Error::other)
     }
 
@@ -87,8 +100,12 @@ impl Tls {
             ),
         };
         let accepts_any_certificate = self.trust.accepts_any_certificate;
-        let verifier =
-            Verifier { inner: verifier, accepts_any_certificate, provider: Arc::clone(&provider) };
+        let verifier = Verifier {
+            inner: verifier,
+            given: self.trust.extra.clone(),
+            accepts_any_certificate,
+            provider: Arc::clone(&provider),
+        };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
@@ -104,6 +121,8 @@ impl Tls {
 struct Verifier {
     /// `None` when no certificate is trusted.
     inner: Option<Arc<WebPkiServerVerifier>>,
+    /// The certificates that the user gave, each of which may be a server's own.
+    given: Vec<CertificateDer<'static>>,
     accepts_any_certificate: bool,
     provider: Arc<CryptoProvider>,
 }
@@ -147,10 +166,18 @@ impl ServerCertVerifier for Verifier {
         let inner = self.inner.as_ref().ok_or(Untrusted::NoTrustedRoots)?;
         let verified =
             inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        if let Err(why) = &verified
+            && self.given.contains(end_entity)
+            && given::is_valid(why, end_entity, server_name)
+        {
+            return Ok(ServerCertVerified::assertion());
+        }
         match verified {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::UnknownIssuer | CertificateError::Other(_),
-            )) if is_self_signed(end_entity) => Err(Untrusted::SelfSigned.into()),
+            )) if is_self_signed(end_entity) && !self.given.contains(end_entity) => {
+                Err(Untrusted::SelfSigned.into())
+            }
             verified => verified,
         }
     }
@@ -183,36 +210,4 @@ impl ServerCertVerifier for Verifier {
 fn is_self_signed(certificate: &CertificateDer<'_>) -> bool {
     webpki::EndEntityCert::try_from(certificate)
         .is_ok_and(|certificate| certificate.issuer() == certificate.subject())
-}
-
-/// Returns the message for an error of TLS.
-pub(crate) fn in_words(error: &rustls::Error) -> String {
-    use CertificateError as Bad;
-    match error {
-        rustls::Error::InvalidCertificate(bad) => match bad {
-            Bad::Expired => "the certificate has expired".to_owned(),
-            Bad::ExpiredContext { not_after, .. } => {
-                let date =
-                    std::time::UNIX_EPOCH + std::time::Duration::from_secs(not_after.as_secs());
-                format!("the certificate has expired, on {}", httpdate::fmt_http_date(date))
-            }
-            Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
-                "the certificate is not valid yet".to_owned()
-            }
-            Bad::NotValidForName => "the certificate is for another host".to_owned(),
-            Bad::NotValidForNameContext { presented, .. } => {
-                let names: Vec<&str> = presented.iter().map(|name| name.as_str()).take(4).collect();
-                format!("the certificate is for another host: {}", names.join(", "))
-            }
-            Bad::UnknownIssuer => "the certificate's issuer is not trusted".to_owned(),
-            Bad::BadSignature => "the certificate's signature is wrong".to_owned(),
-            Bad::Revoked => "the certificate was revoked".to_owned(),
-            Bad::BadEncoding => "the certificate is broken".to_owned(),
-            Bad::Other(OtherError(why)) => why.to_string(),
-            other => format!("the certificate is not valid: {other:?}"),
-        },
-        rustls::Error::AlertReceived(alert) => format!("the server ended TLS: {alert:?}"),
-        rustls::Error::InvalidMessage(_) => "the server does not speak TLS".to_owned(),
-        error => error.to_string(),
-    }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, io_error_in_words};
+use crate::fetch::cookie::CookieJar;
 use crate::input::URL_BYTES_MAX;
 use crate::net::proxy::{Exceptions, Proxies, Proxy};
 use crate::net::tls::Trust;
@@ -27,6 +28,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRIES: u32 = 2;
 const REDIRECTS_MAX: u32 = 10;
 const BODY_BYTES_MAX: u64 = 10 * 1024 * 1024;
+/// The most bytes of the body of a request.
+const DATA_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Headers that say how the connection is used, which the fetcher alone decides.
 const RESERVED_HEADERS: [&str; 3] = ["connection", "content-length", "transfer-encoding"];
 const USER_AGENT: &str = concat!("silkmill/", env!("CARGO_PKG_VERSION"));
@@ -46,11 +49,15 @@ const USER_AGENT: &str = concat!("silkmill/", env!("CARGO_PKG_VERSION"));
 #[must_use = "options have no effect until they are built and run"]
 pub struct OptionsBuilder {
     options: Options,
+    /// `None` for the usual one: `POST` where there is a body, else `GET`.
+    method: Option<Method>,
     headers: Vec<String>,
     save: Option<PathBuf>,
     trust_files: Vec<PathBuf>,
     http_proxy: Option<String>,
     https_proxy: Option<String>,
+    /// For `http` and `https`.
+    environment_proxies: [Option<String>; 2],
 }
 
 impl Options {
@@ -69,6 +76,10 @@ impl Options {
             redirects_max: REDIRECTS_MAX,
             body_bytes_max: BODY_BYTES_MAX,
             method: Method::Get,
+            data: None,
+            retry_post: false,
+            follow_refresh: false,
+            cookie_jar: None,
             headers: Vec::new(),
             user_agent: USER_AGENT.to_owned(),
             ordered: false,
@@ -83,11 +94,13 @@ impl Options {
         };
         OptionsBuilder {
             options,
+            method: None,
             headers: Vec::new(),
             save: None,
             trust_files: Vec::new(),
             http_proxy: None,
             https_proxy: None,
+            environment_proxies: [None, None],
         }
     }
 }
@@ -163,9 +176,40 @@ impl OptionsBuilder {
         self
     }
 
-    /// Sets the method of every request. The default is `GET`.
+    /// Sets the method of every request. The default is `GET`, or `POST` with [data](Self::data). Where
+    /// redirects lead, it changes as the Fetch standard has it: `POST` becomes `GET` after 301 and 302, and
+    /// every method but `HEAD` after 303.
     pub fn method(mut self, method: Method) -> Self {
-        self.options.method = method;
+        self.method = Some(method);
+        self
+    }
+
+    /// Sends these bytes, at most 64 MiB, as the body of every request: as a form, unless a header says
+    /// `Content-Type`. A request with a body, or with a method that is not idempotent, is never sent a
+    /// second time when it may have arrived, unless [`retry_post`](Self::retry_post) is set. A redirect
+    /// with 307 or 308 takes it along.
+    pub fn data(mut self, data: impl Into<Vec<u8>>) -> Self {
+        self.options.data = Some(data.into().into());
+        self
+    }
+
+    /// Retries every request, also one that does something a second time when it arrives twice.
+    pub fn retry_post(mut self, yes: bool) -> Self {
+        self.options.retry_post = yes;
+        self
+    }
+
+    /// Takes `Refresh` headers and `<meta http-equiv=refresh>` for redirects, if they lead to another page
+    /// within a minute. They are not waited for, and count as redirects.
+    pub fn follow_refresh(mut self, yes: bool) -> Self {
+        self.options.follow_refresh = yes;
+        self
+    }
+
+    /// Sends and keeps cookies over the whole run. Without a jar each URL begins without cookies, and
+    /// keeps those that are set on its way.
+    pub fn cookie_jar(mut self, jar: &CookieJar) -> Self {
+        self.options.cookie_jar = Some(jar.clone());
         self
     }
 
@@ -254,9 +298,15 @@ impl OptionsBuilder {
         self
     }
 
-    /// Names the hosts that are reached without a proxy, as the environment variable `NO_PROXY`
-    /// lists them: names, with all below them, IP addresses and networks, separated by commas; `*`
-    /// is all.
+    /// Sets the proxies for URLs that begin with `http:` and with `https:`, as an environment names them,
+    /// where none were set otherwise. A name that is no proxy's is an error of the rows that need it.
+    pub fn environment_proxies(mut self, http: Option<String>, https: Option<String>) -> Self {
+        self.environment_proxies = [http, https];
+        self
+    }
+
+    /// Names the hosts that are reached without a proxy, as the environment variable `NO_PROXY` lists
+    /// them: names, with all below them, IP addresses and networks, separated by commas or spaces; `*` is all.
     pub fn no_proxy(mut self, hosts: &str) -> Self {
         self.options.proxies.exceptions = Exceptions::parse(hosts);
         self
@@ -305,19 +355,31 @@ impl OptionsBuilder {
     ///
     /// # Errors
     ///
-    /// When a header is none, or belongs to the connection; when a header cannot hold the user
-    /// agent; when a proxy has no such URL; when a file of certificates cannot be read or holds
-    /// none; when the folder cannot be made.
+    /// When the data is too long; when a header is none, or belongs to the connection; when a header cannot hold the user agent; when
+    /// a proxy has no such URL; when a file of certificates cannot be read or holds none; when the folder
+    /// cannot be made.
     pub fn build(self) -> Result<Options, Error> {
         let mut options = self.options;
+        if options.data.as_ref().is_some_and(|data| data.len() > DATA_BYTES_MAX) {
+            return Err(ErrorKind::Data(DATA_BYTES_MAX).into());
+        }
+        options.method = match self.method {
+            Some(method) => method,
+            None if options.data.is_some() => Method::parse("POST")?,
+            None => Method::Get,
+        };
         for line in &self.headers {
             options.headers.push(header(line)?);
         }
         if !is_value(&options.user_agent) {
             return Err(ErrorKind::UserAgent(options.user_agent).into());
         }
-        options.proxies.http = self.http_proxy.as_deref().map(Proxy::parse).transpose()?;
-        options.proxies.https = self.https_proxy.as_deref().map(Proxy::parse).transpose()?;
+        let given = |proxy: &str| Proxy::parse(proxy).map(Ok);
+        let found = |proxy: &str| Proxy::parse(proxy).map_err(Arc::new);
+        let [http_found, https_found] =
+            self.environment_proxies.map(|name| name.as_deref().map(found));
+        options.proxies.http = self.http_proxy.as_deref().map(given).transpose()?.or(http_found);
+        options.proxies.https = self.https_proxy.as_deref().map(given).transpose()?.or(https_found);
         for path in &self.trust_files {
             options.trust.add_file(path)?;
         }
@@ -346,8 +408,8 @@ fn folder(path: PathBuf) -> Result<Folder, Error> {
         .map_err(|error| ErrorKind::Save(path.clone(), io_error_in_words(&error)).into())
 }
 
-/// Tells whether a text can be the name of a header: a token of RFC 9110.
-fn is_name(name: &str) -> bool {
+/// Tells whether a text can be the name of a header or a method: a token of RFC 9110.
+pub(super) fn is_name(name: &str) -> bool {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(is_token)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use url::{Position, Url};
 
@@ -15,6 +15,9 @@ pub(crate) const REDIRECTS_MAX: usize = 5;
 /// costs requests and nothing else.
 const FILES_MAX: usize = 4096;
 const BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long a server that failed to send its file is taken to fail.
+const UNREACHABLE_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// The robots.txt of many hosts.
 #[derive(Debug)]
@@ -35,7 +38,10 @@ struct Files {
 enum File {
     Rules(Rules),
     /// The server failed to send it, which forbids everything.
-    Unreachable(u16),
+    Unreachable {
+        status: u16,
+        since: Instant,
+    },
 }
 
 /// The response to a request for a robots.txt.
@@ -59,7 +65,8 @@ impl RobotsCache {
         RobotsCache { product: robots::product(user_agent).to_owned(), files: Mutex::default() }
     }
 
-    /// Tells whether `url` may be requested; `None` when the file of its host is not known.
+    /// Tells whether `url` may be requested; `None` when the file of its host is not known, or could
+    /// not be had some time ago.
     pub(crate) fn verdict(&self, url: &Url) -> Option<Verdict> {
         let file = {
             let files = self.files.lock();
@@ -71,23 +78,26 @@ impl RobotsCache {
                 Verdict::Allowed(rules.crawl_delay().unwrap_or_default())
             }
             File::Rules(_) => Verdict::Refused("robots.txt disallows it".to_owned()),
-            File::Unreachable(status) => Verdict::Refused(format!(
-                "the server answers {status} for robots.txt, which disallows everything"
-            )),
+            File::Unreachable { since, .. } if since.elapsed() > UNREACHABLE_AGE_MAX => {
+                return None;
+            }
+            File::Unreachable { status, .. } => Verdict::Refused(unreachable_robots(*status)),
         })
     }
 
     /// Caches the file of a host. A missing file allows everything; a server that fails forbids
-    /// everything (RFC 9309, section 2.3.1).
+    /// everything (RFC 9309, section 2.3.1). So does one that is asked too often, as Google has it.
     pub(crate) fn learn(&self, url: &Url, file: RobotsFile) {
         let file = match file {
             RobotsFile::Bytes(bytes) => File::Rules(Rules::parse(&bytes, &self.product)),
-            RobotsFile::Status(status @ 500..) => File::Unreachable(status),
+            RobotsFile::Status(status @ (429 | 500..)) => {
+                File::Unreachable { status, since: Instant::now() }
+            }
             RobotsFile::Status(_) => File::Rules(Rules::all()),
         };
         let bytes = match &file {
             File::Rules(rules) => rules.bytes(),
-            File::Unreachable(_) => 0,
+            File::Unreachable { .. } => 0,
         };
         let mut files = self.files.lock();
         if files.by_origin.len() >= FILES_MAX || files.bytes + bytes > BYTES_MAX {
@@ -96,6 +106,11 @@ impl RobotsCache {
         files.bytes += bytes;
         files.by_origin.insert(origin(url), Arc::new(file));
     }
+}
+
+/// Returns why nothing may be requested from a host whose file cannot be had.
+pub(crate) fn unreachable_robots(status: u16) -> String {
+    format!("the server answers {status} for robots.txt, which disallows everything")
 }
 
 fn origin(url: &Url) -> String {
@@ -119,7 +134,7 @@ mod tests {
         for (file, allowed) in [
             (RobotsFile::Status(404), true),
             (RobotsFile::Status(401), true),
-            (RobotsFile::Status(429), true),
+            (RobotsFile::Status(429), false),
             (RobotsFile::Status(500), false),
             (RobotsFile::Status(503), false),
             (RobotsFile::Bytes(b"User-agent: *\nDisallow: /x".to_vec()), false),

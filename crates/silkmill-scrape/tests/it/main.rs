@@ -14,6 +14,7 @@ mod requests;
 mod robots;
 mod rows;
 mod tls;
+mod wire;
 
 use std::ops::ControlFlow;
 use std::time::Duration;

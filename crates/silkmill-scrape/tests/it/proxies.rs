@@ -291,3 +291,38 @@ fn what_is_wrong_with_the_tls_of_a_proxy_is_said_to_be_the_proxys() {
     // No page was requested.
     assert!(!asked.try_iter().any(|head| head.contains("nowhere")));
 }
+
+#[test]
+fn a_proxy_that_is_gone_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    for (scheme, url) in [
+        ("http", "http://a.test/"),
+        ("http", "https://a.test/"),
+        ("https", "http://a.test/"),
+        ("socks5h", "http://a.test/"),
+    ] {
+        let row = row(&once().proxy(format!("{scheme}://{address}")), url);
+
+        assert_eq!(fault(&row), (FailureKind::Connect, Phase::Connect), "{scheme}");
+        let message = row.error.unwrap().message;
+        assert_eq!(message, format!("the proxy: connection refused ({address})"), "{scheme}");
+    }
+}
+
+#[test]
+fn a_proxy_of_the_environment_that_is_none_fails_the_rows_that_need_it() {
+    let server = Server::start(|_| Reply::html("x")).unwrap();
+    for name in ["socks://127.0.0.1:9", "socks4://127.0.0.1:9"] {
+        let options = once().environment_proxies(Some(name.to_owned()), Some(name.to_owned()));
+
+        let needed = row(&options, &server.url("/"));
+        let unneeded = row(&options.no_proxy("10.0.0.1 127.0.0.1"), &server.url("/"));
+
+        assert_eq!(fault(&needed), (FailureKind::Connect, Phase::Connect));
+        let message = needed.error.unwrap().message;
+        assert!(message.contains("proxy") && message.contains("socks5"), "{message}");
+        assert_eq!(unneeded.status, Some(200));
+    }
+}

@@ -79,13 +79,56 @@ fn a_certificate_that_is_not_to_be_trusted_says_why() {
 }
 
 #[test]
+fn a_servers_own_certificate_may_be_given_as_one_to_trust() {
+    for (hosts, common_name, asked, is_right) in [
+        (&["a.test"][..], "x", "a.test", true),
+        (&[], "A.test", "a.test", true),
+        (&["127.0.0.1"], "x", "127.0.0.1", true),
+        (&[], "127.0.0.1", "127.0.0.1", true),
+        (&["b.test"], "a.test", "a.test", false),
+        (&[], "b.test", "a.test", false),
+    ] {
+        let (identity, pem) = Identity::self_signed_authority(hosts, common_name);
+        let server = served_by(&identity);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), pem).unwrap();
+        let to_here = |_: &str| Ok(vec![[127, 0, 0, 1].into()]);
+        let options = once().trust_file(file.path()).resolver(to_here);
+
+        let row = row(&options, &server.url_of(asked, "/"));
+
+        let found = (row.status, row.error.as_ref().map(|error| error.kind));
+        let expected = if is_right { (Some(200), None) } else { (None, Some(FailureKind::Tls)) };
+        assert_eq!(found, expected, "{hosts:?} {common_name}: {row:?}");
+        // Another certificate of the same name is not trusted for it.
+        let (other, _) = Identity::self_signed_authority(hosts, common_name);
+        let refused = crate::row(&options, &served_by(&other).url_of(asked, "/"));
+        assert_eq!(fault(&refused), (FailureKind::Tls, Phase::Tls));
+    }
+}
+
+#[test]
+fn a_host_that_no_certificate_can_name_is_asked_when_none_is_checked() {
+    let server = served_by(&Identity::self_signed(&["a.test"]));
+    let options = once().resolver(|_| Ok(vec![[127, 0, 0, 1].into()]));
+    for host in ["a-.test", "a.b-"] {
+        let url = server.url_of(host, "/");
+        assert_eq!(row(&options.clone().insecure(true), &url).status, Some(200), "{host}");
+        let refused = row(&options, &url);
+        assert_eq!(fault(&refused), (FailureKind::Tls, Phase::Tls));
+        assert!(refused.error.unwrap().message.contains(host));
+    }
+}
+
+#[test]
 fn a_certificate_for_another_host_names_it() {
     let authority = Authority::new();
     let server = served_by(&authority.issue(&["right.test"]));
 
     let row = row(&trusting(once(), &authority, "names"), &server.url_of("wrong.test", "/"));
 
-    assert!(row.error.unwrap().message.contains("right.test"));
+    let message = row.error.unwrap().message;
+    assert_eq!(message, "the certificate is for another host: right.test");
 }
 
 #[test]

@@ -28,6 +28,8 @@ enum At {
     /// Before the line end that ends a chunk.
     DataEnd,
     End,
+    /// At the end of a body after which the connection was closed, before its last empty line.
+    Closed,
 }
 
 impl<R: BufRead> BodyReader<R> {
@@ -41,7 +43,7 @@ impl<R: BufRead> BodyReader<R> {
         BodyReader { from, framing, left, at }
     }
 
-    /// Tells whether the body was read to its end.
+    /// Tells whether the body was read to its end, and the connection stands behind it.
     pub(crate) fn is_at_end(&self) -> bool {
         self.at == At::End
     }
@@ -62,7 +64,14 @@ impl<R: BufRead> BodyReader<R> {
         }
         let mut trailer_left = TRAILER_BYTES_MAX;
         loop {
-            let line = self.line(trailer_left)?;
+            let line = match self.line(trailer_left) {
+                // All data was announced and came. Browsers, curl and wget ask for no more.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.at = At::Closed;
+                    return Ok(());
+                }
+                line => line?,
+            };
             if line.is_empty() {
                 self.at = At::End;
                 return Ok(());
@@ -110,7 +119,7 @@ impl<R: BufRead> BufRead for BodyReader<R> {
         if matches!(self.at, At::Size | At::DataEnd) {
             self.next_chunk()?;
         }
-        if self.at == At::End {
+        if matches!(self.at, At::End | At::Closed) {
             return Ok(&[]);
         }
         let bytes = self.from.fill_buf()?;
@@ -182,11 +191,21 @@ mod tests {
     }
 
     #[test]
+    fn a_body_is_complete_once_its_last_chunk_was_announced() {
+        for end in ["0\r\n", "0\n", "0;x\r\nTrailer: x\r\n", "0\r\nTrai"] {
+            let bytes = format!("5\r\nhello\r\n{end}").into_bytes();
+            let mut reader = BodyReader::new(&bytes[..], Framing::Chunked);
+            let mut body = String::new();
+            reader.read_to_string(&mut body).unwrap();
+            assert_eq!((body.as_str(), reader.is_at_end()), ("hello", false), "{end:?}");
+        }
+    }
+
+    #[test]
     fn a_body_that_ends_early_is_told_from_one_that_is_broken() {
         let kind = |bytes: &[u8], framing| body(bytes, framing, 8).unwrap_err().kind();
 
-        for cut in ["", "5\r\n", "5\r\nhel", "5\r\nhello", "5\r\nhello\r\n", "5\r\nhello\r\n0\r\n"]
-        {
+        for cut in ["", "5\r\n", "5\r\nhel", "5\r\nhello", "5\r\nhello\r\n", "5\r\nhello\r\n0"] {
             assert_eq!(
                 kind(cut.as_bytes(), Framing::Chunked),
                 io::ErrorKind::UnexpectedEof,
