@@ -1,5 +1,5 @@
-//! Any bytes are a file of cookies or are refused; what is written from one is read again, and is the
-//! same.
+//! Any bytes are a file of cookies or are refused; what is written from one is read again, and is
+//! the same.
 
 #![no_main]
 

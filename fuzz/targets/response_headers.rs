@@ -1,5 +1,5 @@
-//! Any text is a media type, a refresh and the date of a cookie, or is none. A media type stays what
-//! it is; a refresh says where to in a part of its text; a date is one of the calendar's.
+//! Any text is a media type, a refresh and the date of a cookie, or is none. A media type stays
+//! what it is; a refresh says where to in a part of its text; a date is one of the calendar's.
 
 #![no_main]
 

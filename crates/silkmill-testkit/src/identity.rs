@@ -85,8 +85,8 @@ impl Identity {
         Identity::new(certificate.der().clone(), &key)
     }
 
-    /// Makes an identity that no authority has signed and that says it is one, as `openssl req -x509`
-    /// makes it. Returns it with its certificate, for the clients that trust it.
+    /// Makes an identity that no authority has signed and that says it is one, as `openssl req
+    /// -x509` makes it. Returns it with its certificate, for the clients that trust it.
     pub fn self_signed_authority(hosts: &[&str], common_name: &str) -> (Identity, String) {
         let key = key();
         let mut params = params(hosts);

@@ -245,8 +245,8 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Fetches the host's robots.txt. A status that is transient is a transient fault, until the job
-    /// has no retry left.
+    /// Fetches the host's robots.txt. A status that is transient is a transient fault, until the
+    /// job has no retry left.
     fn fetch_robots(
         &mut self,
         job: &Job,

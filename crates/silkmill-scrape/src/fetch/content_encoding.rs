@@ -18,8 +18,8 @@ pub(crate) const ACCEPTED: &str = "gzip, deflate, br, zstd";
 const BROTLI_PIECE_BYTES: usize = 8 * 1024;
 /// The most encodings of one body.
 const ENCODINGS_MAX: usize = 5;
-/// Encodings that are registered for HTTP or were in use, and cannot be decoded here. Any other name
-/// says nothing of how the body is encoded.
+/// Encodings that are registered for HTTP or were in use, and cannot be decoded here. Any other
+/// name says nothing of how the body is encoded.
 const UNDECODABLE: [&str; 14] = [
     "aes128gcm",
     "bzip2",

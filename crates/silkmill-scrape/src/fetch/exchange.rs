@@ -257,8 +257,8 @@ impl Client {
         Arc::clone(&self.worker)
     }
 
-    /// Sends the bytes of the request, with `data` as its body, and reads the head of the response, whose first byte must
-    /// come by `begins` and all of it by `ends`.
+    /// Sends the bytes of the request, with `data` as its body, and reads the head of the response,
+    /// whose first byte must come by `begins` and all of it by `ends`.
     fn exchange(
         &mut self,
         connection: &mut Connection,

@@ -216,8 +216,8 @@ fn text(value: &[u8]) -> String {
     String::from_utf8_lossy(value).into_owned()
 }
 
-/// Returns the value of a `Location` or `Refresh`, with every byte that is not ASCII percent-encoded: no byte
-/// says which encoding it is in, and the server gets back what it sent.
+/// Returns the value of a `Location` or `Refresh`, with every byte that is not ASCII
+/// percent-encoded: no byte says which encoding it is in, and the server gets back what it sent.
 fn url_reference(value: &[u8]) -> String {
     let mut reference = String::with_capacity(value.len());
     for &byte in value.trim_ascii() {

@@ -168,9 +168,12 @@ impl ServerCertVerifier for Verifier {
             inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         if let Err(why) = &verified
             && self.given.contains(end_entity)
-            && given::is_valid(why, end_entity, server_name)
+            && given::may_be_excused(why)
         {
-            return Ok(ServerCertVerified::assertion());
+            return match given::is_for(end_entity, server_name) {
+                true => Ok(ServerCertVerified::assertion()),
+                false => Err(CertificateError::NotValidForName.into()),
+            };
         }
         match verified {
             Err(rustls::Error::InvalidCertificate(

@@ -176,18 +176,18 @@ impl OptionsBuilder {
         self
     }
 
-    /// Sets the method of every request. The default is `GET`, or `POST` with [data](Self::data). Where
-    /// redirects lead, it changes as the Fetch standard has it: `POST` becomes `GET` after 301 and 302, and
-    /// every method but `HEAD` after 303.
+    /// Sets the method of every request. The default is `GET`, or `POST` with [data](Self::data).
+    /// Where redirects lead, it changes as the Fetch standard has it: `POST` becomes `GET` after
+    /// 301 and 302, and every method but `HEAD` after 303.
     pub fn method(mut self, method: Method) -> Self {
         self.method = Some(method);
         self
     }
 
-    /// Sends these bytes, at most 64 MiB, as the body of every request: as a form, unless a header says
-    /// `Content-Type`. A request with a body, or with a method that is not idempotent, is never sent a
-    /// second time when it may have arrived, unless [`retry_post`](Self::retry_post) is set. A redirect
-    /// with 307 or 308 takes it along.
+    /// Sends these bytes, at most 64 MiB, as the body of every request: as a form, unless a header
+    /// says `Content-Type`. A request with a body, or with a method that is not idempotent, is
+    /// never sent a second time when it may have arrived, unless [`retry_post`](Self::retry_post)
+    /// is set. A redirect with 307 or 308 takes it along.
     pub fn data(mut self, data: impl Into<Vec<u8>>) -> Self {
         self.options.data = Some(data.into().into());
         self
@@ -199,15 +199,15 @@ impl OptionsBuilder {
         self
     }
 
-    /// Takes `Refresh` headers and `<meta http-equiv=refresh>` for redirects, if they lead to another page
-    /// within a minute. They are not waited for, and count as redirects.
+    /// Takes `Refresh` headers and `<meta http-equiv=refresh>` for redirects, if they lead to
+    /// another page within a minute. They are not waited for, and count as redirects.
     pub fn follow_refresh(mut self, yes: bool) -> Self {
         self.options.follow_refresh = yes;
         self
     }
 
-    /// Sends and keeps cookies over the whole run. Without a jar each URL begins without cookies, and
-    /// keeps those that are set on its way.
+    /// Sends and keeps cookies over the whole run. Without a jar each URL begins without cookies,
+    /// and keeps those that are set on its way.
     pub fn cookie_jar(mut self, jar: &CookieJar) -> Self {
         self.options.cookie_jar = Some(jar.clone());
         self
@@ -298,15 +298,17 @@ impl OptionsBuilder {
         self
     }
 
-    /// Sets the proxies for URLs that begin with `http:` and with `https:`, as an environment names them,
-    /// where none were set otherwise. A name that is no proxy's is an error of the rows that need it.
+    /// Sets the proxies for URLs that begin with `http:` and with `https:`, where none are set
+    /// otherwise: those that an environment names for all programs. A name that is no proxy's is an
+    /// error of the rows that need it, and not of the run.
     pub fn environment_proxies(mut self, http: Option<String>, https: Option<String>) -> Self {
         self.environment_proxies = [http, https];
         self
     }
 
-    /// Names the hosts that are reached without a proxy, as the environment variable `NO_PROXY` lists
-    /// them: names, with all below them, IP addresses and networks, separated by commas or spaces; `*` is all.
+    /// Names the hosts that are reached without a proxy, as the environment variable `NO_PROXY`
+    /// lists them: names, with all below them, IP addresses and networks, separated by commas or
+    /// spaces; `*` is all.
     pub fn no_proxy(mut self, hosts: &str) -> Self {
         self.options.proxies.exceptions = Exceptions::parse(hosts);
         self
@@ -355,9 +357,9 @@ impl OptionsBuilder {
     ///
     /// # Errors
     ///
-    /// When the data is too long; when a header is none, or belongs to the connection; when a header cannot hold the user agent; when
-    /// a proxy has no such URL; when a file of certificates cannot be read or holds none; when the folder
-    /// cannot be made.
+    /// When the data is too long; when a header is none, or belongs to the connection; when a
+    /// header cannot hold the user agent; when a proxy has no such URL; when a file of certificates
+    /// cannot be read or holds none; when the folder cannot be made.
     pub fn build(self) -> Result<Options, Error> {
         let mut options = self.options;
         if options.data.as_ref().is_some_and(|data| data.len() > DATA_BYTES_MAX) {

@@ -65,8 +65,8 @@ impl RobotsCache {
         RobotsCache { product: robots::product(user_agent).to_owned(), files: Mutex::default() }
     }
 
-    /// Tells whether `url` may be requested; `None` when the file of its host is not known, or could
-    /// not be had some time ago.
+    /// Tells whether `url` may be requested; `None` when the file of its host is not known, or
+    /// could not be had some time ago.
     pub(crate) fn verdict(&self, url: &Url) -> Option<Verdict> {
         let file = {
             let files = self.files.lock();
