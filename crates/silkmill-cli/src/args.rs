@@ -9,7 +9,7 @@ mod when;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use crate::args::fetch::{FetchArgs, Format, Method, ScrapeArgs, UrlListArgs};
+pub(crate) use crate::args::fetch::{FetchArgs, Format, ScrapeArgs, UrlListArgs};
 pub(crate) use crate::args::field::FieldSpec;
 pub(crate) use crate::args::replace::{Binary, HardLinkPolicy, ReplaceArgs};
 pub(crate) use crate::args::undo::UndoArgs;

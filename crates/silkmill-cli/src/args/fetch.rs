@@ -100,15 +100,27 @@ pub(crate) struct UrlListArgs {
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     pub(crate) first_byte_timeout: Option<Duration>,
 
-    /// Retries when the connection failed, there was no response, or its status was 429, 502, 503
-    /// or 504. The pause before each is the one in Retry-After, up to a minute, or one that
-    /// doubles; meanwhile the thread does other work
+    /// Retries when the connection failed, when it ended or the time was up before the first byte
+    /// of a response, or when the status was 429, 502, 503 or 504 (of robots.txt, too). A response
+    /// that takes too long once it has begun is not retried. The pause before each retry is the one
+    /// in Retry-After, up to a minute, or one that doubles; meanwhile the thread does other work. A
+    /// request with --data, or with a method that does something each time (POST, PATCH), is only
+    /// retried when it was not sent
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub(crate) retries: u32,
+
+    /// Retry every request, also one that may do something twice then
+    #[arg(long)]
+    pub(crate) retry_post: bool,
 
     /// Redirects to follow; with 0 the redirect itself is the response
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) max_redirects: u32,
+
+    /// Take Refresh headers and <meta http-equiv=refresh> for redirects, if they lead to another
+    /// page within a minute; they are not waited for
+    #[arg(long)]
+    pub(crate) follow_refresh: bool,
 
     /// Bytes of a body to read, after decompression; K, M and G are powers of 1024
     #[arg(long, value_name = "BYTES", default_value = "10M", value_parser = bytes)]
@@ -133,10 +145,14 @@ pub(crate) struct UrlListArgs {
     pub(crate) deny_private: bool,
 
     /// The proxy to use: http://, https:// (over TLS), socks5:// or, to let the proxy look up
-    /// names, socks5h://, with USER:PASSWORD@ if it needs them. Hosts in NO_PROXY are requested
-    /// directly [default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY]
+    /// names, socks5h://, with USER:PASSWORD@ if it needs them. Hosts in NO_PROXY, which commas or
+    /// spaces separate, are requested directly [default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY]
     #[arg(long, value_name = "URL")]
     pub(crate) proxy: Option<String>,
+
+    /// Use no proxy, whatever the environment says
+    #[arg(long, conflicts_with = "proxy")]
+    pub(crate) no_proxy: bool,
 
     /// Trust the certificates in FILE (PEM) besides the system's [repeatable]
     #[arg(long, value_name = "FILE")]
@@ -146,9 +162,24 @@ pub(crate) struct UrlListArgs {
     #[arg(long)]
     pub(crate) insecure: bool,
 
-    /// The method of the requests
-    #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET", ignore_case = true)]
-    pub(crate) method: Method,
+    /// The method of the requests [default: GET, or POST with --data]
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    pub(crate) method: Option<String>,
+
+    /// Send DATA as the body of every request, or the bytes of a file with @FILE; "@-" is stdin. It
+    /// is a form unless -H says another Content-Type
+    #[arg(long, value_name = "DATA|@FILE")]
+    pub(crate) data: Option<String>,
+
+    /// Send the cookies in FILE (in Netscape's format, as browsers' extensions and curl write it),
+    /// and keep those that servers set for the whole run [repeatable]
+    #[arg(short = 'b', long, value_name = "FILE")]
+    pub(crate) cookies: Vec<PathBuf>,
+
+    /// Write all cookies to FILE at the end of the run, and keep them for the whole run; without -b
+    /// and -c they are kept along the redirects of one URL
+    #[arg(short = 'c', long, value_name = "FILE")]
+    pub(crate) cookie_jar: Option<PathBuf>,
 
     /// Write the rows to FILE, which must not exist; "-" is stdout
     #[arg(short, long, value_name = "FILE")]
@@ -190,14 +221,6 @@ pub(crate) struct UrlListArgs {
     /// of them would help
     #[arg(long)]
     pub(crate) stats: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Method {
-    #[value(name = "GET")]
-    Get,
-    #[value(name = "HEAD")]
-    Head,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

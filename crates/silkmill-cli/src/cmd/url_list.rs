@@ -1,5 +1,6 @@
 //! Requests a list of URLs and writes the rows: what `fetch` and `scrape` have in common.
 
+mod cookies;
 mod histogram;
 mod hosts;
 mod inputs;
@@ -19,6 +20,7 @@ use silkmill::CancelToken;
 use silkmill_scrape::{self as scrape, OptionsBuilder, Summary};
 
 use crate::args::UrlListArgs;
+use crate::cmd::url_list::cookies::Cookies;
 use crate::cmd::url_list::inputs::inputs;
 use crate::cmd::url_list::lines::Lines;
 use crate::cmd::url_list::options::options_of;
@@ -30,7 +32,8 @@ use crate::sink::{Destination, Existing, Output, Schema};
 
 /// Requests every URL that `args` name, and writes the rows where they say.
 pub(crate) fn run(options: OptionsBuilder, schema: Schema, args: UrlListArgs) -> Result<Exit> {
-    let options = options_of(options, &args)?;
+    let cookies = Cookies::open(&args)?;
+    let options = options_of(options, &cookies, &args)?;
     raise_open_files();
     let lines = args.input.as_deref().map(Lines::open).transpose()?;
     let is_input = |output: &File| lines.as_ref().is_some_and(|lines| lines.are_from(output));
@@ -44,6 +47,7 @@ pub(crate) fn run(options: OptionsBuilder, schema: Schema, args: UrlListArgs) ->
     let summary = scrape::run_into(inputs, &options, &cancel, &mut recorder);
     let Recorder { output, unwritten, tally, .. } = recorder.finish();
     let summary = summary?;
+    cookies.write()?;
     if args.verbose || args.stats {
         to_stderr(tally.summary(&summary));
     }

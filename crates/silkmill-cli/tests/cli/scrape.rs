@@ -2,6 +2,7 @@
 
 mod interruptions;
 mod lists;
+mod requests;
 
 use std::fs;
 

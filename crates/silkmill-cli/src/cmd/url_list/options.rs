@@ -1,12 +1,22 @@
 //! Turns the arguments that `fetch` and `scrape` share into the options of a run.
 
-use anyhow::Result;
-use silkmill_scrape::{self as scrape, Options, OptionsBuilder};
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
 
-use crate::args::{Method, UrlListArgs};
+use anyhow::{Result, anyhow, ensure};
+use silkmill_scrape::{Method, Options, OptionsBuilder};
+
+use crate::args::UrlListArgs;
+use crate::cmd::url_list::cookies::Cookies;
 use crate::cmd::url_list::proxies;
+use crate::messages::reason;
 
-pub(super) fn options_of(options: OptionsBuilder, args: &UrlListArgs) -> Result<Options> {
+pub(super) fn options_of(
+    options: OptionsBuilder,
+    cookies: &Cookies,
+    args: &UrlListArgs,
+) -> Result<Options> {
     let mut options = options
         .workers(args.workers as usize)
         .per_host(args.per_host)
@@ -16,10 +26,8 @@ pub(super) fn options_of(options: OptionsBuilder, args: &UrlListArgs) -> Result<
         .retries(args.retries)
         .redirects_max(args.max_redirects)
         .body_bytes_max(args.max_body)
-        .method(match args.method {
-            Method::Get => scrape::Method::Get,
-            Method::Head => scrape::Method::Head,
-        })
+        .retry_post(args.retry_post)
+        .follow_refresh(args.follow_refresh)
         .ordered(args.ordered)
         .robots(args.robots)
         .deny_private(args.deny_private)
@@ -31,7 +39,18 @@ pub(super) fn options_of(options: OptionsBuilder, args: &UrlListArgs) -> Result<
     for file in &args.cacert {
         options = options.trust_file(file);
     }
-    options = proxies::set(options, args.proxy.as_deref());
+    if let Some(method) = &args.method {
+        options = options.method(Method::parse(method)?);
+    }
+    if let Some(data) = &args.data {
+        options = options.data(data_of(data, args)?);
+    }
+    if let Some(jar) = cookies.jar() {
+        options = options.cookie_jar(jar);
+    }
+    if !args.no_proxy {
+        options = proxies::set(options, args.proxy.as_deref());
+    }
     for header in &args.header {
         options = options.header(header);
     }
@@ -39,4 +58,19 @@ pub(super) fn options_of(options: OptionsBuilder, args: &UrlListArgs) -> Result<
         options = options.user_agent(name);
     }
     Ok(options.build()?)
+}
+
+/// Returns the body of the requests: the text that was given, or the bytes of a file.
+fn data_of(data: &str, args: &UrlListArgs) -> Result<Vec<u8>> {
+    let Some(file) = data.strip_prefix('@') else { return Ok(data.into()) };
+    let read = match file {
+        "-" => {
+            let is_taken = args.input.as_deref() == Some(Path::new("-"));
+            ensure!(!is_taken, "failed to read the data from stdin: the URLs come from there");
+            let mut bytes = Vec::new();
+            io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+        }
+        file => fs::read(file),
+    };
+    read.map_err(|error| anyhow!("failed to read the data from {file:?}: {}", reason(&error)))
 }

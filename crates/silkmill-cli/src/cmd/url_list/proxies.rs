@@ -18,13 +18,18 @@ fn set_from(
     given: Option<&str>,
     read: impl Fn(&str) -> Option<String>,
 ) -> OptionsBuilder {
-    let proxy_for =
-        |name| given.map(str::to_owned).or_else(|| read(name)).or_else(|| read("ALL_PROXY"));
-    if let Some(proxy) = proxy_for("HTTP_PROXY") {
-        options = options.proxy_for_http(proxy);
-    }
-    if let Some(proxy) = proxy_for("HTTPS_PROXY") {
-        options = options.proxy_for_https(proxy);
+    if let Some(proxy) = given {
+        options = options.proxy(proxy);
+    } else {
+        // Desktops set this one for all programs, to proxies of kinds that not all of them know.
+        let all = read("ALL_PROXY");
+        options = options.environment_proxies(all.clone(), all);
+        if let Some(proxy) = read("HTTP_PROXY") {
+            options = options.proxy_for_http(proxy);
+        }
+        if let Some(proxy) = read("HTTPS_PROXY") {
+            options = options.proxy_for_https(proxy);
+        }
     }
     options.no_proxy(&read("NO_PROXY").unwrap_or_default())
 }
@@ -64,5 +69,14 @@ mod tests {
     fn a_variable_that_names_no_proxy_is_an_error() {
         let read = |name: &str| (name == "HTTP_PROXY").then(|| "gopher://x".to_owned());
         assert!(set_from(Options::builder(), None, read).build().is_err());
+    }
+
+    #[test]
+    fn the_proxy_of_all_programs_is_no_error_before_it_is_needed() {
+        for name in ["socks://127.0.0.1:1", "socks4://127.0.0.1:1", "gopher://x"] {
+            let read = |variable: &str| (variable == "ALL_PROXY").then(|| name.to_owned());
+            assert!(set_from(Options::builder(), None, read).build().is_ok(), "{name}");
+            assert!(set_from(Options::builder(), Some(name), |_| None).build().is_err(), "{name}");
+        }
     }
 }
