@@ -15,7 +15,7 @@ pub(super) struct LinkedFiles {
 
 #[derive(Debug)]
 struct LinkedFile {
-    /// The path by which the file was found first.
+    /// The first of the paths by which the file was found. Workers find them in any order.
     path: PathBuf,
     names: u64,
     found: HashSet<PathBuf>,
@@ -30,7 +30,11 @@ impl LinkedFiles {
         // A link that was named leads to one of the names.
         let name = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         let new = || LinkedFile { path: path.to_path_buf(), names, found: HashSet::new() };
-        self.by_file.entry(file).or_insert_with(new).found.insert(name);
+        let file = self.by_file.entry(file).or_insert_with(new);
+        if path < file.path.as_path() {
+            file.path = path.to_path_buf();
+        }
+        file.found.insert(name);
     }
 
     /// Forgets a file that does not change after all.

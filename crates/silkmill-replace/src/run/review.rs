@@ -17,8 +17,8 @@ pub struct Proposal<'a> {
     /// The file.
     pub path: &'a Path,
     /// A hunk of a unified diff with this change alone, including its `@@` line, in decoded text.
-    /// Changes of the file that were accepted before are made in it already. Of a name that changes,
-    /// git's lines `rename from` and `rename to`.
+    /// Changes of the file that were accepted before are made in it already. Of a name that
+    /// changes, git's lines `rename from` and `rename to`.
     pub hunk: Vec<u8>,
     /// The text that was found, decoded.
     pub old: &'a [u8],
