@@ -98,7 +98,7 @@ pub(crate) struct ReplaceArgs {
     #[arg(short = 'U', long, help_heading = "What to look for")]
     pub(crate) multiline: bool,
     /// Replace at most N matches in each file
-    #[arg(long, value_name = "N", help_heading = "What to look for")]
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "What to look for")]
     pub(crate) max_count: Option<NonZeroU64>,
 
     /// Only files that match GLOB, or, with a leading "!", that do not (repeatable)
@@ -112,6 +112,9 @@ pub(crate) struct ReplaceArgs {
     /// the command line or in --files-from; a GLOB with "!" that excluded nothing is reported.
     #[arg(short, long, value_name = "GLOB", help_heading = "Which files")]
     pub(crate) glob: Vec<String>,
+    /// Refused, with a hint: other programs have it.
+    #[arg(long, alias = "exclude-dir", value_name = "GLOB", hide = true)]
+    pub(crate) exclude: Option<String>,
     /// Only files of TYPE, such as rust or py (repeatable)
     ///
     /// With several, a file may be of any of them. Types also apply to files that are named on the
@@ -223,6 +226,12 @@ pub(crate) struct ReplaceArgs {
     /// Colour the diff
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = "What to print")]
     pub(crate) color: When,
+}
+
+fn at_least_one(word: &str) -> Result<NonZeroU64, String> {
+    let count: u64 = word.parse().map_err(|_| "it is no number".to_owned())?;
+    NonZeroU64::new(count)
+        .ok_or_else(|| "at least 1 match is replaced; -n shows what would be".to_owned())
 }
 
 /// The policy for a file that has several names.

@@ -16,19 +16,23 @@ use silkmill_replace::{
 };
 
 use crate::args::ReplaceArgs;
-use crate::cmd::replace::options::{is_pipe, options, refuse_unread_stdin};
+use crate::cmd::replace::options::{
+    hint_of_escapes, is_pipe, options, refuse_misunderstood, refuse_unread_stdin,
+};
 use crate::cmd::replace::output::Output;
 use crate::cmd::replace::review::Prompt;
 use crate::exit::Exit;
 use crate::interrupt::{self, SecondSignal, outlive_file_size_limit};
 
 pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
+    refuse_misunderstood(&args)?;
     if is_pipe(&args)? {
         return pipe::run(&options(args)?);
     }
     refuse_unread_stdin(&args)?;
     let (interactive, color) = (args.interactive, args.color);
     let mut output = Output::new(&args);
+    let hint = hint_of_escapes(&args);
     let options = options(args)?;
     output.applies_in(patch_directory(&options));
     let cancel = CancelToken::new();
@@ -54,6 +58,9 @@ pub(crate) fn run(args: ReplaceArgs) -> anyhow::Result<Exit> {
             match options.changes_nothing() {
                 true => output.nothing_to_do(&summary),
                 false => output.finish(&summary),
+            }
+            if let Some(hint) = hint.filter(|_| summary.replacements == 0) {
+                output.hint(hint);
             }
             let exit = exit_of(&summary);
             store = summary.store;

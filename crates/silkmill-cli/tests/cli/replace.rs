@@ -38,6 +38,14 @@ fn nothing_found_is_exit_1() {
     assert_eq!((output.status.code(), stdout(&output)), (Some(1), String::new()));
     assert_eq!(stderr(&output), "no match in 1 file\n");
 
+    let output = replace(&root, &[r"a\nb", "x"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).ends_with("a line end is written -e -U '\\n'\n"),
+        "{}",
+        stderr(&output)
+    );
+
     let output = replace(&root, &["text", "text"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("OLD and NEW are the same"), "{}", stderr(&output));
@@ -72,6 +80,11 @@ fn words_that_cannot_be_understood_are_exit_2_and_change_nothing() {
         (&["-g", "a{", "old", "new"], "the glob \"a{\""),
         (&["-t", "nosuch", "old", "new"], "the file type \"nosuch\""),
         (&["--nosuch", "old", "new"], "--nosuch"),
+        (&["-t", "rs", "old", "new"], "unknown; near ones are rust"),
+        (&["--exclude", "b", "old", "new"], "there is no --exclude: write -g '!b'"),
+        (&["--max-count", "0", "old", "new"], "at least 1 match is replaced"),
+        (&["old", "a"], "NEW is \"a\", which is a path, and no PATH is given: write OLD NEW a"),
+        (&["-old", "new"], "'-- -o"),
         (&["-j", "0", "old", "new"], "--workers"),
         (&["old"], "<NEW>"),
         (&["--expect", "2", "old", "new"], "expected 2 replacements, found 1: nothing was changed"),

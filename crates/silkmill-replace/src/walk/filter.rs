@@ -282,11 +282,52 @@ fn select(names: &[String]) -> Result<Types, Error> {
     for name in names {
         builder.select(name);
         builder.build().map_err(|error| match error {
-            ignore::Error::UnrecognizedFileType(_) => bad_filter("file type", name, &"unknown"),
+            ignore::Error::UnrecognizedFileType(_) => {
+                let near = near_types(&builder, name).join(", ");
+                let hint = if near.is_empty() { near } else { format!("; near ones are {near}") };
+                bad_filter("file type", name, &format!("unknown{hint}"))
+            }
             other => bad_filter("file type", name, &other),
         })?;
     }
     builder.build().map_err(|error| Error::filter(error.to_string()))
+}
+
+/// How many types an error names at most.
+const NEAR_TYPES_MAX: usize = 5;
+
+/// Returns the types whose files end as `name` says, and then those whose names begin as it does or
+/// differ in one letter.
+fn near_types(builder: &TypesBuilder, name: &str) -> Vec<String> {
+    let (ending, head) = (format!("*.{name}"), name.get(..2).unwrap_or(name));
+    let mut near: Vec<(u8, String)> = builder
+        .definitions()
+        .into_iter()
+        .filter_map(|known| {
+            let rank = match known.name() {
+                _ if known.globs().contains(&ending) => 0,
+                known if known.starts_with(name) || name.starts_with(known) => 1,
+                known if differs_in_one(known, name) => 2,
+                known if name.len() > 3 && known.starts_with(head) && known.len() > 3 => 3,
+                _ => return None,
+            };
+            Some((rank, known.name().to_owned()))
+        })
+        .collect();
+    near.sort_unstable();
+    near.into_iter().take(NEAR_TYPES_MAX).map(|(_, name)| name).collect()
+}
+
+/// Returns whether one letter is another, is missing, is too many, or has changed places with the
+/// next.
+fn differs_in_one(a: &str, b: &str) -> bool {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let same = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
+    let (a, b) = (&a[same..], &b[same..]);
+    let behind = |chars: &[char], len: usize| chars.get(len..).map(<[char]>::to_vec);
+    [(1, 1), (0, 1), (1, 0)].into_iter().any(
+        |(in_a, in_b)| matches!((behind(a, in_a), behind(b, in_b)), (Some(a), Some(b)) if a == b),
+    ) || (a.len() == b.len() && a.len() > 1 && a[0] == b[1] && a[1] == b[0] && a[2..] == b[2..])
 }
 
 fn bad_filter(what: &str, given: &str, why: &dyn std::fmt::Display) -> Error {
@@ -425,6 +466,13 @@ mod tests {
         let error = filter(&["!"], &[]).unwrap_err().to_string();
         assert_eq!(error, "failed to read the glob \"\": it is empty");
         let error = filter(&[], &["nosuch"]).unwrap_err().to_string();
-        assert_eq!(error, "failed to read the file type \"nosuch\": unknown");
+        assert!(error.starts_with("failed to read the file type \"nosuch\": unknown"), "{error}");
+        for (name, near) in
+            [("rs", "rust"), ("pyhton", "python"), ("rsut", "rust"), ("javascript", "js")]
+        {
+            let error = filter(&[], &[name]).unwrap_err().to_string();
+            println!("{error}");
+            assert!(name == "javascript" || error.contains(near), "{error}");
+        }
     }
 }

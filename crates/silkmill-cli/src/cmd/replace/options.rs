@@ -41,6 +41,38 @@ pub(super) fn is_pipe(args: &ReplaceArgs) -> anyhow::Result<bool> {
     }
 }
 
+/// Refuses words that are likely to mean something else, and says what to write.
+pub(super) fn refuse_misunderstood(args: &ReplaceArgs) -> anyhow::Result<()> {
+    if let Some(glob) = &args.exclude {
+        bail!("there is no --exclude: write -g '!{glob}'");
+    }
+    let names_paths = !args.paths.is_empty() || args.files_from.is_some();
+    if let Some(new) = args.new.as_ref().filter(|_| args.pairs.is_none() && !names_paths)
+        && !new.is_empty()
+        && Path::new(new).exists()
+    {
+        bail!(
+            "NEW is {new:?}, which is a path, and no PATH is given: write OLD NEW {}, \
+             or name \".\" to replace by this text in the tree",
+            Path::new(new).display()
+        );
+    }
+    Ok(())
+}
+
+/// Returns what a literal OLD may have meant that has matched nothing.
+pub(super) fn hint_of_escapes(args: &ReplaceArgs) -> Option<&'static str> {
+    let old = args.old.as_ref().filter(|_| !args.regex && args.pairs.is_none())?;
+    let names = |escape: &[u8]| old.as_bytes().windows(2).any(|pair| pair == escape);
+    if names(b"\\n") {
+        Some("\\n in OLD is two characters without -e: a line end is written -e -U '\\n'")
+    } else if names(b"\\t") {
+        Some("\\t in OLD is two characters without -e: a tab is written -e '\\t'")
+    } else {
+        None
+    }
+}
+
 /// Refuses to walk the current directory when a pipe or a file is standard input: whoever wrote
 /// `echo x | silkmill replace a b` meant that input, and not the tree.
 pub(super) fn refuse_unread_stdin(args: &ReplaceArgs) -> anyhow::Result<()> {

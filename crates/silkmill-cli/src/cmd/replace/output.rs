@@ -131,6 +131,13 @@ impl Output {
         self.stats(summary);
     }
 
+    /// Says what may have been meant.
+    pub(super) fn hint(&mut self, hint: &str) {
+        if !self.quiet {
+            self.out.stderr(format_args!("silkmill: {hint}"));
+        }
+    }
+
     /// Reports why the run did not reach its end.
     pub(super) fn failure(&mut self, error: &Error) {
         if let Format::Json(json) = &self.format {
