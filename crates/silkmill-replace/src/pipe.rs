@@ -152,8 +152,7 @@ fn in_pieces(
         }
         to.flush().map_err(unwritten)?;
     }
-    guard(&mut stream, check.is_some_and(|check| check.clone().is_foreign_at_end()))
-        .map_err(failed)?;
+    guard(&mut stream, check.is_some_and(|check| check.is_foreign_at_end())).map_err(failed)?;
     stream.finish(|piece| pass(&mut to, piece)).map_err(failed)?;
     to.flush().map_err(unwritten)?;
     Ok(stream.count())

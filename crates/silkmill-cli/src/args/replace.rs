@@ -19,6 +19,7 @@ Examples:
   silkmill replace colour color                      every text file below \".\"
   silkmill replace -n colour color docs              show a diff, write nothing
   silkmill replace -n old new > change.patch         for `patch -p0`
+  silkmill replace -l -0 old new | xargs -0 ls -l    the files that would change
   silkmill replace -e '(\\w+)@old\\.org' '$1@new.org'  regex; ${1} before a letter
   silkmill replace -w -g '*.rs' -g '!gen/*' id key   whole words, chosen files
   silkmill replace -P old_name new_name              OldName, OLD_NAME, old-name
@@ -137,8 +138,8 @@ pub(crate) struct ReplaceArgs {
     /// and types apply. Empty lines are skipped.
     #[arg(long, value_name = "FILE", help_heading = "Which files")]
     pub(crate) files_from: Option<PathBuf>,
-    /// Names in --files-from end in a NUL, not in a line end
-    #[arg(short = '0', long, requires = "files_from", help_heading = "Which files")]
+    /// Names in --files-from, and those that -l and -c print, end in a NUL, not in a line end
+    #[arg(short = '0', long, help_heading = "Which files")]
     pub(crate) null: bool,
     /// Read files without a byte order mark in this encoding, such as latin1, shift_jis or
     /// utf-16le; "bytes" edits bytes
@@ -208,6 +209,22 @@ pub(crate) struct ReplaceArgs {
     #[arg(short = 'j', long, value_name = "N", help_heading = "How to run")]
     pub(crate) workers: Option<NonZeroUsize>,
 
+    /// Write nothing; print the names of the files that would change
+    #[arg(
+        short = 'l',
+        long,
+        conflicts_with_all = ["interactive", "json"],
+        help_heading = "What to print"
+    )]
+    pub(crate) files_with_matches: bool,
+    /// Write nothing; print NAME:COUNT for each file that would change
+    #[arg(
+        short = 'c',
+        long,
+        conflicts_with_all = ["interactive", "json", "files_with_matches"],
+        help_heading = "What to print"
+    )]
+    pub(crate) count: bool,
     /// Print one JSON object for each file, and a summary
     #[arg(long, help_heading = "What to print")]
     pub(crate) json: bool,
@@ -232,6 +249,13 @@ fn at_least_one(word: &str) -> Result<NonZeroU64, String> {
     let count: u64 = word.parse().map_err(|_| "it is no number".to_owned())?;
     NonZeroU64::new(count)
         .ok_or_else(|| "at least 1 match is replaced; -n shows what would be".to_owned())
+}
+
+impl ReplaceArgs {
+    /// Returns whether names of files, or their counts, are all that is wanted.
+    pub(crate) fn lists_files(&self) -> bool {
+        self.files_with_matches || self.count
+    }
 }
 
 /// The policy for a file that has several names.

@@ -96,13 +96,16 @@ impl Utf8Check {
     /// Returns whether what was seen is text in an encoding that is not known. The beginning of a
     /// character at its end may still be completed.
     pub(crate) fn is_foreign(&self) -> bool {
-        self.is_broken && !self.holds_nul && self.head != BOM
+        self.is_broken && self.is_unmarked_text()
     }
 
     /// Returns the same when no more text follows.
-    pub(crate) fn is_foreign_at_end(mut self) -> bool {
-        self.is_broken = self.is_broken || !self.part.is_empty();
-        self.is_foreign()
+    pub(crate) fn is_foreign_at_end(&self) -> bool {
+        (self.is_broken || !self.part.is_empty()) && self.is_unmarked_text()
+    }
+
+    fn is_unmarked_text(&self) -> bool {
+        !self.holds_nul && self.head != BOM
     }
 }
 

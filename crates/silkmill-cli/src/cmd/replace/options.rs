@@ -30,6 +30,8 @@ pub(super) fn is_pipe(args: &ReplaceArgs) -> anyhow::Result<bool> {
     let unfit = [
         ("-n", args.dry_run),
         ("-I", args.interactive),
+        ("-l", args.files_with_matches),
+        ("-c", args.count),
         ("--json", args.json),
         ("--expect", args.expect.is_some()),
         ("--rename", args.rename),
@@ -45,6 +47,9 @@ pub(super) fn is_pipe(args: &ReplaceArgs) -> anyhow::Result<bool> {
 pub(super) fn refuse_misunderstood(args: &ReplaceArgs) -> anyhow::Result<()> {
     if let Some(glob) = &args.exclude {
         bail!("there is no --exclude: write -g '!{glob}'");
+    }
+    if args.null && args.files_from.is_none() && !args.lists_files() {
+        bail!("-0 is for --files-from, -l and -c, and there is none of them");
     }
     let names_paths = !args.paths.is_empty() || args.files_from.is_some();
     if let Some(new) = args.new.as_ref().filter(|_| args.pairs.is_none() && !names_paths)
@@ -135,7 +140,8 @@ fn how_to_match(builder: OptionsBuilder, args: &ReplaceArgs) -> OptionsBuilder {
 }
 
 fn how_to_run(builder: OptionsBuilder, args: &ReplaceArgs) -> OptionsBuilder {
-    let mode = match (args.dry_run, args.json || args.quiet) {
+    let is_dry = args.dry_run || args.lists_files();
+    let mode = match (is_dry, args.json || args.quiet || args.lists_files()) {
         (false, _) => Mode::Write,
         (true, false) => Mode::Diff,
         (true, true) => Mode::Count,

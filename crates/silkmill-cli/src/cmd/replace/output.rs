@@ -8,7 +8,7 @@ use silkmill_replace::{Action, Error, Event, Notice, Outcome, Summary};
 use crate::args::{ReplaceArgs, When};
 use crate::cmd::replace::json::Json;
 use crate::cmd::replace::stdout::Stdout;
-use crate::cmd::replace::text::{Text, Verbosity};
+use crate::cmd::replace::text::{Listing, Text, Verbosity};
 use crate::messages::count;
 use crate::progress::ProgressLine;
 
@@ -39,7 +39,13 @@ impl Format {
             (_, true) => Verbosity::Verbose,
             _ => Verbosity::Normal,
         };
-        Format::Text(Text::new(verbosity, is_coloured(args.color)))
+        let listing = match (args.files_with_matches, args.count) {
+            (true, _) => Some(Listing::Names),
+            (_, true) => Some(Listing::Counts),
+            _ => None,
+        };
+        let listing = listing.map(|listing| (listing, args.null));
+        Format::Text(Text::new(verbosity, is_coloured(args.color), listing))
     }
 }
 
@@ -52,7 +58,7 @@ impl Output {
             format: Format::new(args),
             out: Stdout::new(),
             progress,
-            dry_run: args.dry_run,
+            dry_run: args.dry_run || args.lists_files(),
             quiet: args.quiet,
             stats: args.stats,
             patch_directory: None,

@@ -1,5 +1,7 @@
 //! Prints a run for people: changes on standard output, the rest on standard error.
 
+use std::io::{self, IsTerminal};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use silkmill_replace::{Action, Outcome, Summary};
@@ -23,14 +25,28 @@ pub(crate) enum Verbosity {
     Verbose,
 }
 
+/// What is printed of each file that would change, instead of a diff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listing {
+    Names,
+    Counts,
+}
+
 pub(crate) struct Text {
     verbosity: Verbosity,
     coloured: bool,
+    /// The listing, and whether its names end in a NUL.
+    listing: Option<(Listing, bool)>,
+    is_terminal: bool,
 }
 
 impl Text {
-    pub(crate) fn new(verbosity: Verbosity, coloured: bool) -> Text {
-        Text { verbosity, coloured }
+    pub(crate) fn new(
+        verbosity: Verbosity,
+        coloured: bool,
+        listing: Option<(Listing, bool)>,
+    ) -> Text {
+        Text { verbosity, coloured, listing, is_terminal: io::stdout().is_terminal() }
     }
 
     pub(crate) fn outcome(&self, outcome: &Outcome, out: &mut Stdout) {
@@ -46,6 +62,9 @@ impl Text {
             Action::Renamed { to } if self.verbosity >= Verbosity::Normal => {
                 let (from, to) = (in_one_line(&outcome.path), in_one_line(to));
                 out.write(format!("{from} -> {to}: renamed\n").as_bytes());
+            }
+            Action::WouldChange { .. } | Action::WouldMove { .. } if self.listing.is_some() => {
+                self.list(outcome, out);
             }
             Action::WouldChange { diff } | Action::WouldMove { diff } => match out.columns() {
                 Some(columns) => self.diff(&fitted(diff, columns), out),
@@ -64,8 +83,36 @@ impl Text {
 
     /// Says where a patch applies, in a line that `patch` and `git apply` pass over.
     pub(crate) fn patch_directory(&self, directory: &Path, out: &mut Stdout) {
+        if self.listing.is_some() {
+            return;
+        }
         let directory = in_one_line(directory);
         out.write(format!("# apply with: patch -p0 -d '{directory}'\n").as_bytes());
+    }
+
+    /// Prints the name of a file as it is, so that other programs can open it. On a terminal, no
+    /// name can steer it.
+    fn list(&self, outcome: &Outcome, out: &mut Stdout) {
+        let Some((listing, ends_in_nul)) = self.listing else { return };
+        if self.verbosity == Verbosity::Quiet {
+            return;
+        }
+        let mut line = match ends_in_nul || !self.is_terminal {
+            true => outcome.path.as_os_str().as_bytes().to_vec(),
+            false => in_one_line(&outcome.path).into_bytes(),
+        };
+        if ends_in_nul {
+            line.push(0);
+        }
+        match listing {
+            Listing::Names if ends_in_nul => {}
+            Listing::Names => line.push(b'\n'),
+            Listing::Counts => {
+                let colon = if ends_in_nul { "" } else { ":" };
+                line.extend(format!("{colon}{}\n", outcome.replacements).bytes());
+            }
+        }
+        out.write(&line);
     }
 
     pub(crate) fn summary(&self, summary: &Summary, dry_run: bool, out: &mut Stdout) {

@@ -230,3 +230,28 @@ fn names_in_no_style_are_left_and_counted_once() {
         assert_eq!(read(&root, "b"), "olDName");
     }
 }
+
+#[test]
+fn names_and_counts_are_listed_and_nothing_is_written() {
+    let root = tree(&[("a", b"old old"), ("b\n", b"old"), ("c", b"none")]);
+    let claims: &[(&[&str], &[u8])] = &[
+        (&["-l"], b"a\nb\n\n"),
+        (&["-c"], b"a:2\nb\n:1\n"),
+        (&["-l", "-0"], b"a\0b\n\0"),
+        (&["-c", "-0"], b"a\x002\nb\n\x001\n"),
+        (&["-l", "-n"], b"a\nb\n\n"),
+        (&["-l", "--max-count", "1"], b"a\nb\n\n"),
+        (&["-c", "--max-count", "1", "-g", "a"], b"a:1\n"),
+    ];
+    for (words, want) in claims {
+        let output = replace(&root, &[words, &["old", "new"][..]].concat());
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), *want), "{words:?}");
+        assert!(stderr(&output).starts_with("would make"), "{words:?}: {}", stderr(&output));
+    }
+    assert_eq!(replace(&root, &["-l", "nothing", "x"]).status.code(), Some(1));
+    for words in [&["-0"][..], &["-l", "-c"], &["-l", "--json"], &["-l", "-I"]] {
+        let output = replace(&root, &[words, &["old", "new"][..]].concat());
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+    }
+    assert_eq!((read(&root, "a"), read(&root, "b\n")), ("old old".into(), "old".into()));
+}
