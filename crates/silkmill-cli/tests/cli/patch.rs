@@ -114,8 +114,8 @@ fn check(program: &str, apply: &[&str]) {
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(CASES) };
     proptest!(config, |(files in files(), words in words)| {
         let (changed, patched) = (tree(&files), tree(&files));
-        let diff = replace(&patched, &[&["-n"], &words[..]].concat());
-        let run = replace(&changed, &[&["-q"], &words[..]].concat());
+        let diff = replace(&patched, &[&["-n", "--encoding", "bytes"], &words[..]].concat());
+        let run = replace(&changed, &[&["-q", "--encoding", "bytes"], &words[..]].concat());
         prop_assert_eq!(diff.status.code(), run.status.code(), "{}", stderr(&diff));
         prop_assert_eq!(diff.stdout.is_empty(), run.status.code() == Some(1));
         if !diff.stdout.is_empty() {

@@ -140,7 +140,7 @@ fn a_match_ends_with_its_line_unless_it_may_cross() {
         (&["-e", "-U", "a[^x]*", "-"], "ab\ncd\nx", "-x", 1),
         (&["-e", "-U", r"b\nc", r"c\nb"], "ab\ncd\n", "ac\nbd\n", 1),
         (&["-e", "-U", r"\n", "?"], "hello\nworld\n", "hello?world?", 2),
-        (&["-e", "-U", r"\n", "?"], "hello\r\nworld", "hello\r?world", 1),
+        (&["-e", "-U", r"\n", "?"], "hello\r\nworld", "hello?world", 1),
         (&["-e", "-U", "(?s)<.*?>", "-"], "a<\nb\n>c<d>\n", "a-c-\n", 2),
         (&["-e", "-U", "<.*?>", "-"], "a<\nb\n>c<d>\n", "a<\nb\n>c-\n", 1),
         (&["-e", "-U", r"(\w+)\n(\w+)\n", r"$2\n$1\n"], "a\nb\nc\nd\n", "b\na\nd\nc\n", 2),
@@ -249,13 +249,18 @@ fn names_of_every_style_become_the_new_name_in_theirs() {
 
 #[test]
 fn bytes_that_are_no_text_pass_through() {
-    edit_bytes(&["old", "new"], b"\xFFold\xC3 \xE9old", b"\xFFnew\xC3 \xE9new", 2);
-    edit_bytes(&["old", "new"], b"\xEF\xBB\xBFold", b"\xEF\xBB\xBFnew", 1);
-    edit_bytes(&["-i", "OLD", "new"], b"\xC3old\xA9", b"\xC3new\xA9", 1);
-    edit_bytes(&["-e", "[^x]", "-"], b"\xC3\xA9\xFFx", b"-\xFFx", 1);
-    edit_bytes(&["-e", ".", "-"], b"\xC3\xA9\xFF\xE6\x97\xA5", b"-\xFF-", 2);
-    edit_bytes(&["-e", r"(?-u:\xFF)", "-"], b"a\xFFb", b"a-b", 1);
-    edit_bytes(&["-e", "a", r"\xFF"], b"a", b"\xFF", 1);
+    edit_bytes(
+        &["--encoding", "bytes", "old", "new"],
+        b"\xFFold\xC3 \xE9old",
+        b"\xFFnew\xC3 \xE9new",
+        2,
+    );
+    edit_bytes(&["--encoding", "bytes", "old", "new"], b"\xEF\xBB\xBFold", b"\xEF\xBB\xBFnew", 1);
+    edit_bytes(&["--encoding", "bytes", "-i", "OLD", "new"], b"\xC3old\xA9", b"\xC3new\xA9", 1);
+    edit_bytes(&["--encoding", "bytes", "-e", "[^x]", "-"], b"\xC3\xA9\xFFx", b"-\xFFx", 1);
+    edit_bytes(&["--encoding", "bytes", "-e", ".", "-"], b"\xC3\xA9\xFF\xE6\x97\xA5", b"-\xFF-", 2);
+    edit_bytes(&["--encoding", "bytes", "-e", r"(?-u:\xFF)", "-"], b"a\xFFb", b"a-b", 1);
+    edit_bytes(&["--encoding", "bytes", "-e", "a", r"\xFF"], b"a", b"\xFF", 1);
 }
 
 #[test]

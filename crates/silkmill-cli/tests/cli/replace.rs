@@ -83,7 +83,10 @@ fn words_that_cannot_be_understood_are_exit_2_and_change_nothing() {
         (&["-t", "rs", "old", "new"], "unknown; near ones are rust"),
         (&["--exclude", "b", "old", "new"], "there is no --exclude: write -g '!b'"),
         (&["--max-count", "0", "old", "new"], "at least 1 match is replaced"),
-        (&["old", "a"], "NEW is \"a\", which is a path, and no PATH is given: write OLD NEW a"),
+        (
+            &["old", "./a"],
+            "NEW is \"./a\", which is a path, and no PATH is given: write OLD NEW ./a",
+        ),
         (&["-old", "new"], "'-- -o"),
         (&["-j", "0", "old", "new"], "--workers"),
         (&["old"], "<NEW>"),

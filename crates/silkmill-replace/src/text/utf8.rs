@@ -25,7 +25,11 @@ impl Doubt {
     /// Returns what is doubtful about a change of these bytes, if anything.
     pub(crate) fn of(text: &[u8], old: &Range<usize>, new: &[u8]) -> Option<Doubt> {
         let before = old.start.checked_sub(1).map(|before| text[before]);
-        if before.is_some_and(|before| !before.is_ascii()) || !text[old.clone()].is_ascii() {
+        // No character of any encoding that extends ASCII ends in a byte below 0x30: spaces, line
+        // ends and most punctuation stand for themselves.
+        let may_be_within = before.is_some_and(|before| !before.is_ascii())
+            && text.get(old.start).is_some_and(|first| *first >= 0x30);
+        if may_be_within || !text[old.clone()].is_ascii() {
             Some(Doubt::Match)
         } else if !new.is_ascii() {
             Some(Doubt::New)

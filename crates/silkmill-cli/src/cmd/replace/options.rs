@@ -53,8 +53,9 @@ pub(super) fn refuse_misunderstood(args: &ReplaceArgs) -> anyhow::Result<()> {
     }
     let names_paths = !args.paths.is_empty() || args.files_from.is_some();
     if let Some(new) = args.new.as_ref().filter(|_| args.pairs.is_none() && !names_paths)
-        && !new.is_empty()
-        && Path::new(new).exists()
+        // A word that is also the name of a directory is more likely to be meant as text.
+        && new.as_bytes().iter().any(|byte| b"./".contains(byte))
+        && Path::new(new).is_file()
     {
         bail!(
             "NEW is {new:?}, which is a path, and no PATH is given: write OLD NEW {}, \
