@@ -311,9 +311,9 @@ impl ThreadPoolExecutor {
     }
 
     /// Takes no more tasks, cancels what is queued, asks running tasks to stop (see
-    /// [`CancelToken::current`]), waits for them for at most `timeout`, and reports what still runs,
-    /// by name. Nothing waits for those tasks any more: neither dropping the executor nor the end
-    /// of the process.
+    /// [`CancelToken::current`]), waits for them for at most `timeout`, and reports what still
+    /// runs, by name. Nothing waits for those tasks any more: neither dropping the executor nor the
+    /// end of the process.
     ///
     /// Called by a task of the pool it does not wait, because it would be waiting for itself.
     ///
@@ -367,6 +367,9 @@ fn wait_for_workers(pool: &Arc<Pool>, deadline: Deadline) -> bool {
         return false;
     }
     let ended = pool.queue.wait_for_workers(deadline);
+    if ended {
+        pool.release();
+    }
     if ended && deadline.is_never() {
         pool.join_handles();
     }

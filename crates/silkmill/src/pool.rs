@@ -29,7 +29,7 @@ use std::time::Duration;
 use crate::cancel::CancelToken;
 use crate::error::TaskError;
 use crate::pool::clock::{Clock, thread_cpu_now};
-use crate::pool::config::PoolConfig;
+use crate::pool::config::{PoolConfig, Release};
 use crate::pool::meter::{Counts, WorkerMeter};
 use crate::pool::priority::{Place, Priority, Queued, Slot};
 use crate::pool::probe::WaitSamples;
@@ -56,6 +56,11 @@ pub(crate) struct Pool {
     /// What the builder asked for. `measure_cpu` is false where the system has no clock for it.
     config: PoolConfig,
     cancelled: AtomicU64,
+    /// Drops closures of the user's, once no worker will ever need them.
+    releases: Mutex<Vec<Release>>,
+    /// Set when the end of the process has closed the pool, and not a shutdown before. Written
+    /// before the queue is closed, whose lock orders it.
+    drains_at_exit: AtomicBool,
     /// The number of items that were handed over in batches, less one for each batch, which is one
     /// task of the queue. It wraps around; it orders nothing.
     batched: AtomicU64,
@@ -72,8 +77,8 @@ pub(crate) struct Pool {
     /// Set once a shutdown gave up waiting. Read by the executor's `drop`, which the same owner
     /// calls later, so it orders nothing.
     abandoned: AtomicBool,
-    /// The message of the initializer's last failure. Written once, before the queue is closed because of
-    /// it.
+    /// The message of the initializer's last failure. Written once, before the queue is closed
+    /// because of it.
     broken: OnceLock<Arc<String>>,
     /// The number of initializers that failed since one did not. It orders nothing.
     initializer_failures: AtomicU32,
@@ -93,11 +98,14 @@ struct Meters {
 impl Pool {
     pub(crate) fn new(max_workers: usize, mut config: PoolConfig) -> Self {
         config.measure_cpu &= thread_cpu_now().is_some();
+        let releases = Mutex::new(config.make_releasable());
         Pool {
             queue: Queue::new(config.queue_capacity, max_workers),
             spin: AdaptiveSpin::new(),
             clock: Clock::new(),
             home: Home::here(),
+            releases,
+            drains_at_exit: AtomicBool::new(false),
             cancelled: AtomicU64::new(0),
             batched: AtomicU64::new(0),
             meters: Mutex::new(Meters { living: Vec::new(), departed: Counts::default() }),
@@ -327,6 +335,12 @@ impl Pool {
     /// Returns whether the pool belongs to this process, and not to one that has forked it.
     pub(crate) fn is_here(&self) -> bool {
         self.home.is_here()
+    }
+
+    /// Drops the closures that workers and submitters need, for the pool has ended.
+    pub(crate) fn release(&self) {
+        let releases = std::mem::take(&mut *self.releases.lock());
+        releases.into_iter().for_each(caught);
     }
 
     /// Closes the pool to tasks from outside. What is queued is still run.

@@ -132,8 +132,8 @@ impl ThreadPoolExecutorBuilder {
     /// a name elsewhere.
     ///
     /// When it panics, that worker retires and another is started for what is queued. When it has
-    /// failed three times in a row, the pool is of no use: what is queued and what is submitted from
-    /// then on ends with [`NotInitialized`](crate::TaskErrorKind::NotInitialized). Tasks that
+    /// failed three times in a row, the pool is of no use: what is queued and what is submitted
+    /// from then on ends with [`NotInitialized`](crate::TaskErrorKind::NotInitialized). Tasks that
     /// already run go on.
     ///
     /// ```
@@ -154,8 +154,8 @@ impl ThreadPoolExecutorBuilder {
         self
     }
 
-    /// Like [`initializer`](ThreadPoolExecutorBuilder::initializer), for an `f` that may fail, which
-    /// counts as a panic does. The message of the last error is that of the tasks' errors.
+    /// Like [`initializer`](ThreadPoolExecutorBuilder::initializer), for an `f` that may fail,
+    /// which counts as a panic does. The message of the last error is that of the tasks' errors.
     ///
     /// ```
     /// use silkmill::ThreadPoolExecutor;
@@ -207,10 +207,11 @@ impl ThreadPoolExecutorBuilder {
     /// others need: an interpreter's, say, that workers hold while they run tasks.
     ///
     /// The hook lets the lock go, calls the closure that it is given, which waits, and takes the
-    /// lock again. The waits are those of this crate: for a task, for room in a queue, for a result,
-    /// a scope, a thread, a [`Semaphore`](crate::Semaphore), an [`Event`](crate::Event), or a
-    /// [token's sleep](crate::CancelToken::sleep). No lock of this crate is held when the hook runs.
-    /// A hook that does not call the closure, or panics, does not keep the worker from waiting.
+    /// lock again. The waits are those of this crate: for a task, for room in a queue, for a
+    /// result, a scope, a thread, a [`Semaphore`](crate::Semaphore), an [`Event`](crate::Event), or
+    /// a [token's sleep](crate::CancelToken::sleep). No lock of this crate is held when the hook
+    /// runs. A hook that does not call the closure, or panics, does not keep the worker from
+    /// waiting.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicUsize, Ordering};

@@ -64,8 +64,8 @@ impl<T: Send> Future<T> {
     /// # Errors
     /// The panic, when the task panicked; or why it never ran: it was cancelled, submitted after
     /// the shutdown, or no thread could be started. [`Forked`](crate::TaskErrorKind::Forked) in a
-    /// process that was forked before there was a result. [`Taken`](crate::TaskErrorKind::Taken), when
-    /// the future was awaited to its end before, through a reference.
+    /// process that was forked before there was a result. [`Taken`](crate::TaskErrorKind::Taken),
+    /// when the future was awaited to its end before, through a reference.
     pub fn result(self) -> Result<T, TaskError> {
         match self.result_until(Deadline::NEVER) {
             Ok(result) => result,

@@ -1,11 +1,16 @@
 //! What the end of the process does with a pool; `thread::exit` decides when.
 
+use std::sync::atomic::Ordering;
+
 use crate::pool::{Pool, worker};
 use crate::sync::Deadline;
 use crate::thread::exit::{AtExit, PoolAtExit};
 
 impl PoolAtExit for Pool {
     fn close_at_exit(&self) {
+        if self.queue.is_open() {
+            self.drains_at_exit.store(true, Ordering::Relaxed);
+        }
         match self.config.at_exit {
             AtExit::CancelQueue => self.cancel_at_exit(),
             AtExit::RunQueue | AtExit::Abandon => self.close(),

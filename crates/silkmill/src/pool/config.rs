@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::TaskError;
+use crate::sync::Mutex;
 use crate::sync::blocking::WaitHook;
 use crate::task::job::ContextRunner;
 use crate::thread::exit::AtExit;
@@ -36,4 +37,57 @@ pub(crate) struct PoolConfig {
     pub(crate) wait_hook: Option<WaitHook>,
     pub(crate) context: Option<ContextHook>,
     pub(crate) unread_error: UnreadErrorHook,
+}
+
+impl PoolConfig {
+    /// Makes the closures that only a living pool calls ones that can be dropped before the
+    /// configuration is, for a future keeps its pool's. Returns what drops them.
+    pub(crate) fn make_releasable(&mut self) -> Vec<Release> {
+        let mut releases = Vec::new();
+        if let Some(hook) = self.initializer.take() {
+            let held = hold(hook, &mut releases);
+            self.initializer = Some(Arc::new(move || held.lock().clone().map_or(Ok(()), |f| f())));
+        }
+        if let Some(hook) = self.spawn_handler.take() {
+            let held = hold(hook, &mut releases);
+            let gone = || io::Error::other("the pool has ended");
+            self.spawn_handler = Some(Arc::new(move |start| {
+                let handler = held.lock().clone();
+                handler.ok_or_else(gone).and_then(|handler| handler(start))
+            }));
+        }
+        if let Some(hook) = self.context.take() {
+            let held = hold(hook, &mut releases);
+            self.context = Some(Arc::new(move || {
+                let capture = held.lock().clone();
+                capture.map_or_else(|| Box::new(|task: &mut dyn FnMut()| task()) as _, |f| f())
+            }));
+        }
+        if let Some(hook) = self.wait_hook.take() {
+            let held = hold(hook, &mut releases);
+            self.wait_hook = Some(Arc::new(move |wait| {
+                let hook = held.lock().clone();
+                match hook {
+                    Some(hook) => hook(wait),
+                    None => wait(),
+                }
+            }));
+        }
+        releases
+    }
+}
+
+/// Drops one of a pool's closures.
+pub(crate) type Release = Box<dyn FnOnce() + Send + Sync>;
+
+/// Holds `hook` until the last of `releases` is called.
+fn hold<H: Send + Sync + 'static>(hook: H, releases: &mut Vec<Release>) -> Arc<Mutex<Option<H>>> {
+    let held = Arc::new(Mutex::new(Some(hook)));
+    let theirs = Arc::clone(&held);
+    releases.push(Box::new(move || {
+        // Dropped once the lock is released, because its drop is the user's code.
+        let hook = theirs.lock().take();
+        drop(hook);
+    }));
+    held
 }

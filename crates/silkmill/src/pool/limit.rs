@@ -37,8 +37,8 @@ impl Limit {
         Some(pool.at_time(at, Arc::<Limit>::clone(self)))
     }
 
-    /// Makes the token of a task of `pool` that is given none: a child of its submitter's own, if the
-    /// submitter is a task that has one.
+    /// Makes the token of a task of `pool` that is given none: a child of its submitter's own, if
+    /// the submitter is a task that has one.
     pub(crate) fn inherited_token(pool: &Pool) -> Option<CancelToken> {
         let token = CancelToken::inherited()?;
         Some(CancelToken::with([Some(pool.token().clone()), Some(token)], None))

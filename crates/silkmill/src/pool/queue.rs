@@ -631,6 +631,10 @@ impl Queue {
         start
     }
 
+    pub(crate) fn is_open(&self) -> bool {
+        self.head.0.lock().open
+    }
+
     pub(crate) fn workers_max(&self) -> usize {
         self.head.0.lock().counts.workers_max()
     }

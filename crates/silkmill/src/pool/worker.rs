@@ -183,9 +183,9 @@ impl Pool {
     }
 
     /// Runs the initializer on the calling worker. Returns false when it fails: then the worker
-    /// exits, and another is started for what is queued. After [`INITIALIZER_FAILURES_MAX`] in a row
-    /// the pool is of no use: everything that is queued, or submitted from now on, ends with that
-    /// error.
+    /// exits, and another is started for what is queued. After [`INITIALIZER_FAILURES_MAX`] in a
+    /// row the pool is of no use: everything that is queued, or submitted from now on, ends with
+    /// that error.
     fn initialize(self: &Arc<Self>) -> bool {
         let Some(initializer) = &self.config.initializer else { return true };
         let message = match catch_unwind(AssertUnwindSafe(|| initializer())) {
@@ -305,7 +305,8 @@ pub(crate) fn works_for(pool: &Pool) -> bool {
 /// thread that the process waits for is as good as a worker of the pool's own.
 pub(crate) fn submitter(pool: &Arc<Pool>) -> Submitter {
     let is_waited_for = || with_pool(|own, _| own.config.at_exit != AtExit::Abandon);
-    match is_of(pool) || exit::may_submit_at_exit(is_waited_for) {
+    let drains = pool.drains_at_exit.load(Ordering::Relaxed);
+    match is_of(pool) || (drains && exit::may_submit_at_exit(is_waited_for)) {
         true => Submitter::Worker,
         false => Submitter::Outside,
     }

@@ -1,8 +1,8 @@
 //! What a thread does around its blocking waits: a worker whose pool has a wait hook lets a lock go
 //! meanwhile that others need.
 //!
-//! A wait runs inside of the hook as a whole, with the locks of this crate that it takes: so none is
-//! held when the hook takes its own lock again.
+//! A wait runs inside of the hook as a whole, with the locks of this crate that it takes: so none
+//! is held when the hook takes its own lock again.
 
 use std::cell::RefCell;
 use std::sync::Arc;

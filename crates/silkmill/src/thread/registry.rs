@@ -255,8 +255,8 @@ impl Entry {
         Entry { info }
     }
 
-    /// Makes this entry the calling thread's own while `body` runs, on a thread that may be used for
-    /// something else before and afterwards.
+    /// Makes this entry the calling thread's own while `body` runs, on a thread that may be used
+    /// for something else before and afterwards.
     pub(super) fn lend(self, body: impl FnOnce()) {
         /// What the thread was before, and is again even if `body` panics.
         struct Before(u64, u32, Option<Entry>);

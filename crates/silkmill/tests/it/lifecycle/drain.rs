@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use silkmill::{TaskErrorKind, ThreadPoolExecutor};
 
-use crate::{gate, occupy, pool};
+use crate::{gate, occupy, patiently, pool};
 
 /// Submits a binary tree of tasks, each of which submits its children and waits for none.
 fn grow(pool: &Arc<ThreadPoolExecutor>, depth: u32, ran: &Arc<AtomicUsize>) {
@@ -119,6 +119,40 @@ fn what_a_running_task_submits_while_the_queue_is_cancelled_is_cancelled() {
     running.result().unwrap();
     assert_eq!(kinds.recv().unwrap(), TaskErrorKind::Cancelled);
     assert!(reported.lock().unwrap().is_empty(), "its owner cancelled all of it");
+}
+
+#[test]
+fn a_future_that_is_kept_keeps_none_of_the_closures_of_an_ended_pool() {
+    let kept = Arc::new(());
+    let owner = || Arc::clone(&kept);
+    let (one, two, three, four) = (owner(), owner(), owner(), owner());
+    let pool = ThreadPoolExecutor::builder()
+        .initializer(move || drop(Arc::clone(&one)))
+        .context(move || {
+            let context = Arc::clone(&two);
+            move |task: &mut dyn FnMut()| {
+                let _context = context;
+                task();
+            }
+        })
+        .spawn_handler(move |start| {
+            let _handler = Arc::clone(&three);
+            std::thread::Builder::new().spawn(|| start.run()).map(drop)
+        })
+        .wait_hook(move |wait| {
+            let _hook = &four;
+            wait();
+        })
+        .build()
+        .unwrap();
+    let future = pool.submit(|| 25);
+    assert!(Arc::strong_count(&kept) > 4);
+
+    drop(pool);
+
+    // A worker's thread that the handler started is not joined, and drops the last of its own.
+    patiently("the closures are gone", || Arc::strong_count(&kept) == 1);
+    assert_eq!(future.result().unwrap(), 25);
 }
 
 #[test]
