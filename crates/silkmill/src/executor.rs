@@ -5,6 +5,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod builder;
+mod feed;
 pub(crate) mod future;
 pub(crate) mod map;
 pub(crate) mod map_unordered;

@@ -11,9 +11,10 @@ use crate::executor::ThreadPoolExecutor;
 use crate::executor::batch::{
     BATCH_MAX, BATCH_WAIT_MAX, BATCHES_IN_FLIGHT, Batch, BatchEnd, BatchSize, Results,
 };
+use crate::executor::feed::Taken;
 use crate::executor::future::Future;
 use crate::executor::mapper::{Mapper, Submit, SubmitMany};
-use crate::executor::source::{IN_FLIGHT_PER_WORKER, Source, Taken};
+use crate::executor::source::{IN_FLIGHT_PER_WORKER, Source};
 use crate::executor::task_options::TaskOptions;
 use crate::pool::{Pool, worker};
 use crate::sync::Deadline;

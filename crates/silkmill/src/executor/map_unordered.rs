@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::error::{TaskError, TimedOut};
 use crate::executor::ThreadPoolExecutor;
+use crate::executor::feed::{FED, Taken};
 use crate::executor::future::Future;
 use crate::executor::mapper::{Mapper, Submit};
-use crate::executor::source::{FED, IN_FLIGHT_PER_WORKER, Source, Taken};
+use crate::executor::source::{IN_FLIGHT_PER_WORKER, Source};
 use crate::executor::task_options::TaskOptions;
 use crate::executor::wait::AsCompleted;
 use crate::pool::Pool;

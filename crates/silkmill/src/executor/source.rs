@@ -6,19 +6,13 @@
 //! takes the items, and the reader waits for items and results alike.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::cancel::{CancelToken, CurrentToken};
+use crate::executor::feed::{Feed, Taken};
 use crate::pool::clock::coarse_now;
-use crate::sync::{Condvar, Mutex};
 use crate::task::waiter::Waiter;
-use crate::thread::Builder;
-use crate::unwind::caught;
-
-/// The index that a feed notifies its reader's waiter of; no future has it.
-pub(super) const FED: usize = usize::MAX;
 
 /// The time for which results are waited for in vain before an iterator of unknown length is known
 /// not to block.
@@ -47,14 +41,6 @@ pub(super) enum Source<I, A> {
     /// A thread takes them.
     Fed(Feed<A>),
     /// There are no more: an iterator need not say so twice.
-    Ended,
-}
-
-/// What became of taking items.
-pub(super) enum Taken<B> {
-    Items(B),
-    /// None is there yet.
-    NotYet,
     Ended,
 }
 
@@ -260,170 +246,6 @@ impl Pace {
     }
 }
 
-/// Items that a thread takes from an iterator, as many as there is room for. Dropping it lets the
-/// thread end with its next item.
-pub(super) struct Feed<A> {
-    shared: Arc<Shared<A>>,
-}
-
-struct Shared<A> {
-    state: Mutex<State<A>>,
-    /// Notified when there is room, or the feed is dropped. The thread waits here.
-    has_room: Condvar,
-    reader: Arc<Waiter>,
-}
-
-struct State<A> {
-    items: VecDeque<A>,
-    /// How many items the thread may take, the one that it is taking not counted.
-    room: usize,
-    is_taking: bool,
-    has_ended: bool,
-    panic: Option<Box<dyn std::any::Any + Send>>,
-    dropped: bool,
-    /// Set when the reader was notified, and has not looked since.
-    notified: bool,
-}
-
-impl<A: Send + 'static> Feed<A> {
-    /// Gives the iterator back when no thread can be started.
-    fn start<I>(items: I, name: String, reader: &Arc<Waiter>) -> Result<Self, I>
-    where
-        I: Iterator<Item = A> + Send + 'static,
-    {
-        let shared = Arc::new(Shared::new(reader));
-        // Kept here, so that it is not lost with the closure of a thread that is refused.
-        let items = Arc::new(Mutex::new(Some(items)));
-        let (theirs, taken) = (Arc::clone(&shared), Arc::clone(&items));
-        let token = CancelToken::current();
-        let started = Builder::new().name(name).daemon(true).start(move || {
-            let items = taken.lock().take();
-            let _current = CurrentToken::set(token);
-            items.into_iter().for_each(|items| theirs.run(items));
-        });
-        match (started, items) {
-            (Ok(_), _) => Ok(Feed { shared }),
-            (Err(_), items) => match items.lock().take() {
-                Some(items) => Err(items),
-                None => Ok(Feed { shared }),
-            },
-        }
-    }
-}
-
-impl<A> Feed<A> {
-    fn make_room(&self, room: usize) {
-        let mut state = self.shared.state.lock();
-        let had_room = state.room > 0;
-        let has = state.items.len() + usize::from(state.is_taking);
-        state.room = room.saturating_sub(has);
-        let wake = state.room > 0 && !had_room;
-        drop(state);
-        if wake {
-            self.shared.has_room.notify_one();
-        }
-    }
-
-    fn take(&self) -> Taken<A> {
-        let mut state = self.shared.state.lock();
-        state.notified = false;
-        if let Some(item) = state.items.pop_front() {
-            return Taken::Items(item);
-        }
-        if let Some(payload) = state.panic.take() {
-            drop(state);
-            resume_unwind(payload);
-        }
-        if state.has_ended { Taken::Ended } else { Taken::NotYet }
-    }
-
-    fn waiting(&self) -> usize {
-        self.shared.state.lock().items.len()
-    }
-}
-
-impl<A> Drop for Feed<A> {
-    fn drop(&mut self) {
-        let mut state = self.shared.state.lock();
-        state.dropped = true;
-        let items = std::mem::take(&mut state.items);
-        drop(state);
-        self.shared.has_room.notify_one();
-        drop(items);
-    }
-}
-
-impl<A> Shared<A> {
-    fn new(reader: &Arc<Waiter>) -> Self {
-        let state = State {
-            items: VecDeque::new(),
-            room: 0,
-            is_taking: false,
-            has_ended: false,
-            panic: None,
-            dropped: false,
-            notified: false,
-        };
-        let reader = Arc::clone(reader);
-        Shared { state: Mutex::new(state), has_room: Condvar::new(), reader }
-    }
-
-    /// Takes items whenever there is room, until they end or the reader has gone.
-    fn run<I: Iterator<Item = A>>(&self, items: I) {
-        let mut items = Some(items);
-        while let Some(iterator) = &mut items
-            && self.wait_for_room()
-        {
-            let item = catch_unwind(AssertUnwindSafe(|| iterator.next()));
-            if let Ok(None) = item {
-                // Dropped before the reader learns of the end, as it would be without a thread.
-                caught(|| drop(items.take()));
-            }
-            if !self.put(item) {
-                break;
-            }
-        }
-        caught(|| drop(items));
-    }
-
-    /// Returns false when the reader has gone.
-    fn wait_for_room(&self) -> bool {
-        let mut state = self.state.lock();
-        while state.room == 0 && !state.dropped {
-            state = self.has_room.wait(state);
-        }
-        state.room = state.room.saturating_sub(1);
-        state.is_taking = true;
-        !state.dropped
-    }
-
-    /// Returns false when there will be no more, or the reader has gone.
-    fn put(&self, item: std::thread::Result<Option<A>>) -> bool {
-        let mut state = self.state.lock();
-        state.is_taking = false;
-        if state.dropped {
-            drop(state);
-            caught(|| drop(item));
-            return false;
-        }
-        match item {
-            Ok(Some(item)) => state.items.push_back(item),
-            Ok(None) => state.has_ended = true,
-            Err(payload) => {
-                state.panic = Some(payload);
-                state.has_ended = true;
-            }
-        }
-        let goes_on = !state.has_ended;
-        let notify = !std::mem::replace(&mut state.notified, true);
-        drop(state);
-        if notify {
-            self.reader.notify(FED);
-        }
-        goes_on
-    }
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
@@ -465,51 +287,5 @@ mod tests {
         pace.waited(Duration::from_secs(3600), false);
         pace.took(Duration::ZERO);
         assert_eq!(pace.patience(), Duration::ZERO);
-    }
-}
-
-/// What a reader and the thread that feeds it do to each other, in every interleaving.
-#[cfg(all(test, loom))]
-mod models {
-    use super::*;
-    use crate::sync::Deadline;
-
-    /// Starts a thread that feeds two items.
-    fn feed(waiter: &Arc<Waiter>) -> (Feed<u8>, loom::thread::JoinHandle<()>) {
-        let shared = Arc::new(Shared::new(waiter));
-        let theirs = Arc::clone(&shared);
-        (Feed { shared }, loom::thread::spawn(move || theirs.run([1, 2].into_iter())))
-    }
-
-    #[test]
-    fn every_item_and_the_end_reach_a_reader_that_waits() {
-        for room in [1, 2] {
-            loom::model(move || {
-                let waiter = Arc::new(Waiter::new());
-                let (feed, thread) = feed(&waiter);
-                let mut seen = Vec::new();
-                loop {
-                    feed.make_room(room);
-                    match feed.take() {
-                        Taken::Items(item) => seen.push(item),
-                        Taken::NotYet => drop(waiter.next(Deadline::NEVER)),
-                        Taken::Ended => break,
-                    }
-                }
-                assert_eq!(seen, [1, 2]);
-                thread.join().expect("the thread does not panic");
-            });
-        }
-    }
-
-    #[test]
-    fn a_thread_ends_when_its_reader_goes() {
-        loom::model(|| {
-            let waiter = Arc::new(Waiter::new());
-            let (feed, thread) = feed(&waiter);
-            feed.make_room(1);
-            drop(feed);
-            thread.join().expect("the thread does not panic");
-        });
     }
 }

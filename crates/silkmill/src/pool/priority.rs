@@ -8,7 +8,7 @@ use crate::sync::Mutex;
 use crate::task::observer::Claim;
 use crate::task::{Claimed, QueuedTask};
 
-/// The number of times a class of tasks is passed over in favour of a higher one before it is
+/// The number of times a class of tasks is passed over in favor of a higher one before it is
 /// served.
 pub(crate) const PASSED_OVER_MAX: u8 = 8;
 
