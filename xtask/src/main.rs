@@ -5,6 +5,7 @@ mod bench;
 mod corpus;
 mod misuse;
 mod program;
+mod python;
 mod soak;
 mod subcommand;
 mod test;

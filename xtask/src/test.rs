@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 
 use crate::misuse::{know_all, misuse};
 use crate::program::{cargo, check, is_installed, root};
+use crate::python;
 use crate::subcommand::{Subcommand, list};
 use crate::tidy;
 
@@ -52,7 +53,7 @@ enum Runs {
 }
 
 #[rustfmt::skip]
-const STEPS: [Step; 9] = {
+const STEPS: [Step; 10] = {
     use Runs::*;
     [
         Step { name: "fmt", what: "rustfmt would change nothing", runs: Always, run: fmt },
@@ -62,6 +63,7 @@ const STEPS: [Step; 9] = {
         Step { name: "test", what: "unit, integration and documentation tests", runs: WithoutFast, run: test },
         Step { name: "examples", what: "every example of the library runs to its end", runs: WithoutFast, run: examples },
         Step { name: "doc", what: "rustdoc warns of nothing", runs: WithoutFast, run: doc },
+        Step { name: "python", what: "the Python package's tests, and CPython's own on its classes", runs: WithoutFast, run: python },
         Step { name: "loom", what: "loom's models hold in every interleaving", runs: WithoutFast, run: loom },
         Step { name: "fuzz", what: "the fuzz targets hold for the kept inputs and 20,000 new ones each", runs: WithoutFast, run: fuzz },
     ]
@@ -259,6 +261,14 @@ fn host() -> anyhow::Result<String> {
     let text = String::from_utf8_lossy(&output.stdout);
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(host.context("rustc -vV names no host")?.to_owned())
+}
+
+/// Builds the Python package and runs its tests, where there is a CPython that is new enough.
+fn python() -> anyhow::Result<()> {
+    match python::missing() {
+        Some(why) => missing("CPython 3.10 or later with venv", &why),
+        None => python::run(),
+    }
 }
 
 fn missing(what: &str, why: &str) -> anyhow::Result<()> {

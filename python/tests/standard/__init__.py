@@ -1,6 +1,6 @@
 """The standard library's own tests, run on silkmill's classes.
 
-They are found on this machine or fetched when the tests run, and nothing of them is kept in this repository.
+They are found on this machine, where `.ci/run` puts them, and nothing of them is kept in this repository.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent.parent
 CACHE = ROOT / "target" / "cpython-tests"
-DEBIAN = "http://deb.debian.org/debian sid main"
 
 
 class Missing(Exception):
@@ -28,7 +27,9 @@ def tests_of(version: str) -> Path:
     for folder in _candidates(version):
         if (folder / "test_concurrent_futures" / "test_thread_pool.py").is_file():
             return folder
-    return _fetch(version)
+    raise Missing(
+        f"the tests of CPython {version} are not on this machine: .ci/run fetches Debian's package of them"
+    )
 
 
 def _candidates(version: str) -> list[Path]:
@@ -39,41 +40,6 @@ def _candidates(version: str) -> list[Path]:
         os.path.expanduser(f"~/.pyenv/versions/{version}.*/lib/python{version}/test"),
     ]
     return [Path(found) for place in places for found in sorted(glob.glob(place))]
-
-
-def _fetch(version: str) -> Path:
-    """Fetches Debian's package of the tests, which fits every machine, and unpacks it without installing it."""
-    package = f"libpython{version}-testsuite"
-    folder = CACHE / version
-    state = CACHE / "apt"
-    for part in ("lists/partial", "archives/partial"):
-        (state / part).mkdir(parents=True, exist_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    source = state / "sources.list"
-    source.write_text(f"deb [signed-by={keys}] {DEBIAN}\n")
-    options = [
-        f"-oDir::Etc::SourceList={source}",
-        "-oDir::Etc::SourceParts=/dev/null",
-        f"-oDir::State::Lists={state / 'lists'}",
-        f"-oDir::Cache={state}",
-    ]
-    try:
-        if not glob.glob(str(state / "lists" / "*_Packages*")):
-            _run(["apt-get", *options, "-qq", "update"], state)
-        _run(["apt-get", *options, "-qq", "download", package], folder)
-        archive = next(folder.glob(f"{package}_*.deb"), None)
-        if archive is None:
-            raise Missing(f"apt-get downloaded no {package}")
-        _run(["dpkg-deb", "-x", str(archive), str(folder)], folder)
-        archive.unlink()
-    except (OSError, subprocess.SubprocessError) as error:
-        raise Missing(f"{package} cannot be had: {error}") from error
-    return folder / "usr/lib" / f"python{version}" / "test"
-
-
-def _run(command: list[str], folder: Path) -> None:
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=300)
 
 
 def environment(folder: Path) -> Path:
