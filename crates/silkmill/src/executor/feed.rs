@@ -185,7 +185,8 @@ impl<A> Shared<A> {
     }
 }
 
-/// What a reader and the thread that feeds it do to each other, in every interleaving.
+/// What a reader and the thread that feeds it do to each other, in interleavings of up to three
+/// preemptions.
 #[cfg(all(test, loom))]
 mod models {
     use super::*;
@@ -198,10 +199,17 @@ mod models {
         (Feed { shared }, loom::thread::spawn(move || theirs.run([1, 2].into_iter())))
     }
 
+    /// With more preemptions the models take minutes.
+    fn check(f: impl Fn() + Send + Sync + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(f);
+    }
+
     #[test]
     fn every_item_and_the_end_reach_a_reader_that_waits() {
         for room in [1, 2] {
-            loom::model(move || {
+            check(move || {
                 let waiter = Arc::new(Waiter::new());
                 let (feed, thread) = feed(&waiter);
                 let mut seen = Vec::new();
@@ -221,7 +229,7 @@ mod models {
 
     #[test]
     fn a_thread_ends_when_its_reader_goes() {
-        loom::model(|| {
+        check(|| {
             let waiter = Arc::new(Waiter::new());
             let (feed, thread) = feed(&waiter);
             feed.make_room(1);
