@@ -131,7 +131,7 @@ fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 
 /// Parsers for the fuzz targets.
 #[cfg(fuzzing)]
-pub mod fuzzing {
+pub(crate) mod fuzzing {
     use crate::fetch::{cookie, mime_type, refresh};
 
     /// Returns the seconds and the reference of a refresh.

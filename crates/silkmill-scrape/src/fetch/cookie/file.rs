@@ -35,7 +35,13 @@ fn cookie(line: &[u8], http_only: bool) -> Option<Cookie> {
     let value = columns.next().unwrap_or_default().to_vec();
     let host = domain.trim_start_matches('.').to_ascii_lowercase();
     let is_text = |bytes: &[u8]| !bytes.iter().any(u8::is_ascii_control);
-    if host.is_empty() || name.is_empty() || !is_text(&name) || !is_text(&value) {
+    // Where the host begins with a number sign, the line would be a comment.
+    if host.is_empty()
+        || host.starts_with('#')
+        || name.is_empty()
+        || !is_text(&name)
+        || !is_text(&value)
+    {
         return None;
     }
     Some(Cookie {
@@ -116,9 +122,13 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_cookie_is_named() {
-        for line in
-            ["x", "a.test\tTRUE\t/", "a.test\tyes\t/\tFALSE\t0\tk\tv", "\tTRUE\t/\tFALSE\t0\tk\tv"]
-        {
+        for line in [
+            "x",
+            "a.test\tTRUE\t/",
+            "a.test\tyes\t/\tFALSE\t0\tk\tv",
+            ".#a.test\tTRUE\t/\tFALSE\t0\tk\tv",
+            "\tTRUE\t/\tFALSE\t0\tk\tv",
+        ] {
             let file = format!("# comment\n{line}\n");
             assert_eq!(parse(file.as_bytes()), Err(2), "{line}");
         }
