@@ -13,7 +13,7 @@ import weakref
 from concurrent.futures import thread as _standard
 from concurrent.futures._base import LOGGER
 
-from silkmill._silkmill import ExecutorBase, Worker
+from silkmill._silkmill import ExecutorBase, Worker, begin_map
 from silkmill.future import Future
 from silkmill.stats import Stats
 
@@ -300,7 +300,7 @@ class ThreadPoolExecutor(ExecutorBase, _Standard):
         arguments = zip(*iterables)
         if self._maps_by_submit or not self._maps_natively():
             return _map_by_submit(self, fn, arguments, timeout, buffersize)
-        return self._map(fn, arguments, timeout, buffersize)
+        return begin_map(self, fn, arguments, timeout, buffersize)
 
     if TYPE_CHECKING:
 

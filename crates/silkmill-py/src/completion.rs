@@ -1,6 +1,6 @@
 //! Waits for many futures at once: the native parts of `silkmill.wait` and `silkmill.as_completed`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -8,62 +8,11 @@ use pyo3::prelude::*;
 
 use crate::error::edge;
 use crate::future::{FutureBase, TimeoutError};
+use crate::port::{Port, Until};
 use crate::sleep::{self, Sleeper, lock};
 
-/// What ends a `wait` before all are settled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Until {
-    All,
-    First,
-    FirstException,
-}
-
-/// Hears of the ends of many futures.
-#[derive(Debug)]
-pub(crate) struct Port {
-    inner: Mutex<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    until: Until,
-    /// How many of the futures are still open. It may go below zero for an instant, while they are being counted.
-    open: isize,
-    /// The ends in their order, as addresses of futures that the reader keeps alive. Of use for `as_completed` alone.
-    ended: VecDeque<usize>,
-    keeps_order: bool,
-    sleeper: Option<Arc<Sleeper>>,
-}
-
-impl Port {
-    fn new(until: Until, keeps_order: bool) -> Arc<Self> {
-        let inner = Inner { until, open: 0, ended: VecDeque::new(), keeps_order, sleeper: None };
-        Arc::new(Self { inner: Mutex::new(inner) })
-    }
-
-    /// Notes that `future` is settled, and wakes the reader if that is what it waits for.
-    pub(crate) fn push(&self, future: &Bound<'_, FutureBase>, failed: bool) {
-        let sleeper = {
-            let mut inner = lock(&self.inner);
-            inner.open -= 1;
-            if inner.keeps_order {
-                inner.ended.push_back(future.as_ptr() as usize);
-            }
-            let is_enough = match inner.until {
-                Until::First => true,
-                Until::FirstException => failed || inner.open <= 0,
-                Until::All => inner.open <= 0,
-            };
-            if is_enough { inner.sleeper.take() } else { None }
-        };
-        if let Some(sleeper) = sleeper {
-            sleeper.wake();
-        }
-    }
-}
-
-/// Waits until all of `futures` are settled, or what `until` names has happened, or `timeout` seconds have passed.
-/// Which are, the caller looks up.
+/// Waits until all of `futures` are settled, or what `until` names has happened, or `timeout`
+/// seconds have passed. Which are, the caller looks up.
 #[pyfunction]
 #[pyo3(signature = (futures, timeout, until))]
 pub(crate) fn wait_for(

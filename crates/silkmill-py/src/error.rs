@@ -16,7 +16,8 @@ create_exception!(
 
 /// Runs what an exported function does, and turns a panic of ours into an `InternalError`.
 ///
-/// Without this PyO3 raises its `PanicException`, which is no `Exception` and has no importable name.
+/// Without this PyO3 raises its `PanicException`, which is no `Exception` and has no importable
+/// name.
 pub(crate) fn edge<T>(call: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| Err(internal(payload.as_ref())))
 }

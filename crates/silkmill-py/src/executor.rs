@@ -1,5 +1,8 @@
-//! The base class of `silkmill.ThreadPoolExecutor`: what happens on every call. What happens once in the life of an executor or
-//! of a thread (its arguments, starting threads, joining them) is in Python, in `executor.py`.
+//! The base class of `silkmill.ThreadPoolExecutor`: what happens on every call. What happens once
+//! in the life of an executor or of a thread (its arguments, starting threads, joining them) is in
+//! Python, in `executor.py`.
+//!
+//! It is one file, because a Python class has one block of methods.
 
 pub(crate) mod facade;
 pub(crate) mod map;
@@ -19,7 +22,6 @@ use pyo3::{import_exception, intern};
 
 use crate::error::edge;
 use crate::executor::facade::{IdleSemaphore, WorkQueue};
-use crate::executor::map::MapIterator;
 use crate::executor::queue::{Closing, Entry, Queue, Refusal, Then};
 use crate::executor::task::{Item, Task};
 use crate::executor::worker::{Worker, works_for};
@@ -28,12 +30,14 @@ use crate::sleep;
 
 import_exception!(concurrent.futures.thread, BrokenThreadPool);
 
-/// An executor's native part. Made by `__new__`, which takes what a subclass is given, and filled in by `_setup`.
+/// An executor's native part. Made by `__new__`, which takes what a subclass is given, and filled
+/// in by `_setup`.
 #[pyclass(subclass, frozen, weakref, module = "silkmill._silkmill")]
 #[derive(Debug)]
 pub(crate) struct ExecutorBase {
     setup: OnceLock<Setup>,
-    /// Somebody has put a queue of their own in the place of ours: all goes the standard library's way.
+    /// Somebody has put a queue of their own in the place of ours: all goes the standard library's
+    /// way.
     is_plain: AtomicBool,
 }
 
@@ -66,7 +70,8 @@ impl ExecutorBase {
         Ok(&self.setup()?.queue)
     }
 
-    /// Tracing libraries put a `submit` of theirs into the standard library's class, to see every task. They are to see ours too.
+    /// Tracing libraries put a `submit` of theirs into the standard library's class, to see every
+    /// task. They are to see ours too.
     fn is_patched(&self, py: Python<'_>, setup: &Setup) -> PyResult<bool> {
         let submit = setup.base.bind(py).getattr(intern!(py, "submit"))?;
         Ok(!setup.original_submit.as_ref().is_some_and(|original| submit.is(original)))
@@ -93,7 +98,8 @@ impl ExecutorBase {
         Ok(future)
     }
 
-    /// Hands a task to the queue, waits for room if there must be, and sees to it that a worker comes.
+    /// Hands a task to the queue, waits for room if there must be, and sees to it that a worker
+    /// comes.
     fn push(slf: &Bound<'_, Self>, setup: &Setup, mut task: Task) -> PyResult<()> {
         let py = slf.py();
         let queue = &setup.queue;
@@ -127,7 +133,8 @@ impl ExecutorBase {
             }
             Then::Start(number) => {
                 let Err(error) = Self::start_worker(slf, setup, number) else { return Ok(()) };
-                // The system has no thread to give. While there are workers, they will come to the task.
+                // The system has no thread to give. While there are workers, they will come to the
+                // task.
                 if error.is_instance_of::<PyException>(py) && queue.workers() > 0 {
                     return Ok(());
                 }
@@ -182,7 +189,8 @@ impl ExecutorBase {
         slept.map(drop)
     }
 
-    /// Submits the next of `arguments` for `map`, with a future that is never handed out. `None` at their end.
+    /// Submits the next of `arguments` for `map`, with a future that is never handed out. `None` at
+    /// their end.
     pub(crate) fn submit_mapped<'py>(
         slf: &Bound<'py, Self>,
         call: &Bound<'py, PyAny>,
@@ -270,7 +278,8 @@ impl ExecutorBase {
 
     /// Schedules `fn(*args, **kwargs)` on a worker and returns the future of its result.
     ///
-    /// With a `queue_capacity` it waits while the queue is full. Raises RuntimeError after `shutdown`.
+    /// With a `queue_capacity` it waits while the queue is full. Raises RuntimeError after
+    /// `shutdown`.
     #[pyo3(signature = (r#fn, /, *args, **kwargs))]
     fn submit<'py>(
         slf: &Bound<'py, Self>,
@@ -310,17 +319,6 @@ impl ExecutorBase {
         let this = slf.get();
         let setup = this.setup()?;
         Ok(!this.is_plain.load(Ordering::Relaxed) && !this.is_patched(slf.py(), setup)?)
-    }
-
-    /// Submits the call for each of the tuples that `arguments` yields: all of them now, or `ahead` of them.
-    fn _map(
-        slf: &Bound<'_, Self>,
-        r#fn: Bound<'_, PyAny>,
-        arguments: Bound<'_, PyAny>,
-        timeout: Option<f64>,
-        ahead: Option<usize>,
-    ) -> PyResult<MapIterator> {
-        edge(|| MapIterator::begin(slf, r#fn, arguments, timeout, ahead))
     }
 
     /// Closes the queue and, if asked, cancels what is in it. Returns how many were cancelled.
@@ -486,7 +484,8 @@ impl Drop for ExecutorBase {
     }
 }
 
-/// Cancels what was taken out of a queue, and tells those who wait: nobody else will. Returns whether it was cancelled.
+/// Cancels what was taken out of a queue, and tells those who wait: nobody else will. Returns
+/// whether it was cancelled.
 fn cancel(py: Python<'_>, item: Item) -> PyResult<bool> {
     match item {
         Item::Task(task) => {

@@ -1,8 +1,11 @@
 //! The base class of `silkmill.Future`: a state word, an outcome, and those who wait for it.
 //!
-//! A future of the standard library makes a condition, which is most of what it costs. This one makes it when somebody
-//! touches `_condition` or `_waiters`, as the standard library's `wait` and `as_completed` do. From then on every transition
-//! happens with the condition held and tells its waiters, so such code sees what it would see on its own futures.
+//! A future of the standard library makes a condition, which is most of what it costs. This one
+//! makes it when somebody touches `_condition` or `_waiters`, as the standard library's `wait` and
+//! `as_completed` do. From then on every transition happens with the condition held and tells its
+//! waiters, so such code sees what it would see on its own futures.
+//!
+//! It is one file, because all of it is one state machine and the methods that look at it.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,8 +16,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use pyo3::{import_exception, intern};
 
-use crate::completion::Port;
 use crate::error::edge;
+use crate::port::Port;
 use crate::process;
 use crate::sleep::{self, Sleeper, lock};
 
@@ -58,7 +61,8 @@ impl State {
         self.is_cancelled() || self == Self::Finished
     }
 
-    /// `wait` and `as_completed` have been told: a future that is merely cancelled is told of when its turn comes.
+    /// `wait` and `as_completed` have been told: a future that is merely cancelled is told of when
+    /// its turn comes.
     pub(crate) fn is_settled(self) -> bool {
         matches!(self, Self::CancelledAndNotified | Self::Finished)
     }
@@ -93,7 +97,8 @@ enum Outcome {
 #[must_use]
 #[derive(Debug)]
 pub(crate) struct Aftermath {
-    /// Those who slept for this future. A worker wakes them when it has nothing to run, after it has detached.
+    /// Those who slept for this future. A worker wakes them when it has nothing to run, after it
+    /// has detached.
     pub(crate) sleepers: Vec<Arc<Sleeper>>,
     pub(crate) callbacks: Vec<Py<PyAny>>,
 }
@@ -112,7 +117,8 @@ impl Aftermath {
 
 /// A future's native part.
 ///
-/// Its lock orders everything in it, and is held for a few instructions at a time, by attached threads.
+/// Its lock orders everything in it, and is held for a few instructions at a time, by attached
+/// threads.
 #[pyclass(subclass, frozen, weakref, module = "silkmill._silkmill")]
 #[derive(Debug)]
 pub(crate) struct FutureBase {
@@ -154,7 +160,8 @@ impl FutureBase {
         lock(&self.core).exception.is_some()
     }
 
-    /// Lets `port` hear of the future's end. Returns the state; a future that is settled keeps no port.
+    /// Lets `port` hear of the future's end. Returns the state; a future that is settled keeps no
+    /// port.
     pub(crate) fn watch(&self, port: &Arc<Port>) -> State {
         let mut core = lock(&self.core);
         if !core.state.is_settled() {
@@ -203,7 +210,7 @@ impl FutureBase {
         }
         held.release()?;
         for port in ports {
-            port.push(slf, false);
+            port.push(slf.as_ptr() as usize, false);
         }
         if matches!(before, State::Pending | State::Cancelled) {
             return Ok(is_to_run);
@@ -213,7 +220,8 @@ impl FutureBase {
         Err(PyRuntimeError::new_err("Future in unexpected state"))
     }
 
-    /// Ends with what the task returned or raised. Sleepers and callbacks are the caller's to wake and to call.
+    /// Ends with what the task returned or raised. Sleepers and callbacks are the caller's to wake
+    /// and to call.
     pub(crate) fn end(
         slf: &Bound<'_, Self>,
         outcome: Result<Py<PyAny>, Py<PyAny>>,
@@ -234,7 +242,8 @@ impl FutureBase {
             drop(core);
             return Self::end(slf, outcome);
         }
-        // Code that writes `_result` may have left something there, which is dropped after the lock.
+        // Code that writes `_result` may have left something there, which is dropped after the
+        // lock.
         let before = match outcome {
             Ok(value) => core.result.replace(value),
             Err(exception) => core.exception.replace(exception),
@@ -252,7 +261,7 @@ impl FutureBase {
         held.notify_all()?;
         held.release()?;
         for port in ports {
-            port.push(slf, failed);
+            port.push(slf.as_ptr() as usize, failed);
         }
         Ok(aftermath)
     }
@@ -409,7 +418,8 @@ impl FutureBase {
         self.state().is_done()
     }
 
-    /// Waits for the call, at most `timeout` seconds, and returns what it returned or raises what it raised.
+    /// Waits for the call, at most `timeout` seconds, and returns what it returned or raises what
+    /// it raised.
     #[pyo3(signature = (timeout=None))]
     fn result(slf: &Bound<'_, Self>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
         edge(|| Self::result_within(slf, timeout))
@@ -456,7 +466,8 @@ impl FutureBase {
         edge(|| call_callbacks(slf, Self::end(slf, Err(exception))?.wake()))
     }
 
-    /// What asyncio copies: whether it is done, whether it was cancelled, the result, and the exception.
+    /// What asyncio copies: whether it is done, whether it was cancelled, the result, and the
+    /// exception.
     fn _get_snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let (state, result, exception) = {
             let core = lock(&self.core);
@@ -500,7 +511,7 @@ impl FutureBase {
             sleeper.wake();
         }
         for port in ports {
-            port.push(slf, failed);
+            port.push(slf.as_ptr() as usize, failed);
         }
         Ok(())
     }
@@ -548,8 +559,8 @@ impl FutureBase {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // The collector runs on an attached thread, where the lock is free; elsewhere a collection that sees
-        // nothing collects nothing.
+        // The collector runs on an attached thread, where the lock is free; elsewhere a collection
+        // that sees nothing collects nothing.
         let Ok(core) = self.core.try_lock() else { return Ok(()) };
         visit.call(&core.result)?;
         visit.call(&core.exception)?;
@@ -582,7 +593,8 @@ impl FutureBase {
         let condition = threading.call_method0(intern!(py, "Condition"))?.unbind();
         let made = Box::new(Shared { condition, waiters: PyList::empty(py).unbind() });
         let mut core = lock(&self.core);
-        // Two may have made one at the same time, and the first is it. The other is dropped after the lock.
+        // Two may have made one at the same time, and the first is it. The other is dropped after
+        // the lock.
         let (first, second) = match core.shared.take() {
             Some(first) => (first, Some(made)),
             None => (made, None),
@@ -642,7 +654,8 @@ impl Drop for Held<'_> {
     }
 }
 
-/// Calls each, and logs what is an `Exception`, as the standard library does. What is none goes to the caller.
+/// Calls each, and logs what is an `Exception`, as the standard library does. What is none goes to
+/// the caller.
 pub(crate) fn call_callbacks(
     future: &Bound<'_, FutureBase>,
     callbacks: Vec<Py<PyAny>>,

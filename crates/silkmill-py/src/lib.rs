@@ -2,26 +2,29 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `future.rs` | the base class of `silkmill.Future`: a state word, an outcome, and those who wait |
-//! | `completion.rs` | `wait` and `as_completed` over many futures |
-//! | `executor.rs`, `executor/` | the base class of `silkmill.ThreadPoolExecutor`: queue, workers, `map`, figures |
-//! | `sleep.rs` | the one way in which a thread of Python waits: detached, and looking for signals |
+//! | `future.rs` | the base class of `silkmill.Future`: a state word, an outcome, the waiters |
+//! | `completion.rs`, `port.rs` | `wait` and `as_completed` over many futures |
+//! | `executor.rs`, `executor/` | the base class of `silkmill.ThreadPoolExecutor` |
+//! | `sleep.rs` | how a thread of Python waits: detached, and looking for signals |
 //! | `process.rs` | what a process does once: it forks, and it ends |
 //! | `error.rs` | panics become `silkmill.InternalError` |
 //!
 //! # Rules of this crate
 //!
-//! * Python is touched only on threads that Python gave us. No thread of ours ever attaches to the interpreter.
-//! * Locks are held for a few instructions, by threads that are attached, and never over a call into Python: not over a
-//!   call, not over an allocation of a Python object, not over the drop of one. So a collector, a signal handler or a
-//!   weak reference's callback that runs on the same thread never meets a lock which that thread holds; and as only one thread
-//!   is attached while a process forks, no lock is held in the child.
+//! * Python is touched only on threads that Python gave us. No thread of ours ever attaches to the
+//!   interpreter.
+//! * Locks are held for a few instructions, by threads that are attached, and never over a call
+//!   into Python: not over a call, not over an allocation of a Python object, not over the drop of
+//!   one. So a collector, a signal handler or a weak reference's callback that runs on the same
+//!   thread never meets a lock which that thread holds; and as only one thread is attached while a
+//!   process forks, no lock is held in the child.
 //! * Classes are frozen, and importing the module starts nothing.
 
 mod completion;
 mod error;
 mod executor;
 mod future;
+mod port;
 mod process;
 mod sleep;
 
@@ -38,7 +41,7 @@ mod _silkmill {
     #[pymodule_export]
     use crate::executor::facade::{IdleSemaphore, WorkQueue};
     #[pymodule_export]
-    use crate::executor::map::MapIterator;
+    use crate::executor::map::{MapIterator, begin_map};
     #[pymodule_export]
     use crate::executor::worker::Worker;
     #[pymodule_export]

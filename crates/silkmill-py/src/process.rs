@@ -11,12 +11,13 @@ const START_MAX: Duration = Duration::from_secs(1);
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// How many forks lie between the first process and this one. An executor or a future of another generation belongs to
-/// a parent, whose threads are not here. Written in a child before any other code of it runs, so `Relaxed` does.
+/// How many forks lie between the first process and this one. An executor or a future of another
+/// generation belongs to a parent, whose threads are not here. Written in a child before any other
+/// code of it runs, so `Relaxed` does.
 static GENERATION: AtomicU32 = AtomicU32::new(1);
 
-/// The interpreter has begun to end, and takes no new tasks. Written once, by the thread that ends it; whoever reads it
-/// late is told by the executor's queue, whose lock orders the two.
+/// The interpreter has begun to end, and takes no new tasks. Written once, by the thread that ends
+/// it; whoever reads it late is told by the executor's queue, whose lock orders the two.
 static EXITING: AtomicBool = AtomicBool::new(false);
 
 /// Worker threads that were decided on and have not yet begun their work.
@@ -45,7 +46,8 @@ pub(crate) fn after_fork_in_child() {
     STARTING.store(0, Ordering::Relaxed);
 }
 
-/// Closes every executor to new tasks, and lets threads that are being started get as far as being joined.
+/// Closes every executor to new tasks, and lets threads that are being started get as far as being
+/// joined.
 ///
 /// The standard library then walks over its table of threads, and fails if one is added meanwhile.
 #[pyfunction]

@@ -1,4 +1,5 @@
-//! The one way in which a thread of Python waits: detached from the interpreter, and looking for signals.
+//! The one way in which a thread of Python waits: detached from the interpreter, and looking for
+//! signals.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +20,8 @@ const SECONDS_MAX: f64 = 3.2e10;
 #[derive(Debug)]
 pub(crate) struct Sleeper {
     thread: Thread,
-    /// Written by the waker (`Release`) after what it has to say; read by the sleeper (`Acquire`). The token of `unpark` alone
-    /// does not do: others may set and take it.
+    /// Written by the waker (`Release`) after what it has to say; read by the sleeper (`Acquire`).
+    /// The token of `unpark` alone does not do: others may set and take it.
     woken: AtomicBool,
 }
 
@@ -38,12 +39,14 @@ impl Sleeper {
         self.woken.load(Ordering::Acquire)
     }
 
-    /// Makes the sleeper ready for its next sleep. Only for a sleeper that no one can wake any more.
+    /// Makes the sleeper ready for its next sleep. Only for a sleeper that no one can wake any
+    /// more.
     pub(crate) fn rearm(&self) {
         self.woken.store(false, Ordering::Relaxed);
     }
 
-    /// Sleeps until it is woken or `deadline` has passed. The caller is detached. Returns whether it was woken.
+    /// Sleeps until it is woken or `deadline` has passed. The caller is detached. Returns whether
+    /// it was woken.
     pub(crate) fn sleep(&self, deadline: Option<Instant>) -> bool {
         while !self.is_woken() {
             match deadline {
@@ -61,7 +64,8 @@ impl Sleeper {
     }
 }
 
-/// Detaches, sleeps until `sleeper` is woken or `deadline` has passed, and attaches. Returns whether it was woken.
+/// Detaches, sleeps until `sleeper` is woken or `deadline` has passed, and attaches. Returns
+/// whether it was woken.
 ///
 /// # Errors
 ///
@@ -71,7 +75,8 @@ pub(crate) fn sleep_detached(
     sleeper: &Sleeper,
     deadline: Option<Instant>,
 ) -> PyResult<bool> {
-    // Handlers run on the main thread alone, so others need not look. Which one this is costs a call, and is asked when it has waited.
+    // Handlers run on the main thread alone, so others need not look. Which one this is costs a
+    // call, and is asked when it has waited.
     let mut slice = Some(SLICE);
     loop {
         let end = slice.map(|slice| Instant::now() + slice);
@@ -101,7 +106,8 @@ fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
     main.eq(threading.call_method0(intern!(py, "get_ident"))?)
 }
 
-/// When a wait of `timeout` seconds from now ends. `None` is a wait without an end; a negative one has ended.
+/// When a wait of `timeout` seconds from now ends. `None` is a wait without an end; a negative one
+/// has ended.
 pub(crate) fn deadline(timeout: Option<f64>) -> PyResult<Option<Instant>> {
     let Some(seconds) = timeout else { return Ok(None) };
     if seconds.is_nan() {
@@ -115,7 +121,8 @@ pub(crate) fn deadline(timeout: Option<f64>) -> PyResult<Option<Instant>> {
     Ok(Instant::now().checked_add(timeout))
 }
 
-/// Locks, also after a panic of ours: what is locked is changed in single steps, each of which leaves it whole.
+/// Locks, also after a panic of ours: what is locked is changed in single steps, each of which
+/// leaves it whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

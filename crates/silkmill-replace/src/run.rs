@@ -1,4 +1,5 @@
-//! One run: walk, stage, commit, report. Every decision is made here, on the caller's thread.
+//! One run: walk, stage, commit, report. Every decision is made here, on the caller's thread, and
+//! so one file.
 
 pub(crate) mod batch;
 mod change_set;

@@ -147,8 +147,9 @@ pub(crate) struct ReplaceArgs {
     /// By default they are read as UTF-8, or as any other encoding that extends ASCII, and edited
     /// byte for byte. But a file that is not UTF-8 fails if a match may be part of one of its
     /// characters (it is a byte of 0x80 or more, or follows one and is no space, line end or most
-    /// punctuation), or if NEW is not ASCII: name its encoding, or use "bytes". A byte order mark of UTF-8 or UTF-16 always decides. Only changed text is
-    /// encoded anew; text that the encoding cannot represent is an error of its file.
+    /// punctuation), or if NEW is not ASCII: name its encoding, or use "bytes". A byte order mark
+    /// of UTF-8 or UTF-16 always decides. Only changed text is encoded anew; text that the encoding
+    /// cannot represent is an error of its file.
     #[arg(long, value_name = "NAME", help_heading = "Which files")]
     pub(crate) encoding: Option<String>,
     /// What to do with a file that has a NUL and is not UTF-16: pass it over, or edit its bytes

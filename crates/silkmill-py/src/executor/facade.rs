@@ -1,4 +1,5 @@
-//! What code that knows the standard library's executor from within looks for: `_work_queue` and `_idle_semaphore`.
+//! What code that knows the standard library's executor from within looks for: `_work_queue` and
+//! `_idle_semaphore`.
 
 use std::sync::Arc;
 
@@ -17,7 +18,8 @@ import_exception!(queue, Empty);
 #[derive(Debug)]
 pub(crate) struct WorkQueue {
     pub(crate) queue: Arc<Queue>,
-    /// Makes a work item in Python: what runs on a daemon thread must not have native frames below it.
+    /// Makes a work item in Python: what runs on a daemon thread must not have native frames below
+    /// it.
     pub(crate) item_class: Py<PyAny>,
 }
 

@@ -19,10 +19,25 @@ use crate::sleep::{self, lock};
 /// Where the arguments that are still to be submitted come from.
 #[derive(Debug)]
 struct Source {
-    /// Weak, so that an executor nobody else has is collected, and its `map` ends with what was submitted.
+    /// Weak, so that an executor nobody else has is collected, and its `map` ends with what was
+    /// submitted.
     executor: Py<PyWeakrefReference>,
     call: Py<PyAny>,
     arguments: Py<PyAny>,
+}
+
+/// Submits the call for each of the tuples that `arguments` yields: all of them now, or `ahead` of
+/// them.
+#[pyfunction]
+#[pyo3(signature = (executor, r#fn, arguments, timeout, ahead))]
+pub(crate) fn begin_map(
+    executor: &Bound<'_, ExecutorBase>,
+    r#fn: Bound<'_, PyAny>,
+    arguments: Bound<'_, PyAny>,
+    timeout: Option<f64>,
+    ahead: Option<usize>,
+) -> PyResult<MapIterator> {
+    edge(|| MapIterator::begin(executor, r#fn, arguments, timeout, ahead))
 }
 
 #[pyclass(frozen, weakref, module = "silkmill._silkmill")]
@@ -32,12 +47,13 @@ pub(crate) struct MapIterator {
     futures: Mutex<VecDeque<Py<FutureBase>>>,
     source: Mutex<Option<Source>>,
     deadline: Option<Instant>,
-    /// An iterator from which nothing was taken lets its tasks run when it is dropped, as a generator does that was never begun.
+    /// An iterator from which nothing was taken lets its tasks run when it is dropped, as a
+    /// generator does that was never begun.
     was_read: AtomicBool,
 }
 
 impl MapIterator {
-    pub(crate) fn begin(
+    fn begin(
         executor: &Bound<'_, ExecutorBase>,
         call: Bound<'_, PyAny>,
         arguments: Bound<'_, PyAny>,
@@ -89,7 +105,8 @@ impl MapIterator {
         let left = self.deadline.map(|end| end.saturating_duration_since(Instant::now()));
         let future = future.bind(py);
         let result = FutureBase::result_within(future, left.map(|left| left.as_secs_f64()));
-        // When the wait was cut short, the call is not to be run for nobody. One that has ended does not mind.
+        // When the wait was cut short, the call is not to be run for nobody. One that has ended
+        // does not mind.
         if result.is_err() {
             FutureBase::cancel_now(future)?;
         }
@@ -155,7 +172,8 @@ impl MapIterator {
 impl Drop for MapIterator {
     fn drop(&mut self) {
         if self.was_read.load(Ordering::Relaxed) && !lock(&self.futures).is_empty() {
-            // Objects of Python are dropped on threads that are attached, so this does not wait for anything.
+            // Objects of Python are dropped on threads that are attached, so this does not wait for
+            // anything.
             Python::attach(|py| {
                 let _ = self.cancel_rest(py);
             });

@@ -1,13 +1,17 @@
-//! The queue and the hand-over: which worker takes which item, who is woken, and when a worker more is wanted.
+//! The queue and the hand-over: which worker takes which item, who is woken, and when a worker more
+//! is wanted. It is one file, because one lock guards all of it together.
 //!
 //! # The protocol
 //!
-//! One lock orders everything. Workers that found nothing to do are in `parked`, the one that came last on top, and sleep detached.
-//! A wake takes one out, and at most one wake is on its way at any time (`is_waking`): with one interpreter lock
-//! a second woken worker could only wait for it. The woken worker takes an item and, if more are there, wakes the next before it runs
-//! its own. So after every step under the lock: **items and parked workers are not both there unless a wake is on its way**.
+//! One lock orders everything. Workers that found nothing to do are in `parked`, the one that came
+//! last on top, and sleep detached. A wake takes one out, and at most one wake is on its way at any
+//! time (`is_waking`): with one interpreter lock a second woken worker could only wait for it. The
+//! woken worker takes an item and, if more are there, wakes the next before it runs its own. So
+//! after every step under the lock: **items and parked workers are not both there unless a wake is
+//! on its way**.
 //!
-//! A worker more is wanted when there are more items than workers that will look for one: parked, woken, or being started.
+//! A worker more is wanted when there are more items than workers that will look for one: parked,
+//! woken, or being started.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -180,7 +184,8 @@ impl State {
     }
 
     fn after_push(&mut self) -> Then {
-        // When items outnumber those who will look, a wake is on its way if anyone is parked at all.
+        // When items outnumber those who will look, a wake is on its way if anyone is parked at
+        // all.
         if let Some(number) = self.reserve() {
             return Then::Start(number);
         }
@@ -276,7 +281,8 @@ impl Queue {
 
     /// Takes the task, or gives it back.
     ///
-    /// `starts_workers` says that workers are the binding's to start. A subclass may have its own way.
+    /// `starts_workers` says that workers are the binding's to start. A subclass may have its own
+    /// way.
     pub(crate) fn submit(
         &self,
         mut task: Task,
@@ -358,7 +364,8 @@ impl Queue {
             let mut state = self.state();
             if matches!(item, Item::Nothing) {
                 if state.is_closing() {
-                    // The workers look at more than signs when they close, so the sign itself is not kept.
+                    // The workers look at more than signs when they close, so the sign itself is
+                    // not kept.
                     state.waken()
                 } else {
                     state.signs += 1;
@@ -407,7 +414,8 @@ impl Queue {
 
     /// What a worker does next.
     ///
-    /// A worker that is to sleep is parked already: it detaches, wakes whom it has to wake, and sleeps until it is woken.
+    /// A worker that is to sleep is parked already: it detaches, wakes whom it has to wake, and
+    /// sleeps until it is woken.
     pub(crate) fn next(&self, me: &Arc<Sleeper>, from: From, report: Report) -> Step {
         if self.is_inherited() {
             return Step { next: Next::Leave, worker: None, submitter: None };

@@ -1,4 +1,5 @@
-//! What an executor knows of its work. Most tasks are not timed: two clocks cost more than a short task.
+//! What an executor knows of its work. Most tasks are not timed: two clocks cost more than a short
+//! task.
 
 use std::time::{Duration, Instant};
 

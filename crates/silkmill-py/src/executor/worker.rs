@@ -1,8 +1,10 @@
-//! A worker's native part: takes the next task for the thread that runs it, and completes the last one.
+//! A worker's native part: takes the next task for the thread that runs it, and completes the last
+//! one.
 //!
-//! The loop itself, and every call of a task or of a callback, is in Python (`work` in `executor.py`). CPython up to 3.13 ends
-//! daemon threads by unwinding them when the interpreter ends, and a native frame below the call would make of this the
-//! end of the process (measured: every process with a busy daemon worker was aborted).
+//! The loop itself, and every call of a task or of a callback, is in Python (`work` in
+//! `executor.py`). CPython up to 3.13 ends daemon threads by unwinding them when the interpreter
+//! ends, and a native frame below the call would make of this the end of the process (measured:
+//! every process with a busy daemon worker was aborted).
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -34,7 +36,8 @@ pub(crate) fn works_for(queue: &Arc<Queue>) -> bool {
     QUEUE.get() == Arc::as_ptr(queue)
 }
 
-/// A worker that was decided on: its thread claims it, or the thread that starts that one gives it up.
+/// A worker that was decided on: its thread claims it, or the thread that starts that one gives it
+/// up.
 #[pyclass(frozen, weakref, module = "silkmill._silkmill")]
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -212,7 +215,8 @@ impl Worker {
         self.settle(CLAIMED)
     }
 
-    /// Gives the worker up. Returns whether its thread had not come before; it leaves at once if it comes yet.
+    /// Gives the worker up. Returns whether its thread had not come before; it leaves at once if it
+    /// comes yet.
     pub(crate) fn abandon(&self) -> bool {
         let is_first = self.settle(ABANDONED);
         if is_first {
@@ -226,7 +230,8 @@ impl Worker {
         self.queue.abandon();
     }
 
-    /// Returns what to call first: `(callable, args, kwargs or None)`; False, if `take` is to wait for it; None, if it is to leave.
+    /// Returns what to call first: `(callable, args, kwargs or None)`; False, if `take` is to wait
+    /// for it; None, if it is to leave.
     fn begin<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         edge(|| {
             QUEUE.set(Arc::as_ptr(&self.queue));
@@ -234,7 +239,8 @@ impl Worker {
         })
     }
 
-    /// Completes the last call with what it returned, and returns what to call next, as `begin` does.
+    /// Completes the last call with what it returned, and returns what to call next, as `begin`
+    /// does.
     fn next<'py>(&self, py: Python<'py>, result: Py<PyAny>) -> PyResult<Bound<'py, PyAny>> {
         edge(|| Self::tell(py, self.complete(py, Ok(result))))
     }
@@ -264,7 +270,8 @@ impl Worker {
         })
     }
 
-    /// Whether what ran last was a task, whose future tells of its error, or a callback, whose error nobody would see.
+    /// Whether what ran last was a task, whose future tells of its error, or a callback, whose
+    /// error nobody would see.
     fn runs_a_task(&self) -> bool {
         lock(&self.desk)
             .future
@@ -272,7 +279,8 @@ impl Worker {
             .is_some_and(|future| future.get().state() == State::Running)
     }
 
-    /// Wakes those who wait for the last result, waits for the next task, and returns it, as `begin` does.
+    /// Wakes those who wait for the last result, waits for the next task, and returns it, as
+    /// `begin` does.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         edge(|| {
             let (me, awake) = {
@@ -280,7 +288,8 @@ impl Worker {
                 let me = Arc::clone(desk.me.get_or_insert_with(Sleeper::new));
                 (me, std::mem::take(&mut desk.awake))
             };
-            // Those who are woken want to attach, and can as soon as they are awake: this thread has let go before.
+            // Those who are woken want to attach, and can as soon as they are awake: this thread
+            // has let go before.
             py.detach(|| {
                 awake.iter().for_each(|sleeper| sleeper.wake());
                 me.sleep(None)

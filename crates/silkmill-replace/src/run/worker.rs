@@ -1,4 +1,5 @@
-//! What a worker does with one file: reads it, edits it, and stages or shows the result.
+//! What a worker does with one file: reads it, edits it, and stages or shows the result. These are
+//! the steps of one item, and so one file.
 
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
