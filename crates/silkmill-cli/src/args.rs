@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use crate::args::fetch::{FetchArgs, Format, ScrapeArgs, UrlListArgs};
 pub(crate) use crate::args::field::FieldSpec;
 pub(crate) use crate::args::replace::{Binary, HardLinkPolicy, ReplaceArgs};
-pub(crate) use crate::args::undo::UndoArgs;
+pub(crate) use crate::args::undo::{RedoArgs, RevertArgs, UndoArgs};
 pub(crate) use crate::args::when::When;
 
 const EXAMPLES: &str = "\
@@ -21,6 +21,7 @@ Examples:
   silkmill replace -n colour color docs      show what would change, as a diff
   silkmill replace colour color docs         change it
   silkmill undo                              change it back
+  silkmill redo                              and forth again
   silkmill fetch -i urls.txt                 the status of every URL of a list
   silkmill scrape -i urls.txt -o rows.jsonl  the title of every page, as JSON
 
@@ -39,6 +40,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Replace(Box<ReplaceArgs>),
     Undo(UndoArgs),
+    Redo(RedoArgs),
     Fetch(FetchArgs),
     Scrape(ScrapeArgs),
     /// See both jobs at work, in a sandbox

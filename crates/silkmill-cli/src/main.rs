@@ -34,6 +34,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Replace(args) => cmd::replace::run(*args),
         Command::Undo(args) => cmd::undo::run(args),
+        Command::Redo(args) => cmd::undo::redo(&args),
         Command::Fetch(args) => cmd::fetch::run(args),
         Command::Scrape(args) => cmd::scrape::run(args),
         Command::Demo => cmd::demo::run(),

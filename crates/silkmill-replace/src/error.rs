@@ -132,6 +132,14 @@ impl Error {
         Error { repr: Repr::LineTooLong { path: path.to_path_buf(), bytes_max } }
     }
 
+    /// Returns the operating system's error, if that is what this is.
+    pub(crate) fn into_io(self) -> Option<io::Error> {
+        match self.repr {
+            Repr::Io { source, .. } | Repr::Unstaged { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(&self.repr, Repr::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }

@@ -60,7 +60,7 @@
 //! | folder or file | what |
 //! |---|---|
 //! | `run` | [`run()`] and [`review()`]: what workers do, what the caller's thread decides |
-//! | `undo` | [`undo()`], [`runs`] and [`prune`]: earlier runs, reverted or removed |
+//! | `undo` | [`undo()`], [`redo`], [`runs`], [`forget`], [`prune`]: earlier runs, back or gone |
 //! | `pipe` | [`pipe()`] and [`Options::edit`]: text that is in no file |
 //! | `transaction` | stage, commit, swap, rename, recover: all files or none, at any interruption |
 //! | `options` | [`Options`]: what a run is to do, checked |
@@ -99,8 +99,8 @@ pub use crate::run::patch_directory::patch_directory;
 pub use crate::run::review::{Answer, Proposal};
 pub use crate::run::{review, run};
 pub use crate::undo::options::{UndoOptions, UndoOptionsBuilder};
-pub use crate::undo::prune::{PRUNED_IN_MAX, prune};
-pub use crate::undo::{StoredRun, Undone, runs, undo};
+pub use crate::undo::prune::{PRUNED_IN_MAX, STORED_BYTES_MAX, forget, prune};
+pub use crate::undo::{StoredRun, Undone, redo, runs, undo};
 
 #[cfg(fuzzing)]
 pub use crate::store::journal::check_journal;

@@ -2,7 +2,7 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{OFlags, Stat};
@@ -71,6 +71,34 @@ impl Identity {
     /// changes the ctime, so that is not compared.
     pub(crate) fn is_same_text(&self, other: &Identity) -> bool {
         (self.file, self.size, self.modified) == (other.file, other.size, other.modified)
+    }
+}
+
+/// The checksum of a file's bytes. Together with their number it tells whether a text is the one
+/// that was written, whatever has become of the file's times and its inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Checksum(pub(crate) u32);
+
+impl Checksum {
+    pub(crate) fn of(bytes: &[u8]) -> Checksum {
+        Checksum(crc32fast::hash(bytes))
+    }
+
+    /// Reads a file to its end. Returns the number of its bytes, too.
+    pub(crate) fn of_file(file: &File) -> io::Result<(u64, Checksum)> {
+        let (mut hasher, mut len) = (crc32fast::Hasher::new(), 0);
+        let mut buffer = vec![0; HEAD_LEN];
+        loop {
+            match file.read_at(&mut buffer, len) {
+                Ok(0) => return Ok((len, Checksum(hasher.finalize()))),
+                Ok(read) => {
+                    hasher.update(&buffer[..read]);
+                    len += read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 

@@ -173,6 +173,16 @@ pub enum Notice {
         /// The path with the old name.
         path: PathBuf,
     },
+    /// More files were edited since than are named.
+    EditedMore {
+        /// How many are not named.
+        files: u64,
+    },
+    /// The files that were named can be put back all the same.
+    CanBeForced {
+        /// The command that does so.
+        command: &'static str,
+    },
     /// A file of a run that is to be undone is gone, and so is its directory.
     NoDirectory {
         /// The file.
@@ -231,6 +241,13 @@ impl fmt::Display for Notice {
             Notice::NameTaken { path } => {
                 write!(f, "{path:?} cannot be put back: there is another file of this name")
             }
+            Notice::EditedMore { files: count } => {
+                write!(f, "so are {} more", files(*count))
+            }
+            Notice::CanBeForced { command } => write!(
+                f,
+                "`{command} --force` puts such files back, too, and keeps what they hold now"
+            ),
             Notice::NoDirectory { path } => {
                 write!(f, "{path:?} cannot be put back: the directory it was in is gone")
             }
@@ -316,6 +333,9 @@ pub struct Summary {
     /// The name of the run, by which it can be undone: see [`undo`](crate::undo()). `None` when
     /// nothing was changed, or nothing kept.
     pub run: Option<String>,
+    /// Whether a file below the current directory was changed, so that an undo that begins there
+    /// finds the run without its name.
+    pub is_here: bool,
     /// The store with its files: see [`prune`](crate::prune).
     pub store: Option<PathBuf>,
     /// The time from the first path to the last flush.

@@ -35,7 +35,7 @@ use crate::run::worker::{Finding, Scratch, WorkerContext};
 use crate::store::journal::RunHeader;
 use crate::store::run_directory::RunDirectory;
 use crate::store::run_id::now;
-use crate::store::{Store, links};
+use crate::store::{Store, layout, links, trash};
 use crate::transaction::flusher::BackgroundFlush;
 use crate::transaction::recovery;
 use crate::transaction::stage::Stage;
@@ -136,6 +136,8 @@ struct Run<'a> {
     around: Vec<Store>,
     /// The name and the store by which the run can be undone.
     kept: Option<(String, PathBuf)>,
+    /// Whether a file below the current directory was changed.
+    is_here: bool,
     /// Asks about every change. `None` when all are made.
     review: Option<Review<'a>>,
     /// The files that were asked about, in order. A person answers for each, so there are not many.
@@ -168,6 +170,7 @@ impl<'a> Run<'a> {
             stored: None,
             around: Vec::new(),
             kept: None,
+            is_here: false,
             review: None,
             reviewed: Vec::new(),
             declined: 0,
@@ -216,14 +219,19 @@ impl<'a> Run<'a> {
             keeps: self.options.undo,
         };
         if let Some(root) = common(&roots) {
-            let home = self.options.state_directory.as_deref();
+            let home = layout::usable(self.options.state_directory.as_deref());
             let run = match Store::open(home, &root) {
                 Ok(store) => {
                     links::remember(home, &store);
                     self.around = links::around(home, &roots, &store);
                     let sink = &mut *self.sink;
                     let report = &mut |notice: Notice| sink(Event::Notice(&notice));
-                    let run = recovery::begin(&store, &self.around, &self.header, cancel, report)?;
+                    let run = recovery::begin(&store, &self.around, &self.header, cancel, report);
+                    let run = run.inspect_err(|_| {
+                        // What the run has made must not stay, and one that is in use does.
+                        let _ = trash::remove_store_if_empty(store.path());
+                    });
+                    let run = run.map_err(Error::before_the_commit)?;
                     self.around.push(store);
                     Ok(run)
                 }
@@ -271,8 +279,13 @@ impl<'a> Run<'a> {
                 cancel,
                 finished,
             )?;
-            self.take_all(&context, pool.map_unordered_with(init, files, look))?;
+            let taken = self.take_all(&context, pool.map_unordered_with(init, files, look));
+            if taken.is_err() {
+                context.abandon();
+            }
+            // While a walker stages, the run's directory cannot be removed.
             walk.join().map_err(Error::executor)?;
+            taken?;
         } else {
             let walk = Walk::new(paths, filter).take_while(|_| !cancel.is_cancelled());
             let walk = Batches::of((0..).zip(walk));
@@ -439,6 +452,7 @@ impl<'a> Run<'a> {
             declined: self.declined,
             ended_early: self.review.as_ref().is_some_and(Review::is_over),
             run: self.kept.as_ref().map(|(run, _)| run.clone()),
+            is_here: self.is_here,
             store: self.kept.as_ref().map(|(_, store)| store.clone()),
             elapsed,
             phases: self.phases,

@@ -2,10 +2,10 @@
 //! leaves to `recovery` and `undo` what is done with a journal.
 //!
 //! A store is a directory: the user's, where that is on the same mount as the files of the run, or
-//! else `.silkmill` in the run's root or above it. Every run has a directory of its name in the
-//! store. It locks the journal in it for as long as it lives, so a run whose journal another
-//! process can lock has ended or crashed. The store's own `lock` is held only while runs are
-//! probed.
+//! else `.silkmill` in the run's root or above it (see [`layout::beside`]). Every run has a
+//! directory of its name in the store. It locks the journal in it for as long as it lives, so a run
+//! whose journal another process can lock has ended or crashed. The store's own `lock` is held only
+//! while runs are probed.
 
 pub(crate) mod durability;
 pub(crate) mod journal;
@@ -16,7 +16,6 @@ pub(crate) mod run_directory;
 pub(crate) mod run_id;
 pub(crate) mod trash;
 
-use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
@@ -28,7 +27,9 @@ use silkmill::CancelToken;
 
 use crate::error::Error;
 use crate::store::journal::RunHeader;
-use crate::store::layout::{BESIDE, IGNORE, JOURNAL, KEPT, LOCK, STAGING_ROOTS, is_own_directory};
+use crate::store::layout::{
+    IGNORE, JOURNAL, KEPT, LOCK, STAGING_ROOTS, beside, is_own_directory, is_own_name,
+};
 use crate::store::mount::is_same_mount;
 use crate::store::run_directory::RunDirectory;
 use crate::store::run_id::{is_run_id, run_id};
@@ -71,7 +72,7 @@ impl Store {
     /// When neither place can be written. The error names both.
     pub(crate) fn open(home: Option<&Path>, root: &Path) -> Result<Store, Error> {
         let mut tried = None;
-        if let Some(home) = home.filter(|home| is_same_mount(home, root)) {
+        if let Some(home) = layout::usable(home).filter(|home| is_same_mount(home, root)) {
             match Store::make(home.to_path_buf()) {
                 Ok(store) => return Ok(store),
                 Err(error) => tried = Some(error),
@@ -85,11 +86,11 @@ impl Store {
 
     /// Opens the store in `root`, or in the nearest directory above that has one.
     fn beside(root: &Path) -> Result<Store, Error> {
-        let above = root.ancestors().map(|folder| folder.join(BESIDE));
+        let above = root.ancestors().map(beside);
         let there = above
             .take_while(|store| store.parent().is_some_and(|folder| is_same_mount(folder, root)));
         let found = there.into_iter().find(|store| is_own_directory(store));
-        Store::make(found.unwrap_or_else(|| root.join(BESIDE)))
+        Store::make(found.unwrap_or_else(|| beside(root)))
     }
 
     /// Opens the store in this directory, and creates it if it does not exist.
@@ -105,8 +106,19 @@ impl Store {
     }
 
     fn make_once(path: PathBuf) -> Result<Store, Error> {
+        let is_new = !path.exists();
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
         made.map_err(|error| Error::io("keep the files of a run in", &path, error))?;
+        let store = Store::set_up(path.clone());
+        if store.is_err() && is_new {
+            // On a full disk, the directory may be all that there was room for.
+            let _ = fs::remove_file(path.join(IGNORE)).and_then(|()| fs::remove_dir(&path));
+        }
+        store
+    }
+
+    /// Gives a directory what a store has.
+    fn set_up(path: PathBuf) -> Result<Store, Error> {
         if !is_own_directory(&path) {
             let error = io::Error::from(match path.exists() {
                 true => io::ErrorKind::PermissionDenied,
@@ -115,7 +127,7 @@ impl Store {
             return Err(Error::io("keep the files of a run in", &path, error));
         }
         let store = Store { path };
-        if store.path.file_name() == Some(OsStr::new(BESIDE)) {
+        if store.path.file_name().is_some_and(is_own_name) {
             store.ignore_itself()?;
         }
         // This shows, too, whether the store can be written.
@@ -193,14 +205,18 @@ impl Store {
     /// Creates the staging root of `run` on the filesystem of `folder`, which is not that of the
     /// run's own store.
     pub(crate) fn staging_root(folder: &Path, run: &Path) -> Result<PathBuf, Error> {
-        let store = Store::make(folder.join(BESIDE))?;
+        let store = Store::make(beside(folder))?;
         store.remove_orphans();
         let path = store.path.join(STAGING_ROOTS).join(run.file_name().unwrap_or_default());
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        made.map_err(|error| Error::io("keep the files of a run in", &path, error))?;
-        let owner = fs::write(path.join("owner"), run.as_os_str().as_encoded_bytes());
-        owner.map_err(|error| Error::io("keep the files of a run in", &path, error))?;
-        Ok(path)
+        let made = made
+            .and_then(|()| fs::write(path.join("owner"), run.as_os_str().as_encoded_bytes()))
+            .map_err(|error| Error::io("keep the files of a run in", &path, error));
+        if made.is_err() {
+            let _ = fs::remove_dir_all(&path);
+            let _ = trash::remove_store_if_empty(&store.path);
+        }
+        made.map(|()| path)
     }
 
     /// Removes staging roots of runs that no longer exist.
@@ -219,8 +235,11 @@ impl Store {
 }
 
 impl LockedStore<'_> {
-    /// Probes every run, in the order of their names.
-    pub(crate) fn probe_all(&self) -> Result<Vec<Probe>, Error> {
+    /// Probes every run, in the order of their names, one after the other: each that is probed has
+    /// its journal open for as long as the caller keeps it.
+    pub(crate) fn probe_all(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<Probe, Error>> + '_, Error> {
         let failed = |error| Error::io("read the files of runs in", &self.store.path, error);
         let mut ids = Vec::new();
         for entry in fs::read_dir(&self.store.path).map_err(failed)? {
@@ -228,10 +247,11 @@ impl LockedStore<'_> {
             ids.extend(name.into_string().ok().filter(|name| is_run_id(name)));
         }
         ids.sort_unstable();
-        ids.into_iter().map(|id| self.probe(id)).collect()
+        Ok(ids.into_iter().map(|id| self.probe(id)))
     }
 
-    fn probe(&self, id: String) -> Result<Probe, Error> {
+    /// Probes one run.
+    pub(crate) fn probe(&self, id: String) -> Result<Probe, Error> {
         let path = self.store.path.join(&id);
         let name = path.join(JOURNAL);
         let failed = |error: io::Error| Error::io("read", &name, error);
@@ -256,7 +276,10 @@ impl LockedStore<'_> {
     pub(crate) fn begin(&self, header: &RunHeader) -> Result<RunDirectory, Error> {
         let failed = |error| Error::io("keep the files of a run in", &self.store.path, error);
         let (id, path) = self.name(header.begun).map_err(failed)?;
-        RunDirectory::create(id, path, header)
+        RunDirectory::create(id, path.clone(), header).inspect_err(|_| {
+            // If this fails, the next run finds the directory without a journal, and tries again.
+            let _ = fs::remove_dir_all(&path);
+        })
     }
 
     fn name(&self, begun: u64) -> io::Result<(String, PathBuf)> {
@@ -277,6 +300,7 @@ impl LockedStore<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::layout::BESIDE;
     use crate::store::run_id::now;
 
     fn header(root: &Path) -> RunHeader {
@@ -289,12 +313,14 @@ mod tests {
         let store = Store::open(None, root.path()).unwrap();
         let run = store.lock().unwrap().begin(&header(root.path())).unwrap();
 
-        let found = store.lock().unwrap().probe_all().unwrap();
+        let locked = store.lock().unwrap();
+        let found: Vec<Probe> = locked.probe_all().unwrap().map(Result::unwrap).collect();
+        drop(locked);
         let [Probe::Running { id, header }] = &found[..] else { panic!("{found:?}") };
         assert_eq!((id.as_str(), &header.roots[..]), (run.id(), &[root.path().to_path_buf()][..]));
 
         drop(run);
-        assert!(store.lock().unwrap().probe_all().unwrap().is_empty());
+        assert!(store.lock().unwrap().probe_all().unwrap().next().is_none());
     }
 
     #[test]

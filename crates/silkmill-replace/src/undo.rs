@@ -1,8 +1,10 @@
-//! Lists earlier runs, and undoes them.
+//! Lists earlier runs, takes them back and makes them again.
 //!
 //! The originals of a run are the very files that it replaced. An undo is a run of its own, which
-//! swaps them with the files that are there now. So an undo can be undone.
+//! swaps them with the files that are there now. A redo is an undo of that undo. `history` says
+//! which runs belong together.
 
+mod history;
 pub(crate) mod options;
 pub(crate) mod prune;
 mod rename;
@@ -17,19 +19,19 @@ use silkmill::CancelToken;
 use crate::error::Error;
 use crate::outcome::Notice;
 use crate::store::durability::Durability;
-use crate::store::journal::{Entry, Journal, Method, Phase, RunHeader};
-use crate::store::layout::BESIDE;
+use crate::store::journal::{Journal, Phase, RunHeader};
 use crate::store::run_directory::RunDirectory;
 use crate::store::run_id::now;
-use crate::store::{Probe, Store, links};
+use crate::store::{Store, layout, links};
 use crate::transaction::commit::{self, Completion};
 use crate::transaction::recovery;
 use crate::transaction::swap::Attempt;
+use crate::undo::history::{Chain, Direction, chains, choose, find};
 use crate::undo::options::UndoOptions;
 use crate::undo::rename::rename_back;
 use crate::undo::reverse::reverse;
 
-/// An earlier run that can be undone.
+/// An earlier run that can be undone, or that was undone and can be made again.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoredRun {
@@ -45,27 +47,30 @@ pub struct StoredRun {
     pub files: u64,
     /// How many replacements the run made.
     pub replacements: u64,
-    /// How many bytes of originals are kept for the run.
+    /// How many bytes of files are kept for the run.
     pub bytes_held: u64,
-    /// The run that this run undid, if it is an undo.
-    pub undoes: Option<String>,
+    /// Whether the run is undone now.
+    pub is_undone: bool,
+    /// The store with its files.
+    pub store: PathBuf,
 }
 
-/// What became of an undo.
+/// What became of an undo or a redo.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Undone {
-    /// The run that was undone.
+    /// The run that was undone or made again.
     pub run: StoredRun,
     /// The files, in the order in which the run had changed them.
     pub files: Vec<PathBuf>,
-    /// The name of the undo itself, which can be undone in turn. `None` when it was a dry run.
+    /// The name of the undo itself. `None` when it was a dry run.
     pub id: Option<String>,
     /// The store of both runs.
     pub store: PathBuf,
 }
 
-/// Returns every run that can be undone, oldest first, after runs that crashed have been recovered.
+/// Returns every run that can be undone or made again, oldest first, after runs that crashed have
+/// been recovered.
 ///
 /// # Errors
 /// When a store cannot be read.
@@ -76,10 +81,10 @@ pub fn runs(
     let mut runs = Vec::new();
     for store in stores(options) {
         recovery::recover_store(&store, &mut |notice| report(&notice))?;
-        for (mut run, _) in undoable(&store)? {
-            let id = run.id().to_owned();
-            match run.read() {
-                Ok(Some((journal, _))) => runs.push(StoredRun::of(&id, &journal)),
+        for chain in chains(&store)? {
+            let id = chain.tip().id.clone();
+            match find(&store, &id).and_then(|mut run| run.read()) {
+                Ok(Some((journal, _))) => runs.push(StoredRun::of(&store, &chain, &journal)),
                 Ok(None) => {}
                 Err(error) => report(&Notice::Unfinished { run: id, error }),
             }
@@ -89,54 +94,97 @@ pub fn runs(
     Ok(runs)
 }
 
-/// Undoes a run, the last one unless `id` names another: all of its files, or none.
+/// Undoes a run: all of its files, or none. Without an `id`, it is the newest that changed a file
+/// in the directory of the options or below it, and is not undone.
+///
+/// The files get a new modification time, and have the mode, owner and attributes that they have
+/// now. A file with the bytes that the run has left is not edited, whatever its times are.
 ///
 /// # Errors
-/// There is no such run; a file was edited since (`report` is called for each before); or the
-/// operating system refused. In each case no file was changed, unless the error says otherwise.
+/// There is no such run; a file was edited since (`report` is called before); or the operating
+/// system refused. In each case no file was changed, unless the error says otherwise.
 pub fn undo(
     options: &UndoOptions,
     id: Option<&str>,
     cancel: &CancelToken,
     report: &mut dyn FnMut(&Notice),
 ) -> Result<Undone, Error> {
+    revert(Direction::Undo, options, id, cancel, report)
+}
+
+/// Makes a run again that was undone: all of its files, or none. Without an `id`, it is the one
+/// that was undone last in the directory of the options or below it, unless a new run was made
+/// there since.
+///
+/// # Errors
+/// Those of [`undo`].
+pub fn redo(
+    options: &UndoOptions,
+    id: Option<&str>,
+    cancel: &CancelToken,
+    report: &mut dyn FnMut(&Notice),
+) -> Result<Undone, Error> {
+    revert(Direction::Redo, options, id, cancel, report)
+}
+
+fn revert(
+    direction: Direction,
+    options: &UndoOptions,
+    id: Option<&str>,
+    cancel: &CancelToken,
+    report: &mut dyn FnMut(&Notice),
+) -> Result<Undone, Error> {
+    let stores = stores(options);
     if !options.dry_run {
-        for store in stores(options) {
-            recovery::recover_store(&store, &mut |notice| report(&notice))?;
+        for store in &stores {
+            recovery::recover_store(store, &mut |notice| report(&notice))?;
         }
     }
-    let (store, header, id) = choose(options, id)?;
+    let (store, chain) = choose(&stores, direction, &options.from, id)?;
+    let id = chain.tip().id.clone();
     let own_header = RunHeader {
         begun: now(),
-        what: format!("undo of {id}"),
-        roots: header.roots,
+        what: format!("{} of {}", direction.noun(), chain.root().id),
+        roots: chain.tip().header.roots.clone(),
         undoes: Some(id.clone()),
         keeps: true,
     };
     let own = match options.dry_run {
         true => None,
         false => {
-            let home = options.state_directory.as_deref();
+            let home = layout::usable(options.state_directory.as_deref());
             let around = links::around(home, &own_header.roots, &store);
             let report = &mut |notice| report(&notice);
-            Some(recovery::begin(&store, &around, &own_header, cancel, report)?)
+            let own = recovery::begin(&store, &around, &own_header, cancel, report);
+            Some(own.map_err(Error::before_the_commit)?)
         }
     };
+    // Another process may have undone the run while this one waited for its turn.
+    if !chains(&store)?.iter().any(|chain| chain.tip().id == id) {
+        return Err(history::no_such_run(&id));
+    }
     let mut run = find(&store, &id)?;
-    let (journal, _) = run.read()?.ok_or_else(|| no_such_run(&id))?;
+    let (journal, _) = run.read()?.ok_or_else(|| history::no_such_run(&id))?;
     // Files are edited where they are now, and then get their old names.
     let left = journal.as_left();
-    let mut back = reverse(&left, own_header, options.force, report)?;
-    rename_back(&left, &mut back, options.force, report)?;
+    let mut back = reverse(&left, own_header, direction, options.force, report)?;
+    rename_back(&left, &mut back, direction, options.force, report)?;
     let mut undone = Undone {
-        run: StoredRun::of(&id, &journal),
+        run: StoredRun::of(&store, &chain, &journal),
         files: back.paths_as_left(),
         id: None,
         store: store.path().to_path_buf(),
     };
     if let Some(own) = own {
+        let durability = Durability::of(options.sync);
+        reverse::make_ready(&mut back)?;
+        if durability.is_forced() {
+            // If the mark that this run is done were lost, a recovery would make it once more.
+            run.sync()?;
+        }
         undone.id = Some(own.id().to_owned());
-        swap(own, &back, Durability::of(options.sync), cancel, report)?;
+        swap(own, &back, direction, durability, cancel, report)?;
+        undone.run.is_undone = direction == Direction::Undo;
     }
     Ok(undone)
 }
@@ -144,22 +192,17 @@ pub fn undo(
 fn swap(
     mut own: RunDirectory,
     back: &Journal,
+    direction: Direction,
     durability: Durability,
     cancel: &CancelToken,
     report: &mut dyn FnMut(&Notice),
 ) -> Result<(), Error> {
-    own.write(back)?;
-    if durability.is_forced() {
-        commit::flush(back)?;
-    }
-    if cancel.is_cancelled() {
-        return Err(Error::interrupted());
-    }
-    own.set_phase(Phase::Committed, durability)?;
+    commit_own(&mut own, back, durability, cancel).map_err(Error::before_the_commit)?;
     match commit::finish(&mut own, back, Attempt::First, durability, &mut || {})? {
         Completion::Done { late: None, .. } => Ok(()),
         Completion::Done { late: Some(late), .. } => {
-            Err(Error::store(format!("every file was put back; but {late}")))
+            let done = direction.done();
+            Err(Error::store(format!("every file was {done}; but {late}")))
         }
         Completion::RolledBack(rolled_back) => {
             rolled_back.notices.iter().for_each(&mut *report);
@@ -169,11 +212,28 @@ fn swap(
     }
 }
 
+/// Writes the journal of the undo, forces it to disk and commits it.
+fn commit_own(
+    own: &mut RunDirectory,
+    back: &Journal,
+    durability: Durability,
+    cancel: &CancelToken,
+) -> Result<(), Error> {
+    own.write(back)?;
+    if durability.is_forced() {
+        commit::flush(back)?;
+    }
+    if cancel.is_cancelled() {
+        return Err(Error::interrupted());
+    }
+    own.set_phase(Phase::Committed, durability)
+}
+
 /// Returns the user's store, those beside files from `from` upwards, and those that the user's
 /// store links to.
 fn stores(options: &UndoOptions) -> Vec<Store> {
-    let home = options.state_directory.as_deref();
-    let above = options.from.ancestors().map(|folder| folder.join(BESIDE));
+    let home = layout::usable(options.state_directory.as_deref());
+    let above = options.from.ancestors().map(layout::beside);
     let paths = home.map(Path::to_path_buf).into_iter().chain(above);
     let here = paths.filter_map(|path| Store::existing(&path));
     let mut stores: Vec<Store> = here.chain(links::remembered(home)).collect();
@@ -182,68 +242,19 @@ fn stores(options: &UndoOptions) -> Vec<Store> {
     stores
 }
 
-/// Returns the runs of a store that are done and not undone, oldest first, each locked.
-fn undoable(store: &Store) -> Result<Vec<(RunDirectory, RunHeader)>, Error> {
-    let mut done = Vec::new();
-    for found in store.lock()?.probe_all()? {
-        let Probe::Stopped(run) = found else { continue };
-        if let Ok(Some((Phase::Done, header))) = run.phase_and_header()
-            && header.keeps
-        {
-            done.push((run, header));
-        }
-    }
-    let spent: HashSet<String> =
-        done.iter().filter_map(|(_, header)| header.undoes.clone()).collect();
-    done.retain(|(run, _)| !spent.contains(run.id()));
-    done.sort_by_key(|(_, header)| header.begun);
-    Ok(done)
-}
-
-/// Returns the store, the header and the name of the run called `id`, or of the last run.
-fn choose(options: &UndoOptions, id: Option<&str>) -> Result<(Store, RunHeader, String), Error> {
-    let mut last: Option<(Store, RunHeader, String)> = None;
-    for store in stores(options) {
-        for (run, header) in undoable(&store)? {
-            let is_newer = last.as_ref().is_none_or(|(_, other, _)| header.begun > other.begun);
-            let wanted = id.map_or(is_newer, |id| id == run.id());
-            if wanted {
-                last = Some((store.clone(), header, run.id().to_owned()));
-            }
-        }
-    }
-    last.ok_or_else(|| match id {
-        Some(id) => no_such_run(id),
-        None => Error::refused("there is no run to undo"),
-    })
-}
-
-fn no_such_run(id: &str) -> Error {
-    Error::refused(format!("there is no run {id:?} that can be undone; see `silkmill undo --list`"))
-}
-
-fn find(store: &Store, id: &str) -> Result<RunDirectory, Error> {
-    let runs = undoable(store)?.into_iter().map(|(run, _)| run);
-    runs.into_iter().find(|run| run.id() == id).ok_or_else(|| no_such_run(id))
-}
-
 impl StoredRun {
-    fn of(id: &str, journal: &Journal) -> StoredRun {
-        let held = |entry: &Entry| match entry.method {
-            Method::Exchange => entry.old.size,
-            Method::CopyOver | Method::CopyBack => entry.old.size + entry.new.size,
-            Method::Restore => 0,
-            Method::Remove => entry.old.size,
-        };
+    fn of(store: &Store, chain: &Chain, journal: &Journal) -> StoredRun {
+        let header = &chain.root().header;
         StoredRun {
-            id: id.to_owned(),
-            begun: UNIX_EPOCH + Duration::from_nanos(journal.header.begun),
-            what: journal.header.what.clone(),
-            roots: journal.header.roots.clone(),
+            id: chain.root().id.clone(),
+            begun: UNIX_EPOCH + Duration::from_nanos(header.begun),
+            what: header.what.clone(),
+            roots: header.roots.clone(),
             files: journal.paths_as_left().len() as u64,
             replacements: journal.replacements,
-            bytes_held: journal.entries.iter().map(held).sum(),
-            undoes: journal.header.undoes.clone(),
+            bytes_held: journal.held(),
+            is_undone: chain.is_undone(),
+            store: store.path().to_path_buf(),
         }
     }
 }
@@ -252,6 +263,7 @@ impl StoredRun {
 mod tests {
     use super::*;
     use crate::options::Options;
+    use crate::store::Probe;
     use std::fs;
     use tempfile::TempDir;
 
@@ -271,8 +283,7 @@ mod tests {
         crate::run::run(&options, &CancelToken::new(), &mut |_| {}).unwrap();
 
         let store = Store::existing(&state).unwrap();
-        let found = store.lock().unwrap().probe_all().unwrap().pop().unwrap();
-        let Probe::Stopped(mut run) = found else { panic!("{found:?}") };
+        let mut run = only_run(&store);
         let (mut journal, _) = run.read().unwrap().unwrap();
         for entry in &mut journal.entries {
             entry.old.file.dev += 1000;
@@ -282,6 +293,13 @@ mod tests {
         phases.iter().for_each(|phase| run.set_phase(*phase, Durability::Unforced).unwrap());
         let options = UndoOptions::builder(root.path()).state_directory(state).build();
         (root, options)
+    }
+
+    fn only_run(store: &Store) -> RunDirectory {
+        let locked = store.lock().unwrap();
+        let found = locked.probe_all().unwrap().last().unwrap().unwrap();
+        let Probe::Stopped(run) = found else { panic!("{found:?}") };
+        run
     }
 
     fn texts(root: &TempDir) -> [String; 3] {
@@ -320,8 +338,7 @@ mod tests {
         let (root, options) = run_before_a_restart(&[Phase::Committed]);
         // Another file has the number now, and another one is at the target.
         let store = Store::existing(options.state_directory.as_deref().unwrap()).unwrap();
-        let found = store.lock().unwrap().probe_all().unwrap().pop().unwrap();
-        let Probe::Stopped(mut run) = found else { panic!("{found:?}") };
+        let mut run = only_run(&store);
         let (journal, _) = run.read().unwrap().unwrap();
         let entry = &journal.entries[0];
         let stored =

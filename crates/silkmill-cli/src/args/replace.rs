@@ -200,7 +200,7 @@ pub(crate) struct ReplaceArgs {
     /// What to do with a file that has several names (hard links)
     #[arg(long, value_name = "POLICY", value_enum, default_value_t, help_heading = "How to run")]
     pub(crate) hard_links: HardLinkPolicy,
-    /// Do not keep the originals for `silkmill undo`
+    /// Do not keep the originals, which lie in ~/.local/state/silkmill for `silkmill undo`
     #[arg(long, help_heading = "How to run")]
     pub(crate) no_undo: bool,
     /// Do not force the new files to disk: sometimes faster, but not safe from a power cut

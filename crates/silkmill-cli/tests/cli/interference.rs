@@ -122,14 +122,22 @@ fn the_last_ten_runs_are_kept() {
     assert!(String::from_utf8_lossy(&undo.stderr).contains("1 file was edited since"), "{undo:?}");
     for run in (3..13).rev() {
         let undo = match run {
-            12 => silkmill(root.path(), &["undo"]).output().unwrap(),
-            _ => {
+            11 => {
                 let id = lines[run - 3].split(' ').next().unwrap();
                 silkmill(root.path(), &["undo", "-q", id]).output().unwrap()
             }
+            _ => silkmill(root.path(), &["undo"]).output().unwrap(),
         };
         assert!(undo.status.success(), "{run}: {undo:?}");
         assert_eq!(fs::read_to_string(root.path().join("tree/a")).unwrap(), format!("x{run}"));
+    }
+    for run in 3..13 {
+        let redo = silkmill(root.path(), &["redo"]).output().unwrap();
+        assert!(redo.status.success(), "{run}: {redo:?}");
+        assert_eq!(
+            fs::read_to_string(root.path().join("tree/a")).unwrap(),
+            format!("x{}", run + 1)
+        );
     }
 }
 
@@ -293,4 +301,94 @@ fn a_directory_that_may_not_be_changed_has_its_files_written_in_place() {
         ("new".into(), "new".into(), "old".into())
     );
     assert_eq!(inode("shut/own"), before);
+}
+
+#[test]
+fn root_makes_nothing_in_the_home_of_another_user() {
+    let root = sandbox(&[("a", "old")]);
+    let home = root.path().join("home");
+    fs::create_dir(&home).unwrap();
+    if std::os::unix::fs::chown(&home, Some(65534), Some(65534)).is_err() {
+        return println!("skipped: only root can give directories away");
+    }
+    // The home directory of root is on another filesystem here, so the store is beside the files.
+    let script = "
+        mount -t tmpfs none /root
+        unset XDG_STATE_HOME; export HOME=$PWD/home; cd tree
+        \"$0\" replace -q old new; cat a; \"$0\" replace -q old new || true; ls -A; ls -A ../home
+        \"$0\" undo -q; cat a; ls -A ../home";
+    let Some(said) = in_namespace(root.path(), script) else { return };
+
+    assert_eq!(said, "new.silkmill\na\nold");
+}
+
+#[test]
+fn a_user_is_not_locked_out_by_the_store_of_another() {
+    let root = sandbox(&[("a", "old"), (".silkmill/run", "old")]);
+    let (tree, theirs) = (root.path().join("tree"), root.path().join("tree/.silkmill"));
+    if std::os::unix::fs::chown(&theirs, Some(65534), Some(65534)).is_err() {
+        return println!("skipped: only root can give directories away");
+    }
+    let uid = fs::metadata(&tree).unwrap().uid();
+    let bare = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_silkmill"));
+        command.args(words).current_dir(&tree).env_remove("XDG_STATE_HOME").env_remove("HOME");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{words:?}: {output:?}");
+    };
+
+    bare(&["replace", "--hidden", "--no-ignore", "old", "new"]);
+
+    let read = |name: &str| fs::read_to_string(tree.join(name)).unwrap();
+    assert_eq!((read("a"), read(".silkmill/run")), ("new".into(), "old".into()));
+    let own = tree.join(format!(".silkmill-{uid}"));
+    let metadata = fs::metadata(&own).unwrap();
+    assert_eq!((metadata.uid(), metadata.mode() & 0o777), (uid, 0o700));
+    bare(&["replace", "--hidden", "new", "newer"]);
+    bare(&["undo"]);
+    bare(&["undo"]);
+    assert_eq!(read("a"), "old");
+    bare(&["undo", "--forget", "all"]);
+    assert!(!own.exists() && theirs.join("run").exists());
+}
+
+#[test]
+fn a_run_that_keeps_nothing_leaves_no_store_on_a_second_filesystem() {
+    let root = sandbox(&[("a", "old"), ("other/x", "")]);
+    let script = "
+        mount -t tmpfs -o size=1m none tree/other; cd tree; echo old >other/b
+        look() { echo \"$1: $(ls -A . other | tr '\\n' ' ')\"; }
+        \"$0\" replace -q 'no such' x || look matchless
+        \"$0\" replace -q --expect 9 old new || look refused
+        \"$0\" replace -q old new . missing --strict 2>/dev/null || look failed
+        \"$0\" replace -q --no-undo old new && look kept-nothing; cat a other/b
+        cd other; \"$0\" replace -q 'no such' x || look beside
+        \"$0\" replace -q --no-undo new old && look beside; cat b
+        \"$0\" replace -q old new; \"$0\" undo -q --forget all; look forgotten";
+    let Some(said) = in_namespace(root.path(), script) else { return };
+
+    let both = ".: a other  other: b ";
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[..3], ["matchless", "refused", "failed"].map(|why| format!("{why}: {both}")));
+    assert_eq!(lines[3], format!("kept-nothing: {both}"), "{said}");
+    assert_eq!(
+        lines[4..],
+        ["newnew", "beside: .: b ", "beside: .: b ", "old", "forgotten: .: b "],
+        "{said}"
+    );
+}
+
+#[test]
+fn a_full_second_filesystem_refuses_the_run_and_keeps_no_store() {
+    let root = sandbox(&[("a", "old"), ("other/x", "")]);
+    let script = "
+        mount -t tmpfs -o size=64k none tree/other; cd tree; echo old >other/b
+        dd if=/dev/zero of=other/full bs=4k 2>/dev/null || true
+        \"$0\" replace -q old new 2>&1 || echo $?; cat a other/b; ls -A other
+        rm other/full; dd if=/dev/zero of=other/full bs=4k count=14 2>/dev/null || true
+        cd other; \"$0\" replace -q old new 2>&1 || echo $?; cat b; ls -A";
+    let Some(said) = in_namespace(root.path(), script) else { return };
+
+    assert!(said.contains("nothing was changed\n2\nold"), "{said}");
+    assert!(said.contains("2\noldold\nb\nfull\n") && !said.contains(".silkmill\n"), "{said}");
 }

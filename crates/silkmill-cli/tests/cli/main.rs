@@ -75,7 +75,7 @@ fn an_unknown_option_exits_2_and_names_it() {
 
 #[test]
 fn every_command_has_a_manual_page_and_every_shell_its_completions() {
-    for command in ["replace", "undo", "fetch", "scrape", "demo"] {
+    for command in ["replace", "undo", "redo", "fetch", "scrape", "demo"] {
         let output = silkmill().args(["man", command]).output().unwrap();
         let page = String::from_utf8(output.stdout).unwrap();
         assert!(
@@ -91,5 +91,7 @@ fn every_command_has_a_manual_page_and_every_shell_its_completions() {
 
     let output = silkmill().args(["man", "replaec"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("there are: replace, undo, fetch"));
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("there are: replace, undo, redo, fetch")
+    );
 }

@@ -283,7 +283,7 @@ fn any_of_the_exchanges_of_an_undo_may_be_missing_and_any_page_that_it_wrote() {
             .collect();
         fs::write(sandbox.tree().join(shared), torn).unwrap();
         assert_eq!(sandbox.recovered(&format!("{lost:b}")), old);
-        assert!(sandbox.silkmill(&["undo"]).status.success());
+        assert!(sandbox.silkmill(&["redo"]).status.success());
         assert_eq!(sandbox.snapshot(), new, "{lost:b}");
     }
 }
@@ -297,7 +297,7 @@ fn any_file_that_an_undo_brings_or_takes_may_be_where_it_was() {
     for takes in [false, true] {
         let (words, is, was): (&[&str], _, _) = match takes {
             false => (&["undo", "--force"], &back, &gone),
-            true => (&["undo"], &gone, &back),
+            true => (&["redo"], &gone, &back),
         };
         for states in combinations(2, 3) {
             let sandbox = Sandbox::new();
@@ -322,7 +322,9 @@ fn any_file_that_an_undo_brings_or_takes_may_be_where_it_was() {
                 }
             }
             assert_eq!(&sandbox.recovered(&format!("{takes} {states:?}")), is);
-            assert!(sandbox.silkmill(&["undo"]).status.success());
+            let other = if takes { "undo" } else { "redo" };
+            let words: &[&str] = if takes { &[other, "--force"] } else { &[other] };
+            assert!(sandbox.silkmill(words).status.success());
             assert_eq!(&sandbox.snapshot(), was, "{takes} {states:?}");
         }
     }

@@ -10,9 +10,9 @@ use crate::original::directory_of;
 use crate::outcome::{Event, Notice, Outcome};
 use crate::store::durability::Durability;
 use crate::store::journal::{Journal, Phase};
-use crate::store::links;
-use crate::store::run_directory::RunDirectory;
+use crate::store::run_directory::{self, RunDirectory};
 use crate::store::trash::TrashCollector;
+use crate::store::{layout, links};
 use crate::transaction::commit::{self, Completion, RolledBack};
 use crate::transaction::recovery;
 use crate::transaction::swap::Attempt;
@@ -96,6 +96,8 @@ impl Run<'_> {
                 } else if !self.options.undo {
                     return self.forget(run, journal);
                 }
+                let here = std::env::current_dir().unwrap_or_default();
+                self.is_here = run_directory::touches(journal, &here);
                 self.kept = Some((run.id().to_owned(), run.store().to_path_buf()));
                 Ok(())
             }
@@ -114,7 +116,7 @@ impl Run<'_> {
         let directories = self.changes.iter().map(|staged| directory_of(&staged.target));
         let roots = &self.header.roots;
         for store in links::unremembered(directories, roots, &self.around) {
-            links::remember(self.options.state_directory.as_deref(), &store);
+            links::remember(layout::usable(self.options.state_directory.as_deref()), &store);
             let sink = &mut *self.sink;
             let report = &mut |notice: Notice| sink(Event::Notice(&notice));
             if recovery::recover_below(&store, roots, report)? > 0 {

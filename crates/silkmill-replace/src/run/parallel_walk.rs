@@ -126,7 +126,7 @@ impl ParallelWalk {
                     one.look_at(found);
                 }
             }
-            if self.cancel.is_cancelled() {
+            if self.cancel.is_cancelled() || self.context.is_abandoned() {
                 return;
             }
         }
@@ -171,7 +171,7 @@ impl<'a> Walker<'a> {
     }
 
     fn look_at(&mut self, found: Result<Found, Outcome>) -> WalkState {
-        if self.walk.cancel.is_cancelled() {
+        if self.walk.cancel.is_cancelled() || self.walk.context.is_abandoned() {
             return WalkState::Quit;
         }
         let let_through = match found.map(|it| self.walk.context.sift(&mut self.scratch, it)) {

@@ -152,6 +152,16 @@ impl WorkerContext {
         Scratch { diffed_size_max: usize::MAX, ..self.scratch() }
     }
 
+    /// Ends the run for all workers.
+    pub(crate) fn abandon(&self) {
+        self.staging_failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether nothing that is staged now would be committed.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.staging_failed.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn find(&self, scratch: &mut Scratch, found: Result<Found, Outcome>) -> Finding {
         match found {
             Ok(found) => self.look_at(scratch, found, None),
@@ -371,8 +381,12 @@ impl FileJob<'_> {
         Ok(match options.mode {
             _ if shown_later => Finding::ShownLater(self.found.clone()),
             Mode::Write => {
-                let staged =
-                    self.context.stage().stage(self.found.target(), &self.original, edited)?;
+                let staged = self.context.stage().stage(
+                    self.found.target(),
+                    &self.original,
+                    bytes,
+                    edited,
+                )?;
                 Finding::Staged { staged: Box::new(staged), outcome: outcome(Action::Changed) }
             }
             Mode::Diff => {

@@ -17,16 +17,20 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use crate::original::Identity;
+use crate::original::{Checksum, Identity};
 #[cfg(fuzzing)]
-use crate::store::journal::bytes::{RECORD_HEAD_LEN, checksum};
+use crate::store::journal::bytes::checksum;
 use crate::store::journal::bytes::{
-    Reader, is_name, put_bytes, put_identity, put_path, put_record, put_u64, u32_at,
+    RECORD_HEAD_LEN, Reader, is_name, put_bytes, put_checksums, put_identity, put_path, put_record,
+    put_u64, u32_at,
 };
 use crate::store::journal::rename::Rename;
 
 const MAGIC: &[u8; 16] = b"silkmill journal";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// The earlier version, whose entries have no checksums of texts. It is still read.
+const VERSION_WITHOUT_TEXTS: u32 = 1;
 
 /// The bytes before the first record: one sector.
 pub(crate) const HEAD_LEN: usize = 512;
@@ -119,6 +123,9 @@ pub(crate) struct Entry {
     pub(crate) old: Identity,
     /// What the staged file was when it was written.
     pub(crate) new: Identity,
+    /// The checksums of the two texts, as far as they are known.
+    pub(crate) old_text: Option<Checksum>,
+    pub(crate) new_text: Option<Checksum>,
 }
 
 /// How new text gets to its target.
@@ -130,6 +137,8 @@ pub(crate) enum Method {
     /// owner or attribute that this process may not give to a new file. The old text lies beside
     /// the new one.
     CopyOver,
+    /// As `CopyOver`, but the old text is copied only when the run is committed.
+    CopyLate,
     /// The opposite of `CopyOver`, with the places of old and new text exchanged.
     CopyBack,
     /// The file is moved to the target, where no file is.
@@ -162,8 +171,23 @@ impl Journal {
         put_record(&mut out, Kind::End as u8, |out| {
             put_u64(out, self.entries.len() as u64);
             put_u64(out, self.replacements);
+            put_u64(out, self.held());
         });
         out
+    }
+}
+
+impl Journal {
+    /// Returns how many bytes of files are kept for the run when it is done.
+    pub(crate) fn held(&self) -> u64 {
+        let held = |entry: &Entry| match entry.method {
+            Method::Exchange | Method::Remove => entry.old.size,
+            Method::CopyOver | Method::CopyLate | Method::CopyBack => {
+                entry.old.size.saturating_add(entry.new.size)
+            }
+            Method::Restore => 0,
+        };
+        self.entries.iter().map(held).fold(0, u64::saturating_add)
     }
 }
 
@@ -224,7 +248,7 @@ pub(crate) fn phase(bytes: &[u8]) -> Result<Option<Phase>, JournalError> {
         return Err(JournalError::NotOurs);
     }
     match u32_at(head, 16) {
-        VERSION => {}
+        VERSION | VERSION_WITHOUT_TEXTS => {}
         other => return Err(JournalError::Version(other)),
     }
     let set = |phase: Phase| {
@@ -266,6 +290,17 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Journal, Phase)>, JournalErr
     Ok(Some((journal, phase)))
 }
 
+/// The bytes of the last record.
+pub(crate) const END_LEN: usize = RECORD_HEAD_LEN + 3 * 8;
+
+/// Returns how many bytes of files are kept for the run, from the last record of its journal.
+/// `None` for a journal of the first version.
+pub(crate) fn held(end: &[u8]) -> Option<u64> {
+    let (Kind::End, payload) = next_record(&mut Reader(end))? else { return None };
+    let mut payload = Reader(payload.get(16..)?);
+    payload.u64()
+}
+
 fn read_journal(records: &[u8]) -> Option<Journal> {
     let mut reader = Reader(records);
     let (Kind::Header, payload) = next_record(&mut reader)? else { return None };
@@ -291,6 +326,9 @@ fn read_journal(records: &[u8]) -> Option<Journal> {
             Kind::End => {
                 let entries = payload.u64()?;
                 journal.replacements = payload.u64()?;
+                if !payload.0.is_empty() {
+                    payload.u64()?;
+                }
                 let whole = entries == journal.entries.len() as u64;
                 return (whole && payload.0.is_empty() && reader.0.is_empty()).then_some(journal);
             }
@@ -344,10 +382,12 @@ impl Entry {
             Method::CopyBack => 2,
             Method::Restore => 3,
             Method::Remove => 4,
+            Method::CopyLate => 5,
         });
         put_identity(out, &self.old);
         put_identity(out, &self.new);
         put_bytes(out, &self.name);
+        put_checksums(out, self.old_text, self.new_text);
     }
 
     fn read(reader: &mut Reader<'_>) -> Option<Entry> {
@@ -358,11 +398,15 @@ impl Entry {
             [2] => Method::CopyBack,
             [3] => Method::Restore,
             [4] => Method::Remove,
+            [5] => Method::CopyLate,
             _ => return None,
         };
         let (old, new) = (reader.identity()?, reader.identity()?);
         let name = reader.bytes()?.to_vec();
-        is_name(&name).then_some(Entry { directory, name, staging_dir, number, method, old, new })
+        let (old_text, new_text) = reader.checksums()?;
+        let entry =
+            Entry { directory, name, staging_dir, number, method, old, new, old_text, new_text };
+        is_name(&entry.name).then_some(entry)
     }
 }
 
@@ -395,123 +439,4 @@ pub fn check_journal(bytes: &[u8], sum: bool) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::original::FileId;
-    use std::path::Path;
-
-    fn identity(seed: u64) -> Identity {
-        let time = (seed.cast_signed() - 5, 7);
-        let file = FileId { dev: 1, ino: seed };
-        Identity { file, size: seed * 3, modified: time, changed: time }
-    }
-
-    fn journal() -> Journal {
-        let entry = |name: &[u8], method| Entry {
-            directory: 1,
-            name: name.to_vec(),
-            staging_dir: 0,
-            number: 12,
-            method,
-            old: identity(3),
-            new: identity(4),
-        };
-        Journal {
-            header: RunHeader {
-                begun: 12,
-                what: "a → b".to_owned(),
-                roots: vec!["/tree".into()],
-                undoes: Some("20260101-000000-abcd".to_owned()),
-                keeps: true,
-            },
-            replacements: 9,
-            staging_dirs: vec!["/state/run/0".into()],
-            directories: vec!["/tree".into(), Path::new(OsStr::from_bytes(b"/tree/\xFF")).into()],
-            entries: vec![entry(b"a\xFF\n", Method::Exchange), entry(b"..b", Method::CopyBack)],
-            renames: vec![Rename {
-                directory: 0,
-                from: b"a\n".to_vec(),
-                to: b"\xFF".to_vec(),
-                inodes: [7, 8],
-            }],
-        }
-    }
-
-    fn written(journal: &Journal, phases: &[Phase]) -> Vec<u8> {
-        let records = [journal.header.record(), journal.records()].concat();
-        let mut bytes = [&head()[..], &records].concat();
-        for phase in phases {
-            bytes[phase.offset()..][..SLOT_LEN].copy_from_slice(&phase.slot(&records));
-        }
-        bytes
-    }
-
-    #[test]
-    fn what_is_written_is_read_again() {
-        let journal = journal();
-        let phases = |phases: &[Phase]| parse(&written(&journal, phases)).unwrap();
-
-        assert_eq!(phases(&[]), None);
-        assert_eq!(phases(&[Phase::Committed]), Some((journal.clone(), Phase::Committed)));
-        let rolling_back = phases(&[Phase::Committed, Phase::RollingBack]).unwrap();
-        assert_eq!(rolling_back.1, Phase::RollingBack);
-        assert_eq!(phases(&[Phase::Committed, Phase::Done]).unwrap().1, Phase::Done);
-        assert_eq!(header(&written(&journal, &[])), Some(journal.header.clone()));
-    }
-
-    #[test]
-    fn a_journal_that_was_never_committed_asks_for_nothing_however_torn() {
-        let whole = written(&journal(), &[]);
-        for len in 0..whole.len() {
-            assert_eq!(parse(&whole[..len]), Ok(None), "{len}");
-        }
-        assert_eq!(parse(&[]), Ok(None));
-        assert_eq!(parse(&[0; 4096]), Ok(None));
-    }
-
-    #[test]
-    fn a_committed_journal_with_any_bit_wrong_is_never_acted_on() {
-        let whole = written(&journal(), &[Phase::Committed, Phase::Done]);
-        let read = parse(&whole).unwrap();
-        for place in 0..whole.len() {
-            for bit in 0..8 {
-                let mut wrong = whole.clone();
-                wrong[place] ^= 1 << bit;
-                // The bytes between the slots mean nothing.
-                let got = parse(&wrong);
-                assert!(got.is_err() || got.as_ref() == Ok(&read), "{place} {bit}: {got:?}");
-                assert!(got.is_err() || place < HEAD_LEN, "{place} {bit}");
-            }
-        }
-        for len in Phase::Committed.offset() + 1..whole.len() {
-            assert!(parse(&whole[..len]).is_err(), "{len}");
-        }
-    }
-
-    #[test]
-    fn a_journal_of_another_version_is_refused_by_its_number() {
-        let mut bytes = written(&journal(), &[Phase::Committed]);
-        bytes[16] = 2;
-
-        let error = parse(&bytes).unwrap_err();
-
-        assert!(error.to_string().contains("version 2"), "{error}");
-        assert_eq!(parse(b"#!/bin/sh\n"), Err(JournalError::NotOurs));
-    }
-
-    #[test]
-    fn a_name_that_leaves_its_directory_is_refused() {
-        for name in [&b""[..], b".", b"..", b"a/b", b"/", b"a\0", b"a/"] {
-            let mut journal = journal();
-            journal.entries[0].name = name.to_vec();
-            let parsed = parse(&written(&journal, &[Phase::Committed]));
-            assert_eq!(parsed, Err(JournalError::Damaged), "{name:?}");
-        }
-        let mut renamed = journal();
-        renamed.renames[0].to = b"../a".to_vec();
-        assert_eq!(parse(&written(&renamed, &[Phase::Committed])), Err(JournalError::Damaged));
-        let mut relative = journal();
-        relative.directories[0] = "tree".into();
-        assert_eq!(parse(&written(&relative, &[Phase::Committed])), Err(JournalError::Damaged));
-    }
-}
+mod tests;

@@ -6,7 +6,6 @@
 //! found from within, and by a run that has staged new text for files below it.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
@@ -15,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use crate::store::Store;
-use crate::store::layout::BESIDE;
+use crate::store::layout::{beside, is_own_name};
 
 /// The directory of links in the user's store.
 const LINKS: &str = "beside";
@@ -25,8 +24,8 @@ const NAMES_TRIED_MAX: u32 = 16;
 
 /// Links a store beside files from the user's store. If that cannot be written, there is no link.
 pub(crate) fn remember(home: Option<&Path>, store: &Store) {
-    let beside = store.path().file_name() == Some(OsStr::new(BESIDE));
-    let Some(home) = home.filter(|_| beside) else { return };
+    let is_beside = store.path().file_name().is_some_and(is_own_name);
+    let Some(home) = home.filter(|_| is_beside) else { return };
     let links = home.join(LINKS);
     if DirBuilder::new().recursive(true).mode(0o700).create(&links).is_err() {
         return;
@@ -66,7 +65,7 @@ pub(crate) fn remembered(home: Option<&Path>) -> Vec<Store> {
 
 /// Returns the stores, except `own`, whose runs may work on the same files as a run over `roots`.
 pub(crate) fn around(home: Option<&Path>, roots: &[PathBuf], own: &Store) -> Vec<Store> {
-    let above = roots.iter().flat_map(|root| root.ancestors()).map(|folder| folder.join(BESIDE));
+    let above = roots.iter().flat_map(|root| root.ancestors()).map(beside);
     let users = home.map(Path::to_path_buf).into_iter();
     let mut stores: Vec<Store> =
         users.chain(above).filter_map(|path| Store::existing(&path)).collect();
@@ -89,7 +88,7 @@ pub(crate) fn unremembered<'a>(
         let inside = directory.ancestors().take_while(|folder| {
             roots.iter().any(|root| folder.starts_with(root)) && seen.insert(folder.to_path_buf())
         });
-        stores.extend(inside.filter_map(|folder| Store::existing(&folder.join(BESIDE))));
+        stores.extend(inside.filter_map(|folder| Store::existing(&beside(folder))));
     }
     stores.retain(|store| known.iter().all(|other| other.path() != store.path()));
     stores
@@ -98,6 +97,7 @@ pub(crate) fn unremembered<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::layout::BESIDE;
 
     fn paths(stores: &[Store]) -> Vec<&Path> {
         stores.iter().map(Store::path).collect()

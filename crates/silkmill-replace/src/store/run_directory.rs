@@ -4,13 +4,17 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::Error;
+use crate::mutex::Mutex;
 use crate::store::durability::Durability;
+use crate::store::journal::rename::Rename;
 use crate::store::journal::{self, HEAD_LEN, Journal, Method, Phase, RunHeader};
 use crate::store::layout::JOURNAL;
 use crate::store::run_id::is_run_id;
@@ -18,6 +22,9 @@ use crate::store::trash;
 
 /// How many bytes of a journal are read for its header. A run has few roots.
 const HEADER_LEN_MAX: usize = 64 << 10;
+
+/// How many bytes of a journal are read for its header at first. Most headers are shorter.
+const HEADER_LEN: usize = 4 << 10;
 
 /// The directory of one run, whose journal this process has locked.
 #[derive(Debug)]
@@ -28,19 +35,29 @@ pub(crate) struct RunDirectory {
     journal: Option<File>,
     /// The records of the journal, as far as this process has written or read them.
     records: Vec<u8>,
+    /// The staging roots of the run on other filesystems. The stage adds each that it creates.
+    elsewhere: Arc<Mutex<Vec<PathBuf>>>,
     /// Whether dropping this removes the directory, because no other run needs anything in it.
     disposable: bool,
 }
 
 impl RunDirectory {
-    /// Creates and locks the journal of a new run in its directory, which exists.
+    /// Creates and locks the journal of a new run in its directory, which exists. After an error,
+    /// the caller removes the directory: it has the store locked, as removing the run would.
     pub(super) fn create(
         id: String,
         path: PathBuf,
         header: &RunHeader,
     ) -> Result<RunDirectory, Error> {
-        let mut run =
-            RunDirectory { id, path, journal: None, records: header.record(), disposable: true };
+        let records = header.record();
+        let mut run = RunDirectory {
+            id,
+            path,
+            journal: None,
+            records,
+            elsewhere: Arc::default(),
+            disposable: false,
+        };
         let name = run.journal_path();
         let mut new = OpenOptions::new();
         let new = new.read(true).write(true).create_new(true).mode(0o600);
@@ -49,14 +66,15 @@ impl RunDirectory {
             .map_err(|error| Error::io("lock", &name, error))?;
         let bytes = [&journal::head()[..], &run.records].concat();
         journal.write_all_at(&bytes, 0).map_err(|error| Error::io("write", &name, error))?;
-        run.journal = Some(journal);
+        (run.journal, run.disposable) = (Some(journal), true);
         Ok(run)
     }
 
     /// Takes over a run that has ended or crashed. The caller has locked its journal, if it has
     /// one.
     pub(super) fn stopped(id: String, path: PathBuf, journal: Option<File>) -> RunDirectory {
-        RunDirectory { id, path, journal, records: Vec::new(), disposable: false }
+        let (records, elsewhere) = (Vec::new(), Arc::default());
+        RunDirectory { id, path, journal, records, elsewhere, disposable: false }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -65,6 +83,11 @@ impl RunDirectory {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns the list of the staging roots on other filesystems, which go with the run.
+    pub(crate) fn elsewhere(&self) -> Arc<Mutex<Vec<PathBuf>>> {
+        Arc::clone(&self.elsewhere)
     }
 
     /// Returns the store that the run is in.
@@ -81,12 +104,32 @@ impl RunDirectory {
     pub(crate) fn phase_and_header(&self) -> Result<Option<(Phase, RunHeader)>, Error> {
         let Some(journal) = &self.journal else { return Ok(None) };
         let name = self.journal_path();
-        let bytes = read_at_most(journal, HEADER_LEN_MAX)
-            .map_err(|error| Error::io("read", &name, error))?;
+        let failed = |error| Error::io("read", &name, error);
+        let mut bytes = read_at_most(journal, HEADER_LEN).map_err(failed)?;
+        if bytes.len() == HEADER_LEN && journal::header(&bytes).is_none() {
+            bytes = read_at_most(journal, HEADER_LEN_MAX).map_err(failed)?;
+        }
         let phase = journal::phase(&bytes).map_err(|error| Error::journal(&name, error))?;
         let Some(phase) = phase else { return Ok(None) };
         let damaged = || Error::journal(&name, journal::JournalError::Damaged);
         Ok(Some((phase, journal::header(&bytes).ok_or_else(damaged)?)))
+    }
+
+    /// Returns how many bytes of files are kept for a run that is done, without reading the whole
+    /// journal where that says so at its end.
+    pub(crate) fn held(&mut self) -> Result<u64, Error> {
+        if let Some(journal) = &self.journal
+            && let Ok(len) = journal.metadata().map(|found| found.len())
+        {
+            let mut end = vec![0; usize::try_from(len).unwrap_or(0).min(journal::END_LEN)];
+            let at = len - end.len() as u64;
+            if journal.read_exact_at(&mut end, at).is_ok()
+                && let Some(held) = journal::held(&end)
+            {
+                return Ok(held);
+            }
+        }
+        Ok(self.read()?.map_or(0, |(journal, _)| journal.held()))
     }
 
     /// Reads the whole journal, if the run was committed.
@@ -146,9 +189,10 @@ impl RunDirectory {
     }
 
     /// Moves the files of the run to the trash, where they are removed when there is time.
-    pub(crate) fn throw_away(self) -> Result<(), Error> {
+    /// Returns where they are then.
+    pub(crate) fn throw_away(self) -> Result<PathBuf, Error> {
         let thrown = trash::throw_away(&self.path);
-        thrown.map(|_| ()).map_err(|error| Error::io("remove", &self.path, error))
+        thrown.map_err(|error| Error::io("remove", &self.path, error))
     }
 }
 
@@ -157,8 +201,10 @@ impl Drop for RunDirectory {
         if self.disposable {
             // If this fails, the next run finds the directory unlocked and uncommitted, and tries
             // again.
-            let _ =
-                trash::remove(&self.path).and_then(|()| trash::remove_store_if_empty(self.store()));
+            for folder in self.elsewhere.lock().iter().chain([&self.path]) {
+                let _ = trash::remove(folder)
+                    .and_then(|()| trash::remove_store_if_empty(trash::store_of(folder)));
+            }
         }
     }
 }
@@ -167,6 +213,22 @@ impl Drop for RunDirectory {
 pub(crate) fn is_run(folder: &Path) -> bool {
     let name = folder.file_name().and_then(OsStr::to_str);
     name.is_some_and(is_run_id) && folder.join(JOURNAL).exists()
+}
+
+/// Returns whether a run that is done has changed a file or a name in this directory or below it,
+/// or the name of the directory itself. The directory is one without symbolic links; those of the
+/// run may lead through some.
+pub(crate) fn touches(journal: &Journal, directory: &Path) -> bool {
+    // The run may have renamed its directories.
+    let left = journal.as_left();
+    let plain = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+    let directories: Vec<PathBuf> = left.directories.iter().map(plain).collect();
+    let is_it = |it: &Rename| {
+        let name = OsStr::from_bytes(&it.from);
+        directories[it.directory as usize].join(name) == directory
+    };
+    directories.iter().any(|changed| changed.starts_with(directory))
+        || left.renames.iter().any(is_it)
 }
 
 /// Reads as much of the header as the run has written.
@@ -192,10 +254,13 @@ fn renumber(journal: &mut Journal) {
             let then = if entry.method == Method::Remove { &entry.old } else { &entry.new };
             devices.extend(now.map(|now| (then.file.dev, now)));
         }
-        if matches!(entry.method, Method::CopyOver | Method::CopyBack) {
+        if matches!(entry.method, Method::CopyOver | Method::CopyLate | Method::CopyBack) {
             let then = entry.old.file.dev;
             if !devices.contains_key(&then) {
-                devices.extend(device(&journal.target(entry)).map(|now| (then, now)));
+                let directory = &journal.directories[entry.directory as usize];
+                // The target may have another name already.
+                let now = device(&journal.target(entry)).or_else(|| device(directory));
+                devices.extend(now.map(|now| (then, now)));
             }
         }
     }

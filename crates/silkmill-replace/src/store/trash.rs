@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use silkmill::{CancelToken, Thread};
 
-use crate::store::layout::{BESIDE, IGNORE, LOCK, STAGING_ROOTS, TRASH};
+use crate::store::layout::{IGNORE, LOCK, STAGING_ROOTS, TRASH, is_own_name};
 
 /// Removes trash on a thread of its own, which stops soon after this is dropped.
 #[derive(Debug)]
@@ -43,7 +43,8 @@ impl Drop for TrashCollector {
 
 /// Removes the directory of a run, or one of its staging roots. It is out of sight at once.
 pub(crate) fn remove(folder: &Path) -> io::Result<()> {
-    let gone = throw_away(folder)?;
+    // Where there is no room for the trash, the directory is removed where it is.
+    let gone = throw_away(folder).unwrap_or_else(|_| folder.to_path_buf());
     match fs::remove_dir_all(gone) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
@@ -53,10 +54,7 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
 /// Moves the directory of a run, or one of its staging roots, to the trash. Returns where it is
 /// then.
 pub(crate) fn throw_away(folder: &Path) -> io::Result<PathBuf> {
-    let above = folder.parent().unwrap_or(folder);
-    let is_staging_root = above.file_name() == Some(OsStr::new(STAGING_ROOTS));
-    let store = above.parent().filter(|_| is_staging_root).unwrap_or(above);
-    let trash = store.join(TRASH);
+    let trash = store_of(folder).join(TRASH);
     let gone = trash.join(folder.file_name().unwrap_or_default());
     loop {
         DirBuilder::new().recursive(true).mode(0o700).create(&trash)?;
@@ -67,6 +65,13 @@ pub(crate) fn throw_away(folder: &Path) -> io::Result<PathBuf> {
             _ => return Ok(gone),
         }
     }
+}
+
+/// Returns the store of the directory of a run, or of one of its staging roots.
+pub(crate) fn store_of(folder: &Path) -> &Path {
+    let above = folder.parent().unwrap_or(folder);
+    let is_staging_root = above.file_name() == Some(OsStr::new(STAGING_ROOTS));
+    above.parent().filter(|_| is_staging_root).unwrap_or(above)
 }
 
 /// Removes trash until `enough` returns true. Returns whether all of it was removed.
@@ -100,7 +105,7 @@ fn remove_until(folder: &Path, enough: &dyn Fn() -> bool) -> bool {
 
 /// Removes a store beside files that holds nothing any more, since the user did not create it.
 pub(crate) fn remove_store_if_empty(path: &Path) -> io::Result<()> {
-    if path.file_name() != Some(OsStr::new(BESIDE)) {
+    if !path.file_name().is_some_and(is_own_name) {
         return Ok(());
     }
     let lock = File::open(path.join(LOCK))?;
@@ -109,9 +114,11 @@ pub(crate) fn remove_store_if_empty(path: &Path) -> io::Result<()> {
         // Another process has removed the store. The one that is there now has another lock.
         return Ok(());
     }
-    match fs::remove_dir(path.join(TRASH)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    for emptied in [TRASH, STAGING_ROOTS] {
+        match fs::remove_dir(path.join(emptied)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();

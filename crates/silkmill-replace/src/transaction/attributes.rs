@@ -38,6 +38,11 @@ impl Attributes {
         Ok(Attributes { owner, mode, xattr_names, xattr_values })
     }
 
+    /// Returns the same with another owner and mode.
+    pub(crate) fn with_owner_and_mode(self, owner: (u32, u32), mode: u32) -> Attributes {
+        Attributes { owner, mode: mode & MODE_BITS, ..self }
+    }
+
     /// Gives them to another file. Fails where the operating system does not allow it.
     pub(crate) fn give(&self, to: &File) -> io::Result<()> {
         let has = to.metadata()?;

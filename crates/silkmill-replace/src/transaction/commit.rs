@@ -67,6 +67,8 @@ pub(crate) fn journal<'a>(
             method: staged.method,
             old: staged.identity,
             new: staged.new,
+            old_text: staged.old_text,
+            new_text: staged.new_text,
         });
     }
     journal
@@ -187,6 +189,8 @@ pub(crate) fn remove(run: RunDirectory, journal: &Journal) -> Result<(), Error> 
         folders.into_iter().filter(|folder| *folder != own && is_staging_root_of(folder, &own))
     {
         trash::remove(folder).map_err(|error| Error::io("remove", folder, error))?;
+        // A store that cannot be removed may stay.
+        let _ = trash::remove_store_if_empty(trash::store_of(folder));
     }
     Ok(())
 }

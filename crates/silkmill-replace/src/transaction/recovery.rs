@@ -54,7 +54,7 @@ fn take_turn<'a>(
         let locked = store.lock()?;
         let (mut in_the_way, mut unfinished) = (None, Vec::new());
         for found in locked.probe_all()? {
-            match found {
+            match found? {
                 Probe::Running { id, header: other } if meet(roots, &other.roots) => {
                     in_the_way = Some((id, other));
                 }
@@ -83,7 +83,7 @@ pub(crate) fn recover_store(store: &Store, report: &mut dyn FnMut(Notice)) -> Re
     let locked = store.lock()?;
     let mut unfinished = Vec::new();
     for found in locked.probe_all()? {
-        match found {
+        match found? {
             Probe::Stopped(run) if !is_finished(&run) => unfinished.push(run),
             _ => {}
         }
@@ -113,12 +113,15 @@ pub(crate) fn recover_below(
         Ok(found) => found.is_some_and(|(_, header)| meet(&header.roots, roots)),
         Err(_) => true,
     };
-    let found = store.lock()?.probe_all()?;
-    let unfinished = found.into_iter().filter_map(|found| match found {
-        Probe::Stopped(run) if !is_finished(&run) && is_met(&run) => Some(run),
-        _ => None,
-    });
-    let unfinished: Vec<RunDirectory> = unfinished.collect();
+    let locked = store.lock()?;
+    let mut unfinished = Vec::new();
+    for found in locked.probe_all()? {
+        match found? {
+            Probe::Stopped(run) if !is_finished(&run) && is_met(&run) => unfinished.push(run),
+            _ => {}
+        }
+    }
+    drop(locked);
     let count = unfinished.len();
     recover_all(unfinished, roots, report)?;
     Ok(count)

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use crate::error::Error;
 use crate::mutex::Mutex;
 use crate::options::HardLinks;
-use crate::original::{Identity, Original, directory_of};
+use crate::original::{Checksum, Identity, Original, directory_of};
 use crate::store::Store;
 use crate::store::journal::Method;
 use crate::store::mount::Mount;
@@ -33,6 +33,8 @@ const STAGING_DIRS: u64 = 4;
 pub(crate) struct Stage {
     /// The directory of the run. `None` when no store can be written.
     folder: Option<PathBuf>,
+    /// The run's list of its staging roots on other filesystems.
+    elsewhere: Arc<Mutex<Vec<PathBuf>>>,
     roots: Vec<PathBuf>,
     /// The current directory, from which relative paths start.
     here: PathBuf,
@@ -75,6 +77,7 @@ impl Stage {
         background_flush: Option<Arc<BackgroundFlush>>,
     ) -> io::Result<Stage> {
         let folder = run.map(|run| run.path().to_path_buf());
+        let elsewhere = run.map(RunDirectory::elsewhere).unwrap_or_default();
         let mut staging_roots = StagingRoots::default();
         if let Some(folder) = &folder {
             let root = Arc::new(StagingRoot::new(folder.clone()));
@@ -84,19 +87,31 @@ impl Stage {
         // If the current directory was removed, no relative path leads anywhere.
         let here = std::env::current_dir().unwrap_or_default();
         let (next, staging_roots) = (AtomicU64::new(0), Mutex::new(staging_roots));
-        Ok(Stage { folder, roots, here, hard_links, background_flush, next, staging_roots })
+        Ok(Stage {
+            folder,
+            elsewhere,
+            roots,
+            here,
+            hard_links,
+            background_flush,
+            next,
+            staging_roots,
+        })
     }
 
-    /// Stages the whole new text of the file that `original` was read from.
+    /// Stages the whole new text of the file that `original` was read from, whose text is `old`.
     pub(crate) fn stage(
         &self,
         target: &Path,
         original: &Original,
+        old: &[u8],
         new: &[u8],
     ) -> Result<Staged, Error> {
         let mut writer = self.begin(target, original)?;
         writer.write_all(new).map_err(|error| Error::unstaged(target, error))?;
-        writer.finish()
+        let mut staged = writer.finish()?;
+        staged.old_text = Some(Checksum::of(old));
+        Ok(staged)
     }
 
     /// Begins to stage new text, piece by piece, for the file that `original` was read from.
@@ -118,7 +133,8 @@ impl Stage {
             self.plan(target, original).map_err(|error| not_planned(target, error))?;
         let created = self.create(&root, original.metadata.mode());
         let (temporary, file) = created.map_err(|error| Error::unstaged(target, error))?;
-        Ok(Writer { stage: self, target, original, temporary, file, method })
+        let text = crc32fast::Hasher::new();
+        Ok(Writer { stage: self, target, original, temporary, file, text, method })
     }
 
     /// Chooses where to write the new text, and by which method it gets to its target.
@@ -127,7 +143,7 @@ impl Stage {
         let linked = original.metadata.nlink() > 1 && self.hard_links == HardLinks::Keep;
         if !linked
             && may_change(directory_of(target), Access::WRITE_OK | Access::EXEC_OK).is_ok()
-            && let Some(root) = self.staging_root(mount, target)
+            && let Some(root) = self.staging_root(mount, target)?
         {
             return Ok((root, Method::Exchange));
         }
@@ -136,23 +152,35 @@ impl Stage {
         Ok((first.expect("a stage with a folder has a first root"), Method::CopyOver))
     }
 
-    fn staging_root(&self, mount: Mount, target: &Path) -> Option<Arc<StagingRoot>> {
-        if let Some(root) = self.staging_roots.lock().by_mount.get(&mount) {
-            return root.clone();
+    /// Returns the staging root of a mount. `None` if this user may create none there.
+    fn staging_root(&self, mount: Mount, target: &Path) -> io::Result<Option<Arc<StagingRoot>>> {
+        let mut roots = self.staging_roots.lock();
+        if let Some(root) = roots.by_mount.get(&mount) {
+            return Ok(root.clone());
         }
-        let root =
-            self.make_staging_root(mount, target).map(|folder| Arc::new(StagingRoot::new(folder)));
-        self.staging_roots.lock().by_mount.entry(mount).or_insert(root).clone()
+        let made = self.make_staging_root(mount, target).transpose();
+        let root = match made {
+            Ok(folder) => folder.map(|folder| {
+                self.elsewhere.lock().push(folder.clone());
+                Arc::new(StagingRoot::new(folder))
+            }),
+            Err(error) => match error.into_io() {
+                Some(error) if !attributes::is_refused(&error) => return Err(error),
+                _ => None,
+            },
+        };
+        roots.by_mount.insert(mount, root.clone());
+        Ok(root)
     }
 
     /// Creates a staging root in the topmost directory of that mount that the run works in.
-    fn make_staging_root(&self, mount: Mount, target: &Path) -> Option<PathBuf> {
+    fn make_staging_root(&self, mount: Mount, target: &Path) -> Option<Result<PathBuf, Error>> {
         let target = self.absolute(target);
         let inside = |folder: &Path| self.roots.iter().any(|root| folder.starts_with(root));
         let is_there = |folder: &Path| Mount::of(folder).is_ok_and(|other| other == mount);
         let above = directory_of(&target).ancestors();
         let top = above.take_while(|folder| inside(folder) && is_there(folder)).last()?;
-        Store::staging_root(top, self.folder.as_deref()?).ok()
+        Some(Store::staging_root(top, self.folder.as_deref()?))
     }
 
     fn absolute(&self, target: &Path) -> PathBuf {
@@ -211,6 +239,8 @@ pub(crate) struct Writer<'a> {
     original: &'a Original,
     temporary: Temporary,
     file: File,
+    /// Sums up what was written.
+    text: crc32fast::Hasher,
     method: Method,
 }
 
@@ -220,7 +250,7 @@ impl Writer<'_> {
         let target = self.target;
         let failed = |error| Error::unstaged(target, error);
         let unread = |error| Error::io("read", target, error);
-        let Writer { stage, target, original, mut temporary, file, mut method } = self;
+        let Writer { stage, target, original, mut temporary, file, text, mut method } = self;
         let attributes = Attributes::of(&original.file, &original.metadata).map_err(unread)?;
         if method == Method::Exchange {
             match attributes.give(&file) {
@@ -239,13 +269,15 @@ impl Writer<'_> {
         }
         let identity = identity_at_swap(target, original).map_err(failed)?;
         let new = Identity::of(&file.metadata().map_err(failed)?);
-        Ok(Staged { target: stage.absolute(target), identity, new, temporary, method })
+        let (target, new_text) = (stage.absolute(target), Some(Checksum(text.finalize())));
+        Ok(Staged { target, identity, new, old_text: None, new_text, temporary, method })
     }
 }
 
 impl Write for Writer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let len = self.file.write(bytes)?;
+        self.text.update(&bytes[..len]);
         if let Some(flush) = &self.stage.background_flush {
             flush.note(len as u64, &self.temporary.dir.path);
         }
@@ -266,6 +298,9 @@ pub(crate) struct Staged {
     pub(crate) identity: Identity,
     /// What the staged file is.
     pub(crate) new: Identity,
+    /// The checksum of the old text. `None` for a file that was streamed.
+    pub(crate) old_text: Option<Checksum>,
+    pub(crate) new_text: Option<Checksum>,
     pub(crate) temporary: Temporary,
     pub(crate) method: Method,
 }
@@ -377,94 +412,4 @@ fn may_change(path: &Path, access: Access) -> io::Result<()> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use crate::store::journal::RunHeader;
-    use crate::store::run_id::now;
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-
-    /// Creates a stage for the files of a test's directory, and the run directory that has to
-    /// outlive it.
-    pub(crate) fn stage(root: &Path, hard_links: HardLinks) -> (RunDirectory, Stage) {
-        let store = Store::open(None, root).unwrap();
-        let header = RunHeader { begun: now(), ..RunHeader::default() };
-        let run = store.lock().unwrap().begin(&header).unwrap();
-        let stage = Stage::new(Some(&run), vec![root.to_path_buf()], hard_links, None).unwrap();
-        (run, stage)
-    }
-
-    fn path(staged: &Staged) -> PathBuf {
-        staged.temporary.dir.path.join(staged.temporary.number.to_string())
-    }
-
-    /// Counts the files in the staging directories of a run.
-    fn files(run: &RunDirectory) -> usize {
-        let dirs = fs::read_dir(run.path()).unwrap().map(|entry| entry.unwrap().path());
-        dirs.filter(|path| path.is_dir()).map(|dir| fs::read_dir(dir).unwrap().count()).sum()
-    }
-
-    #[test]
-    fn a_staged_file_is_removed_unless_it_is_kept() {
-        let root = tempfile::tempdir().unwrap();
-        let target = root.path().join("a");
-        fs::write(&target, "old").unwrap();
-        let original = Original::open(&target).unwrap();
-        let (run, stage) = stage(root.path(), HardLinks::Keep);
-
-        let mut staged = stage.stage(&target, &original, b"new").unwrap();
-        assert_eq!(fs::read(path(&staged)).unwrap(), b"new");
-        assert_eq!((&staged.target, files(&run)), (&target, 1));
-        staged.temporary.keep();
-        drop(staged);
-        assert_eq!(files(&run), 1);
-        drop(stage.stage(&target, &original, b"new").unwrap());
-        assert_eq!(files(&run), 1);
-    }
-
-    #[test]
-    fn text_is_staged_in_pieces_and_unfinished_text_leaves_nothing() {
-        let root = tempfile::tempdir().unwrap();
-        let target = root.path().join("a");
-        fs::write(&target, "old").unwrap();
-        let original = Original::open(&target).unwrap();
-        let (run, stage) = stage(root.path(), HardLinks::Keep);
-
-        let mut writer = stage.begin(&target, &original).unwrap();
-        writer.write_all(b"one ").unwrap();
-        writer.write_all(b"two").unwrap();
-        let staged = writer.finish().unwrap();
-        assert_eq!(fs::read(path(&staged)).unwrap(), b"one two");
-        drop(staged);
-
-        let mut writer = stage.begin(&target, &original).unwrap();
-        writer.write_all(b"half").unwrap();
-        drop(writer);
-        assert_eq!(files(&run), 0);
-    }
-
-    #[test]
-    fn the_mode_is_copied_and_a_linked_file_is_kept_split_or_refused() {
-        let root = tempfile::tempdir().unwrap();
-        let target = root.path().join("a");
-        fs::write(&target, "old").unwrap();
-        fs::set_permissions(&target, fs::Permissions::from_mode(0o4751)).unwrap();
-        let (_run, keeping) = stage(root.path(), HardLinks::Keep);
-
-        let original = Original::open(&target).unwrap();
-        let staged = keeping.stage(&target, &original, b"new").unwrap();
-        assert_eq!(fs::metadata(path(&staged)).unwrap().mode() & 0o7777, 0o4751);
-        assert_eq!(staged.method, Method::Exchange);
-
-        fs::hard_link(&target, root.path().join("b")).unwrap();
-        let original = Original::open(&target).unwrap();
-        let staged = keeping.stage(&target, &original, b"new").unwrap();
-        assert_eq!(staged.method, Method::CopyOver);
-        assert_eq!(fs::read(path(&staged).with_extension("old")).unwrap(), b"old");
-        let (_run, splitting) = stage(root.path(), HardLinks::Split);
-        assert_eq!(splitting.stage(&target, &original, b"new").unwrap().method, Method::Exchange);
-        let (_run, refusing) = stage(root.path(), HardLinks::Refuse);
-        let error = refusing.stage(&target, &original, b"new").unwrap_err().to_string();
-        assert!(error.ends_with("it has 2 names"), "{error}");
-    }
-}
+pub(crate) mod tests;

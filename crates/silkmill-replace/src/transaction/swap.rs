@@ -10,11 +10,11 @@ mod copy;
 mod in_place;
 mod names;
 mod presence;
+mod ready;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -30,7 +30,6 @@ use crate::original::{FileId, Identity};
 use crate::store::Store;
 use crate::store::durability::Durability;
 use crate::store::journal::{Entry, Journal, Method};
-use crate::transaction::swap::copy::is_between;
 use crate::transaction::swap::names::{identity, old_name, open_directory, out_name};
 
 /// How often a file that another program has put at the target is exchanged back before the swap
@@ -92,6 +91,17 @@ pub(crate) struct Swapper<'a> {
     split_originals: OnceCell<HashSet<FileId>>,
     /// Versions of files that other programs wrote while the files were swapped.
     kept: RefCell<Vec<KeptCopy>>,
+}
+
+/// Which text a target holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// What the run has written.
+    New,
+    /// What the run has read.
+    Old,
+    /// What another program has written, or nothing.
+    Other,
 }
 
 /// What has the staged name.
@@ -185,20 +195,6 @@ impl<'a> Swapper<'a> {
             || identity(staging_dir, old_name(entry)).is_ok_and(|found| found.is_some())
     }
 
-    /// Returns whether the target holds what this journal's run put there.
-    pub(crate) fn holds_new(&self, entry: &Entry) -> io::Result<bool> {
-        self.with_directory(entry, |directory| {
-            let swap = Swap { all: self, entry, directory };
-            let Some(found) = identity(directory, swap.target())? else { return Ok(false) };
-            if !self.is_in_place(entry) {
-                return Ok(found.is_same_text(&entry.new));
-            }
-            let new = File::from(swap.open(swap.staging_dir(), swap.new_text())?);
-            let target = File::from(swap.open(directory, OsStr::from_bytes(&entry.name))?);
-            is_between(&target, &new, &new)
-        })
-    }
-
     /// Returns the identity of the original of an entry that was swapped. It has the staged name.
     pub(crate) fn original(&self, entry: &Entry) -> io::Result<Identity> {
         let staging_dir = self.staging_dirs[entry.staging_dir as usize].as_fd();
@@ -211,7 +207,7 @@ impl<'a> Swapper<'a> {
         let staging_dir = self.staging_dirs[entry.staging_dir as usize].as_fd();
         let copy = identity(staging_dir, old_name(entry))?;
         let found = match entry.method {
-            Method::CopyOver | Method::Exchange if copy.is_some() => copy,
+            Method::CopyOver | Method::CopyLate | Method::Exchange if copy.is_some() => copy,
             Method::Remove => {
                 let is_removed = |found: &Identity| found.file == entry.old.file;
                 let number = identity(staging_dir, entry.number.to_string())?;
@@ -248,7 +244,7 @@ struct Swap<'a, 'b> {
 impl Swap<'_, '_> {
     fn apply(&self) -> Result<(), SwapError> {
         match self.entry.method {
-            Method::Exchange => {}
+            Method::Exchange | Method::CopyLate => {}
             Method::CopyOver | Method::CopyBack => return self.copy_over(),
             Method::Restore => return self.restore(&self.entry.new),
             Method::Remove => return self.remove(&self.entry.old),
@@ -279,14 +275,15 @@ impl Swap<'_, '_> {
 
     fn revert(&self) -> Result<(), SwapError> {
         match self.entry.method {
-            Method::Exchange => {}
+            Method::Exchange | Method::CopyLate => {}
             Method::CopyOver | Method::CopyBack => return self.copy_back(),
             Method::Restore => return self.remove(&self.entry.new),
             Method::Remove => return self.restore(&self.entry.old),
         }
         self.repair()?;
         if identity(self.staging_dir(), old_name(self.entry))?.is_some() {
-            return self.copy_back();
+            self.copy_back()?;
+            return if self.entry.method == Method::CopyLate { self.forget_copy() } else { Ok(()) };
         }
         match self.state()? {
             State::Waiting => Ok(()),
@@ -310,6 +307,9 @@ impl Swap<'_, '_> {
     /// are as they were, unless another program has written to the target meanwhile: then the
     /// target is what that program wrote last.
     fn exchange(&self, expected: &Identity, ours: &Identity) -> Result<(), SwapError> {
+        if self.entry.method == Method::CopyLate {
+            return self.copy_after_all(expected);
+        }
         match self.exchange_once() {
             Ok(()) => {}
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {

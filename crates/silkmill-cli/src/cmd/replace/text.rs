@@ -173,8 +173,12 @@ fn message(summary: &Summary, dry_run: bool) -> String {
             count(summary.files_foreign, "file")
         );
     }
-    if summary.run.is_some() {
+    if let Some(run) = &summary.run {
         message += "; undo with: silkmill undo";
+        // Without its name, a run is found from the directories of its files.
+        if !summary.is_here {
+            message += &format!(" {run}");
+        }
     }
     message
 }

@@ -60,9 +60,9 @@ fn an_undo_of_renames_that_is_killed_anywhere_leaves_all_names_and_texts_old_or_
     let check = |sandbox: &Sandbox, what: &str, was_killed: bool| {
         let tree = sandbox.recovered(what);
         assert!(tree == old || (tree == new && was_killed), "{what}: {:?}", tree.keys());
-        let undo = sandbox.silkmill(&["undo"]);
-        assert!(undo.status.success(), "{what}: {undo:?}");
-        let other = if tree == new { &old } else { &new };
+        let (word, other) = if tree == new { ("undo", &old) } else { ("redo", &new) };
+        let output = sandbox.silkmill(&[word]);
+        assert!(output.status.success(), "{what}: {output:?}");
         assert_eq!(&sandbox.snapshot(), other, "{what}: and back");
     };
     sweep(&[], &["undo"], prepare, check);

@@ -123,11 +123,93 @@ fn names_and_texts_change_together_and_come_back_together() {
     let want = "10 replacements in 3 files of 5 and in 6 names; undo with: silkmill undo\n";
     assert_eq!(stderr(&output), want);
 
-    for want in [&before, &after, &before] {
-        let undo = sandbox.run(&["undo"]);
-        assert!(undo.status.success(), "{}", stderr(&undo));
-        assert_eq!(&sandbox.paths(), want, "{}", stderr(&undo));
+    for (command, want) in [
+        ("undo", &before),
+        ("redo", &after),
+        ("undo", &before),
+        ("redo", &after),
+        ("undo", &before),
+    ] {
+        let output = sandbox.run(&[command]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(&sandbox.paths(), want, "{}", stderr(&output));
     }
+}
+
+#[test]
+fn renamed_files_that_were_written_anew_without_an_edit_are_put_back_and_changed_again() {
+    let sandbox = Sandbox::full();
+    let before = sandbox.paths();
+    assert!(sandbox.replace(&["--rename", "old", "new"]).status.success());
+    let after = sandbox.paths();
+    let write_anew = |name: &str| {
+        let path = sandbox.tree.path().join(name);
+        let copy = path.with_extension("copy");
+        fs::copy(&path, &copy).unwrap();
+        fs::rename(&copy, &path).unwrap();
+    };
+
+    write_anew("new_a/new_b/new_c.txt");
+    let undo = sandbox.run(&["undo"]);
+    assert!(undo.status.success(), "{}", stderr(&undo));
+    assert_eq!(sandbox.paths(), before);
+    write_anew("old_a/old_b/old_c.txt");
+    let redo = sandbox.run(&["redo"]);
+    assert!(redo.status.success(), "{}", stderr(&redo));
+    assert_eq!(sandbox.paths(), after);
+
+    fs::write(sandbox.tree.path().join("new_a/new_b/new_c.txt"), "edited\n").unwrap();
+    let edited = sandbox.paths();
+    let undo = sandbox.run(&["undo"]);
+    assert_eq!((undo.status.code(), sandbox.paths()), (Some(2), edited.clone()));
+    assert!(stderr(&undo).contains("new_a/new_b/new_c.txt\" is not what"), "{}", stderr(&undo));
+    for (words, want) in [(&["undo", "--force"][..], &before), (&["redo"], &edited)] {
+        let output = sandbox.run(words);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(&sandbox.paths(), want);
+    }
+}
+
+#[test]
+fn a_renamed_file_that_is_gone_comes_back_with_its_old_name_and_goes_again() {
+    let sandbox = Sandbox::new(&[("d_old/old", b"old"), ("other", b"old")]);
+    let before = sandbox.paths();
+    assert!(sandbox.replace(&["--rename", "old", "new"]).status.success());
+    fs::remove_file(sandbox.tree.path().join("d_new/new")).unwrap();
+    let after = sandbox.paths();
+    assert_eq!((sandbox.run(&["undo"]).status.code(), sandbox.paths()), (Some(2), after.clone()));
+    let steps = [
+        (&["undo", "--force"][..], &before),
+        (&["redo"], &after),
+        (&["undo"], &before),
+        (&["redo"], &after),
+    ];
+    for (words, want) in steps {
+        let output = sandbox.run(words);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(&sandbox.paths(), want, "{words:?}");
+    }
+}
+
+#[test]
+fn a_run_is_found_from_the_directory_that_it_renamed() {
+    let sandbox = Sandbox::new(&[("old/a", b"old"), ("old/d/b", b"none"), ("c/old", b"old")]);
+    let before = sandbox.paths();
+    assert!(sandbox.replace(&["--rename", "old", "new", "old"]).status.success());
+    let after = sandbox.paths();
+    let run_in = |directory: &str, word: &str| {
+        let mut command = silkmill();
+        command.arg(word).current_dir(sandbox.tree.path().join(directory));
+        command.env("XDG_STATE_HOME", sandbox.state.path()).output().unwrap()
+    };
+
+    assert_eq!(run_in("c", "undo").status.code(), Some(2));
+    let undo = run_in("new", "undo");
+    assert!(undo.status.success(), "{}", stderr(&undo));
+    assert_eq!(sandbox.paths(), before);
+    let redo = run_in("old", "redo");
+    assert!(redo.status.success(), "{}", stderr(&redo));
+    assert_eq!(sandbox.paths(), after);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use crate::original::{FileId, Identity};
+use crate::original::{Checksum, FileId, Identity};
 
 /// The bytes before the payload of a record: kind, length, checksum.
 pub(super) const RECORD_HEAD_LEN: usize = 9;
@@ -48,6 +48,14 @@ pub(super) fn put_identity(out: &mut Vec<u8>, identity: &Identity) {
     for (seconds, nanos) in [identity.modified, identity.changed] {
         put_u64(out, seconds.cast_unsigned());
         put_u64(out, nanos.cast_unsigned());
+    }
+}
+
+/// Writes a byte that says which of the checksums follow, and these.
+pub(super) fn put_checksums(out: &mut Vec<u8>, old: Option<Checksum>, new: Option<Checksum>) {
+    out.push(u8::from(old.is_some()) | u8::from(new.is_some()) << 1);
+    for Checksum(sum) in [old, new].into_iter().flatten() {
+        out.extend_from_slice(&sum.to_le_bytes());
     }
 }
 
@@ -115,6 +123,20 @@ impl<'a> Reader<'a> {
         let bytes = self.bytes()?;
         let path = Path::new(OsStr::from_bytes(bytes));
         (path.is_absolute() && !bytes.contains(&0)).then(|| path.to_path_buf())
+    }
+
+    /// Reads what [`put_checksums`] has written. Journals of the first version have nothing here.
+    pub(super) fn checksums(&mut self) -> Option<(Option<Checksum>, Option<Checksum>)> {
+        let known = match self.0.is_empty() {
+            true => 0,
+            false => self.take(1)?[0],
+        };
+        let mut sum = |bit: u8| match known & bit {
+            0 => Some(None),
+            _ => Some(Some(Checksum(self.u32()?))),
+        };
+        let sums = (sum(1)?, sum(2)?);
+        (known < 4).then_some(sums)
     }
 
     pub(super) fn identity(&mut self) -> Option<Identity> {

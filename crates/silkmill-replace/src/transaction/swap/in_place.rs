@@ -119,10 +119,20 @@ impl Swap<'_, '_> {
         Ok(())
     }
 
+    /// Removes the copy of a text that is back in its target. The run that this one was to undo
+    /// knows of no copy.
+    pub(super) fn forget_copy(&self) -> Result<(), SwapError> {
+        if self.all.durability.is_forced() {
+            File::from(self.open(self.directory, self.target())?).sync_all()?;
+        }
+        Ok(unlinkat(self.staging_dir(), old_name(self.entry), AtFlags::empty())?)
+    }
+
     /// Returns whether the file is the original, whose ctime alone has changed: a link to it was
     /// created and removed before the text was copied.
     fn is_late(&self, found: &Identity) -> bool {
-        self.entry.method == Method::Exchange && found.is_same_text(&self.entry.old)
+        matches!(self.entry.method, Method::Exchange | Method::CopyLate)
+            && found.is_same_text(&self.entry.old)
     }
 
     fn open_for_writing(&self) -> Result<File, SwapError> {
