@@ -5,12 +5,13 @@
 //! 1. `stage` writes each new text into the run's directory in the store, where no reader looks.
 //!    `flusher` forces staged text to disk while more is staged.
 //! 2. `commit` writes the *journal*: which file is to be swapped with which, by their inodes. Then
-//!    it flushes each filesystem once, so that the journal and all staged text are on disk.
+//!    `barrier` forces the journal and all staged text to disk: a few files one by one, many by one
+//!    flush of each filesystem.
 //! 3. It sets the journal's `Committed` phase, and flushes that. This is the point of no return.
 //! 4. `swap` exchanges every staged file with its target, in one call of the kernel for each. The
 //!    original is then what lies in the store, which is all that an undo needs.
 //! 5. `rename` gives files and directories new names, if the run is to.
-//! 6. The filesystems are flushed again, and the journal's phase becomes `Done`.
+//! 6. What the swaps and renames changed is flushed, too, and the journal's phase becomes `Done`.
 //!
 //! # After a crash
 //!
@@ -34,6 +35,7 @@
 //! moved (`swap/presence`). `attributes` copies what a new file does not have by itself.
 
 pub(crate) mod attributes;
+pub(crate) mod barrier;
 pub(crate) mod commit;
 pub(crate) mod flusher;
 pub(crate) mod recovery;

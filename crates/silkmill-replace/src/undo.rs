@@ -23,6 +23,7 @@ use crate::store::journal::{Journal, Phase, RunHeader};
 use crate::store::run_directory::RunDirectory;
 use crate::store::run_id::now;
 use crate::store::{Store, layout, links};
+use crate::transaction::barrier;
 use crate::transaction::commit::{self, Completion};
 use crate::transaction::recovery;
 use crate::transaction::swap::Attempt;
@@ -180,7 +181,7 @@ fn revert(
         reverse::make_ready(&mut back)?;
         if durability.is_forced() {
             // If the mark that this run is done were lost, a recovery would make it once more.
-            run.sync()?;
+            run.sync_all()?;
         }
         undone.id = Some(own.id().to_owned());
         swap(own, &back, direction, durability, cancel, report)?;
@@ -221,7 +222,7 @@ fn commit_own(
 ) -> Result<(), Error> {
     own.write(back)?;
     if durability.is_forced() {
-        commit::flush(back)?;
+        barrier::before_the_mark(own, back)?;
     }
     if cancel.is_cancelled() {
         return Err(Error::interrupted());

@@ -133,7 +133,7 @@ impl Sandbox {
     /// Runs the program under `strace`, which injects the given faults.
     pub(crate) fn strace(&self, inject: &[String], words: &[&str]) -> Output {
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-o"]).arg(self.log());
+        strace.args(["-f", "-qq", "-y", "-o"]).arg(self.log());
         for inject in inject {
             strace.args(["-e", &format!("inject={inject}")]);
         }
@@ -455,7 +455,7 @@ fn a_recovery_that_is_killed_anywhere_is_recovered_from() {
     // The cuts are: before the commit mark; among the exchanges; within a file that is written in
     // place; among the links; among the renames.
     let cuts: &[(&[&str], &str, &Snapshot)] = &[
-        (&[], "syncfs:signal=KILL:when=1", &old),
+        (&[], "pwrite64:signal=KILL:when=3", &old),
         (&[], "renameat2:signal=KILL:when=3", &new),
         (&["renameat2:error=EBUSY"], "ftruncate:signal=KILL:when=3", &new),
         (&[NO_EXCHANGE], "linkat:signal=KILL:when=3", &new),

@@ -5,7 +5,9 @@
 //! the journal; any of the exchanges, links and renames, as long as those of one file are lost from
 //! the last one backwards. A sector is there or not, and so is each of these operations, as
 //! journaling filesystems promise. That the program flushes where the model needs it is checked in
-//! the log of its system calls.
+//! the log of its system calls, in `order`.
+
+mod order;
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -53,42 +55,6 @@ fn staged(sandbox: &Sandbox) -> Vec<PathBuf> {
 }
 
 #[test]
-fn nothing_is_marked_before_it_is_flushed_and_nothing_swapped_before_it_is_marked() {
-    if !is_installed("strace") {
-        return;
-    }
-    let sandbox = Sandbox::new();
-    let calls = "openat,write,pwrite64,copy_file_range,ftruncate,fchmod,fsetxattr,renameat2,fdatasync,syncfs";
-    // There is no 9,999th call, so nothing fails: the faults only make strace log these calls.
-    let inject =
-        calls.split(',').map(|call| format!("{call}:error=EIO:when=9999")).collect::<Vec<_>>();
-    assert!(sandbox.strace(&inject, REPLACE).status.success());
-    let log = fs::read_to_string(sandbox.log()).unwrap();
-    let lines: Vec<&str> = log.lines().collect();
-    let all = |wanted: &dyn Fn(&str) -> bool| {
-        let places = lines.iter().enumerate().filter(|(_, line)| wanted(line));
-        places.map(|(place, _)| place).collect::<Vec<_>>()
-    };
-    let created = all(&|line| line.contains("openat(") && line.contains("O_EXCL"));
-    let flushed = all(&|line| line.contains("syncfs("));
-    let marks = all(&|line| {
-        line.contains("pwrite64(") && (line.contains("\"commit") || line.contains("\"done"))
-    });
-    let journaled = all(&|line| line.contains("pwrite64(") && line.contains("\"silkmill journal"));
-    let mark_flushed = all(&|line| line.contains("fdatasync("));
-    let swapped = all(&|line| line.contains("renameat2("));
-    let copied = all(&|line| line.contains("ftruncate("));
-
-    assert_eq!((flushed.len(), marks.len(), mark_flushed.len()), (2, 2, 1), "{log}");
-    assert!(created.iter().chain(&journaled).all(|place| *place < flushed[0]), "{log}");
-    assert!(flushed[0] < marks[0] && marks[0] < mark_flushed[0], "{log}");
-    assert!(swapped.len() == EXCHANGED.len() && copied.len() == 1, "{log}");
-    let visible = || swapped.iter().chain(&copied);
-    assert!(visible().all(|place| mark_flushed[0] < *place && *place < flushed[1]), "{log}");
-    assert!(flushed[1] < marks[1], "{log}");
-}
-
-#[test]
 fn before_the_first_flush_anything_may_be_missing() {
     if !is_installed("strace") {
         return;
@@ -99,7 +65,7 @@ fn before_the_first_flush_anything_may_be_missing() {
     for kept in [0, 1, 20, 511, 512, 600, 1000, u64::MAX] {
         for zeros in [false, true] {
             let sandbox = Sandbox::new();
-            cut_off(&sandbox, &[], "syncfs:signal=KILL:when=1");
+            cut_off(&sandbox, &[], "pwrite64:signal=KILL:when=3");
             for path in staged(&sandbox).into_iter().chain([journal(&sandbox)]) {
                 let file = OpenOptions::new().write(true).open(&path).unwrap();
                 let len = file.metadata().unwrap().len();
@@ -115,7 +81,7 @@ fn before_the_first_flush_anything_may_be_missing() {
     }
     // The directory of a run need not even have its journal.
     let sandbox = Sandbox::new();
-    cut_off(&sandbox, &[], "syncfs:signal=KILL:when=1");
+    cut_off(&sandbox, &[], "pwrite64:signal=KILL:when=3");
     fs::remove_file(journal(&sandbox)).unwrap();
     assert_eq!(sandbox.recovered("no journal"), old);
 }
@@ -160,7 +126,7 @@ fn any_of_the_exchanges_may_be_missing_before_the_second_flush() {
     let (old, new) = both();
     for lost in 0..1 << EXCHANGED.len() {
         let sandbox = Sandbox::new();
-        cut_off(&sandbox, &[], "syncfs:signal=KILL:when=2");
+        cut_off(&sandbox, &[], "pwrite64:signal=KILL:when=4");
         assert_eq!(sandbox.snapshot(), new);
         for (place, name) in EXCHANGED.iter().enumerate() {
             if lost & (1 << place) != 0 {
@@ -232,7 +198,7 @@ fn any_of_the_links_and_renames_may_be_missing_where_files_cannot_be_exchanged()
     // others are swapped in the same way.
     for states in combinations(3, 4) {
         let sandbox = Sandbox::new();
-        cut_off(&sandbox, no_exchange, "syncfs:signal=KILL:when=2");
+        cut_off(&sandbox, no_exchange, "pwrite64:signal=KILL:when=4");
         assert_eq!(sandbox.snapshot(), new);
         for (name, state) in EXCHANGED.iter().step_by(2).zip(&states) {
             let target = sandbox.tree().join(name);
@@ -266,7 +232,7 @@ fn any_of_the_exchanges_of_an_undo_may_be_missing_and_any_page_that_it_wrote() {
     for lost in 0..1u32 << EXCHANGED.len() {
         let sandbox = Sandbox::new();
         assert!(sandbox.silkmill(REPLACE).status.success());
-        kill(&sandbox, &["undo"], &[], "syncfs:signal=KILL:when=2");
+        kill(&sandbox, &["undo"], &[], "pwrite64:signal=KILL:when=4");
         assert_eq!(sandbox.snapshot(), old);
         for (place, name) in EXCHANGED.iter().enumerate() {
             if lost & (1 << place) != 0 {
@@ -309,7 +275,7 @@ fn any_file_that_an_undo_brings_or_takes_may_be_where_it_was() {
             if takes {
                 assert!(sandbox.silkmill(&["undo", "--force"]).status.success());
             }
-            kill(&sandbox, words, &[], "syncfs:signal=KILL:when=2");
+            kill(&sandbox, words, &[], "pwrite64:signal=KILL:when=4");
             assert_eq!(&sandbox.snapshot(), is);
             // The file is at its new place, at both places by a link, or at its old place.
             for ((name, stored), state) in names.iter().zip(&stored).zip(&states) {
@@ -344,7 +310,7 @@ fn any_page_of_a_file_that_is_written_in_place_may_be_missing() {
         let pages = is.len().div_ceil(8);
         for lost in 0..1u32 << pages {
             let sandbox = Sandbox::new();
-            cut_off(&sandbox, also, "syncfs:signal=KILL:when=2");
+            cut_off(&sandbox, also, "pwrite64:signal=KILL:when=4");
             let bytes: Vec<u8> = (0..is.len())
                 .map(|at| match lost & (1 << (at / 8)) {
                     0 => is[at],

@@ -13,6 +13,7 @@ use crate::store::journal::{Journal, Phase};
 use crate::store::run_directory::{self, RunDirectory};
 use crate::store::trash::TrashCollector;
 use crate::store::{layout, links};
+use crate::transaction::barrier;
 use crate::transaction::commit::{self, Completion, RolledBack};
 use crate::transaction::recovery;
 use crate::transaction::swap::Attempt;
@@ -53,7 +54,7 @@ impl Run<'_> {
         run.write(journal)?;
         if self.options.sync {
             self.background_flush.finish()?;
-            commit::flush(journal)?;
+            barrier::before_the_mark(run, journal)?;
         }
         if cancel.is_cancelled() {
             return Err(Error::interrupted());

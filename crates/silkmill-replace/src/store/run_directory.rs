@@ -175,6 +175,12 @@ impl RunDirectory {
         synced.map_err(|error| Error::io("force to disk", &self.journal_path(), error))
     }
 
+    /// Forces the journal to disk, with everything that the filesystem knows of it.
+    pub(crate) fn sync_all(&self) -> Result<(), Error> {
+        let synced = self.file().sync_all();
+        synced.map_err(|error| Error::io("force to disk", &self.journal_path(), error))
+    }
+
     fn file(&self) -> &File {
         self.journal.as_ref().expect("a run without a journal is only ever removed")
     }

@@ -2,7 +2,6 @@
 //! visible, or none does. `recovery` resumes a commit that was interrupted, by the same steps.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,9 +12,10 @@ use crate::error::Error;
 use crate::original::directory_of;
 use crate::outcome::Notice;
 use crate::store::durability::Durability;
-use crate::store::journal::{Entry, Journal, Method, Phase, RunHeader};
+use crate::store::journal::{Entry, Journal, Phase, RunHeader};
 use crate::store::run_directory::RunDirectory;
 use crate::store::trash;
+use crate::transaction::barrier;
 use crate::transaction::rename;
 use crate::transaction::stage::{Staged, StagingDir};
 use crate::transaction::swap::{Attempt, SwapError, Swapper};
@@ -97,8 +97,17 @@ pub(crate) fn finish(
         .and_then(|()| rename::apply(journal, &mut || {}));
     let Err((path, why)) = swapped else {
         let swapping = started.elapsed();
-        let late = if durability.is_forced() { flush(&journal.as_left()).err() } else { None };
-        let late = late.or_else(|| run.set_phase(Phase::Done, Durability::Unforced).err());
+        // If this mark were lost, a recovery would exchange nothing again. But it could not tell an
+        // edit of a file that was written in place from an edit during the run, nor find what got
+        // another name since.
+        let is_in_place = journal.entries.iter().any(|entry| swapper.is_in_place(entry));
+        let is_exact = !is_in_place && journal.renames.is_empty();
+        let done = if is_exact { Durability::Unforced } else { durability };
+        let late = match durability.is_forced() {
+            true => barrier::after_the_swaps(&journal.as_left()).err(),
+            false => None,
+        };
+        let late = late.or_else(|| run.set_phase(Phase::Done, done).err());
         return Ok(Completion::Done { late, swapping, flushing: started.elapsed() - swapping });
     };
     drop(swapper);
@@ -173,7 +182,7 @@ pub(crate) fn roll_back(
         )));
     }
     if durability.is_forced() {
-        flush(journal)?;
+        barrier::after_the_swaps(journal)?;
     }
     Ok(notices)
 }
@@ -199,46 +208,4 @@ pub(crate) fn remove(run: RunDirectory, journal: &Journal) -> Result<(), Error> 
 /// it undoes.
 fn is_staging_root_of(folder: &Path, run: &Path) -> bool {
     folder.file_name() == run.file_name()
-}
-
-/// Forces every file and every name in the journal to disk.
-#[cfg(target_os = "linux")]
-pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
-    use std::os::unix::fs::MetadataExt;
-    let in_place = journal.entries.iter().filter(|entry| entry.method != Method::Exchange);
-    let elsewhere = in_place.map(|entry| &journal.directories[entry.directory as usize]);
-    let elsewhere: BTreeSet<&PathBuf> = elsewhere.collect();
-    let mut flushed = BTreeSet::new();
-    for path in journal.staging_dirs.iter().chain(elsewhere) {
-        let failed = |error| Error::io("force the filesystem to disk that holds", path, error);
-        let directory = File::open(path).map_err(failed)?;
-        if flushed.insert(directory.metadata().map_err(failed)?.dev()) {
-            rustix::fs::syncfs(directory).map_err(|error| failed(error.into()))?;
-        }
-    }
-    rename::flush(journal)
-}
-
-/// Forces every file and every name in the journal to disk, one by one.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
-    let sync = |path: &Path| {
-        let synced = match File::open(path) {
-            // A file that is restored or removed has only one of the two names.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            file => file.and_then(|file| file.sync_all()),
-        };
-        synced.map_err(|error| Error::io("force to disk", path, error))
-    };
-    for entry in &journal.entries {
-        sync(&journal.target(entry))?;
-        sync(&journal.staging_dirs[entry.staging_dir as usize].join(entry.number.to_string()))?;
-    }
-    let mut folders: BTreeSet<&Path> = BTreeSet::new();
-    for staging_dir in &journal.staging_dirs {
-        folders.extend(staging_dir.ancestors().take(3));
-    }
-    folders.extend(journal.directories.iter().map(PathBuf::as_path));
-    folders.into_iter().try_for_each(sync)?;
-    rename::flush(journal)
 }

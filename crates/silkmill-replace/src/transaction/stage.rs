@@ -134,7 +134,7 @@ impl Stage {
         let created = self.create(&root, original.metadata.mode());
         let (temporary, file) = created.map_err(|error| Error::unstaged(target, error))?;
         let text = crc32fast::Hasher::new();
-        Ok(Writer { stage: self, target, original, temporary, file, text, method })
+        Ok(Writer { stage: self, target, original, temporary, file, written: 0, text, method })
     }
 
     /// Chooses where to write the new text, and by which method it gets to its target.
@@ -239,6 +239,8 @@ pub(crate) struct Writer<'a> {
     original: &'a Original,
     temporary: Temporary,
     file: File,
+    /// The number of bytes that were written.
+    written: u64,
     /// Sums up what was written.
     text: crc32fast::Hasher,
     method: Method,
@@ -250,7 +252,7 @@ impl Writer<'_> {
         let target = self.target;
         let failed = |error| Error::unstaged(target, error);
         let unread = |error| Error::io("read", target, error);
-        let Writer { stage, target, original, mut temporary, file, text, mut method } = self;
+        let Writer { stage, target, original, mut temporary, file, text, mut method, .. } = self;
         let attributes = Attributes::of(&original.file, &original.metadata).map_err(unread)?;
         if method == Method::Exchange {
             match attributes.give(&file) {
@@ -279,8 +281,9 @@ impl Write for Writer<'_> {
         let len = self.file.write(bytes)?;
         self.text.update(&bytes[..len]);
         if let Some(flush) = &self.stage.background_flush {
-            flush.note(len as u64, &self.temporary.dir.path);
+            flush.note(self.written, len as u64, &self.file, &self.temporary.dir.path);
         }
+        self.written += len as u64;
         Ok(len)
     }
 

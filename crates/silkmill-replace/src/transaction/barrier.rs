@@ -1,0 +1,179 @@
+//! Forces a transaction to disk: before its commit mark all that it needs, and after its swaps all
+//! that they have changed.
+//!
+//! A few files are flushed one by one, at the same time, each with the directories of its names. A
+//! flush of the whole filesystem would also wait for what other programs have written. Of many
+//! files, that one flush is what takes the least time.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::error::Error;
+use crate::mutex::Mutex;
+use crate::store::journal::{Journal, Method};
+use crate::store::run_directory::RunDirectory;
+use crate::transaction::rename;
+
+/// How many files are flushed one by one at most. On ext4, 64 files take as long in either way when
+/// no other program writes.
+pub(crate) const FLUSHED_ALONE_MAX: usize = 64;
+
+/// How many threads flush files. The filesystem joins their flushes in one commit of its journal.
+const FLUSHERS_MAX: usize = 16;
+
+/// How many directories above a staging directory may be new: those of the run, of all staging
+/// roots, the store, and what holds that.
+const NEW_ABOVE: usize = 5;
+
+/// Forces everything to disk that a run needs once it is committed: its journal, the staged files,
+/// the copies of old texts, and the names of all of these.
+pub(crate) fn before_the_mark(run: &RunDirectory, journal: &Journal) -> Result<(), Error> {
+    if !is_small(journal) {
+        // The journal is on one of the filesystems, unless it is that of an undo.
+        run.sync_all()?;
+        return flush_filesystems(journal, &[run.path()]);
+    }
+    let mut files = Vec::new();
+    let mut directories: BTreeSet<PathBuf> = BTreeSet::new();
+    for entry in &journal.entries {
+        let stored =
+            journal.staging_dirs[entry.staging_dir as usize].join(entry.number.to_string());
+        files.push(stored.with_extension("old"));
+        files.push(stored);
+    }
+    let folders = journal.staging_dirs.iter().map(PathBuf::as_path);
+    let folders = folders.flat_map(|folder| folder.ancestors().take(NEW_ABOVE));
+    let own = run.path().ancestors().take(NEW_ABOVE - 1);
+    directories.extend(folders.chain(own).map(Path::to_path_buf));
+    run.sync_all()?;
+    match flush_each(&files, &directories)? {
+        Flushed::All => Ok(()),
+        Flushed::NotAllowed => flush_filesystems(journal, &[run.path()]),
+    }
+}
+
+/// Forces to disk what the swaps have changed: the names of the files, and the text of those that
+/// were written in place. `journal` calls files and directories what they are called now.
+pub(crate) fn after_the_swaps(journal: &Journal) -> Result<(), Error> {
+    if !is_small(journal) {
+        flush_filesystems(journal, &[])?;
+        return rename::flush(journal);
+    }
+    let in_place = journal.entries.iter().filter(|entry| {
+        let staging_dir = &journal.staging_dirs[entry.staging_dir as usize];
+        let copy = staging_dir.join(format!("{}.old", entry.number));
+        entry.method != Method::Exchange || copy.exists()
+    });
+    let files: Vec<PathBuf> = in_place.map(|entry| journal.target(entry)).collect();
+    let directories = journal.staging_dirs.iter().chain(&journal.directories).cloned().collect();
+    match flush_each(&files, &directories)? {
+        Flushed::All => Ok(()),
+        Flushed::NotAllowed => {
+            flush_filesystems(journal, &[])?;
+            rename::flush(journal)
+        }
+    }
+}
+
+/// Returns whether the files are flushed one by one.
+#[cfg(target_os = "linux")]
+fn is_small(journal: &Journal) -> bool {
+    journal.entries.len() + journal.renames.len() <= FLUSHED_ALONE_MAX
+}
+
+/// Returns whether the files are flushed one by one, which is the only way here.
+#[cfg(not(target_os = "linux"))]
+fn is_small(_: &Journal) -> bool {
+    true
+}
+
+/// What became of a flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flushed {
+    All,
+    /// This user may not open one of the files or directories to flush it.
+    NotAllowed,
+}
+
+/// Flushes files, and then directories, on several threads. Those that do not exist have nothing to
+/// flush.
+fn flush_each(files: &[PathBuf], directories: &BTreeSet<PathBuf>) -> Result<Flushed, Error> {
+    let directories: Vec<PathBuf> = directories.iter().cloned().collect();
+    for paths in [files, &directories] {
+        if flush_at_once(paths)? == Flushed::NotAllowed {
+            return Ok(Flushed::NotAllowed);
+        }
+    }
+    Ok(Flushed::All)
+}
+
+fn flush_at_once(paths: &[PathBuf]) -> Result<Flushed, Error> {
+    // Every thread takes the next path. The counter orders nothing.
+    let next = AtomicUsize::new(0);
+    // What failed, by whichever thread it was found first.
+    let failure: Mutex<Option<(PathBuf, io::Error)>> = Mutex::default();
+    let flush_some = || {
+        while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(error) = flush_one(path) {
+                failure.lock().get_or_insert((path.clone(), error));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..paths.len().min(FLUSHERS_MAX) {
+            let flusher = std::thread::Builder::new().name("flush".to_owned());
+            if flusher.spawn_scoped(scope, flush_some).is_err() {
+                break;
+            }
+        }
+    });
+    // Without threads, the caller does what is left.
+    flush_some();
+    let failure = failure.lock().take();
+    match failure {
+        None => Ok(Flushed::All),
+        Some((_, error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Ok(Flushed::NotAllowed)
+        }
+        Some((path, error)) => Err(Error::io("force to disk", &path, error)),
+    }
+}
+
+fn flush_one(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).custom_flags(flags.bits().cast_signed());
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        file => file?.sync_all(),
+    }
+}
+
+/// Flushes each filesystem that holds files of the journal, and those of `also`, once.
+#[cfg(target_os = "linux")]
+fn flush_filesystems(journal: &Journal, also: &[&Path]) -> Result<(), Error> {
+    use std::os::unix::fs::MetadataExt;
+    let in_place = journal.entries.iter().filter(|entry| entry.method != Method::Exchange);
+    let elsewhere = in_place.map(|entry| &*journal.directories[entry.directory as usize]);
+    let elsewhere: BTreeSet<&Path> = elsewhere.collect();
+    let mut flushed = BTreeSet::new();
+    let staging_dirs = journal.staging_dirs.iter().map(PathBuf::as_path);
+    for path in staging_dirs.chain(elsewhere).chain(also.iter().copied()) {
+        let failed = |error| Error::io("force the filesystem to disk that holds", path, error);
+        let directory = File::open(path).map_err(failed)?;
+        if flushed.insert(directory.metadata().map_err(failed)?.dev()) {
+            rustix::fs::syncfs(directory).map_err(|error| failed(error.into()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Fails: this system has no call for that.
+#[cfg(not(target_os = "linux"))]
+fn flush_filesystems(_: &Journal, _: &[&Path]) -> Result<(), Error> {
+    Err(Error::store("failed to force the files of the run to disk: permission denied"))
+}
