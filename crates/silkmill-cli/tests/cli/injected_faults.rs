@@ -154,8 +154,9 @@ fn new_text_that_cannot_be_staged_changes_nothing_though_the_run_is_not_strict()
             }
         }
     }
-    // A file that cannot be opened to be read is a failure of its own.
-    let (mut own, mut whole) = (0, 0);
+    // A file that cannot be opened to be read fails alone, if a second try by another thread fails,
+    // too. One that cannot be created fails the run.
+    let mut whole = 0;
     for nth in 1.. {
         let (sandbox, output, was_made) = refused(OPENAT, "EMFILE", nth);
         if !was_made {
@@ -168,10 +169,9 @@ fn new_text_that_cannot_be_staged_changes_nothing_though_the_run_is_not_strict()
             whole += 1;
         } else if now != old && now != new {
             assert!(said.contains("failed to read \""), "openat {nth}: {output:?}");
-            own += 1;
         }
     }
-    assert!(own > 0 && whole > 0, "{own} {whole}");
+    assert!(whole > 0);
 }
 
 #[test]
