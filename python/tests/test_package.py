@@ -22,7 +22,9 @@ def mypy(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
         if os.environ.get("SILKMILL_REQUIRE") == "1":
             pytest.fail("mypy is not installed, and SILKMILL_REQUIRE=1 asks for it")
         pytest.skip("mypy is not installed")
-    env = {**os.environ, "MYPYPATH": str(PACKAGE.parent), "PYTHONPATH": str(PACKAGE.parent)}
+    env = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    if PACKAGE.parent.name != "site-packages":  # where mypy looks anyway, and does not want to be told to
+        env["MYPYPATH"] = str(PACKAGE.parent)
     env["MYPY_CACHE_DIR"] = str(folder / "cache")
     return subprocess.run(
         [sys.executable, "-m", *arguments],

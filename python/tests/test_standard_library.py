@@ -10,7 +10,12 @@ import pytest
 import standard
 
 # They take their time, and machines may be slow.
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(
+        os.environ.get("SILKMILL_LONG") != "1", reason="SILKMILL_LONG=1 runs CPython's own tests"
+    ),
+]
 
 #: The classes that are about thread pools, and how many tests they have in each version.
 CLASSES = [

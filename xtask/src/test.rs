@@ -63,7 +63,7 @@ const STEPS: [Step; 10] = {
         Step { name: "test", what: "unit, integration and documentation tests", runs: WithoutFast, run: test },
         Step { name: "examples", what: "every example of the library runs to its end", runs: WithoutFast, run: examples },
         Step { name: "doc", what: "rustdoc warns of nothing", runs: WithoutFast, run: doc },
-        Step { name: "python", what: "the Python package's tests, and CPython's own on its classes", runs: WithoutFast, run: python },
+        Step { name: "python", what: "the Python package's tests; with SILKMILL_LONG=1 CPython's own on its classes, too", runs: WithoutFast, run: python },
         Step { name: "loom", what: "loom's models hold in every interleaving", runs: WithoutFast, run: loom },
         Step { name: "fuzz", what: "the fuzz targets hold for the kept inputs and 20,000 new ones each", runs: WithoutFast, run: fuzz },
     ]
