@@ -156,7 +156,7 @@ fn any_of_the_renames_and_exchanges_may_be_missing_before_the_second_flush() {
     let (old, new) = both_renamed();
     for lost in combinations(RENAMED.len() + EXCHANGED_AND_RENAMED.len(), 2) {
         let sandbox = Sandbox::new();
-        kill(&sandbox, RENAME, &[], "syncfs:signal=KILL:when=2");
+        kill(&sandbox, RENAME, &[], "pwrite64:signal=KILL:when=4");
         assert_eq!(sandbox.snapshot(), new);
         let (names, texts) = lost.split_at(RENAMED.len());
         for ((before, after), _) in
