@@ -17,6 +17,7 @@ __all__ = [
     "Worker",
     "after_fork_in_child",
     "before_exit",
+    "begin_map",
     "wait_for",
 ]
 

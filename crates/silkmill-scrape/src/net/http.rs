@@ -1,6 +1,6 @@
 //! HTTP/1.1 as it stands on the wire (RFC 9112): the head of a response, and how its body will end.
 //! Bytes in, values out. [`body`] reads the body; sockets are [`crate::net::connection`]'s,
-//! requests [`crate::fetch::request`]'s.
+//! requests `fetch::request`'s.
 
 pub(crate) mod body;
 mod status_line;

@@ -175,7 +175,7 @@ where
     I: Iterator<Item = A> + Send + 'static,
     A: Send + 'static,
 {
-    /// Moves the iterator to a thread of its own, which notifies `waiter` of [`FED`]. If no thread
+    /// Moves the iterator to a thread of its own, which notifies `waiter` of `FED`. If no thread
     /// can be had, the reader goes on taking the items.
     pub(super) fn feed(&mut self, name: String, waiter: &Arc<Waiter>) {
         if let Source::Own(items, pace) = std::mem::replace(self, Source::Ended) {
