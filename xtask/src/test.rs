@@ -160,6 +160,17 @@ fn test() -> anyhow::Result<()> {
     check(cargo().args(["test", "--workspace"]))
 }
 
+/// The example that ends as a program does that ^C has ended, and its exit code.
+const INTERRUPTED: &str = "exit_on_interrupt";
+const INTERRUPTED_CODE: i32 = 130;
+
+/// Runs a command and fails unless it ends with `code`.
+fn ends_with(code: i32, command: &mut Command) -> anyhow::Result<()> {
+    let status = command.status().with_context(|| format!("failed to start {command:?}"))?;
+    anyhow::ensure!(status.code() == Some(code), "{command:?} ended with {status}, not {code}");
+    Ok(())
+}
+
 /// Runs every example to its end. No test reads what they print; it is for people.
 fn examples() -> anyhow::Result<()> {
     let folder = root().join("crates/silkmill/examples");
@@ -171,7 +182,12 @@ fn examples() -> anyhow::Result<()> {
     check(cargo().args(["build", "-p", "silkmill", "--examples"]))?;
     for name in &names {
         println!("--> {name}");
-        check(cargo().args(["run", "--quiet", "-p", "silkmill", "--example", name]))?;
+        let mut example = cargo();
+        example.args(["run", "--quiet", "-p", "silkmill", "--example", name]);
+        match name.as_str() {
+            INTERRUPTED => ends_with(INTERRUPTED_CODE, &mut example)?,
+            _ => check(&mut example)?,
+        }
     }
     println!("{} examples ran", names.len());
     Ok(())
