@@ -11,6 +11,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rustix::fs::OFlags;
+
 use crate::error::Error;
 use crate::mutex::Mutex;
 use crate::store::journal::{Journal, Method};
@@ -102,22 +104,23 @@ enum Flushed {
 /// flush.
 fn flush_each(files: &[PathBuf], directories: &BTreeSet<PathBuf>) -> Result<Flushed, Error> {
     let directories: Vec<PathBuf> = directories.iter().cloned().collect();
-    for paths in [files, &directories] {
-        if flush_at_once(paths)? == Flushed::NotAllowed {
+    // A directory may have been named by a link; a file is one that the run has put there itself.
+    for (paths, flags) in [(files, OFlags::NOFOLLOW), (&directories, OFlags::DIRECTORY)] {
+        if flush_at_once(paths, flags)? == Flushed::NotAllowed {
             return Ok(Flushed::NotAllowed);
         }
     }
     Ok(Flushed::All)
 }
 
-fn flush_at_once(paths: &[PathBuf]) -> Result<Flushed, Error> {
+fn flush_at_once(paths: &[PathBuf], flags: OFlags) -> Result<Flushed, Error> {
     // Every thread takes the next path. The counter orders nothing.
     let next = AtomicUsize::new(0);
     // What failed, by whichever thread it was found first.
     let failure: Mutex<Option<(PathBuf, io::Error)>> = Mutex::default();
     let flush_some = || {
         while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(error) = flush_one(path) {
+            if let Err(error) = flush_one(path, flags) {
                 failure.lock().get_or_insert((path.clone(), error));
             }
         }
@@ -142,9 +145,9 @@ fn flush_at_once(paths: &[PathBuf]) -> Result<Flushed, Error> {
     }
 }
 
-fn flush_one(path: &Path) -> io::Result<()> {
+fn flush_one(path: &Path, flags: OFlags) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
+    let flags = OFlags::NONBLOCK | flags;
     let mut options = std::fs::OpenOptions::new();
     options.read(true).custom_flags(flags.bits().cast_signed());
     match options.open(path) {
