@@ -199,8 +199,11 @@ fn table(jobs: &[Job]) -> String {
             format!("{speed_up:.decimals$} x")
         );
         // This is the advice for one worker: with many, tasks also wait for each other's
-        // processors.
-        table += &format!("  {}\n", job.one.stats.advice());
+        // processors. The walk replaces in small files without the pool, which may then have ended
+        // too few tasks to advise on.
+        if let Advice::Measured(measured) = job.one.stats.advice() {
+            table += &format!("  {measured}\n");
+        }
     }
     table
 }

@@ -235,7 +235,7 @@ impl fmt::Display for Advice {
                  measure_cpu(true)",
             ),
             Advice::TooFew { ended, needed } => {
-                write!(f, "{ended} tasks have ended, which are too few to advise on: {needed} do")
+                write!(f, "advice needs {needed} tasks that have ended, and there are {ended} yet")
             }
             Advice::Measured(measured) => measured.fmt(f),
         }
