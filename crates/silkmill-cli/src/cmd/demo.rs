@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use silkmill::{CancelToken, Stats};
+use silkmill::{Advice, CancelToken, Stats};
 use silkmill_replace::{self as replace, ErrorKind, Event};
 use silkmill_scrape::{self as scrape, Extractor, Input};
 use silkmill_testkit::{Reply, Request, Server, Tree};
