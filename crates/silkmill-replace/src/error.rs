@@ -29,6 +29,8 @@ pub enum ErrorKind {
     Changed,
     /// The file, its new text, or a line of it is larger than the run may hold in memory.
     TooLarge,
+    /// A search by a regex with look-around or backreferences took more steps than it may.
+    TooManySteps,
     /// The encoding is not known, or cannot represent the new text.
     Encoding,
     /// The options refuse what the run found: nothing was changed.
@@ -51,6 +53,7 @@ enum Repr {
     TooLarge { path: PathBuf, bytes: u64, bytes_max: u64 },
     Unwritable { path: PathBuf, why: String },
     LineTooLong { path: PathBuf, bytes_max: usize },
+    TooManySteps { path: PathBuf },
     Interrupted,
 }
 
@@ -132,6 +135,10 @@ impl Error {
         Error { repr: Repr::LineTooLong { path: path.to_path_buf(), bytes_max } }
     }
 
+    pub(crate) fn too_many_steps(path: &Path) -> Error {
+        Error { repr: Repr::TooManySteps { path: path.to_path_buf() } }
+    }
+
     /// Returns the operating system's error, if that is what this is.
     pub(crate) fn into_io(self) -> Option<io::Error> {
         match self.repr {
@@ -166,6 +173,7 @@ impl Error {
             Repr::Changed { .. } => ErrorKind::Changed,
             Repr::TooLarge { .. } | Repr::LineTooLong { .. } => ErrorKind::TooLarge,
             Repr::Unwritable { .. } => ErrorKind::Encoding,
+            Repr::TooManySteps { .. } => ErrorKind::TooManySteps,
             Repr::Interrupted => ErrorKind::Interrupted,
         }
     }
@@ -178,6 +186,7 @@ impl Error {
             | Repr::Changed { path }
             | Repr::TooLarge { path, .. }
             | Repr::Unwritable { path, .. }
+            | Repr::TooManySteps { path }
             | Repr::LineTooLong { path, .. } => Some(path),
             Repr::Message { .. } | Repr::Interrupted => None,
         }
@@ -203,6 +212,9 @@ impl fmt::Display for Error {
             Repr::Unwritable { path, why } => write!(f, "failed to edit {path:?}: {why}"),
             Repr::LineTooLong { path, bytes_max } => {
                 write!(f, "failed to edit {path:?}: a line has more than {bytes_max} bytes")
+            }
+            Repr::TooManySteps { path } => {
+                write!(f, "failed to search {path:?}: the regex backtracks too often in it")
             }
             Repr::Interrupted => f.write_str("interrupted: nothing was changed"),
         }

@@ -164,6 +164,14 @@ impl OptionsBuilder {
     }
 
     /// Sets when letters of different case are equal.
+    /// Reads `old` as a regex that may also have look-around, backreferences, atomic groups and
+    /// `\K`, by the syntax of the `fancy-regex` crate, and `new` as [`OptionsBuilder::regex`] does.
+    /// It is found by backtracking. A file in which that takes too many steps fails.
+    pub fn fancy(mut self, fancy: bool) -> Self {
+        self.syntax.fancy = fancy;
+        self
+    }
+
     pub fn case(mut self, case: Case) -> Self {
         self.syntax.case = case;
         self
@@ -338,10 +346,11 @@ impl OptionsBuilder {
     ///
     /// A pattern is empty or does not compile, a replacement names a group that does not exist, or
     /// a glob, file type or encoding is not known.
-    pub fn build(self) -> Result<Options, Error> {
+    pub fn build(mut self) -> Result<Options, Error> {
+        self.syntax.regex |= self.syntax.fancy;
         if self.syntax.preserve_case && self.syntax.regex {
             return Err(Error::pattern(
-                "a regex has no style of names to preserve: use -P without -e",
+                "a regex has no style of names to preserve: use -P without -e and --fancy",
             ));
         }
         let edits_bytes = self.encoding.as_deref().is_some_and(is_bytes);

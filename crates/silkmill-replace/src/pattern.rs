@@ -3,6 +3,7 @@
 //! A pattern holds no state. What a search needs besides is a [`Cache`], of which each worker has
 //! its own.
 
+pub(crate) mod fancy;
 pub(crate) mod line;
 pub(crate) mod literal;
 pub(crate) mod name_style;
@@ -11,6 +12,7 @@ pub(crate) mod pairs;
 mod posix_class;
 pub(crate) mod regex;
 pub(crate) mod replacement;
+mod skeleton;
 pub(crate) mod syntax;
 mod title_case;
 
@@ -18,15 +20,14 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::Range;
 
-use regex_automata::util::captures::Captures;
-
 use crate::error::Error;
+use crate::pattern::fancy::{Fancy, TooManySteps};
 use crate::pattern::literal::{Hit, Literal, Literals};
 use crate::pattern::name_style::Restyled;
 use crate::pattern::newline::LineEnds;
 use crate::pattern::pairs::Pair;
 use crate::pattern::regex::{Parsed, Position, Regexes};
-use crate::pattern::replacement::Replacement;
+use crate::pattern::replacement::{Groups, Replacement};
 use crate::pattern::syntax::{Case, Syntax};
 
 /// What to search for, and what each match becomes.
@@ -44,6 +45,7 @@ pub(crate) struct Pattern {
 enum Matcher {
     Literals(Literals),
     Regexes(Regexes),
+    Fancy(Box<Fancy>),
 }
 
 /// What one worker needs to search with a [`Pattern`].
@@ -55,6 +57,7 @@ pub(crate) enum Cache {
         undecided: u64,
     },
     Regexes(Box<regex::Cache>),
+    Fancy(Box<fancy::Cache>),
 }
 
 impl Cache {
@@ -62,7 +65,7 @@ impl Cache {
     pub(crate) fn take_undecided(&mut self) -> u64 {
         match self {
             Cache::Literals { undecided, .. } => std::mem::take(undecided),
-            Cache::Regexes(_) => 0,
+            Cache::Regexes(_) | Cache::Fancy(_) => 0,
         }
     }
 
@@ -91,7 +94,7 @@ pub(crate) struct Match<'a> {
     pub(crate) span: Range<usize>,
     text: &'a [u8],
     replacement: &'a Replacement,
-    groups: Option<&'a Captures>,
+    groups: Option<Groups<'a>>,
     /// What `\n` writes.
     line_end: &'static [u8],
     /// What a name in a mixture of cases becomes. The inner `None` leaves it as it is.
@@ -137,7 +140,9 @@ impl Pattern {
         if let Some(pair) = pairs.iter().find(|pair| pair.old.is_empty()) {
             return Err(pair.error(Error::pattern("OLD is empty: there is nothing to look for")));
         }
-        if syntax.regex {
+        if syntax.fancy {
+            Pattern::of_fancy(&pairs, syntax)
+        } else if syntax.regex {
             Pattern::of_regexes(&pairs, syntax)
         } else {
             Pattern::of_literals(pairs, syntax)
@@ -186,8 +191,7 @@ impl Pattern {
             .iter()
             .map(|pair| Parsed::new(&pair.old, syntax).map_err(|error| pair.error(error)));
         let parsed: Vec<Parsed> = parsed.collect::<Result<_, _>>()?;
-        let same: Vec<(&Pair, &Parsed)> = pairs.iter().zip(&parsed).collect();
-        refuse_equal_regexes(&same)?;
+        refuse_repeated(pairs, parsed.iter().map(Parsed::key))?;
         let regexes = Regexes::new(parsed)?;
         let replacements = pairs.iter().enumerate().map(|(which, pair)| {
             let names = regexes.group_names(which);
@@ -199,6 +203,18 @@ impl Pattern {
         Ok(Pattern { matcher, replacements, restyled: Vec::new() })
     }
 
+    fn of_fancy(pairs: &[Pair], syntax: Syntax) -> Result<Pattern, Error> {
+        let olds: Vec<&[u8]> = pairs.iter().map(|pair| &pair.old[..]).collect();
+        let fancy = Fancy::new(&olds, syntax, |which, error| pairs[which].error(error))?;
+        refuse_repeated(pairs, (0..pairs.len()).map(|which| fancy.key(which)))?;
+        let replacements = pairs.iter().enumerate().map(|(which, pair)| {
+            Replacement::parse(&pair.new, &fancy.group_names(which), fancy.means_bytes(which))
+                .map_err(|error| pair.error(error))
+        });
+        let replacements = replacements.collect::<Result<_, _>>()?;
+        Ok(Pattern { matcher: Matcher::Fancy(Box::new(fancy)), replacements, restyled: Vec::new() })
+    }
+
     /// Returns how much of a text has to be in memory at once.
     pub(crate) fn reach(&self) -> Reach {
         match &self.matcher {
@@ -207,7 +223,8 @@ impl Pattern {
                 within_line: !literals.names_line_end(),
             },
             Matcher::Regexes(regexes) if regexes.may_be_streamed() => Reach::Line,
-            Matcher::Regexes(_) => Reach::Text,
+            Matcher::Fancy(fancy) if fancy.may_be_streamed() => Reach::Line,
+            Matcher::Regexes(_) | Matcher::Fancy(_) => Reach::Text,
         }
     }
 
@@ -217,17 +234,19 @@ impl Pattern {
                 Cache::Literals { cache: literals.cache(), undecided: 0 }
             }
             Matcher::Regexes(regexes) => Cache::Regexes(Box::new(regexes.cache())),
+            Matcher::Fancy(fancy) => Cache::Fancy(Box::new(fancy.cache())),
         }
     }
 
     /// Calls `each` with every match from left to right, none overlapping, until it returns false.
+    /// Fails if the search takes more steps than it may; only one by the backtracking engine does.
     pub(crate) fn for_each_match(
         &self,
         cache: &mut Cache,
         text: &[u8],
         each: impl FnMut(Match<'_>) -> bool,
-    ) {
-        self.for_each_match_from(cache, text, 0, each);
+    ) -> Result<(), TooManySteps> {
+        self.for_each_match_from(cache, text, 0, each)
     }
 
     /// Does the same for the matches at or after `from`. For regexes, `from` is the start of a
@@ -238,7 +257,7 @@ impl Pattern {
         text: &[u8],
         mut from: usize,
         mut each: impl FnMut(Match<'_>) -> bool,
-    ) {
+    ) -> Result<(), TooManySteps> {
         match (&self.matcher, cache) {
             (Matcher::Literals(literals), Cache::Literals { cache, .. }) => {
                 while let Some(Hit { which, span }) = literals.find(cache, text, from) {
@@ -248,7 +267,7 @@ impl Pattern {
                     let restyled = name.map(|name| name.of(&text[span.clone()]));
                     let line_end = b"\n";
                     if !each(Match { span, text, replacement, groups: None, line_end, restyled }) {
-                        return;
+                        break;
                     }
                 }
             }
@@ -259,37 +278,46 @@ impl Pattern {
                     regexes.find(cache, text, &mut position, needs_groups)
                 {
                     let replacement = &self.replacements[which];
-                    let groups = replacement.needs_groups().then(|| cache.groups());
-                    let line_end = match replacement.needs_line_end() {
-                        true => ends.at(text, span.start),
-                        false => b"\n",
-                    };
+                    let groups = replacement.needs_groups().then(|| Groups::Linear(cache.groups()));
+                    let line_end = replacement.line_end(&mut ends, text, span.start);
                     if !each(Match { span, text, replacement, groups, line_end, restyled: None }) {
-                        return;
+                        break;
+                    }
+                }
+            }
+            (Matcher::Fancy(fancy), Cache::Fancy(cache)) => {
+                let (mut position, mut ends) = (fancy::Position::from(from), LineEnds::default());
+                let needs_groups = |which: usize| self.replacements[which].needs_groups();
+                while let Some((which, span)) =
+                    fancy.find(cache, text, &mut position, needs_groups)?
+                {
+                    let replacement = &self.replacements[which];
+                    let groups = replacement.needs_groups().then(|| Groups::Fancy(cache.groups()));
+                    let line_end = replacement.line_end(&mut ends, text, span.start);
+                    if !each(Match { span, text, replacement, groups, line_end, restyled: None }) {
+                        break;
                     }
                 }
             }
             _ => unreachable!("a pattern is searched with its own cache"),
         }
+        Ok(())
     }
 }
 
 /// Refuses pairs whose OLD is the same text when case is ignored: the later one would never be
 /// found.
 fn refuse_equal<K: Eq + Hash>(pairs: &[Pair], key: impl Fn(&Pair) -> K) -> Result<(), Error> {
-    let mut seen = HashMap::new();
-    for pair in pairs {
-        if let Some(first) = seen.insert(key(pair), pair) {
-            return Err(pair.repeats(first));
-        }
-    }
-    Ok(())
+    refuse_repeated(pairs, pairs.iter().map(key))
 }
 
-fn refuse_equal_regexes(pairs: &[(&Pair, &Parsed)]) -> Result<(), Error> {
-    let mut seen: HashMap<String, &Pair> = HashMap::new();
-    for (pair, parsed) in pairs {
-        if let Some(first) = seen.insert(parsed.key(), pair) {
+fn refuse_repeated<K: Eq + Hash>(
+    pairs: &[Pair],
+    keys: impl Iterator<Item = K>,
+) -> Result<(), Error> {
+    let mut seen = HashMap::new();
+    for (pair, key) in pairs.iter().zip(keys) {
+        if let Some(first) = seen.insert(key, pair) {
             return Err(pair.repeats(first));
         }
     }
@@ -303,10 +331,12 @@ mod tests {
     fn spans(old: &str, syntax: Syntax, text: &str) -> Vec<(usize, usize)> {
         let pattern = Pattern::new(old.into(), Vec::new(), syntax).unwrap();
         let mut spans = Vec::new();
-        pattern.for_each_match(&mut pattern.cache(), text.as_bytes(), |found| {
-            spans.push((found.span.start, found.span.end));
-            true
-        });
+        pattern
+            .for_each_match(&mut pattern.cache(), text.as_bytes(), |found| {
+                spans.push((found.span.start, found.span.end));
+                true
+            })
+            .unwrap();
         spans
     }
 
@@ -317,12 +347,14 @@ mod tests {
     fn replaced(pairs: &[(&str, &str)], syntax: Syntax, text: &str) -> String {
         let pattern = Pattern::of_texts(pairs, syntax);
         let (mut out, mut copied) = (Vec::new(), 0);
-        pattern.for_each_match(&mut pattern.cache(), text.as_bytes(), |found| {
-            out.extend_from_slice(&text.as_bytes()[copied..found.span.start]);
-            found.write(&mut out);
-            copied = found.span.end;
-            true
-        });
+        pattern
+            .for_each_match(&mut pattern.cache(), text.as_bytes(), |found| {
+                out.extend_from_slice(&text.as_bytes()[copied..found.span.start]);
+                found.write(&mut out);
+                copied = found.span.end;
+                true
+            })
+            .unwrap();
         out.extend_from_slice(&text.as_bytes()[copied..]);
         String::from_utf8(out).unwrap()
     }
@@ -373,10 +405,12 @@ mod tests {
 
         let pattern = Pattern::new(b"a\xFF".to_vec(), Vec::new(), syntax).unwrap();
         let mut found = 0;
-        pattern.for_each_match(&mut pattern.cache(), b"A\xFF a\xFE", |_| {
-            found += 1;
-            true
-        });
+        pattern
+            .for_each_match(&mut pattern.cache(), b"A\xFF a\xFE", |_| {
+                found += 1;
+                true
+            })
+            .unwrap();
         assert_eq!(found, 1);
     }
 

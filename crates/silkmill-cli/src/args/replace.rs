@@ -21,6 +21,7 @@ Examples:
   silkmill replace -n old new > change.patch         for `patch -p0`
   silkmill replace -l -0 old new | xargs -0 ls -l    the files that would change
   silkmill replace -e '(\\w+)@old\\.org' '$1@new.org'  regex; ${1} before a letter
+  silkmill replace --fancy '(?<!un)safe' sound        where \"un\" is not before it
   silkmill replace -w -g '*.rs' -g '!gen/*' id key   whole words, chosen files
   silkmill replace -P old_name new_name              OldName, OLD_NAME, old-name
   silkmill replace --pairs names.tsv src             many texts in one pass
@@ -67,6 +68,14 @@ pub(crate) struct ReplaceArgs {
     /// that of one character.
     #[arg(short = 'e', long, help_heading = "What to look for")]
     pub(crate) regex: bool,
+    /// As -e; OLD may also have look-around, backreferences, atomic groups and \K
+    ///
+    /// (?=a) (?!a) (?<=a) (?<!a) look ahead and behind, \1 and \k<name> are what a group matched,
+    /// (?>a) and a++ never give back, and what is before \K stays. Without -U a look ends with its
+    /// line. Such a regex is found by backtracking, which takes longer, and is bounded: a file in
+    /// which it takes too many steps is an error.
+    #[arg(long, help_heading = "What to look for")]
+    pub(crate) fancy: bool,
     /// Ignore case
     #[arg(short, long, overrides_with = "smart_case", help_heading = "What to look for")]
     pub(crate) ignore_case: bool,

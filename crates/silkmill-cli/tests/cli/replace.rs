@@ -1,5 +1,6 @@
 //! `silkmill replace`: its arguments, which files it changes, and its exit codes.
 
+mod fancy;
 mod printed;
 mod rename;
 mod selection;
@@ -75,6 +76,13 @@ fn words_that_cannot_be_understood_are_exit_2_and_change_nothing() {
         (&["-e", "o(l)d", "$1foo"], "write `${1}foo`\n    $1foo\n    ^\n"),
         (&["-e", "old\\n", "new"], "-U"),
         (&["-e", r"old\R", "new"], "-U"),
+        (&["-e", "old(?!er)", "new"], "without --fancy: look-around"),
+        (&["-e", r"(o)\1", "new"], "without --fancy: backreferences are not supported"),
+        (&["-e", r"o\Kld", "new"], "without --fancy: unrecognized escape sequence"),
+        (&["--fancy", "-P", "old", "new"], "use -P without -e and --fancy"),
+        (&["--fancy", "(old", "new"], "OLD is not a valid regex: "),
+        (&["--fancy", r"old(?!\n)", "new"], "-U"),
+        (&["--fancy", "(?<n>o)", "$m"], "OLD has no group `m`"),
         (&["-e", "[:digit:]+", "#"], "`[:digit:]` is a set of letters; write `[[:digit:]]`"),
         (&["-e", "-U", r"[\R]", "new"], "a class cannot hold it"),
         (&["-g", "a{", "old", "new"], "the glob \"a{\""),

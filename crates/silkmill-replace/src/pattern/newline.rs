@@ -5,6 +5,8 @@
 
 use regex_syntax::ast::{self, Ast, LiteralKind, SpecialLiteralKind};
 
+use crate::pattern::skeleton::Skeleton;
+
 const EITHER: &str = r"(?:\r\n|\n)";
 const ANY: &str = r"(?:\r\n|\n|\r)";
 
@@ -12,6 +14,8 @@ const ANY: &str = r"(?:\r\n|\n|\r)";
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Newlines {
     pub(crate) pattern: String,
+    /// What is parsed in the place of a regex that needs the backtracking engine.
+    skeleton: Option<String>,
     any: Vec<usize>,
 }
 
@@ -30,7 +34,14 @@ impl Newlines {
             at += 2;
         }
         let pattern = String::from_utf8(bytes).expect("one letter of ASCII replaces another");
-        Newlines { pattern, any }
+        Newlines { pattern, skeleton: None, any }
+    }
+
+    /// Does the same for a regex that may need the backtracking engine.
+    pub(crate) fn read_extended(pattern: &str) -> Newlines {
+        let newlines = Newlines::read(pattern);
+        let skeleton = Some(Skeleton::of(&newlines.pattern).pattern);
+        Newlines { skeleton, ..newlines }
     }
 
     /// Returns whether the regex names `\r`, and so means bytes.
@@ -80,7 +91,8 @@ impl Newlines {
 
     /// Returns `None` for a regex that does not parse. Whoever compiles it says why.
     fn seek(&self) -> Option<Seeker> {
-        let ast = ast::parse::Parser::new().parse(&self.pattern).ok()?;
+        let parsed = self.skeleton.as_ref().unwrap_or(&self.pattern);
+        let ast = ast::parse::Parser::new().parse(parsed).ok()?;
         let Ok(seeker) = ast::visit(&ast, Seeker::default());
         Some(seeker)
     }
@@ -210,6 +222,9 @@ mod tests {
         }
         assert!(Newlines::read(r"[\R]").is_in_class());
         assert!(!Newlines::read(r"[\n]\R").is_in_class());
+
+        let extended = Newlines::read_extended(r"(?<=\n)a(?![\n,])\R");
+        assert_eq!(extended.rewritten(), r"(?<=(?:\r\n|\n))a(?!(?:\r\n|[\n,]))(?:\r\n|\n|\r)");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::pattern::line::{self, is_line_end};
 use crate::pattern::newline::Newlines;
 use crate::pattern::posix_class::misspelt;
+use crate::pattern::skeleton::Skeleton;
 use crate::pattern::syntax::{Case, Syntax};
 
 /// The largest compiled regex, in bytes, so that `\w{999}{999}` is an error and not a hang.
@@ -218,7 +219,7 @@ fn at_place(text: &[u8], start: usize, id: PatternID) -> Input<'_> {
 
 /// Returns whether a match belongs to no line: it is empty, and after the last line end or within a
 /// CRLF. `^` would otherwise add a prefix after the last line.
-fn is_on_no_line(text: &[u8], span: &Range<usize>) -> bool {
+pub(crate) fn is_on_no_line(text: &[u8], span: &Range<usize>) -> bool {
     let at = span.start;
     span.is_empty()
         && match (text[..at].last(), text.get(at)) {
@@ -270,9 +271,7 @@ impl Parsed {
             hir = parse(&newlines.rewritten(), insensitive)?;
         }
         if !syntax.multiline {
-            hir = line::confine(hir).map_err(|line::NamesLineEnd| {
-                Error::pattern("OLD names a line end, and a match spans lines only with -U")
-            })?;
+            hir = line::confine(hir).map_err(|line::NamesLineEnd| names_line_end())?;
         }
         let names_ends =
             hir.properties().look_set().iter().any(|look| matches!(look, Look::Start | Look::End));
@@ -283,15 +282,24 @@ impl Parsed {
     }
 }
 
-fn parse(pattern: &str, insensitive: bool) -> Result<Hir, Error> {
-    regex_syntax::ParserBuilder::new()
-        .utf8(false)
-        .multi_line(true)
-        .crlf(true)
-        .case_insensitive(insensitive)
-        .build()
-        .parse(pattern)
-        .map_err(|error| Error::pattern(regex_error_message(&error)))
+pub(crate) fn names_line_end() -> Error {
+    Error::pattern("OLD names a line end, and a match spans lines only with -U")
+}
+
+pub(crate) fn parse(pattern: &str, insensitive: bool) -> Result<Hir, Error> {
+    let parser = || {
+        regex_syntax::ParserBuilder::new()
+            .utf8(false)
+            .multi_line(true)
+            .crlf(true)
+            .case_insensitive(insensitive)
+            .build()
+    };
+    parser().parse(pattern).map_err(|error| {
+        let skeleton = Skeleton::of(pattern);
+        let needs_fancy = skeleton.is_extended && parser().parse(&skeleton.pattern).is_ok();
+        Error::pattern(regex_error_message(&error, needs_fancy))
+    })
 }
 
 /// Adds half boundaries, so that `-w -- --flag` finds a flag: no word character before it, none
@@ -322,7 +330,7 @@ pub(crate) fn compile(hirs: &[Hir], groups: WhichCaptures) -> Result<Regex, Erro
 }
 
 /// Returns whether a regex spells out an upper-case letter; `\W` and `\pL` do not.
-fn names_upper_case(pattern: &str) -> bool {
+pub(crate) fn names_upper_case(pattern: &str) -> bool {
     struct Seeker(bool);
 
     impl Seeker {
@@ -367,14 +375,18 @@ fn names_upper_case(pattern: &str) -> bool {
 
 /// Rewrites an error of `regex_syntax`, which has a heading, the pattern with carets below, and
 /// `error: WHY`. The why comes first here, so that the first line alone says enough.
-fn regex_error_message(error: &regex_syntax::Error) -> String {
+fn regex_error_message(error: &regex_syntax::Error, needs_fancy: bool) -> String {
     let message = error.to_string();
+    let lead = match needs_fancy {
+        true => "OLD is not a valid regex without --fancy",
+        false => "OLD is not a valid regex",
+    };
     let lines: Vec<&str> = message.lines().collect();
     match lines.as_slice() {
         [_, place @ .., why] => {
             let why = why.strip_prefix("error: ").unwrap_or(why);
-            format!("OLD is not a valid regex: {why}\n{}", place.join("\n"))
+            format!("{lead}: {why}\n{}", place.join("\n"))
         }
-        _ => format!("OLD is not a valid regex: {message}"),
+        _ => format!("{lead}: {message}"),
     }
 }

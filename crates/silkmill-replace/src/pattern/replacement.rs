@@ -2,10 +2,30 @@
 //!
 //! Parsing checks every group against the regex, so that writing cannot fail.
 
+use std::ops::Range;
+
 use regex_automata::util::captures::Captures;
 
 use crate::error::Error;
+use crate::pattern::newline::LineEnds;
 use crate::pattern::title_case::title_case;
+
+/// Where the groups of a match are, by the engine that found them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Groups<'a> {
+    Linear(&'a Captures),
+    Fancy(&'a [Option<Range<usize>>]),
+}
+
+impl Groups<'_> {
+    /// Returns where a group is, if it took part in the match.
+    fn span(self, index: usize) -> Option<Range<usize>> {
+        match self {
+            Groups::Linear(groups) => groups.get_group(index).map(|span| span.range()),
+            Groups::Fancy(groups) => groups.get(index).cloned().flatten(),
+        }
+    }
+}
 
 /// The replacement of a match, checked.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,16 +81,19 @@ impl Replacement {
         self.parts.iter().any(|part| matches!(part, Part::Group(_)))
     }
 
-    /// Returns whether the replacement depends on the line end of the file.
-    pub(crate) fn needs_line_end(&self) -> bool {
-        self.parts.contains(&Part::LineEnd)
+    /// Returns what `\n` writes for a match that begins at `start`, if the replacement has any.
+    pub(crate) fn line_end(&self, ends: &mut LineEnds, text: &[u8], start: usize) -> &'static [u8] {
+        match self.parts.contains(&Part::LineEnd) {
+            true => ends.at(text, start),
+            false => b"\n",
+        }
     }
 
     /// Appends what a match in `text` becomes. A group that did not take part is empty.
     pub(crate) fn write(
         &self,
         text: &[u8],
-        groups: Option<&Captures>,
+        groups: Option<Groups<'_>>,
         line_end: &[u8],
         out: &mut Vec<u8>,
     ) {
@@ -79,8 +102,8 @@ impl Replacement {
             match part {
                 Part::Text(bytes) => case.push(bytes, out),
                 Part::Group(index) => {
-                    if let Some(span) = groups.and_then(|groups| groups.get_group(*index)) {
-                        case.push(&text[span.range()], out);
+                    if let Some(span) = groups.and_then(|groups| groups.span(*index)) {
+                        case.push(&text[span], out);
                     }
                 }
                 Part::LineEnd => case.push(line_end, out),
@@ -338,7 +361,7 @@ mod tests {
         let mut groups = regex.create_captures();
         regex.captures(text, &mut groups);
         let mut out = Vec::new();
-        replacement.write(text.as_bytes(), Some(&groups), b"\n", &mut out);
+        replacement.write(text.as_bytes(), Some(Groups::Linear(&groups)), b"\n", &mut out);
         Ok(String::from_utf8(out).unwrap())
     }
 

@@ -16,6 +16,8 @@ pub enum Case {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Syntax {
     pub(crate) regex: bool,
+    /// Whether a regex may need the backtracking engine.
+    pub(crate) fancy: bool,
     pub(crate) case: Case,
     pub(crate) word: bool,
     pub(crate) multiline: bool,
@@ -29,9 +31,13 @@ impl Syntax {
     /// A regex, with the default of everything else.
     pub(crate) const REGEX: Syntax = Syntax {
         regex: true,
+        fancy: false,
         case: Case::Sensitive,
         word: false,
         multiline: false,
         preserve_case: false,
     };
+
+    /// The same, for the backtracking engine.
+    pub(crate) const FANCY: Syntax = Syntax { fancy: true, ..Syntax::REGEX };
 }

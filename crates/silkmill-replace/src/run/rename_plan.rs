@@ -17,7 +17,7 @@ use crate::original::directory_of;
 use crate::outcome::Outcome;
 use crate::pattern::Cache;
 use crate::store::journal::Journal;
-use crate::text::edit::edit_from;
+use crate::text::edit::{EditError, edit_from};
 use crate::text::revise::Decision;
 use crate::transaction::rename::is_same_but_case;
 use crate::walk::below_root;
@@ -254,7 +254,10 @@ impl Finder<'_> {
             Ok(0) => return Ok(()),
             Ok(_) if to == from.as_bytes() => return Ok(()),
             Ok(replacements) => replacements,
-            Err(_) => return Err(refused(&path, "the new name is too long")),
+            Err(EditError::TooLarge) => return Err(refused(&path, "the new name is too long")),
+            Err(EditError::TooManySteps) => {
+                return Err(refused(&path, "the regex backtracks too often in it"));
+            }
         };
         check_name(&path, &to)?;
         let failed = |error| Error::io("rename", &path, error);

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::pattern::fancy::TooManySteps;
 use crate::pattern::{Cache, Match, Pattern};
 
 /// How long a text may become, in bytes. A one-byte match with a long replacement could fill any
@@ -18,9 +19,14 @@ pub(crate) struct Change {
     pub(crate) new: Range<usize>,
 }
 
-/// The edited text would be longer than [`EDITED_SIZE_MAX`].
+/// Why a text is not edited.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TooLarge;
+pub(crate) enum EditError {
+    /// The edited text would be longer than [`EDITED_SIZE_MAX`].
+    TooLarge,
+    /// The search took more steps than it may.
+    TooManySteps,
+}
 
 /// Returns where the text of a file begins: after its byte order mark.
 pub(crate) fn text_start(bytes: &[u8]) -> usize {
@@ -40,15 +46,16 @@ pub(crate) fn edit_from(
     limit: u64,
     out: &mut Vec<u8>,
     seen: impl FnMut(Change, &[u8]),
-) -> Result<u64, TooLarge> {
+) -> Result<u64, EditError> {
     let (count, undecided) = (0, 0);
     let mut editor =
         Editor { text, start, copied: None, out, count, undecided, too_large: false, seen };
     if limit > 0 {
-        pattern.for_each_match(cache, &text[start..], |found| {
+        let searched = pattern.for_each_match(cache, &text[start..], |found| {
             editor.replace(&found) && editor.count < limit
         });
         cache.note_undecided(editor.undecided);
+        searched.map_err(|TooManySteps| EditError::TooManySteps)?;
     }
     editor.finish()
 }
@@ -62,7 +69,7 @@ pub(crate) fn edit(
     limit: u64,
     out: &mut Vec<u8>,
     seen: impl FnMut(Change, &[u8]),
-) -> Result<u64, TooLarge> {
+) -> Result<u64, EditError> {
     edit_from(text_start(text), pattern, cache, text, limit, out, seen)
 }
 
@@ -104,15 +111,15 @@ impl<F: FnMut(Change, &[u8])> Editor<'_, F> {
         !self.too_large
     }
 
-    fn finish(self) -> Result<u64, TooLarge> {
+    fn finish(self) -> Result<u64, EditError> {
         if self.too_large {
-            return Err(TooLarge);
+            return Err(EditError::TooLarge);
         }
         if let Some(copied) = self.copied.filter(|_| self.count > 0) {
             self.out.extend_from_slice(&self.text[copied..]);
         }
         if self.count > 0 && self.out.len() > EDITED_SIZE_MAX {
-            Err(TooLarge)
+            Err(EditError::TooLarge)
         } else {
             Ok(self.count)
         }

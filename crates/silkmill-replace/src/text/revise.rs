@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::error::Error;
 use crate::pattern::{Cache, Pattern};
 use crate::text::diff;
-use crate::text::edit::{Change, EDITED_SIZE_MAX, TooLarge, edit_from, text_start};
+use crate::text::edit::{Change, EDITED_SIZE_MAX, EditError, edit_from, text_start};
 use crate::text::encoding::{Charset, EncodeError};
 use crate::text::utf8::{Doubt, is_foreign};
 
@@ -40,6 +40,8 @@ pub(crate) enum ReviseError {
     Nul,
     /// The result would have this many bytes, which is too many.
     TooLarge(u64),
+    /// The search took more steps than it may.
+    TooManySteps,
     EncodeError(EncodeError),
 }
 
@@ -48,6 +50,7 @@ impl ReviseError {
     pub(crate) fn of(self, path: &Path) -> Error {
         match self {
             ReviseError::TooLarge(size) => Error::too_large(path, size, EDITED_SIZE_MAX as u64),
+            ReviseError::TooManySteps => Error::too_many_steps(path),
             ReviseError::Nul => Error::unwritable(path, "there is a NUL in it"),
             ReviseError::EncodeError(why) => Error::unwritable(path, why),
         }
@@ -151,7 +154,10 @@ fn edit_text(
                 .map(|_| look_over(text, out, changes, ask, made))
         }
     };
-    count.map_err(|TooLarge| ReviseError::TooLarge(out.len() as u64))
+    count.map_err(|error| match error {
+        EditError::TooLarge => ReviseError::TooLarge(out.len() as u64),
+        EditError::TooManySteps => ReviseError::TooManySteps,
+    })
 }
 
 /// Makes what `ask` decides of the changes. Returns how many are left.

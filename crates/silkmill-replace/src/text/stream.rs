@@ -40,6 +40,8 @@ impl LineTooLong {
 #[derive(Debug)]
 pub(crate) enum StreamError {
     LineTooLong,
+    /// The search took more steps than it may.
+    TooManySteps,
     EncodeError(EncodeError),
     /// The text holds a NUL, so it is binary.
     Nul,
@@ -64,6 +66,7 @@ impl StreamError {
     pub(crate) fn of(self, path: &Path, failed: impl FnOnce(io::Error) -> Error) -> Error {
         match self {
             StreamError::LineTooLong => LineTooLong.of(path),
+            StreamError::TooManySteps => ReviseError::TooManySteps.of(path),
             StreamError::EncodeError(why) => ReviseError::EncodeError(why).of(path),
             StreamError::Nul => ReviseError::Nul.of(path),
             StreamError::Io(error) => failed(error),
@@ -100,6 +103,8 @@ pub(crate) struct Stream<'a> {
     doubt: Option<Doubt>,
     /// Whether the caller knows that the text is not UTF-8. Then a doubtful change is an error.
     is_foreign: bool,
+    /// Whether a search took more steps than it may.
+    exceeds_steps: bool,
 }
 
 impl<'a> Stream<'a> {
@@ -139,6 +144,7 @@ impl<'a> Stream<'a> {
             new: Vec::new(),
             doubt: None,
             is_foreign: false,
+            exceeds_steps: false,
         })
     }
 
@@ -203,10 +209,11 @@ impl<'a> Stream<'a> {
         self.ended(passed)
     }
 
-    /// Returns the doubt, if that is what stopped the stream.
+    /// Returns the doubt, or the search without an end, if that is what stopped the stream.
     fn ended(&self, passed: io::Result<()>) -> Result<(), StreamError> {
         passed.map_err(|error| match self.doubt.filter(|_| self.is_foreign) {
             Some(doubt) => StreamError::EncodeError(EncodeError::Doubt(doubt)),
+            None if self.exceeds_steps => StreamError::TooManySteps,
             None => StreamError::Io(error),
         })
     }
@@ -277,7 +284,7 @@ impl<'a> Stream<'a> {
         let (doubt, is_foreign) = (&mut self.doubt, self.is_foreign);
         let (mut outcome, mut undecided) = (Ok(()), 0);
         if *count < limit {
-            self.pattern.for_each_match_from(self.cache, text, passed, |found| {
+            let searched = self.pattern.for_each_match_from(self.cache, text, passed, |found| {
                 if found.span.start >= decided && seen != decided {
                     return false;
                 }
@@ -298,6 +305,10 @@ impl<'a> Stream<'a> {
                 }
                 outcome.is_ok() && *count < limit
             });
+            if searched.is_err() {
+                self.exceeds_steps = true;
+                outcome = outcome.and(Err(io::ErrorKind::Other.into()));
+            }
         }
         self.cache.note_undecided(undecided);
         outcome?;
@@ -328,153 +339,4 @@ fn pass_if_any(text: &[u8], pass: &mut impl FnMut(Piece<'_>) -> io::Result<()>) 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pattern::syntax::{Case, Syntax};
-    use crate::text::edit::edit;
-    use proptest::prelude::*;
-
-    /// Edits the text in pieces of these lengths, in turn.
-    fn streamed(pattern: &Pattern, text: &[u8], lens: &[usize], limit: u64) -> (Vec<u8>, u64) {
-        let mut cache = pattern.cache();
-        let mut stream = Stream::new(pattern, &mut cache, limit).unwrap();
-        let mut out = Vec::new();
-        let mut pass = |piece: Piece<'_>| {
-            let (Piece::Same(bytes) | Piece::New(bytes)) = piece;
-            out.extend_from_slice(bytes);
-            Ok(())
-        };
-        let (mut rest, mut lens) = (text, lens.iter().cycle());
-        while !rest.is_empty() {
-            let room = stream.room().unwrap();
-            let len = (*lens.next().unwrap()).min(rest.len()).min(room.len());
-            room[..len].copy_from_slice(&rest[..len]);
-            rest = &rest[len..];
-            stream.advance(len, &mut pass).unwrap();
-        }
-        stream.finish(&mut pass).unwrap();
-        let count = stream.count();
-        (out, count)
-    }
-
-    fn whole(pattern: &Pattern, text: &[u8], limit: u64) -> (Vec<u8>, u64) {
-        let mut out = Vec::new();
-        let count = edit(pattern, &mut pattern.cache(), text, limit, &mut out, |_, _| ()).unwrap();
-        if count == 0 { (text.to_vec(), 0) } else { (out, count) }
-    }
-
-    #[test]
-    fn a_line_longer_than_the_largest_window_is_refused_and_a_literal_has_no_lines() {
-        let line = vec![b'x'; WINDOW_LEN_MAX + 1];
-        let regex = Pattern::of_texts(&[("x+$", "y")], Syntax::REGEX);
-        let mut cache = regex.cache();
-        let mut stream = Stream::new(&regex, &mut cache, u64::MAX).unwrap();
-        let mut rest = &line[..];
-        let refused = loop {
-            match stream.room() {
-                Ok(room) => {
-                    let len = room.len().min(rest.len());
-                    room[..len].copy_from_slice(&rest[..len]);
-                    rest = &rest[len..];
-                    stream.advance(len, |_| Ok(())).unwrap();
-                }
-                Err(LineTooLong) => break true,
-            }
-            if rest.is_empty() {
-                break false;
-            }
-        };
-        assert!(refused);
-
-        let literal = Pattern::of_texts(&[("xx", "y")], Syntax::default());
-        let (out, count) = streamed(&literal, &line, &[WINDOW_LEN], u64::MAX);
-        assert_eq!((out.len(), count), (WINDOW_LEN_MAX / 2 + 1, WINDOW_LEN_MAX as u64 / 2));
-    }
-
-    #[test]
-    fn bare_returns_end_lines_where_no_newline_does() {
-        let text = b"old text\r".repeat(WINDOW_LEN_MAX / 4);
-        let regex = Pattern::of_texts(&[("^old", "new"), ("t$", "T")], Syntax::REGEX);
-
-        let (out, count) = streamed(&regex, &text, &[100_000], u64::MAX);
-
-        assert_eq!(count, WINDOW_LEN_MAX as u64 / 2);
-        assert!(out.starts_with(b"new texT\rnew texT\r") && out.ends_with(b"new texT\r"));
-    }
-
-    #[test]
-    fn whole_lines_are_passed_on_at_once() {
-        for pattern in [
-            Pattern::of_texts(&[("old", "new")], Syntax::default()),
-            Pattern::of_texts(&[("o.*", "new")], Syntax::REGEX),
-        ] {
-            let mut cache = pattern.cache();
-            let mut stream = Stream::new(&pattern, &mut cache, u64::MAX).unwrap();
-            let mut out = Vec::new();
-            stream.room().unwrap()[..6].copy_from_slice(b"old\nol");
-            stream
-                .advance(6, |piece| {
-                    let (Piece::Same(bytes) | Piece::New(bytes)) = piece;
-                    out.extend_from_slice(bytes);
-                    Ok(())
-                })
-                .unwrap();
-            assert_eq!(out, b"new\n");
-        }
-    }
-
-    #[test]
-    fn a_regex_that_needs_the_whole_text_is_not_streamed() {
-        for (regex, multiline) in [(r"\Aa", false), (r"a\z", false), ("a", true)] {
-            let pattern = Pattern::of_texts(&[(regex, "")], Syntax { multiline, ..Syntax::REGEX });
-            assert!(Stream::new(&pattern, &mut pattern.cache(), 1).is_none(), "{regex}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn literals_in_pieces_are_edited_as_the_whole_is(
-            text in "(\u{feff})?(ab|ba|a|b|B|\u{e9}|-| |_|\r|\n|\r\n){0,40}",
-            broken in prop::option::of(0_usize..40),
-            pairs in prop::collection::hash_map("[abB\u{e9}\r\n-]{1,4}", "[ab\n]{0,3}", 1..5),
-            lens in prop::collection::vec(1_usize..9, 1..5),
-            limit in prop::sample::select(vec![0, 1, 3, u64::MAX]),
-            insensitive: bool,
-            word: bool,
-        ) {
-            let case = if insensitive { Case::Insensitive } else { Case::Sensitive };
-            let mut pairs: Vec<_> = pairs.iter().map(|(old, new)| (&**old, &**new)).collect();
-            // Texts that are equal when case is ignored are refused.
-            let mut seen = std::collections::HashSet::new();
-            pairs.retain(|(old, _)| !insensitive || seen.insert(old.to_lowercase()));
-            let pattern = Pattern::of_texts(&pairs, Syntax { case, word, ..Syntax::default() });
-            let mut text = text.into_bytes();
-            if let Some(byte) = broken.and_then(|at| text.get_mut(at)) {
-                *byte = 0xE9;
-            }
-
-            prop_assert_eq!(streamed(&pattern, &text, &lens, limit), whole(&pattern, &text, limit));
-        }
-
-        #[test]
-        fn regexes_in_pieces_are_edited_as_the_whole_is(
-            text in "(\u{feff})?(ab|ba|a|b|\u{e9}|-| |\r|\n|\r\n){0,40}",
-            pairs in prop::sample::subsequence(
-                vec![
-                    ("^", "> "), ("$", ";"), ("a*", "<$0>"), (r"\bb", "B"), (r"(a)(b)?", "$2$1"),
-                    (r"\s+$", ""), ("[^a]+", "_"), ("^$", "-"), (r"\w+", r"\u$0"), ("(?s).", "."),
-                    ("(?-u:\\xC3)", "?"), ("b|", "|"), ("-", r"<\n>"), ("ba", r"\r\n\x0A"),
-                ],
-                1..4,
-            ),
-            lens in prop::collection::vec(1_usize..9, 1..5),
-            limit in prop::sample::select(vec![1, 3, u64::MAX]),
-            word: bool,
-        ) {
-            let pattern = Pattern::of_texts(&pairs, Syntax { word, ..Syntax::REGEX });
-            let text = text.as_bytes();
-
-            prop_assert_eq!(streamed(&pattern, text, &lens, limit), whole(&pattern, text, limit));
-        }
-    }
-}
+mod tests;

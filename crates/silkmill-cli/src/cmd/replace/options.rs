@@ -68,9 +68,13 @@ pub(super) fn refuse_misunderstood(args: &ReplaceArgs) -> anyhow::Result<()> {
 
 /// Returns what a literal OLD may have meant that has matched nothing.
 pub(super) fn hint_of_escapes(args: &ReplaceArgs) -> Option<&'static str> {
-    let old = args.old.as_ref().filter(|_| !args.regex && args.pairs.is_none())?;
-    let names = |escape: &[u8]| old.as_bytes().windows(2).any(|pair| pair == escape);
-    if names(b"\\n") {
+    let is_literal = !args.regex && !args.fancy && args.pairs.is_none();
+    let old = args.old.as_ref().filter(|_| is_literal)?;
+    let names = |part: &[u8]| old.as_bytes().windows(part.len()).any(|found| found == part);
+    let looks: [&[u8]; 4] = [b"(?=", b"(?!", b"(?<=", b"(?<!"];
+    if looks.into_iter().any(names) || names(b"\\K") {
+        Some("OLD is literal without -e: look-around and \\K are those of a regex with --fancy")
+    } else if names(b"\\n") {
         Some("\\n in OLD is two characters without -e: a line end is written -e -U '\\n'")
     } else if names(b"\\t") {
         Some("\\t in OLD is two characters without -e: a tab is written -e '\\t'")
@@ -130,6 +134,7 @@ fn how_to_match(builder: OptionsBuilder, args: &ReplaceArgs) -> OptionsBuilder {
     };
     let mut builder = builder
         .regex(args.regex)
+        .fancy(args.fancy)
         .case(case)
         .word(args.word)
         .preserve_case(args.preserve_case)
