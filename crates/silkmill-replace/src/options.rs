@@ -138,6 +138,7 @@ pub struct OptionsBuilder {
     types: Vec<String>,
     hidden: bool,
     ignored: bool,
+    follow: bool,
     mode: Mode,
     context_lines: Option<usize>,
     expect: Option<u64>,
@@ -163,7 +164,6 @@ impl OptionsBuilder {
         self
     }
 
-    /// Sets when letters of different case are equal.
     /// Reads `old` as a regex that may also have look-around, backreferences, atomic groups and
     /// `\K`, by the syntax of the `fancy-regex` crate, and `new` as [`OptionsBuilder::regex`] does.
     /// It is found by backtracking. A file in which that takes too many steps fails.
@@ -172,6 +172,7 @@ impl OptionsBuilder {
         self
     }
 
+    /// Sets when letters of different case are equal.
     pub fn case(mut self, case: Case) -> Self {
         self.syntax.case = case;
         self
@@ -236,6 +237,14 @@ impl OptionsBuilder {
     /// Includes files that `.gitignore`, `.ignore` and git's own settings exclude.
     pub fn ignored(mut self, ignored: bool) -> Self {
         self.ignored = ignored;
+        self
+    }
+
+    /// Follows the symbolic links that the walk finds: what they lead to is searched, and changed
+    /// where it is; the links stay. A file that is reached twice changes once, and a link that
+    /// leads nowhere, or to a directory that holds it, is passed over.
+    pub fn follow(mut self, follow: bool) -> Self {
+        self.follow = follow;
         self
     }
 
@@ -364,6 +373,7 @@ impl OptionsBuilder {
         let store = store.or_else(|| self.state_directory.clone());
         let mut filter = Filter::new(&self.globs, &self.types)?;
         (filter.hidden, filter.ignored) = (self.hidden, self.ignored);
+        filter.follow = self.follow;
         filter.store = store;
         let here = || vec![PathBuf::from(".")];
         let what = what(&self.pairs);

@@ -374,7 +374,8 @@ impl<'a> Run<'a> {
                     self.report(&outcome);
                 }
             }
-            Finding::Staged { staged, outcome } => {
+            Finding::Staged { mut staged, outcome } => {
+                self.renames.resolve(&mut staged.target);
                 let replacements = outcome.replacements;
                 self.linked.note(staged.identity.file, outcome.names, &outcome.path);
                 if self.changes.add(StagedFile { place, staged, outcome }) {

@@ -3,8 +3,10 @@
 //! Ignore files and leading dots apply to what is found below a directory, not to a path that was
 //! named. Globs and types apply to both. `.gitignore` files apply without a repository, too, from
 //! every directory above; in a repository, those above its working tree do not, as for git.
+//! Symbolic links are followed if that was asked for: see [`follow`].
 
 pub(crate) mod filter;
+pub(crate) mod follow;
 pub(crate) mod found;
 pub(crate) mod named;
 mod repository;
@@ -22,6 +24,7 @@ use crate::outcome::Outcome;
 use crate::store::layout::is_own_name;
 use crate::store::run_directory::is_run;
 use crate::walk::filter::Filter;
+use crate::walk::follow::Links;
 use crate::walk::found::{Found, lost_below, plain};
 use crate::walk::named::{NamedPath, enter};
 use crate::walk::repository::{is_bare, is_in_working_tree, is_own};
@@ -49,9 +52,16 @@ pub(crate) fn found(
     match entry {
         Ok(entry) => {
             let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
-            let is_taken = is_file && filter.takes(view, entry.path());
-            is_taken.then(|| Ok(Found { path: plain(entry.path()), link_target: None }))
+            if !is_file || !filter.takes(view, entry.path()) {
+                return None;
+            }
+            let path = plain(entry.path());
+            match filter.follow {
+                true => follow::found(view, filter, path).transpose(),
+                false => Some(Ok(Found { path, link_target: None })),
+            }
         }
+        Err(error) if follow::is_passed_over(filter, &error) => None,
         Err(error) => Some(Err(lost_below(&view.root, &error))),
     }
 }
@@ -92,6 +102,7 @@ pub(crate) fn below_root(view: &View, filter: &Filter) -> WalkBuilder {
     let store = filter.store.as_ref().and_then(|store| fs::metadata(store).ok());
     let store = store.map(|metadata| FileId::of(&metadata));
     let store_name = filter.store.as_deref().and_then(Path::file_name).map(OsStr::to_os_string);
+    let links = Links::new(view, filter);
     let mut walk = WalkBuilder::new(&view.root);
     // If the walk hid these itself, the `!` of an ignore file would bring them back.
     walk.hidden(false)
@@ -101,11 +112,13 @@ pub(crate) fn below_root(view: &View, filter: &Filter) -> WalkBuilder {
         .git_global(!filter.ignored)
         .parents(!filter.ignored)
         .require_git(is_in_working_tree(&view.root))
+        .follow_links(filter.follow)
         .filter_entry(move |entry| {
             entry.depth() == 0
                 || (!is_named(&names, entry)
                     && is_entered(&start, &names, entry)
-                    && !is_store(entry, store, store_name.as_deref()))
+                    && !is_store(entry, store, store_name.as_deref())
+                    && links.are_followed(&start, &names, entry))
         });
     walk
 }

@@ -138,6 +138,14 @@ pub(crate) struct ReplaceArgs {
     /// walked into.
     #[arg(long, help_heading = "Which files")]
     pub(crate) hidden: bool,
+    /// Follow the symbolic links of the walk
+    ///
+    /// What a link leads to changes where it is, also outside of PATH, and the link stays a link. A
+    /// file that is reached twice changes once. What "!GLOB" excludes where it really is stays
+    /// excluded, as do stores and the files of version control. A link that leads nowhere, or to a
+    /// directory that holds it, is passed over. Links that are named are always followed.
+    #[arg(short = 'L', long, help_heading = "Which files")]
+    pub(crate) follow: bool,
     /// Also files that .gitignore and .ignore exclude, which count without a repository, too
     #[arg(long, help_heading = "Which files")]
     pub(crate) no_ignore: bool,

@@ -1,6 +1,7 @@
 //! `silkmill replace`: its arguments, which files it changes, and its exit codes.
 
 mod fancy;
+mod follow;
 mod printed;
 mod rename;
 mod selection;

@@ -22,6 +22,7 @@ use crate::text::revise::Decision;
 use crate::transaction::rename::is_same_but_case;
 use crate::walk::below_root;
 use crate::walk::filter::Filter;
+use crate::walk::follow::is_passed_over;
 use crate::walk::found::{lost_below, plain};
 use crate::walk::named::{NamedPath, enter, once};
 
@@ -139,6 +140,17 @@ impl RenamePlan {
         after
     }
 
+    /// Takes the symbolic links out of the path of a file, so that it is called as the renames call
+    /// it. Does nothing when nothing is renamed.
+    pub(crate) fn resolve(&self, file: &mut PathBuf) {
+        if !self.is_empty()
+            && let Some(name) = file.file_name()
+            && let Ok(directory) = directory_of(file).canonicalize()
+        {
+            *file = directory.join(name);
+        }
+    }
+
     /// Writes the renames down.
     ///
     /// # Errors
@@ -222,6 +234,7 @@ impl Finder<'_> {
             let entry = match entry {
                 Ok(entry) if entry.depth() == 0 => continue,
                 Ok(entry) => entry,
+                Err(error) if is_passed_over(filter, &error) => continue,
                 Err(error) => {
                     plan.failures.push(lost_below(root, &error));
                     continue;

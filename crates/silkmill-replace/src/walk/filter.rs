@@ -36,6 +36,8 @@ pub(crate) struct Filter {
     pub(crate) hidden: bool,
     /// Whether files that ignore files exclude are taken, too.
     pub(crate) ignored: bool,
+    /// Whether the walk follows symbolic links.
+    pub(crate) follow: bool,
     /// The store of the user, from which no run takes a file. Its path has no symbolic links.
     pub(crate) store: Option<PathBuf>,
     /// The paths, by inode, that were named besides the directory that is walked, and that are
@@ -57,6 +59,7 @@ impl Filter {
             excluding: Arc::new(typed.map(|glob| (glob.clone(), AtomicBool::new(false))).collect()),
             hidden: false,
             ignored: false,
+            follow: false,
             store: None,
             named: Arc::default(),
         })
@@ -128,6 +131,24 @@ impl Filter {
             excluded |= self.hit(&self.unwanted.absolute, part);
         }
         excluded
+    }
+
+    /// Returns whether a glob excludes the file or directory to which a link leads. A path below
+    /// the view is matched as if the walk had come to it without the link; any other as if it had
+    /// been named. `real` has no symbolic links.
+    pub(crate) fn excludes_linked(&self, view: &View, real: &Path, is_directory: bool) -> bool {
+        if self.unwanted.is_empty() {
+            return false;
+        }
+        let below = view.absolute.as_ref().and_then(|absolute| real.strip_prefix(absolute).ok());
+        let Some(below) = below else {
+            return self.excludes_named(&View::new(real, true), is_directory);
+        };
+        let parts = below.ancestors().filter(|part| part.file_name().is_some());
+        let is_directory = |part: &Path| is_directory || part != below;
+        parts.fold(false, |excluded, part| {
+            excluded | self.excludes(view, &view.root.join(part), is_directory(part))
+        })
     }
 
     fn excludes_component(&self, name: &Path) -> bool {

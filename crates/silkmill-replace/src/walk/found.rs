@@ -11,7 +11,7 @@ use crate::outcome::Outcome;
 pub(crate) struct Found {
     /// The path by which the run reached the file.
     pub(crate) path: PathBuf,
-    /// The target of a symbolic link that was named.
+    /// The file itself, where a symbolic link that was named or followed leads to it.
     pub(crate) link_target: Option<PathBuf>,
 }
 
@@ -59,7 +59,7 @@ fn os_error(error: &io::Error) -> Option<io::Error> {
     None
 }
 
-fn path_of(error: &ignore::Error) -> Option<&Path> {
+pub(super) fn path_of(error: &ignore::Error) -> Option<&Path> {
     match error {
         ignore::Error::WithPath { path, .. } => Some(path),
         ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => {

@@ -108,7 +108,7 @@ pub(crate) fn reach(root: &Path) -> Result<Metadata, Outcome> {
 }
 
 /// Returns whether a path that was named leads to the files of runs.
-fn is_in_a_store(root: &Path, filter: &Filter) -> bool {
+pub(super) fn is_in_a_store(root: &Path, filter: &Filter) -> bool {
     let Ok(path) = fs::canonicalize(root) else { return false };
     let store = filter.store.as_ref();
     path.iter().any(is_own_name)
@@ -124,7 +124,7 @@ fn is_a_repositorys_own(root: &Path) -> bool {
 
 /// Returns the target of a link, relative to the current directory if it is below it: `patch` does
 /// not change links.
-fn end_of_link(link: &Path) -> io::Result<PathBuf> {
+pub(super) fn end_of_link(link: &Path) -> io::Result<PathBuf> {
     let target = fs::canonicalize(link)?;
     let here = fs::canonicalize(".")?;
     Ok(target.strip_prefix(here).map(Path::to_path_buf).unwrap_or(target))

@@ -187,8 +187,8 @@ fn how_to_run(builder: OptionsBuilder, args: &ReplaceArgs) -> OptionsBuilder {
 
 /// Adds the files, and how they are read.
 fn files(builder: OptionsBuilder, args: ReplaceArgs) -> anyhow::Result<OptionsBuilder> {
-    let mut builder =
-        builder.hidden(args.hidden).ignored(args.no_ignore).binary(args.binary == Binary::Edit);
+    let mut builder = builder.hidden(args.hidden).ignored(args.no_ignore).follow(args.follow);
+    builder = builder.binary(args.binary == Binary::Edit);
     builder = args.paths.into_iter().fold(builder, |builder, path| builder.path(path));
     builder = args.glob.into_iter().fold(builder, |builder, glob| builder.glob(glob));
     builder = args.types.into_iter().fold(builder, |builder, name| builder.file_type(name));
