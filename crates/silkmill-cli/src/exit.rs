@@ -1,7 +1,5 @@
 //! The exit codes, which are a contract.
 
-use std::process::ExitCode;
-
 /// The end of a run, as the shell sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -16,18 +14,12 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    pub(crate) fn code(self) -> i32 {
+    pub(crate) fn code(self) -> u8 {
         match self {
             Exit::Success => 0,
             Exit::Partial => 1,
             Exit::Error => 2,
             Exit::Interrupted => 130,
         }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(u8::try_from(exit.code()).expect("an exit code is a byte"))
     }
 }

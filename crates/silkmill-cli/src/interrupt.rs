@@ -34,7 +34,7 @@ pub(crate) fn cancel_on_signal(cancel: &CancelToken, second: SecondSignal) -> Re
     let listen = move || {
         for _ in signals.forever() {
             if cancel.is_cancelled() && second == SecondSignal::EndsProcess {
-                process::exit(Exit::Interrupted.code());
+                process::exit(Exit::Interrupted.code().into());
             }
             cancel.cancel();
         }

@@ -16,7 +16,7 @@ const ROOT: u32 = 0;
 ///
 /// Root may run with the environment of another user, for instance by `sudo`. Then the directory is
 /// that of root's own home, since what root makes in another user's is out of that user's reach.
-pub(crate) fn state_directory() -> Option<PathBuf> {
+pub fn state_directory() -> Option<PathBuf> {
     let variable = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || variable("HOME").map(|home| home.join(".local/state"));
     let state = variable("XDG_STATE_HOME").or_else(home)?;

@@ -1,12 +1,12 @@
 //! Requests a list of URLs and writes the rows: what `fetch` and `scrape` have in common.
 
-mod cookies;
+pub(crate) mod cookies;
 mod histogram;
 mod hosts;
 mod inputs;
 mod lines;
 mod options;
-mod proxies;
+pub(crate) mod proxies;
 mod recorder;
 mod tally;
 
@@ -32,7 +32,7 @@ use crate::sink::{Destination, Existing, Output, Schema};
 
 /// Requests every URL that `args` name, and writes the rows where they say.
 pub(crate) fn run(options: OptionsBuilder, schema: Schema, args: UrlListArgs) -> Result<Exit> {
-    let cookies = Cookies::open(&args)?;
+    let cookies = Cookies::open(&args.cookies, args.cookie_jar.as_deref())?;
     let options = options_of(options, &cookies, &args)?;
     raise_open_files();
     let lines = args.input.as_deref().map(Lines::open).transpose()?;

@@ -8,28 +8,32 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use silkmill_scrape::CookieJar;
 
-use crate::args::UrlListArgs;
 use crate::messages::reason;
 
 /// Cookies are secrets: others cannot read a file that is made for them.
 const MODE: u32 = 0o600;
 
 /// The cookies of a run, and the file that they go to.
-pub(super) struct Cookies {
+#[derive(Debug)]
+pub struct Cookies {
     /// `None` when cookies are kept along the redirects of one URL only.
     jar: Option<CookieJar>,
     file: Option<PathBuf>,
 }
 
 impl Cookies {
-    /// Reads the files that `args` name, and sees to it that the other can be written.
-    pub(super) fn open(args: &UrlListArgs) -> Result<Cookies> {
-        let file = args.cookie_jar.clone();
-        if args.cookies.is_empty() && file.is_none() {
+    /// Reads the files of `from`, and sees to it that the one of `to` can be written.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read or written, or holds no cookies.
+    pub fn open(from: &[PathBuf], to: Option<&Path>) -> Result<Cookies> {
+        let file = to.map(Path::to_owned);
+        if from.is_empty() && file.is_none() {
             return Ok(Cookies { jar: None, file });
         }
         let jar = CookieJar::default();
-        for path in &args.cookies {
+        for path in from {
             let bytes = fs::read(path).map_err(|error| {
                 anyhow!("failed to read cookies from {path:?}: {}", reason(&error))
             })?;
@@ -42,12 +46,17 @@ impl Cookies {
         Ok(Cookies { jar: Some(jar), file })
     }
 
-    pub(super) fn jar(&self) -> Option<&CookieJar> {
+    /// Returns the jar, unless cookies are kept along the redirects of one URL only.
+    pub fn jar(&self) -> Option<&CookieJar> {
         self.jar.as_ref()
     }
 
     /// Writes the cookies that the run has at its end.
-    pub(super) fn write(&self) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn write(&self) -> Result<()> {
         let (Some(jar), Some(path)) = (&self.jar, &self.file) else { return Ok(()) };
         replace(path, &jar.to_bytes()).map_err(|error| unwritten(path, &error))
     }

@@ -9,7 +9,7 @@ use silkmill_scrape::{Method, Options, OptionsBuilder};
 
 use crate::args::UrlListArgs;
 use crate::cmd::url_list::cookies::Cookies;
-use crate::cmd::url_list::proxies;
+use crate::cmd::url_list::proxies::environment_proxies;
 use crate::messages::reason;
 
 pub(super) fn options_of(
@@ -49,7 +49,7 @@ pub(super) fn options_of(
         options = options.cookie_jar(jar);
     }
     if !args.no_proxy {
-        options = proxies::set(options, args.proxy.as_deref());
+        options = environment_proxies(options, args.proxy.as_deref());
     }
     for header in &args.header {
         options = options.header(header);

@@ -4,8 +4,9 @@ use std::env;
 
 use silkmill_scrape::OptionsBuilder;
 
-/// Sets the proxy that was `given`, or those of the environment.
-pub(super) fn set(options: OptionsBuilder, given: Option<&str>) -> OptionsBuilder {
+/// Sets the proxies that the environment names by the usual variables, `HTTP_PROXY`, `HTTPS_PROXY`,
+/// `ALL_PROXY` and `NO_PROXY`, or the one that is `given` instead.
+pub fn environment_proxies(options: OptionsBuilder, given: Option<&str>) -> OptionsBuilder {
     set_from(options, given, |name| {
         let lower = env::var(name.to_ascii_lowercase());
         lower.or_else(|_| env::var(name)).ok().filter(|value| !value.is_empty())
