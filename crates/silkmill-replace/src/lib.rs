@@ -97,7 +97,7 @@ pub use crate::pattern::syntax::Case;
 pub use crate::pipe::{pipe, pipe_with_notices};
 pub use crate::run::patch_directory::patch_directory;
 pub use crate::run::review::{Answer, Proposal};
-pub use crate::run::{review, run};
+pub use crate::run::{preview, review, run};
 pub use crate::undo::options::{UndoOptions, UndoOptionsBuilder};
 pub use crate::undo::prune::{PRUNED_IN_MAX, STORED_BYTES_MAX, forget, prune};
 pub use crate::undo::{StoredRun, Undone, redo, runs, undo};

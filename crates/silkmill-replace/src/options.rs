@@ -99,6 +99,14 @@ impl Options {
         OptionsBuilder { pairs: vec![pair], ..OptionsBuilder::default() }
     }
 
+    /// Begins options that look for `old`, and whose caller decides in a
+    /// [`review`](crate::review()), or in a [`preview`](crate::preview), what each match becomes:
+    /// with [`Answer::Edit`](crate::Answer::Edit). The groups of a match are
+    /// [`Proposal::groups`](crate::Proposal::groups).
+    pub fn asking(old: impl Into<Vec<u8>>) -> OptionsBuilder {
+        OptionsBuilder { asks: true, ..Options::builder(old, "") }
+    }
+
     /// Begins options that replace many texts in one pass. Of texts that overlap the leftmost is
     /// replaced, and of those at one place the longest. No pair sees what another pair wrote, so
     /// two texts can be swapped.
@@ -120,6 +128,12 @@ impl Options {
         Reading { charset: self.charset, leaves_nul: !self.edits_binary }
     }
 
+    /// Returns the names of the regex's groups after the whole match, in their order; a group
+    /// without a name is `None`.
+    pub fn group_names(&self) -> Vec<Option<String>> {
+        self.pattern.group_names()
+    }
+
     /// Returns whether every match equals its replacement already. Then a run reads no file.
     pub fn changes_nothing(&self) -> bool {
         self.changes_nothing
@@ -131,6 +145,7 @@ impl Options {
 #[must_use = "a builder does nothing until it builds"]
 pub struct OptionsBuilder {
     pairs: Vec<Pair>,
+    asks: bool,
     syntax: Syntax,
     paths: Vec<PathBuf>,
     lists_paths: bool,
@@ -362,6 +377,9 @@ impl OptionsBuilder {
                 "a regex has no style of names to preserve: use -P without -e and --fancy",
             ));
         }
+        if self.syntax.preserve_case && self.asks {
+            return Err(Error::pattern("a style of names is kept of a NEW that is text"));
+        }
         let edits_bytes = self.encoding.as_deref().is_some_and(is_bytes);
         let label = self.encoding.as_deref().filter(|_| !edits_bytes);
         let charset = label.map(charset).transpose()?.flatten();
@@ -376,14 +394,22 @@ impl OptionsBuilder {
         filter.follow = self.follow;
         filter.store = store;
         let here = || vec![PathBuf::from(".")];
-        let what = what(&self.pairs);
+        let asks = self.asks;
+        let mut what = what(&self.pairs);
+        if asks {
+            what += "(asked for)";
+        }
+        let mut pattern = Pattern::of_pairs(self.pairs, self.syntax)?;
+        if asks {
+            pattern.give_groups();
+        }
         Ok(Options {
             what,
             hard_links: self.hard_links,
             undo: !self.no_undo,
             renames: self.renames,
             state_directory: self.state_directory,
-            pattern: Arc::new(Pattern::of_pairs(self.pairs, self.syntax)?),
+            pattern: Arc::new(pattern),
             changes_nothing,
             paths: if self.paths.is_empty() && !self.lists_paths { here() } else { self.paths },
             filter,

@@ -215,6 +215,27 @@ impl Pattern {
         Ok(Pattern { matcher: Matcher::Fancy(Box::new(fancy)), replacements, restyled: Vec::new() })
     }
 
+    /// Lets each match become its groups instead of a text, for one who decides later.
+    pub(crate) fn give_groups(&mut self) {
+        self.replacements.iter_mut().for_each(|replacement| *replacement = Replacement::groups());
+    }
+
+    /// Returns the names of the groups after the first, which is the whole match; a group without a
+    /// name is `None`. A literal has no groups.
+    pub(crate) fn group_names(&self) -> Vec<Option<String>> {
+        match &self.matcher {
+            Matcher::Literals(_) => Vec::new(),
+            Matcher::Regexes(regexes) => {
+                let names = regexes.group_names(0).into_iter().skip(1);
+                names.map(|name| name.map(str::to_owned)).collect()
+            }
+            Matcher::Fancy(fancy) => {
+                let names = fancy.group_names(0).into_iter().skip(1);
+                names.map(|name| name.map(str::to_owned)).collect()
+            }
+        }
+    }
+
     /// Returns how much of a text has to be in memory at once.
     pub(crate) fn reach(&self) -> Reach {
         match &self.matcher {

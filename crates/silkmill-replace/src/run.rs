@@ -68,7 +68,7 @@ pub fn run(
 ///
 /// `ask` is called on this thread, file by file in the order of the paths. Accepted changes are
 /// staged, and committed after the last answer. [`Answer::Quit`] keeps the changes accepted before
-/// it, and cancelling keeps none. The mode of the options does not matter.
+/// it, and cancelling keeps none. The mode of the options does not matter: see [`preview`].
 ///
 /// ```
 /// use silkmill::CancelToken;
@@ -98,7 +98,59 @@ pub fn review(
     sink: &mut dyn FnMut(Event<'_>),
     ask: &mut dyn FnMut(&Proposal<'_>) -> Answer,
 ) -> Result<Summary, Error> {
-    let options = Options { mode: Mode::Write, ..options.clone() };
+    reviewed(Mode::Write, options, cancel, sink, ask)
+}
+
+/// Does what [`review`] does, and writes nothing: each file in which a change is accepted is
+/// reported with the unified diff of those changes.
+///
+/// ```
+/// use silkmill::CancelToken;
+/// use silkmill_replace::{Action, Answer, Event, Options, preview};
+///
+/// let root = tempfile::tempdir()?;
+/// std::fs::write(root.path().join("a"), "2 mills\n")?;
+/// let options = Options::asking(r"(\d+) mill").regex(true).path(root.path()).build()?;
+///
+/// let mut diffs = Vec::new();
+/// let sink = &mut |event: Event<'_>| {
+///     if let Event::Outcome(outcome) = event
+///         && let Action::WouldChange { diff } = &outcome.action
+///     {
+///         diffs.push(String::from_utf8_lossy(diff).into_owned());
+///     }
+/// };
+/// let ask = &mut |change: &silkmill_replace::Proposal<'_>| {
+///     assert_eq!(change.groups(), [Some(&b"2"[..])]);
+///     Answer::Edit(b"3 mill".to_vec())
+/// };
+/// preview(&options, &CancelToken::new(), sink, ask)?;
+///
+/// assert!(diffs[0].ends_with("-2 mills\n+3 mills\n"), "{diffs:?}");
+/// assert_eq!(std::fs::read(root.path().join("a"))?, b"2 mills\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// Those of [`run`].
+pub fn preview(
+    options: &Options,
+    cancel: &CancelToken,
+    sink: &mut dyn FnMut(Event<'_>),
+    ask: &mut dyn FnMut(&Proposal<'_>) -> Answer,
+) -> Result<Summary, Error> {
+    reviewed(Mode::Diff, options, cancel, sink, ask)
+}
+
+fn reviewed(
+    mode: Mode,
+    options: &Options,
+    cancel: &CancelToken,
+    sink: &mut dyn FnMut(Event<'_>),
+    ask: &mut dyn FnMut(&Proposal<'_>) -> Answer,
+) -> Result<Summary, Error> {
+    let options = Options { mode, ..options.clone() };
     let mut run = Run::new(&options, sink);
     run.review = Some(Review::new(ask, options.context_lines));
     run.complete(cancel)

@@ -40,6 +40,8 @@ enum Part {
     Case(CaseChange),
     /// The line end of the file.
     LineEnd,
+    /// Every group, for one who decides later: see [`groups_of`].
+    Groups,
 }
 
 /// A change of case. `\U \L \E` last until the next of them, `\u \l` for one character.
@@ -76,9 +78,15 @@ impl Replacement {
         Ok(Replacement { parts: parser.parts })
     }
 
+    /// Makes a replacement that is no text, but all groups of the match, for [`groups_of`]. It is
+    /// never equal to what was matched.
+    pub(crate) fn groups() -> Replacement {
+        Replacement { parts: vec![Part::Groups] }
+    }
+
     /// Returns whether the replacement depends on the groups of the match.
     pub(crate) fn needs_groups(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::Group(_)))
+        self.parts.iter().any(|part| matches!(part, Part::Group(_) | Part::Groups))
     }
 
     /// Returns what `\n` writes for a match that begins at `start`, if the replacement has any.
@@ -107,10 +115,55 @@ impl Replacement {
                     }
                 }
                 Part::LineEnd => case.push(line_end, out),
+                Part::Groups => write_groups(text, groups, out),
                 Part::Case(CaseChange::All(all)) => case.all = *all,
                 Part::Case(CaseChange::Next(next)) => case.next = Some(*next),
             }
         }
+    }
+}
+
+/// The end of written groups. It is the only part of what is written for a literal, so it is a text
+/// that is not looked for.
+const GROUPS_END: &[u8] = b"\x01the groups\x01";
+
+/// Appends the groups after the first, which is the whole match: `-` for one that took no part,
+/// else `+`, its length and a colon, and its bytes. All but the groups is ASCII, so that a file in
+/// any encoding can hold it.
+fn write_groups(text: &[u8], groups: Option<&Captures>, out: &mut Vec<u8>) {
+    for group in groups.into_iter().flat_map(Captures::iter).skip(1) {
+        match group {
+            Some(span) => {
+                out.extend_from_slice(format!("+{}:", span.len()).as_bytes());
+                out.extend_from_slice(&text[span.range()]);
+            }
+            None => out.push(b'-'),
+        }
+    }
+    out.extend_from_slice(GROUPS_END);
+}
+
+/// Returns the groups that a replacement made by [`Replacement::groups`] has written, `None` for
+/// each that took no part in the match.
+pub(crate) fn groups_of(mut written: &[u8]) -> Vec<Option<&[u8]>> {
+    let mut groups = Vec::new();
+    while let Some((group, rest)) = next_group(written) {
+        groups.push(group);
+        written = rest;
+    }
+    groups
+}
+
+fn next_group(written: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    match written {
+        [b'-', rest @ ..] => Some((None, rest)),
+        [b'+', rest @ ..] => {
+            let colon = memchr::memchr(b':', rest)?;
+            let len = std::str::from_utf8(&rest[..colon]).ok()?.parse().ok()?;
+            let (group, rest) = rest[colon + 1..].split_at_checked(len)?;
+            Some((Some(group), rest))
+        }
+        _ => None,
     }
 }
 
@@ -408,6 +461,25 @@ mod tests {
         for (template, want) in claims {
             assert_eq!(replaced("(été)(x)?", template, "été").as_deref(), Ok(want), "{template}");
         }
+    }
+
+    #[test]
+    fn groups_are_read_as_they_were_written() {
+        let pattern = Regex::new("(a+)(:)?(é*)(b)?").unwrap();
+        let mut found = pattern.create_captures();
+        for (text, want) in [
+            ("aa:éb", [Some("aa"), Some(":"), Some("é"), Some("b")]),
+            ("a", [Some("a"), None, Some(""), None]),
+            ("ab", [Some("a"), None, Some(""), Some("b")]),
+        ] {
+            pattern.captures(text, &mut found);
+            let mut out = Vec::new();
+            Replacement::groups().write(text.as_bytes(), Some(&found), b"\n", &mut out);
+            assert_eq!(groups_of(&out), want.map(|group| group.map(str::as_bytes)), "{text}");
+        }
+        let mut out = Vec::new();
+        Replacement::groups().write(b"+1:a", None, b"\n", &mut out);
+        assert_eq!(groups_of(&out), []);
     }
 
     #[test]

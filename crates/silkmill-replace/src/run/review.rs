@@ -4,6 +4,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::pattern::replacement::groups_of;
 use crate::run::rename_plan::PlannedRename;
 use crate::text::diff::{self, Excerpt, moved};
 use crate::text::edit::Change;
@@ -32,6 +33,15 @@ pub struct Proposal<'a> {
     pub count: usize,
     /// The place of the file among those with a change, from 1.
     pub file: usize,
+}
+
+impl Proposal<'_> {
+    /// Returns the groups of the match, without the first, which is all of it: `None` for a group
+    /// that took no part. There are groups where the options were begun with
+    /// [`Options::asking`](crate::Options::asking).
+    pub fn groups(&self) -> Vec<Option<&[u8]>> {
+        groups_of(self.new)
+    }
 }
 
 /// The answer to a [`Proposal`].

@@ -353,7 +353,7 @@ impl FileJob<'_> {
         let Scratch { text, edited, cache, diffed_size_max, .. } = scratch;
         let bytes = text.bytes(len);
         let is_asked = ask.is_some();
-        let lists_changes = options.mode == Mode::Diff && !self.context.reviewed;
+        let lists_changes = options.mode == Mode::Diff && (is_asked || !self.context.reviewed);
         let rules = Rules { lists_changes, ..options.rules() };
         // What an earlier search of the file has counted does not count twice.
         cache.take_undecided();
