@@ -2,8 +2,27 @@
 
 ``ThreadPoolExecutor``, ``wait`` and ``as_completed`` stand in for those of :mod:`concurrent.futures`, ``Thread`` for
 :class:`threading.Thread`, and ``to_thread`` for :func:`asyncio.to_thread`: the same names, the same behaviour, less waiting.
-Importing this module starts nothing.
+``replace``, ``undo``, ``redo`` and ``runs`` change text in many files, and put it back. Importing this module starts nothing.
 """
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from silkmill.files import (
+        Change,
+        Match,
+        Plan,
+        ReplaceError,
+        Replacement,
+        StoredRun,
+        Undone,
+        forget,
+        redo,
+        replace,
+        runs,
+        undo,
+    )
 
 from silkmill import process as _process
 from silkmill._silkmill import InternalError
@@ -22,17 +41,63 @@ from silkmill.thread import Thread
 
 __all__ = [
     "ALL_COMPLETED",
+    "Change",
     "FIRST_COMPLETED",
     "FIRST_EXCEPTION",
     "Future",
     "InternalError",
+    "Match",
+    "Plan",
+    "ReplaceError",
+    "Replacement",
     "ShutdownReport",
     "Stats",
+    "StoredRun",
     "Thread",
     "ThreadPoolExecutor",
+    "Undone",
     "as_completed",
+    "forget",
+    "redo",
+    "replace",
+    "runs",
     "to_thread",
+    "undo",
     "wait",
 ]
+
+#: What is imported when it is first used, and from where. A program that wants an executor does not pay for it.
+_LATER = {
+    name: "silkmill.files"
+    for name in (
+        "Change",
+        "Match",
+        "Plan",
+        "ReplaceError",
+        "Replacement",
+        "StoredRun",
+        "Undone",
+        "forget",
+        "redo",
+        "replace",
+        "runs",
+        "undo",
+    )
+}
+
+
+def __getattr__(name: str) -> "Any":
+    module = _LATER.get(name)
+    if module is None:
+        raise AttributeError(f"module 'silkmill' has no attribute {name!r}")
+    import importlib
+
+    value = globals()[name] = getattr(importlib.import_module(module), name)
+    return value
+
+
+def __dir__() -> "list[str]":
+    return sorted({*globals(), *_LATER})
+
 
 _process.install()

@@ -18,6 +18,11 @@ __all__ = [
     "after_fork_in_child",
     "before_exit",
     "begin_map",
+    "forget_runs",
+    "list_runs",
+    "revert_run",
+    "run_command",
+    "run_replace",
     "wait_for",
 ]
 
@@ -140,3 +145,16 @@ def begin_map(
 def wait_for(futures: Sequence[Any], timeout: float | None, until: str) -> None: ...
 def after_fork_in_child() -> None: ...
 def before_exit() -> None: ...
+def run_command(words: Sequence[str]) -> int: ...
+def run_replace(
+    texts: tuple[bytes | None, bytes | None],
+    options: dict[str, Any],
+    *,
+    preview: bool,
+    on_match: Callable[[str, str, list[str | None]], str | bytes | None] | None = None,
+) -> dict[str, Any]: ...
+def revert_run(
+    run: str | None, directory: str, options: dict[str, Any], *, forth: bool
+) -> dict[str, Any]: ...
+def list_runs(directory: str) -> list[dict[str, Any]]: ...
+def forget_runs(run: str | None, directory: str) -> list[dict[str, Any]]: ...

@@ -22,11 +22,17 @@ pub(crate) fn edge<T>(call: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| Err(internal(payload.as_ref())))
 }
 
-fn internal(payload: &(dyn Any + Send)) -> PyErr {
+/// Returns the error for a panic of ours that was caught.
+pub(crate) fn internal(payload: &(dyn Any + Send)) -> PyErr {
+    InternalError::new_err(message_of(payload))
+}
+
+/// Returns the words for a panic of ours.
+pub(crate) fn message_of(payload: &(dyn Any + Send)) -> String {
     let text = payload
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without words".to_owned());
-    InternalError::new_err(format!("silkmill met a defect of its own: {text}"))
+    format!("silkmill met a defect of its own: {text}")
 }

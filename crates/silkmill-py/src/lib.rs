@@ -5,6 +5,10 @@
 //! | `future.rs` | the base class of `silkmill.Future`: a state word, an outcome, the waiters |
 //! | `completion.rs`, `port.rs` | `wait` and `as_completed` over many futures |
 //! | `executor.rs`, `executor/` | the base class of `silkmill.ThreadPoolExecutor` |
+//! | `replace.rs`, `replace/` | `replace`, `undo`, `redo`, `runs` |
+//! | `command.rs` | the `silkmill` command |
+//! | `keywords.rs` | the options of a call, checked |
+//! | `engine.rs` | a job of the engine on a thread of its own, served by the caller |
 //! | `sleep.rs` | how a thread of Python waits: detached, and looking for signals |
 //! | `process.rs` | what a process does once: it forks, and it ends |
 //! | `error.rs` | panics become `silkmill.InternalError` |
@@ -20,18 +24,24 @@
 //!   process forks, no lock is held in the child.
 //! * Classes are frozen, and importing the module starts nothing.
 
+mod command;
 mod completion;
+mod engine;
 mod error;
 mod executor;
 mod future;
+mod keywords;
 mod port;
 mod process;
+mod replace;
 mod sleep;
 
 use pyo3::prelude::*;
 
 #[pymodule]
 mod _silkmill {
+    #[pymodule_export]
+    use crate::command::run_command;
     #[pymodule_export]
     use crate::completion::{AsCompleted, wait_for};
     #[pymodule_export]
@@ -48,4 +58,6 @@ mod _silkmill {
     use crate::future::FutureBase;
     #[pymodule_export]
     use crate::process::{after_fork_in_child, before_exit};
+    #[pymodule_export]
+    use crate::replace::{forget_runs, list_runs, revert_run, run_replace};
 }
