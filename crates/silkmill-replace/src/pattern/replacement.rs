@@ -25,6 +25,14 @@ impl Groups<'_> {
             Groups::Fancy(groups) => groups.get(index).cloned().flatten(),
         }
     }
+
+    /// Returns how many groups there are, with the first, which is the whole match.
+    fn count(self) -> usize {
+        match self {
+            Groups::Linear(groups) => groups.group_len(),
+            Groups::Fancy(groups) => groups.len(),
+        }
+    }
 }
 
 /// The replacement of a match, checked.
@@ -130,12 +138,15 @@ const GROUPS_END: &[u8] = b"\x01the groups\x01";
 /// Appends the groups after the first, which is the whole match: `-` for one that took no part,
 /// else `+`, its length and a colon, and its bytes. All but the groups is ASCII, so that a file in
 /// any encoding can hold it.
-fn write_groups(text: &[u8], groups: Option<&Captures>, out: &mut Vec<u8>) {
-    for group in groups.into_iter().flat_map(Captures::iter).skip(1) {
-        match group {
+fn write_groups(text: &[u8], groups: Option<Groups<'_>>, out: &mut Vec<u8>) {
+    let spans = groups
+        .into_iter()
+        .flat_map(|groups| (1..groups.count()).map(move |index| groups.span(index)));
+    for span in spans {
+        match span {
             Some(span) => {
                 out.extend_from_slice(format!("+{}:", span.len()).as_bytes());
-                out.extend_from_slice(&text[span.range()]);
+                out.extend_from_slice(&text[span]);
             }
             None => out.push(b'-'),
         }
@@ -474,7 +485,12 @@ mod tests {
         ] {
             pattern.captures(text, &mut found);
             let mut out = Vec::new();
-            Replacement::groups().write(text.as_bytes(), Some(&found), b"\n", &mut out);
+            Replacement::groups().write(
+                text.as_bytes(),
+                Some(Groups::Linear(&found)),
+                b"\n",
+                &mut out,
+            );
             assert_eq!(groups_of(&out), want.map(|group| group.map(str::as_bytes)), "{text}");
         }
         let mut out = Vec::new();
