@@ -1,5 +1,7 @@
 //! What can go wrong, and what is known about it.
 
+pub(crate) mod try_submit;
+
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -48,7 +50,8 @@ pub enum TaskErrorKind {
     NoThread,
     /// The task's time was up before it started.
     TimedOut,
-    /// The pool's initializer failed too often, so the pool runs nothing.
+    /// The pool's initializer failed too often, so the pool runs nothing; or the states of a map
+    /// could not be made too often, so the map ends.
     NotInitialized,
     /// The thread tried to join itself, which would never end.
     JoinedItself,
@@ -66,6 +69,7 @@ enum Reason {
     NoThread(Arc<io::Error>),
     TimedOut,
     NotInitialized(Arc<String>),
+    NoState(Arc<String>),
     JoinedItself,
     Taken,
     Forked,
@@ -80,6 +84,8 @@ pub(crate) enum NotStarted {
 }
 
 struct Panic {
+    /// Whether it was a hook around the task that panicked, and not the task.
+    in_hook: bool,
     message: String,
     /// As `file:line:column`.
     location: Option<String>,
@@ -103,11 +109,21 @@ impl TaskError {
                 return TaskError { reason };
             }
         };
+        TaskError::of_panic(payload, false)
+    }
+
+    /// Makes the error of a hook around a task that panicked.
+    pub(crate) fn panicked_in_hook(payload: Box<dyn Any + Send>) -> Self {
+        TaskError::of_panic(payload, true)
+    }
+
+    fn of_panic(payload: Box<dyn Any + Send>, in_hook: bool) -> Self {
         let message = message_of(&*payload);
         let location = take_location();
         let thread_name = std::thread::current().name().map(str::to_owned);
         TaskError {
             reason: Reason::Panicked(Arc::new(Panic {
+                in_hook,
                 message,
                 location,
                 thread_name,
@@ -139,6 +155,10 @@ impl TaskError {
         TaskError { reason: Reason::NotInitialized(message) }
     }
 
+    pub(crate) fn no_state(message: Arc<String>) -> Self {
+        TaskError { reason: Reason::NoState(message) }
+    }
+
     pub(crate) fn timed_out() -> Self {
         TaskError { reason: Reason::TimedOut }
     }
@@ -163,7 +183,7 @@ impl TaskError {
             Reason::Shutdown => TaskErrorKind::Shutdown,
             Reason::NoThread(_) => TaskErrorKind::NoThread,
             Reason::TimedOut => TaskErrorKind::TimedOut,
-            Reason::NotInitialized(_) => TaskErrorKind::NotInitialized,
+            Reason::NotInitialized(_) | Reason::NoState(_) => TaskErrorKind::NotInitialized,
             Reason::JoinedItself => TaskErrorKind::JoinedItself,
             Reason::Taken => TaskErrorKind::Taken,
             Reason::Forked => TaskErrorKind::Forked,
@@ -191,7 +211,7 @@ impl TaskError {
     pub fn message(&self) -> &str {
         match &self.reason {
             Reason::Panicked(panic) => &panic.message,
-            Reason::NotInitialized(message) => message,
+            Reason::NotInitialized(message) | Reason::NoState(message) => message,
             _ => "",
         }
     }
@@ -235,6 +255,9 @@ impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.reason {
             Reason::Panicked(panic) => {
+                if panic.in_hook {
+                    f.write_str("a hook around ")?;
+                }
                 match &panic.task_name {
                     Some(name) => write!(f, "the task {name:?} panicked")?,
                     None => f.write_str("the task panicked")?,
@@ -252,8 +275,11 @@ impl fmt::Display for TaskError {
             Reason::Shutdown => f.write_str("the task was submitted after the executor's shutdown"),
             Reason::NoThread(_) => f.write_str("failed to start a thread for the task"),
             Reason::TimedOut => f.write_str("the task's time was up before it started"),
-            Reason::NotInitialized(message) => {
-                f.write_str("the initializer of the task's pool failed")?;
+            Reason::NotInitialized(message) | Reason::NoState(message) => {
+                f.write_str(match &self.reason {
+                    Reason::NoState(_) => "the state of the task's map could not be made",
+                    _ => "the initializer of the task's pool failed",
+                })?;
                 let no_words = message.is_empty();
                 if no_words { Ok(()) } else { write!(f, ": {message}") }
             }
@@ -301,7 +327,7 @@ impl From<TaskError> for io::Error {
 
 /// Returns the message of a payload. `panic!` with a literal carries a `&str`, with arguments a
 /// `String`; anything else has no message.
-fn message_of(payload: &(dyn Any + Send)) -> String {
+pub(crate) fn message_of(payload: &(dyn Any + Send)) -> String {
     if let Some(text) = payload.downcast_ref::<&str>() {
         (*text).to_owned()
     } else if let Some(text) = payload.downcast_ref::<String>() {
@@ -428,64 +454,3 @@ impl fmt::Display for BuildError {
 }
 
 impl Error for BuildError {}
-
-/// The executor did not take the task; here is the closure back.
-#[derive(PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TrySubmitError<F> {
-    /// The queue is at its capacity.
-    Full(F),
-    /// The executor was shut down.
-    Shutdown(F),
-    /// The initializer failed so often that the executor was shut down; with its last message.
-    NotInitialized(F, String),
-    /// The executor belongs to the process that has forked this one.
-    Forked(F),
-}
-
-impl<F> TrySubmitError<F> {
-    /// Returns the closure that was not taken.
-    pub fn into_task(self) -> F {
-        match self {
-            TrySubmitError::Full(task)
-            | TrySubmitError::Shutdown(task)
-            | TrySubmitError::NotInitialized(task, _)
-            | TrySubmitError::Forked(task) => task,
-        }
-    }
-
-    /// Returns whether the queue was full, so that it may be worth trying later.
-    pub fn is_full(&self) -> bool {
-        matches!(self, TrySubmitError::Full(_))
-    }
-}
-
-impl<F> fmt::Debug for TrySubmitError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TrySubmitError::Full(_) => f.write_str("Full(..)"),
-            TrySubmitError::Shutdown(_) => f.write_str("Shutdown(..)"),
-            TrySubmitError::NotInitialized(_, message) => {
-                write!(f, "NotInitialized(.., {message:?})")
-            }
-            TrySubmitError::Forked(_) => f.write_str("Forked(..)"),
-        }
-    }
-}
-
-impl<F> fmt::Display for TrySubmitError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TrySubmitError::Full(_) => "the executor's queue is full",
-            TrySubmitError::Shutdown(_) => "the executor was shut down",
-            TrySubmitError::NotInitialized(_, message) => {
-                return write!(f, "the executor's initializer failed: {message}");
-            }
-            TrySubmitError::Forked(_) => {
-                "the executor belongs to the process that has forked this one"
-            }
-        })
-    }
-}
-
-impl<F> Error for TrySubmitError<F> {}

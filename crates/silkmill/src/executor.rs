@@ -11,8 +11,11 @@ pub(crate) mod map;
 pub(crate) mod map_unordered;
 pub(crate) mod mapper;
 mod maps;
+pub(crate) mod prepared;
 pub(crate) mod scope;
+mod slot;
 pub(crate) mod source;
+pub(crate) mod submit_async;
 pub(crate) mod task_options;
 pub(crate) mod task_set;
 pub(crate) mod wait;
@@ -23,17 +26,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cancel::CancelToken;
-use crate::error::TrySubmitError;
+use crate::error::try_submit::TrySubmitError;
 use crate::executor::future::Future;
+use crate::executor::prepared::TaskSpec;
+use crate::executor::submit_async::SubmitAsync;
 use crate::pool::Pool;
-use crate::pool::limit::Limit;
 use crate::pool::priority::Priority;
 use crate::pool::queue::{Refused, WaitPolicy};
 use crate::pool::stats::{RunningTask, Stats};
 use crate::pool::worker;
 use crate::sync::Deadline;
 use crate::task::TaskHandle;
-use crate::task::job::WithContext;
 
 /// Runs closures on a bounded number of threads and hands out [`Future`]s for their results.
 ///
@@ -156,11 +159,46 @@ impl ThreadPoolExecutor {
         self.push(Priority::Normal, None, self.wait_policy(Deadline::after(timeout)), f)
     }
 
+    /// Queues `f` as soon as there is room, without blocking the thread: the future that is
+    /// returned waits for that, behind the submitters that wait already, and its output is the
+    /// handle to the result of `f`.
+    ///
+    /// Nothing is queued before it is polled. When it is dropped before it is ready, `f` is dropped
+    /// and never runs. It must be polled as long as it is kept, as a runtime does that awaits it:
+    /// once it is first in the line, those behind it wait for it.
+    ///
+    /// ```
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let pool = ThreadPoolExecutor::builder().max_workers(2).queue_capacity(10).build()?;
+    /// let mut lengths = Vec::new();
+    /// for word in ["one", "three"] {
+    ///     lengths.push(pool.submit_async(|| word.len()).await);
+    /// }
+    /// let mut sum = 0;
+    /// for length in lengths {
+    ///     sum += length.await?;
+    /// }
+    /// assert_eq!(sum, 8);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn submit_async<F, T>(&self, f: F) -> SubmitAsync<F, T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.task().submit_async(f)
+    }
+
     pub(crate) fn push<F, T>(
         &self,
         priority: Priority,
         token: Option<CancelToken>,
-        wait_policy: WaitPolicy,
+        wait_policy: WaitPolicy<'_>,
         f: F,
     ) -> Result<Future<T>, TrySubmitError<F>>
     where
@@ -173,7 +211,7 @@ impl ThreadPoolExecutor {
     pub(crate) fn push_spec<F, T>(
         &self,
         task: TaskSpec,
-        wait_policy: WaitPolicy,
+        wait_policy: WaitPolicy<'_>,
         f: F,
     ) -> Result<Future<T>, TrySubmitError<F>>
     where
@@ -187,7 +225,7 @@ impl ThreadPoolExecutor {
     /// Gives the closure of a task that was `refused` back, with the reason.
     pub(crate) fn try_submit_error<F>(&self, f: F, refused: Refused) -> TrySubmitError<F> {
         match refused {
-            Refused::Full | Refused::Cancelled => TrySubmitError::Full(f),
+            Refused::Full | Refused::InLine | Refused::Cancelled => TrySubmitError::Full(f),
             Refused::Forked => TrySubmitError::Forked(f),
             Refused::Shutdown | Refused::Cancelling => match self.pool.initializer_failure() {
                 Some(message) => TrySubmitError::NotInitialized(f, message.to_owned()),
@@ -199,38 +237,18 @@ impl ThreadPoolExecutor {
     pub(crate) fn push_or_refuse<F, T>(
         &self,
         task: TaskSpec,
-        wait_policy: WaitPolicy,
+        wait_policy: WaitPolicy<'_>,
         f: F,
     ) -> Result<Future<T>, (F, Refused)>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let pool = &self.pool;
-        let TaskSpec { priority, token, name, run_timeout } = task;
-        let token = token.or_else(|| Limit::inherited_token(pool));
-        let context = pool.capture_context();
-        let submitter = worker::submitter(pool);
-        let is_plain =
-            token.is_none() && context.is_none() && name.is_none() && run_timeout.is_none();
-        let task = if is_plain {
-            pool.push(f, priority, wait_policy, submitter, None)?
-        } else {
-            let limits = token.clone().map(|token| (Limit::new(pool, &token), token));
-            let limit = limits.as_ref().and_then(|(limit, token)| limit.until_deadline(token));
-            let job = WithContext { f, token, name, run_timeout, context, limit };
-            let slot = limits.as_ref().map(|(limit, token)| (limit.slot(), token));
-            let pushed = pool.push(job, priority, wait_policy, submitter, slot);
-            let task = pushed.map_err(|(job, refused)| (job.f, refused))?;
-            if let Some((limit, token)) = limits {
-                limit.enforce(&token);
-            }
-            task
-        };
-        Ok(Future::new(task, Arc::clone(pool)))
+        let task = prepared::push(&self.pool, task, wait_policy, f)?;
+        Ok(Future::new(task, Arc::clone(&self.pool)))
     }
 
-    pub(crate) fn wait_policy(&self, deadline: Deadline) -> WaitPolicy {
+    pub(crate) fn wait_policy(&self, deadline: Deadline) -> WaitPolicy<'static> {
         let own = worker::is_of(&self.pool);
         if own { WaitPolicy::Unbounded } else { WaitPolicy::Until(deadline) }
     }
@@ -401,15 +419,6 @@ impl fmt::Debug for ThreadPoolExecutor {
             .field("queued", &now.queued)
             .finish_non_exhaustive()
     }
-}
-
-/// What can be asked of one task.
-#[derive(Clone, Default)]
-pub(crate) struct TaskSpec {
-    pub(crate) priority: Priority,
-    pub(crate) token: Option<CancelToken>,
-    pub(crate) name: Option<Arc<str>>,
-    pub(crate) run_timeout: Option<Duration>,
 }
 
 /// What was left when a shutdown stopped waiting: [`ThreadPoolExecutor::shutdown_timeout`] or

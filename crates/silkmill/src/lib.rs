@@ -60,7 +60,7 @@
 //! | `pool.rs`, `pool/` | the inside: queue, workers, wake protocol, statistics |
 //! | `thread.rs`, `thread/` | threads that return values, their registry, the end of the process |
 //! | `task.rs`, `task/` | one closure and its result, the only `unsafe`; its listeners |
-//! | `cancel.rs`, `error.rs` | tokens that ask work to stop; why a task has no value |
+//! | `cancel.rs`, `error.rs`, `error/` | tokens that ask work to stop; why a task has no value |
 //! | `sync.rs`, `sync/` | std's locks or loom's; parkers, spins, semaphores, events |
 //! | `unwind.rs` | where panics are stopped, and where they happened |
 //!
@@ -87,14 +87,14 @@ mod thread;
 mod unwind;
 
 pub use crate::cancel::CancelToken;
-pub use crate::error::{
-    BuildError, SpawnError, TaskError, TaskErrorKind, TimedOut, TryMapError, TrySubmitError,
-};
+pub use crate::error::try_submit::TrySubmitError;
+pub use crate::error::{BuildError, SpawnError, TaskError, TaskErrorKind, TimedOut, TryMapError};
 pub use crate::executor::builder::ThreadPoolExecutorBuilder;
 pub use crate::executor::future::Future;
 pub use crate::executor::map::Map;
 pub use crate::executor::map_unordered::MapUnordered;
 pub use crate::executor::scope::{Scope, ScopeTaskOptions};
+pub use crate::executor::submit_async::SubmitAsync;
 pub use crate::executor::task_options::TaskOptions;
 pub use crate::executor::task_set::TaskSet;
 pub use crate::executor::wait::{
@@ -106,6 +106,7 @@ pub use crate::pool::priority::Priority;
 pub use crate::pool::stats::{RunningTask, Stats};
 pub use crate::sync::event::Event;
 pub use crate::sync::semaphore::{OwnedPermit, Permit, Semaphore};
+pub use crate::task::hooks::{TaskEnd, TaskStart};
 pub use crate::thread::exit::{AtExit, exit};
 pub use crate::thread::fork::{ForkGuard, fork_guard};
 pub use crate::thread::registry::{ThreadInfo, active_count, current, threads};

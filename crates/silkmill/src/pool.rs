@@ -29,7 +29,7 @@ use std::time::Duration;
 use crate::cancel::CancelToken;
 use crate::error::TaskError;
 use crate::pool::clock::{Clock, thread_cpu_now};
-use crate::pool::config::{PoolConfig, Release};
+use crate::pool::config::{HeldTaskHooks, PoolConfig, Release};
 use crate::pool::meter::{Counts, WorkerMeter};
 use crate::pool::priority::{Place, Priority, Queued, Slot};
 use crate::pool::probe::WaitSamples;
@@ -56,6 +56,8 @@ pub(crate) struct Pool {
     /// What the builder asked for. `measure_cpu` is false where the system has no clock for it.
     config: PoolConfig,
     cancelled: AtomicU64,
+    /// The hooks around each task, until the pool has ended; `None` without any.
+    task_hooks: Option<HeldTaskHooks>,
     /// Drops closures of the user's, once no worker will ever need them.
     releases: Mutex<Vec<Release>>,
     /// Set when the end of the process has closed the pool, and not a shutdown before. Written
@@ -98,13 +100,15 @@ struct Meters {
 impl Pool {
     pub(crate) fn new(max_workers: usize, mut config: PoolConfig) -> Self {
         config.measure_cpu &= thread_cpu_now().is_some();
-        let releases = Mutex::new(config.make_releasable());
+        let mut releases = config.make_releasable();
+        let task_hooks = config.take_task_hooks(&mut releases);
         Pool {
             queue: Queue::new(config.queue_capacity, max_workers),
             spin: AdaptiveSpin::new(),
             clock: Clock::new(),
             home: Home::here(),
-            releases,
+            task_hooks,
+            releases: Mutex::new(releases),
             drains_at_exit: AtomicBool::new(false),
             cancelled: AtomicU64::new(0),
             batched: AtomicU64::new(0),
@@ -148,6 +152,18 @@ impl Pool {
         self.config.context.is_some()
     }
 
+    /// Returns whether there are hooks around each task.
+    pub(crate) fn has_task_hooks(&self) -> bool {
+        self.task_hooks.is_some()
+    }
+
+    /// Tells the hook, if there is one, of the task whose closure has just ended.
+    fn tell_of_end(&self, error: Option<&TaskError>) {
+        if self.has_task_hooks() {
+            crate::task::hooks::end(error);
+        }
+    }
+
     /// Returns the token that shutdowns cancel.
     pub(crate) fn token(&self) -> &CancelToken {
         &self.token
@@ -171,7 +187,7 @@ impl Pool {
         self: &Arc<Self>,
         job: J,
         priority: Priority,
-        wait_policy: WaitPolicy,
+        wait_policy: WaitPolicy<'_>,
         submitter: Submitter,
         limit: Option<(&Arc<Slot>, &CancelToken)>,
     ) -> Result<TaskHandle<T>, (J, Refused)>
@@ -186,13 +202,7 @@ impl Pool {
             let new = new.take().expect("a task is queued once");
             let (queued, theirs) = new.into_owners();
             handle = Some(theirs);
-            match limit {
-                None => Place::Own(queued),
-                Some((slot, _)) => {
-                    slot.put(queued);
-                    Place::Shared(Arc::clone(slot))
-                }
-            }
+            place(queued, limit)
         });
         match pushed {
             Ok(()) => Ok(handle.expect("a push that succeeds has made its task")),
@@ -212,8 +222,9 @@ impl Pool {
         job: J,
         latch: &Latch<'scope, '_>,
         priority: Priority,
-        wait_policy: WaitPolicy,
+        wait_policy: WaitPolicy<'_>,
         submitter: Submitter,
+        limit: Option<(&Arc<Slot>, &CancelToken)>,
     ) -> Result<TaskHandle<T>, (J, Refused)>
     where
         J: Job<T> + 'scope,
@@ -221,11 +232,12 @@ impl Pool {
     {
         let mut new = Some(job);
         let mut handle = None;
-        let pushed = self.push_made(priority, wait_policy, submitter, None, || {
+        let token = limit.map(|(_, token)| token);
+        let pushed = self.push_made(priority, wait_policy, submitter, token, || {
             let job = new.take().expect("a task is queued once");
             let (queued, theirs) = NewTask::new(job).into_scoped(latch);
             handle = Some(theirs);
-            Place::Own(queued)
+            place(queued, limit)
         });
         match pushed {
             Ok(()) => Ok(handle.expect("a push that succeeds has made its task")),
@@ -255,7 +267,7 @@ impl Pool {
     fn push_made(
         self: &Arc<Self>,
         priority: Priority,
-        wait_policy: WaitPolicy,
+        wait_policy: WaitPolicy<'_>,
         submitter: Submitter,
         token: Option<&CancelToken>,
         make: impl FnOnce() -> Place,
@@ -279,6 +291,7 @@ impl Pool {
             Refused::Forked => TaskError::forked(),
             // A submitter with all the time there is was refused by the task's own limit.
             Refused::Full => TaskError::timed_out(),
+            Refused::InLine => unreachable!("a submitter that waits is not refused"),
         }
     }
 
@@ -332,6 +345,11 @@ impl Pool {
         self.cancelled.fetch_add(items as u64, Ordering::Relaxed);
     }
 
+    /// Returns the process that the pool belongs to.
+    pub(crate) fn home(&self) -> Home {
+        self.home
+    }
+
     /// Returns whether the pool belongs to this process, and not to one that has forked it.
     pub(crate) fn is_here(&self) -> bool {
         self.home.is_here()
@@ -367,6 +385,10 @@ impl Pool {
         while let Some(task) = self.queue.take_to_cancel() {
             self.fail(task, TaskError::cancelled());
         }
+        // A batch that begins after this sees the token cancelled.
+        let meters = self.meters.lock().living.clone();
+        let running = meters.iter().flat_map(|meter| meter.cancellable.lock().clone());
+        running.collect::<Vec<_>>().iter().for_each(|items| items.cancel_items());
         let cancelled = self.cancelled.load(Ordering::Relaxed).wrapping_sub(before);
         usize::try_from(cancelled).unwrap_or(usize::MAX)
     }
@@ -443,6 +465,17 @@ impl Pool {
     }
 }
 
+/// Puts a task where the queue keeps it: in the slot of its limit, if it has one.
+fn place(task: QueuedTask, limit: Option<(&Arc<Slot>, &CancelToken)>) -> Place {
+    match limit {
+        None => Place::Own(task),
+        Some((slot, _)) => {
+            slot.put(task);
+            Place::Shared(Arc::clone(slot))
+        }
+    }
+}
+
 fn claim_for(error: &TaskError) -> Claim {
     if error.is_cancelled() { Claim::ToCancel } else { Claim::ToFail }
 }
@@ -453,7 +486,7 @@ struct CancelObserver<'a> {
 }
 
 impl Observer for CancelObserver<'_> {
-    fn ended(&self, _how: Ended) {}
+    fn ended(&self, _how: Ended, _error: Option<&TaskError>) {}
 
     fn free(&self, _afterwards: Afterwards) {}
 

@@ -30,6 +30,8 @@
 
 // The permission for `unsafe` is this file's alone: the files below it may not use it.
 #[deny(unsafe_code)]
+pub(crate) mod hooks;
+#[deny(unsafe_code)]
 pub(crate) mod job;
 #[deny(unsafe_code)]
 mod listeners;
@@ -50,7 +52,7 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::error::TaskError;
+use crate::error::{NotStarted, TaskError};
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Deadline, UnsafeCell};
 use crate::task::job::Job;
@@ -303,11 +305,17 @@ unsafe fn run<F: Job<T>, T>(cell: NonNull<Header>, observer: &dyn Observer, side
     let job = payload.with_mut(|payload| unsafe { ptr::replace(payload, Payload::Empty) });
     let Payload::Job(job) = job else { unreachable!("a task is run once") };
     forget_location();
-    let result = catch_unwind(AssertUnwindSafe(|| job.run())).map_err(TaskError::panicked);
+    let result = catch_unwind(AssertUnwindSafe(|| job.run()));
+    let ended = match &result {
+        Ok(_) => Ended::Returned,
+        Err(payload) if payload.is::<NotStarted>() => Ended::NotStarted,
+        Err(_) => Ended::Panicked,
+    };
+    let result = result.map_err(TaskError::panicked);
     // SAFETY: as above. What is overwritten is `Empty`.
     payload.with_mut(|payload| unsafe { *payload = Payload::Result(result) });
     // SAFETY: the caller promises the same to this function.
-    unsafe { complete(cell, observer, side) };
+    unsafe { complete(cell, ended, observer, side) };
 }
 
 /// Drops the closure of a claimed task, and completes it with `error`.
@@ -325,7 +333,7 @@ unsafe fn fail<F, T>(cell: NonNull<Header>, error: TaskError, observer: &dyn Obs
     // What the closure owns is the user's, and so is the code that drops it.
     caught(|| drop(job));
     // SAFETY: the caller promises the same to this function.
-    unsafe { complete(cell, observer, side) };
+    unsafe { complete(cell, Ended::NotStarted, observer, side) };
 }
 
 /// Runs the callbacks, publishes the result, and notifies the listeners.
@@ -333,14 +341,21 @@ unsafe fn fail<F, T>(cell: NonNull<Header>, error: TaskError, observer: &dyn Obs
 /// # Safety
 /// The task is claimed by the caller, who does not touch the cell afterwards, and the payload is a
 /// result.
-unsafe fn complete<F, T>(cell: NonNull<Cell<F, T>>, observer: &dyn Observer, side: Side) {
+unsafe fn complete<F, T>(
+    cell: NonNull<Cell<F, T>>,
+    ended: Ended,
+    observer: &dyn Observer,
+    side: Side,
+) {
     // SAFETY: the cell lives until the result is published, which is further down, and the payload
     // is the claimer's.
-    let (mut flags, ended) = outcome_of(unsafe { lent_result(&cell.as_ref().payload) });
+    let result = unsafe { lent_result(&cell.as_ref().payload) };
+    let error = result.and_then(|result| result.as_ref().err());
+    let mut flags = flags_of(error);
     if side == Side::Queued {
         flags |= QUEUED_GONE;
     }
-    observer.ended(ended);
+    observer.ended(ended, error);
     let published = loop {
         // SAFETY: the caller promises the same to this function, and nothing is published before
         // this returns `Some`.
@@ -359,13 +374,12 @@ unsafe fn complete<F, T>(cell: NonNull<Cell<F, T>>, observer: &dyn Observer, sid
     }
 }
 
-/// Returns the flags that a result is published with, and how the task ended.
-fn outcome_of<T>(result: Option<&Result<T, TaskError>>) -> (usize, Ended) {
-    match result {
-        Some(Err(error)) if error.is_panic() => (DONE | FAILED, Ended::Panicked),
-        Some(Err(error)) if error.is_cancelled() => (DONE | FAILED | CANCELLED, Ended::NotStarted),
-        Some(Err(_)) => (DONE | FAILED, Ended::NotStarted),
-        _ => (DONE, Ended::Returned),
+/// Returns the flags that a result is published with.
+fn flags_of(error: Option<&TaskError>) -> usize {
+    match error {
+        Some(error) if error.is_cancelled() => DONE | FAILED | CANCELLED,
+        Some(_) => DONE | FAILED,
+        None => DONE,
     }
 }
 

@@ -258,7 +258,7 @@ static NAMELESS_NEXT: AtomicU64 = AtomicU64::new(1);
 struct ThreadObserver;
 
 impl Observer for ThreadObserver {
-    fn ended(&self, _how: Ended) {}
+    fn ended(&self, _how: Ended, _error: Option<&TaskError>) {}
 
     fn free(&self, _afterwards: Afterwards) {
         registry::leave();

@@ -5,10 +5,15 @@
 #![allow(unsafe_code, reason = "std does not fork")]
 
 use std::env;
+use std::iter::{Empty, empty};
+use std::ops::Range;
 use std::process::{Command, ExitCode, exit};
 use std::time::Duration;
 
-use silkmill::{Future, TaskErrorKind, Thread, ThreadPoolExecutor, TrySubmitError, fork_guard};
+use silkmill::{
+    AsCompleted, AtExit, Future, Map, MapUnordered, ReturnWhen, TaskErrorKind, TaskSet, Thread,
+    ThreadPoolExecutor, TrySubmitError, as_completed, fork_guard, join_all, wait,
+};
 
 /// Set for the process that forks, to the name of its case.
 const CASE: &str = "SILKMILL_FORK_TEST_CASE";
@@ -47,7 +52,13 @@ fn fork_in(case: &str) {
         assert_eq!(child.result().unwrap(), 0);
     } else {
         let (mut running, mut living) = (Some(running), Some(living));
-        let act = || act_as_child(pool, running.take(), living.take());
+        let stuck = ThreadPoolExecutor::builder().max_workers(1).at_exit(AtExit::Abandon).build();
+        let stuck = Box::leak(Box::new(stuck.unwrap()));
+        let begun = Begun::new(stuck);
+        let act = || {
+            begun.end_as_child();
+            act_as_child(pool, running.take(), living.take());
+        };
         assert_eq!(fork(case == "guarded", act), 0, "the child's exit code");
         // The parent's own were moved in the child's memory alone.
         go.send(()).unwrap();
@@ -78,6 +89,57 @@ fn fork(guarded: bool, act: impl FnOnce()) -> i32 {
     let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
     assert_eq!(waited, child);
     if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -1 }
+}
+
+/// What a parent has begun with a pool whose only worker never ends its task.
+struct Begun {
+    futures: Vec<Future<u32>>,
+    completed: AsCompleted<u32>,
+    set: TaskSet<'static, u32, u32>,
+    map: Map<'static, Range<u32>, u32, u32>,
+    fed: Map<'static, Range<u32>, u32, u32>,
+    unordered: MapUnordered<'static, Range<u32>, u32, u32>,
+    unordered_fed: MapUnordered<'static, Empty<u32>, u32, u32>,
+}
+
+impl Begun {
+    fn new(pool: &'static ThreadPoolExecutor) -> Self {
+        drop(pool.submit(std::thread::park));
+        let futures = || (0..3).map(|n| pool.submit(move || n)).collect::<Vec<_>>();
+        let mut set = pool.task_set();
+        (0..3).for_each(|key| set.submit(key, move || key));
+        let mut map = pool.map(0..3, |n| n);
+        assert!(map.next_timeout(Duration::ZERO).is_err());
+        let mut fed = pool.map(0..3, |n| n).prefetch();
+        assert!(fed.next_timeout(Duration::from_millis(20)).is_err());
+        let mut unordered = pool.map_unordered(0..3, |n| n);
+        assert!(unordered.next_timeout(Duration::ZERO).is_err());
+        // Read by no thread before the fork.
+        let unordered_fed = pool.map_unordered(empty(), |n| n).prefetch();
+        let completed = as_completed(futures());
+        Begun { futures: futures(), completed, set, map, fed, unordered, unordered_fed }
+    }
+
+    /// Reads all of it, none of which may hang.
+    fn end_as_child(self) {
+        let forked = TaskErrorKind::Forked;
+        for when in [ReturnWhen::FirstCompleted, ReturnWhen::FirstError, ReturnWhen::All] {
+            assert_eq!(wait(&self.futures, when, None).done.len(), 3, "{when:?}");
+        }
+        assert!(self.futures.iter().all(|future| future.done() && !future.running()));
+        let mut completed = as_completed(self.futures);
+        let first = completed.next().unwrap();
+        assert_eq!(first.result().unwrap_err().kind(), forked);
+        assert_eq!(join_all(completed).unwrap_err().kind(), forked);
+        let kinds = |ended: Vec<TaskErrorKind>| assert_eq!(ended, [forked; 3]);
+        kinds(self.completed.map(|future| future.result().unwrap_err().kind()).collect());
+        kinds(self.set.map(|(_, result)| result.unwrap_err().kind()).collect());
+        kinds(self.map.map(|result| result.unwrap_err().kind()).collect());
+        kinds(self.unordered.map(|result| result.unwrap_err().kind()).collect());
+        let fed: Vec<_> = self.fed.map(|result| result.unwrap_err().kind()).collect();
+        assert!(!fed.is_empty() && fed.iter().all(|kind| *kind == forked), "{fed:?}");
+        drop(self.unordered_fed);
+    }
 }
 
 fn act_as_child(

@@ -16,8 +16,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::TaskError;
+use crate::pool::meter::CancelItems;
 use crate::pool::{Pool, worker};
 use crate::sync::Mutex;
+use crate::task::hooks;
 use crate::unwind::caught;
 
 /// Items that take longer are not worth batching.
@@ -59,11 +61,9 @@ impl BatchSize {
         if self.size == 1 && try_now { 2 } else { self.size }
     }
 
-    /// Returns the same, for a task that is made now.
-    pub(crate) fn next(&mut self) -> usize {
-        let size = self.peek();
+    /// Notes that a task with so many items is made.
+    pub(crate) fn note(&mut self, size: usize) {
         self.one_by_one = if size == 1 { self.one_by_one + 1 } else { 0 };
-        size
     }
 
     /// Learns from a batch that was run to its end.
@@ -98,11 +98,18 @@ pub(crate) struct Batch<A, T> {
     /// Written by the task once an item, and by the reader when it takes something out.
     state: Mutex<State<A, T>>,
     pool: Arc<Pool>,
+    /// When the items were submitted, if a hook is to be told of each.
+    submitted: Option<Instant>,
 }
 
 struct State<A, T> {
     unstarted: VecDeque<A>,
     results: Results<T>,
+    /// The number of items that a shutdown took out while another of the batch ran. Their errors
+    /// come after the result of that one.
+    cancelled: usize,
+    /// The number of items whose results were not taken out, nor they themselves.
+    missing: usize,
 }
 
 /// What a batch says of itself when it has ended.
@@ -114,28 +121,49 @@ pub(crate) struct BatchEnd {
 impl<A, T> Batch<A, T> {
     pub(crate) fn new(items: VecDeque<A>, pool: &Arc<Pool>) -> Self {
         let results = Results::of(VecDeque::with_capacity(items.len()), pool);
-        let state = State { unstarted: items, results };
-        Batch { state: Mutex::new(state), pool: Arc::clone(pool) }
+        let missing = items.len();
+        let state = State { unstarted: items, results, cancelled: 0, missing };
+        let submitted = pool.has_task_hooks().then(Instant::now);
+        Batch { state: Mutex::new(state), pool: Arc::clone(pool), submitted }
     }
 
     /// Returns the number of items that have not begun.
-    pub(crate) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.state.lock().unstarted.len()
+    }
+
+    /// Returns the number of items that are still to have a result, of a batch whose task has none.
+    pub(crate) fn missing(&self) -> usize {
+        self.state.lock().missing
+    }
+
+    /// Drops the items of a batch whose task was refused or ended before it began.
+    fn drop_unstarted(&self) {
+        let mut state = self.state.lock();
+        let unstarted = std::mem::take(&mut state.unstarted);
+        drop(state);
+        // The task itself was counted, as one.
+        self.pool.count_cancelled_items(unstarted.len() as i64 - 1);
+        caught(|| drop(unstarted));
     }
 
     /// Takes the items out that have not begun.
     pub(crate) fn take_unstarted(&self) -> VecDeque<A> {
-        std::mem::take(&mut self.state.lock().unstarted)
+        let mut state = self.state.lock();
+        let unstarted = std::mem::take(&mut state.unstarted);
+        state.missing -= unstarted.len();
+        unstarted
     }
 
     /// Takes the results out that are there.
     pub(crate) fn take_results(&self) -> Results<T> {
         let mut state = self.state.lock();
+        state.missing -= state.results.queue.len();
         std::mem::replace(&mut state.results, Results::of(VecDeque::new(), &self.pool))
     }
 
     /// Runs the items on the calling worker, until there are none, or a shutdown cancels the pool.
-    pub(crate) fn run<S>(
+    fn run<S>(
         &self,
         state: &mut Option<S>,
         init: impl Fn() -> S,
@@ -145,10 +173,16 @@ impl<A, T> Batch<A, T> {
         let (mut items, mut panicked) = (0, 0);
         let mut ended = None;
         while let Some(item) = self.next(ended.take()) {
-            let run = || f(state.get_or_insert_with(&init), item);
+            let run = || {
+                let _running = self.submitted.map(|submitted| hooks::begin(submitted, None));
+                f(state.get_or_insert_with(&init), item)
+            };
             let result = catch_unwind(AssertUnwindSafe(run)).map_err(TaskError::panicked);
-            if result.is_err() {
-                panicked += 1;
+            if self.submitted.is_some() {
+                hooks::end(result.as_ref().err());
+            }
+            if let Err(error) = &result {
+                panicked += u64::from(error.is_panic());
                 // The state may be half changed.
                 caught(|| *state = None);
             }
@@ -163,20 +197,75 @@ impl<A, T> Batch<A, T> {
         BatchEnd { items, took: started.elapsed() }
     }
 
+    /// Cancels the items that have not begun.
+    fn cancel_unstarted(&self) {
+        let mut state = self.state.lock();
+        let unstarted = std::mem::take(&mut state.unstarted);
+        state.cancelled += unstarted.len();
+        drop(state);
+        self.pool.count_cancelled_items(unstarted.len() as i64);
+        caught(|| drop(unstarted));
+    }
+
     /// Puts the result of one item in and takes the next out.
     fn next(&self, ended: Option<Result<T, TaskError>>) -> Option<A> {
+        if self.pool.token().was_cancelled() {
+            self.cancel_unstarted();
+        }
         let mut state = self.state.lock();
         state.results.queue.extend(ended);
-        if self.pool.token().was_cancelled() {
-            let unstarted = std::mem::take(&mut state.unstarted);
-            let cancelled = unstarted.iter().map(|_| Err(TaskError::cancelled()));
-            state.results.queue.extend(cancelled);
-            drop(state);
-            self.pool.count_cancelled_items(unstarted.len() as i64);
-            caught(|| drop(unstarted));
-            return None;
-        }
+        let cancelled = std::mem::take(&mut state.cancelled);
+        state.results.queue.extend((0..cancelled).map(|_| Err(TaskError::cancelled())));
         state.unstarted.pop_front()
+    }
+}
+
+impl<A: Send, T: Send> CancelItems for Batch<A, T> {
+    fn cancel_items(&self) {
+        self.cancel_unstarted();
+    }
+}
+
+/// A batch on its way to a worker, or on it.
+pub(crate) struct HandedOver<A, T> {
+    batch: Arc<Batch<A, T>>,
+    items: usize,
+    began: bool,
+}
+
+impl<A, T> HandedOver<A, T> {
+    pub(crate) fn new(batch: Arc<Batch<A, T>>) -> Self {
+        let items = batch.len();
+        HandedOver { batch, items, began: false }
+    }
+
+    /// Returns the number of items that it had at first.
+    pub(crate) fn items(&self) -> usize {
+        self.items
+    }
+
+    /// Runs the batch on the calling worker.
+    pub(crate) fn run<S>(
+        mut self,
+        state: &mut Option<S>,
+        init: impl Fn() -> S,
+        f: impl Fn(&mut S, A) -> T,
+    ) -> BatchEnd
+    where
+        A: Send + 'static,
+        T: Send + 'static,
+    {
+        self.began = true;
+        let batch: Arc<Batch<A, T>> = Arc::clone(&self.batch);
+        worker::while_cancellable(batch, || self.batch.run(state, init, f))
+    }
+}
+
+impl<A, T> Drop for HandedOver<A, T> {
+    fn drop(&mut self) {
+        if !self.began {
+            self.batch.drop_unstarted();
+        }
     }
 }
 
@@ -256,17 +345,22 @@ mod tests {
 
     #[test]
     fn batches_grow_while_items_are_short_and_end_when_they_are_not() {
+        let next = |size: &mut BatchSize| {
+            let items = size.peek();
+            size.note(items);
+            items
+        };
         let mut size = BatchSize::new(BATCH_MAX);
-        let first = (0..).position(|_| size.next() == 2);
+        let first = (0..).position(|_| next(&mut size) == 2);
         assert_eq!(first, Some(TRY_AFTER));
         for expected in [4, 8, 16, 32, 64, 128, 256, 256] {
-            let items = size.next().max(2);
+            let items = next(&mut size).max(2);
             size.learn(items, Duration::ZERO);
-            assert_eq!(size.next(), expected);
+            assert_eq!(next(&mut size), expected);
         }
         size.learn(256, Duration::from_secs(1));
-        let again = (0..).position(|_| size.next() == 2);
+        let again = (0..).position(|_| next(&mut size) == 2);
         assert_eq!(again, Some(2 * TRY_AFTER), "it is tried again, later");
-        assert_eq!(BatchSize::new(1).next(), 1);
+        assert_eq!(BatchSize::new(1).peek(), 1);
     }
 }

@@ -9,6 +9,7 @@ use crate::error::{BuildError, TaskError};
 use crate::executor::ThreadPoolExecutor;
 use crate::pool::Pool;
 use crate::pool::config::PoolConfig;
+use crate::task::hooks::{TaskEnd, TaskStart};
 use crate::thread::exit::AtExit;
 use crate::thread::start::ThreadStart;
 use crate::unwind::note_panics;
@@ -55,6 +56,8 @@ impl Default for ThreadPoolExecutorBuilder {
                 wait_hook: None,
                 context: None,
                 unread_error: Arc::new(print_unread_error),
+                before_task: None,
+                after_task: None,
             },
         }
     }
@@ -305,6 +308,52 @@ impl ThreadPoolExecutorBuilder {
         self
     }
 
+    /// Calls `hook` on the worker just before each task, with its name and how long it has waited.
+    ///
+    /// A task that never runs, because it was cancelled or its time was up, is not told of. Each
+    /// item of a map is a task here. The hook runs outside of the submitter's
+    /// [context](ThreadPoolExecutorBuilder::context). If it panics, the error goes where
+    /// [unread](ThreadPoolExecutorBuilder::on_unread_error) ones go, and the task runs as if
+    /// nothing had happened. With a hook a task costs a few looks at a clock more; without,
+    /// nothing.
+    ///
+    /// See [`after_task`](ThreadPoolExecutorBuilder::after_task) for both together.
+    pub fn before_task(mut self, hook: impl Fn(&TaskStart<'_>) + Send + Sync + 'static) -> Self {
+        self.config.before_task = Some(Arc::new(hook));
+        self
+    }
+
+    /// Calls `hook` on the worker just after each task, with its name, how long it waited and ran,
+    /// and its panic if it did. It runs before the result can be read, and before the callbacks;
+    /// for the rest it is like [`before_task`](ThreadPoolExecutorBuilder::before_task).
+    ///
+    /// ```
+    /// use std::sync::Mutex;
+    /// use std::time::Duration;
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// static SLOWEST: Mutex<Option<(String, Duration)>> = Mutex::new(None);
+    ///
+    /// let pool = ThreadPoolExecutor::builder()
+    ///     .after_task(|task| {
+    ///         let mut slowest = SLOWEST.lock().unwrap();
+    ///         if slowest.as_ref().is_none_or(|(_, wall)| task.wall > *wall) {
+    ///             *slowest = Some((task.name.unwrap_or("?").to_owned(), task.wall));
+    ///         }
+    ///     })
+    ///     .build()?;
+    /// let pause = |millis| move || std::thread::sleep(Duration::from_millis(millis));
+    /// pool.task().name("long").submit(pause(20)).result()?;
+    /// pool.task().name("short").submit(pause(0)).result()?;
+    /// let (name, wall) = SLOWEST.lock().unwrap().take().unwrap();
+    /// assert!(name == "long" && wall >= Duration::from_millis(20));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn after_task(mut self, hook: impl Fn(&TaskEnd<'_>) + Send + Sync + 'static) -> Self {
+        self.config.after_task = Some(Arc::new(hook));
+        self
+    }
+
     /// Builds the executor. No thread is started before there is a task.
     ///
     /// # Errors
@@ -351,6 +400,8 @@ impl fmt::Debug for ThreadPoolExecutorBuilder {
             .field("spawn_handler", &self.config.spawn_handler.is_some())
             .field("wait_hook", &self.config.wait_hook.is_some())
             .field("context", &self.config.context.is_some())
+            .field("before_task", &self.config.before_task.is_some())
+            .field("after_task", &self.config.after_task.is_some())
             .finish_non_exhaustive()
     }
 }

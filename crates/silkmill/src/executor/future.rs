@@ -3,17 +3,20 @@
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{NotStarted, TaskError};
 use crate::pool::Pool;
 use crate::pool::worker;
 use crate::sync::{Deadline, Mutex};
+use crate::task::hooks;
 use crate::task::job::{is_in_context, run_in};
 use crate::task::observer::Claim;
+use crate::task::waiter::Waiter;
 use crate::task::{NewTask, TaskHandle};
+use crate::thread::fork::Home;
 
 /// A result that is on its way.
 ///
@@ -60,6 +63,10 @@ impl<T: Send> Future<T> {
     /// as deep as there are threads to be had, one for every 16 tasks; when the system refuses one,
     /// the next task ends with [`NoThread`](crate::TaskErrorKind::NoThread). Two pools that wait
     /// for each other get no such help, nor does a task that waits for itself.
+    ///
+    /// So a task that waits may have another run inside of it, on the same thread: what it borrows
+    /// of a thread-local meanwhile (a [`RefCell`](std::cell::RefCell)'s guard, say), or locks, that
+    /// task finds borrowed or locked. Let it go before the wait.
     ///
     /// # Errors
     /// The panic, when the task panicked; or why it never ran: it was cancelled, submitted after
@@ -113,7 +120,7 @@ impl<T: Send> Future<T> {
     pub(crate) fn wait_until(&self, deadline: Deadline) -> bool {
         let task = self.task();
         let wait = || task.wait_until(deadline);
-        task.is_done() || (!deadline.has_passed() && worker::while_blocked_on([&self.pool], wait))
+        self.is_done() || (!deadline.has_passed() && worker::while_blocked_on([&self.pool], wait))
     }
 
     /// Cancels the task if it has not started. Returns true when it will never run, which every
@@ -129,14 +136,15 @@ impl<T: Send> Future<T> {
         self.task().is_cancelled()
     }
 
-    /// Returns whether there is a result: a value, a panic or a cancellation.
+    /// Returns whether there is a result: a value, a panic, a cancellation, or the error of a task
+    /// that belongs to another process.
     pub fn done(&self) -> bool {
         self.is_done()
     }
 
     /// The same as [`done`](Future::done), as Rust names it.
     pub fn is_done(&self) -> bool {
-        self.task().is_done()
+        self.task().is_done() || !self.pool.is_here()
     }
 
     /// Returns whether the task has started and is not done.
@@ -224,10 +232,17 @@ impl<T: Send> Future<T> {
         let pool = Arc::clone(&self.pool);
         let first = Arc::new(Mutex::new(None::<Future<T>>));
         let taken = Arc::clone(&first);
+        // When the second task was queued, if a hook is to be told.
+        let submitted = pool.has_task_hooks().then(Arc::<OnceLock<Instant>>::default);
+        let noted = submitted.clone();
         let (queued, handle) = NewTask::new(move || {
             let first = taken.lock().take().expect("the task is run once, after it was put there");
             match first.result() {
-                Ok(value) => f(value),
+                Ok(value) => {
+                    let at = noted.as_ref().and_then(|at| at.get());
+                    let _running = at.map(|at| hooks::begin(*at, None));
+                    f(value)
+                }
                 // This is no panic of this task.
                 Err(error) => resume_unwind(Box::new(NotStarted::Failed(error))),
             }
@@ -237,7 +252,12 @@ impl<T: Send> Future<T> {
         let first = slot.insert(self);
         let later = Arc::clone(&pool);
         // It runs just before the first task is done; the second then waits for that.
-        first.task().add_callback(Box::new(move |_| later.push_later(queued)));
+        first.task().add_callback(Box::new(move |_| {
+            if let Some(at) = submitted {
+                at.get_or_init(Instant::now);
+            }
+            later.push_later(queued);
+        }));
         drop(slot);
         Future::new(handle, pool)
     }
@@ -256,6 +276,21 @@ impl<T: Send> Future<T> {
             return false;
         }
         worker::try_run_inline(&self.pool, self.task())
+    }
+
+    /// Notifies `waiter` of `index` when there is a result, or at once if there never will be. The
+    /// calling process is `here`.
+    pub(crate) fn notify_when_done(&self, waiter: &Arc<Waiter>, index: usize, here: Home) {
+        if self.pool.home() == here || self.pool.is_here() {
+            self.task().add_waiter(waiter, index);
+        } else {
+            waiter.notify(index);
+        }
+    }
+
+    /// Returns whether there is a result and it is no value.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.task().has_failed() || (!self.task().is_done() && !self.pool.is_here())
     }
 
     pub(crate) fn task(&self) -> &TaskHandle<T> {

@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 use crate::error::{TaskError, TimedOut};
 use crate::executor::ThreadPoolExecutor;
 use crate::executor::batch::{
-    BATCH_MAX, BATCH_WAIT_MAX, BATCHES_IN_FLIGHT, Batch, BatchEnd, BatchSize, Results,
+    BATCH_MAX, BATCH_WAIT_MAX, BATCHES_IN_FLIGHT, Batch, BatchSize, Results,
 };
 use crate::executor::feed::Taken;
 use crate::executor::future::Future;
-use crate::executor::mapper::{Mapper, Submit, SubmitMany};
+use crate::executor::mapper::{InitFailures, Mapper, Submit, SubmitMany};
+use crate::executor::slot::Slot;
 use crate::executor::source::{IN_FLIGHT_PER_WORKER, Source};
 use crate::executor::task_options::TaskOptions;
 use crate::pool::{Pool, worker};
 use crate::sync::Deadline;
+use crate::task::TaskHandle;
 use crate::task::waiter::Waiter;
 
 /// The iterator behind [`ThreadPoolExecutor::map`].
@@ -28,6 +30,8 @@ where
 {
     source: Source<I, A>,
     submit: Submit<'pool, A, T>,
+    failures: Arc<InitFailures>,
+    promises_all: bool,
     /// Hands several items over at once; `None` where each item needs a task of its own.
     submit_many: Option<SubmitMany<'pool, A, T>>,
     size: BatchSize,
@@ -44,15 +48,6 @@ where
     /// Notified of items, by a thread that takes them, and of the first result in the window.
     waiter: Arc<Waiter>,
 }
-
-/// One item in a pool, or several.
-enum Slot<A, T> {
-    One(Future<T>),
-    Many(Future<BatchEnd>, Arc<Batch<A, T>>),
-}
-
-/// The index that a map's waiter is notified of when the first result is there.
-const FIRST_DONE: usize = 0;
 
 impl<'pool, I, A, T> Map<'pool, I, A, T>
 where
@@ -74,7 +69,8 @@ where
     {
         let mapper = Mapper::new(init, f);
         let submit_many = Arc::clone(&mapper).submitting_many(executor);
-        let mut map = Map::over(mapper.submitting(executor.task()), items, executor);
+        let failures = mapper.failures();
+        let mut map = Map::over(mapper.submitting(executor.task()), failures, items, executor);
         // Each item runs in the context that was there when it was taken.
         if !executor.pool.has_context() {
             map.submit_many = Some(submit_many);
@@ -93,11 +89,14 @@ where
         F: Fn(&mut S, A) -> T + Send + Sync + 'static,
     {
         let executor = options.executor();
-        Map::over(Mapper::new(init, f).submitting(options), items, executor)
+        let mapper = Mapper::new(init, f);
+        let failures = mapper.failures();
+        Map::over(mapper.submitting(options), failures, items, executor)
     }
 
     pub(crate) fn over(
         submit: Submit<'pool, A, T>,
+        failures: Arc<InitFailures>,
         items: I,
         executor: &ThreadPoolExecutor,
     ) -> Self {
@@ -105,6 +104,8 @@ where
         Map {
             source: Source::new(items),
             submit,
+            failures,
+            promises_all: false,
             submit_many: None,
             size: BatchSize::new(1),
             window: VecDeque::new(),
@@ -116,6 +117,19 @@ where
             pool: Arc::clone(&executor.pool),
             waiter: Arc::new(Waiter::new()),
         }
+    }
+
+    /// Lets the map promise as many results as there are items: it has no state that could not be
+    /// made, and so no reason to end early.
+    pub(crate) fn without_states(mut self) -> Self {
+        self.promises_all = true;
+        self
+    }
+
+    /// Lets the map end, too, when these are too many.
+    pub(crate) fn ending_with(mut self, failures: Arc<InitFailures>) -> Self {
+        self.failures = failures;
+        self
     }
 
     /// Sets how many items may be taken and not yielded, at least 1. By default two for each
@@ -212,7 +226,7 @@ where
     /// Takes items while there is room, and it is not better to wait for a result.
     fn fill(&mut self, deadline: Deadline) {
         loop {
-            let size = self.size.peek();
+            let size = self.size_next();
             let in_flight = match self.in_flight_is_default && size > 1 {
                 true => self.in_flight.max(size * BATCHES_IN_FLIGHT),
                 false => self.in_flight,
@@ -220,11 +234,19 @@ where
             self.source.make_room(in_flight.saturating_sub(self.pending));
             if in_flight < self.pending + size
                 || self.prefers_result(deadline)
-                || !self.submit_next()
+                || !self.submit_next(size)
             {
                 return;
             }
         }
+    }
+
+    /// Returns how many items the next task has. Several are taken only if they will be there at
+    /// once, because they wait for each other.
+    fn size_next(&self) -> usize {
+        let is_alone =
+            self.submit_many.is_none() || self.failures.are_too_many() || self.source.may_block();
+        if is_alone { 1 } else { self.size.peek() }
     }
 
     /// Returns whether a result is to be handed out before the next item is taken, because the
@@ -233,12 +255,12 @@ where
         if self.pending == 0 {
             return false;
         }
-        let patience = self.source.patience();
+        let Some(patience) = self.source.patience() else { return false };
+        if !self.ready.is_empty() || self.is_first_done() {
+            return true;
+        }
         if patience.is_zero() {
             return false;
-        }
-        if !self.ready.is_empty() {
-            return true;
         }
         let began = Instant::now();
         let until = Deadline::after(patience).min(deadline);
@@ -247,11 +269,16 @@ where
         finished
     }
 
-    /// Hands over the next item, or a batch of them. Returns false when there is none, for now.
-    fn submit_next(&mut self) -> bool {
-        let size = self.size.next();
-        if size == 1 || self.submit_many.is_none() {
+    /// Hands over the next item, or a batch of `size`. Returns false when there is none, for now.
+    fn submit_next(&mut self, size: usize) -> bool {
+        if self.failures.have_ended_the_map() {
+            self.source.end();
+            return false;
+        }
+        self.size.note(size);
+        if size == 1 {
             let Taken::Items(item) = self.source.take() else { return false };
+            self.failures.took_item();
             self.window.push_back(Slot::One((self.submit)(item)));
             self.pending += 1;
             return true;
@@ -312,6 +339,10 @@ where
 
     /// Waits until the first of the window is done or there is an item.
     fn wait_for_any(&mut self, deadline: Deadline) -> bool {
+        if !self.pool.is_here() {
+            self.end_in_child();
+            return true;
+        }
         if let Some(first) = self.window.front() {
             if deadline.is_never() && first.try_run_inline() {
                 return true;
@@ -334,6 +365,16 @@ where
             self.unpack_first();
         }
         woken || !deadline.has_passed() || self.is_first_done() || !self.ready.is_empty()
+    }
+
+    /// Ends the map with an error, in a process without the thread that takes its items.
+    fn end_in_child(&mut self) {
+        self.source.end();
+        if self.window.is_empty() {
+            let task = TaskHandle::failed(TaskError::forked());
+            self.window.push_back(Slot::One(Future::new(task, Arc::clone(&self.pool))));
+            self.pending += 1;
+        }
     }
 
     fn is_first_done(&self) -> bool {
@@ -359,7 +400,7 @@ where
 
     /// Takes the first result of the window, if it is there.
     fn take_first(&mut self) -> Option<Result<T, TaskError>> {
-        if !self.is_first_done() {
+        if !self.window.front().is_some_and(Slot::has_result) {
             return self.ready.pop();
         }
         match self.window.pop_front()? {
@@ -379,48 +420,12 @@ where
         }
     }
 
-    /// None of the items began: the pool was shut down, or no thread could be started.
+    /// None of the items began: the pool was shut down, or no thread could be started. Or some did,
+    /// in the process that has forked this one.
     fn fail_batch(&mut self, batch: &Batch<A, T>, error: &TaskError) {
-        let items = batch.take_unstarted().len();
-        self.pool.count_cancelled_items(items as i64 - 1);
+        self.ready.append(batch.take_results());
+        let items = batch.missing();
         self.ready.append(Results::failed(items, error));
-    }
-}
-
-impl<A, T: Send> Slot<A, T> {
-    fn is_done(&self) -> bool {
-        match self {
-            Slot::One(future) => future.done(),
-            Slot::Many(future, _) => future.done(),
-        }
-    }
-
-    fn wait_until(&self, deadline: Deadline) -> bool {
-        match self {
-            Slot::One(future) => future.wait_until(deadline),
-            Slot::Many(future, _) => future.wait_until(deadline),
-        }
-    }
-
-    fn try_run_inline(&self) -> bool {
-        match self {
-            Slot::One(future) => future.try_run_inline(),
-            Slot::Many(future, _) => future.try_run_inline(),
-        }
-    }
-
-    fn add_waiter(&self, waiter: &Arc<Waiter>) {
-        match self {
-            Slot::One(future) => future.task().add_waiter(waiter, FIRST_DONE),
-            Slot::Many(future, _) => future.task().add_waiter(waiter, FIRST_DONE),
-        }
-    }
-
-    fn remove_waiter(&self, waiter: &Arc<Waiter>) {
-        match self {
-            Slot::One(future) => future.task().remove_waiter(waiter),
-            Slot::Many(future, _) => future.task().remove_waiter(waiter),
-        }
     }
 }
 
@@ -439,7 +444,7 @@ where
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.source.size_hint_with(self.pending)
+        self.source.size_hint_with(self.pending, self.promises_all)
     }
 }
 
@@ -451,13 +456,11 @@ impl<I, A, T: Send> Drop for Map<'_, I, A, T> {
                     future.cancel();
                 }
                 Slot::Many(future, batch) => {
-                    let was_done = future.done();
+                    // If it has not begun it counts and drops its items itself.
+                    future.cancel();
                     // A batch that runs finds nothing more to do.
                     let items = batch.take_unstarted();
-                    let never_began = if was_done { !items.is_empty() } else { future.cancel() };
-                    // The batch itself was counted, as one task that never ran.
-                    let counted = i64::from(never_began);
-                    self.pool.count_cancelled_items(items.len() as i64 - counted);
+                    self.pool.count_cancelled_items(items.len() as i64);
                     drop(items);
                 }
             }

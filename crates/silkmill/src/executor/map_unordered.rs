@@ -8,12 +8,13 @@ use crate::error::{TaskError, TimedOut};
 use crate::executor::ThreadPoolExecutor;
 use crate::executor::feed::{FED, Taken};
 use crate::executor::future::Future;
-use crate::executor::mapper::{Mapper, Submit};
+use crate::executor::mapper::{InitFailures, Mapper, Submit};
 use crate::executor::source::{IN_FLIGHT_PER_WORKER, Source};
 use crate::executor::task_options::TaskOptions;
 use crate::executor::wait::AsCompleted;
 use crate::pool::Pool;
 use crate::sync::Deadline;
+use crate::task::TaskHandle;
 
 /// The iterator behind [`ThreadPoolExecutor::map_unordered`].
 #[must_use = "a map is lazy: it does nothing until its results are read"]
@@ -23,6 +24,8 @@ where
 {
     source: Source<I, A>,
     submit: Submit<'pool, A, T>,
+    failures: Arc<InitFailures>,
+    promises_all: bool,
     window: AsCompleted<T>,
     /// A result that came while the reader waited whether to take an item.
     first: Option<Future<T>>,
@@ -45,22 +48,34 @@ where
         F: Fn(&mut S, A) -> T + Send + Sync + 'static,
     {
         let executor = options.executor();
-        MapUnordered::over(Mapper::new(init, f).submitting(options), items, executor)
+        let mapper = Mapper::new(init, f);
+        let failures = mapper.failures();
+        MapUnordered::over(mapper.submitting(options), failures, items, executor)
     }
 
     pub(crate) fn over(
         submit: Submit<'pool, A, T>,
+        failures: Arc<InitFailures>,
         items: I,
         executor: &ThreadPoolExecutor,
     ) -> Self {
         MapUnordered {
             source: Source::new(items),
             submit,
+            failures,
+            promises_all: false,
             window: AsCompleted::new(),
             first: None,
             in_flight: executor.max_workers().saturating_mul(IN_FLIGHT_PER_WORKER),
             pool: Arc::clone(&executor.pool),
         }
+    }
+
+    /// Lets the map promise as many results as there are items: it has no state that could not be
+    /// made, and so no reason to end early.
+    pub(crate) fn without_states(mut self) -> Self {
+        self.promises_all = true;
+        self
     }
 
     /// Sets how many items may be taken and not yielded, at least 1. By default two for each
@@ -101,11 +116,23 @@ where
             if self.window.pending() == 0 && self.source.has_ended() {
                 return Ok(None);
             }
+            if self.source.is_fed() && !self.pool.is_here() {
+                self.end_in_child();
+            }
             match self.window.next_event(deadline, Some(&self.pool)) {
                 None => return Err(TimedOut),
                 Some((_, Some(future))) => return Ok(Some(future.result())),
                 Some((index, None)) => debug_assert_eq!(index, FED),
             }
+        }
+    }
+
+    /// Ends the map with an error, in a process without the thread that takes its items.
+    fn end_in_child(&mut self) {
+        self.source.end();
+        if self.window.pending() == 0 {
+            let task = TaskHandle::failed(TaskError::forked());
+            self.window.push(Future::new(task, Arc::clone(&self.pool)));
         }
     }
 
@@ -117,7 +144,12 @@ where
     fn fill(&mut self, deadline: Deadline) {
         self.source.make_room(self.in_flight.saturating_sub(self.pending()));
         while self.pending() < self.in_flight && !self.prefers_result(deadline) {
+            if self.failures.have_ended_the_map() {
+                self.source.end();
+                return;
+            }
             let Taken::Items(item) = self.source.take() else { return };
+            self.failures.took_item();
             self.window.push((self.submit)(item));
         }
     }
@@ -128,11 +160,11 @@ where
         if self.pending() == 0 {
             return false;
         }
-        let patience = self.source.patience();
-        if patience.is_zero() {
-            return false;
-        }
+        let Some(patience) = self.source.patience() else { return false };
         if self.first.is_none() {
+            self.first = self.window.next_now();
+        }
+        if self.first.is_none() && !patience.is_zero() {
             let began = Instant::now();
             // A timed wait cannot promise to return in time once it runs a task itself.
             let until = match deadline.is_never() && self.window.try_run_one_inline() {
@@ -162,7 +194,7 @@ where
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.source.size_hint_with(self.pending())
+        self.source.size_hint_with(self.pending(), self.promises_all)
     }
 }
 

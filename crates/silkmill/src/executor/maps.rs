@@ -1,10 +1,14 @@
 //! The methods that make a map: of an executor, and of the options of a task.
 
+use std::fmt;
+use std::sync::Arc;
+
 use crate::cancel::CancelToken;
 use crate::error::TryMapError;
 use crate::executor::ThreadPoolExecutor;
 use crate::executor::map::Map;
 use crate::executor::map_unordered::MapUnordered;
+use crate::executor::mapper::InitFailures;
 use crate::executor::task_options::TaskOptions;
 
 /// Asks the tasks of a map to stop when it is over.
@@ -23,10 +27,13 @@ impl ThreadPoolExecutor {
     /// read, so the iterator may be endless. At most [`in_flight`](Map::in_flight) items are taken
     /// and not yielded; dropping the iterator early cancels those that have not started.
     ///
-    /// A finished result is handed out before the next item is taken from an iterator that has been
-    /// slow. While the iterator blocks no result can be handed out, for the calling thread is
-    /// inside it; where that matters (a channel, a terminal, items that depend on results) let
-    /// [a thread](Map::prefetch) take the items, or use a [task set](ThreadPoolExecutor::task_set).
+    /// From an iterator that does not promise its next item (one whose
+    /// [`size_hint`](Iterator::size_hint) begins with 0: a channel, a terminal, a filter), or has
+    /// been slow, an item is taken only when no finished result is left to hand out, and alone. But
+    /// while such an iterator blocks, what is finished meanwhile cannot be handed out, because the
+    /// calling thread is inside of it: where results must not wait for items (a channel, a
+    /// terminal, a crawler whose results bring about its items) let [a thread](Map::prefetch) take
+    /// the items, or use a [task set](ThreadPoolExecutor::task_set).
     pub fn map<I, F, T>(&self, items: I, f: F) -> Map<'_, I::IntoIter, I::Item, T>
     where
         I: IntoIterator,
@@ -34,7 +41,7 @@ impl ThreadPoolExecutor {
         F: Fn(I::Item) -> T + Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.map_with(|| (), items, move |(), item| f(item))
+        self.map_with(|| (), items, move |(), item| f(item)).without_states()
     }
 
     /// Like [`map`](ThreadPoolExecutor::map), but yields each result as soon as it is there.
@@ -49,7 +56,7 @@ impl ThreadPoolExecutor {
         F: Fn(I::Item) -> T + Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.map_unordered_with(|| (), items, move |(), item| f(item))
+        self.map_unordered_with(|| (), items, move |(), item| f(item)).without_states()
     }
 
     /// Applies `f`, which may fail, to every item, and returns all values in the items' order, or
@@ -95,6 +102,12 @@ impl ThreadPoolExecutor {
     /// `init` makes a state when a worker needs one and none is free, so there are never more of
     /// them than workers. The state of a call that panics is dropped.
     ///
+    /// A panic of `init` is the result of the item that the state was for, and the next item tries
+    /// again. When `init` has failed eight times in a row the map ends: no more items are taken but
+    /// one, and the results of those that are left are
+    /// [`NotInitialized`](crate::TaskErrorKind::NotInitialized) errors with the message of the last
+    /// failure. The pool goes on.
+    ///
     /// ```
     /// use silkmill::ThreadPoolExecutor;
     ///
@@ -128,7 +141,8 @@ impl ThreadPoolExecutor {
 
     /// Like [`map_with`](ThreadPoolExecutor::map_with), for states that cannot always be made: a
     /// connection, a file. An item for which there is none has the error of `init` as its value;
-    /// the next item tries again.
+    /// the next item tries again, until `init` has failed eight times in a row, which ends the map
+    /// as in [`map_with`](ThreadPoolExecutor::map_with).
     ///
     /// ```
     /// use silkmill::ThreadPoolExecutor;
@@ -152,19 +166,18 @@ impl ThreadPoolExecutor {
         N: Fn() -> Result<S, E> + Send + Sync + 'static,
         F: Fn(&mut S, I::Item) -> T + Send + Sync + 'static,
         T: Send + 'static,
-        E: Send + 'static,
+        E: fmt::Display + Send + 'static,
     {
-        self.map_with(
-            || None,
-            items,
-            move |state, item| {
-                let state = match state {
-                    Some(state) => state,
-                    None => state.insert(init()?),
-                };
-                Ok(f(state, item))
-            },
-        )
+        let failures = InitFailures::new();
+        let counting = Arc::clone(&failures);
+        let apply = move |state: &mut Option<S>, item| {
+            let state = match state {
+                Some(state) => state,
+                None => state.insert(counting.make(&init)?),
+            };
+            Ok(f(state, item))
+        };
+        self.map_with(|| None, items, apply).ending_with(failures)
     }
 
     /// Like [`map_with`](ThreadPoolExecutor::map_with), but yields each result as soon as it is
@@ -209,7 +222,7 @@ impl<'pool> TaskOptions<'pool> {
         F: Fn(I::Item) -> T + Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.map_with(|| (), items, move |(), item| f(item))
+        self.map_with(|| (), items, move |(), item| f(item)).without_states()
     }
 
     /// Like [`ThreadPoolExecutor::map_unordered`], with a task of these options for every item.
@@ -224,7 +237,7 @@ impl<'pool> TaskOptions<'pool> {
         F: Fn(I::Item) -> T + Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.map_unordered_with(|| (), items, move |(), item| f(item))
+        self.map_unordered_with(|| (), items, move |(), item| f(item)).without_states()
     }
 
     /// Like [`ThreadPoolExecutor::map_with`], with a task of these options for every item.

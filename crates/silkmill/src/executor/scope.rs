@@ -5,22 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cancel::CancelToken;
-use crate::error::TrySubmitError;
-use crate::executor::TaskSpec;
+use crate::error::try_submit::TrySubmitError;
 use crate::executor::ThreadPoolExecutor;
 use crate::executor::future::Future;
 use crate::executor::map::Map;
 use crate::executor::map_unordered::MapUnordered;
-use crate::executor::mapper::{Mapper, Submit};
+use crate::executor::mapper::{InitFailures, Mapper, Submit};
+use crate::executor::prepared;
 use crate::executor::task_options::TaskOptions;
-use crate::pool::limit::Limit;
 use crate::pool::priority::Priority;
 use crate::pool::queue::{Refused, WaitPolicy};
-use crate::pool::timer::TimerEntry;
 use crate::pool::worker;
 use crate::sync::Deadline;
 use crate::task::TaskHandle;
-use crate::task::job::WithContext;
 use crate::task::scope_latch::{Latch, scoped};
 
 /// Submits tasks that may borrow what was there before the scope began;
@@ -273,27 +270,17 @@ impl<'scope, 'env: 'scope> ScopeTaskOptions<'scope, 'env> {
         pushed.map_err(|(f, refused)| executor.try_submit_error(f, refused))
     }
 
-    fn push_or_refuse<F, T>(self, f: F, wait_policy: WaitPolicy) -> Result<Future<T>, (F, Refused)>
+    fn push_or_refuse<F, T>(
+        self,
+        f: F,
+        wait_policy: WaitPolicy<'_>,
+    ) -> Result<Future<T>, (F, Refused)>
     where
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
         let (pool, latch) = (&self.scope.executor.pool, &self.scope.latch);
-        let TaskSpec { priority, token, name, run_timeout } = self.options.into_spec();
-        let token = token.or_else(|| Limit::inherited_token(pool));
-        let context = pool.capture_context();
-        let submitter = worker::submitter(pool);
-        let is_plain =
-            token.is_none() && context.is_none() && name.is_none() && run_timeout.is_none();
-        let task = if is_plain {
-            pool.push_scoped(f, latch, priority, wait_policy, submitter)?
-        } else {
-            // No timer ends a queued task that borrows: it ends when its turn comes.
-            let limit = None::<TimerEntry>;
-            let job = WithContext { f, token, name, run_timeout, context, limit };
-            let pushed = pool.push_scoped(job, latch, priority, wait_policy, submitter);
-            pushed.map_err(|(job, refused)| (job.f, refused))?
-        };
+        let task = prepared::push_scoped(pool, latch, self.options.into_spec(), wait_policy, f)?;
         Ok(Future::new(task, Arc::clone(pool)))
     }
 
@@ -306,7 +293,7 @@ impl<'scope, 'env: 'scope> ScopeTaskOptions<'scope, 'env> {
         F: Fn(I::Item) -> T + Send + Sync + 'scope,
         T: Send + 'scope,
     {
-        self.map_with(|| (), items, move |(), item| f(item))
+        self.map_with(|| (), items, move |(), item| f(item)).without_states()
     }
 
     /// Like [`Scope::map_unordered`], with a task of these options for every item.
@@ -321,7 +308,7 @@ impl<'scope, 'env: 'scope> ScopeTaskOptions<'scope, 'env> {
         F: Fn(I::Item) -> T + Send + Sync + 'scope,
         T: Send + 'scope,
     {
-        self.map_unordered_with(|| (), items, move |(), item| f(item))
+        self.map_unordered_with(|| (), items, move |(), item| f(item)).without_states()
     }
 
     /// Like [`Scope::map_with`], with a task of these options for every item.
@@ -340,7 +327,8 @@ impl<'scope, 'env: 'scope> ScopeTaskOptions<'scope, 'env> {
         T: Send + 'scope,
     {
         let executor = self.scope.executor;
-        Map::over(self.submitter(init, f), items.into_iter(), executor)
+        let (submit, failures) = self.submitter(init, f);
+        Map::over(submit, failures, items.into_iter(), executor)
     }
 
     /// Like [`Scope::map_unordered_with`], with a task of these options for every item.
@@ -359,10 +347,11 @@ impl<'scope, 'env: 'scope> ScopeTaskOptions<'scope, 'env> {
         T: Send + 'scope,
     {
         let executor = self.scope.executor;
-        MapUnordered::over(self.submitter(init, f), items.into_iter(), executor)
+        let (submit, failures) = self.submitter(init, f);
+        MapUnordered::over(submit, failures, items.into_iter(), executor)
     }
 
-    fn submitter<A, S, N, F, T>(self, init: N, f: F) -> Submit<'scope, A, T>
+    fn submitter<A, S, N, F, T>(self, init: N, f: F) -> (Submit<'scope, A, T>, Arc<InitFailures>)
     where
         A: Send + 'scope,
         S: Send + 'scope,
@@ -371,10 +360,12 @@ impl<'scope, 'env: 'scope> ScopeTaskOptions<'scope, 'env> {
         T: Send + 'scope,
     {
         let mapper = Mapper::new(init, f);
-        Box::new(move |item| {
+        let failures = mapper.failures();
+        let submit = Box::new(move |item| {
             let mapper = Arc::clone(&mapper);
             self.clone().submit(move || mapper.apply(item))
-        })
+        });
+        (submit, failures)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Items on their way into a map: taken by the thread that reads the map, or by one of their own.
 //!
 //! An iterator may block: a channel, a terminal, a directory of a slow disk. The thread that reads
-//! a map cannot hand a result out while it is inside the iterator, so it decides before each item
-//! whether to wait for a result first ([`Pace`]). A [`Feed`] needs no such decision: its thread
+//! a map cannot hand a result out while it is inside the iterator. So before each item that the
+//! iterator does not promise it hands out what is finished, and decides whether to wait for a
+//! result ([`Pace`]). A [`Feed`] needs no such decision: its thread
 //! takes the items, and the reader waits for items and results alike.
 
 use std::collections::VecDeque;
@@ -54,16 +55,35 @@ pub(super) struct Gathered<A> {
 
 impl<I: Iterator<Item = A>, A> Source<I, A> {
     pub(super) fn new(items: I) -> Self {
-        let pace = Pace::of(items.size_hint());
-        Source::Own(items, pace)
+        Source::Own(items, Pace::new())
     }
 
-    /// Returns how long to wait for a result before the next item is taken.
-    pub(super) fn patience(&self) -> Duration {
+    /// Returns whether the iterator may keep the reader waiting for its next item, or for ever,
+    /// because it does not say that there is one.
+    pub(super) fn may_block(&self) -> bool {
         match self {
-            Source::Own(_, pace) => pace.patience(),
-            Source::Fed(_) | Source::Ended => Duration::ZERO,
+            Source::Own(items, _) => matches!(items.size_hint(), (0, most) if most != Some(0)),
+            Source::Fed(_) | Source::Ended => false,
         }
+    }
+
+    /// Returns how long to wait for a result before the next item is taken. `None` means that a
+    /// result that is there may wait for the item, too: it will be there at once.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let Source::Own(_, pace) = self else { return None };
+        let may_block = self.may_block();
+        let patience = pace.patience(may_block);
+        (may_block || !patience.is_zero()).then_some(patience)
+    }
+
+    /// Returns whether a thread takes the items.
+    pub(super) fn is_fed(&self) -> bool {
+        matches!(self, Source::Fed(_))
+    }
+
+    /// Takes no more items.
+    pub(super) fn end(&mut self) {
+        *self = Source::Ended;
     }
 
     /// Learns from a wait for a result.
@@ -137,6 +157,8 @@ impl<I: Iterator<Item = A>, A> Source<I, A> {
             return Taken::Items(false);
         };
         let mut last = began;
+        // No more than the iterator promises: the next may keep those waiting that are here.
+        let size = size.min(iterator.size_hint().0).max(1);
         while items.len() < size {
             let Some(item) = iterator.next() else {
                 *self = Source::Ended;
@@ -159,13 +181,19 @@ impl<I: Iterator<Item = A>, A> Source<I, A> {
         matches!(self, Source::Ended)
     }
 
-    /// Returns the size hint of a map that has taken `pending` items and not yielded them.
-    pub(super) fn size_hint_with(&self, pending: usize) -> (usize, Option<usize>) {
+    /// Returns the size hint of a map that has taken `pending` items and not yielded them. A map
+    /// that does not promise all results may end early.
+    pub(super) fn size_hint_with(
+        &self,
+        pending: usize,
+        promises_all: bool,
+    ) -> (usize, Option<usize>) {
         let (least, most) = match self {
             Source::Own(items, _) => items.size_hint(),
             Source::Fed(feed) => (feed.waiting(), None),
             Source::Ended => (0, Some(0)),
         };
+        let least = if promises_all { least } else { 0 };
         (least.saturating_add(pending), most.and_then(|most| most.checked_add(pending)))
     }
 }
@@ -195,16 +223,16 @@ where
 /// come. While items come at once there is no wait. So waiting at most doubles the time that the
 /// iterator takes, and much less when it was in vain before.
 ///
-/// An iterator whose length is unknown may read a channel, and block from its second item on. So
-/// the reader waits for results of such an iterator at first, too, within a budget.
+/// An iterator that does not promise an item may read a channel, and block from its second item on.
+/// So the reader waits for results of such an iterator at first, too, within a budget.
 #[derive(Debug)]
 pub(super) struct Pace {
     /// How long the iterator took for an item lately: the last time, or half of what it was.
     lately: Duration,
     /// How often the patience was halved because the wait was in vain.
     doubts: u32,
-    /// For an iterator whose length is unknown: when the map began.
-    unknown_since: Option<Instant>,
+    /// When the map began.
+    began: Instant,
     /// The time spent waiting while the iterator had an item.
     spent: Duration,
     /// The time waited since the last item.
@@ -212,23 +240,23 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    fn of(size_hint: (usize, Option<usize>)) -> Self {
-        let unknown = size_hint == (0, None);
+    fn new() -> Self {
         Pace {
             lately: Duration::ZERO,
             doubts: 0,
-            unknown_since: unknown.then(Instant::now),
+            began: Instant::now(),
             spent: Duration::ZERO,
             waited: Duration::ZERO,
         }
     }
 
-    fn patience(&self) -> Duration {
+    fn patience(&self, may_block: bool) -> Duration {
         let paced = self.lately / (1 << self.doubts);
-        let budget = self.unknown_since.map_or(Duration::ZERO, |since| {
-            (PATIENCE_FIRST + since.elapsed() / PATIENCE_SHARE).saturating_sub(self.spent)
-        });
-        paced.max(budget).min(PATIENCE_MAX)
+        let budget = match may_block {
+            true => PATIENCE_FIRST + self.began.elapsed() / PATIENCE_SHARE,
+            false => Duration::ZERO,
+        };
+        paced.max(budget.saturating_sub(self.spent)).min(PATIENCE_MAX)
     }
 
     fn waited(&mut self, time: Duration, in_vain: bool) {
@@ -251,41 +279,62 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_iterator_that_is_fast_and_knows_its_length_is_never_waited_for() {
-        let mut pace = Pace::of((3, Some(3)));
-        assert_eq!(pace.patience(), Duration::ZERO);
+    fn an_iterator_that_is_fast_and_promises_its_items_is_never_waited_for() {
+        let mut pace = Pace::new();
+        assert_eq!(pace.patience(false), Duration::ZERO);
         pace.took(Duration::ZERO);
-        assert_eq!(pace.patience(), Duration::ZERO);
+        assert_eq!(pace.patience(false), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_iterator_may_block_unless_it_promises_an_item_or_the_end() {
+        assert!(!Source::new([1, 2].into_iter()).may_block());
+        assert!(!Source::new(std::iter::repeat(1)).may_block());
+        assert!(!Source::new(std::iter::empty::<u8>()).may_block());
+        assert!(Source::new(std::sync::mpsc::channel::<u8>().1.into_iter()).may_block());
+        assert!(Source::new(std::sync::mpsc::channel::<u8>().1.into_iter().take(3)).may_block());
+        let mut chained = Source::new([1].into_iter().chain(std::iter::from_fn(|| None)));
+        assert!(!chained.may_block());
+        assert!(matches!(chained.take(), Taken::Items(1)));
+        assert!(chained.may_block(), "the rest is not promised");
+        assert_eq!(chained.patience().map(|patience| patience.is_zero()), Some(false));
+    }
+
+    #[test]
+    fn a_batch_takes_no_item_that_is_not_promised() {
+        let mut source = Source::new([1, 2].into_iter().chain(std::iter::from_fn(|| Some(3))));
+        let Taken::Items(gathered) = source.gather(256) else { panic!("there are items") };
+        assert_eq!(gathered.items, [1, 2]);
     }
 
     #[test]
     fn patience_follows_the_iterator_and_is_halved_when_it_was_in_vain() {
         let second = Duration::from_secs(1);
-        let mut pace = Pace::of((3, Some(3)));
+        let mut pace = Pace::new();
         pace.took(second);
-        assert_eq!(pace.patience(), second);
+        assert_eq!(pace.patience(false), second);
         pace.waited(second, true);
-        assert_eq!(pace.patience(), second / 2);
+        assert_eq!(pace.patience(false), second / 2);
         pace.waited(second / 4, false);
-        assert_eq!(pace.patience(), second);
+        assert_eq!(pace.patience(false), second);
         pace.took(Duration::ZERO);
-        assert_eq!(pace.patience(), second / 2, "it was fast once");
+        assert_eq!(pace.patience(false), second / 2, "it was fast once");
         (0..40).for_each(|_| pace.took(Duration::ZERO));
-        assert_eq!(pace.patience(), Duration::ZERO);
+        assert_eq!(pace.patience(false), Duration::ZERO);
         pace.took(100 * second);
-        assert_eq!(pace.patience(), PATIENCE_MAX);
+        assert_eq!(pace.patience(false), PATIENCE_MAX);
     }
 
     #[test]
     fn the_budget_of_an_unknown_iterator_is_spent_by_waits_that_were_not_needed() {
-        let mut pace = Pace::of((0, None));
-        assert!(pace.patience() >= PATIENCE_FIRST);
+        let mut pace = Pace::new();
+        assert!(pace.patience(true) >= PATIENCE_FIRST);
         pace.waited(Duration::from_secs(1), false);
         pace.took(Duration::from_secs(2));
-        assert!(pace.patience() >= PATIENCE_FIRST, "the iterator had nothing meanwhile");
-        let mut pace = Pace::of((0, None));
+        assert!(pace.patience(true) >= PATIENCE_FIRST, "the iterator had nothing meanwhile");
+        let mut pace = Pace::new();
         pace.waited(Duration::from_secs(3600), false);
         pace.took(Duration::ZERO);
-        assert_eq!(pace.patience(), Duration::ZERO);
+        assert_eq!(pace.patience(true), Duration::ZERO);
     }
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cancel::CancelToken;
-use crate::error::TrySubmitError;
+use crate::error::try_submit::TrySubmitError;
+use crate::executor::ThreadPoolExecutor;
 use crate::executor::future::Future;
-use crate::executor::{TaskSpec, ThreadPoolExecutor};
+use crate::executor::prepared::{PreparedTask, TaskSpec};
+use crate::executor::submit_async::SubmitAsync;
 use crate::pool::priority::Priority;
 use crate::pool::queue::WaitPolicy;
 use crate::sync::Deadline;
@@ -171,10 +173,41 @@ impl<'pool> TaskOptions<'pool> {
         executor.push_spec(self.into_spec(), wait_policy, f)
     }
 
+    /// Like [`ThreadPoolExecutor::submit_async`]. A time limit counts from this call, and ends the
+    /// waiting as well, as a token does that is cancelled: then the handle has that error.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use silkmill::{TaskErrorKind, ThreadPoolExecutor};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let pool = ThreadPoolExecutor::builder().max_workers(1).queue_capacity(1).build()?;
+    /// let (go, wait) = std::sync::mpsc::channel::<()>();
+    /// let running = pool.submit(move || wait.recv().is_ok());
+    /// while !running.running() {}
+    /// let queued = pool.submit(|| true);
+    /// let late = pool.task().timeout(Duration::from_millis(5)).submit_async(|| true).await;
+    /// assert_eq!(late.await.unwrap_err().kind(), TaskErrorKind::TimedOut);
+    /// go.send(())?;
+    /// assert!(running.await? && queued.await?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn submit_async<F, T>(self, f: F) -> SubmitAsync<F, T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let pool = &self.executor.pool;
+        SubmitAsync::new(pool, PreparedTask::new(pool, self.into_spec(), f))
+    }
+
     pub(crate) fn into_spec(self) -> TaskSpec {
         let token = self.own_token();
         let (priority, name, run_timeout) = (self.priority, self.name, self.run_timeout);
-        TaskSpec { priority, token, name, run_timeout }
+        TaskSpec { priority, token, name, run_timeout, is_batch: false }
     }
 
     fn own_token(&self) -> Option<CancelToken> {

@@ -9,6 +9,7 @@ use crate::executor::future::Future;
 use crate::pool::{Pool, worker};
 use crate::sync::Deadline;
 use crate::task::waiter::Waiter;
+use crate::thread::fork::Home;
 
 /// The condition on which [`wait()`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,13 +102,13 @@ pub fn wait<F: Awaited>(
     let given: Vec<F> = futures.into_iter().collect();
     let futures: Vec<&Future<F::Value>> = given.iter().map(Awaited::future).collect();
     let deadline = Deadline::from(timeout.into());
-    let waiter = Arc::new(Waiter::new());
+    let (waiter, here) = (Arc::new(Waiter::new()), Home::here());
     for (index, future) in futures.iter().enumerate() {
-        future.task().add_waiter(&waiter, index);
+        future.notify_when_done(&waiter, index, here);
     }
     let enough = |index: usize| match return_when {
         ReturnWhen::FirstCompleted => true,
-        ReturnWhen::FirstError => futures[index].task().has_failed(),
+        ReturnWhen::FirstError => futures[index].has_failed(),
         ReturnWhen::All => false,
     };
     let mut pending_count = futures.len();
@@ -208,12 +209,15 @@ pub struct AsCompleted<T> {
     vacant: Vec<usize>,
     /// No future before this index is worth trying to run inline.
     tried: usize,
+    /// The process whose threads notify the waiter.
+    home: Home,
 }
 
 impl<T: Send> AsCompleted<T> {
     pub(crate) fn new() -> Self {
         let waiter = Arc::new(Waiter::new());
-        AsCompleted { waiter, futures: Vec::new(), vacant: Vec::new(), tried: 0 }
+        let (futures, vacant) = (Vec::new(), Vec::new());
+        AsCompleted { waiter, futures, vacant, tried: 0, home: Home::here() }
     }
 
     /// Returns the index of the future, which others may have after it was yielded.
@@ -224,7 +228,7 @@ impl<T: Send> AsCompleted<T> {
         });
         self.tried = self.tried.min(index);
         let future = self.futures[index].insert(future);
-        future.task().add_waiter(&self.waiter, index);
+        future.notify_when_done(&self.waiter, index, self.home);
         index
     }
 
@@ -243,6 +247,32 @@ impl<T: Send> AsCompleted<T> {
             }
         }
         false
+    }
+
+    /// Notes that this is another process than the one before, in which what belongs to pools of
+    /// that one never comes, and is an error that says so.
+    fn notify_of_parents(&mut self) {
+        self.home = Home::here();
+        for (index, future) in self.futures.iter().enumerate() {
+            if let Some(future) = future
+                && !future.pool().is_here()
+                && !future.task().is_done()
+            {
+                self.waiter.notify(index);
+            }
+        }
+    }
+
+    /// Returns a future that is done now, if there is one.
+    pub(crate) fn next_now(&mut self) -> Option<Future<T>> {
+        let index = self.waiter.next_now()?;
+        self.take(index)
+    }
+
+    fn take(&mut self, index: usize) -> Option<Future<T>> {
+        let place = self.futures.get_mut(index)?;
+        self.vacant.push(index);
+        place.take()
     }
 
     /// Returns the number of futures that have not been yielded.
@@ -288,6 +318,10 @@ impl<T: Send> AsCompleted<T> {
             if let Some(index) = self.waiter.next_now() {
                 break index;
             }
+            if !self.home.is_here() {
+                self.notify_of_parents();
+                continue;
+            }
             if deadline.has_passed() {
                 return None;
             }
@@ -299,9 +333,7 @@ impl<T: Send> AsCompleted<T> {
             let pools = self.futures.iter().flatten().map(Future::pool).chain(pool);
             break worker::while_blocked_on(pools, wait)?;
         };
-        let Some(slot) = self.futures.get_mut(index) else { return Some((index, None)) };
-        self.vacant.push(index);
-        Some((index, slot.take()))
+        Some((index, self.take(index)))
     }
 }
 

@@ -26,7 +26,7 @@ impl PoolAtExit for Pool {
     }
 
     fn is_own(&self) -> bool {
-        worker::works_for(self)
+        worker::is_of(self)
     }
 
     fn is_here(&self) -> bool {

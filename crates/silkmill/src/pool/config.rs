@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::error::TaskError;
 use crate::sync::Mutex;
 use crate::sync::blocking::WaitHook;
+use crate::task::hooks::{AfterTask, BeforeTask, TaskHooks};
 use crate::task::job::ContextRunner;
 use crate::thread::exit::AtExit;
 use crate::thread::start::ThreadStart;
@@ -37,7 +38,12 @@ pub(crate) struct PoolConfig {
     pub(crate) wait_hook: Option<WaitHook>,
     pub(crate) context: Option<ContextHook>,
     pub(crate) unread_error: UnreadErrorHook,
+    pub(crate) before_task: Option<BeforeTask>,
+    pub(crate) after_task: Option<AfterTask>,
 }
+
+/// The hooks around each task, until the pool has ended.
+pub(crate) type HeldTaskHooks = Arc<Mutex<Option<Arc<TaskHooks>>>>;
 
 impl PoolConfig {
     /// Makes the closures that only a living pool calls ones that can be dropped before the
@@ -74,6 +80,16 @@ impl PoolConfig {
             }));
         }
         releases
+    }
+
+    /// Takes the hooks around each task out, if there are any, to be dropped with `releases`.
+    pub(crate) fn take_task_hooks(&mut self, releases: &mut Vec<Release>) -> Option<HeldTaskHooks> {
+        let (before, after) = (self.before_task.take(), self.after_task.take());
+        if before.is_none() && after.is_none() {
+            return None;
+        }
+        let unread_error = Arc::clone(&self.unread_error);
+        Some(hold(Arc::new(TaskHooks { before, after, unread_error }), releases))
     }
 }
 

@@ -6,11 +6,13 @@
 //! ticked, whichever comes first. The wall and processor times of all tasks are the sum of the
 //! stretches. For a task that takes longer than a tick (some milliseconds) a stretch is that task.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::pool::clock::{Clock, coarse_tick, thread_cpu_now};
 use crate::pool::probe::RunQueueDelay;
 use crate::pool::queue_delay::SampledArrival;
+use crate::sync::Mutex;
 use crate::task::name::RunningName;
 use crate::task::observer::Ended;
 
@@ -65,11 +67,20 @@ impl Counts {
     }
 }
 
+/// A task that works on several items, which a shutdown cancels in the middle of it.
+pub(crate) trait CancelItems: Send + Sync {
+    /// Cancels and counts the items that have not begun.
+    fn cancel_items(&self);
+}
+
 pub(crate) struct WorkerMeter {
     pub(crate) name: String,
     pub(crate) native_id: Option<u32>,
     /// The name of the task that runs, if it has one.
     pub(crate) task_name: RunningName,
+    /// The tasks with several items that the worker is in the middle of, each inside the one
+    /// before. Written by the worker, read by a shutdown.
+    pub(crate) cancellable: Mutex<Vec<Arc<dyn CancelItems>>>,
     /// Whether to measure processor time as well.
     measure_cpu: bool,
     run_queue_delay: RunQueueDelay,
@@ -94,6 +105,7 @@ impl WorkerMeter {
             name,
             native_id,
             task_name: RunningName::default(),
+            cancellable: Mutex::default(),
             measure_cpu,
             run_queue_delay: match measure_cpu {
                 true => RunQueueDelay::of_this_thread(),
@@ -134,6 +146,19 @@ impl WorkerMeter {
         self.waits_for_own_pool.store(false, Ordering::Relaxed);
         add(&self.counts.nested_ns, clock.now().saturating_sub(began));
         waited
+    }
+
+    /// Runs `work`, which is the worker's task, and lets a shutdown cancel `items` meanwhile.
+    pub(crate) fn while_cancellable<R>(
+        &self,
+        items: Arc<dyn CancelItems>,
+        work: impl FnOnce() -> R,
+    ) -> R {
+        self.cancellable.lock().push(items);
+        let result = work();
+        let items = self.cancellable.lock().pop();
+        drop(items);
+        result
     }
 
     /// Returns the number of tasks that the worker is in the middle of.

@@ -16,7 +16,7 @@ use loom::thread::{JoinHandle, spawn};
 
 use crate::error::TaskError;
 use crate::pool::priority::{Place, Priority, Queued, Slot};
-use crate::pool::queue::{PutBack, Queue, Refused, Submitter, WaitPolicy};
+use crate::pool::queue::{LinePlace, PutBack, Queue, Refused, Submitter, WaitPolicy};
 use crate::sync::Deadline;
 use crate::sync::parker::Parker;
 use crate::task::observer::{Afterwards, Claim, Ended, NoObserver, Observer};
@@ -69,7 +69,7 @@ struct Worker<'a> {
 }
 
 impl Observer for Worker<'_> {
-    fn ended(&self, _how: Ended) {}
+    fn ended(&self, _how: Ended, _error: Option<&TaskError>) {}
 
     fn free(&self, afterwards: Afterwards) {
         self.next.set(self.queue.finish(afterwards));
@@ -109,14 +109,14 @@ fn meet(met: &Arc<Meeting>, guests: usize) -> (QueuedTask, TaskHandle<()>) {
     NewTask::new(job).into_owners()
 }
 
-fn push(queue: &Queue, task: QueuedTask, wait_policy: WaitPolicy) -> Result<usize, Refused> {
+fn push(queue: &Queue, task: QueuedTask, wait_policy: WaitPolicy<'_>) -> Result<usize, Refused> {
     push_in(queue, Place::Own(task), wait_policy, Submitter::Outside)
 }
 
 fn push_in(
     queue: &Queue,
     place: Place,
-    wait_policy: WaitPolicy,
+    wait_policy: WaitPolicy<'_>,
     submitter: Submitter,
 ) -> Result<usize, Refused> {
     queue.push(Priority::Normal, wait_policy, submitter, None, || 0, || place)
@@ -327,6 +327,98 @@ fn waiting_submitters_are_served_or_refused() {
         end(&queue, worker);
         assert_eq!(taken, [1, 1]);
         assert_eq!(runs.load(Ordering::SeqCst), 3);
+    });
+}
+
+/// Wakes a thread in the place of an async runtime's task.
+#[derive(Default)]
+struct Polls {
+    woken: Mutex<bool>,
+    came: Condvar,
+}
+
+impl Polls {
+    fn wait(&self) {
+        let mut woken = self.woken.lock().unwrap();
+        while !std::mem::take(&mut *woken) {
+            woken = self.came.wait(woken).unwrap();
+        }
+    }
+}
+
+impl Wake for Polls {
+    fn wake(self: Arc<Self>) {
+        *self.woken.lock().unwrap() = true;
+        self.came.notify_one();
+    }
+}
+
+/// Pushes `task` as `SubmitAsync` does, each time it is polled.
+fn poll_until_pushed(queue: &Arc<Queue>, mut task: QueuedTask) -> Result<usize, Refused> {
+    let (polls, place) = (Arc::new(Polls::default()), LinePlace::new());
+    loop {
+        place.parker().set_waker(Waker::from(Arc::clone(&polls)));
+        let kept = Cell::new(Some(task));
+        let make = || Place::Own(kept.take().unwrap());
+        let (policy, outside) = (WaitPolicy::InLine(&place), Submitter::Outside);
+        match queue.push(Priority::Normal, policy, outside, None, || 0, make) {
+            Err(Refused::InLine) => task = kept.take().unwrap(),
+            pushed => return pushed,
+        }
+        polls.wait();
+    }
+}
+
+/// Catches an async submitter that is not woken for its room, or that a shutdown leaves waiting.
+#[test]
+fn an_async_submitter_is_woken_for_its_room() {
+    big_model(|| {
+        let queue = Arc::new(Queue::new(Some(1), 1));
+        let runs = counter();
+        let [first, second] = [(); 2].map(|()| task(&runs).0);
+        let worker = submit(&queue, first);
+        assert!(submit(&queue, second).is_empty());
+
+        assert_eq!(poll_until_pushed(&queue, task(&runs).0), Ok(0));
+
+        end(&queue, worker);
+        assert_eq!(runs.load(Ordering::SeqCst), 3);
+    });
+    model(|| {
+        let queue = Arc::new(Queue::new(Some(1), 1));
+        let runs = counter();
+        assert_eq!(push(&queue, task(&runs).0, WaitPolicy::Unbounded), Ok(1));
+        let theirs = Arc::clone(&queue);
+        let (queued, _done) = task(&runs);
+        let submitter = spawn(move || poll_until_pushed(&theirs, queued));
+
+        queue.close();
+
+        assert_eq!(submitter.join().unwrap(), Err(Refused::Shutdown));
+    });
+}
+
+/// Catches room that is kept for an async submitter which has gone, and not given to the next.
+#[test]
+fn an_async_submitter_that_leaves_the_line_gives_its_room_to_the_next() {
+    big_model(|| {
+        let queue = Arc::new(Queue::new(Some(1), 1));
+        let runs = counter();
+        assert_eq!(push(&queue, task(&runs).0, WaitPolicy::Unbounded), Ok(1));
+        let place = LinePlace::new();
+        let (gone, _gone_done) = task(&runs);
+        let pushed = push(&queue, gone, WaitPolicy::InLine(&place));
+        assert_eq!(pushed, Err(Refused::InLine));
+        let theirs = Arc::clone(&queue);
+        let (queued, _done) = task(&runs);
+        let next = spawn(move || push(&theirs, queued, WaitPolicy::Until(Deadline::NEVER)).is_ok());
+        let worker = start_workers(&queue, 1);
+
+        queue.leave_line(&place);
+
+        assert!(next.join().unwrap());
+        end(&queue, worker);
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
     });
 }
 

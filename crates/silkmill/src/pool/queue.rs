@@ -18,8 +18,8 @@
 //!
 //! The queue's own rules, each of which a model or a test holds to:
 //!
-//! 1. *Submitters are served in the order in which they began to wait.* No submitter overtakes, not
-//!    even one that would not wait.
+//! 1. *Submitters are served in the order in which they began to wait*, threads and async tasks
+//!    alike. No submitter overtakes, not even one that would not wait.
 //! 2. *A cancelled task gives its room back at once.* Its tombstone stays in the list until a
 //!    worker passes it, or until tombstones outnumber the living tasks.
 //! 3. *A queue that was closed still drains.* It takes what running tasks of its own pool submit,
@@ -38,7 +38,7 @@ use crate::cancel::CancelToken;
 use crate::pool::priority::{Place, Priority, PriorityQueue, Queued};
 use crate::pool::queue_delay::DelaySampler;
 use crate::pool::sleep::{SUBSTITUTES_MAX, TimedOut, Wakeups, WorkerCounts};
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::blocking::blocking;
 use crate::sync::parker::Parker;
 use crate::sync::spin::SPINS_MAX;
@@ -157,6 +157,8 @@ impl Head {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     Full,
+    /// The submitter has a place in the line, and is told when to push again.
+    InLine,
     Shutdown,
     /// What is queued is being cancelled, and this task with it.
     Cancelling,
@@ -184,13 +186,38 @@ pub(crate) enum PutBack {
     Cancelling(Queued),
 }
 
+/// The place in the line for room of a submitter that blocks no thread meanwhile.
+pub(crate) struct LinePlace {
+    /// Unparked when it is worth pushing again.
+    parker: Arc<Parker>,
+    /// Whether the parker is in the line. Written under the locks of the queue; it orders nothing.
+    is_taken: AtomicBool,
+}
+
+impl LinePlace {
+    pub(crate) fn new() -> Self {
+        LinePlace { parker: Arc::new(Parker::new()), is_taken: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn parker(&self) -> &Arc<Parker> {
+        &self.parker
+    }
+
+    fn is_taken(&self) -> bool {
+        self.is_taken.load(Ordering::Relaxed)
+    }
+}
+
 /// Whether a push may wait for room.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum WaitPolicy {
+#[derive(Clone, Copy)]
+pub(crate) enum WaitPolicy<'a> {
     /// Do not wait: refuse the task if there is no room now.
     None,
     /// Wait for room until the deadline, behind those that wait already.
     Until(Deadline),
+    /// Do not block, but take a place behind those that wait already, or look whether there is room
+    /// for that place now.
+    InLine(&'a LinePlace),
     /// Do not wait, and do not refuse either: the submitter is a worker of this pool, and waiting
     /// would be waiting for itself.
     Unbounded,
@@ -281,7 +308,7 @@ impl Queue {
     pub(crate) fn push(
         &self,
         priority: Priority,
-        wait_policy: WaitPolicy,
+        wait_policy: WaitPolicy<'_>,
         submitter: Submitter,
         token: Option<&CancelToken>,
         now: impl FnOnce() -> u64,
@@ -298,6 +325,9 @@ impl Queue {
         }
         let mut both = self.lock();
         let refused = match wait_policy {
+            WaitPolicy::InLine(place) if place.is_taken() => {
+                self.look_from(place, &mut both.head, submitter, token)
+            }
             _ if !both.head.open && submitter == Submitter::Outside => Some(Refused::Shutdown),
             _ if both.head.cancelling => Some(Refused::Cancelling),
             WaitPolicy::Unbounded => None,
@@ -307,6 +337,11 @@ impl Queue {
                 let refused;
                 (both, refused) = self.wait_for_room(both, submitter, token, deadline);
                 refused
+            }
+            WaitPolicy::InLine(place) => {
+                both.head.waiters.push_back(Arc::clone(&place.parker));
+                place.is_taken.store(true, Ordering::Relaxed);
+                Some(Refused::InLine)
             }
         };
         if let Some(refused) = refused {
@@ -338,23 +373,77 @@ impl Queue {
             drop(both);
             let in_time = is_cancelled() || me.park_until(deadline);
             both = self.lock();
-            let head = &mut *both.head;
-            let first = head.waiters.front().is_some_and(|first| Arc::ptr_eq(first, &me));
-            if first {
-                head.first_is_woken = false;
-            }
-            let is_open = head.open || (submitter == Submitter::Worker && !head.cancelling);
-            let refused = match (is_open, first && self.has_room(head)) {
-                (false, _) => Some(Refused::Shutdown),
-                _ if is_cancelled() => Some(Refused::Cancelled),
-                (true, true) => None,
-                (true, false) if !in_time => Some(Refused::Full),
-                // There was room, and a worker that submitted to its own pool has taken it.
-                (true, false) => continue,
+            let gives_up = match is_cancelled() {
+                true => Some(Refused::Cancelled),
+                false => (!in_time).then_some(Refused::Full),
             };
-            head.waiters.retain(|other| !Arc::ptr_eq(other, &me));
-            return (both, refused);
+            // If it is none of these, there was room, and a worker that submitted to its own pool
+            // has taken it.
+            match self.look_for_room(&mut both.head, &me, submitter, gives_up) {
+                Some(Refused::InLine) => {}
+                refused => return (both, refused),
+            }
         }
+    }
+
+    /// Looks on behalf of a waiting submitter, `me`, whether there is room for it. Unless it waits
+    /// on ([`Refused::InLine`]) it leaves the line. A submitter that `gives_up` because its time is
+    /// up takes the room that there is.
+    fn look_for_room(
+        &self,
+        head: &mut Head,
+        me: &Arc<Parker>,
+        submitter: Submitter,
+        gives_up: Option<Refused>,
+    ) -> Option<Refused> {
+        let first = head.waiters.front().is_some_and(|first| Arc::ptr_eq(first, me));
+        if first {
+            head.first_is_woken = false;
+        }
+        let is_open = head.open || (submitter == Submitter::Worker && !head.cancelling);
+        let refused = match gives_up {
+            _ if !is_open => Some(Refused::Shutdown),
+            Some(Refused::Cancelled) => Some(Refused::Cancelled),
+            _ if first && self.has_room(head) => None,
+            Some(refused) => Some(refused),
+            None => return Some(Refused::InLine),
+        };
+        head.waiters.retain(|other| !Arc::ptr_eq(other, me));
+        refused
+    }
+
+    /// Looks whether there is room for a submitter that blocks no thread. Its task's token is its
+    /// time limit.
+    fn look_from(
+        &self,
+        place: &LinePlace,
+        head: &mut Head,
+        submitter: Submitter,
+        token: Option<&CancelToken>,
+    ) -> Option<Refused> {
+        let gives_up = match token {
+            Some(token) if token.was_cancelled() => Some(Refused::Cancelled),
+            Some(token) if token.is_overdue() => Some(Refused::Full),
+            _ => None,
+        };
+        let refused = self.look_for_room(head, &place.parker, submitter, gives_up);
+        place.is_taken.store(refused == Some(Refused::InLine), Ordering::Relaxed);
+        refused
+    }
+
+    /// Gives up a place in the line, and lets the next submitter have the room that was for it.
+    pub(crate) fn leave_line(&self, place: &LinePlace) {
+        if !place.is_taken() {
+            return;
+        }
+        let mut both = self.lock();
+        let head = &mut *both.head;
+        if head.waiters.front().is_some_and(|first| Arc::ptr_eq(first, &place.parker)) {
+            head.first_is_woken = false;
+        }
+        head.waiters.retain(|other| !Arc::ptr_eq(other, &place.parker));
+        place.is_taken.store(false, Ordering::Relaxed);
+        self.release(both, Wakeups::default());
     }
 
     /// Notes that the calling worker, which was started, looks for work from now on.

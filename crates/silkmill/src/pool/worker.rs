@@ -15,7 +15,7 @@ use crate::cancel::CurrentToken;
 use crate::error::{SpawnError, TaskError};
 use crate::pool::Pool;
 use crate::pool::config::SpawnHandler;
-use crate::pool::meter::WorkerMeter;
+use crate::pool::meter::{CancelItems, WorkerMeter};
 use crate::pool::priority::Queued;
 use crate::pool::queue::{PutBack, Refused, Submitter};
 use crate::pool::queue_delay::SampledArrival;
@@ -23,6 +23,7 @@ use crate::pool::timer::{OnTime, TimerEntry};
 use crate::sync::blocking::{blocking, set_hook};
 use crate::sync::parker::Parker;
 use crate::sync::{Deadline, Mutex};
+use crate::task::hooks;
 use crate::task::name::tell_names_in;
 use crate::task::observer::{Afterwards, Claim, Ended, Observer};
 use crate::task::{Claimed, TaskHandle};
@@ -268,6 +269,7 @@ pub(crate) fn work(pool: &Arc<Pool>, meter: &Arc<WorkerMeter>) {
     POOL.set(Some((Arc::clone(pool), Arc::clone(meter))));
     STACK_BASE.set(stack_address());
     tell_names_in(Some(Arc::clone(&meter.task_name)));
+    hooks::set(pool.task_hooks.as_ref().and_then(|hooks| hooks.lock().clone()));
     let current = CurrentToken::set(pool.token().clone());
     // The initializer is the user's code, and may wait.
     let hook_before = set_hook(pool.config.wait_hook.clone());
@@ -285,6 +287,7 @@ pub(crate) fn work(pool: &Arc<Pool>, meter: &Arc<WorkerMeter>) {
         }
     }
     set_hook(hook_before);
+    hooks::set(None);
     tell_names_in(None);
     drop(current);
     // The next thing this thread drops may be the pool's last handle; it must not wait for itself.
@@ -292,12 +295,7 @@ pub(crate) fn work(pool: &Arc<Pool>, meter: &Arc<WorkerMeter>) {
 }
 
 /// Returns whether the calling thread works for `pool`.
-pub(crate) fn is_of(pool: &Arc<Pool>) -> bool {
-    works_for(pool)
-}
-
-/// Returns the same of a pool that is borrowed.
-pub(crate) fn works_for(pool: &Pool) -> bool {
+pub(crate) fn is_of(pool: &Pool) -> bool {
     with_pool(|own, _| std::ptr::eq(Arc::as_ptr(own), pool)).unwrap_or(false)
 }
 
@@ -315,6 +313,14 @@ pub(crate) fn submitter(pool: &Arc<Pool>) -> Submitter {
 /// Counts items of a batch that the calling worker has run, beside the task that ran them.
 pub(crate) fn count_items(items: u64, panicked: u64) {
     with_pool(|_, meter| meter.count_items(items, panicked));
+}
+
+/// Runs `work`, which is the calling worker's task, and lets a shutdown cancel `items` meanwhile.
+pub(crate) fn while_cancellable<R>(items: Arc<dyn CancelItems>, work: impl FnOnce() -> R) -> R {
+    match with_pool(|_, meter| Arc::clone(meter)) {
+        Some(meter) => meter.while_cancellable(items, work),
+        None => work(),
+    }
 }
 
 fn with_pool<R>(f: impl FnOnce(&Arc<Pool>, &Arc<WorkerMeter>) -> R) -> Option<R> {
@@ -437,9 +443,10 @@ struct WorkerObserver<'a> {
 }
 
 impl Observer for WorkerObserver<'_> {
-    fn ended(&self, how: Ended) {
+    fn ended(&self, how: Ended, error: Option<&TaskError>) {
         end_awaiting();
         self.meter.end(how);
+        self.pool.tell_of_end(error);
     }
 
     fn free(&self, afterwards: Afterwards) {
@@ -478,8 +485,9 @@ struct InlineObserver<'a> {
 }
 
 impl Observer for InlineObserver<'_> {
-    fn ended(&self, how: Ended) {
+    fn ended(&self, how: Ended, error: Option<&TaskError>) {
         self.meter.end(how);
+        self.pool.tell_of_end(error);
     }
 
     fn free(&self, _afterwards: Afterwards) {}

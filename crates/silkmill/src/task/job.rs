@@ -3,10 +3,11 @@
 use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cancel::{CancelToken, CurrentToken};
 use crate::error::NotStarted;
+use crate::task::hooks;
 use crate::task::name::Named;
 
 /// What a task runs to get its result.
@@ -54,13 +55,15 @@ pub(crate) struct WithContext<F, L> {
     /// How long the closure may run, after which its token is cancelled.
     pub(crate) run_timeout: Option<Duration>,
     pub(crate) context: Option<ContextRunner>,
+    /// When it was submitted, in a pool with hooks.
+    pub(crate) submitted: Option<Instant>,
     /// Goes when the closure does, because the limit is one of waiting.
     pub(crate) limit: Option<L>,
 }
 
 impl<F: FnOnce() -> T + Send, L: Send, T> Job<T> for WithContext<F, L> {
     fn run(self) -> T {
-        let WithContext { f, token, name, run_timeout, context, limit } = self;
+        let WithContext { f, token, name, run_timeout, context, submitted, limit } = self;
         drop(limit);
         if let Some(token) = &token {
             // This is no panic: the hook is not called, and the payload becomes the task's error.
@@ -79,6 +82,7 @@ impl<F: FnOnce() -> T + Send, L: Send, T> Job<T> for WithContext<F, L> {
             None => token,
         };
         let _own = token.map(CurrentToken::set_own);
+        let _running = submitted.map(|submitted| hooks::begin(submitted, name.clone()));
         let _named = name.map(Named::begin);
         let Some(context) = context else { return f() };
         let mut f = Some(f);

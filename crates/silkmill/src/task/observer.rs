@@ -14,8 +14,9 @@ pub(crate) enum Claim {
 
 /// Follows a task on the thread that runs it.
 pub(crate) trait Observer {
-    /// The task has ended, and its result is not published yet.
-    fn ended(&self, how: Ended);
+    /// The task has ended, with this `error` if it has no value, and its result is not published
+    /// yet.
+    fn ended(&self, how: Ended, error: Option<&TaskError>);
 
     /// None of the user's code is left to run, and the result is published next.
     fn free(&self, afterwards: Afterwards);
@@ -40,7 +41,7 @@ pub(crate) enum Afterwards {
 pub(crate) enum Ended {
     Returned,
     Panicked,
-    /// Its turn came, but it was cancelled or overdue.
+    /// Its turn came, but it was cancelled or overdue, or goes on from a task without a value.
     NotStarted,
 }
 
@@ -48,7 +49,7 @@ pub(crate) enum Ended {
 pub(crate) struct NoObserver;
 
 impl Observer for NoObserver {
-    fn ended(&self, _how: Ended) {}
+    fn ended(&self, _how: Ended, _error: Option<&TaskError>) {}
 
     fn free(&self, _afterwards: Afterwards) {}
 

@@ -17,7 +17,7 @@ use crate::thread::registry::{self, RegistryLock};
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
 /// The process that something belongs to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Home {
     process: u32,
     forks: u32,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use silkmill::TaskErrorKind;
+use silkmill::{CancelToken, TaskErrorKind};
 
 use crate::{block_on, occupy, patiently, pool};
 
@@ -259,4 +259,21 @@ fn tokio_awaits_futures_while_it_does_other_things() {
         value.await.unwrap()
     });
     assert_eq!(sum, 25);
+}
+
+#[test]
+fn a_panic_that_goes_through_a_mapped_future_is_counted_once() {
+    let pool = pool(2);
+    let mapped = pool.submit(|| -> u32 { panic!("asked for") }).map(|n| n + 1).map(|n| n + 1);
+    assert!(mapped.result().unwrap_err().is_panic());
+    let cancelled = CancelToken::new();
+    cancelled.cancel();
+    let mapped = pool.task().token(&cancelled).submit(|| 1).map(|n| n + 1);
+    assert!(mapped.result().unwrap_err().is_cancelled());
+    let failing = pool.submit(|| 1).map(|_| -> u32 { panic!("of its own") });
+    assert!(failing.result().unwrap_err().is_panic());
+    pool.shutdown();
+    let stats = pool.stats();
+    assert_eq!((stats.submitted, stats.completed, stats.panicked), (7, 3, 2));
+    assert_eq!(stats.cancelled, 4, "the tasks that never ran");
 }

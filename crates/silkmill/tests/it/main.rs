@@ -14,6 +14,7 @@ mod property;
 mod scope;
 mod semaphore;
 mod shutdown;
+mod submit_async;
 mod thread;
 mod wait;
 

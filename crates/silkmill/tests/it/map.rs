@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 
+use silkmill::TaskErrorKind;
+
 use crate::{occupy, pool};
 
 #[test]
@@ -203,4 +205,49 @@ fn a_state_that_cannot_be_made_is_the_value_of_its_item_alone() {
     let results: Vec<_> = results.map(Result::unwrap).collect();
     assert_eq!(results[..3], [Err("no server"); 3]);
     assert_eq!(results[3..], [Ok(3); 3]);
+}
+
+#[test]
+fn a_map_ends_when_its_states_cannot_be_made_and_names_the_cause() {
+    let pool = pool(4);
+    for in_flight in [1, 16, 1_000] {
+        let mut values = Vec::new();
+        let init = || Err::<(), _>("no server");
+        let map = pool.map_try_with(init, 0.., |(), n: u64| n).in_flight(in_flight);
+        let mut errors: Vec<_> =
+            map.filter_map(|result| result.map(|value| values.push(value)).err()).collect();
+        assert!(values.len() >= 8 && values.iter().all(|value| *value == Err("no server")));
+        let error = errors.pop().expect("the last error says why the map has ended");
+        assert_eq!((error.kind(), error.message()), (TaskErrorKind::NotInitialized, "no server"));
+        assert_eq!(error.to_string(), "the state of the task's map could not be made: no server");
+        assert!(errors.iter().all(|error| error.kind() == TaskErrorKind::NotInitialized));
+    }
+    let panics = || -> () { panic!("no driver") };
+    for ordered in [true, false] {
+        let results: Vec<_> = match ordered {
+            true => pool.map_with(panics, 0.., |(), n: u64| n).in_flight(2).collect(),
+            false => pool.map_unordered_with(panics, 0.., |(), n: u64| n).in_flight(2).collect(),
+        };
+        let errors: Vec<_> = results.into_iter().map(Result::unwrap_err).collect();
+        assert!(errors.iter().all(|error| error.message() == "no driver"), "{errors:?}");
+        assert_eq!(errors.iter().filter(|error| error.is_panic()).count(), 8);
+        assert!((9..=11).contains(&errors.len()), "{errors:?}");
+    }
+    let scoped = pool.scope(|scope| scope.map_with(panics, 0.., |(), n: u64| n).count());
+    assert!(scoped > 8);
+    assert_eq!(pool.submit(|| 25).result().unwrap(), 25, "the pool goes on");
+}
+
+#[test]
+fn a_state_that_is_made_after_some_failures_forgets_them() {
+    let pool = pool(1);
+    let tries = AtomicUsize::new(0);
+    let init = move || match tries.fetch_add(1, Ordering::SeqCst) % 8 {
+        7 => Ok(()),
+        _ => Err("busy"),
+    };
+    // Every item that succeeds loses its state by a panic, so the next makes one.
+    let map = pool.map_try_with(init, 0..800, |(), n: u32| -> u32 { panic!("{n}") });
+    let panics = map.filter(|result| result.as_ref().is_err_and(|error| error.is_panic()));
+    assert_eq!(panics.count(), 100);
 }

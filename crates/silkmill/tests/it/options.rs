@@ -3,6 +3,7 @@
 mod advice;
 mod context;
 mod face;
+mod hooks;
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};

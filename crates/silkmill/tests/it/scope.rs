@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use silkmill::{TaskErrorKind, ThreadPoolExecutor};
+use silkmill::{CancelToken, TaskErrorKind, ThreadPoolExecutor};
 
 use crate::{occupy, pool};
 
@@ -156,4 +156,26 @@ fn a_tree_of_scopes_ends_with_one_worker() {
     let leaves = AtomicUsize::new(0);
     tree(&pool, 8, &leaves);
     assert_eq!(leaves.load(Ordering::SeqCst), 256);
+}
+
+#[test]
+fn the_limit_and_the_token_of_a_queued_task_that_borrows_end_it_before_its_turn() {
+    let pool = ThreadPoolExecutor::builder().max_workers(1).queue_capacity(3).build().unwrap();
+    let (gate, running) = occupy(&pool);
+    let borrowed = AtomicUsize::new(0);
+    let stop = CancelToken::new();
+    pool.scope(|scope| {
+        let count = || borrowed.fetch_add(1, Ordering::SeqCst);
+        let overdue = scope.task().timeout(Duration::from_millis(2)).submit(count);
+        let stopped = scope.task().token(&stop).submit(count);
+        assert_eq!(overdue.result().unwrap_err().kind(), TaskErrorKind::TimedOut);
+        stop.cancel();
+        assert!(stopped.result().unwrap_err().is_cancelled());
+        assert_eq!(pool.stats().queued, 0, "their room is free");
+        // Nor does the scope wait for one that has ended and was never read.
+        drop(scope.task().timeout(Duration::from_millis(2)).token(&stop).submit(count));
+    });
+    assert_eq!(borrowed.load(Ordering::SeqCst), 0);
+    gate.open();
+    running.result().unwrap();
 }

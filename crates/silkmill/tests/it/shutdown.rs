@@ -1,12 +1,12 @@
 //! The three ways in which a pool is shut down, and what each leaves.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use silkmill::{TaskErrorKind, ThreadPoolExecutor};
 
-use crate::{occupy, pool};
+use crate::{occupy, patiently, pool};
 
 #[test]
 fn shutdown_runs_what_is_queued() {
@@ -171,4 +171,46 @@ fn submits_that_race_a_shutdown_all_end() {
             }
         }
     }
+}
+
+#[test]
+fn a_report_counts_the_items_of_batches_that_were_queued_or_running() {
+    let pool = pool(1);
+    let (gate, opened) = crate::gate();
+    let (opened, reached) = (Mutex::new(opened), Arc::new(AtomicBool::new(false)));
+    let noting = Arc::clone(&reached);
+    // Items are so short that hundreds go into a task, until one of them blocks.
+    let mut map = pool.map(0..1_000_000, move |n: u32| {
+        if n == 9_000 {
+            noting.store(true, Ordering::SeqCst);
+            opened.lock().unwrap().recv().unwrap();
+        }
+        n
+    });
+    let mut read = 0;
+    while read < 9_000 && !reached.load(Ordering::SeqCst) {
+        assert_eq!(map.next().unwrap().unwrap(), read);
+        read += 1;
+    }
+    patiently("the item blocks", || reached.load(Ordering::SeqCst));
+
+    let report = pool.shutdown_timeout(Duration::ZERO);
+
+    let stats = pool.stats();
+    assert_eq!(report.running.len(), 1);
+    assert_eq!(report.cancelled as u64, stats.submitted - 9_001, "{stats:?}");
+    assert_eq!(stats.cancelled, stats.submitted - 9_001);
+    gate.open();
+    for n in read..=9_000 {
+        assert_eq!(map.next().unwrap().unwrap(), n);
+    }
+    let mut left = 0;
+    while left < report.cancelled {
+        assert!(map.next().unwrap().unwrap_err().is_cancelled());
+        left += 1;
+    }
+    drop(map);
+    patiently("the worker has ended", || pool.stats().workers == 0);
+    let stats = pool.stats();
+    assert_eq!(stats.completed + stats.cancelled, stats.submitted, "{stats:?}");
 }

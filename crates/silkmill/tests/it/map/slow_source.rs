@@ -343,3 +343,58 @@ fn dropping_a_task_set_cancels_what_is_queued_and_asks_what_runs_to_stop() {
     pool.shutdown();
     assert_eq!(ran.load(Ordering::SeqCst), 1);
 }
+
+#[test]
+fn what_is_finished_is_handed_out_before_an_item_that_is_not_promised_is_taken() {
+    let pool = pool(4);
+    for ordered in [true, false] {
+        let (done, read) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let kept_back = Arc::<Mutex<Vec<usize>>>::default();
+        let (ended, given, noting) = (Arc::clone(&done), Arc::clone(&read), Arc::clone(&kept_back));
+        // A filter promises nothing. Before each item all tasks before it have ended.
+        let items = (0..50usize).filter(move |n| {
+            patiently("the tasks before have ended", || ended.load(Ordering::SeqCst) >= *n);
+            noting.lock().unwrap().push(n - given.load(Ordering::SeqCst));
+            true
+        });
+        let task = move |n| {
+            done.fetch_add(1, Ordering::SeqCst);
+            n
+        };
+        let results: Box<dyn Iterator<Item = _>> = match ordered {
+            true => Box::new(pool.map(items, task)),
+            false => Box::new(pool.map_unordered(items, task)),
+        };
+        for result in results {
+            result.unwrap();
+            read.fetch_add(1, Ordering::SeqCst);
+        }
+        // A task may have ended whose result is not there yet, and a busy machine may be late.
+        let kept_back = kept_back.lock().unwrap();
+        let at_once = kept_back.iter().filter(|count| **count <= 1).count();
+        assert!(at_once >= 40, "{kept_back:?}");
+    }
+}
+
+#[test]
+fn items_of_a_channel_that_has_grown_quiet_are_run_and_read() {
+    let pool = pool(2);
+    let (sender, receiver) = channel();
+    let (ran, quiet) = (Arc::new(AtomicUsize::new(0)), 10_000);
+    (0..quiet).for_each(|n| sender.send(n).unwrap());
+    let counting = Arc::clone(&ran);
+    let mut map = pool.map(receiver, move |n: usize| {
+        counting.fetch_add(1, Ordering::SeqCst);
+        n
+    });
+    for n in 0..quiet - 4 {
+        assert_eq!(map.next().unwrap().unwrap(), n);
+    }
+    // The reader may be inside of the channel from here on, but no item waits in a batch with it.
+    std::thread::scope(|scope| {
+        let rest = scope.spawn(|| map.map(Result::unwrap).collect::<Vec<_>>());
+        patiently("all have run", || ran.load(Ordering::SeqCst) == quiet);
+        drop(sender);
+        assert_eq!(rest.join().unwrap(), Vec::from_iter(quiet - 4..quiet));
+    });
+}
