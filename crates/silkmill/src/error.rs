@@ -75,7 +75,8 @@ enum Reason {
     Forked,
 }
 
-/// The payload of a task that unwinds before it begins. It is no panic, and does not stay one.
+/// Why a task's closure was not called when its turn came. As the payload of an unwinding task it
+/// is no panic, and does not stay one.
 pub(crate) enum NotStarted {
     Cancelled,
     TimedOut,
@@ -100,14 +101,7 @@ impl TaskError {
     pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Self {
         let payload = match payload.downcast::<NotStarted>() {
             Err(payload) => payload,
-            Ok(not_started) => {
-                let reason = match *not_started {
-                    NotStarted::Cancelled => Reason::Cancelled,
-                    NotStarted::TimedOut => Reason::TimedOut,
-                    NotStarted::Failed(error) => return error,
-                };
-                return TaskError { reason };
-            }
+            Ok(not_started) => return TaskError::not_started(*not_started),
         };
         TaskError::of_panic(payload, false)
     }
@@ -130,6 +124,14 @@ impl TaskError {
                 task_name: take_task(),
                 payload: Mutex::new(Some(payload)),
             })),
+        }
+    }
+
+    pub(crate) fn not_started(why: NotStarted) -> Self {
+        match why {
+            NotStarted::Cancelled => TaskError::cancelled(),
+            NotStarted::TimedOut => TaskError::timed_out(),
+            NotStarted::Failed(error) => error,
         }
     }
 

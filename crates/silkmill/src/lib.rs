@@ -50,6 +50,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Pages
+//!
+//! * [The end of the process](docs::exits): what it waits for.
+//! * [Signals](docs::signals): the handler for ^C to write.
+//! * [`panic = "abort"`](docs::aborts): what is left then.
+//! * [Forks](docs::forks): what a child may use.
+//!
 //! # Map
 //!
 //! A folder belongs to the file of the same name, and imports run from the top down.
@@ -63,6 +70,7 @@
 //! | `cancel.rs`, `error.rs`, `error/` | tokens that ask work to stop; why a task has no value |
 //! | `sync.rs`, `sync/` | std's locks or loom's; parkers, spins, semaphores, events |
 //! | `unwind.rs` | where panics are stopped, and where they happened |
+//! | `docs.rs` | the pages above |
 //!
 //! # What it does not do
 //!
@@ -78,6 +86,8 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod cancel;
+#[cfg(any(doc, doctest))]
+pub mod docs;
 mod error;
 mod executor;
 mod pool;

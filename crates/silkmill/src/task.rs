@@ -305,13 +305,14 @@ unsafe fn run<F: Job<T>, T>(cell: NonNull<Header>, observer: &dyn Observer, side
     let job = payload.with_mut(|payload| unsafe { ptr::replace(payload, Payload::Empty) });
     let Payload::Job(job) = job else { unreachable!("a task is run once") };
     forget_location();
-    let result = catch_unwind(AssertUnwindSafe(|| job.run()));
-    let ended = match &result {
-        Ok(_) => Ended::Returned,
-        Err(payload) if payload.is::<NotStarted>() => Ended::NotStarted,
-        Err(_) => Ended::Panicked,
+    let (ended, result) = match catch_unwind(AssertUnwindSafe(|| job.run())) {
+        Ok(Ok(value)) => (Ended::Returned, Ok(value)),
+        Ok(Err(why)) => (Ended::NotStarted, Err(TaskError::not_started(why))),
+        Err(payload) if payload.is::<NotStarted>() => {
+            (Ended::NotStarted, Err(TaskError::panicked(payload)))
+        }
+        Err(payload) => (Ended::Panicked, Err(TaskError::panicked(payload))),
     };
-    let result = result.map_err(TaskError::panicked);
     // SAFETY: as above. What is overwritten is `Empty`.
     payload.with_mut(|payload| unsafe { *payload = Payload::Result(result) });
     // SAFETY: the caller promises the same to this function.

@@ -1,7 +1,7 @@
 //! The handle to a task's result.
 
 use std::fmt;
-use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -12,7 +12,7 @@ use crate::pool::Pool;
 use crate::pool::worker;
 use crate::sync::{Deadline, Mutex};
 use crate::task::hooks;
-use crate::task::job::{is_in_context, run_in};
+use crate::task::job::{Job, is_in_context, run_in};
 use crate::task::observer::Claim;
 use crate::task::waiter::Waiter;
 use crate::task::{NewTask, TaskHandle};
@@ -231,23 +231,9 @@ impl<T: Send> Future<T> {
     {
         let pool = Arc::clone(&self.pool);
         let first = Arc::new(Mutex::new(None::<Future<T>>));
-        let taken = Arc::clone(&first);
-        // When the second task was queued, if a hook is to be told.
         let submitted = pool.has_task_hooks().then(Arc::<OnceLock<Instant>>::default);
-        let noted = submitted.clone();
-        let (queued, handle) = NewTask::new(move || {
-            let first = taken.lock().take().expect("the task is run once, after it was put there");
-            match first.result() {
-                Ok(value) => {
-                    let at = noted.as_ref().and_then(|at| at.get());
-                    let _running = at.map(|at| hooks::begin(*at, None));
-                    f(value)
-                }
-                // This is no panic of this task.
-                Err(error) => resume_unwind(Box::new(NotStarted::Failed(error))),
-            }
-        })
-        .into_owners();
+        let job = GoOn { first: Arc::clone(&first), submitted: submitted.clone(), f };
+        let (queued, handle) = NewTask::new(job).into_owners();
         let mut slot = first.lock();
         let first = slot.insert(self);
         let later = Arc::clone(&pool);
@@ -299,6 +285,26 @@ impl<T: Send> Future<T> {
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {
         &self.pool
+    }
+}
+
+/// The closure of a task that goes on from the value of another.
+struct GoOn<T, F> {
+    first: Arc<Mutex<Option<Future<T>>>>,
+    /// When this task was queued, if a hook is to be told.
+    submitted: Option<Arc<OnceLock<Instant>>>,
+    f: F,
+}
+
+impl<T: Send, U, F: FnOnce(T) -> U + Send> Job<U> for GoOn<T, F> {
+    fn run(self) -> Result<U, NotStarted> {
+        let first = self.first.lock().take();
+        let first = first.expect("the task is run once, after it was put there");
+        // Without a value there is nothing to call the closure with, and this task has not failed.
+        let value = first.result().map_err(NotStarted::Failed)?;
+        let at = self.submitted.as_ref().and_then(|at| at.get());
+        let _running = at.map(|at| hooks::begin(*at, None));
+        Ok((self.f)(value))
     }
 }
 

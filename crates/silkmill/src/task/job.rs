@@ -1,7 +1,6 @@
 //! The closure that a task runs, alone or with a token and its submitter's context.
 
 use std::cell::Cell;
-use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,15 +8,18 @@ use crate::cancel::{CancelToken, CurrentToken};
 use crate::error::NotStarted;
 use crate::task::hooks;
 use crate::task::name::Named;
+use crate::unwind::caught;
 
 /// What a task runs to get its result.
 pub(crate) trait Job<T>: Send {
-    fn run(self) -> T;
+    /// # Errors
+    /// Why the closure was not called: no panic, which a program may not be able to catch.
+    fn run(self) -> Result<T, NotStarted>;
 }
 
 impl<F: FnOnce() -> T + Send, T> Job<T> for F {
-    fn run(self) -> T {
-        self()
+    fn run(self) -> Result<T, NotStarted> {
+        Ok(self())
     }
 }
 
@@ -62,17 +64,19 @@ pub(crate) struct WithContext<F, L> {
 }
 
 impl<F: FnOnce() -> T + Send, L: Send, T> Job<T> for WithContext<F, L> {
-    fn run(self) -> T {
+    fn run(self) -> Result<T, NotStarted> {
         let WithContext { f, token, name, run_timeout, context, submitted, limit } = self;
         drop(limit);
-        if let Some(token) = &token {
-            // This is no panic: the hook is not called, and the payload becomes the task's error.
-            if token.was_cancelled() {
-                resume_unwind(Box::new(NotStarted::Cancelled));
-            }
-            if token.is_overdue() {
-                resume_unwind(Box::new(NotStarted::TimedOut));
-            }
+        let not_started = match &token {
+            Some(token) if token.was_cancelled() => Some(NotStarted::Cancelled),
+            Some(token) if token.is_overdue() => Some(NotStarted::TimedOut),
+            _ => None,
+        };
+        if let Some(not_started) = not_started {
+            // What they own is the user's, and so is the code that drops it.
+            caught(|| drop(f));
+            caught(|| drop(context));
+            return Err(not_started);
         }
         // Without a token of its own the task has its pool's, which is the worker's current one.
         let token = match run_timeout {
@@ -84,7 +88,7 @@ impl<F: FnOnce() -> T + Send, L: Send, T> Job<T> for WithContext<F, L> {
         let _own = token.map(CurrentToken::set_own);
         let _running = submitted.map(|submitted| hooks::begin(submitted, name.clone()));
         let _named = name.map(Named::begin);
-        let Some(context) = context else { return f() };
+        let Some(context) = context else { return Ok(f()) };
         let mut f = Some(f);
         let mut result = None;
         run_in(context, &mut || {
@@ -92,6 +96,6 @@ impl<F: FnOnce() -> T + Send, L: Send, T> Job<T> for WithContext<F, L> {
                 result = Some(f());
             }
         });
-        result.expect("a context hook calls the closure that it is given")
+        Ok(result.expect("a context hook calls the closure that it is given"))
     }
 }
