@@ -15,11 +15,17 @@
 ///
 /// A pool that `main` owns is dropped before that, and dropping the last handle waits in any case.
 ///
-/// | the program | threads, no daemons | pools, by [`AtExit`](crate::AtExit) |
-/// |---|---|---|
-/// | returns from `main`, calls `process::exit` | joined | `RunQueue`: run. `CancelQueue`: queue cancelled, running tasks asked and waited for. `Abandon`: not waited for |
-/// | calls [`silkmill::exit(code, within)`](crate::exit()) | waited for, within that time | all but `Abandon`: queue cancelled, running tasks asked and waited for, within that time |
-/// | aborts, is killed, calls `_exit` | cut off | cut off |
+/// In short, for threads that are no daemons and for pools:
+///
+/// * *The program returns from `main`, or calls `process::exit`*: threads are joined. Pools with
+///   [`RunQueue`](crate::AtExit::RunQueue) are run; those with
+///   [`CancelQueue`](crate::AtExit::CancelQueue) have their queue cancelled, and their running
+///   tasks are asked to stop and waited for; those with [`Abandon`](crate::AtExit::Abandon) are cut
+///   off.
+/// * *It calls [`silkmill::exit(code, within)`](crate::exit())*: every queue is cancelled, and
+///   running tasks are asked to stop; they and threads are waited for within that time. Pools with
+///   `Abandon` are cut off.
+/// * *It aborts, is killed, or calls `_exit`*: everything is cut off.
 ///
 /// So a program whose end must not depend on how much is queued calls [`exit`](crate::exit()):
 ///
@@ -149,15 +155,17 @@ pub mod aborts {}
 /// drop(guard); // In both processes.
 /// ```
 ///
-/// | in the child | |
-/// |---|---|
-/// | new threads and pools | work, and the child waits for them when it ends |
-/// | submitting to a pool of the parent | the error [`Forked`](crate::TaskErrorKind::Forked) |
-/// | a result that was there before the fork | can be read |
-/// | one that was not: [`result`](crate::Future::result), [`wait`](crate::wait()), [`as_completed`](crate::as_completed), maps, task sets, `.await` | `Forked`, at once |
-/// | joining a thread of the parent | `Forked` |
-/// | shutting down or dropping a pool of the parent | does nothing |
-/// | [`threads`](crate::threads) | shows those of the child |
+/// In the child:
+///
+/// * New threads and pools work, and the child waits for them when it ends.
+/// * Submitting to a pool of the parent is refused, with the error
+///   [`Forked`](crate::TaskErrorKind::Forked).
+/// * A result that was there before the fork can be read. One that was not is `Forked`, at once,
+///   however it is read: [`result`](crate::Future::result), [`wait`](crate::wait()),
+///   [`as_completed`](crate::as_completed), maps, task sets, `.await`.
+/// * Joining a thread of the parent is `Forked`.
+/// * Shutting down a pool of the parent, or dropping it, does nothing.
+/// * [`threads`](crate::threads) shows those of the child.
 ///
 /// In the parent nothing changes. Semaphores and events are memory like any other: the child has
 /// copies, as they were, with permits that only threads of the parent would give back.

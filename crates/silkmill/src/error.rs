@@ -1,5 +1,6 @@
 //! What can go wrong, and what is known about it.
 
+pub(crate) mod try_map;
 pub(crate) mod try_submit;
 
 use std::any::Any;
@@ -37,6 +38,19 @@ pub struct TaskError {
 }
 
 /// The reasons a task may have no value.
+///
+/// ```
+/// use silkmill::{TaskErrorKind, ThreadPoolExecutor};
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(1).build()?;
+/// pool.shutdown();
+/// let late = pool.submit(|| 25);
+/// match late.result().unwrap_err().kind() {
+///     TaskErrorKind::Shutdown => {} // Too late.
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), silkmill::BuildError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskErrorKind {
@@ -340,6 +354,16 @@ pub(crate) fn message_of(payload: &(dyn Any + Send)) -> String {
 }
 
 /// A thread could not be started.
+///
+/// ```
+/// use silkmill::Thread;
+///
+/// let too_much = Thread::builder().name("big").stack_size(usize::MAX / 2).spawn(|| ());
+/// let error = too_much.unwrap_err();
+/// assert!(error.to_string().starts_with("failed to start thread \"big\": "));
+/// let io: std::io::Error = error.into();
+/// assert!(io.get_ref().is_some());
+/// ```
 #[derive(Debug)]
 pub struct SpawnError {
     name: Option<String>,
@@ -410,34 +434,17 @@ impl From<TimedOut> for io::Error {
     }
 }
 
-/// Why [`ThreadPoolExecutor::try_map`](crate::ThreadPoolExecutor::try_map) stopped.
-#[derive(Clone, Debug)]
-pub enum TryMapError<E> {
-    /// The function failed on an item.
-    Item(E),
-    /// The task of an item has no value: it panicked, or never ran.
-    Task(TaskError),
-}
-
-impl<E: fmt::Display> fmt::Display for TryMapError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TryMapError::Item(error) => error.fmt(f),
-            TryMapError::Task(error) => error.fmt(f),
-        }
-    }
-}
-
-impl<E: Error> Error for TryMapError<E> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            TryMapError::Item(error) => error.source(),
-            TryMapError::Task(error) => error.source(),
-        }
-    }
-}
-
 /// An executor was described in a way that cannot be built.
+///
+/// ```
+/// use silkmill::ThreadPoolExecutor;
+///
+/// let error = ThreadPoolExecutor::builder().max_workers(0).build().unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "failed to build the executor: max_workers must be greater than 0"
+/// );
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildError {
     message: &'static str,

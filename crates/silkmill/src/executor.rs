@@ -423,6 +423,24 @@ impl fmt::Debug for ThreadPoolExecutor {
 
 /// What was left when a shutdown stopped waiting: [`ThreadPoolExecutor::shutdown_timeout`] or
 /// [`ThreadPoolExecutor::shutdown_now_timeout`].
+///
+/// ```
+/// use std::time::Duration;
+/// use silkmill::ThreadPoolExecutor;
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(1).build()?;
+/// let (go, wait) = std::sync::mpsc::channel::<()>();
+/// let stuck = pool.task().name("stuck").submit(move || wait.recv().is_ok());
+/// while !stuck.running() {}
+/// let queued = pool.submit(|| ());
+/// let report = pool.shutdown_timeout(Duration::ZERO);
+/// assert!(!report.is_complete());
+/// assert_eq!((report.cancelled, report.workers), (1, 1));
+/// assert_eq!(report.running[0].task.as_deref(), Some("stuck"));
+/// assert!(queued.result().unwrap_err().is_cancelled());
+/// # go.send(())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShutdownReport {
     /// The tasks that still run, longest first.

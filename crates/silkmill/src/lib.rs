@@ -97,8 +97,9 @@ mod thread;
 mod unwind;
 
 pub use crate::cancel::CancelToken;
+pub use crate::error::try_map::TryMapError;
 pub use crate::error::try_submit::TrySubmitError;
-pub use crate::error::{BuildError, SpawnError, TaskError, TaskErrorKind, TimedOut, TryMapError};
+pub use crate::error::{BuildError, SpawnError, TaskError, TaskErrorKind, TimedOut};
 pub use crate::executor::builder::ThreadPoolExecutorBuilder;
 pub use crate::executor::future::Future;
 pub use crate::executor::map::Map;

@@ -4,6 +4,18 @@ use std::error::Error;
 use std::fmt;
 
 /// The executor did not take the task; here is the closure back.
+///
+/// ```
+/// use silkmill::{ThreadPoolExecutor, TrySubmitError};
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(1).build()?;
+/// pool.shutdown();
+/// let refused = pool.try_submit(|| 25).unwrap_err();
+/// assert!(matches!(refused, TrySubmitError::Shutdown(_)));
+/// let task = refused.into_task();
+/// assert_eq!(task(), 25, "here, then");
+/// # Ok::<(), silkmill::BuildError>(())
+/// ```
 #[derive(PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrySubmitError<F> {

@@ -26,6 +26,20 @@ const WORKERS_DEFAULT_EXTRA: usize = 4;
 const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Describes an executor before it is built.
+///
+/// ```
+/// use std::time::Duration;
+/// use silkmill::ThreadPoolExecutor;
+///
+/// let pool = ThreadPoolExecutor::builder()
+///     .max_workers(8)
+///     .thread_name_prefix("fetch")
+///     .queue_capacity(100)
+///     .idle_timeout(Duration::from_secs(1))
+///     .build()?;
+/// assert_eq!(pool.max_workers(), 8);
+/// # Ok::<(), silkmill::BuildError>(())
+/// ```
 #[derive(Clone)]
 #[must_use = "a builder makes no executor until `build`"]
 pub struct ThreadPoolExecutorBuilder {

@@ -23,6 +23,17 @@ use crate::task::TaskHandle;
 use crate::task::waiter::Waiter;
 
 /// The iterator behind [`ThreadPoolExecutor::map`].
+///
+/// ```
+/// use silkmill::ThreadPoolExecutor;
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(4).build()?;
+/// let mut squares = pool.map(1.., |n: u64| n * n).in_flight(100);
+/// assert_eq!(squares.next().unwrap()?, 1);
+/// let next: Result<Vec<u64>, _> = squares.take(3).collect();
+/// assert_eq!(next?, [4, 9, 16]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a map is lazy: it does nothing until its results are read"]
 pub struct Map<'pool, I, A, T>
 where

@@ -17,6 +17,16 @@ use crate::sync::Deadline;
 use crate::task::TaskHandle;
 
 /// The iterator behind [`ThreadPoolExecutor::map_unordered`].
+///
+/// ```
+/// use silkmill::ThreadPoolExecutor;
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(4).build()?;
+/// let mut squares: Vec<u64> = pool.map_unordered(1..=3, |n| n * n).collect::<Result<_, _>>()?;
+/// squares.sort();
+/// assert_eq!(squares, [1, 4, 9]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a map is lazy: it does nothing until its results are read"]
 pub struct MapUnordered<'pool, I, A, T>
 where

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::cancel::CancelToken;
-use crate::error::TryMapError;
+use crate::error::try_map::TryMapError;
 use crate::executor::ThreadPoolExecutor;
 use crate::executor::map::Map;
 use crate::executor::map_unordered::MapUnordered;

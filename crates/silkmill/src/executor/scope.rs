@@ -24,6 +24,20 @@ use crate::task::scope_latch::{Latch, scoped};
 /// [`ThreadPoolExecutor::scope`] makes it.
 ///
 /// A clone may be moved into a task, which can then submit further tasks of the scope.
+///
+/// ```
+/// use silkmill::ThreadPoolExecutor;
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+/// let (left, right) = ([1, 2, 3], [4, 5, 6]);
+/// let sum = pool.scope(|scope| {
+///     let left = scope.submit(|| left.iter().sum::<i32>());
+///     let right = scope.submit(|| right.iter().sum::<i32>());
+///     Ok::<_, silkmill::TaskError>(left.result()? + right.result()?)
+/// });
+/// assert_eq!(sum?, 21);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Scope<'scope, 'env: 'scope> {
     executor: &'env ThreadPoolExecutor,
     latch: Latch<'scope, 'env>,
@@ -204,6 +218,18 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
 /// The options of one task that may borrow, or of all the tasks of a map; [`Scope::task`] makes it.
 ///
 /// See [`TaskOptions`] for what each option means.
+///
+/// ```
+/// use silkmill::{Priority, ThreadPoolExecutor};
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+/// let text = "borrowed".to_owned();
+/// let length = pool.scope(|scope| {
+///     scope.task().name("length").priority(Priority::High).submit(|| text.len()).result()
+/// });
+/// assert_eq!(length?, 8);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 #[must_use = "options submit nothing until `submit`"]
 pub struct ScopeTaskOptions<'scope, 'env: 'scope> {

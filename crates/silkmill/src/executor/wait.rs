@@ -12,6 +12,17 @@ use crate::task::waiter::Waiter;
 use crate::thread::fork::Home;
 
 /// The condition on which [`wait()`] returns.
+///
+/// ```
+/// use silkmill::{ReturnWhen, ThreadPoolExecutor, wait};
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(1).build()?;
+/// let futures = [pool.submit(|| 1), pool.submit(|| panic!("no number")), pool.submit(|| 3)];
+/// let waited = wait(futures, ReturnWhen::FirstError, None);
+/// let failed = waited.done.into_iter().find_map(|future| future.result().err());
+/// assert_eq!(failed.unwrap().message(), "no number");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReturnWhen {
     /// One future is done.
@@ -25,6 +36,20 @@ pub enum ReturnWhen {
 
 /// The futures given to [`wait()`], parted into those that are done and the rest, each in the order
 /// given. They are what was given: futures, or references to them.
+///
+/// ```
+/// use std::time::Duration;
+/// use silkmill::{ReturnWhen, ThreadPoolExecutor, wait};
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+/// let (go, opened) = std::sync::mpsc::channel::<()>();
+/// let quick = pool.submit(|| true);
+/// let slow = pool.submit(move || opened.recv().is_ok());
+/// let waited = wait([quick, slow], ReturnWhen::FirstCompleted, Duration::from_secs(60));
+/// assert_eq!((waited.done.len(), waited.not_done.len()), (1, 1));
+/// go.send(())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Waited<F> {
     /// These have a result that can be read without waiting.
@@ -34,6 +59,21 @@ pub struct Waited<F> {
 }
 
 /// A future or a reference to one, which [`wait()`] can wait for.
+///
+/// ```
+/// use silkmill::{Awaited, ReturnWhen, ThreadPoolExecutor, wait};
+///
+/// /// Waits for all, however they are given.
+/// fn count_done<F: Awaited>(futures: impl IntoIterator<Item = F>) -> usize {
+///     wait(futures, ReturnWhen::All, None).done.len()
+/// }
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+/// let futures = [pool.submit(|| 1), pool.submit(|| 2)];
+/// assert_eq!(count_done(&futures), 2);
+/// assert_eq!(count_done(futures), 2);
+/// # Ok::<(), silkmill::BuildError>(())
+/// ```
 pub trait Awaited: sealed::Sealed {
     /// What the future's task returns.
     type Value: Send;
@@ -202,6 +242,20 @@ pub fn join_all<T: Send>(
 /// The iterator behind [`as_completed`].
 ///
 /// Dropping it early drops the futures that are left; their tasks still run.
+///
+/// ```
+/// use std::time::Duration;
+/// use silkmill::{ThreadPoolExecutor, as_completed};
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+/// let mut futures = as_completed([pool.submit(|| 1), pool.submit(|| 2)]);
+/// let mut sum = 0;
+/// while let Some(future) = futures.next_timeout(Duration::from_secs(60))? {
+///     sum += future.result()?;
+/// }
+/// assert_eq!(sum, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct AsCompleted<T> {
     waiter: Arc<Waiter>,
     /// `None` where a future was yielded; such places are used again.

@@ -158,6 +158,18 @@ fn workers_for(processors: usize, computing_share: Option<f64>) -> usize {
 }
 
 /// The conclusion that [`Stats::advice`] draws from the numbers.
+///
+/// ```
+/// use silkmill::{Advice, ThreadPoolExecutor};
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(2).measure_cpu(true).build()?;
+/// pool.map(0..100, |n| n).for_each(drop);
+/// match pool.stats().advice() {
+///     Advice::Measured(measured) => println!("{:?}", measured.verdict),
+///     other => println!("{other}"),
+/// }
+/// # Ok::<(), silkmill::BuildError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Advice {
@@ -187,6 +199,20 @@ impl Advice {
 }
 
 /// Whether more workers would help.
+///
+/// ```
+/// use std::time::Duration;
+/// use silkmill::{Advice, ThreadPoolExecutor, Verdict};
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(2).measure_cpu(true).build()?;
+/// let nap = |_| std::thread::sleep(Duration::from_millis(1));
+/// pool.map(0..100, nap).for_each(drop);
+/// pool.shutdown();
+/// if let Advice::Measured(measured) = pool.stats().advice() {
+///     assert_ne!(measured.verdict, Verdict::Computing, "they slept");
+/// }
+/// # Ok::<(), silkmill::BuildError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -202,6 +228,20 @@ pub enum Verdict {
 }
 
 /// The numbers behind an [`Advice`].
+///
+/// ```
+/// use std::time::Duration;
+/// use silkmill::{Advice, ThreadPoolExecutor};
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(2).measure_cpu(true).build()?;
+/// let nap = |_| std::thread::sleep(Duration::from_millis(1));
+/// pool.map(0..100, nap).for_each(drop);
+/// pool.shutdown();
+/// if let Advice::Measured(measured) = pool.stats().advice() {
+///     println!("{:.0} % waiting", 100.0 * measured.waiting_share);
+/// }
+/// # Ok::<(), silkmill::BuildError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Measured {

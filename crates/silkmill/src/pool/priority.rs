@@ -17,6 +17,25 @@ pub(crate) const PASSED_OVER_MAX: u8 = 8;
 /// Within a class, first come is first served. Of two classes the higher is served, but a class
 /// that has been passed over eight times in a row is served next: so of nine tasks taken, at least
 /// one is of each class that waits.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use silkmill::{Priority, ThreadPoolExecutor};
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(1).build()?;
+/// let (go, wait) = std::sync::mpsc::channel::<()>();
+/// let running = pool.submit(move || wait.recv().is_ok());
+/// while !running.running() {}
+/// let order = Arc::new(Mutex::new(Vec::new()));
+/// for priority in [Priority::Low, Priority::Normal, Priority::High] {
+///     let order = Arc::clone(&order);
+///     drop(pool.task().priority(priority).submit(move || order.lock().unwrap().push(priority)));
+/// }
+/// go.send(())?;
+/// pool.shutdown();
+/// assert_eq!(*order.lock().unwrap(), [Priority::High, Priority::Normal, Priority::Low]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
     /// Taken after all others.

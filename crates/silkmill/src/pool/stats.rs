@@ -8,6 +8,20 @@ use crate::pool::queue::QueueSnapshot;
 
 /// What an executor has done so far. Taken while it works, the numbers may be a task apart from
 /// each other.
+///
+/// ```
+/// use silkmill::ThreadPoolExecutor;
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(2).build()?;
+/// pool.map(0..100, |n| n).for_each(drop);
+/// let before = pool.stats();
+/// assert!(pool.submit(|| panic!("counted")).result().is_err());
+/// pool.shutdown();
+/// let since = pool.stats().since(&before);
+/// assert_eq!((since.submitted, since.completed, since.panicked), (1, 1, 1));
+/// assert_eq!(pool.stats().workers, 0);
+/// # Ok::<(), silkmill::BuildError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Stats {
@@ -130,6 +144,19 @@ impl Stats {
 }
 
 /// A task that runs.
+///
+/// ```
+/// use silkmill::ThreadPoolExecutor;
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(1).thread_name_prefix("web").build()?;
+/// let (go, wait) = std::sync::mpsc::channel::<()>();
+/// let future = pool.task().name("GET /x").submit(move || wait.recv().is_ok());
+/// while pool.running_tasks().first().is_none_or(|running| running.task.is_none()) {}
+/// let running = &pool.running_tasks()[0];
+/// assert_eq!((running.worker.as_str(), running.task.as_deref()), ("web-0", Some("GET /x")));
+/// go.send(())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningTask {
     /// The name of the thread it runs on.

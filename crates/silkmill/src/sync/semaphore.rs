@@ -230,6 +230,16 @@ impl fmt::Debug for Semaphore {
 }
 
 /// The right to be inside, taken from a [`Semaphore`]; dropping it gives it back.
+///
+/// ```
+/// use silkmill::Semaphore;
+///
+/// let two = Semaphore::new(2);
+/// let permit = two.acquire();
+/// assert_eq!(two.available(), 1);
+/// drop(permit);
+/// assert_eq!(two.available(), 2);
+/// ```
 #[derive(Debug)]
 #[must_use = "a permit that is not kept is given back at once"]
 pub struct Permit<'a> {
@@ -257,6 +267,18 @@ impl Drop for Permit<'_> {
 
 /// The right to be inside, taken from a [`Semaphore`] by
 /// [`acquire_owned`](Semaphore::acquire_owned); dropping it gives it back.
+///
+/// ```
+/// use std::sync::Arc;
+/// use silkmill::{Semaphore, Thread};
+///
+/// let one = Arc::new(Semaphore::new(1));
+/// let permit = one.acquire_owned();
+/// let thread = Thread::spawn(move || drop(permit));
+/// thread.join()?;
+/// assert_eq!(one.available(), 1);
+/// # Ok::<(), silkmill::TaskError>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a permit that is not kept is given back at once"]
 pub struct OwnedPermit {

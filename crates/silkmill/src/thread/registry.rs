@@ -12,6 +12,16 @@ use crate::sync::Deadline;
 use crate::sync::blocking::blocking;
 
 /// The identity of a thread. Equal when it is the same thread.
+///
+/// ```
+/// use silkmill::{Thread, current};
+///
+/// let thread = Thread::builder().name("reader").daemon(true).spawn(current)?;
+/// let info = thread.join()?;
+/// assert_eq!((info.name(), info.is_daemon()), ("reader", true));
+/// assert_ne!(info.ident(), current().ident());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ThreadInfo {
     inner: Arc<Inner>,
@@ -99,6 +109,17 @@ pub fn current() -> ThreadInfo {
 
 /// Returns the living threads that were started through this crate, workers of executors included,
 /// oldest first.
+///
+/// ```
+/// use silkmill::{Thread, threads};
+///
+/// let (go, wait) = std::sync::mpsc::channel::<()>();
+/// let thread = Thread::builder().name("waiter").spawn(move || wait.recv().is_ok())?;
+/// assert!(threads().iter().any(|living| living.name() == "waiter"));
+/// go.send(())?;
+/// assert!(thread.join()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn threads() -> Vec<ThreadInfo> {
     let here = process::id();
     let registry = registry();
@@ -108,6 +129,17 @@ pub fn threads() -> Vec<ThreadInfo> {
 
 /// Returns the number of living threads that were started through this crate. The main thread is
 /// not counted.
+///
+/// ```
+/// use silkmill::{Thread, active_count};
+///
+/// let (go, wait) = std::sync::mpsc::channel::<()>();
+/// let thread = Thread::spawn(move || wait.recv().is_ok());
+/// assert!(active_count() >= 1);
+/// go.send(())?;
+/// assert!(thread.join()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn active_count() -> usize {
     threads().len()
 }

@@ -9,6 +9,19 @@ use crate::thread::registry::{self, Entry, ThreadInfo};
 /// [`run`](ThreadStart::run).
 ///
 /// Dropping it instead is a failure to start a thread.
+///
+/// ```
+/// use silkmill::ThreadPoolExecutor;
+///
+/// let pool = ThreadPoolExecutor::builder()
+///     .spawn_handler(|start| {
+///         let thread = std::thread::Builder::new().name(format!("our {}", start.name()));
+///         thread.spawn(|| start.run()).map(drop)
+///     })
+///     .build()?;
+/// assert_eq!(pool.submit(|| 25).result()?, 25);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a start that is dropped is a failure to start a thread"]
 pub struct ThreadStart {
     name: String,
