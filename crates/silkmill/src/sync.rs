@@ -130,7 +130,7 @@ pub(crate) struct Deadline(Option<Instant>);
 impl Deadline {
     pub(crate) const NEVER: Deadline = Deadline(None);
 
-    /// A deadline that has passed by the time it is checked.
+    /// Makes a deadline that has passed by the time it is checked.
     #[cfg(all(test, loom))]
     pub(crate) fn passed() -> Self {
         Deadline(Some(Instant::now()))

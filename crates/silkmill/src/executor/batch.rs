@@ -50,7 +50,7 @@ pub(crate) struct BatchSize {
 }
 
 impl BatchSize {
-    /// With a `max` of 1 there are no batches.
+    /// Makes one that starts with single items; with a `max` of 1 there are no batches.
     pub(crate) fn new(max: usize) -> Self {
         BatchSize { size: 1, max: max.min(BATCH_MAX), one_by_one: 0, try_after: TRY_AFTER }
     }

@@ -171,8 +171,9 @@ impl ThreadPoolExecutorBuilder {
         self
     }
 
-    /// Like [`initializer`](ThreadPoolExecutorBuilder::initializer), for an `f` that may fail,
-    /// which counts as a panic does. The message of the last error is that of the tasks' errors.
+    /// Does what [`initializer`](ThreadPoolExecutorBuilder::initializer) does, for an `f` that may
+    /// fail, which counts as a panic does. The message of the last error is that of the tasks'
+    /// errors.
     ///
     /// ```
     /// use silkmill::ThreadPoolExecutor;

@@ -199,7 +199,7 @@ mod models {
         (Feed { shared }, loom::thread::spawn(move || theirs.run([1, 2].into_iter())))
     }
 
-    /// With more preemptions the models take minutes.
+    /// Checks a model with few preemptions; with more the models take minutes.
     fn check(f: impl Fn() + Send + Sync + 'static) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(3);

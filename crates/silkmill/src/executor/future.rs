@@ -142,7 +142,7 @@ impl<T: Send> Future<T> {
         self.is_done()
     }
 
-    /// The same as [`done`](Future::done), as Rust names it.
+    /// Does what [`done`](Future::done) does, as Rust names it.
     pub fn is_done(&self) -> bool {
         self.task().is_done() || !self.pool.is_here()
     }

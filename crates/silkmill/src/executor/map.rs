@@ -90,7 +90,7 @@ where
         map
     }
 
-    /// A map whose items each have a task with these options.
+    /// Makes a map whose items each have a task with these options.
     pub(crate) fn new<S, N, F>(options: TaskOptions<'pool>, items: I, init: N, f: F) -> Self
     where
         A: Send + 'static,
@@ -431,8 +431,8 @@ where
         }
     }
 
-    /// None of the items began: the pool was shut down, or no thread could be started. Or some did,
-    /// in the process that has forked this one.
+    /// Gives the error of a batch to its items. None of them began, because the pool was shut down
+    /// or no thread could be started; or some did, in the process that has forked this one.
     fn fail_batch(&mut self, batch: &Batch<A, T>, error: &TaskError) {
         self.ready.append(batch.take_results());
         let items = batch.missing();

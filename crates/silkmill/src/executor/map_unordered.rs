@@ -48,7 +48,7 @@ where
     I: Iterator<Item = A>,
     T: Send,
 {
-    /// A map whose items each have a task with these options.
+    /// Makes a map whose items each have a task with these options.
     pub(crate) fn new<S, N, F>(options: TaskOptions<'pool>, items: I, init: N, f: F) -> Self
     where
         A: Send + 'static,

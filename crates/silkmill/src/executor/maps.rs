@@ -44,7 +44,8 @@ impl ThreadPoolExecutor {
         self.map_with(|| (), items, move |(), item| f(item)).without_states()
     }
 
-    /// Like [`map`](ThreadPoolExecutor::map), but yields each result as soon as it is there.
+    /// Does what [`map`](ThreadPoolExecutor::map) does, but yields each result as soon as it is
+    /// there.
     pub fn map_unordered<I, F, T>(
         &self,
         items: I,
@@ -96,8 +97,8 @@ impl ThreadPoolExecutor {
             .collect()
     }
 
-    /// Like [`map`](ThreadPoolExecutor::map), with a state that `f` may use and change: a buffer, a
-    /// connection.
+    /// Does what [`map`](ThreadPoolExecutor::map) does, with a state that `f` may use and change: a
+    /// buffer, a connection.
     ///
     /// `init` makes a state when a worker needs one and none is free, so there are never more of
     /// them than workers. The state of a call that panics is dropped.
@@ -139,10 +140,10 @@ impl ThreadPoolExecutor {
         Map::batching(self, items.into_iter(), init, f)
     }
 
-    /// Like [`map_with`](ThreadPoolExecutor::map_with), for states that cannot always be made: a
-    /// connection, a file. An item for which there is none has the error of `init` as its value;
-    /// the next item tries again, until `init` has failed eight times in a row, which ends the map
-    /// as in [`map_with`](ThreadPoolExecutor::map_with).
+    /// Does what [`map_with`](ThreadPoolExecutor::map_with) does, for states that cannot always be
+    /// made: a connection, a file. An item for which there is none has the error of `init` as its
+    /// value; the next item tries again, until `init` has failed eight times in a row, which ends
+    /// the map as in [`map_with`](ThreadPoolExecutor::map_with).
     ///
     /// ```
     /// use silkmill::ThreadPoolExecutor;
@@ -180,8 +181,8 @@ impl ThreadPoolExecutor {
         self.map_with(|| None, items, apply).ending_with(failures)
     }
 
-    /// Like [`map_with`](ThreadPoolExecutor::map_with), but yields each result as soon as it is
-    /// there.
+    /// Does what [`map_with`](ThreadPoolExecutor::map_with) does, but yields each result as soon as
+    /// it is there.
     pub fn map_unordered_with<I, S, N, F, T>(
         &self,
         init: N,
@@ -201,8 +202,8 @@ impl ThreadPoolExecutor {
 }
 
 impl<'pool> TaskOptions<'pool> {
-    /// Like [`ThreadPoolExecutor::map`], with a task of these options for every item: a time limit
-    /// counts from the moment at which the item is submitted, and the token cancels all.
+    /// Does what [`ThreadPoolExecutor::map`] does, with a task of these options for every item: a
+    /// time limit counts from the moment at which the item is submitted, and the token cancels all.
     ///
     /// ```
     /// use std::time::Duration;
@@ -225,7 +226,8 @@ impl<'pool> TaskOptions<'pool> {
         self.map_with(|| (), items, move |(), item| f(item)).without_states()
     }
 
-    /// Like [`ThreadPoolExecutor::map_unordered`], with a task of these options for every item.
+    /// Does what [`ThreadPoolExecutor::map_unordered`] does, with a task of these options for every
+    /// item.
     pub fn map_unordered<I, F, T>(
         self,
         items: I,
@@ -240,7 +242,8 @@ impl<'pool> TaskOptions<'pool> {
         self.map_unordered_with(|| (), items, move |(), item| f(item)).without_states()
     }
 
-    /// Like [`ThreadPoolExecutor::map_with`], with a task of these options for every item.
+    /// Does what [`ThreadPoolExecutor::map_with`] does, with a task of these options for every
+    /// item.
     pub fn map_with<I, S, N, F, T>(
         self,
         init: N,
@@ -258,8 +261,8 @@ impl<'pool> TaskOptions<'pool> {
         Map::new(self, items.into_iter(), init, f)
     }
 
-    /// Like [`ThreadPoolExecutor::map_unordered_with`], with a task of these options for every
-    /// item.
+    /// Does what [`ThreadPoolExecutor::map_unordered_with`] does, with a task of these options for
+    /// every item.
     pub fn map_unordered_with<I, S, N, F, T>(
         self,
         init: N,

@@ -83,8 +83,8 @@ impl ThreadPoolExecutor {
 }
 
 impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
-    /// Like [`ThreadPoolExecutor::submit`], for a task that may borrow. The scope does not end
-    /// before the task.
+    /// Does what [`ThreadPoolExecutor::submit`] does, for a task that may borrow. The scope does
+    /// not end before the task.
     pub fn submit<F, T>(&self, f: F) -> Future<T>
     where
         F: FnOnce() -> T + Send + 'scope,
@@ -93,7 +93,7 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         self.task().submit(f)
     }
 
-    /// Like [`ThreadPoolExecutor::try_submit`], for a task that may borrow.
+    /// Does what [`ThreadPoolExecutor::try_submit`] does, for a task that may borrow.
     ///
     /// # Errors
     /// Gives `f` back when the queue is full or the executor was shut down.
@@ -105,7 +105,7 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         self.task().try_submit(f)
     }
 
-    /// Like [`ThreadPoolExecutor::task`], for tasks that may borrow.
+    /// Does what [`ThreadPoolExecutor::task`] does, for tasks that may borrow.
     ///
     /// ```
     /// use std::time::Duration;
@@ -125,7 +125,7 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         ScopeTaskOptions { scope: self.clone(), options: self.executor.task() }
     }
 
-    /// Like [`ThreadPoolExecutor::map`], for items and a function that may borrow.
+    /// Does what [`ThreadPoolExecutor::map`] does, for items and a function that may borrow.
     ///
     /// ```
     /// use silkmill::ThreadPoolExecutor;
@@ -149,7 +149,8 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         self.task().map(items, f)
     }
 
-    /// Like [`ThreadPoolExecutor::map_unordered`], for items and a function that may borrow.
+    /// Does what [`ThreadPoolExecutor::map_unordered`] does, for items and a function that may
+    /// borrow.
     pub fn map_unordered<I, F, T>(
         &self,
         items: I,
@@ -164,7 +165,8 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         self.task().map_unordered(items, f)
     }
 
-    /// Like [`ThreadPoolExecutor::map_with`], for items, states and functions that may borrow.
+    /// Does what [`ThreadPoolExecutor::map_with`] does, for items, states and functions that may
+    /// borrow.
     ///
     /// ```
     /// use silkmill::ThreadPoolExecutor;
@@ -195,8 +197,8 @@ impl<'scope, 'env: 'scope> Scope<'scope, 'env> {
         self.task().map_with(init, items, f)
     }
 
-    /// Like [`ThreadPoolExecutor::map_unordered_with`], for items, states and functions that may
-    /// borrow.
+    /// Does what [`ThreadPoolExecutor::map_unordered_with`] does, for items, states and functions
+    /// that may borrow.
     pub fn map_unordered_with<I, S, N, F, T>(
         &self,
         init: N,
@@ -268,7 +270,7 @@ impl<'scope, 'env: 'scope> ScopeTaskOptions<'scope, 'env> {
         self
     }
 
-    /// Like [`Scope::submit`].
+    /// Does what [`Scope::submit`] does.
     pub fn submit<F, T>(self, f: F) -> Future<T>
     where
         F: FnOnce() -> T + Send + 'scope,
@@ -282,7 +284,7 @@ impl<'scope, 'env: 'scope> ScopeTaskOptions<'scope, 'env> {
         })
     }
 
-    /// Like [`Scope::try_submit`].
+    /// Does what [`Scope::try_submit`] does.
     ///
     /// # Errors
     /// Gives `f` back when the queue is full or the executor was shut down.
@@ -310,8 +312,8 @@ impl<'scope, 'env: 'scope> ScopeTaskOptions<'scope, 'env> {
         Ok(Future::new(task, Arc::clone(pool)))
     }
 
-    /// Like [`Scope::map`], with a task of these options for every item: a time limit counts from
-    /// the moment at which the item is submitted, and the token cancels all.
+    /// Does what [`Scope::map`] does, with a task of these options for every item: a time limit
+    /// counts from the moment at which the item is submitted, and the token cancels all.
     pub fn map<I, F, T>(self, items: I, f: F) -> Map<'scope, I::IntoIter, I::Item, T>
     where
         I: IntoIterator,
@@ -322,7 +324,7 @@ impl<'scope, 'env: 'scope> ScopeTaskOptions<'scope, 'env> {
         self.map_with(|| (), items, move |(), item| f(item)).without_states()
     }
 
-    /// Like [`Scope::map_unordered`], with a task of these options for every item.
+    /// Does what [`Scope::map_unordered`] does, with a task of these options for every item.
     pub fn map_unordered<I, F, T>(
         self,
         items: I,
@@ -337,7 +339,7 @@ impl<'scope, 'env: 'scope> ScopeTaskOptions<'scope, 'env> {
         self.map_unordered_with(|| (), items, move |(), item| f(item)).without_states()
     }
 
-    /// Like [`Scope::map_with`], with a task of these options for every item.
+    /// Does what [`Scope::map_with`] does, with a task of these options for every item.
     pub fn map_with<I, S, N, F, T>(
         self,
         init: N,
@@ -357,7 +359,7 @@ impl<'scope, 'env: 'scope> ScopeTaskOptions<'scope, 'env> {
         Map::over(submit, failures, items.into_iter(), executor)
     }
 
-    /// Like [`Scope::map_unordered_with`], with a task of these options for every item.
+    /// Does what [`Scope::map_unordered_with`] does, with a task of these options for every item.
     pub fn map_unordered_with<I, S, N, F, T>(
         self,
         init: N,

@@ -93,6 +93,8 @@ where
 {
     type Output = Future<T>;
 
+    /// Pushes the task, or looks whether there is room for it now.
+    ///
     /// # Panics
     /// When it is polled after it was ready.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Future<T>> {

@@ -132,7 +132,7 @@ impl<'pool> TaskOptions<'pool> {
         self
     }
 
-    /// Like [`ThreadPoolExecutor::submit`].
+    /// Does what [`ThreadPoolExecutor::submit`] does.
     pub fn submit<F, T>(self, f: F) -> Future<T>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -142,7 +142,7 @@ impl<'pool> TaskOptions<'pool> {
         executor.submit_spec(self.into_spec(), f)
     }
 
-    /// Like [`ThreadPoolExecutor::try_submit`].
+    /// Does what [`ThreadPoolExecutor::try_submit`] does.
     ///
     /// # Errors
     /// Gives `f` back when the queue is full or the executor was shut down.
@@ -155,7 +155,7 @@ impl<'pool> TaskOptions<'pool> {
         executor.push_spec(self.into_spec(), WaitPolicy::None, f)
     }
 
-    /// Like [`ThreadPoolExecutor::submit_timeout`].
+    /// Does what [`ThreadPoolExecutor::submit_timeout`] does.
     ///
     /// # Errors
     /// Gives `f` back when there was no room in time or the executor was shut down.
@@ -173,8 +173,8 @@ impl<'pool> TaskOptions<'pool> {
         executor.push_spec(self.into_spec(), wait_policy, f)
     }
 
-    /// Like [`ThreadPoolExecutor::submit_async`]. A time limit counts from this call, and ends the
-    /// waiting as well, as a token does that is cancelled: then the handle has that error.
+    /// Does what [`ThreadPoolExecutor::submit_async`] does. A time limit counts from this call, and
+    /// ends the waiting as well, as a token does that is cancelled: then the handle has that error.
     ///
     /// ```
     /// use std::time::Duration;

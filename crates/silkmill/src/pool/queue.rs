@@ -234,7 +234,7 @@ pub(crate) struct QueueSnapshot {
 }
 
 impl Queue {
-    /// A `capacity` of `None` means no limit.
+    /// Makes a queue that is empty and open. A `capacity` of `None` means no limit.
     pub(crate) fn new(capacity: Option<usize>, workers_max: usize) -> Self {
         let head = Head {
             tasks: PriorityQueue::default(),

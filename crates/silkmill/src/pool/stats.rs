@@ -85,7 +85,7 @@ impl Stats {
         (self.completed > 0).then(|| self.wall_total.div_f64(self.completed as f64))
     }
 
-    /// The same as [`utilization`](Stats::utilization), by another spelling.
+    /// Returns the [`utilization`](Stats::utilization), by another spelling.
     #[doc(hidden)]
     pub fn utilisation(&self) -> Option<f64> {
         self.utilization()

@@ -121,8 +121,8 @@ impl Semaphore {
         acquired.then(|| Permit { semaphore: self, permits: 1 })
     }
 
-    /// Like [`acquire`](Semaphore::acquire), for a permit that is moved to another thread or into a
-    /// task.
+    /// Does what [`acquire`](Semaphore::acquire) does, for a permit that is moved to another thread
+    /// or into a task.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -141,14 +141,14 @@ impl Semaphore {
         permit.into_owned(self)
     }
 
-    /// Like [`try_acquire`](Semaphore::try_acquire), for a permit that is moved to another thread
-    /// or into a task.
+    /// Does what [`try_acquire`](Semaphore::try_acquire) does, for a permit that is moved to
+    /// another thread or into a task.
     pub fn try_acquire_owned(self: &Arc<Self>) -> Option<OwnedPermit> {
         self.acquire_owned_timeout(Duration::ZERO)
     }
 
-    /// Like [`acquire_timeout`](Semaphore::acquire_timeout), for a permit that is moved to another
-    /// thread or into a task.
+    /// Does what [`acquire_timeout`](Semaphore::acquire_timeout) does, for a permit that is moved
+    /// to another thread or into a task.
     pub fn acquire_owned_timeout(self: &Arc<Self>, timeout: Duration) -> Option<OwnedPermit> {
         Some(self.acquire_timeout(timeout)?.into_owned(self))
     }

@@ -12,6 +12,8 @@ use crate::unwind::caught;
 
 /// What a task runs to get its result.
 pub(crate) trait Job<T>: Send {
+    /// Calls the closure, unless that must not be any more.
+    ///
     /// # Errors
     /// Why the closure was not called: no panic, which a program may not be able to catch.
     fn run(self) -> Result<T, NotStarted>;
