@@ -75,6 +75,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod error;
+mod file_set;
 mod mutex;
 mod options;
 mod original;

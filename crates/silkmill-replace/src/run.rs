@@ -26,7 +26,7 @@ use crate::error::{Error, ErrorKind};
 use crate::options::{HardLinks, Mode, Options, Renames};
 use crate::outcome::{Action, Event, Notice, Outcome, Phases, Progress, Summary};
 use crate::run::batch::Batches;
-use crate::run::change_set::{ChangeSet, StagedFile};
+use crate::run::change_set::ChangeSet;
 use crate::run::linked_files::LinkedFiles;
 use crate::run::rename_plan::RenamePlan;
 use crate::run::review::{Answer, Proposal, Review, ReviewedFile};
@@ -292,6 +292,9 @@ impl<'a> Run<'a> {
             self.stored = Some(run);
         }
         let run = self.stored.as_ref().and_then(|run| run.as_ref().ok());
+        if let Some(run) = run.filter(|_| self.review.is_none()) {
+            self.changes.spool_in(run.path());
+        }
         let flush = self.options.sync.then(|| Arc::clone(&self.background_flush));
         let stage = Stage::new(run, roots, self.options.hard_links, flush);
         stage.map_err(|error| Error::store(format!("failed to use the store: {error}")))
@@ -430,7 +433,7 @@ impl<'a> Run<'a> {
                 self.renames.resolve(&mut staged.target);
                 let replacements = outcome.replacements;
                 self.linked.note(staged.identity.file, outcome.names, &outcome.path);
-                if self.changes.add(StagedFile { place, staged, outcome }) {
+                if self.changes.add(place, staged, outcome)? {
                     self.progress.files_matched += 1;
                     self.replacements += replacements;
                 }

@@ -14,6 +14,7 @@ pub(crate) mod links;
 pub(crate) mod mount;
 pub(crate) mod run_directory;
 pub(crate) mod run_id;
+pub(crate) mod spool;
 pub(crate) mod trash;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -265,7 +266,7 @@ impl LockedStore<'_> {
         match flock(&journal, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Probe::Stopped(RunDirectory::stopped(id, path, Some(journal)))),
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                let header = run_directory::header_of(&journal).map_err(failed)?;
+                let header = run_directory::header_of(journal).map_err(failed)?;
                 Ok(Probe::Running { id, header })
             }
             Err(error) => Err(failed(error.into())),

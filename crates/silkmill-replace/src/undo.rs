@@ -62,12 +62,25 @@ pub struct StoredRun {
 pub struct Undone {
     /// The run that was undone or made again.
     pub run: StoredRun,
-    /// The files, in the order in which the run had changed them.
-    pub files: Vec<PathBuf>,
+    /// How many files were put back or renamed, or would be.
+    pub files: u64,
     /// The name of the undo itself. `None` when it was a dry run.
     pub id: Option<String>,
     /// The store of both runs.
     pub store: PathBuf,
+    /// What was done, or would be.
+    journal: Journal,
+}
+
+impl Undone {
+    /// Calls `each` with every file, in the order in which the run had changed them. There may be
+    /// more than fit into memory.
+    ///
+    /// # Errors
+    /// What is known of the files cannot be read any more.
+    pub fn for_each_path(&self, each: &mut dyn FnMut(PathBuf)) -> Result<(), Error> {
+        self.journal.for_each_path_as_left(each)
+    }
 }
 
 /// Returns every run that can be undone or made again, oldest first, after runs that crashed have
@@ -85,7 +98,7 @@ pub fn runs(
         for chain in chains(&store)? {
             let id = chain.tip().id.clone();
             match find(&store, &id).and_then(|mut run| run.read()) {
-                Ok(Some((journal, _))) => runs.push(StoredRun::of(&store, &chain, &journal)),
+                Ok(Some((journal, _))) => runs.push(StoredRun::of(&store, &chain, &journal)?),
                 Ok(None) => {}
                 Err(error) => report(&Notice::Unfinished { run: id, error }),
             }
@@ -168,26 +181,47 @@ fn revert(
     let (journal, _) = run.read()?.ok_or_else(|| history::no_such_run(&id))?;
     // Files are edited where they are now, and then get their old names.
     let left = journal.as_left();
-    let mut back = reverse(&left, own_header, direction, options.force, report)?;
-    rename_back(&left, &mut back, direction, options.force, report)?;
-    let mut undone = Undone {
-        run: StoredRun::of(&store, &chain, &journal),
-        files: back.paths_as_left(),
-        id: None,
-        store: store.path().to_path_buf(),
+    // A draft that is too long for memory goes to a file without a name.
+    let folder = own.as_ref().map_or_else(std::env::temp_dir, |own| own.path().to_path_buf());
+    let drafted = reverse(&left, &folder, direction, options.force, report)?;
+    let renames = rename_back(&left, &drafted.appearing, direction, options.force, report)?;
+    let mut back = Journal {
+        header: own_header,
+        replacements: journal.replacements,
+        staging_dirs: journal.staging_dirs.clone(),
+        entries: drafted.entries,
+        renames,
     };
-    if let Some(own) = own {
+    let mut undone_id = None;
+    if let Some(mut own) = own {
         let durability = Durability::of(options.sync);
-        reverse::make_ready(&mut back)?;
+        back.entries = reverse::make_ready(&back, &folder)?;
         if durability.is_forced() {
             // If the mark that this run is done were lost, a recovery would make it once more.
             run.sync_all()?;
         }
-        undone.id = Some(own.id().to_owned());
+        undone_id = Some(own.id().to_owned());
+        back = write_journal(&mut own, back).map_err(Error::before_the_commit)?;
         swap(own, &back, direction, durability, cancel, report)?;
-        undone.run.is_undone = direction == Direction::Undo;
     }
-    Ok(undone)
+    let mut undone = StoredRun::of(&store, &chain, &journal)?;
+    if undone_id.is_some() {
+        undone.is_undone = direction == Direction::Undo;
+    }
+    Ok(Undone {
+        run: undone,
+        files: back.count_paths()?,
+        id: undone_id,
+        store: store.path().to_path_buf(),
+        journal: back,
+    })
+}
+
+fn write_journal(own: &mut RunDirectory, back: Journal) -> Result<Journal, Error> {
+    let mut writer = own.writer(&back.header, &back.staging_dirs)?;
+    writer.expect_renames(&back.renames);
+    reverse::write_ready(&back, &mut writer)?;
+    own.finish(writer, back.renames, (back.header, back.replacements, back.staging_dirs))
 }
 
 fn swap(
@@ -213,14 +247,13 @@ fn swap(
     }
 }
 
-/// Writes the journal of the undo, forces it to disk and commits it.
+/// Forces the journal of the undo to disk and commits it.
 fn commit_own(
     own: &mut RunDirectory,
     back: &Journal,
     durability: Durability,
     cancel: &CancelToken,
 ) -> Result<(), Error> {
-    own.write(back)?;
     if durability.is_forced() {
         barrier::before_the_mark(own, back)?;
     }
@@ -244,19 +277,19 @@ fn stores(options: &UndoOptions) -> Vec<Store> {
 }
 
 impl StoredRun {
-    fn of(store: &Store, chain: &Chain, journal: &Journal) -> StoredRun {
+    fn of(store: &Store, chain: &Chain, journal: &Journal) -> Result<StoredRun, Error> {
         let header = &chain.root().header;
-        StoredRun {
+        Ok(StoredRun {
             id: chain.root().id.clone(),
             begun: UNIX_EPOCH + Duration::from_nanos(header.begun),
             what: header.what.clone(),
             roots: header.roots.clone(),
-            files: journal.paths_as_left().len() as u64,
+            files: journal.count_paths()?,
             replacements: journal.replacements,
-            bytes_held: journal.held(),
+            bytes_held: journal.entries.held(),
             is_undone: chain.is_undone(),
             store: store.path().to_path_buf(),
-        }
+        })
     }
 }
 
@@ -265,6 +298,7 @@ mod tests {
     use super::*;
     use crate::options::Options;
     use crate::store::Probe;
+    use crate::store::journal::Entry;
     use std::fs;
     use tempfile::TempDir;
 
@@ -285,12 +319,16 @@ mod tests {
 
         let store = Store::existing(&state).unwrap();
         let mut run = only_run(&store);
-        let (mut journal, _) = run.read().unwrap().unwrap();
-        for entry in &mut journal.entries {
+        let (journal, _) = run.read().unwrap().unwrap();
+        let entries: Vec<Entry> = journal.entries.iter().map(Result::unwrap).collect();
+        let mut writer = run.writer(&journal.header, &journal.staging_dirs).unwrap();
+        for mut entry in entries {
             entry.old.file.dev += 1000;
             entry.new.file.dev += 1000;
+            writer.push(&entry).unwrap();
         }
-        run.write(&journal).unwrap();
+        let rest = (journal.header, journal.replacements, journal.staging_dirs);
+        run.finish(writer, journal.renames, rest).unwrap();
         phases.iter().for_each(|phase| run.set_phase(*phase, Durability::Unforced).unwrap());
         let options = UndoOptions::builder(root.path()).state_directory(state).build();
         (root, options)
@@ -341,10 +379,10 @@ mod tests {
         let store = Store::existing(options.state_directory.as_deref().unwrap()).unwrap();
         let mut run = only_run(&store);
         let (journal, _) = run.read().unwrap().unwrap();
-        let entry = &journal.entries[0];
+        let entry = journal.entries.iter().next().unwrap().unwrap();
         let stored =
             journal.staging_dirs[entry.staging_dir as usize].join(entry.number.to_string());
-        for path in [&stored, &journal.target(entry)] {
+        for path in [&stored, &entry.target()] {
             let copy = path.with_extension("copy");
             fs::copy(path, &copy).unwrap();
             fs::rename(&copy, path).unwrap();

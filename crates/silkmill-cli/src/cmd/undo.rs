@@ -2,7 +2,6 @@
 //! runs; forget them.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +18,9 @@ use crate::exit::Exit;
 use crate::interrupt::{self, SecondSignal, outlive_file_size_limit};
 use crate::messages::{count, in_one_line, reason, to_stderr, without_source};
 use crate::state::state_directory;
+
+/// How many bytes of names are printed at once.
+const PRINTED_LEN: usize = 64 << 10;
 
 /// The word that stands for all runs.
 const ALL: &str = "all";
@@ -109,13 +111,21 @@ fn forget_runs(which: &str, args: &RevertArgs) -> anyhow::Result<Exit> {
 
 /// Names the files, then the run and its directory.
 fn show(way: Way, is_named: bool, undone: &Undone) -> anyhow::Result<()> {
-    let mut lines = Vec::new();
     let here = std::env::current_dir().unwrap_or_default();
-    for file in &undone.files {
-        writeln!(lines, "{}", in_one_line(file.strip_prefix(&here).unwrap_or(file)))?;
-    }
-    let printed = print(&lines);
-    let (files, run) = (count(undone.files.len() as u64, "file"), &undone.run);
+    let (mut lines, mut printed) = (String::new(), Ok(()));
+    let listed = undone.for_each_path(&mut |file| {
+        lines += &in_one_line(file.strip_prefix(&here).unwrap_or(&file));
+        lines.push('\n');
+        if lines.len() >= PRINTED_LEN {
+            if printed.is_ok() {
+                printed = print(lines.as_bytes());
+            }
+            lines.clear();
+        }
+    });
+    listed.map_err(|error| without_source(&error))?;
+    let printed = printed.and_then(|()| print(lines.as_bytes()));
+    let (files, run) = (count(undone.files, "file"), &undone.run);
     let (done, other) = match way {
         Way::Back => ("put back", "redo"),
         Way::Forth => ("changed again", "undo"),

@@ -6,8 +6,8 @@ use silkmill::CancelToken;
 
 use super::Run;
 use crate::error::Error;
-use crate::original::directory_of;
 use crate::outcome::{Event, Notice, Outcome};
+use crate::run::change_set::Committing;
 use crate::store::durability::Durability;
 use crate::store::journal::{Journal, Phase};
 use crate::store::run_directory::{self, RunDirectory};
@@ -26,21 +26,27 @@ impl Run<'_> {
             unreachable!("what is staged is staged in the run's directory")
         };
         let started = Instant::now();
-        let mut journal = self.journal()?;
-        self.renames.write_to(&mut journal, run.path())?;
+        let written = self.write_journal(&mut run).map_err(Error::before_the_commit);
+        let (journal, mut files) = written?;
+        self.refuse_unfinished(&journal)?;
         let _collector = TrashCollector::begin(run.store());
         self.pass_barrier(&mut run, &journal, cancel).map_err(Error::before_the_commit)?;
+        files.keep_files();
         self.phases.barrier = started.elapsed();
         let completion = self.swap(&mut run, &journal)?;
-        self.conclude(run, &journal, completion)
+        self.conclude(run, &journal, files, completion)
     }
 
-    /// Sorts the changes and writes down what is to be done with them.
-    fn journal(&mut self) -> Result<Journal, Error> {
-        self.changes.put_in_order();
-        self.refuse_unfinished()?;
+    /// Writes down what is to be done, in the order of the walk.
+    fn write_journal(&mut self, run: &mut RunDirectory) -> Result<(Journal, Committing), Error> {
+        let staging_dirs = self.changes.staging_dirs();
+        let renames = self.renames.for_journal(run.path(), &staging_dirs)?;
         let header = std::mem::take(&mut self.header);
-        Ok(commit::journal(header, self.replacements, self.changes.iter()))
+        let mut writer = run.writer(&header, &staging_dirs)?;
+        writer.expect_renames(&renames);
+        let files = self.changes.write_to(&mut writer)?;
+        let journal = run.finish(writer, renames, (header, self.replacements, staging_dirs))?;
+        Ok((journal, files))
     }
 
     /// Forces the journal and all staged text to disk, and commits the run. Until then it can be
@@ -51,7 +57,6 @@ impl Run<'_> {
         journal: &Journal,
         cancel: &CancelToken,
     ) -> Result<(), Error> {
-        run.write(journal)?;
         if self.options.sync {
             self.background_flush.finish()?;
             barrier::before_the_mark(run, journal)?;
@@ -59,9 +64,7 @@ impl Run<'_> {
         if cancel.is_cancelled() {
             return Err(Error::interrupted());
         }
-        run.set_phase(Phase::Committed, Durability::of(self.options.sync))?;
-        self.changes.keep_files();
-        Ok(())
+        run.set_phase(Phase::Committed, Durability::of(self.options.sync))
     }
 
     /// Swaps every staged file with its target, and reports progress.
@@ -81,14 +84,15 @@ impl Run<'_> {
         &mut self,
         run: RunDirectory,
         journal: &Journal,
+        files: Committing,
         completion: Completion,
     ) -> Result<(), Error> {
         match completion {
             Completion::Done { late, swapping, flushing } => {
                 (self.phases.swapping, self.phases.flushing) = (swapping, flushing);
                 self.report_other_names();
-                for file in self.changes.take() {
-                    self.report(&file.outcome);
+                for file in files.outcomes()? {
+                    self.report(&file?.1);
                 }
                 self.report_renames();
                 if let Some(late) = late {
@@ -98,12 +102,12 @@ impl Run<'_> {
                     return self.forget(run, journal);
                 }
                 let here = std::env::current_dir().unwrap_or_default();
-                self.is_here = run_directory::touches(journal, &here);
+                self.is_here = run_directory::touches(journal, &here)?;
                 self.kept = Some((run.id().to_owned(), run.store().to_path_buf()));
                 Ok(())
             }
             Completion::RolledBack(rolled_back) => {
-                self.report_rollback(rolled_back);
+                self.report_rollback(files, rolled_back)?;
                 commit::remove(run, journal)?;
                 self.refuse_failures()
             }
@@ -113,9 +117,9 @@ impl Run<'_> {
     /// Recovers runs that crashed in a store that this run did not know of, beside files that it is
     /// about to change. If there is one, this run is refused, since what it has read may have
     /// changed.
-    fn refuse_unfinished(&mut self) -> Result<(), Error> {
-        let directories = self.changes.iter().map(|staged| directory_of(&staged.target));
-        let roots = &self.header.roots;
+    fn refuse_unfinished(&mut self, journal: &Journal) -> Result<(), Error> {
+        let directories = journal.entries.iter().map_while(|it| it.ok().map(|it| it.directory));
+        let roots = &journal.header.roots;
         for store in links::unremembered(directories, roots, &self.around) {
             links::remember(layout::usable(self.options.state_directory.as_deref()), &store);
             let sink = &mut *self.sink;
@@ -140,12 +144,19 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn report_rollback(&mut self, rolled_back: RolledBack) {
+    fn report_rollback(&mut self, files: Committing, rolled_back: RolledBack) -> Result<(), Error> {
         let RolledBack { path, why, notices } = rolled_back;
         notices.iter().for_each(|notice| (self.sink)(Event::Notice(notice)));
-        let file = self.changes.take().into_iter().find(|file| file.staged.target == path);
-        let path = file.map_or(path, |file| file.outcome.path);
+        let mut reached = None;
+        for file in files.outcomes()? {
+            let (target, outcome) = file?;
+            if target == path {
+                reached = Some(outcome.path);
+                break;
+            }
+        }
         self.replacements = 0;
-        self.report(&Outcome::failed(path, why));
+        self.report(&Outcome::failed(reached.unwrap_or(path), why));
+        Ok(())
     }
 }

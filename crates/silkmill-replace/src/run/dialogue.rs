@@ -101,8 +101,8 @@ impl Run<'_> {
             && let Some(file) = self.changes.take_back()
         {
             self.progress.files_matched -= 1;
-            self.replacements -= file.outcome.replacements;
-            self.linked.forget(file.staged.identity.file);
+            self.replacements -= file.counts.replacements;
+            self.linked.forget(file.entry.old.file);
         }
     }
 }

@@ -16,7 +16,8 @@ use crate::options::Options;
 use crate::original::directory_of;
 use crate::outcome::Outcome;
 use crate::pattern::Cache;
-use crate::store::journal::Journal;
+use crate::store::journal::rename::Rename;
+use crate::store::journal::renamed::shared;
 use crate::text::edit::{EditError, edit_from};
 use crate::text::revise::Decision;
 use crate::transaction::rename::is_same_but_case;
@@ -151,15 +152,20 @@ impl RenamePlan {
         }
     }
 
-    /// Writes the renames down.
+    /// Returns the renames for a journal of a run in this directory.
     ///
     /// # Errors
     /// A directory that is renamed holds the files of the run itself.
-    pub(crate) fn write_to(&self, journal: &mut Journal, run: &Path) -> Result<(), Error> {
+    pub(crate) fn for_journal(
+        &self,
+        run: &Path,
+        staging_dirs: &[PathBuf],
+    ) -> Result<Vec<Rename>, Error> {
+        let mut renames: Vec<Rename> = Vec::with_capacity(self.renames.len());
         for it in &self.renames {
             let source = it.source();
             let own = |path: &Path| path.starts_with(&source);
-            let holds_own = own(run) || journal.staging_dirs.iter().any(|path| own(path));
+            let holds_own = own(run) || staging_dirs.iter().any(|path| own(path));
             if it.is_directory && holds_own {
                 let path = &it.path;
                 return Err(Error::refused(format!(
@@ -167,9 +173,10 @@ impl RenamePlan {
                 )));
             }
             let [from, to] = [&it.from, &it.to].map(|name| name.as_bytes().to_vec());
-            journal.rename(&it.directory, from, to, it.inode);
+            let directory = shared(renames.last(), &it.directory);
+            renames.push(Rename { directory, from, to, inodes: [it.inode; 2] });
         }
-        Ok(())
+        Ok(renames)
     }
 
     /// Returns every file and link that gets another path, itself or with a directory above it, in

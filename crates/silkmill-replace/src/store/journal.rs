@@ -7,15 +7,24 @@
 //! empty has no effect, whatever else it holds. One whose commit slot is set must be intact to its
 //! last bit, or it is refused.
 //!
-//! The format is one file, so that what is written and what is read stand beside each other.
+//! A run may change more files than memory holds. So the records of files are written and read one
+//! by one: see `writer` and `entries`. A directory has a record of its own, before the files in it;
+//! a record refers to one of the last few directories, and no reader needs to keep more of them: see
+//! `directories`.
 
-mod bytes;
+pub(in crate::store) mod bytes;
+pub(in crate::store) mod directories;
+pub(crate) mod entries;
+pub(in crate::store) mod records;
 pub(crate) mod rename;
-mod renamed;
+pub(crate) mod renamed;
+pub(crate) mod source;
+pub(crate) mod writer;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::original::{Checksum, Identity};
 #[cfg(fuzzing)]
@@ -24,12 +33,19 @@ use crate::store::journal::bytes::{
     RECORD_HEAD_LEN, Reader, is_name, put_bytes, put_checksums, put_identity, put_path, put_record,
     put_u64, u32_at,
 };
+use crate::store::journal::directories::Directories;
+use crate::store::journal::entries::Entries;
+use crate::store::journal::records::{ReadError, Records};
 use crate::store::journal::rename::Rename;
+use crate::store::journal::source::Source;
 
 const MAGIC: &[u8; 16] = b"silkmill journal";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
-/// The earlier version, whose entries have no checksums of texts. It is still read.
+/// The earlier version, whose records may refer to any directory before. It is still read.
+const VERSION_OF_ALL_DIRECTORIES: u32 = 2;
+
+/// The first version, whose entries have no checksums of texts, either. It is still read.
 const VERSION_WITHOUT_TEXTS: u32 = 1;
 
 /// The bytes before the first record: one sector.
@@ -68,15 +84,22 @@ impl Phase {
     }
 
     /// Returns the slot of this phase in a journal with these records.
-    pub(crate) fn slot(self, records: &[u8]) -> [u8; SLOT_LEN] {
+    pub(crate) fn slot(self, records: Sum) -> [u8; SLOT_LEN] {
         let mut slot = [0; SLOT_LEN];
         slot[..8].copy_from_slice(self.tag());
-        slot[8..16].copy_from_slice(&(records.len() as u64).to_le_bytes());
-        slot[16..20].copy_from_slice(&crc32fast::hash(records).to_le_bytes());
+        slot[8..16].copy_from_slice(&records.len.to_le_bytes());
+        slot[16..20].copy_from_slice(&records.sum.to_le_bytes());
         let sum = crc32fast::hash(&slot[..20]);
         slot[20..].copy_from_slice(&sum.to_le_bytes());
         slot
     }
+}
+
+/// The length and the checksum of all records of a journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub(crate) len: u64,
+    pub(crate) sum: u32,
 }
 
 /// Which run it is, and what it works on.
@@ -95,15 +118,14 @@ pub(crate) struct RunHeader {
 }
 
 /// Everything that a committed run does.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Journal {
     pub(crate) header: RunHeader,
     pub(crate) replacements: u64,
     /// The directories that hold staged files.
     pub(crate) staging_dirs: Vec<PathBuf>,
-    /// The directories that hold targets.
-    pub(crate) directories: Vec<PathBuf>,
-    pub(crate) entries: Vec<Entry>,
+    /// The files that are to be swapped, which are not in memory.
+    pub(crate) entries: Entries,
     /// What gets another name when all files are swapped, the deepest first, those of one directory
     /// beside each other.
     pub(crate) renames: Vec<Rename>,
@@ -112,8 +134,8 @@ pub(crate) struct Journal {
 /// One file that is to be swapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// The place of the target's directory in the journal. `name` is the target's name there.
-    pub(crate) directory: u32,
+    /// The target's directory. `name` is the target's name there.
+    pub(crate) directory: Arc<Path>,
     pub(crate) name: Vec<u8>,
     /// The place of the staging directory in the journal. `number` is the staged file's name there.
     pub(crate) staging_dir: u32,
@@ -147,47 +169,21 @@ pub(crate) enum Method {
     Remove,
 }
 
-impl Journal {
-    /// Returns the path of an entry's target.
-    pub(crate) fn target(&self, entry: &Entry) -> PathBuf {
-        self.directories[entry.directory as usize].join(OsStr::from_bytes(&entry.name))
+impl Entry {
+    /// Returns the path of the target.
+    pub(crate) fn target(&self) -> PathBuf {
+        self.directory.join(OsStr::from_bytes(&self.name))
     }
 
-    /// Returns the records that follow the header's.
-    pub(crate) fn records(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64 * self.entries.len());
-        for staging_dir in &self.staging_dirs {
-            put_record(&mut out, Kind::StagingDir as u8, |out| put_path(out, staging_dir));
-        }
-        for directory in &self.directories {
-            put_record(&mut out, Kind::Directory as u8, |out| put_path(out, directory));
-        }
-        for entry in &self.entries {
-            put_record(&mut out, Kind::Entry as u8, |out| entry.put(out));
-        }
-        for rename in &self.renames {
-            put_record(&mut out, Kind::Rename as u8, |out| rename.put(out));
-        }
-        put_record(&mut out, Kind::End as u8, |out| {
-            put_u64(out, self.entries.len() as u64);
-            put_u64(out, self.replacements);
-            put_u64(out, self.held());
-        });
-        out
-    }
-}
-
-impl Journal {
-    /// Returns how many bytes of files are kept for the run when it is done.
-    pub(crate) fn held(&self) -> u64 {
-        let held = |entry: &Entry| match entry.method {
-            Method::Exchange | Method::Remove => entry.old.size,
+    /// Returns how many bytes of files are kept for the entry when its run is done.
+    fn held(&self) -> u64 {
+        match self.method {
+            Method::Exchange | Method::Remove => self.old.size,
             Method::CopyOver | Method::CopyLate | Method::CopyBack => {
-                entry.old.size.saturating_add(entry.new.size)
+                self.old.size.saturating_add(self.new.size)
             }
             Method::Restore => 0,
-        };
-        self.entries.iter().map(held).fold(0, u64::saturating_add)
+        }
     }
 }
 
@@ -248,7 +244,7 @@ pub(crate) fn phase(bytes: &[u8]) -> Result<Option<Phase>, JournalError> {
         return Err(JournalError::NotOurs);
     }
     match u32_at(head, 16) {
-        VERSION | VERSION_WITHOUT_TEXTS => {}
+        VERSION | VERSION_OF_ALL_DIRECTORIES | VERSION_WITHOUT_TEXTS => {}
         other => return Err(JournalError::Version(other)),
     }
     let set = |phase: Phase| {
@@ -270,24 +266,96 @@ pub(crate) fn phase(bytes: &[u8]) -> Result<Option<Phase>, JournalError> {
     }
 }
 
-/// Reads the header from the beginning of a journal. `None` if it is not completely written yet.
-pub(crate) fn header(bytes: &[u8]) -> Option<RunHeader> {
-    let mut reader = Reader(bytes.get(HEAD_LEN..)?);
-    let (kind, payload) = next_record(&mut reader)?;
-    if kind == Kind::Header { read_header(payload) } else { None }
+/// Reads the phase, and the header if it is completely written.
+pub(crate) fn read_header(
+    source: &Source,
+) -> Result<(Option<Phase>, Option<RunHeader>), ReadError> {
+    let head = source.head()?;
+    let phase = phase(&head)?;
+    let mut records = Records::new(source.clone(), HEAD_LEN as u64, source.len()?);
+    let header = match records.next() {
+        Ok(Some((kind, payload))) if Kind::of(kind) == Some(Kind::Header) => parse_header(payload),
+        Err(ReadError::Io(error)) => return Err(error.into()),
+        _ => None,
+    };
+    Ok((phase, header))
 }
 
-/// Reads the whole journal, if the run was committed.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Journal, Phase)>, JournalError> {
-    let Some(phase) = phase(bytes)? else { return Ok(None) };
-    let records = &bytes[HEAD_LEN..];
-    let slot = &bytes[Phase::Committed.offset()..];
+/// Reads the whole journal, if the run was committed. Of the entries it checks every byte, and keeps
+/// none.
+pub(crate) fn read(source: &Source) -> Result<Option<(Journal, Phase, Sum)>, ReadError> {
+    let head = source.head()?;
+    let Some(phase) = phase(&head)? else { return Ok(None) };
+    let (start, end) = (HEAD_LEN as u64, source.len()?);
+    let slot = &head[Phase::Committed.offset()..];
     let len = u64::from_le_bytes(slot[8..16].try_into().expect("8 bytes are 8 bytes"));
-    if len != records.len() as u64 || crc32fast::hash(records) != u32_at(slot, 16) {
-        return Err(JournalError::Damaged);
+    let sum = Sum { len, sum: u32_at(slot, 16) };
+    if Some(len) != end.checked_sub(start) {
+        return Err(JournalError::Damaged.into());
     }
-    let journal = read_journal(records).ok_or(JournalError::Damaged)?;
-    Ok(Some((journal, phase)))
+    let mut records = Records::new(source.clone(), start, end);
+    let keeps_all = u32_at(&head, 16) < VERSION;
+    let journal = read_records(source, &mut records, keeps_all)?;
+    if records.sum() != sum {
+        return Err(JournalError::Damaged.into());
+    }
+    Ok(Some((journal, phase, sum)))
+}
+
+fn read_records(
+    source: &Source,
+    records: &mut Records,
+    keeps_all: bool,
+) -> Result<Journal, ReadError> {
+    let start = records.at();
+    let damaged = || ReadError::Journal(JournalError::Damaged);
+    let Some((kind, payload)) = records.next()? else { return Err(damaged()) };
+    let header = if Kind::of(kind) == Some(Kind::Header) { parse_header(payload) } else { None };
+    let header = header.ok_or_else(damaged)?;
+    let (mut staging_dirs, mut renames) = (Vec::new(), Vec::new());
+    let mut directories = Directories::new(keeps_all);
+    let (mut count, mut held) = (0, 0_u64);
+    loop {
+        let (kind, payload) = records.next()?.ok_or_else(damaged)?;
+        let mut payload = Reader(payload);
+        match Kind::of(kind).ok_or_else(damaged)? {
+            Kind::Header => return Err(damaged()),
+            Kind::StagingDir => {
+                staging_dirs.push(payload.absolute_path().ok_or_else(damaged)?);
+            }
+            Kind::Directory => {
+                directories.push(payload.absolute_path().ok_or_else(damaged)?.into());
+            }
+            Kind::Entry => {
+                let entry = Entry::read(&mut payload, &directories).ok_or_else(damaged)?;
+                if entry.staging_dir as usize >= staging_dirs.len() {
+                    return Err(damaged());
+                }
+                count += 1;
+                held = held.saturating_add(entry.held());
+            }
+            Kind::Rename => {
+                renames.push(Rename::read(&mut payload, &directories).ok_or_else(damaged)?);
+            }
+            Kind::End => {
+                let entries = payload.u64().ok_or_else(damaged)?;
+                let replacements = payload.u64().ok_or_else(damaged)?;
+                if !payload.0.is_empty() {
+                    payload.u64().ok_or_else(damaged)?;
+                }
+                let is_whole = entries == count && payload.0.is_empty() && records.is_at_end();
+                if !is_whole {
+                    return Err(damaged());
+                }
+                let entries =
+                    Entries::new(source.clone(), (start, records.at()), keeps_all, count, held);
+                return Ok(Journal { header, replacements, staging_dirs, entries, renames });
+            }
+        }
+        if !payload.0.is_empty() {
+            return Err(damaged());
+        }
+    }
 }
 
 /// The bytes of the last record.
@@ -296,48 +364,13 @@ pub(crate) const END_LEN: usize = RECORD_HEAD_LEN + 3 * 8;
 /// Returns how many bytes of files are kept for the run, from the last record of its journal.
 /// `None` for a journal of the first version.
 pub(crate) fn held(end: &[u8]) -> Option<u64> {
-    let (Kind::End, payload) = next_record(&mut Reader(end))? else { return None };
+    let (kind, payload) = Reader(end).record()?;
+    (kind == Kind::End as u8).then_some(())?;
     let mut payload = Reader(payload.get(16..)?);
     payload.u64()
 }
 
-fn read_journal(records: &[u8]) -> Option<Journal> {
-    let mut reader = Reader(records);
-    let (Kind::Header, payload) = next_record(&mut reader)? else { return None };
-    let mut journal = Journal { header: read_header(payload)?, ..Journal::default() };
-    loop {
-        let (kind, payload) = next_record(&mut reader)?;
-        let mut payload = Reader(payload);
-        match kind {
-            Kind::Header => return None,
-            Kind::StagingDir => journal.staging_dirs.push(payload.absolute_path()?),
-            Kind::Directory => journal.directories.push(payload.absolute_path()?),
-            Kind::Entry => {
-                let entry = Entry::read(&mut payload)?;
-                let known = (entry.staging_dir as usize) < journal.staging_dirs.len()
-                    && (entry.directory as usize) < journal.directories.len();
-                journal.entries.push(known.then_some(entry)?);
-            }
-            Kind::Rename => {
-                let rename = Rename::read(&mut payload)?;
-                let known = (rename.directory as usize) < journal.directories.len();
-                journal.renames.push(known.then_some(rename)?);
-            }
-            Kind::End => {
-                let entries = payload.u64()?;
-                journal.replacements = payload.u64()?;
-                if !payload.0.is_empty() {
-                    payload.u64()?;
-                }
-                let whole = entries == journal.entries.len() as u64;
-                return (whole && payload.0.is_empty() && reader.0.is_empty()).then_some(journal);
-            }
-        }
-        payload.0.is_empty().then_some(())?;
-    }
-}
-
-fn read_header(payload: &[u8]) -> Option<RunHeader> {
+fn parse_header(payload: &[u8]) -> Option<RunHeader> {
     let mut reader = Reader(payload);
     let begun = reader.u64()?;
     let what = reader.text()?;
@@ -358,12 +391,6 @@ enum Kind {
     Rename,
 }
 
-/// Returns the next record, if it is complete and of a known kind.
-fn next_record<'a>(reader: &mut Reader<'a>) -> Option<(Kind, &'a [u8])> {
-    let (kind, payload) = reader.record()?;
-    Some((Kind::of(kind)?, payload))
-}
-
 impl Kind {
     fn of(byte: u8) -> Option<Kind> {
         let all = [Kind::Header, Kind::StagingDir, Kind::Directory, Kind::Entry, Kind::End];
@@ -372,8 +399,9 @@ impl Kind {
 }
 
 impl Entry {
-    fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.directory.to_le_bytes());
+    /// Writes the entry. `directory` is the place of its directory.
+    pub(crate) fn put(&self, directory: u32, out: &mut Vec<u8>) {
+        out.extend_from_slice(&directory.to_le_bytes());
         out.extend_from_slice(&self.staging_dir.to_le_bytes());
         put_u64(out, self.number);
         out.push(match self.method {
@@ -390,8 +418,12 @@ impl Entry {
         put_checksums(out, self.old_text, self.new_text);
     }
 
-    fn read(reader: &mut Reader<'_>) -> Option<Entry> {
-        let (directory, staging_dir, number) = (reader.u32()?, reader.u32()?, reader.u64()?);
+    pub(in crate::store) fn read(
+        reader: &mut Reader<'_>,
+        directories: &Directories,
+    ) -> Option<Entry> {
+        let directory = directories.at(reader.u32()?)?;
+        let (staging_dir, number) = (reader.u32()?, reader.u64()?);
         let method = match reader.take(1)? {
             [0] => Method::Exchange,
             [1] => Method::CopyOver,
@@ -414,7 +446,8 @@ impl Entry {
 /// refused. A fuzzer cannot be expected to find checksums, so with `sum` they are corrected first.
 #[cfg(fuzzing)]
 pub fn check_journal(bytes: &[u8], sum: bool) {
-    let _ = (header(bytes), phase(bytes), parse(bytes));
+    let source = |bytes: &[u8]| Source::Bytes(bytes.into());
+    let _ = (read_header(&source(bytes)), phase(bytes), read(&source(bytes)));
     let mut records = bytes.to_vec();
     if sum {
         let mut at = 0;
@@ -426,16 +459,30 @@ pub fn check_journal(bytes: &[u8], sum: bool) {
             at = end;
         }
     }
-    let Some(journal) = read_journal(&records) else { return };
-    let again = [journal.header.record(), journal.records()].concat();
-    assert_eq!(read_journal(&again).as_ref(), Some(&journal));
-    let mut whole = [&head()[..], &again].concat();
-    assert_eq!(parse(&whole), Ok(None));
+    let all = source(&records);
+    let mut reader = Records::new(all.clone(), 0, records.len() as u64);
+    let Ok(journal) = read_records(&all, &mut reader, true) else { return };
+    let mut whole = writer::bytes_of(&journal);
+    assert!(read(&source(&whole)).expect("it is not committed").is_none());
+    let records =
+        Sum { len: (whole.len() - HEAD_LEN) as u64, sum: crc32fast::hash(&whole[HEAD_LEN..]) };
     let at = Phase::Committed.offset();
-    whole[at..at + SLOT_LEN].copy_from_slice(&Phase::Committed.slot(&again));
-    assert_eq!(parse(&whole), Ok(Some((journal, Phase::Committed))));
+    whole[at..at + SLOT_LEN].copy_from_slice(&Phase::Committed.slot(records));
+    let (again, phase, _) =
+        read(&source(&whole)).expect("it was written").expect("it is committed");
+    assert_eq!((again.listed(), phase), (journal.listed(), Phase::Committed));
     whole.pop();
-    assert!(parse(&whole).is_err());
+    assert!(read(&source(&whole)).is_err());
+}
+
+#[cfg(any(test, fuzzing))]
+impl Journal {
+    /// Returns all that the journal says, to be compared.
+    pub(crate) fn listed(&self) -> impl PartialEq + std::fmt::Debug + use<> {
+        let entries: Vec<Entry> = self.entries.iter().map(|it| it.expect("it is whole")).collect();
+        let rest = (self.header.clone(), self.replacements, self.staging_dirs.clone());
+        (rest, entries, self.renames.clone())
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
@@ -78,19 +79,27 @@ pub(crate) fn around(home: Option<&Path>, roots: &[PathBuf], own: &Store) -> Vec
 
 /// Returns the stores beside the files in these directories, or between those and the roots, that
 /// are not in `known`.
-pub(crate) fn unremembered<'a>(
-    directories: impl Iterator<Item = &'a Path>,
+pub(crate) fn unremembered(
+    directories: impl Iterator<Item = Arc<Path>>,
     roots: &[PathBuf],
     known: &[Store],
 ) -> Vec<Store> {
-    let (mut seen, mut stores) = (HashSet::new(), Vec::new());
+    let (mut last, mut stores): (Option<Arc<Path>>, Vec<Store>) = (None, Vec::new());
     for directory in directories {
+        // The directories come in the order of their files, so one above this one was mostly looked
+        // at for the one before.
         let inside = directory.ancestors().take_while(|folder| {
-            roots.iter().any(|root| folder.starts_with(root)) && seen.insert(folder.to_path_buf())
+            roots.iter().any(|root| folder.starts_with(root))
+                && last.as_ref().is_none_or(|last| !last.starts_with(folder))
         });
         stores.extend(inside.filter_map(|folder| Store::existing(&beside(folder))));
+        last = Some(directory);
     }
-    stores.retain(|store| known.iter().all(|other| other.path() != store.path()));
+    let mut seen = HashSet::new();
+    stores.retain(|store| {
+        let is_known = known.iter().any(|other| other.path() == store.path());
+        !is_known && seen.insert(store.path().to_path_buf())
+    });
     stores
 }
 
@@ -151,7 +160,11 @@ mod tests {
         let deep = root.path().join("a/b/c");
         let roots = [root.path().join("a")];
 
-        let found = unremembered([&*deep, &*deep].into_iter(), &roots, std::slice::from_ref(&own));
+        let found = unremembered(
+            [Arc::from(&*deep), Arc::from(&*deep)].into_iter(),
+            &roots,
+            std::slice::from_ref(&own),
+        );
 
         assert_eq!(paths(&found), [below.path()]);
         assert!(!paths(&found).contains(&far.path()));

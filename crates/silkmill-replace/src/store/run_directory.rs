@@ -14,17 +14,14 @@ use rustix::fs::{FlockOperation, flock};
 use crate::error::Error;
 use crate::mutex::Mutex;
 use crate::store::durability::Durability;
+use crate::store::journal::records::ReadError;
 use crate::store::journal::rename::Rename;
-use crate::store::journal::{self, HEAD_LEN, Journal, Method, Phase, RunHeader};
+use crate::store::journal::source::Source;
+use crate::store::journal::writer::Writer;
+use crate::store::journal::{self, Journal, JournalError, Method, Phase, RunHeader, Sum};
 use crate::store::layout::JOURNAL;
 use crate::store::run_id::is_run_id;
 use crate::store::trash;
-
-/// How many bytes of a journal are read for its header. A run has few roots.
-const HEADER_LEN_MAX: usize = 64 << 10;
-
-/// How many bytes of a journal are read for its header at first. Most headers are shorter.
-const HEADER_LEN: usize = 4 << 10;
 
 /// The directory of one run, whose journal this process has locked.
 #[derive(Debug)]
@@ -32,9 +29,9 @@ pub(crate) struct RunDirectory {
     id: String,
     path: PathBuf,
     /// `None` when a crash left a directory without a journal.
-    journal: Option<File>,
-    /// The records of the journal, as far as this process has written or read them.
-    records: Vec<u8>,
+    journal: Option<Arc<File>>,
+    /// The sum of the journal's records, as this process has written or read them.
+    records: Sum,
     /// The staging roots of the run on other filesystems. The stage adds each that it creates.
     elsewhere: Arc<Mutex<Vec<PathBuf>>>,
     /// Whether dropping this removes the directory, because no other run needs anything in it.
@@ -49,12 +46,11 @@ impl RunDirectory {
         path: PathBuf,
         header: &RunHeader,
     ) -> Result<RunDirectory, Error> {
-        let records = header.record();
         let mut run = RunDirectory {
             id,
             path,
             journal: None,
-            records,
+            records: Sum::default(),
             elsewhere: Arc::default(),
             disposable: false,
         };
@@ -64,16 +60,17 @@ impl RunDirectory {
         let journal = new.open(&name).map_err(|error| Error::io("create", &name, error))?;
         flock(&journal, FlockOperation::NonBlockingLockExclusive)
             .map_err(|error| Error::io("lock", &name, error))?;
-        let bytes = [&journal::head()[..], &run.records].concat();
+        let bytes = [&journal::head()[..], &header.record()].concat();
         journal.write_all_at(&bytes, 0).map_err(|error| Error::io("write", &name, error))?;
-        (run.journal, run.disposable) = (Some(journal), true);
+        (run.journal, run.disposable) = (Some(Arc::new(journal)), true);
         Ok(run)
     }
 
     /// Takes over a run that has ended or crashed. The caller has locked its journal, if it has
     /// one.
     pub(super) fn stopped(id: String, path: PathBuf, journal: Option<File>) -> RunDirectory {
-        let (records, elsewhere) = (Vec::new(), Arc::default());
+        let (records, elsewhere) = (Sum::default(), Arc::default());
+        let journal = journal.map(Arc::new);
         RunDirectory { id, path, journal, records, elsewhere, disposable: false }
     }
 
@@ -103,16 +100,19 @@ impl RunDirectory {
     /// Reads the phase and the header. A journal that cannot be trusted is an error that names it.
     pub(crate) fn phase_and_header(&self) -> Result<Option<(Phase, RunHeader)>, Error> {
         let Some(journal) = &self.journal else { return Ok(None) };
-        let name = self.journal_path();
-        let failed = |error| Error::io("read", &name, error);
-        let mut bytes = read_at_most(journal, HEADER_LEN).map_err(failed)?;
-        if bytes.len() == HEADER_LEN && journal::header(&bytes).is_none() {
-            bytes = read_at_most(journal, HEADER_LEN_MAX).map_err(failed)?;
-        }
-        let phase = journal::phase(&bytes).map_err(|error| Error::journal(&name, error))?;
+        let read = journal::read_header(&Source::File(Arc::clone(journal)));
+        let (phase, header) = read.map_err(|error| self.unread(error))?;
         let Some(phase) = phase else { return Ok(None) };
-        let damaged = || Error::journal(&name, journal::JournalError::Damaged);
-        Ok(Some((phase, journal::header(&bytes).ok_or_else(damaged)?)))
+        let damaged = || self.unread(JournalError::Damaged.into());
+        Ok(Some((phase, header.ok_or_else(damaged)?)))
+    }
+
+    fn unread(&self, error: ReadError) -> Error {
+        let name = self.journal_path();
+        match error {
+            ReadError::Journal(why) => Error::journal(&name, why),
+            ReadError::Io(error) => Error::io("read", &name, error),
+        }
     }
 
     /// Returns how many bytes of files are kept for a run that is done, without reading the whole
@@ -129,37 +129,59 @@ impl RunDirectory {
                 return Ok(held);
             }
         }
-        Ok(self.read()?.map_or(0, |(journal, _)| journal.held()))
+        Ok(self.read()?.map_or(0, |(journal, _)| journal.entries.held()))
     }
 
     /// Reads the whole journal, if the run was committed.
     pub(crate) fn read(&mut self) -> Result<Option<(Journal, Phase)>, Error> {
-        let Some(journal) = &self.journal else { return Ok(None) };
-        let name = self.journal_path();
-        let bytes =
-            read_at_most(journal, usize::MAX).map_err(|error| Error::io("read", &name, error))?;
-        let parsed = journal::parse(&bytes).map_err(|error| Error::journal(&name, error))?;
-        self.records = bytes.get(HEAD_LEN..).unwrap_or_default().to_vec();
-        Ok(parsed.map(|(mut journal, phase)| {
-            renumber(&mut journal);
-            (journal, phase)
-        }))
+        if self.journal.is_none() {
+            return Ok(None);
+        }
+        let read = journal::read(&self.source()?).map_err(|error| self.unread(error))?;
+        let Some((mut journal, phase, sum)) = read else { return Ok(None) };
+        self.records = sum;
+        renumber(&mut journal)?;
+        Ok(Some((journal, phase)))
     }
 
-    /// Writes everything that the run is about to do.
-    pub(crate) fn write(&mut self, journal: &Journal) -> Result<(), Error> {
-        let header = journal.header.record();
-        let mut bytes = [&journal::head()[..], &header].concat();
-        bytes.extend_from_slice(&journal.records());
-        let written = self.file().write_all_at(&bytes, 0);
-        written.map_err(|error| Error::io("write", &self.journal_path(), error))?;
-        self.records = bytes.split_off(HEAD_LEN);
-        Ok(())
+    /// Writes everything that the run is about to do: first what is known of the files, one by one.
+    pub(crate) fn writer(
+        &self,
+        header: &RunHeader,
+        staging_dirs: &[PathBuf],
+    ) -> Result<Writer, Error> {
+        let file = Arc::clone(self.journal.as_ref().expect("the run has a journal"));
+        Writer::journal(file, header, staging_dirs).map_err(|error| self.unwritten(error))
+    }
+
+    /// Completes what [`RunDirectory::writer`] has begun.
+    pub(crate) fn finish(
+        &mut self,
+        writer: Writer,
+        mut renames: Vec<Rename>,
+        (header, replacements, staging_dirs): (RunHeader, u64, Vec<PathBuf>),
+    ) -> Result<Journal, Error> {
+        let finished = writer.finish(&mut renames, replacements, self.source()?);
+        let (entries, sum) = finished.map_err(|error| self.unwritten(error))?;
+        self.records = sum;
+        Ok(Journal { header, replacements, staging_dirs, entries, renames })
+    }
+
+    pub(crate) fn unwritten(&self, error: io::Error) -> Error {
+        Error::io("write", &self.journal_path(), error)
+    }
+
+    /// Opens the journal once more, to be read as long as anything needs it: the file that is open
+    /// already has the lock, which ends with the run.
+    fn source(&self) -> Result<Source, Error> {
+        let name = self.journal_path();
+        let file = File::open(&name).map_err(|error| Error::io("read", &name, error))?;
+        Ok(Source::File(Arc::new(file)))
     }
 
     /// Sets a phase. Once one is set, dropping this keeps all files.
     pub(crate) fn set_phase(&mut self, phase: Phase, durability: Durability) -> Result<(), Error> {
-        let slot = phase.slot(&self.records);
+        let slot = phase.slot(self.records);
         let written = self.file().write_all_at(&slot, phase.offset() as u64);
         written.map_err(|error| Error::io("write", &self.journal_path(), error))?;
         if durability.is_forced() {
@@ -224,32 +246,45 @@ pub(crate) fn is_run(folder: &Path) -> bool {
 /// Returns whether a run that is done has changed a file or a name in this directory or below it,
 /// or the name of the directory itself. The directory is one without symbolic links; those of the
 /// run may lead through some.
-pub(crate) fn touches(journal: &Journal, directory: &Path) -> bool {
+pub(crate) fn touches(journal: &Journal, directory: &Path) -> Result<bool, Error> {
     // The run may have renamed its directories.
     let left = journal.as_left();
-    let plain = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
-    let directories: Vec<PathBuf> = left.directories.iter().map(plain).collect();
-    let is_it = |it: &Rename| {
-        let name = OsStr::from_bytes(&it.from);
-        directories[it.directory as usize].join(name) == directory
-    };
-    directories.iter().any(|changed| changed.starts_with(directory))
-        || left.renames.iter().any(is_it)
+    let plain = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    for it in &left.renames {
+        let changed = plain(&it.directory);
+        let is_it = changed.join(OsStr::from_bytes(&it.from)) == directory;
+        if is_it || changed.starts_with(directory) {
+            return Ok(true);
+        }
+    }
+    let mut last: Option<Arc<Path>> = None;
+    for entry in left.entries.iter() {
+        let changed = entry?.directory;
+        if last.as_ref() != Some(&changed) && plain(&changed).starts_with(directory) {
+            return Ok(true);
+        }
+        last = Some(changed);
+    }
+    Ok(false)
 }
 
 /// Reads as much of the header as the run has written.
-pub(super) fn header_of(journal: &File) -> io::Result<RunHeader> {
-    let bytes = read_at_most(journal, HEADER_LEN_MAX)?;
-    Ok(journal::header(&bytes).unwrap_or_default())
+pub(super) fn header_of(journal: File) -> io::Result<RunHeader> {
+    match journal::read_header(&Source::File(Arc::new(journal))) {
+        Ok((_, header)) => Ok(header.unwrap_or_default()),
+        Err(ReadError::Journal(_)) => Ok(RunHeader::default()),
+        Err(ReadError::Io(error)) => Err(error),
+    }
 }
 
 /// Gives the identities in a journal the device numbers that their filesystems have now. After a
 /// reboot, or on another mount, they may differ.
-fn renumber(journal: &mut Journal) {
+fn renumber(journal: &mut Journal) -> Result<(), Error> {
     let mut devices: HashMap<u64, u64> = HashMap::new();
     let device = |path: &Path| fs::symlink_metadata(path).map(|found| found.dev()).ok();
     let mut staging_dirs = vec![false; journal.staging_dirs.len()];
-    for entry in &journal.entries {
+    for entry in journal.entries.iter() {
+        let entry = entry?;
         let seen = &mut staging_dirs[entry.staging_dir as usize];
         if !std::mem::replace(seen, true) {
             // The staging directory is on the same filesystem, but an overlay may give its files
@@ -263,36 +298,14 @@ fn renumber(journal: &mut Journal) {
         if matches!(entry.method, Method::CopyOver | Method::CopyLate | Method::CopyBack) {
             let then = entry.old.file.dev;
             if !devices.contains_key(&then) {
-                let directory = &journal.directories[entry.directory as usize];
                 // The target may have another name already.
-                let now = device(&journal.target(entry)).or_else(|| device(directory));
+                let now = device(&entry.target()).or_else(|| device(&entry.directory));
                 devices.extend(now.map(|now| (then, now)));
             }
         }
     }
-    if devices.iter().all(|(then, now)| then == now) {
-        return;
+    if devices.iter().any(|(then, now)| then != now) {
+        journal.entries = journal.entries.clone().on_devices(devices);
     }
-    for entry in &mut journal.entries {
-        for identity in [&mut entry.old, &mut entry.new] {
-            let dev = &mut identity.file.dev;
-            *dev = devices.get(dev).copied().unwrap_or(*dev);
-        }
-    }
-}
-
-fn read_at_most(file: &File, len_max: usize) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).min(len_max);
-    let mut bytes = vec![0; len];
-    let mut read = 0;
-    while read < len {
-        match file.read_at(&mut bytes[read..], read as u64) {
-            Ok(0) => break,
-            Ok(more) => read += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(read);
-    Ok(bytes)
+    Ok(())
 }

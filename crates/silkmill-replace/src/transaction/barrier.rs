@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+#[cfg(target_os = "linux")]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::OFlags;
@@ -40,7 +42,8 @@ pub(crate) fn before_the_mark(run: &RunDirectory, journal: &Journal) -> Result<(
     }
     let mut files = Vec::new();
     let mut directories: BTreeSet<PathBuf> = BTreeSet::new();
-    for entry in &journal.entries {
+    for entry in journal.entries.iter() {
+        let entry = entry?;
         let stored =
             journal.staging_dirs[entry.staging_dir as usize].join(entry.number.to_string());
         files.push(stored.with_extension("old"));
@@ -64,13 +67,18 @@ pub(crate) fn after_the_swaps(journal: &Journal) -> Result<(), Error> {
         flush_filesystems(journal, &[])?;
         return rename::flush(journal);
     }
-    let in_place = journal.entries.iter().filter(|entry| {
+    let mut files = Vec::new();
+    let mut directories: BTreeSet<PathBuf> = journal.staging_dirs.iter().cloned().collect();
+    directories.extend(journal.renames.iter().map(|it| it.directory.to_path_buf()));
+    for entry in journal.entries.iter() {
+        let entry = entry?;
         let staging_dir = &journal.staging_dirs[entry.staging_dir as usize];
         let copy = staging_dir.join(format!("{}.old", entry.number));
-        entry.method != Method::Exchange || copy.exists()
-    });
-    let files: Vec<PathBuf> = in_place.map(|entry| journal.target(entry)).collect();
-    let directories = journal.staging_dirs.iter().chain(&journal.directories).cloned().collect();
+        if entry.method != Method::Exchange || copy.exists() {
+            files.push(entry.target());
+        }
+        directories.insert(entry.directory.to_path_buf());
+    }
     match flush_each(&files, &directories)? {
         Flushed::All => Ok(()),
         Flushed::NotAllowed => {
@@ -83,7 +91,8 @@ pub(crate) fn after_the_swaps(journal: &Journal) -> Result<(), Error> {
 /// Returns whether the files are flushed one by one.
 #[cfg(target_os = "linux")]
 fn is_small(journal: &Journal) -> bool {
-    journal.entries.len() + journal.renames.len() <= FLUSHED_ALONE_MAX
+    let renames = journal.renames.len() as u64;
+    journal.entries.len() + renames <= FLUSHED_ALONE_MAX as u64
 }
 
 /// Returns whether the files are flushed one by one, which is the only way here.
@@ -160,16 +169,24 @@ fn flush_one(path: &Path, flags: OFlags) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 fn flush_filesystems(journal: &Journal, also: &[&Path]) -> Result<(), Error> {
     use std::os::unix::fs::MetadataExt;
-    let in_place = journal.entries.iter().filter(|entry| entry.method != Method::Exchange);
-    let elsewhere = in_place.map(|entry| &*journal.directories[entry.directory as usize]);
-    let elsewhere: BTreeSet<&Path> = elsewhere.collect();
     let mut flushed = BTreeSet::new();
-    let staging_dirs = journal.staging_dirs.iter().map(PathBuf::as_path);
-    for path in staging_dirs.chain(elsewhere).chain(also.iter().copied()) {
+    let mut flush = |path: &Path| {
         let failed = |error| Error::io("force the filesystem to disk that holds", path, error);
         let directory = File::open(path).map_err(failed)?;
         if flushed.insert(directory.metadata().map_err(failed)?.dev()) {
             rustix::fs::syncfs(directory).map_err(|error| failed(error.into()))?;
+        }
+        Ok::<_, Error>(())
+    };
+    let staging_dirs = journal.staging_dirs.iter().map(PathBuf::as_path);
+    staging_dirs.chain(also.iter().copied()).try_for_each(&mut flush)?;
+    let mut last: Option<Arc<Path>> = None;
+    for entry in journal.entries.iter() {
+        let entry = entry?;
+        // What is exchanged is on the filesystem of its staging directory.
+        if entry.method != Method::Exchange && last.as_ref() != Some(&entry.directory) {
+            flush(&entry.directory)?;
+            last = Some(entry.directory);
         }
     }
     Ok(())

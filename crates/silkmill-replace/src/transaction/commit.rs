@@ -1,23 +1,18 @@
 //! Commits a run: journal, flush, commit phase, swaps, flush, done phase. Every staged file becomes
 //! visible, or none does. `recovery` resumes a commit that was interrupted, by the same steps.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use std::os::unix::ffi::OsStrExt;
-
 use crate::error::Error;
-use crate::original::directory_of;
 use crate::outcome::Notice;
 use crate::store::durability::Durability;
-use crate::store::journal::{Entry, Journal, Phase, RunHeader};
+use crate::store::journal::{Entry, Journal, Phase};
 use crate::store::run_directory::RunDirectory;
 use crate::store::trash;
 use crate::transaction::barrier;
 use crate::transaction::rename;
-use crate::transaction::stage::{Staged, StagingDir};
 use crate::transaction::swap::{Attempt, SwapError, Swapper};
 
 /// How the swaps of a committed run ended.
@@ -37,46 +32,6 @@ pub(crate) struct RolledBack {
     pub(crate) why: Error,
     /// What else the user should know.
     pub(crate) notices: Vec<Notice>,
-}
-
-/// Returns the journal of everything that is staged.
-pub(crate) fn journal<'a>(
-    header: RunHeader,
-    replacements: u64,
-    staged: impl Iterator<Item = &'a Staged>,
-) -> Journal {
-    let mut journal = Journal { header, replacements, ..Journal::default() };
-    let mut staging_dirs: HashMap<*const StagingDir, u32> = HashMap::new();
-    let mut directories = HashMap::new();
-    for staged in staged {
-        let (dir, directory) = (&staged.temporary.dir, directory_of(&staged.target));
-        let staging_dir = *staging_dirs
-            .entry(Arc::as_ptr(dir))
-            .or_insert_with(|| index(&mut journal.staging_dirs, &dir.path));
-        let known = directories.get(directory).copied();
-        let directory = known.unwrap_or_else(|| {
-            let new = index(&mut journal.directories, directory);
-            directories.insert(directory, new);
-            new
-        });
-        journal.entries.push(Entry {
-            directory,
-            name: staged.target.file_name().unwrap_or_default().as_bytes().to_vec(),
-            staging_dir,
-            number: staged.temporary.number,
-            method: staged.method,
-            old: staged.identity,
-            new: staged.new,
-            old_text: staged.old_text,
-            new_text: staged.new_text,
-        });
-    }
-    journal
-}
-
-fn index(paths: &mut Vec<PathBuf>, path: &Path) -> u32 {
-    paths.push(path.to_path_buf());
-    u32::try_from(paths.len() - 1).expect("there are fewer than 4 billion directories")
 }
 
 /// Swaps every file of a run whose journal is committed, in whatever state each of them is, and
@@ -100,8 +55,7 @@ pub(crate) fn finish(
         // If this mark were lost, a recovery would exchange nothing again. But it could not tell an
         // edit of a file that was written in place from an edit during the run, nor find what got
         // another name since.
-        let is_in_place = journal.entries.iter().any(|entry| swapper.is_in_place(entry));
-        let is_exact = !is_in_place && journal.renames.is_empty();
+        let is_exact = journal.renames.is_empty() && !swapper.has_copied().unwrap_or(true);
         let done = if is_exact { Durability::Unforced } else { durability };
         let late = match durability.is_forced() {
             true => barrier::after_the_swaps(&journal.as_left()).err(),
@@ -121,22 +75,27 @@ fn swap_all(
     attempt: Attempt,
     swapped: &mut dyn FnMut(),
 ) -> Result<(), (PathBuf, Error)> {
-    for entry in &journal.entries {
-        swapper.apply(entry).map_err(|error| failed(journal, entry, error))?;
+    let unread = |error| (PathBuf::new(), error);
+    for entry in journal.entries.iter() {
+        let entry = entry.map_err(unread)?;
+        swapper.apply(&entry).map_err(|error| failed(&entry, error))?;
         swapped();
     }
     if attempt == Attempt::Recovery {
         return Ok(());
     }
     // A program that had a file open may have written to it after its swap had checked it.
-    match journal.entries.iter().find(|entry| !swapper.is_untouched(entry)) {
-        Some(entry) => Err(failed(journal, entry, SwapError::Changed)),
-        None => Ok(()),
+    for entry in journal.entries.iter() {
+        let entry = entry.map_err(unread)?;
+        if !swapper.is_untouched(&entry) {
+            return Err(failed(&entry, SwapError::Changed));
+        }
     }
+    Ok(())
 }
 
-fn failed(journal: &Journal, entry: &Entry, error: SwapError) -> (PathBuf, Error) {
-    let path = journal.target(entry);
+fn failed(entry: &Entry, error: SwapError) -> (PathBuf, Error) {
+    let path = entry.target();
     let error = match error {
         SwapError::Changed => Error::changed(&path),
         SwapError::Lost => {
@@ -161,13 +120,14 @@ pub(crate) fn roll_back(
     rename::revert(journal, &mut |path| notices.push(Notice::Left { path }))?;
     let swapper = Swapper::new(journal, Attempt::Recovery, durability)?;
     let mut first = None;
-    for entry in &journal.entries {
-        match swapper.revert(entry) {
+    for entry in journal.entries.iter() {
+        let entry = entry?;
+        match swapper.revert(&entry) {
             Ok(()) => {}
-            Err(SwapError::Changed) => notices.push(Notice::Left { path: journal.target(entry) }),
+            Err(SwapError::Changed) => notices.push(Notice::Left { path: entry.target() }),
             Err(SwapError::Lost) => {}
             Err(SwapError::Io(error)) => {
-                first.get_or_insert((journal.target(entry), error));
+                first.get_or_insert((entry.target(), error));
             }
         }
     }

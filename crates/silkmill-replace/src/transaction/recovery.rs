@@ -163,7 +163,7 @@ fn recover(mut run: RunDirectory) -> Result<Vec<Notice>, Error> {
         run.remove()?;
         return Ok(vec![Notice::Discarded { run: id }]);
     };
-    let files = journal.entries.len() as u64;
+    let files = journal.entries.len();
     match phase {
         Phase::Done => {}
         Phase::Committed => match finish(&mut run, &journal)? {

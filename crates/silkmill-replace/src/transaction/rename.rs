@@ -10,7 +10,8 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, renameat, statat};
 #[cfg(target_os = "linux")]
@@ -29,9 +30,9 @@ const FLUSHED_ONE_BY_ONE_MAX: usize = 8;
 /// Gives everything its new name, or finds that this was done, and calls `renamed` after each.
 /// Returns what could not be renamed, and why.
 pub(crate) fn apply(journal: &Journal, renamed: &mut dyn FnMut()) -> Result<(), (PathBuf, Error)> {
-    let mut directories = Directories { journal, last: None };
+    let mut directories = Directories { last: None };
     for it in &journal.renames {
-        directories.rename(it, &it.from, &it.to).map_err(|error| failed(journal, it, error))?;
+        directories.rename(it, &it.from, &it.to).map_err(|error| failed(it, error))?;
         renamed();
     }
     Ok(())
@@ -43,14 +44,14 @@ pub(crate) fn apply(journal: &Journal, renamed: &mut dyn FnMut()) -> Result<(), 
 /// # Errors
 /// The operating system refused. Everything else has its old name.
 pub(crate) fn revert(journal: &Journal, left: &mut dyn FnMut(PathBuf)) -> Result<(), Error> {
-    let mut directories = Directories { journal, last: None };
+    let mut directories = Directories { last: None };
     let mut first = None;
     for it in journal.renames.iter().rev() {
         match directories.rename(it, &it.to, &it.from) {
             Ok(()) => {}
-            Err(RenameError::Changed) => left(journal.renamed(it)),
+            Err(RenameError::Changed) => left(it.source()),
             Err(error) => {
-                first.get_or_insert(failed(journal, it, error).1);
+                first.get_or_insert(failed(it, error).1);
             }
         }
     }
@@ -72,8 +73,8 @@ impl From<Errno> for RenameError {
     }
 }
 
-fn failed(journal: &Journal, it: &Rename, error: RenameError) -> (PathBuf, Error) {
-    let path = journal.renamed(it);
+fn failed(it: &Rename, error: RenameError) -> (PathBuf, Error) {
+    let path = it.source();
     let error = match error {
         RenameError::Changed => Error::refused(format!(
             "failed to rename {path:?}: another program has moved it, or taken its new name"
@@ -83,23 +84,21 @@ fn failed(journal: &Journal, it: &Rename, error: RenameError) -> (PathBuf, Error
     (path, error)
 }
 
-struct Directories<'a> {
-    journal: &'a Journal,
-    last: Option<(u32, OwnedFd)>,
+struct Directories {
+    last: Option<(Arc<Path>, OwnedFd)>,
 }
 
-impl Directories<'_> {
+impl Directories {
     fn rename(&mut self, it: &Rename, from: &[u8], to: &[u8]) -> Result<(), RenameError> {
         let directory = match self.last.take() {
-            Some((index, directory)) if index == it.directory => directory,
+            Some((path, directory)) if path == it.directory => directory,
             _ => {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-                let path = &self.journal.directories[it.directory as usize];
-                openat(CWD, path, flags, Mode::empty())?
+                openat(CWD, &*it.directory, flags, Mode::empty())?
             }
         };
         let renamed = rename(&directory, OsStr::from_bytes(from), OsStr::from_bytes(to), it.inodes);
-        self.last = Some((it.directory, directory));
+        self.last = Some((Arc::clone(&it.directory), directory));
         renamed
     }
 }
@@ -150,8 +149,7 @@ fn inode(directory: &impl AsFd, name: &OsStr) -> Result<Option<u64>, Errno> {
 /// Forces the names in the directories of the renames to disk. `journal` calls the directories what
 /// they are called now.
 pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
-    let directories = journal.renames.iter().map(|it| &journal.directories[it.directory as usize]);
-    let directories: BTreeSet<&PathBuf> = directories.collect();
+    let directories: BTreeSet<&Path> = journal.renames.iter().map(|it| &*it.directory).collect();
     let opened = directories
         .iter()
         .map(|path| File::open(path).map_err(|error| Error::io("force to disk", path, error)));

@@ -226,6 +226,13 @@ impl StagingDir {
         let directory = openat(CWD, &path, flags, Mode::empty())?;
         Ok(StagingDir { path, directory })
     }
+
+    /// Removes a staged file, and the copy of the old text beside it. What cannot be removed now is
+    /// removed with its run.
+    pub(crate) fn remove(&self, number: u64) {
+        let _ = unlinkat(&self.directory, number.to_string(), AtFlags::empty());
+        let _ = unlinkat(&self.directory, format!("{number}.old"), AtFlags::empty());
+    }
 }
 
 /// Writes the new text of one file. If it is dropped before it is finished, it removes what it

@@ -18,7 +18,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{
     AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, openat, renameat, renameat_with, unlinkat,
@@ -26,6 +27,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::error::Error;
+use crate::file_set::FileSet;
 use crate::original::{FileId, Identity};
 use crate::store::Store;
 use crate::store::durability::Durability;
@@ -80,7 +82,7 @@ pub(crate) struct Swapper<'a> {
     journal: &'a Journal,
     staging_dirs: Vec<OwnedFd>,
     /// The directory of the last target. Entries come in the order of their directories.
-    directory: RefCell<Option<(u32, OwnedFd)>>,
+    directory: RefCell<Option<(Arc<Path>, OwnedFd)>>,
     attempt: Attempt,
     durability: Durability,
     /// The entries that turned out, during the swap, to be impossible to exchange, by staging
@@ -88,7 +90,7 @@ pub(crate) struct Swapper<'a> {
     copied_late: RefCell<HashSet<(u32, u64)>>,
     /// The originals that several entries have, because their names are split. Each swap of one of
     /// these names changes the ctime of the others.
-    split_originals: OnceCell<HashSet<FileId>>,
+    split_originals: OnceCell<FileSet>,
     /// Versions of files that other programs wrote while the files were swapped.
     kept: RefCell<Vec<KeptCopy>>,
 }
@@ -173,11 +175,16 @@ impl<'a> Swapper<'a> {
 
     fn is_split_original(&self, file: FileId) -> bool {
         let split = self.split_originals.get_or_init(|| {
-            let mut seen = HashSet::new();
-            let files = self.journal.entries.iter().map(|entry| entry.old.file);
-            files.filter(|file| !seen.insert(*file)).collect()
+            let (mut seen, mut split) = (FileSet::default(), FileSet::default());
+            // A journal that cannot be read fails the run by itself.
+            for entry in self.journal.entries.iter().flatten() {
+                if !seen.insert(entry.old.file) {
+                    split.insert(entry.old.file);
+                }
+            }
+            split
         });
-        split.contains(&file)
+        split.contains(file)
     }
 
     /// Returns the identity of the target now.
@@ -185,6 +192,21 @@ impl<'a> Swapper<'a> {
         self.with_directory(entry, |directory| {
             Ok(identity(directory, OsStr::from_bytes(&entry.name))?)
         })
+    }
+
+    /// Returns whether some text was copied and not exchanged.
+    pub(crate) fn has_copied(&self) -> Result<bool, Error> {
+        if !self.copied_late.borrow().is_empty() {
+            return Ok(true);
+        }
+        for entry in self.journal.entries.iter() {
+            let entry = entry?;
+            let is_known = entry.method == Method::Exchange && self.attempt == Attempt::First;
+            if !is_known && self.is_in_place(&entry) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Returns whether an entry's text is copied and not exchanged. For some entries this turned
@@ -225,11 +247,11 @@ impl<'a> Swapper<'a> {
     ) -> Result<T, E> {
         let mut last = self.directory.borrow_mut();
         let fd = match last.take() {
-            Some((index, fd)) if index == entry.directory => fd,
-            _ => open_directory(&self.journal.directories[entry.directory as usize])?,
+            Some((directory, fd)) if directory == entry.directory => fd,
+            _ => open_directory(&entry.directory)?,
         };
         let done = act(fd.as_fd());
-        *last = Some((entry.directory, fd));
+        *last = Some((Arc::clone(&entry.directory), fd));
         done
     }
 }
@@ -435,7 +457,7 @@ impl Swap<'_, '_> {
             Err(Errno::NOENT) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-        let target = self.all.journal.target(self.entry);
+        let target = self.entry.target();
         self.all.kept.borrow_mut().push(KeptCopy { target, kept });
         Ok(())
     }

@@ -94,7 +94,9 @@ impl Chain {
         let may_touch = places.into_iter().any(|place| directory.starts_with(place));
         may_touch
             && find(store, &self.tip().id).and_then(|mut run| run.read()).is_ok_and(|read| {
-                read.is_some_and(|(journal, _)| run_directory::touches(&journal, directory))
+                read.is_some_and(|(journal, _)| {
+                    run_directory::touches(&journal, directory).unwrap_or(false)
+                })
             })
     }
 }

@@ -74,7 +74,7 @@ pub fn forget(
             }
             let read = find(&store, &chain.tip().id)?.read()?;
             if let Some((journal, _)) = read {
-                forgotten.push(StoredRun::of(&store, &chain, &journal));
+                forgotten.push(StoredRun::of(&store, &chain, &journal)?);
             }
             if !options.dry_run {
                 for gone in throw_away(&store, &chain)? {

@@ -8,30 +8,26 @@ use std::path::PathBuf;
 
 use crate::error::Error;
 use crate::outcome::Notice;
+use crate::store::journal::rename::Rename;
 use crate::store::journal::{Journal, Method};
 use crate::transaction::rename::is_same_but_case;
 use crate::undo::history::Direction;
 
-/// Adds to `back` what takes back the names of a run, whose journal is given as the run has left
-/// it. Fails if a name is gone, unless `force` allows that, or if an old name is taken.
+/// Returns what takes back the names of a run, whose journal is given as the run has left it.
+/// `appearing` are the files that appear or go when their texts are taken back. Fails if a name is gone, unless `force` allows that, or if an old name is taken.
 pub(super) fn rename_back(
     left: &Journal,
-    back: &mut Journal,
+    appearing: &HashMap<PathBuf, (Method, u64)>,
     direction: Direction,
     force: bool,
     report: &mut dyn FnMut(&Notice),
-) -> Result<(), Error> {
+) -> Result<Vec<Rename>, Error> {
     let (mut refused, mut gone) = (0_u64, 0_u64);
-    let appearing: HashMap<PathBuf, (Method, u64)> = back
-        .entries
-        .iter()
-        .filter(|entry| matches!(entry.method, Method::Restore | Method::Remove))
-        .map(|entry| (back.target(entry), (entry.method, entry.new.file.ino)))
-        .collect();
+    let mut back: Vec<Rename> = Vec::new();
     for chunk in left.renames.chunk_by(|a, b| a.directory == b.directory) {
         let mut given_up: Vec<&[u8]> = Vec::new();
         for it in chunk {
-            let path = left.renamed(it);
+            let path = it.source();
             let restored = appearing.get(&path);
             let inode = match fs::symlink_metadata(&path) {
                 // What is removed needs no name.
@@ -52,7 +48,7 @@ pub(super) fn rename_back(
                 }
                 Err(error) => return Err(Error::io("put back", &path, error)),
             };
-            let directory = &left.directories[it.directory as usize];
+            let directory = &it.directory;
             let (from, to) = (name(&it.from), name(&it.to));
             let target = directory.join(to);
             let taken = fs::symlink_metadata(&target).ok();
@@ -63,14 +59,14 @@ pub(super) fn rename_back(
                 report(&Notice::NameTaken { path: target });
             }
             given_up.push(&it.from);
-            back.rename(directory, it.from.clone(), it.to.clone(), inode);
+            back.push(Rename { inodes: [inode; 2], ..it.clone() });
         }
     }
     if gone > 0 {
         report(&Notice::CanBeForced { command: direction.command() });
     }
     match refused {
-        0 => Ok(()),
+        0 => Ok(back),
         1 => Err(Error::refused("1 name cannot be put back: nothing was changed")),
         _ => {
             Err(Error::refused(format!("{refused} names cannot be put back: nothing was changed")))

@@ -1,42 +1,56 @@
 //! Makes the journal of an undo, which reverts what another journal did.
 
+use std::collections::HashMap;
 use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::original::Identity;
 use crate::outcome::Notice;
 use crate::store::durability::Durability;
-use crate::store::journal::{Entry, Journal, Method, RunHeader};
+use crate::store::journal::entries::Entries;
+use crate::store::journal::writer::Writer;
+use crate::store::journal::{Entry, Journal, Method};
+use crate::store::spool::unkept;
 use crate::transaction::swap::{Attempt, Holds, Swapper};
 use crate::undo::history::Direction;
 
 /// How many files are named that were edited since.
 const EDITED_NAMED_MAX: u64 = 20;
 
-/// Returns the journal that reverts this one. Fails unless every file has the text that the run has
-/// left, or has its old text already, or `force` allows it to have another.
+/// What reverts a run, before it is a journal.
+pub(super) struct Reverse {
+    /// Its files.
+    pub(super) entries: Entries,
+    /// The files that appear or go, by their paths: how, and the inode number that each will have.
+    /// There are some only where files were deleted and put back by force.
+    pub(super) appearing: HashMap<PathBuf, (Method, u64)>,
+}
+
+/// Returns the files that revert a journal. Fails unless every file has the text that the run has
+/// left, or has its old text already, or `force` allows it to have another. What is too much for
+/// memory goes to the directory `folder`.
 pub(super) fn reverse(
     journal: &Journal,
-    header: RunHeader,
+    folder: &Path,
     direction: Direction,
     force: bool,
     report: &mut dyn FnMut(&Notice),
-) -> Result<Journal, Error> {
+) -> Result<Reverse, Error> {
     let swapper = Swapper::new(journal, Attempt::Recovery, Durability::Unforced)?;
     let (mut edited, mut homeless): (u64, u64) = (0, 0);
-    let mut back = Journal {
-        header,
-        replacements: journal.replacements,
-        staging_dirs: journal.staging_dirs.clone(),
-        directories: journal.directories.clone(),
-        entries: Vec::with_capacity(journal.entries.len()),
-        renames: Vec::new(),
-    };
-    for entry in &journal.entries {
-        let path = journal.target(entry);
+    let (mut draft, mut appearing) = (Writer::draft(folder.to_path_buf()), HashMap::new());
+    for entry in journal.entries.iter() {
+        let entry = entry?;
+        let path = entry.target();
         let failed = |error| Error::io("put back", &path, error);
-        match reverse_entry(&swapper, entry, force).map_err(failed)? {
-            Reversed::Swapped(entry) => back.entries.push(entry),
+        match reverse_entry(&swapper, &entry, force).map_err(failed)? {
+            Reversed::Swapped(entry) => {
+                draft.push(&entry).map_err(unkept)?;
+                if matches!(entry.method, Method::Restore | Method::Remove) {
+                    appearing.insert(path, (entry.method, entry.new.file.ino));
+                }
+            }
             Reversed::Already => {}
             Reversed::Edited => {
                 edited += 1;
@@ -55,7 +69,10 @@ pub(super) fn reverse(
         _ => format!("{count} files {rest}"),
     };
     let why = match (edited, homeless) {
-        (0, 0) => return Ok(back),
+        (0, 0) => {
+            let entries = draft.finish_draft().map_err(unkept)?;
+            return Ok(Reverse { entries, appearing });
+        }
         (0, _) => files(homeless, "cannot be put back without a directory"),
         (1, _) => "1 file was edited since, or is gone".to_owned(),
         _ => files(edited, "were edited since, or are gone"),
@@ -70,23 +87,31 @@ pub(super) fn reverse(
 }
 
 /// Makes the files in the store ready that are to be put back: they get the attributes that their
-/// targets have now. Nobody sees that before the undo is committed.
-pub(super) fn make_ready(back: &mut Journal) -> Result<(), Error> {
+/// targets have now. Nobody sees that before the undo is committed. Returns what becomes of them.
+pub(super) fn make_ready(back: &Journal, folder: &Path) -> Result<Entries, Error> {
     let swapper = Swapper::new(back, Attempt::Recovery, Durability::Unforced)?;
-    let mut entries = back.entries.clone();
-    for entry in &mut entries {
-        let failed = |error| Error::io("put back", &back.target(entry), error);
-        if !swapper.make_ready(entry).map_err(failed)? {
+    let mut draft = Writer::draft(folder.to_path_buf());
+    for entry in back.entries.iter() {
+        let mut entry = entry?;
+        let failed = |error| Error::io("put back", &entry.target(), error);
+        if !swapper.make_ready(&entry).map_err(failed)? {
             entry.method = Method::CopyLate;
         }
+        draft.push(&entry).map_err(unkept)?;
     }
-    // A file of several names is made ready once for each, so what it is then is read afterwards.
-    for entry in &mut entries {
-        let path = back.target(entry);
-        identify(&swapper, entry).map_err(|error| Error::io("put back", &path, error))?;
+    draft.finish_draft().map_err(unkept)
+}
+
+/// Writes down what reverts a run, now that it is ready. A file of several names is made ready once
+/// for each, so what it is then is read when all are.
+pub(super) fn write_ready(back: &Journal, writer: &mut Writer) -> Result<(), Error> {
+    let swapper = Swapper::new(back, Attempt::Recovery, Durability::Unforced)?;
+    for entry in back.entries.iter() {
+        let mut entry = entry?;
+        let path = entry.target();
+        identify(&swapper, &mut entry).map_err(|error| Error::io("put back", &path, error))?;
+        writer.push(&entry).map_err(unkept)?;
     }
-    drop(swapper);
-    back.entries = entries;
     Ok(())
 }
 

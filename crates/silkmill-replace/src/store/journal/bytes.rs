@@ -7,9 +7,13 @@ use std::path::{Component, Path, PathBuf};
 use crate::original::{Checksum, FileId, Identity};
 
 /// The bytes before the payload of a record: kind, length, checksum.
-pub(super) const RECORD_HEAD_LEN: usize = 9;
+pub(in crate::store) const RECORD_HEAD_LEN: usize = 9;
 
-pub(super) fn put_record(out: &mut Vec<u8>, kind: u8, payload: impl FnOnce(&mut Vec<u8>)) {
+pub(in crate::store) fn put_record(
+    out: &mut Vec<u8>,
+    kind: u8,
+    payload: impl FnOnce(&mut Vec<u8>),
+) {
     let start = out.len();
     out.extend_from_slice(&[0; RECORD_HEAD_LEN]);
     payload(out);
@@ -21,27 +25,27 @@ pub(super) fn put_record(out: &mut Vec<u8>, kind: u8, payload: impl FnOnce(&mut 
 }
 
 /// Computes the checksum of a record, without the bytes of the checksum itself.
-pub(super) fn checksum(record: &[u8]) -> u32 {
+pub(in crate::store) fn checksum(record: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&record[..5]);
     hasher.update(&record[RECORD_HEAD_LEN..]);
     hasher.finalize()
 }
 
-pub(super) fn put_u64(out: &mut Vec<u8>, number: u64) {
+pub(in crate::store) fn put_u64(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&number.to_le_bytes());
 }
 
-pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(in crate::store) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_u64(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-pub(super) fn put_path(out: &mut Vec<u8>, path: &Path) {
+pub(in crate::store) fn put_path(out: &mut Vec<u8>, path: &Path) {
     put_bytes(out, path.as_os_str().as_bytes());
 }
 
-pub(super) fn put_identity(out: &mut Vec<u8>, identity: &Identity) {
+pub(in crate::store) fn put_identity(out: &mut Vec<u8>, identity: &Identity) {
     for number in [identity.file.dev, identity.file.ino, identity.size] {
         put_u64(out, number);
     }
@@ -52,19 +56,23 @@ pub(super) fn put_identity(out: &mut Vec<u8>, identity: &Identity) {
 }
 
 /// Writes a byte that says which of the checksums follow, and these.
-pub(super) fn put_checksums(out: &mut Vec<u8>, old: Option<Checksum>, new: Option<Checksum>) {
+pub(in crate::store) fn put_checksums(
+    out: &mut Vec<u8>,
+    old: Option<Checksum>,
+    new: Option<Checksum>,
+) {
     out.push(u8::from(old.is_some()) | u8::from(new.is_some()) << 1);
     for Checksum(sum) in [old, new].into_iter().flatten() {
         out.extend_from_slice(&sum.to_le_bytes());
     }
 }
 
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(in crate::store) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes are 4 bytes"))
 }
 
 /// Returns whether it names an entry of a directory, and nothing outside.
-pub(super) fn is_name(name: &[u8]) -> bool {
+pub(in crate::store) fn is_name(name: &[u8]) -> bool {
     let mut components = Path::new(OsStr::from_bytes(name)).components();
     let is_normal =
         matches!(components.next(), Some(Component::Normal(only)) if only.as_bytes() == name);
@@ -72,16 +80,16 @@ pub(super) fn is_name(name: &[u8]) -> bool {
 }
 
 /// The bytes that are still to be read. Nothing it returns goes beyond them.
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+pub(in crate::store) struct Reader<'a>(pub(in crate::store) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(super) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+    pub(in crate::store) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         Some(taken)
     }
 
-    pub(super) fn record(&mut self) -> Option<(u8, &'a [u8])> {
+    pub(in crate::store) fn record(&mut self) -> Option<(u8, &'a [u8])> {
         let whole = self.0;
         let head = self.take(RECORD_HEAD_LEN)?;
         let payload = self.take(u32_at(head, 1) as usize)?;
@@ -90,19 +98,19 @@ impl<'a> Reader<'a> {
         Some((head[0], payload))
     }
 
-    pub(super) fn u32(&mut self) -> Option<u32> {
+    pub(in crate::store) fn u32(&mut self) -> Option<u32> {
         Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
     }
 
-    pub(super) fn u64(&mut self) -> Option<u64> {
+    pub(in crate::store) fn u64(&mut self) -> Option<u64> {
         Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
     }
 
-    pub(super) fn i64(&mut self) -> Option<i64> {
+    pub(in crate::store) fn i64(&mut self) -> Option<i64> {
         self.u64().map(u64::cast_signed)
     }
 
-    pub(super) fn flag(&mut self) -> Option<bool> {
+    pub(in crate::store) fn flag(&mut self) -> Option<bool> {
         match self.take(1)? {
             [0] => Some(false),
             [1] => Some(true),
@@ -110,23 +118,27 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub(in crate::store) fn bytes(&mut self) -> Option<&'a [u8]> {
         let len = self.u64()?;
         self.take(usize::try_from(len).ok()?)
     }
 
-    pub(super) fn text(&mut self) -> Option<String> {
+    pub(in crate::store) fn text(&mut self) -> Option<String> {
         String::from_utf8(self.bytes()?.to_vec()).ok()
     }
 
-    pub(super) fn absolute_path(&mut self) -> Option<PathBuf> {
+    pub(in crate::store) fn path(&mut self) -> Option<PathBuf> {
+        Some(PathBuf::from(OsStr::from_bytes(self.bytes()?)))
+    }
+
+    pub(in crate::store) fn absolute_path(&mut self) -> Option<PathBuf> {
         let bytes = self.bytes()?;
         let path = Path::new(OsStr::from_bytes(bytes));
         (path.is_absolute() && !bytes.contains(&0)).then(|| path.to_path_buf())
     }
 
     /// Reads what [`put_checksums`] has written. Journals of the first version have nothing here.
-    pub(super) fn checksums(&mut self) -> Option<(Option<Checksum>, Option<Checksum>)> {
+    pub(in crate::store) fn checksums(&mut self) -> Option<(Option<Checksum>, Option<Checksum>)> {
         let known = match self.0.is_empty() {
             true => 0,
             false => self.take(1)?[0],
@@ -139,7 +151,7 @@ impl<'a> Reader<'a> {
         (known < 4).then_some(sums)
     }
 
-    pub(super) fn identity(&mut self) -> Option<Identity> {
+    pub(in crate::store) fn identity(&mut self) -> Option<Identity> {
         Some(Identity {
             file: FileId { dev: self.u64()?, ino: self.u64()? },
             size: self.u64()?,

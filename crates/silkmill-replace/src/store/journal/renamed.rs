@@ -5,40 +5,38 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::Journal;
 use super::rename::Rename;
-use super::{Entry, Journal};
+use crate::error::Error;
 
 impl Journal {
-    /// Returns the path before the run of what is renamed.
-    pub(crate) fn renamed(&self, rename: &Rename) -> PathBuf {
-        self.directories[rename.directory as usize].join(OsStr::from_bytes(&rename.from))
-    }
-
-    /// Adds a rename, after those of deeper directories. `inode` is what it has now.
-    pub(crate) fn rename(&mut self, directory: &Path, from: Vec<u8>, to: Vec<u8>, inode: u64) {
-        let last = self.renames.last().map(|rename| rename.directory);
-        let known = last.filter(|at| self.directories[*at as usize] == directory).or_else(|| {
-            let at = self.directories.iter().position(|known| known == directory)?;
-            u32::try_from(at).ok()
-        });
-        let directory = known.unwrap_or_else(|| {
-            self.directories.push(directory.to_path_buf());
-            u32::try_from(self.directories.len() - 1).expect("there are fewer than 4 billion")
-        });
-        let is_it = |entry: &&Entry| entry.directory == directory && entry.name == from;
-        let after = self.entries.iter().find(is_it).map_or(inode, |entry| entry.new.file.ino);
-        self.renames.push(Rename { directory, from, to, inodes: [inode, after] });
-    }
-
-    /// Returns the paths, after the run, of all files that it changes and of all that it renames.
-    pub(crate) fn paths_as_left(&self) -> Vec<PathBuf> {
+    /// Calls `each` with the paths, after the run, of all files that it changes and of all that it
+    /// renames.
+    pub(crate) fn for_each_path_as_left(&self, each: &mut dyn FnMut(PathBuf)) -> Result<(), Error> {
         let left = self.as_left();
-        let mut paths: Vec<PathBuf> = left.entries.iter().map(|it| left.target(it)).collect();
-        let known: HashSet<PathBuf> = paths.iter().cloned().collect();
-        let renamed = left.renames.iter().map(|it| left.renamed(it));
-        paths.extend(renamed.filter(|path| !known.contains(path)));
-        paths
+        let mut renamed: HashSet<PathBuf> = left.renames.iter().map(Rename::source).collect();
+        for entry in left.entries.iter() {
+            let path = entry?.target();
+            if !renamed.is_empty() {
+                renamed.remove(&path);
+            }
+            each(path);
+        }
+        let paths = left.renames.iter().map(Rename::source);
+        paths.filter(|path| renamed.contains(path)).for_each(each);
+        Ok(())
+    }
+
+    /// Returns how many files it changes or renames.
+    pub(crate) fn count_paths(&self) -> Result<u64, Error> {
+        if self.renames.is_empty() {
+            return Ok(self.entries.len());
+        }
+        let mut count = 0;
+        self.for_each_path_as_left(&mut |_| count += 1)?;
+        Ok(count)
     }
 
     /// Returns the journal as it would be of a run over the renamed files that renames them back:
@@ -47,23 +45,21 @@ impl Journal {
         if self.renames.is_empty() {
             return Cow::Borrowed(self);
         }
-        let names = self.renames.iter().map(|rename| (self.renamed(rename), &rename.to[..]));
-        let names: HashMap<PathBuf, &[u8]> = names.collect();
+        let names = self.renames.iter().map(|rename| (rename.source(), rename.to.clone()));
+        let names: HashMap<PathBuf, Vec<u8>> = names.collect();
         let mut left = self.clone();
-        left.directories = self.directories.iter().map(|path| path_as_left(path, &names)).collect();
-        for (entry, was) in left.entries.iter_mut().zip(&self.entries) {
-            if let Some(name) = names.get(&self.target(was)) {
-                entry.name = name.to_vec();
-            }
-        }
         // Names of one directory may follow each other: what was renamed last gives way first.
         left.renames.chunk_by_mut(|a, b| a.directory == b.directory).for_each(<[_]>::reverse);
-        left.renames.iter_mut().for_each(|rename| std::mem::swap(&mut rename.from, &mut rename.to));
+        for rename in &mut left.renames {
+            std::mem::swap(&mut rename.from, &mut rename.to);
+            rename.directory = path_as_left(&rename.directory, &names).into();
+        }
+        left.entries = self.entries.as_left(names);
         Cow::Owned(left)
     }
 }
 
-fn path_as_left(path: &Path, names: &HashMap<PathBuf, &[u8]>) -> PathBuf {
+pub(super) fn path_as_left(path: &Path, names: &HashMap<PathBuf, Vec<u8>>) -> PathBuf {
     let (mut before, mut left) = (PathBuf::new(), PathBuf::new());
     for component in path {
         before.push(component);
@@ -72,23 +68,41 @@ fn path_as_left(path: &Path, names: &HashMap<PathBuf, &[u8]>) -> PathBuf {
     left
 }
 
+/// Returns a directory that is shared with the rename before, where that is in the same one.
+pub(crate) fn shared(last: Option<&Rename>, directory: &Path) -> Arc<Path> {
+    match last {
+        Some(rename) if *rename.directory == *directory => Arc::clone(&rename.directory),
+        _ => directory.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::journal::RunHeader;
+    use crate::store::journal::writer::Writer;
 
     #[test]
     fn a_journal_as_left_leads_back() {
-        let mut journal = Journal::default();
+        let mut journal = Journal {
+            header: RunHeader::default(),
+            replacements: 0,
+            staging_dirs: Vec::new(),
+            entries: Writer::draft(std::env::temp_dir()).finish_draft().unwrap(),
+            renames: Vec::new(),
+        };
         for (directory, from, to) in
             [("/r/a/b", "f", "g"), ("/r/a/b", "e", "f"), ("/r/a", "b", "c"), ("/r", "a", "z")]
         {
-            journal.rename(Path::new(directory), from.into(), to.into(), 7);
+            let directory = shared(journal.renames.last(), Path::new(directory));
+            let (from, to) = (from.into(), to.into());
+            journal.renames.push(Rename { directory, from, to, inodes: [7, 7] });
         }
 
         let left = journal.as_left();
 
-        let paths: Vec<PathBuf> = left.renames.iter().map(|it| left.renamed(it)).collect();
+        let paths: Vec<PathBuf> = left.renames.iter().map(Rename::source).collect();
         assert_eq!(paths, ["/r/z/c/f", "/r/z/c/g", "/r/z/c", "/r/z"].map(PathBuf::from));
-        assert_eq!(*left.as_left(), journal);
+        assert_eq!(left.as_left().renames, journal.renames);
     }
 }

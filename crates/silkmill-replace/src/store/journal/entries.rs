@@ -1,0 +1,155 @@
+//! The files of a journal, read one by one as often as they are needed.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::store::journal::bytes::Reader;
+use crate::store::journal::directories::Directories;
+use crate::store::journal::records::{ReadError, Records};
+use crate::store::journal::renamed::path_as_left;
+use crate::store::journal::source::Source;
+use crate::store::journal::{Entry, JournalError, Kind};
+
+/// The files that a journal, or the draft of one, is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Entries {
+    source: Source,
+    /// Where their records, and those of their directories, begin and end.
+    range: (u64, u64),
+    keeps_all_directories: bool,
+    len: u64,
+    held: u64,
+    devices: Option<Arc<HashMap<u64, u64>>>,
+    names: Option<Arc<HashMap<PathBuf, Vec<u8>>>>,
+}
+
+impl Entries {
+    pub(super) fn new(
+        source: Source,
+        range: (u64, u64),
+        keeps_all_directories: bool,
+        len: u64,
+        held: u64,
+    ) -> Entries {
+        let (devices, names) = (None, None);
+        Entries { source, range, keeps_all_directories, len, held, devices, names }
+    }
+
+    /// Returns how many there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Returns how many bytes of files are kept for them when their run is done.
+    pub(crate) fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// Returns the same files with other device numbers in their identities.
+    pub(crate) fn on_devices(self, devices: HashMap<u64, u64>) -> Entries {
+        Entries { devices: Some(Arc::new(devices)), ..self }
+    }
+
+    /// Returns the same files with their directories and names as renames leave them. `names` has
+    /// the new name of everything that is renamed, by its path.
+    pub(super) fn as_left(&self, names: HashMap<PathBuf, Vec<u8>>) -> Entries {
+        Entries { names: Some(Arc::new(names)), ..self.clone() }
+    }
+
+    /// Reads the files from the first to the last. An error is the last item.
+    pub(crate) fn iter(&self) -> Iter {
+        let (start, end) = self.range;
+        Iter {
+            records: Records::new(self.source.clone(), start, end),
+            directories: Directories::new(self.keeps_all_directories),
+            devices: self.devices.clone(),
+            names: self.names.clone(),
+            left: None,
+            has_failed: false,
+        }
+    }
+}
+
+/// Reads the files of a journal.
+#[derive(Debug)]
+pub(crate) struct Iter {
+    records: Records,
+    directories: Directories,
+    devices: Option<Arc<HashMap<u64, u64>>>,
+    names: Option<Arc<HashMap<PathBuf, Vec<u8>>>>,
+    /// The last directory, and what renames make of it.
+    left: Option<(Arc<Path>, Arc<Path>)>,
+    has_failed: bool,
+}
+
+impl Iter {
+    fn read(&mut self) -> Result<Option<Entry>, ReadError> {
+        loop {
+            let Some((kind, payload)) = self.records.next()? else { return Ok(None) };
+            let mut payload = Reader(payload);
+            match Kind::of(kind) {
+                Some(Kind::Directory) => {
+                    let directory = payload.absolute_path().ok_or(JournalError::Damaged)?;
+                    self.directories.push(directory.into());
+                }
+                Some(Kind::Entry) => {
+                    let entry = Entry::read(&mut payload, &self.directories);
+                    return Ok(Some(entry.ok_or(JournalError::Damaged)?));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn as_seen(&mut self, mut entry: Entry) -> Entry {
+        if let Some(devices) = &self.devices {
+            for identity in [&mut entry.old, &mut entry.new] {
+                let dev = &mut identity.file.dev;
+                *dev = devices.get(dev).copied().unwrap_or(*dev);
+            }
+        }
+        if let Some(names) = &self.names {
+            if let Some(name) = names.get(&entry.target()) {
+                entry.name = name.clone();
+            }
+            entry.directory = match &self.left {
+                Some((was, left)) if Arc::ptr_eq(was, &entry.directory) => Arc::clone(left),
+                _ => {
+                    let left: Arc<Path> = path_as_left(&entry.directory, names).into();
+                    self.left = Some((entry.directory, Arc::clone(&left)));
+                    left
+                }
+            };
+        }
+        entry
+    }
+}
+
+impl Iterator for Iter {
+    type Item = Result<Entry, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.has_failed {
+            return None;
+        }
+        let read = self.read();
+        self.has_failed = read.is_err();
+        match read {
+            Ok(entry) => Some(Ok(self.as_seen(entry?))),
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+}
+
+impl From<ReadError> for Error {
+    /// The journal was intact when it was opened.
+    fn from(error: ReadError) -> Error {
+        let why = match error {
+            ReadError::Journal(why) => why.to_string(),
+            ReadError::Io(error) => error.to_string(),
+        };
+        Error::store(format!("failed to read the journal of the run once more: {why}"))
+    }
+}
