@@ -5,6 +5,7 @@
 pub(crate) mod attempt;
 mod content_encoding;
 pub(crate) mod cookie;
+pub(crate) mod ending;
 mod exchange;
 pub(crate) mod job;
 pub(crate) mod mime_type;
@@ -18,7 +19,8 @@ use std::time::Duration;
 
 use silkmill::CancelToken;
 
-use crate::fetch::attempt::{Attempt, Feedback, Step, Then};
+use crate::fetch::attempt::{Attempt, Step, Then};
+use crate::fetch::ending::{Feedback, Sign};
 use crate::fetch::exchange::{Client, Shared};
 use crate::fetch::job::Job;
 use crate::net::interrupter::Interrupter;
@@ -32,6 +34,7 @@ pub(crate) struct Fetched {
     pub(crate) feedback: Feedback,
     /// The pause between two starts that the host asks for, once its robots.txt is known.
     pub(crate) crawl_delay: Option<Duration>,
+    pub(crate) sign: Sign,
     pub(crate) next: Next,
 }
 
@@ -72,14 +75,27 @@ impl Fetcher {
     /// Makes one attempt at an item, or the part of it that is at one host, and never panics.
     /// Returns no row when the run is over and the row could only say that the request was broken
     /// off.
-    pub(crate) fn fetch(&self, mut job: Box<Job>) -> Fetched {
+    pub(crate) fn fetch(&self, job: Box<Job>) -> Fetched {
+        self.step(job, |attempt, job| attempt.step(job))
+    }
+
+    /// Takes an item further whose host is given up, without a request to that host.
+    pub(crate) fn pass_over(&self, job: Box<Job>) -> Fetched {
+        self.step(job, |attempt, job| attempt.pass_over(job))
+    }
+
+    fn step(
+        &self,
+        mut job: Box<Job>,
+        step: impl FnOnce(&mut Attempt<'_>, &mut Job) -> Step,
+    ) -> Fetched {
         let spare = self.spare.lock().pop();
         let mut client = spare.unwrap_or_else(|| self.client());
         let mut attempt = Attempt::new(&self.shared, &mut client);
-        let step = guarded(|| attempt.step(&mut job));
+        let step = guarded(|| step(&mut attempt, &mut job));
         let crawl_delay = attempt.crawl_delay;
-        let (feedback, next) = match step {
-            Ok(Step { feedback, then }) => {
+        match step {
+            Ok(Step { feedback, sign, then }) => {
                 self.spare.lock().push(client);
                 let next = match then {
                     // The error may only mean that `stop` broke the request off.
@@ -90,15 +106,15 @@ impl Fetcher {
                     Then::Row(row) => Next::Row(Some(row)),
                     Then::Requeue(wait) => Next::Requeue(job, wait),
                 };
-                (feedback, next)
+                Fetched { feedback, crawl_delay, sign, next }
             }
             // The panic may have left the client half changed, so it is not used again.
             Err(why) => {
-                let row = Row::failed(job.index, job.input.shown(), why);
-                (Feedback::Unknown, Next::Row(Some(Box::new(row))))
+                let row = job.input.failed(job.index, why);
+                let next = Next::Row(Some(Box::new(row)));
+                Fetched { feedback: Feedback::Unknown, crawl_delay, sign: Sign::None, next }
             }
-        };
-        Fetched { feedback, crawl_delay, next }
+        }
     }
 
     /// Makes a client that `stop` reaches, too.

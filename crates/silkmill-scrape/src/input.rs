@@ -1,16 +1,32 @@
 //! The input of a run: one [`Input`] for every row.
 
+mod bare_host;
+pub(crate) mod csv_list;
+mod decode;
+pub(crate) mod json_list;
+pub(crate) mod shard;
 pub(crate) mod url_list;
 
 use url::Url;
 
-use crate::row::{Failure, FailureKind, Phase};
+use crate::row::{Failure, FailureKind, Phase, Row};
 
 /// The most bytes of a URL: servers rarely accept more than 8 KiB.
 pub(crate) const URL_BYTES_MAX: usize = 16 * 1024;
 /// The most bytes of a line that is no URL, as its row shows it.
 pub(crate) const SHOWN_BYTES_MAX: usize = 64 * 1024;
+/// The most bytes of a record with more columns than the URL's.
+pub(crate) const RECORD_BYTES_MAX: usize = 256 * 1024;
 const TOO_LONG: &str = "the line is too long to be an address";
+
+/// What an input leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) url: Url,
+    /// The URL that is requested when there is no HTTPS at the first one, if the input named no
+    /// scheme.
+    pub(crate) by_http: Option<Url>,
+}
 
 /// One URL to fetch, as it was given; or the information that there is none yet.
 ///
@@ -21,12 +37,15 @@ const TOO_LONG: &str = "the line is too long to be an address";
 /// # let _ = inputs;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Input(Kind);
+pub struct Input {
+    kind: Kind,
+    carried: Option<Box<str>>,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
     Url(String),
-    Unusable { shown: String, why: &'static str },
+    Unusable { shown: String, why: String },
     Waiting,
     Answered,
 }
@@ -41,29 +60,47 @@ impl Input {
     /// Makes the input for a line of a list, without its line end. Returns `None` for a blank line,
     /// and for one that starts with `#`; every other line gets a row, even one that is not UTF-8 or
     /// is too long.
+    ///
+    /// The URL is the first of the line's columns, which tabs separate; or the second, when the
+    /// first is what the text form of a row begins with: a status or `ERR`.
+    ///
+    /// ```
+    /// use silkmill_scrape::Input;
+    ///
+    /// for line in ["http://a.example/", "http://a.example/\tA title", "404\thttp://a.example/"] {
+    ///     assert_eq!(Input::line(line.as_bytes()), Some(Input::url("http://a.example/")));
+    /// }
+    /// assert_eq!(Input::line(b"# a comment"), None);
+    /// ```
     pub fn line(line: &[u8]) -> Option<Input> {
         let line = line.trim_ascii();
-        (!line.is_empty() && !line.starts_with(b"#")).then(|| Input::from_bytes(line))
+        if line.is_empty() || line.starts_with(b"#") {
+            return None;
+        }
+        let mut columns = line.split(|&byte| byte == b'\t').map(<[u8]>::trim_ascii);
+        let first = columns.next().unwrap_or_default();
+        let second = columns.next().filter(|second| !second.is_empty() && is_outcome(first));
+        Some(Input::from_bytes(second.unwrap_or(first)))
     }
 
     /// Makes an input that means "nothing yet". A source that would have to wait returns it now and
     /// then, and is called again when the rows that are ready have been handed on. It gets no row.
     pub fn waiting() -> Input {
-        Input(Kind::Waiting)
+        Input::of(Kind::Waiting)
     }
 
     /// Makes the input for a URL that has its row already, from an earlier run: it keeps its place
     /// among the others, and gets no row.
     pub fn answered() -> Input {
-        Input(Kind::Answered)
+        Input::of(Kind::Answered)
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
-        self.0 == Kind::Waiting
+        self.kind == Kind::Waiting
     }
 
     pub(crate) fn is_answered(&self) -> bool {
-        self.0 == Kind::Answered
+        self.kind == Kind::Answered
     }
 
     fn from_bytes(bytes: &[u8]) -> Input {
@@ -71,15 +108,48 @@ impl Input {
             _ if bytes.len() > URL_BYTES_MAX => TOO_LONG,
             Err(_) => "the line is not UTF-8",
             Ok(_) if bytes.contains(&0) => "the line has a NUL byte in it",
-            Ok(text) => return Input(Kind::Url(text.to_owned())),
+            Ok(text) => return Input::of(Kind::Url(text.to_owned())),
         };
-        Input(Kind::Unusable { shown: shown(bytes), why })
+        Input::unusable(bytes, why.to_owned())
+    }
+
+    /// Makes the input for a line that names no URL.
+    fn unusable(bytes: &[u8], why: String) -> Input {
+        Input::of(Kind::Unusable { shown: shown(bytes), why })
+    }
+
+    fn of(kind: Kind) -> Input {
+        Input { kind, carried: None }
+    }
+
+    /// Lets the input carry a text to its row, which is not looked at on the way: for instance the
+    /// other columns of its line, as a JSON object.
+    ///
+    /// ```
+    /// use silkmill_scrape::Input;
+    ///
+    /// let input = Input::url("http://a.example/").carrying(r#"{"id":7}"#);
+    /// assert_eq!(input.carried(), Some(r#"{"id":7}"#));
+    /// ```
+    pub fn carrying(mut self, text: impl Into<Box<str>>) -> Input {
+        self.carried = Some(text.into());
+        self
+    }
+
+    /// Returns the text that the input carries to its row.
+    pub fn carried(&self) -> Option<&str> {
+        self.carried.as_deref()
+    }
+
+    /// Takes the text that the input carries, when the input is no longer needed.
+    pub(crate) fn take_carried(&mut self) -> Option<Box<str>> {
+        self.carried.take()
     }
 
     /// Returns what the row shows as its URL: the line, or the start of an endless one. Empty for
     /// an input that gets no row.
     pub fn shown(&self) -> &str {
-        match &self.0 {
+        match &self.kind {
             Kind::Url(shown) | Kind::Unusable { shown, .. } => shown,
             Kind::Waiting | Kind::Answered => "",
         }
@@ -87,32 +157,70 @@ impl Input {
 
     /// Takes what the row shows, when the input is no longer needed.
     pub(crate) fn take_shown(&mut self) -> String {
-        match &mut self.0 {
+        match &mut self.kind {
             Kind::Url(shown) | Kind::Unusable { shown, .. } => std::mem::take(shown),
             Kind::Waiting | Kind::Answered => String::new(),
         }
     }
 
+    /// Makes the row of an input that cannot be requested, when the input is no longer needed.
+    pub(crate) fn refused(&mut self, index: u64, error: Failure) -> Row {
+        let (url, carried) = (self.take_shown(), self.take_carried());
+        Row { index, url, carried, error: Some(error), ..Row::default() }
+    }
+
+    /// Makes the row of an input that met a mistake of this program.
+    pub(crate) fn failed(&mut self, index: u64, why: String) -> Row {
+        self.refused(index, Failure::new(FailureKind::Protocol, Phase::Internal, why))
+    }
+
     /// Returns the URL, if it can be fetched.
-    pub(crate) fn parse(&self) -> Result<Url, Failure> {
+    pub(crate) fn parse(&self) -> Result<Target, Failure> {
         let refuse = |why: String| Failure::new(FailureKind::Url, Phase::Input, why);
-        match &self.0 {
-            Kind::Url(text) => match Url::parse(text) {
-                Ok(url) if !matches!(url.scheme(), "http" | "https") => {
-                    Err(refuse(format!("only http and https are known, not {:?}", url.scheme())))
-                }
-                // A character that is not ASCII takes more bytes in a URL.
-                Ok(url) if url.as_str().len() > URL_BYTES_MAX => Err(refuse(TOO_LONG.to_owned())),
-                Ok(url) => Ok(url),
-                Err(url::ParseError::RelativeUrlWithoutBase) => {
-                    Err(refuse("it does not begin with http:// or https://".to_owned()))
-                }
-                Err(error) => Err(refuse(error.to_string())),
-            },
-            Kind::Unusable { why, .. } => Err(refuse((*why).to_owned())),
-            Kind::Waiting | Kind::Answered => Err(refuse("there is no line".to_owned())),
+        let text = match &self.kind {
+            Kind::Url(text) => text,
+            Kind::Unusable { why, .. } => return Err(refuse(why.clone())),
+            Kind::Waiting | Kind::Answered => return Err(refuse("there is no line".to_owned())),
+        };
+        let target = match bare_host::urls(text) {
+            Some((url, by_http)) => Target { url, by_http: Some(by_http) },
+            None => Target { url: parse_url(text).map_err(refuse)?, by_http: None },
+        };
+        // A character that is not ASCII takes more bytes in a URL.
+        match target.url.as_str().len() > URL_BYTES_MAX {
+            true => Err(refuse(TOO_LONG.to_owned())),
+            false => Ok(target),
         }
     }
+}
+
+/// Parses a URL with a scheme, or says why it is none.
+fn parse_url(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            Err(format!("only http and https are known, not {:?}", url.scheme()))
+        }
+        Ok(url) => Ok(url),
+        Err(url::ParseError::RelativeUrlWithoutBase) => {
+            Err("it does not begin with http:// or https://".to_owned())
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Tells whether a column is the first one of a row as text: a status, `ERR`, or both.
+fn is_outcome(column: &[u8]) -> bool {
+    let status = match column.strip_prefix(b"ERR") {
+        Some(b"") => return true,
+        Some(rest) => rest.strip_prefix(b" ").unwrap_or_default(),
+        None => column,
+    };
+    status.len() == 3 && status.iter().all(u8::is_ascii_digit)
+}
+
+/// Tells whether a column of this name has the URLs.
+fn is_url_column(name: &str, wanted: Option<&str>) -> bool {
+    wanted.map_or_else(|| name.eq_ignore_ascii_case("url"), |wanted| name == wanted)
 }
 
 /// Returns the start of a line, as text.
@@ -151,15 +259,44 @@ mod tests {
         let input = Input::line(b" http://example.com/a?b#c \r").unwrap();
 
         assert_eq!(input.shown(), "http://example.com/a?b#c");
-        assert_eq!(input.parse().unwrap().as_str(), "http://example.com/a?b#c");
+        assert_eq!(input.parse().unwrap().url.as_str(), "http://example.com/a?b#c");
+    }
+
+    #[test]
+    fn an_address_ends_at_a_tab() {
+        for (line, shown) in [
+            ("http://a/\tA title", "http://a/"),
+            (" http://a/ \t\tx", "http://a/"),
+            ("\thttp://a/\t", "http://a/"),
+            ("http://a/b c\td", "http://a/b c"),
+            ("200\thttp://a/\tA title", "http://a/"),
+            ("ERR\thttp://a/\tdns: no such host", "http://a/"),
+            ("ERR 503\thttp://a/\tbody: cut", "http://a/"),
+            ("200\t", "200"),
+            ("2000\thttp://a/", "2000"),
+            ("ERR x\thttp://a/", "ERR x"),
+            ("example.com\tA title", "example.com"),
+        ] {
+            assert_eq!(Input::line(line.as_bytes()).unwrap().shown(), shown, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_without_a_scheme_is_tried_both_ways() {
+        let target = Input::url("example.com/a").parse().unwrap();
+
+        assert_eq!(target.url.as_str(), "https://example.com/a");
+        assert_eq!(target.by_http.unwrap().as_str(), "http://example.com/a");
+        assert_eq!(Input::url("http://example.com").parse().unwrap().by_http, None);
     }
 
     #[test]
     fn every_sort_of_junk_is_refused_in_words() {
         let long = vec![b'a'; URL_BYTES_MAX + 1];
+        let long_name = format!("a.example/{}", "é".repeat(URL_BYTES_MAX / 3));
         let long_when_encoded = format!("http://a/{}", "é".repeat(URL_BYTES_MAX / 3));
         for (line, word) in [
-            (&b"example.com"[..], "http://"),
+            (&b"nowhere"[..], "http://"),
             (b"ftp://example.com/", "ftp"),
             (b"http://", "host"),
             (b"http://a b/", "domain"),
@@ -167,6 +304,7 @@ mod tests {
             (b"http://\xff/", "UTF-8"),
             (b"http://a\0b/", "NUL"),
             (&long, "too long"),
+            (long_name.as_bytes(), "too long"),
             (long_when_encoded.as_bytes(), "too long"),
         ] {
             let input = Input::line(line).unwrap();

@@ -17,6 +17,9 @@ use crate::net::tls::Trust;
 use crate::page::extract::Extractor;
 use crate::save::Folder;
 
+/// Headers with passwords or cookies.
+const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+
 /// The method of every request.
 ///
 /// ```
@@ -115,6 +118,8 @@ pub struct Options {
     /// `None` for as long as the attempt may take.
     pub(crate) first_byte_timeout: Option<Duration>,
     pub(crate) retries: u32,
+    /// 0 for no limit.
+    pub(crate) host_errors_max: u32,
     pub(crate) redirects_max: u32,
     pub(crate) body_bytes_max: u64,
     pub(crate) method: Method,
@@ -163,6 +168,15 @@ impl Options {
     /// Tells whether a request may be sent again when it is not known what became of it.
     pub(crate) fn may_send_twice(&self) -> bool {
         self.retry_post || (self.data.is_none() && self.method.is_idempotent())
+    }
+
+    /// Tells whether the requests carry what nobody between here and the server may read: a
+    /// password, cookies, data. Such a request does not go on without TLS when TLS fails.
+    pub(crate) fn has_secrets(&self) -> bool {
+        let is_secret = |(name, _): &(String, String)| {
+            SECRET_HEADERS.iter().any(|secret| name.eq_ignore_ascii_case(secret))
+        };
+        self.data.is_some() || self.cookie_jar.is_some() || self.headers.iter().any(is_secret)
     }
 
     pub(crate) fn dialer_settings(&self) -> DialerSettings {

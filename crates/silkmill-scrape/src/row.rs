@@ -13,6 +13,8 @@ pub struct Row {
     pub index: u64,
     /// The URL as it was given. A line that is no text, or is too long, is shown in part.
     pub url: String,
+    /// The text that the input carried: see [`Input::carrying`](crate::Input::carrying).
+    pub carried: Option<Box<str>>,
     /// The URL that was requested last, after all redirects. `None` when the line is no URL.
     pub final_url: Option<String>,
     /// The status of the last response. It is set even when the body failed to come.
@@ -29,7 +31,7 @@ pub struct Row {
     pub bytes: u64,
     /// Whether a bound cut the body, the tree of the page, or its values.
     pub truncated: bool,
-    /// How often the URL was tried; 0 when the line is no URL.
+    /// How often the URL was tried; 0 when the line is no URL, or its host was given up.
     pub attempts: u32,
     /// The URLs that the last attempt was redirected to, in order.
     pub redirects: Vec<String>,
@@ -41,18 +43,6 @@ pub struct Row {
     pub worker: Arc<str>,
     /// Why there is no response, or only a part of one, or not every field of it.
     pub error: Option<Failure>,
-}
-
-impl Row {
-    /// Makes the row of an input that cannot be requested.
-    pub(crate) fn refused(index: u64, shown: &str, error: Failure) -> Row {
-        Row { index, url: shown.to_owned(), error: Some(error), ..Row::default() }
-    }
-
-    /// Makes the row of an input that met a mistake of this program.
-    pub(crate) fn failed(index: u64, shown: &str, why: String) -> Row {
-        Row::refused(index, shown, Failure::new(FailureKind::Protocol, Phase::Internal, why))
-    }
 }
 
 /// How one request, the last one of the row, spent its time. `None` is a step that did not happen
@@ -113,6 +103,8 @@ pub enum FailureKind {
     Redirects,
     /// The URL leads to a host that must not be reached.
     Blocked,
+    /// The host was given up, since it had failed too many rows one after the other.
+    Host,
     /// The host's robots.txt forbids the request, or cannot be fetched.
     Robots,
     /// The line is no URL that can be fetched.
@@ -132,6 +124,7 @@ impl FailureKind {
             FailureKind::Protocol => "protocol",
             FailureKind::Redirects => "redirects",
             FailureKind::Blocked => "blocked",
+            FailureKind::Host => "host",
             FailureKind::Robots => "robots",
             FailureKind::Url => "url",
             FailureKind::Body => "body",

@@ -2,6 +2,7 @@
 //! the source, feeds the [`Sink`] and counts; a worker takes an input and returns a row.
 
 pub(crate) mod frontier;
+pub(crate) mod host_errors;
 pub(crate) mod schedule;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::row::Row;
 use crate::run::frontier::{
     Completed, Frontier, Item, LOOK_AHEAD_MAX, Outcome, WorkerExit, room_for_rows,
 };
+use crate::run::host_errors::HostErrors;
 use crate::run::schedule::{HostId, Limits};
 use crate::sink::{Progress, Sink};
 
@@ -133,6 +135,8 @@ struct Run<'a> {
     /// The inputs that were taken and not handed on.
     in_flight: usize,
     in_flight_max: usize,
+    /// The inputs that a worker was at when the rows were last taken.
+    running: usize,
     workers_max: usize,
     /// The rows that wait for an earlier one, if the run is ordered; `None` stands for an input
     /// that has its row already. Each counts as in flight, so the window bounds them.
@@ -167,12 +171,18 @@ impl<'a> Run<'a> {
             | u64::from(Instant::now().elapsed().subsec_nanos());
         Run {
             pool,
-            frontier: Arc::new(Frontier::new(limits(options), options.workers, seed)),
+            frontier: Arc::new(Frontier::new(
+                limits(options),
+                HostErrors::new(options.host_errors_max),
+                options.workers,
+                seed,
+            )),
             fetcher: Fetcher::new(options, &over),
             cancel,
             over,
             in_flight: 0,
             in_flight_max,
+            running: 0,
             workers_max: options.workers,
             ahead: options.ordered.then(BTreeMap::new),
             turn: 0,
@@ -198,15 +208,16 @@ impl<'a> Run<'a> {
             }
             let rows = self.rows;
             let demand = self.frontier.take_rows(&mut ready);
+            self.running = demand.running;
             if demand.wants_worker {
                 self.spawn_worker();
             }
             for row in ready.drain(..) {
                 self.hand_on(row, sink)?;
             }
-            for job in self.frontier.stranded() {
+            for mut job in self.frontier.stranded() {
                 let why = "no thread was to be had for it".to_owned();
-                self.hand_on(Row::failed(job.index, job.input.shown(), why), sink)?;
+                self.hand_on(job.input.failed(job.index, why), sink)?;
             }
             let room = demand.room.min(self.in_flight_max.saturating_sub(self.in_flight));
             if state != SourceState::Ended && room > 0 {
@@ -231,7 +242,7 @@ impl<'a> Run<'a> {
         sink: &mut dyn Sink,
     ) -> ControlFlow<(), SourceState> {
         for _ in 0..many {
-            let input = match source.next() {
+            let mut input = match source.next() {
                 Some(input) if input.is_waiting() => {
                     return ControlFlow::Continue(SourceState::HasMore);
                 }
@@ -246,12 +257,12 @@ impl<'a> Run<'a> {
             self.taken += 1;
             self.in_flight += 1;
             match input.parse() {
-                Ok(url) => {
-                    if self.frontier.put(Box::new(Job::new(index, input, url))) {
+                Ok(target) => {
+                    if self.frontier.put(Box::new(Job::new(index, input, target))) {
                         self.spawn_worker();
                     }
                 }
-                Err(error) => self.hand_on(Row::refused(index, input.shown(), error), sink)?,
+                Err(error) => self.hand_on(input.refused(index, error), sink)?,
             }
         }
         ControlFlow::Continue(SourceState::HasMore)
@@ -306,7 +317,8 @@ impl<'a> Run<'a> {
     /// Tells the sink that no row is ready at the moment, and how far the run is.
     fn pause(&mut self, sink: &mut dyn Sink) -> ControlFlow<()> {
         self.paused = Instant::now();
-        let progress = Progress { rows: self.rows, errors: self.errors, in_flight: self.in_flight };
+        let (rows, errors, in_flight) = (self.rows, self.errors, self.in_flight);
+        let progress = Progress { rows, errors, in_flight, running: self.running };
         let flow = sink.pause(&progress);
         self.sink_is_full = flow.is_break();
         flow
@@ -355,7 +367,11 @@ impl Worker {
         let started = Instant::now();
         let mut last = None;
         while let Some(turn) = self.frontier.next(last.take()) {
-            let latest = completed(turn.host, fetcher.fetch(turn.item));
+            let fetched = match turn.is_given_up {
+                true => fetcher.pass_over(turn.item),
+                false => fetcher.fetch(turn.item),
+            };
+            let latest = completed(turn.host, fetched);
             if started.elapsed() > TASK_SLICE {
                 self.frontier.hand_in(latest);
                 return;
@@ -383,7 +399,8 @@ fn completed(host: HostId, fetched: Fetched) -> Completed<Job> {
         Next::Row(row) => Outcome::Row(row.map(|row| *row)),
         Next::Requeue(job, wait) => Outcome::Requeue(job, wait),
     };
-    Completed { host, feedback: fetched.feedback, crawl_delay: fetched.crawl_delay, outcome }
+    let Fetched { feedback, crawl_delay, sign, .. } = fetched;
+    Completed { host, feedback, crawl_delay, sign, outcome }
 }
 
 impl Item for Job {
@@ -397,5 +414,13 @@ impl Item for Job {
 
     fn bytes(&self) -> usize {
         Job::bytes(self)
+    }
+
+    fn guesses_https(&self) -> bool {
+        Job::guesses_https(self)
+    }
+
+    fn go_by_http(&mut self) {
+        self.give_up_https("not tried, since it has failed for too many rows of the host");
     }
 }

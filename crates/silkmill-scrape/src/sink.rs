@@ -56,4 +56,6 @@ pub struct Progress {
     pub errors: u64,
     /// The inputs that were taken and have no row yet.
     pub in_flight: usize,
+    /// Those of them that a worker is at.
+    pub running: usize,
 }

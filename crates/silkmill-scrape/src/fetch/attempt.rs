@@ -1,10 +1,14 @@
 //! One attempt at an item: asks robots.txt for permission, follows redirects, reads the page, and
-//! decides whether to retry. The bytes on the wire are [`crate::fetch::exchange`]'s.
+//! decides whether to retry. What its end says about the host is [`crate::fetch::ending`]'s, the
+//! bytes on the wire are [`crate::fetch::exchange`]'s.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use url::Url;
 
+use crate::fetch::ending::{
+    AttemptEnd, Feedback, Page, Sign, feedback, has_no_https, sign, was_not_sent,
+};
 use crate::fetch::exchange::{Client, Exchange, Response, Shared};
 use crate::fetch::job::{Job, RedirectChain};
 use crate::fetch::{mime_type, refresh};
@@ -21,19 +25,10 @@ use crate::row::{Failure, FailureKind, Phase, Row};
 /// The memory that a client keeps for the next body.
 const BODY_KEPT_BYTES_MAX: usize = 1024 * 1024;
 
-/// What the run learns about a host from an attempt.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Feedback {
-    #[default]
-    Unknown,
-    Ok,
-    /// The host asks to be left alone, perhaps for a certain time.
-    Backoff(Option<Duration>),
-}
-
 /// The result of one step of a job.
 pub(super) struct Step {
     pub(super) feedback: Feedback,
+    pub(super) sign: Sign,
     pub(super) then: Then,
 }
 
@@ -41,25 +36,6 @@ pub(super) enum Then {
     Row(Box<Row>),
     /// The job is retried after a while, or goes on at another host at once.
     Requeue(Duration),
-}
-
-/// How an attempt ended, as far as it could be made at one host.
-enum AttemptEnd {
-    Page(Page),
-    /// The attempt goes on at another host.
-    Elsewhere,
-    /// The host's robots.txt is known now, and asks for a pause.
-    Later,
-}
-
-/// Facts about a body that was read. Its bytes are in the client.
-#[derive(Debug, Default)]
-struct Page {
-    /// What the Fetch standard makes of the `Content-Type` headers.
-    content_type: Option<String>,
-    refresh: Option<String>,
-    bytes: u64,
-    truncated: bool,
 }
 
 /// One attempt: an exchange at work, and what robots.txt said.
@@ -84,24 +60,58 @@ impl<'a> Attempt<'a> {
         let ends = Instant::now() + chain.left;
         let attempted = self.follow(job, &mut chain, ends);
         let feedback = feedback(&chain, &attempted);
+        let sign = sign(chain.status, &attempted);
         let may_repeat = options.may_send_twice() || was_not_sent(&chain, &attempted);
         let is_transient = match &attempted {
             Ok(AttemptEnd::Page(_)) => chain.status.is_some_and(retry::is_transient_status),
             Ok(AttemptEnd::Elsewhere | AttemptEnd::Later) => {
                 chain.left = ends.saturating_duration_since(Instant::now());
                 job.go_to(chain);
-                return Step { feedback, then: Then::Requeue(Duration::ZERO) };
+                return Step { feedback, sign, then: Then::Requeue(Duration::ZERO) };
             }
             Err(fault) => fault.is_transient,
         };
-        if is_transient && may_repeat && job.attempts <= options.retries {
+        if let Err(fault) = &attempted
+            && may_repeat
+            && !options.has_secrets()
+            && has_no_https(&chain, fault)
+            && job.give_up_https(&fault.failure.message)
+        {
+            let then = Then::Requeue(Duration::ZERO);
+            return Step { feedback, sign: Sign::NoHttps, then };
+        }
+        if is_transient && may_repeat && job.may_retry(options.retries) {
             let own = retry::pause(job.attempts, self.exchange.client.jitter.roll());
             job.start_anew();
-            return Step { feedback, then: Then::Requeue(chain.retry_after.unwrap_or(own)) };
+            let then = Then::Requeue(chain.retry_after.unwrap_or(own));
+            return Step { feedback, sign: Sign::None, then };
         }
         let mut row = self.row(job, *chain, attempted);
         row.elapsed = started.elapsed();
-        Step { feedback, then: Then::Row(Box::new(row)) }
+        Step { feedback, sign, then: Then::Row(Box::new(row)) }
+    }
+
+    /// Takes a job further whose next host is given up: to the same host by HTTP, if the job left
+    /// the scheme open, else to its end.
+    pub(super) fn pass_over(&mut self, job: &mut Job) -> Step {
+        let errors_max = self.exchange.shared.options.host_errors_max;
+        let why = format!(
+            "not requested: the last {errors_max} rows of {} had no response, or one whose status \
+             is retried",
+            job.host()
+        );
+        let chain = job.chain.take();
+        let then = if chain.is_none() && job.give_up_https(&why) {
+            Then::Requeue(Duration::ZERO)
+        } else {
+            let chain = chain.unwrap_or_else(|| Box::new(self.chain(&job.url)));
+            self.exchange.client.trace = Trace::begin();
+            let fault = Fault::permanent(FailureKind::Host, Phase::Request, why);
+            let mut row = self.row(job, *chain, Err(fault));
+            row.elapsed = job.started.map_or(Duration::ZERO, |started| started.elapsed());
+            Then::Row(Box::new(row))
+        };
+        Step { feedback: Feedback::Unknown, sign: Sign::None, then }
     }
 
     /// Begins a chain of redirects with the request that the options name.
@@ -122,6 +132,7 @@ impl<'a> Attempt<'a> {
         let mut row = Row {
             index: job.index,
             url: job.input.take_shown(),
+            carried: job.input.take_carried(),
             final_url: Some(chain.url.into()),
             status: chain.status,
             redirects: chain.redirects,
@@ -132,7 +143,13 @@ impl<'a> Attempt<'a> {
         };
         match attempted {
             Ok(AttemptEnd::Page(page)) => self.fill(&mut row, page),
-            Err(fault) => row.error = Some(fault.failure),
+            Err(fault) => {
+                let mut failure = fault.failure;
+                if let Some(why) = job.without_https().filter(|_| row.status.is_none()) {
+                    failure.message += &format!(" (by https: {why})");
+                }
+                row.error = Some(failure);
+            }
             Ok(AttemptEnd::Elsewhere | AttemptEnd::Later) => {}
         }
         row
@@ -275,7 +292,7 @@ impl<'a> Attempt<'a> {
                 let wait = retry_after(&response.head);
                 self.exchange.drain(response, &chain);
                 if retry::is_transient_status(status)
-                    && job.attempts <= self.exchange.shared.options.retries
+                    && job.may_retry(self.exchange.shared.options.retries)
                 {
                     page.retry_after = wait;
                     let why = unreachable_robots(status);
@@ -356,29 +373,6 @@ impl<'a> Attempt<'a> {
         let (bytes, truncated) = read?;
         Ok(Page { content_type, refresh, bytes, truncated })
     }
-}
-
-/// Returns what an attempt teaches about the host that was requested last.
-fn feedback(chain: &RedirectChain, attempted: &Result<AttemptEnd, Fault>) -> Feedback {
-    match (attempted, chain.status) {
-        (Ok(AttemptEnd::Page(_)), Some(status)) if retry::is_refusal(status) => {
-            Feedback::Backoff(chain.retry_after)
-        }
-        (Err(fault), _) if fault.is_transient && fault.failure.kind == FailureKind::Robots => {
-            Feedback::Backoff(chain.retry_after)
-        }
-        (Ok(_), Some(_)) => Feedback::Ok,
-        _ => Feedback::Unknown,
-    }
-}
-
-/// Tells whether an attempt failed before its request was sent.
-fn was_not_sent(chain: &RedirectChain, attempted: &Result<AttemptEnd, Fault>) -> bool {
-    let is_early = |fault: &Fault| {
-        fault.failure.kind == FailureKind::Robots
-            || matches!(fault.failure.phase, Phase::Resolve | Phase::Connect | Phase::Tls)
-    };
-    chain.status.is_none() && attempted.as_ref().is_err_and(is_early)
 }
 
 fn redirects(why: String) -> Fault {

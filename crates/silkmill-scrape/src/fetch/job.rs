@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use crate::fetch::cookie::Jar;
-use crate::input::{Input, URL_BYTES_MAX};
+use crate::input::{Input, Target, URL_BYTES_MAX};
 use crate::options::Method;
 
 /// The most bytes of the URLs of one chain of redirects together.
@@ -17,6 +17,10 @@ pub(crate) struct Job {
     pub(crate) index: u64,
     pub(crate) input: Input,
     pub(crate) url: Url,
+    /// What is requested when there is no HTTPS at `url`, if that is not known yet.
+    by_http: Option<Url>,
+    /// Why there was no HTTPS, if that was tried and `url` is by HTTP.
+    without_https: Option<String>,
     pub(crate) attempts: u32,
     /// When the first attempt began.
     pub(crate) started: Option<Instant>,
@@ -25,8 +29,35 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    pub(crate) fn new(index: u64, input: Input, url: Url) -> Job {
-        Job { index, input, url, attempts: 0, started: None, chain: None }
+    pub(crate) fn new(index: u64, input: Input, target: Target) -> Job {
+        let Target { url, by_http } = target;
+        let without_https = None;
+        Job { index, input, url, by_http, without_https, attempts: 0, started: None, chain: None }
+    }
+
+    /// Tells whether a transient failure of the last attempt leaves another. The one that found no
+    /// HTTPS does not count.
+    pub(crate) fn may_retry(&self, retries: u32) -> bool {
+        self.attempts - u32::from(self.without_https.is_some()) <= retries
+    }
+
+    /// Goes on by HTTP, since HTTPS has failed, if the input left the scheme open.
+    pub(crate) fn give_up_https(&mut self, why: &str) -> bool {
+        let Some(url) = self.by_http.take() else { return false };
+        self.url = url;
+        self.without_https = Some(why.to_owned());
+        self.start_anew();
+        true
+    }
+
+    /// Tells whether HTTPS is tried only because the input named no scheme.
+    pub(crate) fn guesses_https(&self) -> bool {
+        self.by_http.is_some() && self.chain.is_none()
+    }
+
+    /// Returns why there was no HTTPS, if that was tried first.
+    pub(crate) fn without_https(&self) -> Option<&str> {
+        self.without_https.as_deref()
     }
 
     /// Lets the attempt go on at the end of `chain` later.
@@ -47,10 +78,13 @@ impl Job {
         }
     }
 
-    /// Returns the bytes of the job's URLs.
+    /// Returns the bytes of the job's URLs, and of what it carries.
     pub(crate) fn bytes(&self) -> usize {
         let chain = self.chain.as_ref().map_or(0, |chain| chain.chain_bytes());
-        self.input.shown().len() + self.url.as_str().len() + chain
+        // The other URL of an input without a scheme is as long.
+        let urls = self.url.as_str().len() * (1 + usize::from(self.by_http.is_some()));
+        let carried = self.input.carried().map_or(0, str::len);
+        self.input.shown().len() + carried + urls + chain
     }
 }
 
@@ -157,16 +191,38 @@ mod tests {
         Url::parse(text).unwrap()
     }
 
+    fn job_of(text: &str) -> Job {
+        let input = Input::url(text);
+        let target = input.parse().unwrap();
+        Job::new(0, input, target)
+    }
+
+    #[test]
+    fn a_host_is_asked_by_http_once_there_is_no_https() {
+        let mut job = job_of("a.test/x");
+        assert_eq!((job.host().as_str(), job.may_retry(0)), ("a.test:443", true));
+        job.attempts = 1;
+        assert!(!job.may_retry(0) && job.give_up_https("refused"));
+
+        assert_eq!((job.host().as_str(), job.url.as_str()), ("a.test:80", "http://a.test/x"));
+        assert_eq!((job.may_retry(0), job.without_https()), (true, Some("refused")));
+        job.attempts = 2;
+        assert!(!job.may_retry(0) && !job.give_up_https("again"));
+        assert!(!job_of("https://a.test/").give_up_https("it was asked for"));
+    }
+
     #[test]
     fn a_host_is_a_name_with_a_port() {
-        let job = |text| Job::new(0, Input::url(text), url(text)).host();
-
-        assert_eq!(job("http://A.test/x"), "a.test:80");
-        assert_eq!(job("https://a.test/"), "a.test:443");
-        assert_eq!(job("http://[::1]:81/"), "[::1]:81");
-        // An IP address is the same host however it is written.
-        assert_eq!(job("http://0x7f000001/"), "127.0.0.1:80");
-        assert_eq!(job("http://2130706433/"), "127.0.0.1:80");
+        for (text, host) in [
+            ("http://A.test/x", "a.test:80"),
+            ("https://a.test/", "a.test:443"),
+            ("http://[::1]:81/", "[::1]:81"),
+            // An IP address is the same host however it is written.
+            ("http://0x7f000001/", "127.0.0.1:80"),
+            ("http://2130706433/", "127.0.0.1:80"),
+        ] {
+            assert_eq!(job_of(text).host(), host);
+        }
     }
 
     #[test]

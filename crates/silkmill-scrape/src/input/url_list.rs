@@ -2,15 +2,14 @@
 
 use std::io::{self, BufRead};
 
+use crate::input::decode::Utf8Reader;
 use crate::input::{Input, SHOWN_BYTES_MAX};
-
-/// The mark that some editors put before UTF-8 text.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// An iterator over the URLs of a list, one a line.
 ///
-/// Blank lines and lines that start with `#` are skipped. A line that is no text, or is endless, is
-/// still one input; no more of it is kept than its row shows.
+/// Blank lines and lines that start with `#` are skipped. A line ends with LF, CR or both; a list
+/// with a byte order mark may be UTF-16. A line that is no text, or is endless, is still one input;
+/// no more of it is kept than its row shows.
 ///
 /// ```
 /// use silkmill_scrape::UrlList;
@@ -20,48 +19,23 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// ```
 #[derive(Debug)]
 pub struct UrlList<R> {
-    from: R,
-    line: Vec<u8>,
-    at_start: bool,
-    number: u64,
+    lines: LineReader<R>,
 }
 
 impl<R: BufRead> UrlList<R> {
     /// Makes a list that is read as it is iterated over.
     pub fn new(from: R) -> UrlList<R> {
-        UrlList { from, line: Vec::new(), at_start: true, number: 0 }
+        UrlList { lines: LineReader::new(from, SHOWN_BYTES_MAX) }
     }
 
     /// Returns the number of the line that was read last, from 1. Comments and blank lines count.
     pub fn line_number(&self) -> u64 {
-        self.number
+        self.lines.number
     }
 
-    /// Reads one line into `self.line`, cut just past the bound. Returns false at the end of the
-    /// list.
-    fn read_line(&mut self) -> io::Result<bool> {
-        self.line.clear();
-        let mut any = false;
-        loop {
-            let bytes = match self.from.fill_buf() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                read => read?,
-            };
-            if bytes.is_empty() {
-                return Ok(any);
-            }
-            any = true;
-            let end = bytes.iter().position(|&byte| byte == b'\n');
-            let part = &bytes[..end.unwrap_or(bytes.len())];
-            // One byte past the bound shows that a line is too long.
-            let room = (SHOWN_BYTES_MAX + 1).saturating_sub(self.line.len());
-            self.line.extend_from_slice(&part[..part.len().min(room)]);
-            let used = end.map_or(part.len(), |end| end + 1);
-            self.from.consume(used);
-            if end.is_some() {
-                return Ok(true);
-            }
-        }
+    /// Returns how many bytes of the list have been read as lines, in the list's own encoding.
+    pub fn position(&self) -> u64 {
+        self.lines.position()
     }
 }
 
@@ -70,17 +44,67 @@ impl<R: BufRead> Iterator for UrlList<R> {
 
     fn next(&mut self) -> Option<io::Result<Input>> {
         loop {
-            match self.read_line() {
-                Ok(true) => self.number += 1,
+            match self.lines.read() {
+                Ok(true) => {}
                 Ok(false) => return None,
                 Err(error) => return Some(Err(error)),
             }
-            let mut line = &self.line[..];
-            if std::mem::take(&mut self.at_start) {
-                line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
-            }
-            if let Some(input) = Input::line(line) {
+            if let Some(input) = Input::line(&self.lines.line) {
                 return Some(Ok(input));
+            }
+        }
+    }
+}
+
+/// Reads lines of a bounded length.
+#[derive(Debug)]
+pub(super) struct LineReader<R> {
+    from: Utf8Reader<R>,
+    /// The line without its end, cut just past the bound.
+    pub(super) line: Vec<u8>,
+    line_bytes_max: usize,
+    /// Whether the last line ended with CR, so that an LF is a part of its end.
+    after_cr: bool,
+    /// The number of the line, from 1.
+    pub(super) number: u64,
+}
+
+impl<R: BufRead> LineReader<R> {
+    pub(super) fn new(from: R, line_bytes_max: usize) -> LineReader<R> {
+        let from = Utf8Reader::new(from);
+        LineReader { from, line: Vec::new(), line_bytes_max, after_cr: false, number: 0 }
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.from.position()
+    }
+
+    /// Reads one line into `self.line`. Returns false at the end of the list.
+    pub(super) fn read(&mut self) -> io::Result<bool> {
+        self.line.clear();
+        let mut any = false;
+        loop {
+            let mut bytes = self.from.fill_buf()?;
+            if std::mem::take(&mut self.after_cr) && bytes.first() == Some(&b'\n') {
+                self.from.consume(1);
+                bytes = self.from.fill_buf()?;
+            }
+            if bytes.is_empty() {
+                self.number += u64::from(any);
+                return Ok(any);
+            }
+            any = true;
+            let end = memchr::memchr2(b'\n', b'\r', bytes);
+            let part = &bytes[..end.unwrap_or(bytes.len())];
+            // One byte past the bound shows that a line is too long.
+            let room = (self.line_bytes_max + 1).saturating_sub(self.line.len());
+            self.line.extend_from_slice(&part[..part.len().min(room)]);
+            self.after_cr = end.is_some_and(|end| bytes[end] == b'\r');
+            let used = end.map_or(part.len(), |end| end + 1);
+            self.from.consume(used);
+            if end.is_some() {
+                self.number += 1;
+                return Ok(true);
             }
         }
     }
@@ -103,7 +127,13 @@ mod tests {
             shown(b"http://a/\r\nhttp://b/\nhttp://c/"),
             ["http://a/", "http://b/", "http://c/"]
         );
+        assert_eq!(
+            shown(b"http://a/\rhttp://b/\r\rhttp://c/\r"),
+            ["http://a/", "http://b/", "http://c/"]
+        );
         assert_eq!(shown(b"\xef\xbb\xbf# mark\n\n \nhttp://a/\n\n"), ["http://a/"]);
+        assert_eq!(shown(b"\xff\xfeh\0\r\0\n\0i\0\r\0"), ["h", "i"]);
+        assert_eq!(shown(b"\xfe\xff\0h\0\t\0x\0\n"), ["h"]);
         assert!(shown(b"").is_empty());
     }
 
@@ -113,18 +143,21 @@ mod tests {
         let mut list = UrlList::new(BufReader::new(line.chain(&b"\nhttp://a/\n"[..])));
 
         assert!(list.next().unwrap().unwrap().parse().unwrap_err().message.contains("too long"));
-        assert!(list.line.capacity() < 4 * SHOWN_BYTES_MAX);
+        assert!(list.lines.line.capacity() < 4 * SHOWN_BYTES_MAX);
         assert_eq!(list.next().unwrap().unwrap().shown(), "http://a/");
         assert!(list.next().is_none());
     }
 
     #[test]
     fn lines_are_numbered_as_editors_number_them() {
-        let mut list = UrlList::new(&b"# comment\n\nhttp://a/\nhttp://b/"[..]);
-        let mut numbers = Vec::new();
-        while list.next().is_some() {
-            numbers.push(list.line_number());
+        for end in ["\n", "\r\n", "\r"] {
+            let text = ["# comment", "", "http://a/", "http://b/"].join(end);
+            let mut list = UrlList::new(BufReader::with_capacity(3, text.as_bytes()));
+            let mut numbers = Vec::new();
+            while list.next().is_some() {
+                numbers.push(list.line_number());
+            }
+            assert_eq!((numbers, list.position()), (vec![3, 4], text.len() as u64), "{end:?}");
         }
-        assert_eq!(numbers, [3, 4]);
     }
 }

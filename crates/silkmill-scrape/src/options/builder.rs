@@ -26,6 +26,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Attempts after the first.
 const RETRIES: u32 = 2;
+/// The rows of a host in a row that fail before it is given up.
+const HOST_ERRORS_MAX: u32 = 30;
 const REDIRECTS_MAX: u32 = 10;
 const BODY_BYTES_MAX: u64 = 10 * 1024 * 1024;
 /// The most bytes of the body of a request.
@@ -73,6 +75,7 @@ impl Options {
             connect_timeout: CONNECT_TIMEOUT,
             first_byte_timeout: None,
             retries: RETRIES,
+            host_errors_max: HOST_ERRORS_MAX,
             redirects_max: REDIRECTS_MAX,
             body_bytes_max: BODY_BYTES_MAX,
             method: Method::Get,
@@ -160,6 +163,31 @@ impl OptionsBuilder {
     /// long. No thread waits meanwhile.
     pub fn retries(mut self, retries: u32) -> Self {
         self.options.retries = retries;
+        self
+    }
+
+    /// Sets after how many rows a host is given up that ended in a row, without a retry left, in no
+    /// response or in a status that is retried. Its other rows are failures of the kind
+    /// [`Host`](crate::FailureKind::Host) at once. Any other answer, a 500 too, starts the count
+    /// anew. 0 means never; the default is 30. A host is a name or an IP address, with a port.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use silkmill::CancelToken;
+    /// use silkmill_scrape::{FailureKind, Input, Options, run};
+    ///
+    /// let options = Options::builder().workers(1).retries(0).host_errors_max(2).build()?;
+    /// let inputs = (0..5).map(|page| Input::url(format!("http://127.0.0.1:1/{page}")));
+    /// let mut given_up = 0;
+    /// run(inputs, &options, &CancelToken::new(), &mut |row| {
+    ///     given_up += u64::from(row.error.is_some_and(|error| error.kind == FailureKind::Host));
+    ///     ControlFlow::Continue(())
+    /// })?;
+    /// assert_eq!(given_up, 3);
+    /// # Ok::<(), silkmill_scrape::Error>(())
+    /// ```
+    pub fn host_errors_max(mut self, rows: u32) -> Self {
+        self.options.host_errors_max = rows;
         self
     }
 

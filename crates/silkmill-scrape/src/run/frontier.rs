@@ -8,9 +8,10 @@
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
-use crate::fetch::attempt::Feedback;
+use crate::fetch::ending::{Feedback, Sign};
 use crate::retry::{self, Jitter};
 use crate::row::Row;
+use crate::run::host_errors::HostErrors;
 use crate::run::schedule::{HostId, Limits, Schedule, Turn};
 use crate::sync::{Condvar, Mutex};
 
@@ -36,6 +37,10 @@ pub(crate) trait Item {
     fn host(&self) -> String;
     /// Returns the bytes of the item's URLs.
     fn bytes(&self) -> usize;
+    /// Tells whether the item tries HTTPS only because it names no scheme.
+    fn guesses_https(&self) -> bool;
+    /// Lets such an item go on by HTTP.
+    fn go_by_http(&mut self);
 }
 
 /// How an attempt at an item ended.
@@ -55,6 +60,8 @@ pub(crate) struct Completed<T> {
     pub(crate) feedback: Feedback,
     /// The pause between two starts that the host asks for, once its robots.txt is known.
     pub(crate) crawl_delay: Option<Duration>,
+    /// What the attempt says about whether the host is down for good.
+    pub(crate) sign: Sign,
     pub(crate) outcome: Outcome<T>,
 }
 
@@ -71,6 +78,7 @@ pub(crate) struct Frontier<T> {
 #[derive(Debug)]
 struct State<T> {
     schedule: Schedule<Box<T>>,
+    host_errors: HostErrors,
     rows: Vec<Row>,
     /// The bytes of the URLs of all waiting items.
     bytes: usize,
@@ -104,15 +112,23 @@ pub(crate) enum WorkerExit {
 pub(crate) struct Demand {
     /// The number of items that there is room for.
     pub(crate) room: usize,
+    /// The number of items that a worker is at.
+    pub(crate) running: usize,
     /// Whether the caller is to start another worker. The frontier counts it as running from now
     /// on.
     pub(crate) wants_worker: bool,
 }
 
 impl<T: Item> Frontier<T> {
-    pub(crate) fn new(limits: Limits, workers_max: usize, seed: u64) -> Frontier<T> {
+    pub(crate) fn new(
+        limits: Limits,
+        host_errors: HostErrors,
+        workers_max: usize,
+        seed: u64,
+    ) -> Frontier<T> {
         let state = State {
             schedule: Schedule::new(limits),
+            host_errors,
             rows: room_for_rows(workers_max),
             bytes: 0,
             workers: 0,
@@ -181,7 +197,7 @@ impl<T: Item> Frontier<T> {
         std::mem::swap(&mut state.rows, rows);
         let wants_worker = state.wants_worker(Instant::now(), self.workers_max);
         let room = state.room(self.workers_max);
-        Demand { room, wants_worker }
+        Demand { room, running: state.schedule.running(), wants_worker }
     }
 
     /// For the caller: waits until there is something to do, but no longer than `timeout`.
@@ -242,10 +258,16 @@ impl<T: Item> Frontier<T> {
 }
 
 impl<T: Item> State<T> {
-    fn put(&mut self, now: Instant, item: Box<T>, wait: Duration) {
+    fn put(&mut self, now: Instant, mut item: Box<T>, wait: Duration) {
+        if item.guesses_https() && self.host_errors.is_without_https(&item.host()) {
+            item.go_by_http();
+        }
         self.bytes += item.bytes();
         let (host, place) = (item.host(), item.place());
-        self.schedule.put(now, &host, place, item, Some(now + wait));
+        let id = self.schedule.put(now, &host, place, item, Some(now + wait));
+        if self.host_errors.is_given_up(&host) {
+            self.schedule.give_up(now, id, true);
+        }
     }
 
     fn wants_worker(&mut self, now: Instant, workers_max: usize) -> bool {
@@ -272,6 +294,12 @@ impl<T: Item> State<T> {
                 let roll = self.jitter.roll();
                 let pause = |refusals| asked.unwrap_or_else(|| retry::pause(refusals, roll));
                 self.schedule.back_off(now, completed.host, pause);
+            }
+        }
+        if completed.sign != Sign::None {
+            let name = self.schedule.name(completed.host);
+            if let Some(is_given_up) = self.host_errors.note(name, completed.sign) {
+                self.schedule.give_up(now, completed.host, is_given_up);
             }
         }
         match completed.outcome {

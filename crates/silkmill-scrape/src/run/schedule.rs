@@ -36,6 +36,8 @@ pub(crate) struct HostId(usize);
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Turn<T> {
     pub(crate) host: HostId,
+    /// Whether the host is given up, so that the item is not to be requested.
+    pub(crate) is_given_up: bool,
     pub(crate) item: T,
 }
 
@@ -74,6 +76,8 @@ struct Host<T> {
     /// count once.
     refusals: u32,
     pause_ends: Option<Instant>,
+    /// Whether the items are not to be requested. They all start at once, to be told so.
+    is_given_up: bool,
     /// The host's entries in the sets of the schedule.
     entries: Entries,
 }
@@ -113,7 +117,7 @@ impl<T> Schedule<T> {
     }
 
     /// Adds an item, which does not start before `not_before` if that is given. `place` is its
-    /// place in the input, which no other item has.
+    /// place in the input, which no other item has. Returns the host.
     pub(crate) fn put(
         &mut self,
         now: Instant,
@@ -121,7 +125,7 @@ impl<T> Schedule<T> {
         place: u64,
         item: T,
         not_before: Option<Instant>,
-    ) {
+    ) -> HostId {
         let id = self.id_of(name);
         let host = self.host_mut(id);
         match not_before.filter(|&time| time > now) {
@@ -130,6 +134,7 @@ impl<T> Schedule<T> {
         }
         self.waiting += 1;
         self.settle(id, now);
+        id
     }
 
     /// Takes the next item, if any may start at `now`. The caller reports its end to
@@ -140,13 +145,14 @@ impl<T> Schedule<T> {
         let host = self.host_mut(id);
         let (_, item) = host.due.pop_first().expect("a host is ready when an item of it is due");
         host.running += 1;
-        if !host.delay.is_zero() {
+        let is_given_up = host.is_given_up;
+        if !host.delay.is_zero() && !is_given_up {
             host.not_before = host.not_before.max(Some(now + host.delay));
         }
         self.waiting -= 1;
         self.running += 1;
         self.settle(id, now);
-        Some(Turn { host: id, item })
+        Some(Turn { host: id, is_given_up, item })
     }
 
     /// Notes that an item of the host has ended.
@@ -182,6 +188,21 @@ impl<T> Schedule<T> {
         host.pause_ends = host.pause_ends.max(Some(now + pause(host.refusals)));
         host.not_before = host.not_before.max(host.pause_ends);
         self.settle(id, now);
+    }
+
+    /// Gives the host up, or takes that back. The items of a host that is given up start at once,
+    /// whatever their own time and the host's limits are.
+    pub(crate) fn give_up(&mut self, now: Instant, id: HostId, yes: bool) {
+        let host = self.host_mut(id);
+        if host.is_given_up != yes {
+            host.is_given_up = yes;
+            self.settle(id, now);
+        }
+    }
+
+    /// Returns the name of the host.
+    pub(crate) fn name(&self, id: HostId) -> &str {
+        self.hosts[id.0].as_ref().map_or("", |host| &host.name)
     }
 
     /// Opens the host to as many items as any host may have, with at least `delay` between starts.
@@ -304,6 +325,7 @@ impl<T> Host<T> {
             not_before: None,
             refusals: 0,
             pause_ends: None,
+            is_given_up: false,
             entries: Entries::default(),
         }
     }
@@ -314,8 +336,9 @@ impl<T> Host<T> {
 
     /// Lets the host's own pause end, and moves items whose time has come to `due`.
     fn advance(&mut self, now: Instant) {
-        self.not_before = self.not_before.filter(|&time| time > now);
-        while self.later.peek().is_some_and(|Reverse(later)| later.not_before <= now) {
+        self.not_before = self.not_before.filter(|&time| time > now && !self.is_given_up);
+        let may_start = |later: &Later<T>| later.not_before <= now || self.is_given_up;
+        while self.later.peek().is_some_and(|Reverse(later)| may_start(later)) {
             let Some(Reverse(later)) = self.later.pop() else { return };
             self.due.insert(later.place, later.item);
         }
@@ -325,7 +348,7 @@ impl<T> Host<T> {
         if self.is_idle() {
             return Entries { remembered: self.not_before, ..Entries::default() };
         }
-        if self.running >= self.running_max {
+        if self.room() == 0 {
             return Entries::default();
         }
         let item = self.later.peek().map(|Reverse(later)| later.not_before);
@@ -341,9 +364,15 @@ impl<T> Host<T> {
 
     /// Returns how many items could start now, if the host's time has come.
     fn startable(&self) -> usize {
-        let room = self.running_max - self.running;
         // The first start sets the time of the next.
-        self.due.len().min(if self.delay.is_zero() { room } else { 1 })
+        let is_spaced = !self.delay.is_zero() && !self.is_given_up;
+        self.due.len().min(if is_spaced { 1 } else { self.room() })
+    }
+
+    /// Returns how many more items may be under way.
+    fn room(&self) -> usize {
+        let max = if self.is_given_up { usize::MAX } else { self.running_max };
+        max.saturating_sub(self.running)
     }
 }
 

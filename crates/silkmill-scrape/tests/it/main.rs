@@ -5,6 +5,7 @@
 
 mod addresses;
 mod deadlines;
+mod host_errors;
 mod hostile;
 mod hosts;
 mod lxml;

@@ -30,6 +30,34 @@ fn a_host_that_is_full_does_not_hold_up_another() {
 }
 
 #[test]
+fn the_items_of_a_host_that_is_given_up_start_at_once() {
+    let now = Instant::now();
+    let mut schedule = Schedule::new(Limits { delay: ms(1000), ..FREE });
+    let host = schedule.put(now, "a", 0, 0, None);
+    for place in 1..5 {
+        schedule.put(now, "a", place, place, Some(now + ms(5000)));
+    }
+    let first = schedule.take(now).unwrap();
+    assert!(!first.is_given_up && schedule.take(now).is_none());
+    schedule.back_off(now, host, |_| ms(60_000));
+
+    schedule.give_up(now, host, true);
+    assert_eq!(schedule.startable(), 4);
+    let second = schedule.take(now).unwrap();
+    assert!(second.is_given_up && schedule.name(second.host) == "a");
+    assert_eq!(takes(&mut schedule, now), [2, 3, 4]);
+
+    // An answer to a request that was under way takes it back.
+    schedule.give_up(now, host, false);
+    schedule.put(now, "a", 5, 5, None);
+    assert_eq!(takes(&mut schedule, now), [0; 0]);
+    for _ in 0..5 {
+        schedule.done(now, host);
+    }
+    assert_eq!(takes(&mut schedule, now + ms(1000)), [5]);
+}
+
+#[test]
 fn starts_at_one_host_are_a_delay_apart() {
     let start = Instant::now();
     let mut schedule = Schedule::new(Limits { delay: ms(100), ..FREE });
@@ -75,7 +103,9 @@ fn an_item_that_waits_lets_others_pass_and_then_goes_first() {
 fn a_host_that_refuses_is_left_alone_for_longer_each_time() {
     let start = Instant::now();
     let mut schedule = Schedule::new(FREE);
-    (0..3).for_each(|place| schedule.put(start, "a", place, place, None));
+    for place in 0..3 {
+        schedule.put(start, "a", place, place, None);
+    }
     let pause = |refusals: u32| ms(100 * u64::from(refusals));
 
     let (one, two) = (schedule.take(start).unwrap(), schedule.take(start).unwrap());
@@ -103,7 +133,9 @@ fn a_host_that_refuses_is_left_alone_for_longer_each_time() {
 fn the_first_of_a_host_goes_alone_until_the_host_is_open() {
     let start = Instant::now();
     let mut schedule = Schedule::new(Limits { first_alone: true, ..FREE });
-    (0..4).for_each(|place| schedule.put(start, "a", place, place, None));
+    for place in 0..4 {
+        schedule.put(start, "a", place, place, None);
+    }
 
     let first = schedule.take(start).unwrap();
     assert_eq!(takes(&mut schedule, start), [0; 0]);
