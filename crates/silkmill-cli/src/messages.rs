@@ -38,6 +38,19 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
+/// Writes `12345` as `12,345`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
 /// Shows a path in one line that cannot steer the terminal, and that no other path is shown as.
 /// Control characters, those that no one sees or that turn the direction of text, and bytes that
 /// are not UTF-8 are written as `\n`, `\u{202e}` and `\xff`, and a backslash as `\\`.
@@ -104,6 +117,11 @@ mod tests {
         for (path, want) in claims {
             assert_eq!(&in_one_line(Path::new(OsStr::from_bytes(path))), want);
         }
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        assert_eq!([7, 300, 2_000, 1_234_567].map(grouped), ["7", "300", "2,000", "1,234,567"]);
     }
 
     #[test]

@@ -1,26 +1,32 @@
-//! Where rows go: a file or standard output, as text, JSON lines, CSV or an SQLite database.
+//! Where rows go: a file or standard output, as text, JSON lines, a JSON array, CSV or an SQLite
+//! database.
 //!
 //! A file is also the state of the run: [`Output::open`] can continue where an earlier run ended,
 //! however it ended, and returns which rows the file has.
 
 mod columns;
 mod csv;
+mod form;
 mod jsonl;
 mod line_file;
+mod packing;
 mod resume;
 mod schema;
 mod sqlite;
 mod text;
 
 use std::fs::File;
-use std::io;
-use std::path::Path;
+use std::io::{self, BufRead};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use silkmill_scrape::Row;
 
 use crate::args::Format;
-use crate::sink::line_file::LineFile;
+use crate::sink::form::Form;
+pub(crate) use crate::sink::form::is_stdout;
+use crate::sink::line_file::{Encoding, Framing, LineFile};
+use crate::sink::resume::Visit;
 pub(crate) use crate::sink::resume::{LineState, WrittenRows};
 pub(crate) use crate::sink::schema::{Existing, Kind, Schema};
 use crate::sink::sqlite::Database;
@@ -32,6 +38,8 @@ pub(crate) struct Destination<'a> {
     pub(crate) path: Option<&'a Path>,
     pub(crate) format: Option<Format>,
     pub(crate) existing: Existing,
+    /// Whether rows of an existing output that are errors are to be replaced.
+    pub(crate) retry_errors: bool,
 }
 
 /// Writes rows. At every [`pause`](Output::pause) the output is whole rows, and it stays so however
@@ -40,11 +48,15 @@ pub(crate) struct Output {
     schema: Schema,
     backend: Backend,
     name: String,
+    form: Form,
+    path: Option<PathBuf>,
+    /// Whether rows of the output may be errors that this run replaces.
+    retry_errors: bool,
 }
 
 enum Backend {
     Text(LineFile),
-    Jsonl(LineFile),
+    Json(LineFile),
     Csv(LineFile),
     Sqlite(Database),
 }
@@ -57,49 +69,47 @@ impl Output {
         destination: &Destination<'_>,
         is_input: impl FnOnce(&File) -> bool,
     ) -> Result<(Output, WrittenRows)> {
-        let path = destination.path.filter(|path| *path != Path::new("-"));
-        let format = match (destination.format, path) {
-            (Some(format), _) => format,
-            (None, None) => Format::Text,
-            (None, Some(path)) => format_of(path)?,
-        };
+        let path = destination.path.filter(|path| !is_stdout(path));
+        let form = Form::of(destination.format, path)?;
+        let format = form.format;
         if matches!(format, Format::Csv | Format::Sqlite) {
             columns::check_names(&schema)?;
         }
-        let mut written = WrittenRows::default();
+        let retry_errors = destination.retry_errors;
+        let mut written = WrittenRows::new(retry_errors);
+        let existing = destination.existing;
         let backend = match (format, path) {
             (Format::Sqlite, None) => {
                 bail!("failed to write a database to standard output: give -o FILE")
             }
-            (Format::Sqlite, Some(path)) => Backend::Sqlite(Database::open(
-                path,
-                destination.existing,
-                &schema,
-                is_input,
-                &mut written,
-            )?),
-            (_, None) => lines(format, LineFile::stdout(), &schema, 0),
-            (_, Some(path)) if destination.existing == Existing::Resume => {
-                let (file, length) = resume(path, format, &schema, is_input, &mut written)?;
-                lines(format, file, &schema, length)
+            (_, None) if existing == Existing::Resume => {
+                bail!("failed to resume standard output: give -o FILE")
+            }
+            (Format::Sqlite, Some(path)) => {
+                let database = Database::open(path, existing, &schema, is_input, &mut written)?;
+                Backend::Sqlite(database)
+            }
+            (_, None) => started(format, LineFile::stdout(encoding(form)), start(format, &schema)),
+            (_, Some(path)) if existing == Existing::Resume => {
+                let file = resume(path, form, &schema, is_input, &mut written)?;
+                started(format, file, None)
             }
             (_, Some(path)) => {
-                lines(format, LineFile::create(path, destination.existing, is_input)?, &schema, 0)
+                let file = LineFile::create(path, existing, encoding(form), is_input)?;
+                started(format, file, start(format, &schema))
             }
         };
         let name = path.map_or("standard output".to_owned(), |path| format!("{path:?}"));
-        Ok((Output { schema, backend, name }, written))
+        let path = path.map(Path::to_owned);
+        Ok((Output { schema, backend, name, form, path, retry_errors }, written))
     }
 
     /// Takes a row, which is written at the next pause or before.
     pub(crate) fn write(&mut self, row: &Row) -> io::Result<()> {
         let kind = self.schema.kind;
         match &mut self.backend {
-            Backend::Text(file) => file.row(|line| match kind {
-                Kind::Fetch => text::fetch_row(row, line),
-                Kind::Scrape => text::scrape_row(row, line),
-            }),
-            Backend::Jsonl(file) => file.row(|line| jsonl::record(row, kind, line)),
+            Backend::Text(file) => file.row(|line| text::row(row, kind, line)),
+            Backend::Json(file) => file.row(|line| jsonl::record(row, kind, line)),
             Backend::Csv(file) => file.row(|line| csv::record(row, &self.schema, line)),
             Backend::Sqlite(database) => database.insert(row, &self.schema),
         }
@@ -109,16 +119,42 @@ impl Output {
     /// times a second.
     pub(crate) fn pause(&mut self) -> io::Result<()> {
         match &mut self.backend {
-            Backend::Text(file) | Backend::Jsonl(file) | Backend::Csv(file) => file.flush(),
+            Backend::Text(file) | Backend::Json(file) | Backend::Csv(file) => file.pause(),
             Backend::Sqlite(database) => database.commit_in_time(),
         }
     }
 
-    /// Writes the rows taken so far, and forces them to disk.
+    /// Writes the rows taken so far, takes out the errors that they replace, and forces all to disk.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
+        let file = match &mut self.backend {
+            Backend::Text(file) | Backend::Json(file) | Backend::Csv(file) => file,
+            Backend::Sqlite(database) => return database.commit(),
+        };
+        file.finish()?;
+        let path = self.path.as_ref().filter(|_| self.retry_errors && file.rows_written() > 0);
+        let (Some(path), Some(scan)) = (path, scanner(self.form.format)) else { return Ok(()) };
+        let scan = |from: &mut dyn BufRead, visit: &mut Visit<'_>| scan(from, &self.schema, visit);
+        let mut written = WrittenRows::default();
+        let start = start(self.form.format, &self.schema);
+        file.read_back(&scan, &mut written)
+            .and_then(|()| file.drop_replaced(path, start, &scan, &mut written))
+            .map_err(|error| io::Error::other(format!("{error}")))
+    }
+
+    /// Keeps what can be kept of the rows taken so far, after a write has failed.
+    pub(crate) fn give_up(&mut self) {
         match &mut self.backend {
-            Backend::Text(file) | Backend::Jsonl(file) | Backend::Csv(file) => file.finish(),
-            Backend::Sqlite(database) => database.commit(),
+            // A file was cut after its last whole row.
+            Backend::Text(_) | Backend::Json(_) | Backend::Csv(_) => {}
+            Backend::Sqlite(database) => database.give_up(),
+        }
+    }
+
+    /// Returns how many rows this run has written so far, of those that it took, in their order.
+    pub(crate) fn rows_written(&self) -> u64 {
+        match &self.backend {
+            Backend::Text(file) | Backend::Json(file) | Backend::Csv(file) => file.rows_written(),
+            Backend::Sqlite(database) => database.rows_written(),
         }
     }
 
@@ -126,77 +162,66 @@ impl Output {
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
-}
 
-/// Wraps a file of lines, of which `length` bytes exist, in its format.
-fn lines(format: Format, mut file: LineFile, schema: &Schema, length: u64) -> Backend {
-    match format {
-        Format::Jsonl => Backend::Jsonl(file),
-        Format::Csv => {
-            if length == 0 {
-                file.start_with(csv::header(schema));
-            }
-            Backend::Csv(file)
-        }
-        _ => Backend::Text(file),
+    /// Returns whether another run can go on with the output.
+    pub(crate) fn can_be_resumed(&self) -> bool {
+        self.path.as_deref().is_some_and(Path::is_file) && self.form.format != Format::Text
     }
 }
 
-/// Opens a file of lines to append to it, cut after its last whole row. Returns its length as well.
+/// Returns what stands before the first row.
+fn start(format: Format, schema: &Schema) -> Option<Vec<u8>> {
+    (format == Format::Csv).then(|| csv::header(schema))
+}
+
+fn encoding(form: Form) -> Encoding {
+    let framing = match form.format {
+        Format::Json => Framing::Array,
+        _ => Framing::Lines,
+    };
+    Encoding { framing, packing: form.packing }
+}
+
+/// Wraps a file in its format, and lets it begin with `start`.
+fn started(format: Format, mut file: LineFile, start: Option<Vec<u8>>) -> Backend {
+    if let Some(start) = start {
+        file.start_with(start);
+    }
+    match format {
+        Format::Json | Format::Jsonl => Backend::Json(file),
+        Format::Csv => Backend::Csv(file),
+        Format::Text | Format::Sqlite => Backend::Text(file),
+    }
+}
+
+/// Reads the rows of a file in one format.
+type Scanner = fn(&mut dyn BufRead, &Schema, &mut Visit<'_>) -> Result<u64>;
+
+/// Returns what reads the rows of a file again, where the format lets it.
+fn scanner(format: Format) -> Option<Scanner> {
+    match format {
+        Format::Json => Some(jsonl::scan_array),
+        Format::Jsonl => Some(jsonl::scan),
+        Format::Csv => Some(csv::scan),
+        Format::Text | Format::Sqlite => None,
+    }
+}
+
+/// Opens a file to append to it, cut after its last whole row.
 fn resume(
     path: &Path,
-    format: Format,
+    form: Form,
     schema: &Schema,
     is_input: impl FnOnce(&File) -> bool,
     written: &mut WrittenRows,
-) -> Result<(LineFile, u64)> {
-    let scan = match format {
-        Format::Jsonl => jsonl::scan,
-        Format::Csv => csv::scan,
-        _ => bail!(
+) -> Result<LineFile> {
+    let Some(scan) = scanner(form.format) else {
+        bail!(
             "failed to resume {path:?}: rows as text do not say which line they are of \
-             (--format jsonl, csv and sqlite do)"
-        ),
+             (--format jsonl, json, csv and sqlite do)"
+        );
     };
-    LineFile::resume(path, is_input, |file| scan(file, schema, written))
-}
-
-fn format_of(path: &Path) -> Result<Format> {
-    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
-    match extension.as_ref().map(|extension| extension.to_str()) {
-        None | Some(Some("txt" | "tsv" | "text")) => Ok(Format::Text),
-        Some(Some("jsonl" | "ndjson")) => Ok(Format::Jsonl),
-        Some(Some("csv")) => Ok(Format::Csv),
-        Some(Some("sqlite" | "sqlite3" | "db")) => Ok(Format::Sqlite),
-        Some(_) => bail!("failed to tell the format of {path:?} by its name: give --format"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_extension_says_the_format() {
-        for (name, format) in [
-            ("a.jsonl", Format::Jsonl),
-            ("a.NDJSON", Format::Jsonl),
-            ("a.txt", Format::Text),
-            ("a", Format::Text),
-            ("/dev/stdout", Format::Text),
-            ("a.csv", Format::Csv),
-            ("a.db", Format::Sqlite),
-            ("a.SQLite", Format::Sqlite),
-        ] {
-            assert_eq!(format_of(Path::new(name)).unwrap(), format, "{name}");
-        }
-    }
-
-    #[test]
-    fn an_extension_we_do_not_know_is_not_guessed() {
-        for name in ["a.xlsx", "a.json", "a.parquet"] {
-            let error = format_of(Path::new(name)).unwrap_err();
-            assert!(error.to_string().contains("--format"), "{error}");
-        }
-    }
+    let scan = |from: &mut dyn BufRead, visit: &mut Visit<'_>| scan(from, schema, visit);
+    let start = start(form.format, schema);
+    LineFile::resume(path, encoding(form), start, is_input, &scan, written)
 }

@@ -15,12 +15,14 @@ const WORKERS_MAX: i64 = 10_000;
 /// Request every URL and print its status, one row per URL.
 ///
 /// Every line of the input gives exactly one row: STATUS<TAB>URL, or ERR<TAB>URL<TAB>kind: message.
+/// A response that failed after its head has ERR STATUS in the first column.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   silkmill fetch https://example.com/ https://example.org/
   silkmill fetch -i urls.txt -o rows.jsonl
   silkmill fetch -i urls.txt -o rows.db --resume
+  silkmill fetch -i urls.txt -o rows.db --resume --retry-errors
   grep -o 'https://[^\"]*' page.html | silkmill fetch -i - --ordered
 
 Exit: 0 every row has a response, 1 some rows are errors, 2 usage or set-up error, 130 interrupted.
@@ -37,9 +39,10 @@ pub(crate) struct FetchArgs {
 
 /// Request every URL and print the title and fields of its page, one row per URL.
 ///
-/// Every line of the input gives exactly one row: URL<TAB>TITLE and one more column for each field,
-/// in the order given, or URL<TAB>ERR kind: message. Several values of a field are separated by " |
-/// ", and white space in them is collapsed; --format jsonl keeps it.
+/// Every line of the input gives exactly one row: STATUS<TAB>URL<TAB>TITLE and one more column for
+/// each field, in the order given, or ERR<TAB>URL<TAB>kind: message. A response that failed after
+/// its head has ERR STATUS in the first column. Several values of a field are separated by " | ",
+/// and white space in them is collapsed; --format jsonl keeps it.
 ///
 /// Titles and fields are read from HTML, XHTML and XML, and from responses without a Content-Type;
 /// a PDF or JSON has neither.
@@ -64,12 +67,13 @@ pub(crate) struct ScrapeArgs {
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("list").args(["urls", "input"]).required(true).multiple(true)))]
 pub(crate) struct UrlListArgs {
-    /// The URLs to request
+    /// The URLs to request; a host without a scheme is asked by https, and by http if that fails
     #[arg(value_name = "URL")]
     pub(crate) urls: Vec<String>,
 
     /// Read URLs from FILE, one a line; "-" is stdin. Blank lines and lines that start with # are
-    /// skipped
+    /// skipped. A URL ends at a tab; in rows of fetch and scrape it is the second column. UTF-16 is
+    /// read by its byte order mark
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
 
@@ -112,6 +116,12 @@ pub(crate) struct UrlListArgs {
     /// Retry every request, also one that may do something twice then
     #[arg(long)]
     pub(crate) retry_post: bool,
+
+    /// Give a host up after N rows in a row that ended, all retries spent, without a response or
+    /// with status 429, 502, 503 or 504: its other rows are errors of the kind "host" at once. Any
+    /// other answer, a 500 too, starts the count anew; 0 means never
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub(crate) max_host_errors: u32,
 
     /// Redirects to follow; with 0 the redirect itself is the response
     #[arg(long, value_name = "N", default_value_t = 10)]
@@ -181,7 +191,7 @@ pub(crate) struct UrlListArgs {
     #[arg(short = 'c', long, value_name = "FILE")]
     pub(crate) cookie_jar: Option<PathBuf>,
 
-    /// Write the rows to FILE, which must not exist; "-" is stdout
+    /// Write the rows to FILE, which must not exist unless it is a pipe or a device; "-" is stdout
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
@@ -190,12 +200,17 @@ pub(crate) struct UrlListArgs {
     #[arg(long, requires = "output", conflicts_with = "force")]
     pub(crate) resume: bool,
 
+    /// With --resume: request the URLs again whose rows are errors, and replace these rows
+    #[arg(long, requires = "resume")]
+    pub(crate) retry_errors: bool,
+
     /// Overwrite the output file
     #[arg(long, requires = "output")]
     pub(crate) force: bool,
 
-    /// The format of the rows [default: by the output's extension (.jsonl, .csv, .db, .sqlite),
-    /// else text]
+    /// The format of the rows [default: by the output's extension (.jsonl, .ndjson, .json, .csv,
+    /// .db, .sqlite), else text]. Rows as lines are compressed into a .gz or .zst file, as in
+    /// rows.jsonl.gz
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
 
@@ -205,15 +220,17 @@ pub(crate) struct UrlListArgs {
     #[arg(long)]
     pub(crate) ordered: bool,
 
-    /// Show on stderr how far the run is; auto: on a terminal, after half a second
+    /// Show on stderr how far the run is, and how long the rest will take; auto: on a terminal,
+    /// after half a second, and not between rows on a terminal or in a pipe
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) progress: When,
 
-    /// Print nothing on stderr but errors of the run
+    /// Print nothing on stderr but errors of the run: no progress, and no line at the end that tells
+    /// how many rows there are, how many errors of each kind, and how to go on
     #[arg(short, long, conflicts_with_all = ["verbose", "stats"])]
     pub(crate) quiet: bool,
 
-    /// Print on stderr how many rows and errors there were
+    /// Print on stderr the first error of each kind
     #[arg(short, long)]
     pub(crate) verbose: bool,
 
@@ -229,6 +246,8 @@ pub(crate) enum Format {
     Text,
     /// One JSON object a line
     Jsonl,
+    /// A JSON array of the same objects
+    Json,
     /// Every column from the first row on; several values of a field are a JSON array
     Csv,
     /// A database with a table "rows" and an index on its url

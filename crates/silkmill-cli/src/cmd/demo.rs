@@ -15,7 +15,7 @@ use crate::args::When;
 use crate::cmd::print;
 use crate::exit::Exit;
 use crate::interrupt::{self, SecondSignal};
-use crate::messages::count;
+use crate::messages::{count, grouped};
 use crate::progress::ProgressLine;
 
 const FILES: usize = 2_000;
@@ -115,7 +115,11 @@ fn replace_job(root: &Path, tree: &Tree, cancel: &CancelToken) -> Result<Option<
         with_one.push(there);
         with_many.push(back);
     }
-    let what = format!("replace {} words in {} files", grouped(tree.occurrences), grouped(FILES));
+    let what = format!(
+        "replace {} words in {} files",
+        grouped(tree.occurrences as u64),
+        grouped(FILES as u64)
+    );
     Ok(Some(Job { what, one: median(with_one), many: median(with_many), workers }))
 }
 
@@ -139,7 +143,7 @@ fn replace_all(
     let mut progress = ProgressLine::new(When::Auto);
     let summary = replace::run(&options, cancel, &mut |event| {
         if let Event::Progress(now) = event {
-            let done = grouped(now.files_seen as usize);
+            let done = grouped(now.files_seen);
             progress.show(|| {
                 format!("replace, {}: {done} files read", count(workers as u64, "worker"))
             });
@@ -210,27 +214,4 @@ fn table(jobs: &[Job]) -> String {
 
 fn seconds(duration: Duration) -> String {
     format!("{:.2} s", duration.as_secs_f64())
-}
-
-/// Writes `12345` as `12,345`.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        assert_eq!([7, 300, 2_000, 1_234_567].map(grouped), ["7", "300", "2,000", "1,234,567"]);
-    }
 }

@@ -1,6 +1,8 @@
 //! Requests a list of URLs and writes the rows: what `fetch` and `scrape` have in common.
 
 pub(crate) mod cookies;
+mod covered;
+mod ending;
 mod histogram;
 mod hosts;
 mod inputs;
@@ -11,20 +13,23 @@ mod recorder;
 mod tally;
 
 use std::cell::RefCell;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
+use std::rc::Rc;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 use rustix::process::Resource;
 use silkmill::CancelToken;
 use silkmill_scrape::{self as scrape, OptionsBuilder, Summary};
 
 use crate::args::UrlListArgs;
 use crate::cmd::url_list::cookies::Cookies;
+use crate::cmd::url_list::ending::{End, Resumption, Written};
 use crate::cmd::url_list::inputs::inputs;
 use crate::cmd::url_list::lines::Lines;
 use crate::cmd::url_list::options::options_of;
 use crate::cmd::url_list::recorder::Recorder;
+use crate::cmd::url_list::tally::Tally;
 use crate::exit::Exit;
 use crate::interrupt::{self, SecondSignal};
 use crate::messages::{reason, to_stderr};
@@ -32,6 +37,7 @@ use crate::sink::{Destination, Existing, Output, Schema};
 
 /// Requests every URL that `args` name, and writes the rows where they say.
 pub(crate) fn run(options: OptionsBuilder, schema: Schema, args: UrlListArgs) -> Result<Exit> {
+    refuse_lists(&args.urls)?;
     let cookies = Cookies::open(&args.cookies, args.cookie_jar.as_deref())?;
     let options = options_of(options, &cookies, &args)?;
     raise_open_files();
@@ -40,16 +46,53 @@ pub(crate) fn run(options: OptionsBuilder, schema: Schema, args: UrlListArgs) ->
     let (output, written) = Output::open(schema, &destination(&args), is_input)?;
     let cancel = CancelToken::new();
     interrupt::cancel_on_signal(&cancel, SecondSignal::EndsProcess)?;
-    let earlier_errors = written.errors();
-    let mut recorder = Recorder::new(output, &args, written.rows());
+    let (earlier, earlier_errors) = (written.rows(), written.errors());
+    let covered = Rc::default();
+    let mut recorder = Recorder::new(output, &args, earlier, Rc::clone(&covered));
     let failure = RefCell::new(None);
-    let inputs = inputs(args.urls, lines, written, &failure);
+    let inputs = inputs(args.urls.clone(), lines, written, covered, &failure);
     let summary = scrape::run_into(inputs, &options, &cancel, &mut recorder);
     let Recorder { output, unwritten, tally, .. } = recorder.finish();
     let summary = summary?;
-    cookies.write()?;
-    if args.verbose || args.stats {
-        to_stderr(tally.summary(&summary));
+    let kept = cookies.write();
+    let end = match unwritten {
+        // The reader has closed our output, which is not a failure.
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Success),
+        Some(error) => {
+            to_stderr(format_args!(
+                "silkmill: failed to write {}: {}",
+                output.name(),
+                reason(&error)
+            ));
+            End::Failed
+        }
+        None => match failure.into_inner() {
+            Some(error) => {
+                to_stderr(format_args!("silkmill: {error:#}"));
+                End::Failed
+            }
+            None if summary.interrupted && cancel.is_cancelled() => End::Interrupted,
+            None => End::Complete,
+        },
+    };
+    let written = Written {
+        rows: tally.rows(),
+        errors: tally.errors(),
+        earlier,
+        earlier_errors,
+        held_back: summary.held_back,
+        elapsed: summary.elapsed,
+    };
+    let resumption = Resumption::of(&args, output.can_be_resumed());
+    report(&args, &tally, &summary, written.line(end, resumption));
+    kept?;
+    Ok(exit(end, &written, resumption))
+}
+
+/// Reports on the run: in one line, and with more of them where that was wanted.
+fn report(args: &UrlListArgs, tally: &Tally, summary: &Summary, line: String) {
+    if args.verbose {
+        tally.first_errors().for_each(|line| to_stderr(format_args!("silkmill: {line}")));
     }
     if args.stats {
         to_stderr(tally.phases());
@@ -58,7 +101,22 @@ pub(crate) fn run(options: OptionsBuilder, schema: Schema, args: UrlListArgs) ->
             to_stderr(message);
         }
     }
-    exit(&summary, earlier_errors, &output, unwritten, failure.into_inner(), cancel.is_cancelled())
+    if !args.quiet {
+        to_stderr(format_args!("silkmill: {line}"));
+    }
+}
+
+/// Refuses a file that was named where URLs are: the list that it probably is needs `-i`.
+fn refuse_lists(urls: &[String]) -> Result<()> {
+    for url in urls.iter().filter(|url| !url.contains("://")) {
+        let is_file = fs::metadata(url).is_ok_and(|found| !found.is_dir());
+        ensure!(
+            !is_file,
+            "failed to request {url:?}: it is a file (-i {url} requests the URLs in it, \
+             https://{url} the host of that name)"
+        );
+    }
+    Ok(())
 }
 
 /// Raises the limit of open files as far as the system lets us. Every connection is an open file,
@@ -76,31 +134,15 @@ fn destination(args: &UrlListArgs) -> Destination<'_> {
         (_, true) => Existing::Overwrite,
         _ => Existing::Refuse,
     };
-    Destination { path: args.output.as_deref(), format: args.format, existing }
+    let (path, format) = (args.output.as_deref(), args.format);
+    Destination { path, format, existing, retry_errors: args.retry_errors }
 }
 
-fn exit(
-    summary: &Summary,
-    earlier_errors: u64,
-    output: &Output,
-    unwritten: Option<io::Error>,
-    failure: Option<anyhow::Error>,
-    cancelled: bool,
-) -> Result<Exit> {
-    match unwritten {
-        // The reader has closed our output, which is not a failure.
-        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Success),
-        Some(error) => {
-            bail!("failed to write {}: {}", output.name(), reason(&error));
-        }
-        None => {}
+fn exit(end: End, written: &Written, resumption: Resumption) -> Exit {
+    match end {
+        End::Failed => Exit::Error,
+        End::Interrupted => Exit::Interrupted,
+        End::Complete if written.errors_left(resumption) > 0 => Exit::Partial,
+        End::Complete => Exit::Success,
     }
-    if let Some(error) = failure {
-        return Err(error);
-    }
-    Ok(match summary {
-        summary if summary.interrupted && cancelled => Exit::Interrupted,
-        summary if summary.errors + earlier_errors > 0 => Exit::Partial,
-        _ => Exit::Success,
-    })
 }

@@ -1,15 +1,14 @@
 //! Writes and reads rows as CSV (RFC 4180, but with `\n`). Every column is there from the first row
 //! on.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, Read};
 
 use anyhow::{Result, bail};
 use silkmill_scrape::{Row, Value};
 
 use crate::messages::reason;
 use crate::sink::columns::{Cell, cells, columns};
-use crate::sink::resume::WrittenRows;
+use crate::sink::resume::{FoundRow, Visit};
 use crate::sink::schema::Schema;
 
 /// The initial size of the `csv` crate's buffer for one row.
@@ -45,11 +44,10 @@ fn write(cells: impl Iterator<Item = String>, to: &mut Vec<u8>) {
 }
 
 /// Finds the rows of a file. Returns how many of its bytes are whole rows.
-pub(super) fn scan(file: &File, schema: &Schema, written: &mut WrittenRows) -> Result<u64> {
+pub(super) fn scan(from: &mut dyn BufRead, schema: &Schema, visit: &mut Visit<'_>) -> Result<u64> {
     let header = header(schema);
-    let mut from = BufReader::new(file);
     let mut start = Vec::new();
-    if let Err(error) = from.by_ref().take(header.len() as u64).read_to_end(&mut start) {
+    if let Err(error) = from.take(header.len() as u64).read_to_end(&mut start) {
         bail!("{}", reason(&error));
     }
     if start != header {
@@ -72,9 +70,7 @@ pub(super) fn scan(file: &File, schema: &Schema, written: &mut WrittenRows) -> R
         let Some((index, url, is_error)) = known else {
             bail!("line {} is no row of this run", rows.line);
         };
-        if !written.insert(index, url, is_error) {
-            bail!("line {} is a second row of index {index}", rows.line);
-        }
+        visit(&FoundRow { index, url, is_error, bytes: &rows.record, line: rows.line })?;
         length = rows.length;
     }
     Ok(length)
@@ -124,11 +120,10 @@ impl<R: BufRead> Records<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use silkmill_scrape::ValueType;
 
     use super::*;
+    use crate::sink::resume::WrittenRows;
     use crate::sink::schema::Kind;
 
     fn schema() -> Schema {
@@ -146,10 +141,8 @@ mod tests {
     }
 
     fn scanned(bytes: &[u8]) -> (Result<u64>, WrittenRows) {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(bytes).unwrap();
-        let mut written = WrittenRows::default();
-        (scan(&file.reopen().unwrap(), &schema(), &mut written), written)
+        let (mut from, mut written) = (bytes, WrittenRows::default());
+        (scan(&mut from, &schema(), &mut |row| written.note(row)), written)
     }
 
     #[test]

@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, Read};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use serde::de::IgnoredAny;
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
@@ -13,11 +12,13 @@ use silkmill_scrape::{Row, Timing, Value};
 
 use crate::messages::reason;
 use crate::sink::columns::millis;
-use crate::sink::resume::WrittenRows;
+use crate::sink::resume::{FoundRow, Visit};
 use crate::sink::schema::{Kind, Schema};
 
 /// The first bytes of every row.
 const START: &[u8] = b"{\"index\":";
+/// The first line of an array of rows.
+const ARRAY_START: &[u8] = b"[\n";
 
 /// Appends the row as one line.
 pub(crate) fn record(row: &Row, kind: Kind, to: &mut Vec<u8>) {
@@ -27,36 +28,92 @@ pub(crate) fn record(row: &Row, kind: Kind, to: &mut Vec<u8>) {
 }
 
 /// Finds the rows of a file. Returns how many of its bytes are whole rows.
-pub(super) fn scan(file: &File, schema: &Schema, written: &mut WrittenRows) -> Result<u64> {
-    let mut from = BufReader::new(file);
+pub(super) fn scan(from: &mut dyn BufRead, schema: &Schema, visit: &mut Visit<'_>) -> Result<u64> {
     let (mut length, mut line) = (0, Vec::new());
     for number in 1u64.. {
-        line.clear();
-        // A file of another kind may have no line ends at all, so a line is read only if it starts
-        // as a row does.
-        let mut start = from.by_ref().take(START.len() as u64);
-        let read = start.read_until(b'\n', &mut line).and_then(|_| match line.as_slice() {
-            START => from.read_until(b'\n', &mut line),
-            _ => Ok(0),
-        });
-        if let Err(error) = read {
-            bail!("{}", reason(&error));
-        }
+        read_line(from, &mut line)?;
         let is_start = line.starts_with(START) || START.starts_with(&line);
         if is_start && !line.ends_with(b"\n") {
             // The end of the file, or a torn row.
             break;
         }
-        let row: Option<ExistingRow<'_>> = serde_json::from_slice(&line).ok();
-        let Some(row) = row.filter(|row| row.is_of(schema)) else {
-            bail!("line {number} is no row of this run");
-        };
-        if !written.insert(row.index, &row.url, row.error.is_some()) {
-            bail!("line {number} is a second row of index {}", row.index);
-        }
+        note(&line, number, schema, visit)?;
         length += line.len() as u64;
     }
     Ok(length)
+}
+
+/// Does the same for a file that is an array of rows, one a line.
+pub(super) fn scan_array(
+    from: &mut dyn BufRead,
+    schema: &Schema,
+    visit: &mut Visit<'_>,
+) -> Result<u64> {
+    let mut line = Vec::new();
+    read_some(from, ARRAY_START.len(), &mut line)?;
+    match line.as_slice() {
+        ARRAY_START => {}
+        b"[]" if is_over(from)? => return Ok(0),
+        start if ARRAY_START.starts_with(start) => return Ok(0),
+        _ => bail!("it is no array of rows of this run"),
+    }
+    // Where the last row ends, and where the next one begins.
+    let (mut length, mut next) = (0, ARRAY_START.len() as u64);
+    for number in 2u64.. {
+        read_line(from, &mut line)?;
+        let is_start = line.starts_with(START) || START.starts_with(&line);
+        if is_start && !line.ends_with(b"\n") || b"]".as_slice() == line.as_slice() {
+            // The end of the file, or a torn row.
+            break;
+        }
+        if line == b"]\n" && length > 0 && from.fill_buf().is_ok_and(<[u8]>::is_empty) {
+            break;
+        }
+        let row = line.strip_suffix(b"\n").unwrap_or(&line);
+        let row = row.strip_suffix(b",").unwrap_or(row);
+        note(row, number, schema, visit)?;
+        length = next + row.len() as u64;
+        next += line.len() as u64;
+    }
+    Ok(length)
+}
+
+/// Reads a line if it starts as a row does. A file of another kind may have no line ends at all.
+fn read_line(from: &mut dyn BufRead, line: &mut Vec<u8>) -> Result<()> {
+    read_some(from, START.len(), line)?;
+    match line.as_slice() {
+        START => {
+            from.read_until(b'\n', line).map(drop).map_err(|error| anyhow!("{}", reason(&error)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads a line, but no more than `most` bytes.
+fn read_some(from: &mut dyn BufRead, most: usize, line: &mut Vec<u8>) -> Result<()> {
+    line.clear();
+    let read = from.take(most as u64).read_until(b'\n', line);
+    read.map(drop).map_err(|error| anyhow!("{}", reason(&error)))
+}
+
+/// Returns whether nothing but a line end is left of a file.
+fn is_over(from: &mut dyn BufRead) -> Result<bool> {
+    let mut rest = Vec::new();
+    from.take(2).read_to_end(&mut rest).map_err(|error| anyhow!("{}", reason(&error)))?;
+    Ok(rest.is_empty() || rest == b"\n")
+}
+
+/// Hands on the row in a line.
+fn note(line: &[u8], number: u64, schema: &Schema, visit: &mut Visit<'_>) -> Result<()> {
+    let row: Option<ExistingRow<'_>> = serde_json::from_slice(line).ok();
+    let Some(row) = row else {
+        bail!("line {number} is no row of this run");
+    };
+    if !row.is_of(schema) {
+        bail!("line {number} is no row of this run: it has other fields");
+    }
+    let (index, is_error) = (row.index, row.error.is_some());
+    visit(&FoundRow { index, url: &row.url, is_error, bytes: line, line: number })
 }
 
 /// The part of a row that a resumed run must know.
@@ -77,9 +134,10 @@ impl ExistingRow<'_> {
             (None, Kind::Fetch) => true,
             (None, Kind::Scrape) | (Some(_), Kind::Fetch) => false,
             (Some(fields), Kind::Scrape) => {
-                // A row without a page has no fields.
                 let all = names.iter().all(|(name, _)| fields.contains_key(name));
-                fields.is_empty() || (all && fields.len() == names.len())
+                // A row without a page has no fields, whatever those of the run are.
+                let has_no_page = fields.is_empty() && self.error.is_some();
+                has_no_page || (all && fields.len() == names.len())
             }
         }
     }
@@ -205,12 +263,12 @@ impl Serialize for ScalarValue<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::time::Duration;
 
     use silkmill_scrape::{Failure, FailureKind, Phase, ValueType};
 
     use super::*;
+    use crate::sink::resume::WrittenRows;
 
     fn line(row: &Row, kind: Kind) -> String {
         let mut line = Vec::new();
@@ -278,10 +336,8 @@ mod tests {
     }
 
     fn scanned(bytes: &[u8]) -> (Result<u64>, WrittenRows) {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(bytes).unwrap();
-        let mut written = WrittenRows::default();
-        (scan(&file.reopen().unwrap(), &schema(), &mut written), written)
+        let (mut from, mut written) = (bytes, WrittenRows::default());
+        (scan(&mut from, &schema(), &mut |row| written.note(row)), written)
     }
 
     fn lines() -> String {
@@ -317,13 +373,59 @@ mod tests {
             ("precious".to_owned(), "line 1 is no row"),
             ("200\thttp://a/\n".to_owned(), "line 1 is no row"),
             ("\n".to_owned(), "line 1 is no row"),
-            (first.replace("price", "size"), "line 1 is no row"),
+            (first.replace("price", "size"), "line 1 is no row of this run: it has other fields"),
+            // A page was read, and had no fields.
+            (
+                first.replace("\"price\":[]", ""),
+                "line 1 is no row of this run: it has other fields",
+            ),
             (line(&Row::default(), Kind::Fetch), "line 1 is no row"),
             (format!("{first}{{\"index\":1 }}\n"), "line 4 is no row"),
             (format!("{first}{first}"), "line 4 is a second row of index 1"),
         ] {
             let error = scanned(text.as_bytes()).0.unwrap_err().to_string();
             assert!(error.starts_with(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_array_that_ends_anywhere_is_cut_after_its_last_whole_row() {
+        let rows = lines();
+        let rows: Vec<&str> = rows.lines().collect();
+        let whole = format!("[\n{}\n]\n", rows.join(",\n"));
+        let mut ends = Vec::new();
+        for row in &rows {
+            ends.push(ends.last().map_or(2, |end: &usize| end + 2) + row.len());
+        }
+        for length in 0..=whole.len() {
+            let (mut from, mut written) = (&whole.as_bytes()[..length], WrittenRows::default());
+
+            let scanned = scan_array(&mut from, &schema(), &mut |row| written.note(row)).unwrap();
+
+            // A row is whole when the line end after it is there.
+            let expected = ends
+                .iter()
+                .enumerate()
+                .rfind(|(place, end)| **end + if place + 1 < ends.len() { 2 } else { 1 } <= length);
+            assert_eq!(scanned, expected.map_or(0, |(_, end)| *end as u64), "{length}");
+            assert_eq!(written.rows(), expected.map_or(0, |(place, _)| place as u64 + 1));
+        }
+    }
+
+    #[test]
+    fn an_array_of_another_kind_is_left_alone() {
+        let row = lines().lines().next().unwrap().to_owned();
+        for text in [
+            "precious".to_owned(),
+            "[1, 2]".to_owned(),
+            "[\n1\n]\n".to_owned(),
+            "[]\nx".to_owned(),
+            format!("[\n{row}\n]\nmore"),
+            lines(),
+        ] {
+            let (mut from, mut written) = (text.as_bytes(), WrittenRows::default());
+            let scanned = scan_array(&mut from, &schema(), &mut |row| written.note(row));
+            assert!(scanned.is_err(), "{text}");
         }
     }
 }

@@ -3,9 +3,10 @@
 //! Rows go into a transaction that is committed several times a second. The database is in WAL
 //! mode, so that a commit is one write and other processes can read meanwhile. SQLite keeps the
 //! database whole when the process is killed. The table's primary key keeps two rows from having
-//! one index, also across runs.
+//! one index, also across runs. A lock on the file keeps out other runs, which SQLite would let
+//! write in turn; it does not keep out readers.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -41,6 +42,11 @@ pub(super) struct Database {
     since: Option<Instant>,
     /// Rows in the open transaction.
     open: u32,
+    /// Rows that were committed.
+    committed: u64,
+    /// Locked until the connection is closed. It must not be closed before: that would end the
+    /// locks that SQLite has on the file.
+    _lock: File,
 }
 
 impl Database {
@@ -54,9 +60,10 @@ impl Database {
     ) -> Result<Database> {
         let what = if existing == Existing::Resume { "resume" } else { "create" };
         let fail = |why: String| anyhow!("failed to {what} {path:?}: {why}");
-        prepare(path, existing, is_input).map_err(fail)?;
-        let database =
-            Database::connect(path, schema).map_err(|error| fail(sqlite_reason(&error)))?;
+        let file = prepare(path, existing, is_input).map_err(fail)?;
+        let replaces = written.retries_errors();
+        let database = Database::connect(path, file, schema, replaces)
+            .map_err(|error| fail(sqlite_reason(&error)))?;
         let contents =
             database.read(schema, written).map_err(|error| fail(sqlite_reason(&error)))?;
         match contents {
@@ -69,14 +76,22 @@ impl Database {
         }
     }
 
-    fn connect(path: &Path, schema: &Schema) -> rusqlite::Result<Database> {
+    /// Connects to a database, whose file is locked. With `replaces` a row takes the place of
+    /// another of its index, else it is an error.
+    fn connect(
+        path: &Path,
+        lock: File,
+        schema: &Schema,
+        replaces: bool,
+    ) -> rusqlite::Result<Database> {
         // SQLITE_OPEN_URI is left out: a path that looks like a URI is a path.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         let count = columns(schema).len();
-        let insert = format!("INSERT INTO rows VALUES (?{})", ", ?".repeat(count - 1));
-        Ok(Database { connection, insert, since: None, open: 0 })
+        let or = if replaces { " OR REPLACE" } else { "" };
+        let insert = format!("INSERT{or} INTO rows VALUES (?{})", ", ?".repeat(count - 1));
+        Ok(Database { connection, insert, since: None, open: 0, committed: 0, _lock: lock })
     }
 
     /// Reads the rows of the database, if it has any.
@@ -153,16 +168,32 @@ impl Database {
     }
 
     pub(super) fn commit(&mut self) -> io::Result<()> {
-        self.open = 0;
-        if self.since.take().is_none() {
+        if self.since.is_none() {
             return Ok(());
         }
-        self.connection.execute_batch("COMMIT").map_err(|error| self.failed(&error))
+        self.connection.execute_batch("COMMIT").map_err(|error| self.failed(&error))?;
+        self.since = None;
+        self.committed += u64::from(std::mem::take(&mut self.open));
+        Ok(())
     }
 
-    /// Turns an error of SQLite into an I/O error. On a full disk the transaction stays open,
-    /// because the rows that were inserted may still fit when the database is closed; a rollback
-    /// would lose them.
+    /// Commits what can be committed after a failure. On a full disk the rows that were inserted
+    /// may still fit; a rollback would lose them.
+    pub(super) fn give_up(&mut self) {
+        if self.connection.is_autocommit() {
+            // SQLite has rolled the transaction back by itself.
+            (self.since, self.open) = (None, 0);
+        } else if self.commit().is_err() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+    }
+
+    /// Returns how many rows were committed.
+    pub(super) fn rows_written(&self) -> u64 {
+        self.committed
+    }
+
+    /// Turns an error of SQLite into an I/O error.
     fn failed(&self, error: &rusqlite::Error) -> io::Error {
         let kind = match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => io::ErrorKind::StorageFull,
@@ -179,12 +210,12 @@ enum Contents {
     Foreign(&'static str),
 }
 
-/// Creates or empties the file, as `existing` says.
+/// Creates or empties the file, as `existing` says, and locks it against other runs.
 fn prepare(
     path: &Path,
     existing: Existing,
     is_input: impl FnOnce(&File) -> bool,
-) -> Result<(), String> {
+) -> Result<File, String> {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     match existing {
@@ -203,10 +234,14 @@ fn prepare(
     if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
         return Err("a database must be a file".to_owned());
     }
+    // Where the filesystem has no locks, nothing is locked.
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Err("another run is writing to it".to_owned());
+    }
     if existing == Existing::Overwrite {
         empty(&file, path).map_err(|error| reason(&error))?;
     }
-    Ok(())
+    Ok(file)
 }
 
 /// Empties a database. The files beside it belong to the old database and would corrupt the new

@@ -2,27 +2,25 @@
 
 use silkmill_scrape::{Row, Value};
 
+use crate::sink::schema::Kind;
+
 /// The separator of several values of one field.
 const BETWEEN_VALUES: &str = " | ";
 
-/// Appends `STATUS<TAB>URL`, or `ERR<TAB>URL<TAB>kind: message`.
-pub(crate) fn fetch_row(row: &Row, to: &mut Vec<u8>) {
-    match (&row.error, row.status) {
-        (None, Some(status)) => write_row(to, &[&status.to_string(), &row.url]),
-        (None, None) => write_row(to, &["", &row.url]),
-        (Some(error), _) => write_row(to, &["ERR", &row.url, &error.to_string()]),
-    }
-}
-
-/// Appends `URL<TAB>TITLE` and a column for each field, or `URL<TAB>ERR kind: message`.
-pub(crate) fn scrape_row(row: &Row, to: &mut Vec<u8>) {
+/// Appends a row: `STATUS<TAB>URL`, and of a scrape `<TAB>TITLE` and a column for each field. The
+/// row of an error is `ERR<TAB>URL<TAB>kind: message`, or begins with `ERR STATUS` when there is a
+/// response all the same. So the first column says what the others are.
+pub(crate) fn row(row: &Row, kind: Kind, to: &mut Vec<u8>) {
+    let status = row.status.map(|status| status.to_string()).unwrap_or_default();
     if let Some(error) = &row.error {
-        return write_row(to, &[&row.url, &format!("ERR {error}")]);
+        let outcome = ["ERR", &status].join(" ");
+        return write_row(to, &[outcome.trim_end(), &row.url, &error.to_string()]);
     }
-    let fields: Vec<String> = row.fields.iter().map(|(_, values)| collapsed(values)).collect();
-    let title = row.title.as_deref().unwrap_or_default();
-    let columns: Vec<&str> =
-        [row.url.as_str(), title].into_iter().chain(fields.iter().map(String::as_str)).collect();
+    let mut columns = vec![status, row.url.clone()];
+    if kind == Kind::Scrape {
+        columns.push(row.title.clone().unwrap_or_default());
+        columns.extend(row.fields.iter().map(|(_, values)| collapsed(values)));
+    }
     write_row(to, &columns);
 }
 
@@ -35,13 +33,13 @@ fn collapsed(values: &[Value]) -> String {
 }
 
 /// Appends columns between tabs, then a line end. A control character in a column becomes a space.
-fn write_row(to: &mut Vec<u8>, columns: &[&str]) {
+fn write_row<T: AsRef<str>>(to: &mut Vec<u8>, columns: &[T]) {
     for (place, column) in columns.iter().enumerate() {
         if place > 0 {
             to.push(b'\t');
         }
         let mut utf8 = [0; 4];
-        for char in column.chars() {
+        for char in column.as_ref().chars() {
             let breaks = char.is_control() || matches!(char, '\u{2028}' | '\u{2029}');
             let char = if breaks { ' ' } else { char };
             to.extend_from_slice(char.encode_utf8(&mut utf8).as_bytes());
@@ -56,14 +54,14 @@ mod tests {
 
     use super::*;
 
-    fn line(write: fn(&Row, &mut Vec<u8>), row: &Row) -> String {
+    fn line(row: &Row, kind: Kind) -> String {
         let mut line = Vec::new();
-        write(row, &mut line);
+        super::row(row, kind, &mut line);
         String::from_utf8(line).unwrap()
     }
 
     #[test]
-    fn a_response_is_a_status_or_a_title() {
+    fn a_response_is_a_status_and_a_title() {
         let row = Row {
             url: "http://a/".to_owned(),
             status: Some(404),
@@ -75,18 +73,24 @@ mod tests {
             ..Row::default()
         };
 
-        assert_eq!(line(fetch_row, &row), "404\thttp://a/\n");
-        assert_eq!(line(scrape_row, &row), "http://a/\tNot here\t1 | 2 and 3\t\n");
+        assert_eq!(line(&row, Kind::Fetch), "404\thttp://a/\n");
+        assert_eq!(line(&row, Kind::Scrape), "404\thttp://a/\tNot here\t1 | 2 and 3\t\n");
     }
 
     #[test]
-    fn an_error_is_a_row_too() {
+    fn an_error_is_a_row_too_that_no_title_looks_like() {
         let message = "connection refused".to_owned();
         let error = Failure { kind: FailureKind::Connect, phase: Phase::Connect, message };
         let row = Row { url: "http://a/".to_owned(), error: Some(error), ..Row::default() };
+        for kind in [Kind::Fetch, Kind::Scrape] {
+            assert_eq!(line(&row, kind), "ERR\thttp://a/\tconnect: connection refused\n");
+            let row = Row { status: Some(200), ..row.clone() };
+            assert_eq!(line(&row, kind), "ERR 200\thttp://a/\tconnect: connection refused\n");
+        }
 
-        assert_eq!(line(fetch_row, &row), "ERR\thttp://a/\tconnect: connection refused\n");
-        assert_eq!(line(scrape_row, &row), "http://a/\tERR connect: connection refused\n");
+        let title = Some("ERR connect: connection refused".to_owned());
+        let row = Row { title, status: Some(200), error: None, ..row };
+        assert_eq!(line(&row, Kind::Scrape), "200\thttp://a/\tERR connect: connection refused\n");
     }
 
     #[test]
@@ -97,9 +101,9 @@ mod tests {
             ..Row::default()
         };
 
-        let line = line(scrape_row, &row);
+        let line = line(&row, Kind::Scrape);
 
-        assert_eq!(line.matches('\t').count(), 1);
-        assert_eq!(line.chars().filter(|char| char.is_control()).count(), 2);
+        assert_eq!(line.matches('\t').count(), 2);
+        assert_eq!(line.chars().filter(|char| char.is_control()).count(), 3);
     }
 }

@@ -1,6 +1,7 @@
 //! The output files of `fetch` and `scrape`: their formats, and resuming them however the run
 //! before ended.
 
+mod retry_errors;
 mod rows;
 
 use std::fs;
@@ -20,7 +21,8 @@ use crate::sandbox::stderr;
 use crate::{HANG_AFTER, interrupt, silkmill, wait};
 
 /// The output files, one of each format that says which line a row is of.
-const FILES: [&str; 3] = ["rows.jsonl", "rows.csv", "rows.db"];
+const FILES: [&str; 6] =
+    ["rows.jsonl", "rows.csv", "rows.db", "rows.json", "rows.jsonl.gz", "rows.jsonl.zst"];
 
 const FIELDS: [&str; 6] =
     ["--xpath", "n=count(//p)", "--xpath", "has=boolean(//p)", "--css", "p=p"];
@@ -78,13 +80,14 @@ fn every_format_has_the_same_rows() {
     setting.list(&["/page", "/one", "nowhere", "/none"]);
 
     for file in FILES {
-        let output = setting.run(file, &["--ordered"]);
+        let output = setting.run(file, &["--ordered", "-q"]);
         assert_eq!((output.status.code(), stderr(&output)), (Some(1), String::new()), "{file}");
     }
 
-    let [jsonl, csv, sqlite] = FILES.map(|file| lasting(&setting.path(file)));
-    assert_eq!(jsonl, csv);
-    assert_eq!(jsonl, sqlite);
+    let [jsonl, others @ ..] = FILES.map(|file| lasting(&setting.path(file)));
+    for (file, other) in FILES[1..].iter().zip(others) {
+        assert_eq!(jsonl, other, "{file}");
+    }
     let first = &jsonl[&0];
     assert_eq!((first["n"].as_str(), first["has"].as_str()), ("2", "true"));
     assert_eq!(
@@ -136,14 +139,16 @@ fn a_resumed_run_asks_only_for_what_has_no_row() {
         let (before, asked) = (lasting(&setting.path(file)), setting.server.requests());
         assert_eq!(before.len(), 5);
 
-        let again = setting.run(file, &["--resume", "-v"]);
+        let again = setting.run(file, &["--resume"]);
 
         assert_eq!(setting.server.requests(), asked, "{file}");
         // The earlier rows count for the exit code, and one of them is an error.
         assert_eq!(again.status.code(), Some(1));
         let said = stderr(&again);
         assert!(
-            said.contains("0 rows, 0 errors") && said.contains("5 rows were there before"),
+            said.contains("0 rows, 0 errors")
+                && said.contains("5 rows were there before, 1 of them an error;")
+                && said.ends_with("; --resume --retry-errors requests the errors again\n"),
             "{said}"
         );
         assert_eq!(lasting(&setting.path(file)), before);
@@ -193,7 +198,7 @@ fn an_interrupted_run_in_order_leaves_the_beginning_of_its_list_and_is_gone_on_w
 fn a_torn_row_is_repaired_and_asked_for_again() {
     let setting = Setting::new();
     setting.list(&["/a", "/b", "/page"]);
-    for file in &FILES[..2] {
+    for file in ["rows.jsonl", "rows.csv", "rows.json"] {
         assert_eq!(setting.run(file, &["--ordered"]).status.code(), Some(0));
         let whole = lasting(&setting.path(file));
         let bytes = fs::read(setting.path(file)).unwrap();
@@ -256,7 +261,10 @@ fn an_output_of_another_kind_is_refused_and_left_alone() {
         let says = if file == "rows.db" { "columns of this run" } else { "" };
         refused(file, &["--css", "more=a"], says);
         for format in ["jsonl", "csv", "sqlite"] {
-            if !file.replace("db", "sqlite").ends_with(format) {
+            let is_packed = file.ends_with("gz") || file.ends_with("zst");
+            if !file.replace("db", "sqlite").split('.').any(|part| part == format)
+                && !(is_packed && format == "sqlite")
+            {
                 refused(file, &["--format", format], "");
             }
         }
@@ -270,7 +278,7 @@ fn an_output_of_another_kind_is_refused_and_left_alone() {
 fn two_runs_do_not_write_to_one_file() {
     let setting = Setting::new();
     setting.list(&["/silence"]);
-    for file in &FILES[..2] {
+    for file in FILES {
         let asked = setting.server.requests();
         let mut first = setting.scrape(file, &[]).spawn().unwrap();
         let since = Instant::now();
@@ -327,10 +335,13 @@ fn a_full_disk_exits_2_and_what_was_written_can_be_read_and_gone_on_with() {
     setting.list(&pages.iter().map(String::as_str).collect::<Vec<_>>());
     for file in FILES {
         // No file may grow past this many blocks of 512 or 1,024 bytes, and SIGXFSZ is ignored.
-        let limited = "ulimit -f 600; trap '' XFSZ; exec \"$0\" \"$@\"";
+        assert_eq!(setting.run(file, &["--ordered"]).status.code(), Some(0));
+        let blocks = fs::metadata(setting.path(file)).unwrap().len() * 3 / 4 / 1024;
+        fs::remove_file(setting.path(file)).unwrap();
+        let limited = format!("ulimit -f {blocks}; trap '' XFSZ; exec \"$0\" \"$@\"");
         let command = setting.scrape(file, &["--ordered"]);
         let mut shell = Command::new("sh");
-        shell.args(["-c", limited]).arg(command.get_program()).args(command.get_args());
+        shell.args(["-c", &limited]).arg(command.get_program()).args(command.get_args());
 
         let full = shell.current_dir(&setting.folder).output().unwrap();
 
@@ -339,6 +350,10 @@ fn a_full_disk_exits_2_and_what_was_written_can_be_read_and_gone_on_with() {
         assert!(stderr(&full).starts_with(&says), "{file}: {}", stderr(&full));
         let written = lasting(&setting.path(file)).len() as u64;
         assert!((1..1500).contains(&written), "{file}: {written}");
+        let said = stderr(&full);
+        let last = format!("silkmill: ended after {written} row");
+        assert!(said.lines().last().unwrap().starts_with(&last), "{file}: {written}: {said}");
+        assert!(said.ends_with("; --resume goes on\n"), "{said}");
         let asked = setting.server.requests();
         assert_eq!(setting.run(file, &["--resume"]).status.code(), Some(0));
         assert_eq!(

@@ -1,5 +1,6 @@
 //! `silkmill fetch` and `silkmill scrape`, against the scripted server.
 
+mod endings;
 mod interruptions;
 mod lists;
 mod requests;
@@ -40,7 +41,8 @@ fn fetch_prints_a_status_for_every_url() {
 
     let expected = format!("200\t{}\n200\t{}\n404\t{}\n", urls[0], urls[1], urls[2]);
     assert_eq!(stdout(&output), expected);
-    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stderr(&output).starts_with("silkmill: 3 rows, 0 errors in "), "{}", stderr(&output));
 }
 
 #[test]
@@ -50,7 +52,7 @@ fn scrape_prints_a_title_for_every_url() {
 
     let output = silkmill().arg("scrape").args(&urls).arg("--ordered").output().unwrap();
 
-    assert_eq!(stdout(&output), format!("{}\tA page\n{}\t\n", urls[0], urls[1]));
+    assert_eq!(stdout(&output), format!("200\t{}\tA page\n404\t{}\t\n", urls[0], urls[1]));
     assert_eq!(output.status.code(), Some(0));
 }
 
@@ -64,7 +66,7 @@ fn scrape_prints_a_column_for_every_field() {
         .output()
         .unwrap();
 
-    assert_eq!(stdout(&output), format!("{url}\tA page\t/x | /y\tone | two\n"));
+    assert_eq!(stdout(&output), format!("200\t{url}\tA page\t/x | /y\tone | two\n"));
 }
 
 #[test]
@@ -86,7 +88,7 @@ fn a_field_that_costs_too_much_is_an_error_and_the_rest_is_kept() {
     let message = "field \"n\" costs too much on this page";
     let error = serde_json::json!({"kind": "body", "phase": "extract", "message": message});
     assert_eq!(record["error"], error);
-    assert_eq!(stdout(&scrape("text")), format!("{url}\tERR body: {message}\n"));
+    assert_eq!(stdout(&scrape("text")), format!("ERR 200\t{url}\tbody: {message}\n"));
 }
 
 #[test]
@@ -111,7 +113,7 @@ fn a_host_that_does_not_resolve_is_a_row() {
 
     // Without a network, the answer to a lookup may also be a long silence.
     let row = stdout(&output);
-    let expected = ["dns", "timeout"].map(|kind| format!("{url}\tERR {kind}: "));
+    let expected = ["dns", "timeout"].map(|kind| format!("ERR\t{url}\t{kind}: "));
     assert!(expected.iter().any(|start| row.starts_with(start)), "{row}");
     assert_eq!((row.lines().count(), output.status.code()), (1, Some(1)));
 }
@@ -139,6 +141,9 @@ fn words_that_make_no_sense_exit_2() {
         &["fetch", "--format", "sqlite", "http://a/"],
         &["fetch", "--resume", "http://a/"],
         &["fetch", "--resume", "-o", "/dev/null", "http://a/"],
+        &["fetch", "--resume", "-o", "-", "http://a/"],
+        &["fetch", "--retry-errors", "-o", "rows.csv", "http://a/"],
+        &["fetch", "-o", "rows.json.gz", "http://a/"],
         &["fetch", "--resume", "--force", "-o", "rows.csv", "http://a/"],
         &["scrape", "--css", "url=a", "-o", "rows.csv", "http://a/"],
         &["fetch", "--force", "http://a/"],
@@ -203,6 +208,38 @@ fn a_dash_for_the_output_is_stdout() {
 }
 
 #[test]
+fn a_device_or_a_pipe_is_written_to_like_stdout() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    let url = server.url("/page");
+    let fetch = |path: &str, format: &str| {
+        let words = ["fetch", "--format", format, "-o", path, &url];
+        silkmill().args(words).current_dir(&folder).output().unwrap()
+    };
+    for path in ["/dev/stdout", "/dev/fd/1", "-"] {
+        assert_eq!(stdout(&fetch(path, "text")), format!("200\t{url}\n"), "{path}");
+        let array: serde_json::Value = serde_json::from_str(&stdout(&fetch(path, "json"))).unwrap();
+        assert_eq!((array.as_array().unwrap().len(), &array[0]["status"]), (1, &200.into()));
+    }
+    for format in ["text", "jsonl", "csv", "json"] {
+        assert_eq!(fetch("/dev/null", format).status.code(), Some(0), "{format}");
+    }
+
+    // A shell's redirection is a file that is there already, and is written to.
+    let line = format!("exec \"$0\" fetch -o /dev/stdout '{url}' > rows");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &line, env!("CARGO_BIN_EXE_silkmill")]).current_dir(&folder);
+    assert_eq!(shell.output().unwrap().status.code(), Some(0));
+    assert_eq!(fs::read_to_string(folder.path().join("rows")).unwrap(), format!("200\t{url}\n"));
+
+    let fifo = folder.path().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    let reader = std::thread::spawn(move || fs::read_to_string(fifo).unwrap());
+    assert_eq!(fetch("fifo", "text").status.code(), Some(0));
+    assert_eq!(reader.join().unwrap(), format!("200\t{url}\n"));
+}
+
+#[test]
 fn errors_of_the_system_are_worded_like_ours() {
     for (words, says) in [
         (&["-i", "no/list"][..], "failed to read \"no/list\": no such file or directory"),
@@ -214,7 +251,7 @@ fn errors_of_the_system_are_worded_like_ours() {
     ] {
         let output = silkmill().arg("fetch").args(words).output().unwrap();
 
-        assert_eq!(stderr(&output), format!("silkmill: {says}\n"));
+        assert_eq!(stderr(&output).lines().next().unwrap(), format!("silkmill: {says}"));
     }
 }
 
@@ -310,8 +347,8 @@ fn the_options_reach_the_request() {
     let scrape = |words: &[&str]| stdout(&silkmill().arg("scrape").args(words).output().unwrap());
 
     let row = scrape(&["-A", "me", "-H", "X-One: 1", "-H", "X-Two:2", &url]);
-    assert_eq!(row, format!("{url}\tGET me 1 2\n"));
-    assert_eq!(scrape(&["-X", "head", &url]), format!("{url}\t\n"));
+    assert_eq!(row, format!("200\t{url}\tGET me 1 2\n"));
+    assert_eq!(scrape(&["-X", "head", &url]), format!("200\t{url}\t\n"));
     let cut = scrape(&["--max-body", "20", "--format", "jsonl", &url]);
     assert!(cut.contains("\"bytes\":20,\"truncated\":true"), "{cut}");
 }
@@ -346,8 +383,9 @@ fn stats_and_progress_go_to_stderr() {
     );
 
     let output = silkmill().args(["fetch", "--progress", "always", &url]).output().unwrap();
-    assert!(stderr(&output).ends_with(" rows/s\n"), "{}", stderr(&output));
-    assert!(stderr(&output).contains("silkmill: 1 row, 0 errors"), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("silkmill: 1 row of 1 (100%), 0 errors, 0 under way, "), "{said}");
+    assert!(said.contains("silkmill: 1 row, 0 errors in "), "{said}");
 
     let slow = ["fetch", "--progress", "always", "--timeout", "1", &server.url("/silence")];
     let output = silkmill().args(slow).output().unwrap();

@@ -1,12 +1,14 @@
 //! What a run requests: the URLs of the command line, then those of the list, without those that
 //! already have their row.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::vec;
 
 use anyhow::{Error, anyhow};
 use silkmill_scrape::Input;
 
+use crate::cmd::url_list::covered::Covered;
 use crate::cmd::url_list::lines::Lines;
 use crate::sink::{LineState, WrittenRows};
 
@@ -15,9 +17,13 @@ pub(super) fn inputs(
     urls: Vec<String>,
     lines: Option<Lines>,
     written: WrittenRows,
+    covered: Rc<Cell<Covered>>,
     failure: &RefCell<Option<Error>>,
 ) -> impl Iterator<Item = Input> {
-    let mut inputs = Inputs { urls: urls.into_iter(), lines, written, taken: 0, passed: 0 };
+    let list_bytes = lines.as_ref().and_then(Lines::bytes);
+    covered.update(|covered| Covered { list_bytes, ..covered });
+    let mut inputs =
+        Inputs { urls: urls.into_iter(), lines, written, covered, taken: 0, passed: 0 };
     std::iter::from_fn(move || match inputs.next() {
         Ok(input) => input,
         Err(error) => {
@@ -32,6 +38,8 @@ struct Inputs {
     urls: vec::IntoIter<String>,
     lines: Option<Lines>,
     written: WrittenRows,
+    /// What the progress line needs to know.
+    covered: Rc<Cell<Covered>>,
     taken: u64,
     /// The number of taken inputs that already have their row.
     passed: u64,
@@ -45,6 +53,11 @@ impl Inputs {
         match self.lines.as_mut().and_then(Lines::next).transpose()? {
             Some(line) if line.input == Input::waiting() => Ok(Some(line.input)),
             Some(line) => {
+                self.covered.update(|covered| Covered {
+                    of_list: covered.of_list + 1,
+                    list_bytes_read: line.position,
+                    ..covered
+                });
                 let list = self.lines.as_ref().map_or("", Lines::name).to_owned();
                 self.look_up(line.input, || format!("in line {} of {list}", line.number)).map(Some)
             }
@@ -54,7 +67,10 @@ impl Inputs {
                 self.taken,
                 self.written.rows() - self.passed,
             )),
-            None => Ok(None),
+            None => {
+                self.covered.update(|covered| Covered { is_all: true, ..covered });
+                Ok(None)
+            }
         }
     }
 
@@ -62,8 +78,13 @@ impl Inputs {
     fn look_up(&mut self, input: Input, place: impl FnOnce() -> String) -> Result<Input, Error> {
         let index = self.taken;
         self.taken += 1;
+        self.covered.update(|covered| Covered { taken: self.taken, ..covered });
         match self.written.state(index, input.shown()) {
             LineState::Missing => Ok(input),
+            LineState::Failed => {
+                self.passed += 1;
+                Ok(input)
+            }
             LineState::Written => {
                 self.passed += 1;
                 Ok(Input::answered())

@@ -23,8 +23,8 @@ const LINE_WAIT_MAX: Duration = Duration::from_millis(10);
 /// The inputs of a list.
 pub(super) struct Lines {
     name: String,
-    /// The device and inode of the list, when it is a regular file.
-    file: Option<(u64, u64)>,
+    /// What the list is read from, when it is a regular file.
+    file: Option<FileIdentity>,
     lines: Receiver<io::Result<Line>>,
     /// A daemon, since nothing can wake it from a read that never returns.
     _reader: Thread<()>,
@@ -35,6 +35,8 @@ pub(super) struct Lines {
 pub(super) struct Line {
     pub(super) input: Input,
     pub(super) number: u64,
+    /// The bytes of the list up to the end of the line.
+    pub(super) position: u64,
 }
 
 impl Lines {
@@ -57,7 +59,7 @@ impl Lines {
 
     fn read(
         name: String,
-        file: Option<(u64, u64)>,
+        file: Option<FileIdentity>,
         from: impl Read + Send + 'static,
     ) -> Result<Lines> {
         let (sender, lines) = mpsc::sync_channel(LINES_AHEAD_MAX);
@@ -75,23 +77,36 @@ impl Lines {
 
     /// Returns whether `file` is the one that the lines are read from, by whatever name.
     pub(super) fn are_from(&self, file: &File) -> bool {
-        self.file.is_some() && self.file == identity_of(file)
+        let other = identity_of(file);
+        self.file.zip(other).is_some_and(|(this, other)| this.place == other.place)
+    }
+
+    /// Returns the length of the list in bytes, if it is known.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        self.file.map(|file| file.bytes)
     }
 }
 
-/// Returns the device and inode of a regular file. A device or a pipe has no content to lose, and
-/// may be both read and written.
-fn identity_of(file: &File) -> Option<(u64, u64)> {
+/// A regular file: its device and inode, and its length when it was opened.
+#[derive(Clone, Copy, Debug)]
+struct FileIdentity {
+    place: (u64, u64),
+    bytes: u64,
+}
+
+/// Identifies a regular file. A device or a pipe has no content to lose, and may be both read and
+/// written.
+fn identity_of(file: &File) -> Option<FileIdentity> {
     let metadata = file.metadata().ok().filter(Metadata::is_file)?;
-    Some((metadata.dev(), metadata.ino()))
+    Some(FileIdentity { place: (metadata.dev(), metadata.ino()), bytes: metadata.len() })
 }
 
 fn send_lines(from: impl Read, to: &SyncSender<io::Result<Line>>) {
     let mut list = UrlList::new(BufReader::new(from));
     while let Some(input) = list.next() {
         let last = input.is_err();
-        let number = list.line_number();
-        if to.send(input.map(|input| Line { input, number })).is_err() || last {
+        let (number, position) = (list.line_number(), list.position());
+        if to.send(input.map(|input| Line { input, number, position })).is_err() || last {
             return;
         }
     }
@@ -105,7 +120,9 @@ impl Iterator for Lines {
             Ok(line) => Some(
                 line.map_err(|error| anyhow!("failed to read {}: {}", self.name, reason(&error))),
             ),
-            Err(RecvTimeoutError::Timeout) => Some(Ok(Line { input: Input::waiting(), number: 0 })),
+            Err(RecvTimeoutError::Timeout) => {
+                Some(Ok(Line { input: Input::waiting(), number: 0, position: 0 }))
+            }
             Err(RecvTimeoutError::Disconnected) => None,
         }
     }

@@ -24,6 +24,7 @@ pub(super) fn options_of(
         .timeout(args.timeout)
         .connect_timeout(args.connect_timeout)
         .retries(args.retries)
+        .host_errors_max(args.max_host_errors)
         .redirects_max(args.max_redirects)
         .body_bytes_max(args.max_body)
         .retry_post(args.retry_post)

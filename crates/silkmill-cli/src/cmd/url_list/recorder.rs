@@ -1,15 +1,17 @@
 //! The sink of a run: writes the rows, counts them, and shows the progress.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::rc::Rc;
 
 use silkmill_scrape::{Progress, Row, Sink};
 
 use crate::args::{UrlListArgs, When};
+use crate::cmd::url_list::covered::Covered;
 use crate::cmd::url_list::tally::Tally;
 use crate::progress::ProgressLine;
-use crate::sink::Output;
+use crate::sink::{Output, is_stdout};
 
 /// Writes and counts the rows of a run, and shows its progress.
 pub(super) struct Recorder {
@@ -18,19 +20,27 @@ pub(super) struct Recorder {
     /// Set when the rows and the progress line may share a terminal.
     on_terminal: bool,
     pub(super) tally: Tally,
+    /// How much of the list the source has taken.
+    covered: Rc<Cell<Covered>>,
     pub(super) unwritten: Option<io::Error>,
 }
 
 impl Recorder {
-    pub(super) fn new(output: Output, args: &UrlListArgs, earlier: u64) -> Recorder {
+    pub(super) fn new(
+        output: Output,
+        args: &UrlListArgs,
+        earlier: u64,
+        covered: Rc<Cell<Covered>>,
+    ) -> Recorder {
         let mut progress = ProgressLine::new(progress(args));
         let tally = Tally::start(earlier, progress.is_shown() || args.stats);
-        progress.show(|| tally.message(&Progress::default()));
+        progress.show(|| tally.message(&Progress::default(), &covered.get()));
         let on_terminal = rows_on_terminal(args);
-        Recorder { output, progress, on_terminal, tally, unwritten: None }
+        Recorder { output, progress, on_terminal, tally, covered, unwritten: None }
     }
 
     fn note(&mut self, written: io::Result<()>) -> ControlFlow<()> {
+        self.tally.note_written(self.output.rows_written());
         match written {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
@@ -46,19 +56,23 @@ impl Recorder {
         if self.unwritten.is_none() {
             self.unwritten = self.output.finish().err();
         }
+        if self.unwritten.is_some() {
+            self.output.give_up();
+        }
+        self.tally.note_written(self.output.rows_written());
         self
     }
 }
 
 impl Sink for Recorder {
     fn row(&mut self, row: Row) -> ControlFlow<()> {
-        self.tally.count(&row);
+        self.tally.take(&row);
         let written = self.output.write(&row);
         self.note(written)
     }
 
     fn pause(&mut self, progress: &Progress) -> ControlFlow<()> {
-        self.progress.show(|| self.tally.message(progress));
+        self.progress.show(|| self.tally.message(progress, &self.covered.get()));
         let written = match self.on_terminal {
             true => self.progress.suspend(|| self.output.pause()),
             false => self.output.pause(),
@@ -76,6 +90,6 @@ fn progress(args: &UrlListArgs) -> When {
 }
 
 fn rows_on_terminal(args: &UrlListArgs) -> bool {
-    let on_stdout = args.output.as_deref().is_none_or(|path| path == Path::new("-"));
+    let on_stdout = args.output.as_deref().is_none_or(is_stdout);
     on_stdout && io::stdout().is_terminal()
 }

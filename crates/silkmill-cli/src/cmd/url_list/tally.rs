@@ -1,12 +1,14 @@
-//! Counts the rows of a run, and words the counts as messages, during the run and after it.
+//! Counts the rows of a run, and words how far it is.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use silkmill_scrape::{Progress, Row, Summary, Timing};
+use silkmill_scrape::{Failure, FailureKind, Progress, Row, Timing};
 
+use crate::cmd::url_list::covered::{Covered, Total};
 use crate::cmd::url_list::histogram::Histogram;
 use crate::cmd::url_list::hosts::Hosts;
-use crate::messages::count;
+use crate::messages::{count, grouped};
 
 /// The number of slow hosts that the progress line names.
 const SLOWEST: usize = 3;
@@ -28,8 +30,23 @@ pub(super) struct Tally {
     started: Instant,
     /// Rows that were in the file before the run.
     earlier: u64,
+    /// The kinds of the rows that were taken and not written yet, oldest first. The output bounds
+    /// them: it writes when it holds many.
+    unwritten: VecDeque<Option<FailureKind>>,
+    /// The rows that were written.
+    rows: u64,
+    errors: Vec<KindOfError>,
     /// Times, which are kept only for the progress line and for --stats.
     details: Option<Details>,
+}
+
+/// The errors of one kind.
+struct KindOfError {
+    kind: FailureKind,
+    /// Those that were written.
+    count: u64,
+    /// The URL and the failure of the first one.
+    first: (String, Failure),
 }
 
 struct Details {
@@ -44,10 +61,25 @@ impl Tally {
             hosts: Hosts::default(),
             phases: std::array::from_fn(|_| Histogram::new()),
         };
-        Tally { started: Instant::now(), earlier, details: details.then(new) }
+        Tally {
+            started: Instant::now(),
+            earlier,
+            unwritten: VecDeque::new(),
+            rows: 0,
+            errors: Vec::new(),
+            details: details.then(new),
+        }
     }
 
-    pub(super) fn count(&mut self, row: &Row) {
+    /// Counts a row that is given to the output.
+    pub(super) fn take(&mut self, row: &Row) {
+        self.unwritten.push_back(row.error.as_ref().map(|error| error.kind));
+        if let Some(error) = &row.error
+            && !self.errors.iter().any(|known| known.kind == error.kind)
+        {
+            let first = (row.url.clone(), error.clone());
+            self.errors.push(KindOfError { kind: error.kind, count: 0, first });
+        }
         let Some(details) = &mut self.details else { return };
         details.hosts.add(row.final_url.as_deref().unwrap_or(&row.url), row.elapsed);
         for (histogram, (_, time)) in details.phases.iter_mut().zip(PHASES) {
@@ -57,13 +89,68 @@ impl Tally {
         }
     }
 
+    /// Notes how many of the rows have been written, in the order in which they were taken.
+    pub(super) fn note_written(&mut self, rows: u64) {
+        while self.rows < rows
+            && let Some(kind) = self.unwritten.pop_front()
+        {
+            self.rows += 1;
+            if let Some(kind) = kind
+                && let Some(known) = self.errors.iter_mut().find(|known| known.kind == kind)
+            {
+                known.count += 1;
+            }
+        }
+    }
+
+    /// Returns the number of rows that were written.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Returns the errors that were written, by kind, most first.
+    pub(super) fn errors(&self) -> Vec<(&'static str, u64)> {
+        self.most_first().map(|known| (known.kind.name(), known.count)).collect()
+    }
+
+    /// Returns the first error of every kind, as lines.
+    pub(super) fn first_errors(&self) -> impl Iterator<Item = String> {
+        self.most_first().map(|known| {
+            let (url, failure) = &known.first;
+            format!("{}: {}, the first of {url:?}: {}", known.kind, known.count, failure.message)
+        })
+    }
+
+    fn most_first(&self) -> impl Iterator<Item = &KindOfError> {
+        let mut errors: Vec<_> = self.errors.iter().filter(|known| known.count > 0).collect();
+        errors.sort_by_key(|known| (std::cmp::Reverse(known.count), known.kind.name()));
+        errors.into_iter()
+    }
+
     /// Returns how far the run is, in one line.
-    pub(super) fn message(&self, progress: &Progress) -> String {
-        let counts = counts(progress.rows, progress.errors);
+    pub(super) fn message(&self, progress: &Progress, covered: &Covered) -> String {
         let rate = progress.rows as f64 / self.started.elapsed().as_secs_f64().max(f64::EPSILON);
-        let mut message = format!("{counts}, {} in flight, {rate:.0} rows/s", progress.in_flight);
-        if self.earlier > 0 {
+        let done = covered.taken.saturating_sub(progress.in_flight as u64);
+        let of = |about: &str, all| {
+            let rows = if done == 1 { "row" } else { "rows" };
+            (format!("{} {rows} of {about}{}", grouped(done), grouped(all)), Some(all))
+        };
+        let (mut message, left) = match covered.total() {
+            Total::Unknown => (count(progress.rows, "row"), None),
+            Total::About(all) => of("about ", all),
+            Total::Exactly(all) => of("", all),
+        };
+        if let Some(all) = left {
+            let hundredths = (u128::from(done) * 100).checked_div(all.into()).unwrap_or(100);
+            message += &format!(" ({}%)", hundredths.min(100));
+        } else if self.earlier > 0 {
             message = format!("{} rows before, {message}", self.earlier);
+        }
+        message += &format!(", {}", count(progress.errors, "error"));
+        message += &format!(", {} under way, {rate:.0} rows/s", progress.running);
+        let seconds = left.map(|all| all.saturating_sub(done) as f64 / rate);
+        if let Some(seconds) = seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0) {
+            message += &format!(", {} left", in_words(seconds));
         }
         let hosts = self.details.iter().flat_map(|details| details.hosts.slowest(SLOWEST));
         let slow: Vec<String> = hosts
@@ -74,24 +161,6 @@ impl Tally {
             message += &format!(", slowest: {}", slow.join(", "));
         }
         message
-    }
-
-    /// Returns the totals of the run, in one line.
-    pub(super) fn summary(&self, summary: &Summary) -> String {
-        let seconds = summary.elapsed.as_secs_f64();
-        let counts = counts(summary.rows, summary.errors);
-        let rate = summary.rows as f64 / seconds.max(f64::EPSILON);
-        let before = match self.earlier {
-            0 => String::new(),
-            1 => ", 1 row was there before".to_owned(),
-            earlier => format!(", {earlier} rows were there before"),
-        };
-        let held_back = match summary.held_back {
-            0 => String::new(),
-            1 => ", 1 row was ready and would have left a gap".to_owned(),
-            rows => format!(", {rows} rows were ready and would have left a gap"),
-        };
-        format!("silkmill: {counts} in {seconds:.2} s ({rate:.0} rows/s){before}{held_back}")
     }
 
     /// Returns a hint when all rows are of one host and `per_host` lets fewer threads request it
@@ -132,12 +201,21 @@ impl Tally {
     }
 }
 
-fn counts(rows: u64, errors: u64) -> String {
-    format!("{}, {}", count(rows, "row"), count(errors, "error"))
+/// Words a time for a reader who waits for its end.
+fn in_words(seconds: f64) -> String {
+    const MINUTE: f64 = 60.0;
+    const HOUR: f64 = 60.0 * MINUTE;
+    match seconds {
+        seconds if seconds < 2.0 * MINUTE => format!("{seconds:.0} s"),
+        seconds if seconds < 2.0 * HOUR => format!("{:.0} min", seconds / MINUTE),
+        seconds => format!("{:.0} h", seconds / HOUR),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use silkmill_scrape::Phase;
+
     use super::*;
 
     fn row(url: &str, millis: u64) -> Row {
@@ -149,34 +227,87 @@ mod tests {
     #[test]
     fn the_progress_names_slow_hosts() {
         let mut tally = Tally::start(0, true);
-        let progress = Progress::default();
-        tally.count(&row("http://quick/", 20));
-        let message = tally.message(&progress);
+        let (progress, covered) = (Progress::default(), Covered::default());
+        tally.take(&row("http://quick/", 20));
+        let message = tally.message(&progress, &covered);
         assert!(
-            message.starts_with("0 rows, 0 errors, 0 in flight, ") && !message.contains("slowest")
+            message.starts_with("0 rows, 0 errors, 0 under way, ") && !message.contains("slowest")
         );
 
-        tally.count(&row("http://slow/", 1500));
-        tally.count(&row("http://slower/", 2500));
-        assert!(tally.message(&progress).ends_with(", slowest: slower 2.5 s, slow 1.5 s"));
+        tally.take(&row("http://slow/", 1500));
+        tally.take(&row("http://slower/", 2500));
+        let message = tally.message(&progress, &covered);
+        assert!(message.ends_with(", slowest: slower 2.5 s, slow 1.5 s"), "{message}");
+    }
+
+    #[test]
+    fn the_progress_tells_how_much_of_the_list_is_done() {
+        let tally = Tally::start(7, true);
+        let mut progress = Progress::default();
+        (progress.rows, progress.errors, progress.in_flight, progress.running) = (200, 1, 50, 8);
+        let covered = Covered {
+            taken: 300,
+            of_list: 300,
+            list_bytes_read: 3_000,
+            list_bytes: Some(12_000),
+            is_all: false,
+        };
+
+        let message = tally.message(&progress, &covered);
+        assert!(
+            message.starts_with("250 rows of about 1,200 (20%), 1 error, 8 under way, "),
+            "{message}"
+        );
+        assert!(message.ends_with(" left"), "{message}");
+        let message = tally.message(&progress, &Covered { is_all: true, ..covered });
+        assert!(message.starts_with("250 rows of 300 (83%), 1 error"), "{message}");
+        let message = tally.message(&progress, &Covered { list_bytes: None, ..covered });
+        assert!(message.starts_with("7 rows before, 200 rows, 1 error"), "{message}");
+    }
+
+    #[test]
+    fn a_time_is_told_in_the_unit_that_a_reader_needs() {
+        let words = [0.4, 119.0, 121.0, 7199.0, 7201.0, 1e6].map(in_words);
+        assert_eq!(words, ["0 s", "119 s", "2 min", "120 min", "2 h", "278 h"]);
+    }
+
+    #[test]
+    fn only_rows_that_were_written_are_counted_and_the_most_frequent_errors_come_first() {
+        let mut tally = Tally::start(0, false);
+        for (place, kind) in
+            [None, Some(FailureKind::Dns), Some(FailureKind::Tls), Some(FailureKind::Tls)]
+                .into_iter()
+                .enumerate()
+        {
+            let error =
+                kind.map(|kind| Failure { kind, phase: Phase::Resolve, message: "why".to_owned() });
+            tally.take(&Row { error, ..row(&format!("http://{place}/"), 1) });
+        }
+        assert_eq!((tally.rows(), tally.errors()), (0, vec![]));
+        tally.note_written(2);
+        assert_eq!((tally.rows(), tally.errors()), (2, vec![("dns", 1)]));
+        tally.note_written(4);
+        assert_eq!((tally.rows(), tally.errors()), (4, vec![("tls", 2), ("dns", 1)]));
+        let first: Vec<String> = tally.first_errors().collect();
+        assert_eq!(first[0], "tls: 2, the first of \"http://2/\": why");
     }
 
     #[test]
     fn a_limit_that_binds_is_told_where_all_rows_are_of_one_host() {
         let mut tally = Tally::start(0, true);
         assert_eq!(tally.one_host(64, 8), None);
-        tally.count(&row("http://a/1", 1));
+        tally.take(&row("http://a/1", 1));
 
         assert!(tally.one_host(64, 8).unwrap().contains("all rows are of a, which --per-host 8"));
         assert_eq!((tally.one_host(64, 0), tally.one_host(8, 8)), (None, None));
-        tally.count(&row("http://b/1", 1));
+        tally.take(&row("http://b/1", 1));
         assert_eq!(tally.one_host(64, 8), None);
     }
 
     #[test]
     fn the_table_has_a_line_for_every_phase() {
         let mut tally = Tally::start(0, true);
-        tally.count(&row("http://a/", 100));
+        tally.take(&row("http://a/", 100));
 
         let table = tally.phases();
 

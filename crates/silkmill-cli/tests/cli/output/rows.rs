@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
+use flate2::read::MultiGzDecoder;
 use rusqlite::Connection;
 use rusqlite::types::Value as Cell;
+use ruzstd::decoding::StreamingDecoder;
 use serde_json::Value;
 
 /// The rows of a file, each with its cells by name. Cells without a value are left out.
@@ -13,7 +16,22 @@ pub(super) type Rows = Vec<BTreeMap<String, String>>;
 
 pub(super) fn rows(path: &Path) -> Rows {
     match path.extension().unwrap().to_str().unwrap() {
-        "jsonl" => fs::read_to_string(path).unwrap().lines().map(json_row).collect(),
+        "jsonl" => json_lines(&fs::read(path).unwrap()),
+        "gz" => {
+            let mut text = Vec::new();
+            let mut members = MultiGzDecoder::new(fs::File::open(path).unwrap());
+            // A run that goes on may be in the middle of a member.
+            let _ = members.read_to_end(&mut text);
+            json_lines(&text)
+        }
+        "zst" => json_lines(&unpack_frames(&fs::read(path).unwrap())),
+        "json" => match fs::read(path).unwrap().as_slice() {
+            b"" => Rows::new(),
+            text => {
+                let records: Vec<Value> = serde_json::from_slice(text).unwrap();
+                records.iter().map(json_row).collect()
+            }
+        },
         "csv" => csv_rows(path),
         _ => sqlite_rows(path),
     }
@@ -23,10 +41,28 @@ pub(super) fn indices(path: &Path) -> Vec<u64> {
     rows(path).iter().map(|row| row["index"].parse().unwrap()).collect()
 }
 
+/// Reads lines as far as they are whole.
+fn json_lines(text: &[u8]) -> Rows {
+    let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let lines = std::str::from_utf8(&text[..whole]).unwrap().lines();
+    lines.map(|line| json_row(&serde_json::from_str(line).unwrap())).collect()
+}
+
+/// Unpacks the frames of a zstd file, as far as they are whole.
+fn unpack_frames(mut bytes: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    while !bytes.is_empty() {
+        let Ok(mut frame) = StreamingDecoder::new(&mut bytes) else { break };
+        if frame.read_to_end(&mut text).is_err() {
+            break;
+        }
+    }
+    text
+}
+
 /// Flattens a record as the other formats do.
-fn json_row(line: &str) -> BTreeMap<String, String> {
+fn json_row(record: &Value) -> BTreeMap<String, String> {
     let mut flat = BTreeMap::new();
-    let record: Value = serde_json::from_str(line).unwrap();
     for (key, value) in record.as_object().unwrap() {
         match (key.as_str(), value) {
             ("fields" | "timing", Value::Object(inner)) => {

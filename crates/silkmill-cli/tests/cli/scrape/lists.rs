@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
 
+use silkmill_testkit::{Reply, Server};
+
 use crate::sandbox::{stderr, stdout};
 use crate::scrape::{server, sorted};
 use crate::{silkmill, wait};
@@ -99,7 +101,12 @@ fn a_list_without_addresses_gives_no_rows() {
 
         let output = silkmill().args(words).current_dir(&folder).output().unwrap();
 
-        assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+        assert_eq!(output.status.code(), Some(0));
+        assert!(
+            stderr(&output).ends_with("; no line was to be requested\n"),
+            "{}",
+            stderr(&output)
+        );
         let rows = fs::read_to_string(folder.path().join("rows.csv")).unwrap();
         assert!(rows.starts_with("index,url,") && rows.lines().count() == 1, "{rows}");
     }
@@ -138,5 +145,112 @@ fn the_list_is_never_overwritten_with_its_rows() {
         assert_eq!((refused.status.code(), server.requests()), (Some(2), 0));
         assert!(stderr(&refused).ends_with(": it is the input\n"), "{}", stderr(&refused));
         assert_eq!(fs::read_to_string(&list).unwrap(), lines);
+    }
+}
+
+#[test]
+fn a_list_may_have_columns_and_the_line_ends_and_encoding_of_any_system() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    let pages = ["/page", "/many/1", "/many/2"].map(|page| server.url(page));
+    let utf16 = |text: &str, to_bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(to_bytes).collect()
+    };
+    let columns = format!("{}\tA title\n{}\t\n\t{}\tx\ty\n", pages[0], pages[1], pages[2]);
+    let crlf = pages.join("\r\n") + "\r\n";
+    let lists = [
+        columns.clone().into_bytes(),
+        columns.replace('\n', "\r").into_bytes(),
+        pages.join("\r").into_bytes(),
+        crlf.clone().into_bytes(),
+        [b"\xef\xbb\xbf", crlf.as_bytes()].concat(),
+        utf16(&crlf, u16::to_le_bytes),
+        utf16(&columns, u16::to_be_bytes),
+    ];
+    let expected: String = pages.iter().map(|page| format!("200\t{page}\n")).collect();
+    for list in lists {
+        fs::write(folder.path().join("list"), &list).unwrap();
+
+        let mut fetch = silkmill();
+        fetch.args(["fetch", "--ordered", "-i", "list"]).current_dir(&folder);
+        let output = fetch.output().unwrap();
+
+        assert_eq!(stdout(&output), expected, "{}", list.escape_ascii());
+    }
+}
+
+#[test]
+fn rows_of_ours_are_a_list() {
+    let server = server();
+    let fetch = |list: &str| {
+        stdout(&with_input(silkmill().args(["fetch", "--ordered", "-i", "-"]), list.as_bytes()))
+    };
+    let url = server.url("/page");
+
+    let rows = fetch(&format!("{url}\n{}\n", server.url("/missing")));
+
+    assert_eq!(fetch(&rows), rows);
+    assert_eq!(fetch(&format!("ERR\t{url}\ttimeout: still\n")), format!("200\t{url}\n"));
+}
+
+#[test]
+fn a_host_without_a_scheme_is_asked_by_https_and_then_by_http() {
+    let server = server();
+    let address = server.url("/page");
+    let bare = address.strip_prefix("http://").unwrap();
+    // The server waits for the rest of a request that never comes.
+    let words = ["scrape", "--format", "jsonl", "--retries", "0", "--connect-timeout", "0.5"];
+    let scrape = |words: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&stdout(&silkmill().args(words).output().unwrap())).unwrap()
+    };
+
+    let row = scrape(&[&words[..], &[bare]].concat());
+    assert_eq!((&row["status"], &row["title"]), (&200.into(), &"A page".into()));
+    assert_eq!((&row["url"], &row["final_url"]), (&bare.into(), &address.as_str().into()));
+
+    // A password is not sent without TLS because TLS fails.
+    let asked = server.requests();
+    let row = scrape(&[&words[..], &["-H", "Authorization: x", bare]].concat());
+    assert_eq!((&row["error"]["phase"], server.requests()), (&"tls".into(), asked));
+
+    let row = scrape(&[&words[..], &["127.0.0.1:1"]].concat());
+    let message = "connection refused (by https: connection refused)";
+    assert_eq!(row["error"]["message"], message);
+}
+
+#[test]
+fn a_list_that_is_named_without_i_is_refused_with_a_hint() {
+    let server = server();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("urls.txt"), server.url("/page")).unwrap();
+    for name in ["urls.txt", "./urls.txt"] {
+        let mut fetch = silkmill();
+        let output =
+            fetch.args(["fetch", &server.url("/"), name]).current_dir(&folder).output().unwrap();
+
+        assert_eq!((output.status.code(), server.requests()), (Some(2), 0));
+        assert!(stderr(&output).contains(&format!("-i {name} ")), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_host_that_is_down_is_given_up_after_so_many_rows() {
+    let server = Server::start(|_| Reply::status(502)).unwrap();
+    let list: String = (0..100).map(|page| server.url(&format!("/{page}\n"))).collect();
+    let words = ["fetch", "--retries", "0", "-j", "1", "-i", "-"];
+    for (limit, requests) in
+        [(&[][..], 30), (&["--max-host-errors", "7"], 7), (&["--max-host-errors", "0"], 100)]
+    {
+        let asked = server.requests();
+
+        let output = with_input(silkmill().args(words).args(limit), list.as_bytes());
+
+        let rows = stdout(&output);
+        assert_eq!((rows.lines().count(), server.requests() - asked), (100, requests));
+        let given_up = rows.lines().filter(|row| row.contains("\thost: not requested: ")).count();
+        assert_eq!(
+            (given_up as u64, output.status.code()),
+            (100 - requests, Some(i32::from(requests < 100)))
+        );
     }
 }

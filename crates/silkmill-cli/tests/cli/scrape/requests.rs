@@ -32,7 +32,7 @@ fn a_method_and_a_body_are_sent() {
         let mut scrape = silkmill();
         let output = scrape.args(["scrape", &url]).args(words).current_dir(&folder).output();
         let output = output.unwrap();
-        assert_eq!(stdout(&output), format!("{url}\t{title}\n"), "{}", stderr(&output));
+        assert_eq!(stdout(&output), format!("200\t{url}\t{title}\n"), "{}", stderr(&output));
     }
     for (words, says) in [
         (&["-X", "no method"][..], "failed to use the method \"no method\""),
@@ -61,14 +61,14 @@ fn cookies_come_from_a_file_and_go_to_one() {
         stdout(&output.unwrap())
     };
 
-    assert_eq!(scrape(&["-b", "jar", "-c", "jar"]), format!("{url}\tGET given=1\n"));
+    assert_eq!(scrape(&["-b", "jar", "-c", "jar"]), format!("200\t{url}\tGET given=1\n"));
     let jar = fs::read_to_string(folder.path().join("jar")).unwrap();
     assert!(jar.starts_with("# Netscape HTTP Cookie File\n"), "{jar}");
     assert!(jar.contains("#HttpOnly_127.0.0.1\tFALSE\t/\tFALSE\t"), "{jar}");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
     // The next run sends both.
-    assert_eq!(scrape(&["-b", "jar"]), format!("{url}\tGET given=1; set=1\n"));
-    assert_eq!(scrape(&[]), format!("{url}\tGET none\n"));
+    assert_eq!(scrape(&["-b", "jar"]), format!("200\t{url}\tGET given=1; set=1\n"));
+    assert_eq!(scrape(&[]), format!("200\t{url}\tGET none\n"));
 }
 
 #[test]
@@ -93,4 +93,30 @@ fn a_proxy_of_the_environment_matters_only_where_it_is_needed() {
         assert_eq!(fetch(&[dead, ("NO_PROXY", "10.0.0.1 127.0.0.1")], &[]), ok, "{name}");
         assert_eq!(fetch(&[dead], &["--no-proxy"]), ok, "{name}");
     }
+}
+
+#[test]
+fn a_refresh_is_followed_where_that_is_wanted() {
+    let server = Server::start(|request| match request.path() {
+        "/meta" => {
+            Reply::html("<meta http-equiv=refresh content='0; url=/there'><title>here</title>")
+        }
+        "/header" => Reply::html("<title>here</title>").header("Refresh", "3;url=there"),
+        "/late" => Reply::html("<title>here</title>").header("Refresh", "3600;url=there"),
+        "/itself" => Reply::html("<title>here</title>").header("Refresh", "5"),
+        _ => Reply::html("<title>there</title>"),
+    })
+    .unwrap();
+    let urls = ["/meta", "/header", "/late", "/itself"].map(|page| server.url(page));
+    let titles = |words: &[&str]| -> Vec<String> {
+        let mut scrape = silkmill();
+        scrape.args(["scrape", "--ordered"]).args(words).args(&urls);
+        let rows = stdout(&scrape.output().unwrap());
+        rows.lines().map(|row| row.split('\t').nth(2).unwrap().to_owned()).collect()
+    };
+
+    assert_eq!(titles(&[]), ["here"; 4]);
+    assert_eq!(titles(&["--follow-refresh"]), ["there", "there", "here", "here"]);
+    // A refresh counts as a redirect.
+    assert_eq!(titles(&["--follow-refresh", "--max-redirects", "0"]), ["here"; 4]);
 }
