@@ -3,15 +3,17 @@
 mod fetch;
 mod field;
 mod replace;
+mod shard;
 mod undo;
 mod units;
 mod when;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use crate::args::fetch::{FetchArgs, Format, ScrapeArgs, UrlListArgs};
+pub(crate) use crate::args::fetch::{FetchArgs, Format, InputFormat, ScrapeArgs, UrlListArgs};
 pub(crate) use crate::args::field::FieldSpec;
 pub(crate) use crate::args::replace::{Binary, HardLinkPolicy, ReplaceArgs};
+pub(crate) use crate::args::shard::Shard;
 pub(crate) use crate::args::undo::{RedoArgs, RevertArgs, UndoArgs};
 pub(crate) use crate::args::when::When;
 
@@ -55,6 +57,14 @@ Example:
   silkmill completions bash > ~/.local/share/bash-completion/completions/silkmill")]
     Completions {
         shell: clap_complete::Shell,
+    },
+    /// Print the help of a command, or of a topic: "rows" describes the output of fetch and scrape
+    #[command(after_help = "\
+Examples:
+  silkmill help replace
+  silkmill help rows")]
+    Help {
+        topic: Option<String>,
     },
     /// Print the manual page of silkmill, or of one of its commands
     #[command(after_help = "\

@@ -61,6 +61,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Scrape(args) => cmd::scrape::run(args),
         Command::Demo => cmd::demo::run(),
         Command::Completions { shell } => cmd::manual::completions(shell),
+        Command::Help { topic } => cmd::manual::help(topic.as_deref()),
         Command::Man { command } => cmd::manual::page(command.as_deref()),
     }
 }

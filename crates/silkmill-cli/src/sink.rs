@@ -42,6 +42,14 @@ pub(crate) struct Destination<'a> {
     pub(crate) retry_errors: bool,
 }
 
+impl Destination<'_> {
+    /// Tells whether all columns of the rows must be known before the first row.
+    pub(crate) fn has_columns(&self) -> Result<bool> {
+        let path = self.path.filter(|path| !is_stdout(path));
+        Ok(matches!(Form::of(self.format, path)?.format, Format::Csv | Format::Sqlite))
+    }
+}
+
 /// Writes rows. At every [`pause`](Output::pause) the output is whole rows, and it stays so however
 /// the process ends.
 pub(crate) struct Output {
@@ -52,6 +60,8 @@ pub(crate) struct Output {
     path: Option<PathBuf>,
     /// Whether rows of the output may be errors that this run replaces.
     retry_errors: bool,
+    /// The rows that carried keys for which there is no column.
+    with_other_keys: u64,
 }
 
 enum Backend {
@@ -101,15 +111,21 @@ impl Output {
         };
         let name = path.map_or("standard output".to_owned(), |path| format!("{path:?}"));
         let path = path.map(Path::to_owned);
-        Ok((Output { schema, backend, name, form, path, retry_errors }, written))
+        Ok((
+            Output { schema, backend, name, form, path, retry_errors, with_other_keys: 0 },
+            written,
+        ))
     }
 
     /// Takes a row, which is written at the next pause or before.
     pub(crate) fn write(&mut self, row: &Row) -> io::Result<()> {
         let kind = self.schema.kind;
+        if matches!(self.form.format, Format::Csv | Format::Sqlite) {
+            self.with_other_keys += u64::from(columns::has_other_keys(row, &self.schema));
+        }
         match &mut self.backend {
             Backend::Text(file) => file.row(|line| text::row(row, kind, line)),
-            Backend::Json(file) => file.row(|line| jsonl::record(row, kind, line)),
+            Backend::Json(file) => file.row(|line| jsonl::record(row, &self.schema, line)),
             Backend::Csv(file) => file.row(|line| csv::record(row, &self.schema, line)),
             Backend::Sqlite(database) => database.insert(row, &self.schema),
         }
@@ -156,6 +172,11 @@ impl Output {
             Backend::Text(file) | Backend::Json(file) | Backend::Csv(file) => file.rows_written(),
             Backend::Sqlite(database) => database.rows_written(),
         }
+    }
+
+    /// Returns how many rows carried keys for which the output has no column.
+    pub(crate) fn rows_with_other_keys(&self) -> u64 {
+        self.with_other_keys
     }
 
     /// Returns the name of the output in error messages.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, ValueEnum};
 
 use crate::args::field::FieldArgs;
+use crate::args::shard::Shard;
 use crate::args::units::{bytes, delay, seconds};
 use crate::args::when::When;
 
@@ -23,10 +24,12 @@ Examples:
   silkmill fetch -i urls.txt -o rows.jsonl
   silkmill fetch -i urls.txt -o rows.db --resume
   silkmill fetch -i urls.txt -o rows.db --resume --retry-errors
+  silkmill fetch -i shop.csv --input-format csv --url-column link -o rows.csv
+  silkmill fetch -i urls.txt --shard 0/4 -o rows-0.jsonl
   grep -o 'https://[^\"]*' page.html | silkmill fetch -i - --ordered
 
-Exit: 0 every row has a response, 1 some rows are errors, 2 usage or set-up error, 130 interrupted.
-When the reader closes our output, the run ends quietly, with 0.")]
+Exit status: 0 every row has a response, 1 some rows are errors, 2 an error of usage, set-up, list \
+or output, 130 interrupted. When the reader closes our output, the run ends quietly, with 0.")]
 pub(crate) struct FetchArgs {
     /// Save every body to a file in DIR, which must be empty or not exist. A file is named after
     /// the index of its row: 00000042
@@ -53,8 +56,8 @@ Examples:
   silkmill scrape -i urls.txt -o rows.jsonl --css 'link=a@href' \\
     --xpath 'price=//p[@class=\"price\"]/text()'
 
-Exit: 0 every row has a response, 1 some rows are errors, 2 usage or set-up error, 130 interrupted.
-When the reader closes our output, the run ends quietly, with 0.")]
+Exit status: 0 every row has a response, 1 some rows are errors, 2 an error of usage, set-up, list \
+or output, 130 interrupted. When the reader closes our output, the run ends quietly, with 0.")]
 pub(crate) struct ScrapeArgs {
     #[command(flatten)]
     pub(crate) fields: FieldArgs,
@@ -76,6 +79,21 @@ pub(crate) struct UrlListArgs {
     /// read by its byte order mark
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
+
+    /// What the input is made of. With csv and jsonl the other columns of each URL come with its
+    /// row: under "input" in JSON, as columns input_NAME in CSV and SQLite; text has none
+    #[arg(long, value_name = "FORMAT", default_value = "lines", requires = "input")]
+    pub(crate) input_format: InputFormat,
+
+    /// The column, or the key, that has the URLs [default: url, in capitals or not]
+    #[arg(long, value_name = "NAME", requires = "input")]
+    pub(crate) url_column: Option<String>,
+
+    /// Request only the lines of shard I of N, from 0: all lines of a host are in one shard, by a
+    /// hash that does not change (docs/shards.md). Rows have the index of their line in the whole
+    /// list
+    #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
+    pub(crate) shard: Option<Shard>,
 
     /// Threads, each of which requests one URL at a time
     #[arg(short = 'j', long, value_name = "N", default_value_t = 64,
@@ -238,6 +256,16 @@ pub(crate) struct UrlListArgs {
     /// of them would help
     #[arg(long)]
     pub(crate) stats: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InputFormat {
+    /// One URL a line
+    Lines,
+    /// The first line names the columns
+    Csv,
+    /// One JSON object a line
+    Jsonl,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -19,7 +19,7 @@ pub(crate) fn run(args: FetchArgs) -> Result<Exit> {
         }
         options = options.save(folder);
     }
-    let schema = Schema { kind: Kind::Fetch, fields: Vec::new() };
+    let schema = Schema { kind: Kind::Fetch, fields: Vec::new(), input: None };
     url_list::run(options, schema, args.url_list)
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn run(args: ScrapeArgs) -> Result<Exit> {
     };
     let fields = args.fields.0.iter().map(compile).collect::<Result<Vec<Field>, _>>()?;
     let columns = fields.iter().map(|field| (field.name().to_owned(), field.value_type()));
-    let schema = Schema { kind: Kind::Scrape, fields: columns.collect() };
+    let schema = Schema { kind: Kind::Scrape, fields: columns.collect(), input: None };
     let options = Options::builder().extractor(Extractor::new(fields)?);
     url_list::run(options, schema, args.url_list)
 }

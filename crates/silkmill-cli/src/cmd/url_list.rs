@@ -7,6 +7,7 @@ mod histogram;
 mod hosts;
 mod inputs;
 mod lines;
+mod list;
 mod options;
 pub(crate) mod proxies;
 mod recorder;
@@ -22,42 +23,58 @@ use rustix::process::Resource;
 use silkmill::CancelToken;
 use silkmill_scrape::{self as scrape, OptionsBuilder, Summary};
 
-use crate::args::UrlListArgs;
+use crate::args::{InputFormat, UrlListArgs};
 use crate::cmd::url_list::cookies::Cookies;
 use crate::cmd::url_list::ending::{End, Resumption, Written};
 use crate::cmd::url_list::inputs::inputs;
 use crate::cmd::url_list::lines::Lines;
+use crate::cmd::url_list::list::{ListForm, OtherColumns};
 use crate::cmd::url_list::options::options_of;
 use crate::cmd::url_list::recorder::Recorder;
 use crate::cmd::url_list::tally::Tally;
 use crate::exit::Exit;
 use crate::interrupt::{self, SecondSignal};
-use crate::messages::{reason, to_stderr};
+use crate::messages::{count, reason, to_stderr};
 use crate::sink::{Destination, Existing, Output, Schema};
 
 /// Requests every URL that `args` name, and writes the rows where they say.
-pub(crate) fn run(options: OptionsBuilder, schema: Schema, args: UrlListArgs) -> Result<Exit> {
+pub(crate) fn run(options: OptionsBuilder, mut schema: Schema, args: UrlListArgs) -> Result<Exit> {
+    ensure!(
+        args.url_column.is_none() || args.input_format != InputFormat::Lines,
+        "failed to read the column of --url-column: only --input-format csv and jsonl have columns"
+    );
     refuse_lists(&args.urls)?;
     let cookies = Cookies::open(&args.cookies, args.cookie_jar.as_deref())?;
     let options = options_of(options, &cookies, &args)?;
     raise_open_files();
-    let lines = args.input.as_deref().map(Lines::open).transpose()?;
+    let destination = destination(&args);
+    let form = ListForm {
+        format: args.input_format,
+        url_column: args.url_column.clone(),
+        names_are_needed: destination.has_columns()?,
+    };
+    let lines = args.input.as_deref().map(|path| Lines::open(path, &form)).transpose()?;
+    if let Some(OtherColumns::Named(names)) = lines.as_ref().map(Lines::other_columns) {
+        schema = schema.with_input(names);
+    }
     let is_input = |output: &File| lines.as_ref().is_some_and(|lines| lines.are_from(output));
-    let (output, written) = Output::open(schema, &destination(&args), is_input)?;
+    let (output, written) = Output::open(schema, &destination, is_input)?;
     let cancel = CancelToken::new();
     interrupt::cancel_on_signal(&cancel, SecondSignal::EndsProcess)?;
     let (earlier, earlier_errors) = (written.rows(), written.errors());
     let covered = Rc::default();
     let mut recorder = Recorder::new(output, &args, earlier, Rc::clone(&covered));
     let failure = RefCell::new(None);
-    let inputs = inputs(args.urls.clone(), lines, written, covered, &failure);
+    let inputs = inputs(args.urls.clone(), args.shard, lines, written, covered, &failure);
     let summary = scrape::run_into(inputs, &options, &cancel, &mut recorder);
     let Recorder { output, unwritten, tally, .. } = recorder.finish();
     let summary = summary?;
     let kept = cookies.write();
     let end = match unwritten {
         // The reader has closed our output, which is not a failure.
-        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Success),
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return kept.map(|()| Exit::Success);
+        }
         Some(error) => {
             to_stderr(format_args!(
                 "silkmill: failed to write {}: {}",
@@ -83,6 +100,14 @@ pub(crate) fn run(options: OptionsBuilder, schema: Schema, args: UrlListArgs) ->
         held_back: summary.held_back,
         elapsed: summary.elapsed,
     };
+    let left_out = output.rows_with_other_keys();
+    if left_out > 0 && !args.quiet {
+        to_stderr(format_args!(
+            "silkmill: {} of the input had keys that its first line does not have, which are left \
+             out; -o rows.jsonl keeps them",
+            count(left_out, "line")
+        ));
+    }
     let resumption = Resumption::of(&args, output.can_be_resumed());
     report(&args, &tally, &summary, written.line(end, resumption));
     kept?;

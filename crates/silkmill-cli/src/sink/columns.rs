@@ -2,13 +2,18 @@
 //! their order, with the fields, the timing and the error flattened.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::iter;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use serde_json::value::RawValue;
 use silkmill_scrape::{Row, Value, ValueType};
 
-use crate::sink::schema::{Kind, Schema};
+use crate::sink::schema::{INPUT_PREFIX, Kind, Schema};
+
+/// The largest number below which every integer is a number of SQLite's and CSV's readers.
+const EXACT_MAX: f64 = (1_u64 << 53) as f64;
 
 /// A column: its name, and its type in SQLite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +70,15 @@ pub(super) fn columns(schema: &Schema) -> Vec<Column<'_>> {
         },
     });
     let title = (schema.kind == Kind::Scrape).then(|| fixed(&TITLE));
+    // A column without a type keeps numbers as numbers, and texts as texts.
+    let input = schema.input.iter().flatten().map(|name| Column { name, declared: "" });
     BEFORE_FIELDS
         .iter()
         .map(fixed)
         .chain(title)
         .chain(fields)
         .chain(AFTER_FIELDS.iter().map(fixed))
+        .chain(input)
         .collect()
 }
 
@@ -107,7 +115,52 @@ pub(super) fn cells<'a>(row: &'a Row, schema: &Schema) -> Vec<Cell<'a>> {
         text_or_null(error.map(|error| error.phase.name())),
         text_or_null(error.map(|error| error.message.as_str())),
     ]);
+    if let Some(names) = &schema.input {
+        let carried = carried(row);
+        cells.extend(names.iter().map(|name| {
+            let name = name.strip_prefix(INPUT_PREFIX).unwrap_or(name);
+            carried.get(name).map_or(Cell::Null, |value| json_cell(value))
+        }));
+    }
     cells
+}
+
+/// Tells whether a row carries keys for which there is no column.
+pub(super) fn has_other_keys(row: &Row, schema: &Schema) -> bool {
+    let Some(names) = &schema.input else { return false };
+    let is_column = |key: &String| {
+        names.iter().any(|name| name.strip_prefix(INPUT_PREFIX) == Some(key.as_str()))
+    };
+    !carried(row).keys().all(is_column)
+}
+
+/// Returns the keys and values that came with the URL.
+fn carried(row: &Row) -> HashMap<String, &RawValue> {
+    let object = row.carried.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    object.unwrap_or_default()
+}
+
+/// Turns a JSON value into a cell: an object or an array stays JSON, and so does a number that a
+/// cell cannot hold.
+fn json_cell(value: &RawValue) -> Cell<'static> {
+    let text = value.get();
+    let as_it_is = || Cell::Text(Cow::Owned(text.to_owned()));
+    match text.as_bytes().first() {
+        Some(b'n') => Cell::Null,
+        Some(b't' | b'f') => Cell::Boolean(text == "true"),
+        Some(b'"') => match serde_json::from_str(text) {
+            Ok(text) => Cell::Text(Cow::Owned(text)),
+            Err(_) => as_it_is(),
+        },
+        Some(b'-' | b'0'..=b'9') => match (text.parse(), text.parse::<f64>()) {
+            (Ok(number), _) => Cell::Integer(number),
+            (_, Ok(number)) if number.is_finite() && number.abs() <= EXACT_MAX => {
+                Cell::Real(number)
+            }
+            _ => as_it_is(),
+        },
+        _ => as_it_is(),
+    }
 }
 
 /// Turns the values of a field into one cell: none into no value, one into itself, and several into
@@ -155,7 +208,12 @@ pub(super) fn check_names(schema: &Schema) -> Result<()> {
         if columns[..place].iter().any(is_same) || columns[place + 1..].iter().any(is_same) {
             let fields = schema.fields.iter().map(|(name, _)| name);
             let field = fields.into_iter().find(|name| name.eq_ignore_ascii_case(column.name));
-            let name = field.map_or(column.name, String::as_str);
+            let Some(name) = field else {
+                bail!(
+                    "two columns are called {:?}: rename one in the input, or give -o rows.jsonl",
+                    column.name
+                );
+            };
             bail!(
                 "field {name:?} is called like another column: give it another name, as in NAME=EXPR"
             );
@@ -170,13 +228,13 @@ mod tests {
 
     fn schema(names: &[&str]) -> Schema {
         let fields = names.iter().map(|name| ((*name).to_owned(), ValueType::Text)).collect();
-        Schema { kind: Kind::Scrape, fields }
+        Schema { kind: Kind::Scrape, fields, input: None }
     }
 
     #[test]
     fn every_row_has_a_cell_for_every_column() {
         let row = Row { fields: vec![("a".to_owned(), Vec::new())], ..Row::default() };
-        let fetched = Schema { kind: Kind::Fetch, fields: Vec::new() };
+        let fetched = Schema { kind: Kind::Fetch, fields: Vec::new(), input: None };
 
         for (row, schema) in
             [(&row, schema(&["a"])), (&Row::default(), schema(&["a"])), (&Row::default(), fetched)]

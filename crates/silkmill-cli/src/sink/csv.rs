@@ -127,7 +127,11 @@ mod tests {
     use crate::sink::schema::Kind;
 
     fn schema() -> Schema {
-        Schema { kind: Kind::Scrape, fields: vec![("price".to_owned(), ValueType::Text)] }
+        Schema {
+            kind: Kind::Scrape,
+            fields: vec![("price".to_owned(), ValueType::Text)],
+            input: None,
+        }
     }
 
     fn row(index: u64, title: &str) -> Row {

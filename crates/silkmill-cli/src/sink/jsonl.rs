@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow, bail};
 use serde::de::IgnoredAny;
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 use silkmill_scrape::{Row, Timing, Value};
 
 use crate::messages::reason;
@@ -21,8 +22,8 @@ const START: &[u8] = b"{\"index\":";
 const ARRAY_START: &[u8] = b"[\n";
 
 /// Appends the row as one line.
-pub(crate) fn record(row: &Row, kind: Kind, to: &mut Vec<u8>) {
-    let record = Record::new(row, kind);
+pub(crate) fn record(row: &Row, schema: &Schema, to: &mut Vec<u8>) {
+    let record = Record::new(row, schema);
     serde_json::to_writer(&mut *to, &record).expect("a record has string keys and goes to memory");
     to.push(b'\n');
 }
@@ -124,12 +125,16 @@ struct ExistingRow<'a> {
     url: Cow<'a, str>,
     fields: Option<HashMap<String, IgnoredAny>>,
     error: Option<IgnoredAny>,
+    input: Option<IgnoredAny>,
 }
 
 impl ExistingRow<'_> {
     /// Returns whether a run with this schema could have written the row.
     fn is_of(&self, schema: &Schema) -> bool {
         let names = &schema.fields;
+        if self.input.is_some() != schema.input.is_some() {
+            return false;
+        }
         match (&self.fields, schema.kind) {
             (None, Kind::Fetch) => true,
             (None, Kind::Scrape) | (Some(_), Kind::Fetch) => false,
@@ -162,6 +167,8 @@ struct Record<'a> {
     timing: Millis,
     worker: &'a str,
     error: Option<RecordError<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<&'a RawValue>,
 }
 
 /// The fields as an object that keeps their order.
@@ -188,8 +195,9 @@ struct RecordError<'a> {
 }
 
 impl<'a> Record<'a> {
-    fn new(row: &'a Row, kind: Kind) -> Record<'a> {
-        let scraped = kind == Kind::Scrape;
+    fn new(row: &'a Row, schema: &Schema) -> Record<'a> {
+        let scraped = schema.kind == Kind::Scrape;
+        let carried = || serde_json::from_str(row.carried.as_deref().unwrap_or("{}"));
         let error = row.error.as_ref().map(|error| RecordError {
             kind: error.kind.name(),
             phase: error.phase.name(),
@@ -211,6 +219,7 @@ impl<'a> Record<'a> {
             timing: Millis::new(&row.timing),
             worker: &row.worker,
             error,
+            input: schema.input.as_ref().and_then(|_| carried().ok()),
         }
     }
 }
@@ -272,7 +281,8 @@ mod tests {
 
     fn line(row: &Row, kind: Kind) -> String {
         let mut line = Vec::new();
-        record(row, kind, &mut line);
+        let schema = Schema { kind, fields: Vec::new(), input: None };
+        record(row, &schema, &mut line);
         String::from_utf8(line).unwrap()
     }
 
@@ -332,7 +342,11 @@ mod tests {
     }
 
     fn schema() -> Schema {
-        Schema { kind: Kind::Scrape, fields: vec![("price".to_owned(), ValueType::Text)] }
+        Schema {
+            kind: Kind::Scrape,
+            fields: vec![("price".to_owned(), ValueType::Text)],
+            input: None,
+        }
     }
 
     fn scanned(bytes: &[u8]) -> (Result<u64>, WrittenRows) {

@@ -15,6 +15,20 @@ pub(crate) struct Schema {
     pub(crate) kind: Kind,
     /// The names of the fields, and the types of their values.
     pub(crate) fields: Vec<(String, ValueType)>,
+    /// The names of the columns that come from the input, beside the URL; `None` when the input has
+    /// no columns. Each begins with [`INPUT_PREFIX`].
+    pub(crate) input: Option<Vec<String>>,
+}
+
+/// What the names of columns that come from the input begin with.
+pub(super) const INPUT_PREFIX: &str = "input_";
+
+impl Schema {
+    /// Adds the columns of the input.
+    pub(crate) fn with_input(mut self, names: &[String]) -> Schema {
+        self.input = Some(names.iter().map(|name| format!("{INPUT_PREFIX}{name}")).collect());
+        self
+    }
 }
 
 /// The policy for an output file that exists.

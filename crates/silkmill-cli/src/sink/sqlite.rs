@@ -299,7 +299,7 @@ mod tests {
         let fields =
             [("pri\"ce", ValueType::Text), ("n", ValueType::Number), ("b", ValueType::Boolean)];
         let fields = fields.map(|(name, value_type)| (name.to_owned(), value_type)).to_vec();
-        Schema { kind: Kind::Scrape, fields }
+        Schema { kind: Kind::Scrape, fields, input: None }
     }
 
     fn open(path: &Path, existing: Existing) -> Result<(Database, WrittenRows)> {

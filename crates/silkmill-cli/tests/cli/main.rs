@@ -82,6 +82,8 @@ fn every_command_has_a_manual_page_and_every_shell_its_completions() {
             output.status.success() && page.contains(&format!("silkmill\\-{command}")),
             "{page}"
         );
+        assert!(page.contains("\n.SH \"EXIT STATUS\"\n.TP\n.B 0\n"), "{page}");
+        assert!(command == "demo" || page.contains("\n.SH EXAMPLES\n.nf\n  silkmill "), "{page}");
     }
     for shell in ["bash", "zsh", "fish"] {
         let output = silkmill().args(["completions", shell]).output().unwrap();

@@ -1,8 +1,10 @@
 //! `silkmill fetch` and `silkmill scrape`, against the scripted server.
 
+mod columns;
 mod endings;
 mod interruptions;
 mod lists;
+mod record;
 mod requests;
 
 use std::fs;

@@ -6,9 +6,9 @@ use std::hash::{BuildHasher, Hash, RandomState};
 
 use crate::fetch::ending::Sign;
 
-/// The most hosts that are remembered for certain. When there are more, those that have failed
-/// longest ago are forgotten, and their count starts anew.
-const HOSTS_MAX: usize = 32 * 1024;
+/// The most hosts that are remembered for certain; up to twice as many are. When there are more,
+/// those that have failed longest ago are forgotten, and their count starts anew.
+const HOSTS_MAX: usize = 4 * 1024;
 
 /// Stands before a host in the key of its failures by HTTPS where the scheme was left open.
 const HTTPS: &str = "https";

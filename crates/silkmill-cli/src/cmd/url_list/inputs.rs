@@ -8,6 +8,7 @@ use std::vec;
 use anyhow::{Error, anyhow};
 use silkmill_scrape::Input;
 
+use crate::args::Shard;
 use crate::cmd::url_list::covered::Covered;
 use crate::cmd::url_list::lines::Lines;
 use crate::sink::{LineState, WrittenRows};
@@ -15,6 +16,7 @@ use crate::sink::{LineState, WrittenRows};
 /// Returns the inputs of a run. An error of the list ends them, and is left in `failure`.
 pub(super) fn inputs(
     urls: Vec<String>,
+    shard: Option<Shard>,
     lines: Option<Lines>,
     written: WrittenRows,
     covered: Rc<Cell<Covered>>,
@@ -23,7 +25,7 @@ pub(super) fn inputs(
     let list_bytes = lines.as_ref().and_then(Lines::bytes);
     covered.update(|covered| Covered { list_bytes, ..covered });
     let mut inputs =
-        Inputs { urls: urls.into_iter(), lines, written, covered, taken: 0, passed: 0 };
+        Inputs { shard, urls: urls.into_iter(), lines, written, covered, taken: 0, passed: 0 };
     std::iter::from_fn(move || match inputs.next() {
         Ok(input) => input,
         Err(error) => {
@@ -36,6 +38,8 @@ pub(super) fn inputs(
 
 struct Inputs {
     urls: vec::IntoIter<String>,
+    /// The part of the inputs that is requested, if not all are.
+    shard: Option<Shard>,
     lines: Option<Lines>,
     written: WrittenRows,
     /// What the progress line needs to know.
@@ -79,7 +83,19 @@ impl Inputs {
         let index = self.taken;
         self.taken += 1;
         self.covered.update(|covered| Covered { taken: self.taken, ..covered });
-        match self.written.state(index, input.shown()) {
+        let state = self.written.state(index, input.shown());
+        if self.shard.is_some_and(|shard| !shard.holds(input.shown())) {
+            return match state {
+                // Another run has the row.
+                LineState::Missing => Ok(Input::answered()),
+                _ => Err(anyhow!(
+                    "failed to resume: the row of index {index} is of another shard than that of {:?}, {}",
+                    input.shown(),
+                    place(),
+                )),
+            };
+        }
+        match state {
             LineState::Missing => Ok(input),
             LineState::Failed => {
                 self.passed += 1;

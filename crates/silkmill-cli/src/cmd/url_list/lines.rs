@@ -2,7 +2,7 @@
 //! delays neither the rows nor ^C.
 
 use std::fs::{File, Metadata};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use silkmill::Thread;
-use silkmill_scrape::{Input, UrlList};
+use silkmill_scrape::Input;
 
+use crate::cmd::url_list::list::{List, ListForm, OtherColumns};
 use crate::messages::reason;
 
 /// The most lines that are read ahead of the requests.
@@ -25,6 +26,7 @@ pub(super) struct Lines {
     name: String,
     /// What the list is read from, when it is a regular file.
     file: Option<FileIdentity>,
+    other_columns: OtherColumns,
     lines: Receiver<io::Result<Line>>,
     /// A daemon, since nothing can wake it from a read that never returns.
     _reader: Thread<()>,
@@ -40,11 +42,11 @@ pub(super) struct Line {
 }
 
 impl Lines {
-    pub(super) fn open(path: &Path) -> Result<Lines> {
+    pub(super) fn open(path: &Path, form: &ListForm) -> Result<Lines> {
         if path == Path::new("-") {
             let identity = io::stdin().as_fd().try_clone_to_owned().map(File::from);
             let identity = identity.ok().and_then(|file| identity_of(&file));
-            return Lines::read("standard input".to_owned(), identity, io::stdin());
+            return Lines::read("standard input".to_owned(), identity, io::stdin(), form);
         }
         let name = format!("{path:?}");
         let file = match File::open(path) {
@@ -54,20 +56,25 @@ impl Lines {
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             bail!("failed to read {name}: it is a directory");
         }
-        Lines::read(name, identity_of(&file), file)
+        Lines::read(name, identity_of(&file), file, form)
     }
 
     fn read(
         name: String,
         file: Option<FileIdentity>,
         from: impl Read + Send + 'static,
+        form: &ListForm,
     ) -> Result<Lines> {
+        let (list, other_columns) = match List::open(BufReader::new(from), form) {
+            Ok(opened) => opened,
+            Err(error) => bail!("failed to read {name}: {}", reason(&error)),
+        };
         let (sender, lines) = mpsc::sync_channel(LINES_AHEAD_MAX);
         let reader = Thread::<()>::builder()
             .name("read-list")
             .daemon(true)
-            .spawn(move || send_lines(from, &sender))?;
-        Ok(Lines { name, file, lines, _reader: reader })
+            .spawn(move || send_lines(list, &sender))?;
+        Ok(Lines { name, file, other_columns, lines, _reader: reader })
     }
 
     /// Returns the name of the list in error messages.
@@ -79,6 +86,11 @@ impl Lines {
     pub(super) fn are_from(&self, file: &File) -> bool {
         let other = identity_of(file);
         self.file.zip(other).is_some_and(|(this, other)| this.place == other.place)
+    }
+
+    /// Returns the columns of the list beside the URL.
+    pub(super) fn other_columns(&self) -> &OtherColumns {
+        &self.other_columns
     }
 
     /// Returns the length of the list in bytes, if it is known.
@@ -101,8 +113,7 @@ fn identity_of(file: &File) -> Option<FileIdentity> {
     Some(FileIdentity { place: (metadata.dev(), metadata.ino()), bytes: metadata.len() })
 }
 
-fn send_lines(from: impl Read, to: &SyncSender<io::Result<Line>>) {
-    let mut list = UrlList::new(BufReader::new(from));
+fn send_lines(mut list: List<impl BufRead>, to: &SyncSender<io::Result<Line>>) {
     while let Some(input) = list.next() {
         let last = input.is_err();
         let (number, position) = (list.line_number(), list.position());
