@@ -31,17 +31,19 @@ pub(crate) fn revert_run<'py>(
         let sync = !words.flag("no_sync")?;
         words.finish()?;
         let options = find(directory).force(force).dry_run(dry_run).sync(sync).build();
-        let undone: Undone = serve(py, move |cancel, report| {
+        let (undone, paths): (Undone, Vec<PathBuf>) = serve(py, move |cancel, report| {
             let revert = if forth { redo } else { undo };
             let undone = revert(&options, run.as_deref(), cancel, report)?;
             if !dry_run {
                 prune(&undone.store, PRUNED_IN_MAX);
             }
-            Ok(undone)
+            let mut paths = Vec::new();
+            undone.for_each_path(&mut |path| paths.push(path))?;
+            Ok((undone, paths))
         })?;
         let dict = run_dict(py, &undone.run)?;
-        let files = undone.files.iter().map(|file| file.as_os_str());
-        dict.set_item("paths", PyList::new(py, files.collect::<Vec<_>>())?)?;
+        let paths = paths.iter().map(|path| path.as_os_str());
+        dict.set_item("paths", PyList::new(py, paths.collect::<Vec<_>>())?)?;
         dict.set_item("undo", undone.id)?;
         Ok(dict)
     })
