@@ -195,6 +195,17 @@ pub enum Notice {
     },
     /// A stream without a match is not UTF-8, and what was looked for is a regex or not ASCII.
     HidesMatches,
+    /// Names in a stream were left as they are, because they are in no style that is known.
+    Undecided {
+        /// How many.
+        names: u64,
+    },
+    /// A file that an undo or a redo puts back got another name since: a hard link. The two become
+    /// separate files, and the other name keeps what it has now.
+    Separated {
+        /// The file that is put back.
+        path: PathBuf,
+    },
     /// A file that changes has other names, which are not among the paths of the run: hard links.
     /// The text changes under those, too.
     OtherNames {
@@ -258,6 +269,14 @@ impl fmt::Display for Notice {
             Notice::HidesMatches => {
                 f.write_str("stdin is not UTF-8, and may hide a match: see --encoding")
             }
+            Notice::Undecided { names: 1 } => f.write_str("1 name left, in no style that is known"),
+            Notice::Undecided { names } => {
+                write!(f, "{names} names left, in no style that is known")
+            }
+            Notice::Separated { path } => write!(
+                f,
+                "{path:?} has another name since the run (a hard link), which keeps its text"
+            ),
             Notice::OtherNames { path, others } => {
                 let names = if *others == 1 {
                     "another name".to_owned()

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::options::Options;
 use crate::original::FILE_SIZE_MAX;
 use crate::outcome::Notice;
+use crate::pattern::Cache;
 use crate::text::edit::BOM;
 use crate::text::encoding::{Charset, EncodeError};
 use crate::text::flow::Flow;
@@ -44,7 +45,7 @@ pub fn pipe(options: &Options, from: &mut dyn Read, to: &mut dyn Write) -> Resul
 }
 
 /// Does what [`pipe`] does, and calls `notify` with what the user should know: that the text may
-/// hide a match, because it is not UTF-8.
+/// hide a match, because it is not UTF-8, or that names were left as they are.
 ///
 /// # Errors
 ///
@@ -55,8 +56,12 @@ pub fn pipe_with_notices(
     to: &mut dyn Write,
     notify: &mut dyn FnMut(&Notice),
 ) -> Result<u64, Error> {
-    let mut check = Utf8Check::default();
-    let count = pipe_checked(options, from, to, &mut check)?;
+    let (mut check, mut cache) = (Utf8Check::default(), options.pattern.cache());
+    let count = pipe_checked(options, from, to, &mut check, &mut cache)?;
+    let names = cache.take_undecided();
+    if names > 0 {
+        notify(&Notice::Undecided { names });
+    }
     if count == 0 && options.foreign_hides && check.is_foreign_at_end() {
         notify(&Notice::HidesMatches);
     }
@@ -69,19 +74,17 @@ fn pipe_checked(
     from: &mut dyn Read,
     to: &mut dyn Write,
     check: &mut Utf8Check,
+    cache: &mut Cache,
 ) -> Result<u64, Error> {
     let mark = mark(from).map_err(unread)?;
     let mut from = io::Cursor::new(mark.clone()).chain(from);
-    let mut cache = options.pattern.cache();
     let charset = Charset::of(&mark, options.charset);
     let rules = Rules { leaves_nul: false, ..options.rules() };
-    match Flow::new(rules, charset, &mut cache) {
-        Some(stream) => {
-            let check = (rules.guards_foreign && charset.is_none()).then_some(check);
-            in_pieces(stream, check, &mut from, to)
-        }
-        None => whole(options, charset, &mut from, to, check),
+    if let Some(stream) = Flow::new(rules, charset, cache) {
+        let check = (rules.guards_foreign && charset.is_none()).then_some(check);
+        return in_pieces(stream, check, &mut from, to);
     }
+    whole(options, charset, &mut from, to, (check, cache))
 }
 
 impl Options {
@@ -173,7 +176,7 @@ fn whole(
     charset: Option<Charset>,
     from: &mut dyn Read,
     to: &mut dyn Write,
-    check: &mut Utf8Check,
+    (check, cache): (&mut Utf8Check, &mut Cache),
 ) -> Result<u64, Error> {
     let (mut text, mut edited) = (Vec::new(), Vec::new());
     let size_max = options.file_size_max.unwrap_or(FILE_SIZE_MAX);
@@ -185,7 +188,6 @@ fn whole(
         check.see(&text);
     }
     let rules = Rules { leaves_nul: false, ..options.rules() };
-    let cache = &mut options.pattern.cache();
     let revision = revise(rules, charset, cache, &text, &mut edited, None);
     let count = revision.map_err(|error| error.of("stdin".as_ref()))?.replacements;
     let out = if count > 0 { &edited } else { &text };

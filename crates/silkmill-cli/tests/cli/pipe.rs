@@ -130,3 +130,15 @@ fn what_does_not_fit_a_filter_is_exit_2() {
     let output = filtered(&["--encoding", "latin1", "a", "\u{4e2d}", "-"], b"a");
     assert!(stderr(&output).contains("which windows-1252 cannot write"), "{}", stderr(&output));
 }
+
+#[test]
+fn names_in_no_style_are_counted() {
+    for (input, told) in [
+        (&b"oLdname OldName oLdname\n"[..], "silkmill: 2 names left, in no style that is known\n"),
+        (b"oLdname", "silkmill: 1 name left, in no style that is known\n"),
+        (b"OldName", ""),
+    ] {
+        let output = filtered(&["-P", "-i", "old_name", "new_name", "-"], input);
+        assert_eq!(stderr(&output), told);
+    }
+}

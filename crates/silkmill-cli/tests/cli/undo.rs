@@ -334,7 +334,27 @@ fn what_is_forgotten_is_gone() {
     assert_eq!(sandbox.run(&["undo", "--forget", &id]).status.code(), Some(2));
     assert_eq!(read(&sandbox.tree, "a"), "x");
     assert_eq!(stdout(&sandbox.succeed(&["undo", "--list"])).lines().count(), 2);
+    // The user has taken out what was kept there.
+    let kept = sandbox.state.path().join("silkmill/kept");
+    fs::create_dir(&kept).unwrap();
     sandbox.succeed(&["undo", "--forget", "all"]);
+    assert!(!kept.exists());
     assert_eq!(stdout(&sandbox.succeed(&["undo", "--list"])), "");
     assert_eq!(sandbox.run(&["redo"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_name_that_was_linked_since_is_told_of() {
+    let sandbox = Sandbox::new(&[("a", b"old"), ("b", b"old")]);
+    sandbox.succeed(&["replace", "old", "new"]);
+    let path = |name: &str| sandbox.tree.path().join(name);
+    fs::hard_link(path("a"), path("c")).unwrap();
+
+    let dry = sandbox.succeed(&["undo", "-n"]);
+    assert!(stderr(&dry).contains("/a\" has another name since the run"), "{}", stderr(&dry));
+    let output = sandbox.succeed(&["undo"]);
+
+    let told = stderr(&output);
+    assert_eq!(told.matches("has another name since").count(), 1, "{told}");
+    assert_eq!(["a", "b", "c"].map(|name| read(&sandbox.tree, name)), ["old", "old", "new"]);
 }

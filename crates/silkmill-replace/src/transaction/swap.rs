@@ -194,6 +194,16 @@ impl<'a> Swapper<'a> {
         })
     }
 
+    /// Returns how many names the target has now.
+    pub(crate) fn target_names(&self, entry: &Entry) -> io::Result<u64> {
+        self.with_directory(entry, |directory| {
+            let name = OsStr::from_bytes(&entry.name);
+            let found = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            #[allow(clippy::unnecessary_cast, reason = "the type differs between systems")]
+            Ok(found.st_nlink as u64)
+        })
+    }
+
     /// Returns whether some text was copied and not exchanged.
     pub(crate) fn has_copied(&self) -> Result<bool, Error> {
         if !self.copied_late.borrow().is_empty() {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::outcome::Notice;
+use crate::store::layout::KEPT;
 use crate::store::{Store, trash};
 use crate::transaction::recovery;
 use crate::undo::history::{Chain, chains, find, no_such_run};
@@ -87,6 +88,8 @@ pub fn forget(
         }
         if id.is_none() && !options.dry_run {
             trash::empty_trash(store.path(), &|| false);
+            // What is kept there is the user's, but an empty directory is not.
+            let _ = fs::remove_dir(store.path().join(KEPT));
         }
         // A store that cannot be removed may stay.
         let _ = trash::remove_store_if_empty(store.path());

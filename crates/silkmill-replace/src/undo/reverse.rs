@@ -38,7 +38,7 @@ pub(super) fn reverse(
     report: &mut dyn FnMut(&Notice),
 ) -> Result<Reverse, Error> {
     let swapper = Swapper::new(journal, Attempt::Recovery, Durability::Unforced)?;
-    let (mut edited, mut homeless): (u64, u64) = (0, 0);
+    let (mut edited, mut homeless, mut separated): (u64, u64, u64) = (0, 0, 0);
     let (mut draft, mut appearing) = (Writer::draft(folder.to_path_buf()), HashMap::new());
     for entry in journal.entries.iter() {
         let entry = entry?;
@@ -47,6 +47,14 @@ pub(super) fn reverse(
         match reverse_entry(&swapper, &entry, force).map_err(failed)? {
             Reversed::Swapped(entry) => {
                 draft.push(&entry).map_err(unkept)?;
+                // The run has put a file of one name there.
+                if entry.method == Method::Exchange
+                    && separated < EDITED_NAMED_MAX
+                    && swapper.target_names(&entry).is_ok_and(|names| names > 1)
+                {
+                    separated += 1;
+                    report(&Notice::Separated { path: path.clone() });
+                }
                 if matches!(entry.method, Method::Restore | Method::Remove) {
                     appearing.insert(path, (entry.method, entry.new.file.ino));
                 }
