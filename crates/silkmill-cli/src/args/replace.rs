@@ -201,8 +201,9 @@ pub(crate) struct ReplaceArgs {
     ///
     /// Names and texts change in one run, all or none, and `silkmill undo` takes back both. -n
     /// shows names in a patch that `git apply -p0` accepts. The run is refused if a new name
-    /// exists, or would be that of two files. A directory takes everything in it along. Where a
-    /// link leads is not changed. -I asks about names after all texts.
+    /// exists, or would be that of two files; with --pairs, names may change places. A directory
+    /// takes everything in it along. Where a link leads is not changed. -I asks about names after
+    /// all texts.
     #[arg(long, conflicts_with = "rename_only", help_heading = "How to run")]
     pub(crate) rename: bool,
     /// Change names as --rename does, and no text

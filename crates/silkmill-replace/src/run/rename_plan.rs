@@ -55,6 +55,9 @@ pub(crate) struct PlannedRename {
     pub(crate) inode: u64,
     pub(crate) is_directory: bool,
     pub(crate) replacements: u64,
+    /// Whether it has a third name for a while, because its new name is free only when its old one
+    /// was given away.
+    is_parked: bool,
 }
 
 impl PlannedRename {
@@ -119,7 +122,7 @@ impl RenamePlan {
                         OsString::from_vec(to.clone())
                     }
                 };
-                group.push(PlannedRename { to, ..(*it).clone() });
+                group.push(PlannedRename { to, is_parked: false, ..(*it).clone() });
             }
             plan.renames.extend(in_order(&chunk[0].0.directory, group)?);
         }
@@ -162,7 +165,11 @@ impl RenamePlan {
         staging_dirs: &[PathBuf],
     ) -> Result<Vec<Rename>, Error> {
         let mut renames: Vec<Rename> = Vec::with_capacity(self.renames.len());
+        let mut parked: Vec<Rename> = Vec::new();
         for it in &self.renames {
+            if parked.first().is_some_and(|first| *first.directory != *it.directory) {
+                renames.append(&mut parked);
+            }
             let source = it.source();
             let own = |path: &Path| path.starts_with(&source);
             let holds_own = own(run) || staging_dirs.iter().any(|path| own(path));
@@ -174,8 +181,16 @@ impl RenamePlan {
             }
             let [from, to] = [&it.from, &it.to].map(|name| name.as_bytes().to_vec());
             let directory = shared(renames.last(), &it.directory);
-            renames.push(Rename { directory, from, to, inodes: [it.inode; 2] });
+            let rename = Rename { directory, from, to, inodes: [it.inode; 2] };
+            if it.is_parked {
+                let third = rename.third_name();
+                renames.push(Rename { to: third.clone(), ..rename.clone() });
+                parked.push(Rename { from: third, ..rename });
+            } else {
+                renames.push(rename);
+            }
         }
+        renames.append(&mut parked);
         Ok(renames)
     }
 
@@ -304,6 +319,7 @@ impl Finder<'_> {
             inode,
             is_directory,
             replacements,
+            is_parked: false,
         };
         self.found.entry(directory).or_default().push(planned);
         Ok(())
@@ -365,9 +381,11 @@ fn in_order(directory: &Path, group: Vec<PlannedRename>) -> Result<Vec<PlannedRe
             }
         }
         if still.len() == count {
-            let why =
-                format!("{:?} is renamed in turn", still[0].path.with_file_name(&still[0].to));
-            return Err(refused(&still[0].path, why));
+            // Their names change places.
+            let mut parked = still.remove(0);
+            left.remove(&parked.from);
+            parked.is_parked = true;
+            ordered.push(parked);
         }
         waiting = still;
     }

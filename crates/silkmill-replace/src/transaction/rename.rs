@@ -49,6 +49,8 @@ pub(crate) fn revert(journal: &Journal, left: &mut dyn FnMut(PathBuf)) -> Result
     for it in journal.renames.iter().rev() {
         match directories.rename(it, &it.to, &it.from) {
             Ok(()) => {}
+            // A second step whose first was not made, either.
+            Err(RenameError::Changed) if it.is_from_third() => {}
             Err(RenameError::Changed) => left(it.source()),
             Err(error) => {
                 first.get_or_insert(failed(it, error).1);

@@ -26,13 +26,24 @@ pub(super) fn rename_back(
     let mut back: Vec<Rename> = Vec::new();
     for chunk in left.renames.chunk_by(|a, b| a.directory == b.directory) {
         let mut given_up: Vec<&[u8]> = Vec::new();
+        // The inode numbers of what has a third name for a while.
+        let mut parked: HashMap<Vec<u8>, u64> = HashMap::new();
         for it in chunk {
             let path = it.source();
             let restored = appearing.get(&path);
-            let inode = match fs::symlink_metadata(&path) {
+            let on_the_way = it.is_from_third().then(|| parked.get(&it.from).copied()).flatten();
+            if it.is_from_third() && on_the_way.is_none() {
+                // The file is gone, and its first step with it.
+                continue;
+            }
+            let found = match on_the_way {
+                Some(inode) => Ok(inode),
+                None => fs::symlink_metadata(&path).map(|found| found.ino()),
+            };
+            let inode = match found {
                 // What is removed needs no name.
                 Ok(_) if restored.is_some_and(|(method, _)| *method == Method::Remove) => continue,
-                Ok(found) => found.ino(),
+                Ok(inode) => inode,
                 Err(error) if error.kind() == ErrorKind::NotFound && restored.is_some() => {
                     restored.map_or(0, |(_, inode)| *inode)
                 }
@@ -59,7 +70,15 @@ pub(super) fn rename_back(
                 report(&Notice::NameTaken { path: target });
             }
             given_up.push(&it.from);
-            back.push(Rename { inodes: [inode; 2], ..it.clone() });
+            let mut rename = Rename { inodes: [inode; 2], ..it.clone() };
+            if it.is_to_third() {
+                // It is named by the number that the file has now.
+                rename.to = rename.third_name();
+                parked.insert(it.to.clone(), inode);
+            } else if it.is_from_third() {
+                rename.from = rename.third_name();
+            }
+            back.push(rename);
         }
     }
     if gone > 0 {

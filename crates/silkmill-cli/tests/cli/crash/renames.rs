@@ -80,3 +80,45 @@ fn a_recovery_among_renames_that_is_killed_anywhere_is_recovered_from() {
     };
     sweep(&[], &["undo", "--list"], prepare, check);
 }
+
+/// What lets files and directories change places, in pairs and in a ring.
+const SWAPS: &str = "^plain$\treal\n^real$\tnone\n^none$\tplain\n^setuid$\tread-only\n\
+                     ^read-only$\tsetuid\n^d$\tempty\n^empty$\td\nold\tbrand new\n";
+
+#[test]
+fn names_that_change_places_do_so_or_do_not_wherever_the_run_is_killed() {
+    if !is_installed("strace") {
+        return;
+    }
+    let words = ["replace", "-j", "2", "--rename", "-e", "--pairs", "../swaps", "."];
+    let prepare = |sandbox: &Sandbox| {
+        std::fs::write(sandbox.tree().parent().unwrap().join("swaps"), SWAPS).unwrap();
+    };
+    let sandbox = Sandbox::new();
+    prepare(&sandbox);
+    let old = sandbox.snapshot();
+    let output = sandbox.silkmill(&words);
+    assert!(output.status.success(), "{output:?}");
+    let new = sandbox.snapshot();
+    assert_eq!(new[Path::new("real")].bytes, b"brand new\n");
+    assert!(new.contains_key(Path::new("empty/e/big")), "{:?}", new.keys());
+    let check = |sandbox: &Sandbox, what: &str, was_killed: bool| {
+        let tree = sandbox.recovered(what);
+        assert!(tree == new || (tree == old && was_killed), "{what}: {:?}", tree.keys());
+        if tree == new {
+            let undo = sandbox.silkmill(&["undo"]);
+            assert!(undo.status.success(), "{what}: {undo:?}");
+            assert_eq!(sandbox.snapshot(), old, "{what}: undone");
+        }
+    };
+    sweep(&[], &words, prepare, check);
+    let prepare = |sandbox: &Sandbox| {
+        prepare(sandbox);
+        assert!(sandbox.silkmill(&words).status.success());
+    };
+    let check = |sandbox: &Sandbox, what: &str, was_killed: bool| {
+        let tree = sandbox.recovered(what);
+        assert!(tree == old || (tree == new && was_killed), "{what}: {:?}", tree.keys());
+    };
+    sweep(&[], &["undo"], prepare, check);
+}

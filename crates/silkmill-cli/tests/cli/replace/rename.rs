@@ -263,12 +263,10 @@ fn a_name_that_cannot_be_had_refuses_the_run_before_anything_happens() {
         (&["old"], &["old", ".."], "\"..\" is no name"),
         (&["a.old"], &["old", "x/y"], "\"a.x/y\" is no name"),
         (&["old"], &["-e", "old", &"n".repeat(256)], "the new name is too long"),
-        (&["a1", "b1"], &["--pairs", "p.tsv"], "is renamed in turn"),
     ];
     for (files, words, want) in claims {
         let files: Vec<(&str, &[u8])> = files.iter().map(|name| (*name, &b"old 1"[..])).collect();
         let sandbox = Sandbox::new(&files);
-        fs::write(sandbox.tree.path().join("p.tsv"), "a1\tb1\nb1\ta1\n").unwrap();
         let before = sandbox.paths();
         for how in [&["--rename"][..], &["--rename-only"], &["--rename", "-n"]] {
             let output = sandbox.replace(&[how, *words].concat());
@@ -375,4 +373,41 @@ fn an_undo_that_would_take_a_name_or_misses_one_is_refused() {
     let forced = sandbox.run(&["undo", "--force"]);
     assert_eq!(forced.status.code(), Some(0), "{}", stderr(&forced));
     assert_eq!(sandbox.names(), ["d", "old"]);
+}
+
+#[test]
+fn names_change_places_with_their_texts_and_back() {
+    let sandbox = Sandbox::new(&[
+        ("left", b"left of right"),
+        ("right", b"none"),
+        ("d/one", b"two"),
+        ("d/two", b"three one"),
+        ("d/three", b""),
+        ("d/one_d/left.txt", b"one"),
+        ("d/two_d/right.txt", b""),
+    ]);
+    let pairs = sandbox.state.path().join("p.tsv");
+    fs::write(&pairs, "left\tright\nright\tleft\none\ttwo\ntwo\tthree\nthree\tone\n").unwrap();
+    let before = sandbox.paths();
+    let words = ["--rename", "--pairs", pairs.to_str().unwrap()];
+
+    let output = sandbox.replace(&words);
+
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let after = sandbox.paths();
+    let text = |name: &str| &*after[Path::new(name)];
+    assert_eq!((text("left"), text("right")), ("ntwo", "right of left"));
+    assert_eq!((text("d/two"), text("d/three"), text("d/one")), ("three", "one two", ""));
+    assert_eq!((text("d/two_d/right.txt"), text("d/three_d/left.txt")), ("two", ""));
+    assert_eq!(after.len(), before.len(), "{after:?}");
+    let told = stdout(&output);
+    assert!(told.contains("left -> right") && !told.contains(".silkmill"), "{told}");
+
+    let undo = sandbox.run(&["undo"]);
+    assert!(undo.status.success(), "{}", stderr(&undo));
+    assert!(!stdout(&undo).contains(".silkmill"), "{}", stdout(&undo));
+    assert_eq!(sandbox.paths(), before);
+    let redo = sandbox.run(&["redo"]);
+    assert!(redo.status.success(), "{}", stderr(&redo));
+    assert_eq!(sandbox.paths(), after);
 }

@@ -16,7 +16,8 @@ impl Journal {
     /// renames.
     pub(crate) fn for_each_path_as_left(&self, each: &mut dyn FnMut(PathBuf)) -> Result<(), Error> {
         let left = self.as_left();
-        let mut renamed: HashSet<PathBuf> = left.renames.iter().map(Rename::source).collect();
+        let renames = || left.renames.iter().filter(|rename| !rename.is_from_third());
+        let mut renamed: HashSet<PathBuf> = renames().map(Rename::source).collect();
         for entry in left.entries.iter() {
             let path = entry?.target();
             if !renamed.is_empty() {
@@ -24,7 +25,7 @@ impl Journal {
             }
             each(path);
         }
-        let paths = left.renames.iter().map(Rename::source);
+        let paths = renames().map(Rename::source);
         paths.filter(|path| renamed.contains(path)).for_each(each);
         Ok(())
     }
@@ -45,8 +46,17 @@ impl Journal {
         if self.renames.is_empty() {
             return Cow::Borrowed(self);
         }
-        let names = self.renames.iter().map(|rename| (rename.source(), rename.to.clone()));
-        let names: HashMap<PathBuf, Vec<u8>> = names.collect();
+        let mut names: HashMap<PathBuf, Vec<u8>> = HashMap::new();
+        // Where a file began whose third name this is.
+        let mut began: HashMap<PathBuf, PathBuf> = HashMap::new();
+        for rename in &self.renames {
+            let source = rename.source();
+            if rename.is_to_third() {
+                began.insert(rename.directory.join(OsStr::from_bytes(&rename.to)), source);
+            } else {
+                names.insert(began.remove(&source).unwrap_or(source), rename.to.clone());
+            }
+        }
         let mut left = self.clone();
         // Names of one directory may follow each other: what was renamed last gives way first.
         left.renames.chunk_by_mut(|a, b| a.directory == b.directory).for_each(<[_]>::reverse);
@@ -79,8 +89,8 @@ pub(crate) fn shared(last: Option<&Rename>, directory: &Path) -> Arc<Path> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::journal::RunHeader;
     use crate::store::journal::writer::Writer;
+    use crate::store::journal::{Method, RunHeader};
 
     #[test]
     fn a_journal_as_left_leads_back() {
@@ -104,5 +114,43 @@ mod tests {
         let paths: Vec<PathBuf> = left.renames.iter().map(Rename::source).collect();
         assert_eq!(paths, ["/r/z/c/f", "/r/z/c/g", "/r/z/c", "/r/z"].map(PathBuf::from));
         assert_eq!(left.as_left().renames, journal.renames);
+    }
+
+    #[test]
+    fn names_that_change_places_lead_back_over_the_third_name() {
+        let directory: Arc<Path> = Path::new("/r").into();
+        let step = |from: &[u8], to: &[u8], inode| Rename {
+            directory: Arc::clone(&directory),
+            from: from.to_vec(),
+            to: to.to_vec(),
+            inodes: [inode; 2],
+        };
+        let third = step(b"a", b"b", 7).third_name();
+        let entries = {
+            let mut draft = Writer::draft(std::env::temp_dir());
+            for name in [&b"a"[..], b"b"] {
+                draft
+                    .push(&crate::store::journal::tests::entry("/r", name, Method::Exchange))
+                    .unwrap();
+            }
+            draft.finish_draft().unwrap()
+        };
+        let journal = Journal {
+            header: RunHeader::default(),
+            replacements: 0,
+            staging_dirs: Vec::new(),
+            entries,
+            renames: vec![step(b"a", &third, 7), step(b"b", b"a", 8), step(&third, b"b", 7)],
+        };
+
+        let left = journal.as_left();
+
+        let back = [step(b"b", &third, 7), step(b"a", b"b", 8), step(&third, b"a", 7)];
+        assert_eq!(left.renames, back);
+        let targets = left.entries.iter().map(|entry| entry.unwrap().target());
+        assert_eq!(targets.collect::<Vec<_>>(), [Path::new("/r/b"), Path::new("/r/a")]);
+        let mut paths = Vec::new();
+        journal.for_each_path_as_left(&mut |path| paths.push(path)).unwrap();
+        assert_eq!(paths, [Path::new("/r/b"), Path::new("/r/a")]);
     }
 }

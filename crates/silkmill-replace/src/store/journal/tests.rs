@@ -10,7 +10,7 @@ fn identity(seed: u64) -> Identity {
     Identity { file, size: seed * 3, modified: time, changed: time }
 }
 
-fn entry(directory: &str, name: &[u8], method: Method) -> Entry {
+pub(super) fn entry(directory: &str, name: &[u8], method: Method) -> Entry {
     Entry {
         directory: Path::new(OsStr::from_bytes(directory.as_bytes())).into(),
         name: name.to_vec(),

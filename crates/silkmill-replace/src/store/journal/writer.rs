@@ -114,9 +114,15 @@ impl Writer {
         replacements: u64,
         source: Source,
     ) -> io::Result<(Entries, Sum)> {
+        let mut parked = HashMap::new();
         for rename in renames {
-            if let Some(Some(inode)) = self.renamed.get(&rename.source()) {
+            if rename.is_from_third() {
+                rename.inodes[1] = parked.remove(&rename.from).unwrap_or(rename.inodes[1]);
+            } else if let Some(Some(inode)) = self.renamed.get(&rename.source()) {
                 rename.inodes[1] = *inode;
+            }
+            if rename.is_to_third() {
+                parked.insert(rename.to.clone(), rename.inodes[1]);
             }
             let directory = self.directory(&rename.directory)?;
             self.put(|out| put_record(out, Kind::Rename as u8, |out| rename.put(directory, out)))?;
