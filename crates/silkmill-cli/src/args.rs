@@ -29,9 +29,24 @@ Examples:
 
 `silkmill COMMAND --help` has more.";
 
+/// The version, and the commit that it was built from.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SILKMILL_COMMIT"), ")");
+
+/// The same with what it was built for.
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("SILKMILL_COMMIT"),
+    ", ",
+    env!("SILKMILL_PROFILE"),
+    " build for ",
+    env!("SILKMILL_TARGET"),
+    ")"
+);
+
 /// Runs I/O-bound work on many threads and loses nothing.
 #[derive(Debug, Parser)]
-#[command(name = "silkmill", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(name = "silkmill", version = VERSION, long_version = LONG_VERSION, propagate_version = true, disable_help_subcommand = true)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]

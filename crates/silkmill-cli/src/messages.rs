@@ -2,28 +2,17 @@
 //! counts, and text from files that cannot steer the terminal.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+/// Words an I/O error as our errors are worded: without a capital letter and without the errno.
+pub(crate) use silkmill_scrape::io_error_in_words as reason;
 
 /// Writes a line to standard error, in one piece. Errors are ignored: standard error may be closed
 /// or full, and there is nowhere else to report that. `eprintln!` would panic.
 pub(crate) fn to_stderr(line: impl Display) {
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
-}
-
-/// Words an I/O error as our errors are worded: without a capital letter and without the errno.
-pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut rest = text.chars();
-    match (rest.next(), rest.as_str()) {
-        // Words in capitals, such as TLS and DNS, stay as they are.
-        (Some(first), more) if !more.starts_with(|next: char| next.is_uppercase()) => {
-            first.to_lowercase().chain(more.chars()).collect()
-        }
-        _ => text.to_owned(),
-    }
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Turns an error of the replacer into one without a source. Its message already includes the
@@ -122,11 +111,5 @@ mod tests {
     #[test]
     fn numbers_are_grouped_by_thousands() {
         assert_eq!([7, 300, 2_000, 1_234_567].map(grouped), ["7", "300", "2,000", "1,234,567"]);
-    }
-
-    #[test]
-    fn a_reason_has_no_capital_and_no_number() {
-        assert_eq!(reason(&io::Error::from_raw_os_error(2)), "no such file or directory");
-        assert_eq!(reason(&io::Error::other("TLS is off")), "TLS is off");
     }
 }

@@ -9,6 +9,7 @@ mod csv;
 mod form;
 mod jsonl;
 mod line_file;
+mod open;
 mod packing;
 mod resume;
 mod schema;
@@ -140,7 +141,8 @@ impl Output {
         }
     }
 
-    /// Writes the rows taken so far, takes out the errors that they replace, and forces all to disk.
+    /// Writes the rows taken so far, takes out the errors that they replace, and forces all to
+    /// disk.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         let file = match &mut self.backend {
             Backend::Text(file) | Backend::Json(file) | Backend::Csv(file) => file,

@@ -77,7 +77,15 @@ impl StdError for Error {
 }
 
 /// Returns the message of an I/O error as this crate words its own: no capital, no errno.
-pub(crate) fn io_error_in_words(error: &io::Error) -> String {
+///
+/// ```
+/// use std::io;
+/// use silkmill_scrape::io_error_in_words;
+///
+/// let error = io::Error::from_raw_os_error(2);
+/// assert_eq!(io_error_in_words(&error), "no such file or directory");
+/// ```
+pub fn io_error_in_words(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut rest = text.chars();

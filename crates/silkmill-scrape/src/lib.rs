@@ -69,7 +69,7 @@ mod save;
 mod sink;
 mod sync;
 
-pub use crate::error::Error;
+pub use crate::error::{Error, io_error_in_words};
 pub use crate::fetch::cookie::CookieJar;
 pub use crate::input::Input;
 pub use crate::input::csv_list::CsvList;

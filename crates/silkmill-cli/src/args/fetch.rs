@@ -243,8 +243,8 @@ pub(crate) struct UrlListArgs {
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(crate) progress: When,
 
-    /// Print nothing on stderr but errors of the run: no progress, and no line at the end that tells
-    /// how many rows there are, how many errors of each kind, and how to go on
+    /// Print nothing on stderr but errors of the run: no progress, and no line at the end with the
+    /// number of rows, the errors of each kind, and how to go on
     #[arg(short, long, conflicts_with_all = ["verbose", "stats"])]
     pub(crate) quiet: bool,
 

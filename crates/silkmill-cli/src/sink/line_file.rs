@@ -4,7 +4,7 @@
 //! whole row, so that what was written stays readable; when the process is killed during a write,
 //! the next run cuts the file there.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow, bail};
 
 use crate::messages::reason;
+use crate::sink::open::{is_special, lock, open};
 use crate::sink::packing::{BLOCK_BYTES, BLOCK_EVERY, Packing, Unpacked};
 use crate::sink::resume::{FoundRow, Scan, Visit, WrittenRows};
 use crate::sink::schema::Existing;
@@ -363,32 +364,6 @@ fn read_rows(file: &File, packing: Packing, scan: &Scan<'_>, visit: &mut Visit<'
 
 fn in_words(error: io::Error) -> anyhow::Error {
     anyhow!("{}", reason(&error))
-}
-
-/// Tells whether a path leads to something that is neither a file nor a directory.
-fn is_special(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
-}
-
-fn open(options: &OpenOptions, path: &Path, what: &str) -> Result<File> {
-    match options.open(path) {
-        Ok(file) => Ok(file),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => bail!(
-            "failed to create {path:?}: it exists (--resume goes on with it, --force overwrites it)"
-        ),
-        Err(error) => bail!("failed to {what} {path:?}: {}", reason(&error)),
-    }
-}
-
-/// Locks the file against other runs until the process ends. Where the filesystem has no locks,
-/// nothing is locked.
-pub(super) fn lock(file: &File, path: &Path, what: &str) -> Result<()> {
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => {
-            bail!("failed to {what} {path:?}: another run is writing to it")
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Writes as many bytes as possible. Returns how many those were.

@@ -43,8 +43,8 @@ pub(crate) struct WrittenRows {
     hasher: RandomState,
     /// Whether lines are requested again whose row is an error.
     retry_errors: bool,
-    /// The hash of the URL of every index, and the error bit; 0 means that there is no row. Only pages with rows
-    /// exist, so that a file with an absurd index costs no more memory than one with a good one.
+    /// The hash of the URL of every index, and two bits; 0 means that there is no row. Only pages
+    /// with rows exist, so that a file with an absurd index costs no more memory than a good one.
     pages: BTreeMap<u64, Box<[u32]>>,
     rows: u64,
     errors: u64,
@@ -75,8 +75,8 @@ impl WrittenRows {
         self.retry_errors
     }
 
-    /// Notes a row. One that comes after an error of the same line takes its place. Any other second
-    /// row of a line is refused.
+    /// Notes a row. One that comes after an error of the same line takes its place. Any other
+    /// second row of a line is refused.
     pub(super) fn note(&mut self, row: &FoundRow<'_>) -> Result<()> {
         match self.insert(row.index, row.url, row.is_error) {
             true => Ok(()),
@@ -108,7 +108,8 @@ impl WrittenRows {
         self.replacing > 0
     }
 
-    /// Returns whether the next row of this index in the file is an error that a later one replaces.
+    /// Returns whether the next row of this index in the file is an error that a later row
+    /// replaces.
     pub(super) fn take_replaced(&mut self, index: u64) -> bool {
         let page = self.pages.get_mut(&(index / PAGE_ROWS));
         let Some(slot) = page.map(|page| &mut page[(index % PAGE_ROWS) as usize]) else {

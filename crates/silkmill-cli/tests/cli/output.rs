@@ -262,9 +262,10 @@ fn an_output_of_another_kind_is_refused_and_left_alone() {
         refused(file, &["--css", "more=a"], says);
         for format in ["jsonl", "csv", "sqlite"] {
             let is_packed = file.ends_with("gz") || file.ends_with("zst");
-            if !file.replace("db", "sqlite").split('.').any(|part| part == format)
-                && !(is_packed && format == "sqlite")
-            {
+            let is_its_own = file.replace("db", "sqlite").split('.').any(|part| part == format);
+            // A database cannot be packed, which is another error.
+            let is_unpackable = is_packed && format == "sqlite";
+            if !(is_its_own || is_unpackable) {
                 refused(file, &["--format", format], "");
             }
         }

@@ -1,5 +1,5 @@
-//! Reads a list of URLs from JSON objects, one a line. Never holds more than two lines, whose length
-//! is bounded.
+//! Reads a list of URLs from JSON objects, one a line. Never holds more than two lines, whose
+//! length is bounded.
 
 use std::fmt;
 use std::io::{self, BufRead};

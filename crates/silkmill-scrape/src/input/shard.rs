@@ -12,8 +12,8 @@ use crate::input::Input;
 /// are in one part, whatever their paths and schemes are.
 ///
 /// The part is the 64-bit SipHash-2-4 with a key of zeros, modulo `parts`, of the URL's host as the
-/// URL standard serializes it: in lower-case ASCII, with brackets around an IPv6 address, and with a
-/// colon and the port where that is not the scheme's own. A line that names no URL has the empty
+/// URL standard serializes it: in lower-case ASCII, with brackets around an IPv6 address, and with
+/// a colon and the port where that is not the scheme's own. A line that names no URL has the empty
 /// host. This will not change.
 ///
 /// ```

@@ -139,7 +139,7 @@ fn a_list_that_ends_with_an_error_leaves_its_rows() {
 
 #[test]
 fn a_reader_that_leaves_gets_no_last_line() {
-    let server = Server::start(|request| site(request)).unwrap();
+    let server = Server::start(site).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let list: String = (0..5_000).map(|page| server.url(&format!("/many/{page}\n"))).collect();
     fs::write(folder.path().join("list"), list).unwrap();

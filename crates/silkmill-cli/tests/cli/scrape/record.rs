@@ -19,8 +19,8 @@ fn schema() -> Value {
     serde_json::from_str(&doc("row.schema.json")).unwrap()
 }
 
-/// Checks a value by the part of JSON Schema that the schema uses. A word that it does not know is a
-/// panic.
+/// Checks a value by the part of JSON Schema that the schema uses. A word that it does not know is
+/// a panic.
 fn check(value: &Value, schema: &Value, place: &str) -> Result<(), String> {
     for (word, wanted) in schema.as_object().unwrap() {
         let holds = match word.as_str() {
