@@ -47,8 +47,8 @@
 //! * `input.rs`, `input/`, `sink.rs`, `save.rs`: what comes in, what the rows go to, bodies kept as
 //!   files.
 //! * `row.rs`: the row, and the kinds of failure.
-//! * `page/`: what a page says. Its text (`charset`), its tree (`html/`), its values (`xpath/`,
-//!   `css/`).
+//! * `page/`: what a page says. Its text (`charset`), its tree (`html/`, `xml/`), its values
+//!   (`xpath/`, `css/`, `regex`, `json/`).
 //! * `robots.rs`, `robots/`, `retry.rs`, `error.rs`, `sync.rs`: the rules of robots.txt, when to
 //!   retry, errors, locks.
 
@@ -81,6 +81,7 @@ pub use crate::options::{Method, Options};
 pub use crate::page::charset;
 pub use crate::page::extract::{Extracted, Extractor};
 pub use crate::page::field::{Field, FieldError};
+pub use crate::page::flaw::PageFlaw;
 pub use crate::page::value::{Value, ValueType};
 pub use crate::row::{Failure, FailureKind, Phase, Row, Timing};
 pub use crate::run::{Summary, run, run_into};

@@ -47,14 +47,18 @@ pub(crate) struct FetchArgs {
 /// its head has ERR STATUS in the first column. Several values of a field are separated by " | ",
 /// and white space in them is collapsed; --format jsonl keeps it.
 ///
-/// Titles and fields are read from HTML, XHTML and XML, and from responses without a Content-Type;
-/// a PDF or JSON has neither.
+/// Titles, XPath and CSS are read from HTML, and from XML by XML's own rules: names match in every
+/// namespace, a title is one of XHTML or SVG as in a browser (a feed has none: --xpath
+/// /rss/channel/title), and of what is not well-formed everything before the mistake is kept, with
+/// an error in the row. Regexes are looked for in the text of anything, JSONPath in JSON.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   silkmill scrape -i urls.txt
   silkmill scrape -i urls.txt -o rows.jsonl --css 'link=a@href' \\
     --xpath 'price=//p[@class=\"price\"]/text()'
+  silkmill scrape -i shops.txt -o rows.jsonl --jsonpath 'price=$..offers.price' \\
+    --regex 'sku=SKU: (\\d+)' --css 'links=a@abs:href'
 
 Exit status: 0 every row has a response, 1 some rows are errors, 2 an error of usage, set-up, list \
 or output, 130 interrupted. When the reader closes our output, the run ends quietly, with 0.")]

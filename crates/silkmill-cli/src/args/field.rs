@@ -1,4 +1,5 @@
-//! The arguments `--xpath` and `--css`. Their common order is the order of the columns.
+//! The arguments `--xpath`, `--css`, `--regex` and `--jsonpath`. Their common order is the order of
+//! the columns.
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
@@ -7,9 +8,11 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 pub(crate) enum FieldSpec {
     XPath(String),
     Css(String),
+    Regex(String),
+    JsonPath(String),
 }
 
-/// The fields in the order in which they were typed. Two derived options would lose that order.
+/// The fields in the order in which they were typed. Derived options would lose that order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FieldArgs(pub(crate) Vec<FieldSpec>);
 
@@ -20,7 +23,8 @@ impl Args for FieldArgs {
             .value_name("[NAME=]EXPR")
             .action(ArgAction::Append)
             .help(
-                "A field: an XPath 1.0 expression. NAME starts with a letter or \"_\" and has only \
+                "A field: an XPath 1.0 expression, with re:test(), re:match(), re:replace(), \
+                 has-class() and resolve-uri(). NAME starts with a letter or \"_\" and has only \
                  letters, digits, \"_\", \"-\" and \".\"; any other \"=\" belongs to EXPR \
                  [repeatable]",
             );
@@ -28,8 +32,26 @@ impl Args for FieldArgs {
             .long("css")
             .value_name("[NAME=]SELECTOR")
             .action(ArgAction::Append)
-            .help("A field: a CSS selector; SELECTOR@attr gives an attribute [repeatable]");
-        command.arg(xpath).arg(css)
+            .help(
+                "A field: a CSS selector, which gives the text of each match. SELECTOR@attr or \
+                 SELECTOR::attr(NAME) gives an attribute, SELECTOR@abs:href a link made absolute, \
+                 SELECTOR::text each text in it alone, SELECTOR@html its markup, \
+                 SELECTOR@inner-html that of its contents [repeatable]",
+            );
+        let regex =
+            Arg::new("regex").long("regex").value_name("[NAME=]RE").action(ArgAction::Append).help(
+                "A field: every match of a regex in the text of any response, or its first group \
+                 where it has one [repeatable]",
+            );
+        let jsonpath = Arg::new("jsonpath")
+            .long("jsonpath")
+            .value_name("[NAME=]EXPR")
+            .action(ArgAction::Append)
+            .help(
+                "A field: a JSONPath (RFC 9535) into a response that is JSON, or into every script \
+                 of a page that is (application/ld+json) [repeatable]",
+            );
+        command.arg(xpath).arg(css).arg(regex).arg(jsonpath)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -41,6 +63,8 @@ impl FromArgMatches for FieldArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<FieldArgs, clap::Error> {
         let mut typed = with_positions(matches, "xpath", FieldSpec::XPath);
         typed.extend(with_positions(matches, "css", FieldSpec::Css));
+        typed.extend(with_positions(matches, "regex", FieldSpec::Regex));
+        typed.extend(with_positions(matches, "jsonpath", FieldSpec::JsonPath));
         typed.sort_by_key(|(position, _)| *position);
         Ok(FieldArgs(typed.into_iter().map(|(_, spec)| spec).collect()))
     }
@@ -69,12 +93,14 @@ mod tests {
     #[test]
     fn fields_keep_the_order_in_which_they_were_typed() {
         let command = FieldArgs::augment_args(Command::new("test"));
-        let words = ["test", "--css", "a", "--xpath=//b", "--css=c"];
+        let words =
+            ["test", "--css", "a", "--xpath=//b", "--jsonpath", "$.d", "--regex=e", "--css=c"];
 
         let fields = FieldArgs::from_arg_matches(&command.get_matches_from(words)).unwrap();
 
         let (css, xpath) =
             (|s: &str| FieldSpec::Css(s.into()), |s: &str| FieldSpec::XPath(s.into()));
-        assert_eq!(fields.0, [css("a"), xpath("//b"), css("c")]);
+        let (path, regex) = (FieldSpec::JsonPath("$.d".into()), FieldSpec::Regex("e".into()));
+        assert_eq!(fields.0, [css("a"), xpath("//b"), path, regex, css("c")]);
     }
 }

@@ -12,6 +12,8 @@ pub(crate) fn run(args: ScrapeArgs) -> Result<Exit> {
     let compile = |spec: &FieldSpec| match spec {
         FieldSpec::XPath(spec) => Field::xpath(spec),
         FieldSpec::Css(spec) => Field::css(spec),
+        FieldSpec::Regex(spec) => Field::regex(spec),
+        FieldSpec::JsonPath(spec) => Field::jsonpath(spec),
     };
     let fields = args.fields.0.iter().map(compile).collect::<Result<Vec<Field>, _>>()?;
     let columns = fields.iter().map(|field| (field.name().to_owned(), field.value_type()));

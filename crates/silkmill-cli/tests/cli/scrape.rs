@@ -2,6 +2,7 @@
 
 mod columns;
 mod endings;
+mod fields;
 mod interruptions;
 mod lists;
 mod record;

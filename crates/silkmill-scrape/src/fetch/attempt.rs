@@ -18,6 +18,7 @@ use crate::net::http::Head;
 use crate::net::trace::Trace;
 use crate::options::Method;
 use crate::page::charset;
+use crate::page::flaw::PageFlaw;
 use crate::retry;
 use crate::robots::cache::{REDIRECTS_MAX, RobotsFile, Verdict, unreachable_robots};
 use crate::row::{Failure, FailureKind, Phase, Row};
@@ -161,13 +162,18 @@ impl<'a> Attempt<'a> {
         row.truncated = page.truncated;
         match &self.exchange.shared.options.extractor {
             Some(extractor) => {
-                let extracted =
-                    extractor.extract(&self.exchange.client.body, page.content_type.as_deref());
+                let extracted = extractor.extract_from(
+                    &self.exchange.client.body,
+                    page.content_type.as_deref(),
+                    row.final_url.as_deref(),
+                );
                 row.title = extracted.title;
                 row.fields = extracted.fields;
                 row.charset = extracted.charset.map(str::to_owned);
                 row.truncated |= extracted.truncated;
-                row.error = too_costly(&extracted.unfinished);
+                // The end of a page that was cut is no mistake of the page.
+                let flaw = extracted.flaw.filter(|flaw| !(page.truncated && flaw.is_at_end()));
+                row.error = unread(&extracted.unfinished, flaw.as_ref());
             }
             None => {
                 let named = page.content_type.as_deref().and_then(charset::named);
@@ -401,12 +407,14 @@ fn in_robots(mut fault: Fault) -> Fault {
     fault
 }
 
-/// Returns the failure of a page on which some fields cost too much.
-fn too_costly(fields: &[String]) -> Option<Failure> {
-    let name = fields.first()?;
-    let message = match fields.len() {
+/// Returns the failure of a page of which a part could not be read: some fields cost too much, or
+/// it breaks the rules of its language.
+fn unread(fields: &[String], flaw: Option<&PageFlaw>) -> Option<Failure> {
+    let too_costly = fields.first().map(|name| match fields.len() {
         1 => format!("field {name:?} costs too much on this page"),
         count => format!("{count} fields cost too much on this page, the first of them {name:?}"),
-    };
-    Some(Failure::new(FailureKind::Body, Phase::Extract, message))
+    });
+    let flaw = flaw.map(PageFlaw::to_string);
+    let message = flaw.into_iter().chain(too_costly).collect::<Vec<_>>().join("; ");
+    (!message.is_empty()).then(|| Failure::new(FailureKind::Body, Phase::Extract, message))
 }

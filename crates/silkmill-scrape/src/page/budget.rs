@@ -45,6 +45,11 @@ impl VisitBudget {
         self.0.get() == 0
     }
 
+    /// Takes all that is left, for work that cannot be finished.
+    pub(crate) fn spend(&self) {
+        self.0.set(0);
+    }
+
     /// Takes several visits at once. Returns false when none are left.
     pub(crate) fn take_many(&self, count: u64) -> bool {
         let left = self.0.get().saturating_sub(count);
@@ -68,6 +73,11 @@ impl Values {
     /// Returns the values of a field whose work was not finished: none.
     pub(crate) fn unfinished() -> Values {
         Values { unfinished: true, ..Values::default() }
+    }
+
+    /// Returns the most bytes that another value may have.
+    pub(crate) fn room(&self) -> usize {
+        VALUES_BYTES_MAX.saturating_sub(self.bytes)
     }
 
     /// Adds a value. Returns false when there is no room for more.

@@ -5,10 +5,14 @@
 //! encodings those of the Encoding standard. One step is added: undeclared bytes that are valid
 //! UTF-8 (or just ASCII) are UTF-8, which browsers refuse to guess as a matter of policy.
 
+mod names;
+
 use std::borrow::Cow;
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
+
+use names::lower_case_name;
 
 /// The bytes of a page that are searched for a declaration: the standard's number.
 const PRESCAN_BYTES: usize = 1024;
@@ -29,24 +33,94 @@ pub struct Decoded<'a> {
 /// assert_eq!((&*decoded.text, decoded.charset), ("café", "windows-1252"));
 /// ```
 pub fn decode<'a>(body: &'a [u8], content_type: Option<&str>) -> Decoded<'a> {
-    let (encoding, body) = match Encoding::for_bom(body) {
-        Some((encoding, length)) => (encoding, &body[length..]),
-        None => (declared_or_guessed(body, content_type), body),
-    };
-    let (text, _) = encoding.decode_without_bom_handling(body);
-    Decoded { text, charset: lower_case_name(encoding) }
+    Detected::of(body, content_type, prescan).decode()
+}
+
+/// A page whose encoding is known, and that is not decoded yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Detected<'a> {
+    encoding: &'static Encoding,
+    /// The page without its byte order mark.
+    bytes: &'a [u8],
+    /// Whether the encoding is a guess, which a `meta` further down overrules.
+    is_guess: bool,
+}
+
+impl<'a> Detected<'a> {
+    /// Finds the encoding of an HTML page, as far as its beginning tells.
+    pub(crate) fn of_html(body: &'a [u8], content_type: Option<&str>) -> Detected<'a> {
+        Detected::of(body, content_type, prescan)
+    }
+
+    /// Finds the encoding of an XML document, or of something else without a `meta`: RFC 7303 has
+    /// the order.
+    pub(crate) fn of_xml(body: &'a [u8], content_type: Option<&str>) -> Detected<'a> {
+        Detected::of(body, content_type, |bytes| utf_16(bytes).or_else(|| xml_declaration(bytes)))
+    }
+
+    fn of(
+        body: &'a [u8],
+        content_type: Option<&str>,
+        declared: impl FnOnce(&[u8]) -> Option<&'static Encoding>,
+    ) -> Detected<'a> {
+        if let Some((encoding, length)) = Encoding::for_bom(body) {
+            return Detected { encoding, bytes: &body[length..], is_guess: false };
+        }
+        let declared = content_type
+            .and_then(from_content_type)
+            .or_else(|| declared(&body[..body.len().min(PRESCAN_BYTES)]));
+        let encoding = declared.unwrap_or_else(|| guess(body));
+        Detected { encoding, bytes: body, is_guess: declared.is_none() }
+    }
+
+    pub(crate) fn decode(self) -> Decoded<'a> {
+        let (text, _) = self.encoding.decode_without_bom_handling(self.bytes);
+        Decoded { text, charset: lower_case_name(self.encoding) }
+    }
+
+    /// Tells whether a `meta` behind the beginning could declare another encoding: one is
+    /// mentioned.
+    pub(crate) fn may_change(self) -> bool {
+        let rest = self.bytes.get(PRESCAN_BYTES..).unwrap_or_default();
+        self.is_guess
+            && memchr::memchr2_iter(b'c', b'C', rest).any(|at| {
+                rest[at..].get(..7).is_some_and(|word| word.eq_ignore_ascii_case(b"charset"))
+            })
+    }
+
+    /// Returns the page in the encoding that a `meta` behind the beginning declares, if that is
+    /// another one: the standard's "change the encoding". The arguments are the attributes of the
+    /// element.
+    pub(crate) fn changed_by(
+        self,
+        charset: Option<&str>,
+        http_equiv: Option<&str>,
+        content: Option<&str>,
+    ) -> Option<Change<'a>> {
+        let is_pragma = http_equiv.is_some_and(|it| it.eq_ignore_ascii_case("content-type"));
+        let declared = match (charset, content) {
+            (Some(charset), _) => Encoding::for_label(charset.as_bytes()),
+            (None, Some(content)) if is_pragma => {
+                from_pragma(content.to_ascii_lowercase().as_bytes())
+            }
+            _ => None,
+        };
+        let encoding = declared.map(as_meta_means)?;
+        let is_other = encoding != self.encoding;
+        Some(if is_other { Change::To(Detected { encoding, ..self }) } else { Change::None })
+    }
+}
+
+/// What a `meta` behind the beginning of a page changes.
+pub(crate) enum Change<'a> {
+    /// It confirms the guess.
+    None,
+    To(Detected<'a>),
 }
 
 /// Returns the encoding that a `Content-Type` header names, for a page that is not read.
 pub(crate) fn named(content_type: &str) -> Option<&'static str> {
     from_content_type(content_type).map(lower_case_name)
-}
-
-fn declared_or_guessed(body: &[u8], content_type: Option<&str>) -> &'static Encoding {
-    content_type
-        .and_then(from_content_type)
-        .or_else(|| prescan(&body[..body.len().min(PRESCAN_BYTES)]))
-        .unwrap_or_else(|| guess(body))
 }
 
 /// Returns the `charset` parameter of a media type.
@@ -66,17 +140,21 @@ fn guess(body: &[u8]) -> &'static Encoding {
 
 /// Runs the standard's prescan, for a `meta` that declares an encoding or an XML declaration.
 fn prescan(bytes: &[u8]) -> Option<&'static Encoding> {
-    // An XML declaration in UTF-16, without a byte order mark.
+    utf_16(bytes).or_else(|| Prescan { bytes, at: 0 }.meta()).or_else(|| xml_declaration(bytes))
+}
+
+/// Recognises an XML declaration in UTF-16, without a byte order mark.
+fn utf_16(bytes: &[u8]) -> Option<&'static Encoding> {
     match bytes {
-        [0x3c, 0, 0x3f, 0, 0x78, 0, ..] => return Some(UTF_16LE),
-        [0, 0x3c, 0, 0x3f, 0, 0x78, ..] => return Some(UTF_16BE),
-        _ => {}
+        [0x3c, 0, 0x3f, 0, 0x78, 0, ..] => Some(UTF_16LE),
+        [0, 0x3c, 0, 0x3f, 0, 0x78, ..] => Some(UTF_16BE),
+        _ => None,
     }
-    Prescan { bytes, at: 0 }.meta().or_else(|| xml_declaration(bytes))
 }
 
 /// Parses `<?xml version="1.0" encoding="gbk"?>`.
 fn xml_declaration(bytes: &[u8]) -> Option<&'static Encoding> {
+    let bytes = bytes.trim_ascii_start();
     let end = bytes.iter().position(|&byte| byte == b'>')?;
     let declaration = bytes[..end].strip_prefix(b"<?xml")?;
     let after = find(declaration, b"encoding")?;
@@ -259,62 +337,11 @@ fn from_pragma(content: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_label(label)
 }
 
-fn lower_case_name(encoding: &'static Encoding) -> &'static str {
-    let name = encoding.name();
-    NAMES
-        .iter()
-        .find(|lower| lower.eq_ignore_ascii_case(name))
-        .expect("NAMES has every encoding of the standard")
-}
-
-/// The encodings of the Encoding standard, the most frequent first.
-const NAMES: &[&str] = &[
-    "utf-8",
-    "windows-1252",
-    "gbk",
-    "shift_jis",
-    "euc-kr",
-    "windows-1251",
-    "big5",
-    "euc-jp",
-    "gb18030",
-    "ibm866",
-    "iso-2022-jp",
-    "iso-8859-2",
-    "iso-8859-3",
-    "iso-8859-4",
-    "iso-8859-5",
-    "iso-8859-6",
-    "iso-8859-7",
-    "iso-8859-8",
-    "iso-8859-8-i",
-    "iso-8859-10",
-    "iso-8859-13",
-    "iso-8859-14",
-    "iso-8859-15",
-    "iso-8859-16",
-    "koi8-r",
-    "koi8-u",
-    "macintosh",
-    "replacement",
-    "utf-16be",
-    "utf-16le",
-    "windows-1250",
-    "windows-1253",
-    "windows-1254",
-    "windows-1255",
-    "windows-1256",
-    "windows-1257",
-    "windows-1258",
-    "windows-874",
-    "x-mac-cyrillic",
-    "x-user-defined",
-];
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::names::NAMES;
     use super::*;
 
     fn charset(body: &[u8], content_type: Option<&str>) -> &'static str {

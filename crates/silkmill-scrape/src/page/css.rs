@@ -20,6 +20,7 @@ mod links;
 mod pseudo_class;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use cssparser::Parser as CssParser;
 use selectors::context::{
@@ -29,54 +30,76 @@ use selectors::context::{
 use selectors::matching::matches_selector_list;
 use selectors::parser::{ParseRelative, SelectorList};
 
-use crate::page::budget::{VISITS_MAX, Values};
-use crate::page::html::document::{Document, Kind, NodeId};
+use crate::page::budget::{VISITS_MAX, Values, VisitBudget};
+use crate::page::html::document::{Document, NodeId};
 use crate::page::problem::Problem;
 
 use element::{CssElement, Reading};
-use grammar::{Grammar, Types, unquoted};
+use grammar::{Grammar, Types};
+use wanted::{Finds, Wanted};
 
 /// The longest selector, in bytes. `cssparser` bounds the nesting.
 pub(crate) const SELECTOR_BYTES_MAX: usize = 4096;
 
-/// A checked selector, and the attribute that is wanted of the elements it matches, if one is.
+/// Checked selectors, each with what is wanted of the elements that it matches.
 #[derive(Debug)]
 pub(crate) struct Css {
-    selectors: SelectorList<Types>,
-    attribute: Option<Attribute>,
+    parts: Vec<Part>,
 }
 
-/// The name of an attribute as it was written, and as HTML writes it.
 #[derive(Debug)]
-struct Attribute {
-    name: String,
-    name_lower: String,
+struct Part {
+    selectors: SelectorList<Types>,
+    wanted: Wanted,
 }
 
 impl Css {
-    /// Compiles `SELECTOR` or `SELECTOR@attr`. An `@` that is neither quoted nor escaped has no
-    /// meaning in CSS, so the last one with a name after it up to the end starts the attribute.
+    /// Compiles `SELECTOR`, with `@attr` or another ending of [`wanted`] behind it. Each selector
+    /// of a list may have a pseudo-element of its own: `h1::text, img::attr(alt)`.
     pub(crate) fn compile(text: &str) -> Result<Css, Problem> {
         if text.len() > SELECTOR_BYTES_MAX {
             let message = format!("longer than {SELECTOR_BYTES_MAX} bytes");
             return Err(Problem::meaning(message, text.floor_char_boundary(SELECTOR_BYTES_MAX)));
         }
-        let (selector, attribute) = split_attribute(text);
+        let parts = wanted::split(text).into_iter().map(|(start, part)| {
+            Part::compile(part)
+                .map_err(|problem| Problem { position: problem.position + start, ..problem })
+        });
+        Ok(Css { parts: parts.collect::<Result<_, _>>()? })
+    }
+
+    /// Returns what is wanted of every match, in document order and each once. `resolve` makes the
+    /// URL of a link.
+    pub(crate) fn evaluate(&self, document: &Document, resolve: &dyn Fn(&str) -> String) -> Values {
+        let visits = VisitBudget::new(VISITS_MAX);
+        let mut finds = Finds::new(document, &visits);
+        for part in &self.parts {
+            finds.begin_part();
+            let is_finished = part.find(document, |id| finds.add(&part.wanted, id));
+            if !is_finished || visits.are_spent() {
+                return Values::unfinished();
+            }
+        }
+        let mut values = Values::default();
+        for find in finds.in_order() {
+            if !find.push(document, resolve, &mut values) {
+                break;
+            }
+        }
+        values
+    }
+}
+
+impl Part {
+    fn compile(text: &str) -> Result<Part, Problem> {
+        let (selector, wanted) = Wanted::split_off(text);
         let grammar = Grammar::new(selector);
         let mut input = CssParser::new(selector);
         let result = input
             .parse_entirely(|input| SelectorList::parse(&grammar, input, ParseRelative::No))
             .map_err(|error| error.kind);
         let selectors = grammar.judge(result, input.position().byte_index())?;
-        Ok(Css { selectors, attribute })
-    }
-
-    /// Returns the text of every match in document order, or its attribute where one is wanted.
-    pub(crate) fn evaluate(&self, document: &Document) -> Values {
-        let mut values = Values::default();
-        let is_finished = self
-            .find(document, |id| self.read(document, id).is_none_or(|value| values.push(value)));
-        if is_finished { values } else { Values::unfinished() }
+        Ok(Part { selectors, wanted })
     }
 
     /// Passes every match in document order to `more`, until that returns false. Returns false when
@@ -108,29 +131,4 @@ impl Css {
         }
         true
     }
-
-    fn read<'a>(&self, document: &'a Document, id: NodeId) -> Option<&'a str> {
-        let Some(Attribute { name, name_lower }) = &self.attribute else {
-            return Some(document.text(id));
-        };
-        let is_html = document.kind(id) == Kind::Html;
-        document.attribute_named(id, if is_html { name_lower } else { name })
-    }
-}
-
-fn split_attribute(text: &str) -> (&str, Option<Attribute>) {
-    let at = unquoted(text).into_iter().rfind(|&at| text.as_bytes()[at] == b'@');
-    match at.map(|at| (&text[..at], &text[at + 1..])) {
-        Some((selector, name)) if is_attribute_name(name) => {
-            let (name, name_lower) = (name.to_owned(), name.to_ascii_lowercase());
-            (selector, Some(Attribute { name, name_lower }))
-        }
-        _ => (text, None),
-    }
-}
-
-fn is_attribute_name(name: &str) -> bool {
-    let is_start = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':');
-    name.bytes().next().is_some_and(is_start)
-        && name.bytes().all(|byte| is_start(byte) || byte.is_ascii_digit() || b"-.".contains(&byte))
 }

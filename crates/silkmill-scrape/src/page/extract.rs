@@ -1,10 +1,15 @@
 //! Reads the title and the wanted fields of a page, from one parse. Bytes in, values out: the bytes
 //! are the caller's to find.
 
+use std::cell::OnceCell;
+
 use crate::page::charset;
-use crate::page::field::{Field, FieldError};
+use crate::page::content::Content;
+use crate::page::field::{Field, FieldError, Reads};
+use crate::page::flaw::PageFlaw;
 use crate::page::html::cost_limit::Until;
-use crate::page::html::parse::parse;
+use crate::page::json::texts::JsonTexts;
+use crate::page::media::Media;
 use crate::page::value::Value;
 
 /// The fields to read from every page. One extractor serves all threads.
@@ -40,6 +45,8 @@ pub struct Extracted {
     pub truncated: bool,
     /// The names of the fields that cost too much on this page. They have no values then.
     pub unfinished: Vec<String>,
+    /// Where XML or JSON breaks its rules. What comes before is read.
+    pub flaw: Option<PageFlaw>,
 }
 
 impl Extractor {
@@ -63,10 +70,26 @@ impl Extractor {
     /// nothing is parsed past the point that decides the title, and nothing past it can be
     /// truncated.
     ///
-    /// When the header names a type other than HTML, XHTML and XML, there is no title and no value.
-    /// A header that is missing, or names no type, is ignored.
+    /// The header tells whether the page is HTML or XML, each of which is parsed by its own rules.
+    /// When it names another type, there is no title, and no value of XPath or CSS; regexes read
+    /// the text of anything. A header that is missing, or names no type, is ignored, and the page
+    /// shows what it is.
     pub fn extract(&self, body: &[u8], content_type: Option<&str>) -> Extracted {
-        if !content_type.is_none_or(may_be_markup) {
+        self.extract_from(body, content_type, None)
+    }
+
+    /// Reads a page that came from `url`, against which its links are resolved. Otherwise this is
+    /// [`extract`](Self::extract).
+    pub fn extract_from(
+        &self,
+        body: &[u8],
+        content_type: Option<&str>,
+        url: Option<&str>,
+    ) -> Extracted {
+        let reads = |what| self.fields.iter().any(|field| field.reads() == what);
+        let (reads_tree, reads_json) = (reads(Reads::Tree), reads(Reads::Json));
+        let media = Media::of(content_type, body);
+        if !media.is_markup() && !reads_json && !reads(Reads::Text) {
             let no_values = |field: &Field| (field.name().to_owned(), Vec::new());
             return Extracted {
                 fields: self.fields.iter().map(no_values).collect(),
@@ -74,14 +97,14 @@ impl Extractor {
                 ..Extracted::default()
             };
         }
-        let decoded = charset::decode(body, content_type);
-        let until = if self.fields.is_empty() { Until::Title } else { Until::End };
-        let document = parse(&decoded.text, until);
-        let mut truncated = document.truncated;
+        let until = if reads_tree || reads_json { Until::End } else { Until::Title };
+        let content = Content::read(body, content_type, url, until);
+        let json = OnceCell::new();
+        let mut truncated = content.document.truncated;
         let mut unfinished = Vec::new();
         let mut fields = Vec::with_capacity(self.fields.len());
         for field in &self.fields {
-            let values = field.evaluate(&document);
+            let values = field.evaluate(&content, &json);
             truncated |= values.truncated;
             if values.unfinished {
                 unfinished.push(field.name().to_owned());
@@ -89,28 +112,16 @@ impl Extractor {
             fields.push((field.name().to_owned(), values.list));
         }
         Extracted {
-            title: document.title(),
+            title: content.document.title(),
             fields,
-            charset: Some(decoded.charset),
+            charset: Some(content.charset),
             truncated,
             unfinished,
+            flaw: content
+                .flaw
+                .map(|flaw| PageFlaw { is_at_end: flaw.is_at_end, message: flaw.to_string() })
+                .or_else(|| json.into_inner().and_then(|texts: JsonTexts| texts.flaw)),
         }
-    }
-}
-
-/// Tells whether a `Content-Type` header allows a page: HTML, XML, or no type.
-fn may_be_markup(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_token = |text: &str| {
-        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'+-.^_`|~".contains(&byte);
-        !text.is_empty() && text.bytes().all(is_part)
-    };
-    match essence.split_once('/') {
-        Some((family, name)) if is_token(family) && is_token(name) => {
-            let is_xml = matches!((family, name), ("text" | "application", "xml"));
-            essence == "text/html" || is_xml || name.ends_with("+xml")
-        }
-        _ => true,
     }
 }
 
@@ -119,6 +130,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::page::html::parse::parse;
     use crate::page::html::parse::tests::broken_html;
 
     fn title_of(html: &str) -> Option<String> {
@@ -257,7 +269,8 @@ mod tests {
     #[test]
     fn what_is_no_markup_is_not_read() {
         let extractor = Extractor::new(vec![Field::xpath("n=count(//*)").unwrap()]).unwrap();
-        let read = |header| extractor.extract(b"<title>T</title>", header);
+        let page = b"<title xmlns='http://www.w3.org/1999/xhtml'>T</title>";
+        let read = |header| extractor.extract(page, header);
         for header in [
             None,
             Some(""),
@@ -277,6 +290,85 @@ mod tests {
             assert_eq!(found.fields, [("n".to_owned(), Vec::new())]);
         }
         assert_eq!(read(Some("text/plain; charset=latin1")).charset, Some("windows-1252"));
+    }
+
+    const FEED: &str = "<?xml version='1.0'?><rss xmlns:media='urn:m' xmlns:xlink='urn:x'>\
+        <item id='1'><title><![CDATA[A & <b>]]></title><link>http://a/1</link>\
+        <media:content url='u1' Type='x'/></item><?php echo?>\
+        <item id='2' xlink:href='h' xml:lang='de'><title>B</title><link>http://a/2</link></item></rss>";
+
+    fn in_xml(field: Field, xml: &str) -> Vec<Value> {
+        let found = Extractor::new(vec![field]).unwrap().extract(xml.as_bytes(), Some("text/xml"));
+        assert_eq!((found.truncated, found.flaw), (false, None), "{xml}");
+        found.fields.into_iter().next().unwrap().1
+    }
+
+    #[test]
+    fn xpath_reads_xml_and_sees_no_namespaces_in_its_names() {
+        for (expression, expected) in [
+            ("//item/title", &["A & <b>", "B"][..]),
+            ("//item/link", &["http://a/1", "http://a/2"]),
+            ("//content/@url", &["u1"]),
+            ("//*[name() = 'media:content']/@url", &["u1"]),
+            ("//*[local-name() = 'content']/@url", &["u1"]),
+            ("//*[namespace-uri() = 'urn:m']/@url", &["u1"]),
+            ("//@href", &["h"]),
+            ("name(//@href)", &["xlink:href"]),
+            ("local-name(//@href)", &["href"]),
+            ("//@Type | //@type", &["x"]),
+            ("//Item", &[]),
+            ("//processing-instruction()", &["echo"]),
+            ("//processing-instruction('php')", &["echo"]),
+            ("name(//processing-instruction())", &["php"]),
+            ("//item[lang('de')]/title", &["B"]),
+            ("id('2')/link", &["http://a/2"]),
+            ("count(/rss/namespace::*)", &["3"]),
+            ("/rss/namespace::media", &["urn:m"]),
+            ("count(//@*)", &["6"]),
+        ] {
+            assert_eq!(in_xml(Field::xpath(expression).unwrap(), FEED), *expected, "{expression}");
+        }
+        let twins = "<a xmlns:x='u' b='1' x:b='2'/>";
+        assert_eq!(in_xml(Field::xpath("//a/@b").unwrap(), twins), ["1", "2"]);
+    }
+
+    #[test]
+    fn css_reads_xml_and_minds_the_case() {
+        for (selector, expected) in [
+            ("item > title", &["A & <b>", "B"][..]),
+            ("ITEM", &[]),
+            ("content@url", &["u1"]),
+            ("content@URL", &[]),
+            ("content@Type", &["x"]),
+            ("content[type]", &[]),
+            ("item@href", &["h"]),
+            ("item@xlink:href", &["h"]),
+            ("item:lang(de) link", &["http://a/2"]),
+            ("[*|href] title", &["B"]),
+            ("[href] title", &[]),
+            ("item:empty, content:empty", &[""]),
+            ("item:nth-child(2) title", &["B"]),
+            ("rss:root > #\\32  > title", &["B"]),
+        ] {
+            assert_eq!(in_xml(Field::css(selector).unwrap(), FEED), *expected, "{selector}");
+        }
+        let xhtml =
+            "<h:p xmlns:h='http://www.w3.org/1999/xhtml'><h:a href='x' TYPE='y'>z</h:a></h:p>";
+        for (selector, expected) in [("a:link", &["z"][..]), ("A", &[]), ("a@TYPE", &["y"])] {
+            assert_eq!(in_xml(Field::css(selector).unwrap(), xhtml), *expected, "{selector}");
+        }
+    }
+
+    #[test]
+    fn what_comes_before_a_mistake_of_xml_is_read() {
+        let extractor = Extractor::new(vec![Field::xpath("b=//b").unwrap()]).unwrap();
+        let read = |body: &str| extractor.extract(body.as_bytes(), Some("application/xml"));
+        let found = read("<a><b>1</b><b>2</a>");
+        assert_eq!(found.fields[0].1, ["1", "2"]);
+        let flaw = found.flaw.unwrap();
+        assert!(!flaw.is_at_end() && flaw.to_string().contains("line 1, column 16"), "{flaw}");
+        assert!(read("<a><b>1</b>").flaw.unwrap().is_at_end());
+        assert!(read("<a><b>1</").flaw.unwrap().is_at_end());
     }
 
     #[test]

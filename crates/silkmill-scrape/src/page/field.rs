@@ -1,17 +1,21 @@
 //! A field of a page: a name, and the expression that finds its values.
 
+use std::cell::OnceCell;
 use std::fmt;
 
 use crate::page::budget::Values;
+use crate::page::content::Content;
 use crate::page::css::Css;
-use crate::page::html::document::Document;
+use crate::page::json::path::Path;
+use crate::page::json::texts::JsonTexts;
 use crate::page::problem::Problem;
+use crate::page::regex::Regex;
 use crate::page::value::ValueType;
 use crate::page::xpath::XPath;
 
 /// A name and a compiled query, which is evaluated on every page.
 ///
-/// Both constructors take `[NAME=]QUERY`. A name is a letter or `_`, then letters, digits, `_`, `.`
+/// All constructors take `[NAME=]QUERY`. A name is a letter or `_`, then letters, digits, `_`, `.`
 /// and `-`, of any script, directly followed by `=`. A text that starts like that always has a
 /// name, so to compare an element `a` with an element `b` in XPath write `a = b`, with a space.
 /// Without a name the query itself is the name.
@@ -34,6 +38,19 @@ pub struct Field {
 enum Query {
     XPath(XPath),
     Css(Css),
+    Regex(Box<Regex>),
+    JsonPath(Path),
+}
+
+/// What a field reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// The tree of a page with markup.
+    Tree,
+    /// The text of anything.
+    Text,
+    /// JSON, which may be all of the text or parts of the tree.
+    Json,
 }
 
 impl Field {
@@ -71,6 +88,55 @@ impl Field {
         Ok(Field { name: name.to_owned(), query: Query::Css(query) })
     }
 
+    /// Compiles a field that a regex finds in the decoded text of any response: `[NAME=]RE`. Every
+    /// match gives its first group, or itself where the regex has none.
+    ///
+    /// The syntax is that of the crate `regex`: Unicode, `(?i)`, `(?s)`, `\b`, but no look-around
+    /// and no backreferences, so that a search always takes a time in proportion to the text.
+    ///
+    /// ```
+    /// use silkmill_scrape::{Extractor, Field};
+    ///
+    /// let extractor = Extractor::new(vec![Field::regex(r"prices=£(\d+)")?])?;
+    /// let found = extractor.extract("£51 or £7".as_bytes(), Some("text/plain"));
+    /// assert_eq!(found.fields[0].1, ["51".into(), "7".into()]);
+    /// # Ok::<(), silkmill_scrape::FieldError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When `RE` does not parse, or is too large.
+    pub fn regex(spec: &str) -> Result<Field, FieldError> {
+        let (name, text) = split_name(spec);
+        let query =
+            Regex::compile(text).map_err(|problem| FieldError::new(REGEX, name, text, problem))?;
+        Ok(Field { name: name.to_owned(), query: Query::Regex(query.into()) })
+    }
+
+    /// Compiles a field that JSONPath (RFC 9535) finds: `[NAME=]EXPR`. It is looked for in a body
+    /// that is JSON, or in every `<script>` of a page whose type is JSON, in the order of the page.
+    /// A string is a value as it is, everything else is written as JSON.
+    ///
+    /// ```
+    /// use silkmill_scrape::{Extractor, Field};
+    ///
+    /// let extractor = Extractor::new(vec![Field::jsonpath("names=$..name")?])?;
+    /// let page = br#"<script type="application/ld+json">{"item": {"name": "silk"}}</script>"#;
+    /// let found = extractor.extract(page, Some("text/html"));
+    /// assert_eq!(found.fields[0].1, ["silk".into()]);
+    /// # Ok::<(), silkmill_scrape::FieldError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When `EXPR` is not a path of RFC 9535.
+    pub fn jsonpath(spec: &str) -> Result<Field, FieldError> {
+        let (name, text) = split_name(spec);
+        let query = Path::compile(text)
+            .map_err(|problem| FieldError::new(JSON_PATH, name, text, problem))?;
+        Ok(Field { name: name.to_owned(), query: Query::JsonPath(query) })
+    }
+
     /// Returns the name under which the values are reported.
     pub fn name(&self) -> &str {
         &self.name
@@ -80,14 +146,33 @@ impl Field {
     pub fn value_type(&self) -> ValueType {
         match &self.query {
             Query::XPath(xpath) => xpath.value_type(),
-            Query::Css(_) => ValueType::Text,
+            Query::Css(_) | Query::Regex(_) | Query::JsonPath(_) => ValueType::Text,
         }
     }
 
-    pub(crate) fn evaluate(&self, document: &Document) -> Values {
+    /// Returns what the field reads.
+    pub(crate) fn reads(&self) -> Reads {
         match &self.query {
-            Query::XPath(xpath) => xpath.evaluate(document),
-            Query::Css(css) => css.evaluate(document),
+            Query::XPath(_) | Query::Css(_) => Reads::Tree,
+            Query::Regex(_) => Reads::Text,
+            Query::JsonPath(_) => Reads::Json,
+        }
+    }
+
+    /// Returns the values of the field on a page. All paths of a page share its `json`.
+    pub(crate) fn evaluate(&self, content: &Content<'_>, json: &OnceCell<JsonTexts>) -> Values {
+        match &self.query {
+            Query::XPath(_) | Query::Css(_) if !content.media.is_markup() => Values::default(),
+            Query::XPath(xpath) => xpath.evaluate(&content.document, &|link| content.resolve(link)),
+            Query::Css(css) => css.evaluate(&content.document, &|link| content.resolve(link)),
+            Query::Regex(regex) => regex.evaluate(&content.text),
+            Query::JsonPath(path) => {
+                let texts = json.get_or_init(|| JsonTexts::of(content));
+                match texts.is_too_large {
+                    true => Values::unfinished(),
+                    false => path.evaluate(&texts.values),
+                }
+            }
         }
     }
 }
@@ -131,6 +216,8 @@ const SHOWN_AFTER: usize = 20;
 
 const XPATH: &str = "XPath";
 const CSS: &str = "CSS selector";
+const REGEX: &str = "regex";
+const JSON_PATH: &str = "JSONPath";
 
 /// Why a field, or a list of fields, is refused. The message names the expression; a second and
 /// third line repeat it with a caret at the place.

@@ -6,5 +6,6 @@ mod conformance;
 pub(crate) mod cost_limit;
 pub(crate) mod document;
 pub(crate) mod parse;
+pub(crate) mod serialize;
 mod tag_scan;
-mod tree_sink;
+pub(crate) mod tree_sink;

@@ -5,23 +5,31 @@
 //! without their namespace, and an evaluation has bounds. The results are those of lxml, with these
 //! differences: the tree is the standard's (a `tr` has a `tbody` around it, `svg` keeps its
 //! camelCase), a number prints all its digits (`1 div 3` gives sixteen, libxml2 fifteen; large ones
-//! have no exponent), `lang()` reads `lang`, where libxml2 knows only `xml:lang`, and extension
-//! functions and namespace prefixes are refused.
+//! have no exponent), `lang()` reads `lang`, where libxml2 knows only `xml:lang`, `id()` finds
+//! every `id`, where libxml2 needs the DTD of an XML document, regexes have the syntax of the crate
+//! `regex` and not Python's, and namespace prefixes are refused. [`extension`] has the functions
+//! beyond XPath 1.0.
 
+mod call;
 mod check;
+mod extension;
 mod fast_path;
 mod node;
+mod signature;
 
-use xpath_eval::{EvaluationContext, Expr, Value, evaluate};
+use xpath_eval::{Expr, Value};
 
-use crate::page::budget::{VISITS_GATHERED_MAX, VISITS_MAX, Values, VisitBudget};
+use crate::page::budget::{VISITS_GATHERED_MAX, VISITS_MAX, Values};
 use crate::page::html::document::Document;
 use crate::page::problem::Problem;
 use crate::page::value::ValueType;
 use crate::page::xpath::node::XPathDocument;
 
-use check::{Check, Kind, check_nesting};
+use call::{answer, evaluate_at};
+use check::{Check, check_nesting};
+use extension::Call;
 use fast_path::FastPath;
+use signature::Kind;
 
 /// The most nodes of a page on which an expression may compare two node-sets. It compares them pair
 /// by pair, so that the cost is the square of this.
@@ -37,6 +45,8 @@ pub(crate) struct XPath {
     expression: Expr,
     /// The fast path, where the expression has one.
     fast_path: Option<FastPath>,
+    /// The calls of functions beyond XPath 1.0.
+    calls: Vec<Call>,
     gives: Kind,
     compares_sets: bool,
     gathers: bool,
@@ -47,14 +57,23 @@ pub(crate) struct XPath {
 impl XPath {
     pub(crate) fn compile(text: &str) -> Result<XPath, Problem> {
         check_nesting(text)?;
-        let expression = xpath_eval::parse(text)
+        let mut expression = xpath_eval::parse(text)
             .map_err(|error| Problem::syntax(plain(&error.message), error.position))?;
-        let mut check =
-            Check { text, compares_sets: false, gathers: false, size: 0, predicate_size: 0 };
+        let mut check = Check {
+            text,
+            compares_sets: false,
+            gathers: false,
+            size: 0,
+            predicate_size: 0,
+            called: None,
+        };
         let gives = check.kind_of(&expression, 0)?;
         let Check { compares_sets, gathers, predicate_size, .. } = check;
+        let mut calls = Vec::new();
+        let place = |part: &str| text.find(part).unwrap_or(0);
+        extension::rewrite(&mut expression, &mut calls, &place)?;
         let fast_path = FastPath::new(&expression);
-        Ok(XPath { expression, fast_path, gives, compares_sets, gathers, predicate_size })
+        Ok(XPath { expression, fast_path, calls, gives, compares_sets, gathers, predicate_size })
     }
 
     /// Returns the type of the values.
@@ -67,34 +86,40 @@ impl XPath {
     }
 
     /// Returns the result: every node of a node-set in document order by its string-value, or the
-    /// one string, number or boolean.
-    pub(crate) fn evaluate(&self, document: &Document) -> Values {
+    /// one string, number or boolean. `resolve` makes the URL of a link.
+    pub(crate) fn evaluate(&self, document: &Document, resolve: &dyn Fn(&str) -> String) -> Values {
         // A predicate is evaluated for every node that is visited.
         let visits =
             VISITS_MAX * PREDICATE_SIZE_FREE / self.predicate_size.max(PREDICATE_SIZE_FREE);
         let most = if self.gathers { VISITS_GATHERED_MAX } else { VISITS_MAX };
-        self.evaluate_within(visits.min(most), document)
+        self.evaluate_within(visits.min(most), document, resolve)
     }
 
-    fn evaluate_within(&self, visits: u64, document: &Document) -> Values {
+    fn evaluate_within(
+        &self,
+        visits: u64,
+        document: &Document,
+        resolve: &dyn Fn(&str) -> String,
+    ) -> Values {
         let size = document.nodes.len() + document.attributes.len();
         if self.compares_sets && size > COMPARED_NODES_MAX {
             return Values::unfinished();
         }
-        let page = XPathDocument { document, visits: VisitBudget::new(visits) };
-        if let Some(fast_path) = &self.fast_path {
+        let page = XPathDocument::new(document, visits, &self.calls, answer, resolve);
+        // The fast path takes one attribute of a name.
+        let has_twins = document.xml.as_ref().is_some_and(|names| names.has_twins);
+        if let Some(fast_path) = self.fast_path.as_ref().filter(|_| !has_twins) {
             let values = fast_path.evaluate(document, &page.visits);
             return if page.visits.are_spent() { Values::unfinished() } else { values };
         }
-        let value = evaluate(&self.expression, &EvaluationContext::new(page.root()))
-            .expect("Check::kind_of refused every expression that could fail");
+        let value = evaluate_at(&page, &self.expression, page.root());
         if page.visits.are_spent() {
             return Values::unfinished();
         }
         let mut values = Values::default();
         match value {
             Value::NodeSet(nodes) => {
-                nodes.into_iter().all(|node| values.push(node.text()));
+                nodes.into_iter().all(|node| values.push(&node.text()));
             }
             Value::String(text) => {
                 values.push(&text);
@@ -115,11 +140,15 @@ fn plain(message: &str) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::check::{EXPRESSION_DEPTH_MAX, FUNCTIONS, Takes};
+    use super::check::{EXPRESSION_DEPTH_MAX, FUNCTIONS};
+    use super::signature::Takes;
     use super::*;
     use crate::page::budget::VALUES_BYTES_MAX;
     use crate::page::html::cost_limit::Until;
     use crate::page::html::parse::parse;
+
+    const NO_PREFIX: &str = "a name has no prefix here, it matches in every namespace: write the \
+                             part behind the colon";
 
     fn refusal(text: &str) -> (bool, String, usize) {
         let problem = XPath::compile(text).unwrap_err();
@@ -127,7 +156,7 @@ mod tests {
     }
 
     fn evaluate(expression: &str, html: &str) -> Values {
-        XPath::compile(expression).unwrap().evaluate(&parse(html, Until::End))
+        XPath::compile(expression).unwrap().evaluate(&parse(html, Until::End), &str::to_owned)
     }
 
     #[test]
@@ -138,9 +167,9 @@ mod tests {
             ("//a]", true, "unexpected trailing input", 3),
             ("'ü' ü §", true, "unexpected character '§'", 8),
             ("//a[foo(1)]", false, "there is no function foo()", 4),
-            ("re:test(., 'x')", false, "there is no function re:test()", 0),
-            ("//svg:a", false, "a name has no prefix here, it matches in every namespace", 2),
-            ("//a/@x:*", false, "a name has no prefix here, it matches in every namespace", 5),
+            ("str:tokenise(., 'x')", false, "there is no function str:tokenise()", 0),
+            ("//svg:a", false, NO_PREFIX, 2),
+            ("//a/@x:*", false, NO_PREFIX, 5),
             ("//a[$n]", false, "there are no variables", 4),
             ("count('a')", false, "count() takes nodes", 0),
             ("//a | 1", false, "| takes nodes", 4),
@@ -173,7 +202,7 @@ mod tests {
         ] {
             let xpath = XPath::compile(text).unwrap();
             assert_eq!(xpath.value_type(), expected, "{text}");
-            let values = xpath.evaluate(&page).list;
+            let values = xpath.evaluate(&page, &str::to_owned).list;
             assert!(values.iter().all(|value| value.value_type() == expected), "{text}");
         }
         for (name, least, _, takes, gives) in FUNCTIONS {
@@ -181,7 +210,7 @@ mod tests {
             let call = format!("{name}({})", vec![argument; *least].join(","));
             let xpath = XPath::compile(&call).unwrap();
             assert_eq!(xpath.gives, *gives);
-            let values = xpath.evaluate(&page).list;
+            let values = xpath.evaluate(&page, &str::to_owned).list;
             assert!(values.iter().all(|value| value.value_type() == xpath.value_type()), "{call}");
         }
     }
@@ -216,6 +245,9 @@ mod tests {
             ("", "1", "=1"),
             ("//b[concat(", "1", ", 1)]"),
             ("(//b)[", "1", "]/b"),
+            ("re:replace(", "'a'", ", 'x', 'g', '')"),
+            ("//b[re:test(", ".", ", 'x')]"),
+            ("resolve-uri(", "//b", ")"),
         ];
         for (open, inner, close) in shapes {
             let nested = |depth: usize| open.repeat(depth) + inner + &close.repeat(depth);
@@ -236,6 +268,95 @@ mod tests {
     }
 
     #[test]
+    fn functions_beyond_xpath_are_those_of_lxml() {
+        let page =
+            "<p class='a b'>No. 12, 3<a href='/x?1' class=b>One</a><a href=y>two</a><!--c1-->";
+        for (expression, expected) in [
+            ("//a[re:test(., '^o')]", &[][..]),
+            ("//a[re:test(., '^o', 'i')]", &["One"]),
+            ("//a/@href[re:test(., '\\d$')]", &["/x?1"]),
+            ("//text()[re:test(., 'w')]", &["two"]),
+            ("//comment()[re:test(., '\\d')]", &["c1"]),
+            ("re:test(//a, 'n')", &["true"]),
+            ("re:test('b', 'a') = re:test('c', 'a')", &["true"]),
+            ("re:match(//p, '(\\d)(\\d)')", &["12", "1", "2"]),
+            ("re:match(//p, '\\d+', 'g')", &["12", "3"]),
+            ("re:match(//p, '(\\d)(x?)', 'g')", &["1", "2", "3"]),
+            ("re:match(//p, '\\d+', 'g')[2]", &["3"]),
+            ("count(re:match(//p, '\\d+', 'g'))", &["2"]),
+            ("//a[re:match(., 'n')]", &["One"]),
+            ("number(re:match(//p, '\\d+')) + 1", &["13"]),
+            ("re:match(//p, 'q')", &[]),
+            ("re:replace(//p/text(), '(\\d)(\\d)', '', '\\2-\\g<1>')", &["No. 2-1, 3"]),
+            ("re:replace('aXbx', 'x', 'gi', '$1')", &["a$1b$1"]),
+            ("string-length(re:replace('aaa', 'a', 'g', 'bb'))", &["6"]),
+            ("re:replace(re:replace('ab', 'a', '', 'c'), 'b', '', 'd')", &["cd"]),
+            ("//a[re:replace(., 'O', '', 'o') = 'one']", &["One"]),
+            ("//*[has-class('b')]", &["No. 12, 3Onetwo", "One"]),
+            ("//*[has-class('a', 'b')]/@class", &["a b"]),
+            ("//*[has-class('A')]", &[]),
+            ("//a[not(has-class('b'))][1]", &["two"]),
+            ("//a[2][has-class('b')]", &[]),
+            ("resolve-uri(//a/@href)", &["</x?1>", "<y>"]),
+            ("//a/@href[resolve-uri() = '<y>']", &["y"]),
+            ("//a[starts-with(resolve-uri(@href), '</')]", &["One"]),
+            ("string(resolve-uri(//a/@href))", &["</x?1>"]),
+            ("resolve-uri('z')", &["<z>"]),
+            ("//a[position() = 2 and re:test(., 't')]", &["two"]),
+            ("//a[re:test(../a[last()], 't')]/@href", &["/x?1", "y"]),
+            ("re:match(//a[1], 'O') | //a[2]", &["two", "O"]),
+        ] {
+            let resolve = |link: &str| format!("<{link}>");
+            let xpath = XPath::compile(expression)
+                .unwrap_or_else(|problem| panic!("{expression}: {problem:?}"));
+            let values = xpath.evaluate(&parse(page, Until::End), &resolve);
+            assert_eq!(values.list, *expected, "{expression}");
+            let is_typed =
+                |value: &crate::page::value::Value| value.value_type() == xpath.value_type();
+            assert!(values.list.iter().all(is_typed), "{expression}");
+        }
+    }
+
+    #[test]
+    fn a_function_that_is_called_wrongly_is_refused_with_what_to_write() {
+        for (text, says, position) in [
+            ("//a[re:test(., @b)]", "the regex must be a text in quotes", 4),
+            ("re:test('a', 'b', 'm')", "the flags are 'g'", 0),
+            ("re:test('a', 'b(')", "unclosed group", 15),
+            ("re:replace('a', '(b)', '', '\\2')", "no group for \"\\2\"", 28),
+            ("re:replace('a', 'b', 'c')", "does not take 3 arguments", 0),
+            (
+                "//a[re:test(position(), '1')]",
+                "position() is not known in the arguments of re:test()",
+                12,
+            ),
+            ("has-class()", "does not take 0 arguments", 0),
+            ("//a[matches(., 'x')]", "write re:test(text, 'regex')", 4),
+            ("lower-case(//a)", "write translate(", 0),
+            ("//a[ends-with(@b, 'c')]", "write re:test(", 4),
+            ("//a[exists(b)]", "write boolean(", 4),
+            ("re:has-class('a')", "write has-class('name')", 0),
+        ] {
+            let problem = XPath::compile(text).unwrap_err();
+            assert!(problem.message.contains(says), "{text}: {problem:?}");
+            assert_eq!(problem.position, position, "{text}: {problem:?}");
+        }
+    }
+
+    #[test]
+    fn calls_that_cost_too_much_have_no_values() {
+        let page = "<i>x</i>".repeat(3000) + "<p>" + &"a".repeat(2_000_000);
+        for expression in [
+            "re:match(//p, 'a.*b|a', 'g')",
+            "re:replace(//p, 'a', 'g', 'aaaaaaaaaaaa')",
+            "//i[re:test(//p, 'b$')]",
+            "//i[re:match(//p, '.+')]",
+        ] {
+            assert!(evaluate(expression, &page).unfinished, "{expression}");
+        }
+    }
+
+    #[test]
     fn the_tree_is_that_of_the_standard() {
         assert_eq!(evaluate("//table/tr", "<table><tr><td>x</table>").list, [] as [&str; 0]);
         assert_eq!(evaluate("//table/tbody/tr", "<table><tr><td>x</table>").list, ["x"]);
@@ -247,8 +368,8 @@ mod tests {
     fn an_expression_that_costs_too_much_has_no_value() {
         let page = parse(&"<i>x</i>".repeat(500), Until::End);
         let xpath = XPath::compile("count(//i[preceding::i[. = 'y']])").unwrap();
-        assert_eq!(xpath.evaluate_within(1 << 16, &page), Values::unfinished());
-        assert_eq!(xpath.evaluate_within(1 << 20, &page).list, ["0"]);
+        assert_eq!(xpath.evaluate_within(1 << 16, &page, &str::to_owned), Values::unfinished());
+        assert_eq!(xpath.evaluate_within(1 << 20, &page, &str::to_owned).list, ["0"]);
     }
 
     #[test]
@@ -341,7 +462,9 @@ mod tests {
             let page = parse(&html, Until::End);
             let walked = XPath::compile(&path).unwrap();
             let evaluated = XPath { fast_path: None, ..XPath::compile(&path).unwrap() };
-            prop_assert_eq!(walked.evaluate(&page), evaluated.evaluate(&page), "{}", path);
+            let resolve = &str::to_owned;
+            let walked = walked.evaluate(&page, resolve);
+            prop_assert_eq!(walked, evaluated.evaluate(&page, resolve), "{}", path);
         }
     }
 

@@ -60,3 +60,30 @@ fn page(number: usize) -> String {
     }
     page + "</body></html>\n"
 }
+
+/// Makes a feed as large as a page.
+pub(super) fn feed(number: usize) -> String {
+    let mut feed = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<rss version=\"2.0\" \
+         xmlns:media=\"http://search.yahoo.com/mrss/\">\n<channel>\n<title>Feed {number}</title>\n"
+    );
+    let mut item = 0;
+    while feed.len() < PAGE_BYTES {
+        item += 1;
+        let category = ["silk", "wool", "linen"][item % 3];
+        let _ = write!(
+            feed,
+            "<item>\n  <title>Item {item} &amp; more</title>\n  \
+             <link>https://example.com/item/{item}?feed={number}&amp;from=rss</link>\n  \
+             <guid isPermaLink=\"false\">{number}-{item}</guid>\n  \
+             <category>{category}</category>\n  \
+             <pubDate>Sat, 28 Nov 2026 10:{:02}:00 GMT</pubDate>\n  \
+             <media:thumbnail url=\"https://example.com/{item}.jpg\" width=\"120\" height=\"90\"/>\n  \
+             <description><![CDATA[<p>Of <b>item {item}</b> there are {} in stock.</p>]]></description>\n\
+             </item>\n",
+            item % 60,
+            item * 13 % 100
+        );
+    }
+    feed + "</channel>\n</rss>\n"
+}

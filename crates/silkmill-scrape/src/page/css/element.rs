@@ -108,13 +108,19 @@ impl<'a> CssElement<'a> {
     fn attributes(self) -> impl Iterator<Item = (AttributeName<'a>, &'a str)> {
         let document = self.document();
         let is_html = self.is_html();
+        let is_xml = document.is_xml();
         let mut indices = document.attributes(self.id);
         if !self.reading.visits.take_many((indices.len() / ATTRIBUTES_PER_VISIT) as u64) {
             indices.end = indices.start;
         }
         indices.map(move |index| {
             let (name, value) = document.attribute(index);
-            (AttributeName::new(name, is_html), value)
+            let name = match document.attribute_qualifier(index) {
+                Some(it) => AttributeName { namespace: Some(&it.prefix), local: name },
+                None if is_xml => AttributeName { namespace: None, local: name },
+                None => AttributeName::new(name, is_html),
+            };
+            (name, value)
         })
     }
 }
@@ -131,8 +137,8 @@ struct AttributeName<'a> {
 }
 
 impl<'a> AttributeName<'a> {
-    /// Splits a name. The parser gives eleven attributes of foreign elements a namespace, and no
-    /// others.
+    /// Splits a name of HTML. The parser gives eleven attributes of foreign elements a namespace,
+    /// and no others.
     fn new(name: &'a str, is_html: bool) -> AttributeName<'a> {
         let none = AttributeName { namespace: None, local: name };
         if is_html {
@@ -185,7 +191,7 @@ impl Element for CssElement<'_> {
     }
 
     fn is_html_element_in_html_document(&self) -> bool {
-        self.is_html()
+        self.is_html() && !self.document().is_xml()
     }
 
     fn has_local_name(&self, name: &LocalName) -> bool {
@@ -198,7 +204,10 @@ impl Element for CssElement<'_> {
     }
 
     fn is_same_type(&self, other: &Self) -> bool {
-        self.name() == other.name() && self.is_html() == other.is_html()
+        let namespace = |it: &Self| it.document().qualifier(it.id).map(|it| &it.uri);
+        self.name() == other.name()
+            && self.is_html() == other.is_html()
+            && namespace(self) == namespace(other)
     }
 
     fn attr_matches(
@@ -230,8 +239,8 @@ impl Element for CssElement<'_> {
 
     fn is_empty(&self) -> bool {
         let document = self.document();
-        let is_nothing =
-            |child| self.reading.visits.take() && document.kind(child) == Kind::Comment;
+        let is_aside = |child| matches!(document.kind(child), Kind::Comment | Kind::Instruction);
+        let is_nothing = |child| self.reading.visits.take() && is_aside(child);
         document.is_template(self.id) || document.children(self.id).all(is_nothing)
     }
 

@@ -106,8 +106,8 @@ impl<'t> Grammar<'t> {
     }
 }
 
-const NO_PSEUDO_ELEMENTS: &str = "a pseudo-element is not in the page: \
-                                  SELECTOR gives the text, SELECTOR@attr an attribute";
+const NO_PSEUDO_ELEMENTS: &str = "a pseudo-element is not in the page; only ::text and \
+                                  ::attr(NAME) may follow a selector";
 
 /// Returns why a pseudo-class that browsers know is not supported here.
 fn why_unknowable(name: &str) -> Option<&'static str> {

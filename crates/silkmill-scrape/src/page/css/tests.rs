@@ -32,7 +32,7 @@ const PAGES: [(&str, &str, &str); 6] = [
 fn found(document: &Document, selector: &str) -> String {
     let Ok(css) = Css::compile(selector) else { return "!".to_owned() };
     let mut names = Vec::new();
-    let is_finished = css.find(document, |id| {
+    let is_finished = css.parts[0].find(document, |id| {
         names.push(document.attribute_named(id, "id").unwrap_or(document.name(id)));
         true
     });
@@ -127,13 +127,84 @@ fn an_attribute_follows_an_at_sign_that_css_has_no_use_for() {
         ("svg@viewbox", None),
         ("svg@xlink:href", Some("2")),
     ] {
-        let values = Css::compile(text).unwrap().evaluate(&document);
+        let values = Css::compile(text).unwrap().evaluate(&document, &str::to_owned);
         let list: Vec<_> = values.list.iter().map(|value| value.to_string()).collect();
         assert_eq!(list.first().map(String::as_str), expected, "{text}");
     }
     for text in ["p@1", "p@", "@title", "p@a b", "p\\@title@"] {
         assert!(Css::compile(text).is_err(), "{text}");
     }
+}
+
+/// Returns the values of a selector on a page of HTML.
+fn values(page: &str, selector: &str) -> Vec<String> {
+    let resolve = |link: &str| format!("<{link}>");
+    let values = Css::compile(selector).unwrap().evaluate(&parse(page, Until::End), &resolve);
+    assert!(!values.truncated && !values.unfinished, "{selector}");
+    values.list.iter().map(|value| value.to_string()).collect()
+}
+
+#[test]
+fn an_ending_says_what_is_wanted_of_a_match() {
+    let page = "<p class=x>a<b>b</b>c<p id=y title=t>d<i>e</i><br><a href='?1&2' title='\"'>f</a>\
+                <!--g--><script>1 < 2</script>";
+    for (selector, expected) in [
+        ("p::text", &["a", "c", "d"][..]),
+        ("p.x ::text", &["a", "b", "c"]),
+        ("p ::text", &["a", "b", "c", "d", "e", "f", "1 < 2"]),
+        ("p > *::text", &["b", "e", "f", "1 < 2"]),
+        ("p *::text", &["b", "e", "f", "1 < 2"]),
+        ("i::text, b::text", &["b", "e"]),
+        ("a::text, a::attr(title), p::attr(title)", &["t", "\"", "f"]),
+        ("#y ::attr(title)", &["t", "\""]),
+        ("p::attr( TITLE )", &["t"]),
+        ("p b, i::text", &["b", "e"]),
+        ("p:is(.x, .z)::text", &["a", "c"]),
+        ("a[title='::text,']::text", &[]),
+        ("a@abs:href", &["<?1&2>"]),
+        ("a@href, i", &[]),
+        ("i, a@href", &["?1&2"]),
+        ("a@html", &["<a href=\"?1&amp;2\" title=\"&quot;\">f</a>"]),
+        (
+            "#y@inner-html",
+            &["d<i>e</i><br><a href=\"?1&amp;2\" title=\"&quot;\">f</a><!--g-->\
+            <script>1 < 2</script>"],
+        ),
+        ("i, b@html", &["<b>b</b>", "<i>e</i>"]),
+    ] {
+        let found = match selector {
+            "a@href, i" => {
+                assert!(Css::compile(selector).is_err());
+                continue;
+            }
+            _ => values(page, selector),
+        };
+        assert_eq!(found, expected, "{selector}");
+    }
+    assert_eq!(values("x<p>y", "::text"), ["x", "y"]);
+}
+
+#[test]
+fn a_mistake_in_a_list_has_its_place_in_the_whole() {
+    for (text, culprit) in [
+        ("a::text, b::before", "::before"),
+        ("a::text, p:foo::text", ":foo"),
+        ("a::attr(1)", "::attr"),
+        ("a::text b", "::text"),
+        ("a::text::text", "::text::text"),
+    ] {
+        let problem = Css::compile(text).unwrap_err();
+        assert_eq!(Some(problem.position), text.find(culprit), "{text}: {problem:?}");
+    }
+}
+
+#[test]
+fn values_that_repeat_the_page_as_markup_are_cut() {
+    let page = parse(&("<div>".repeat(500) + &"text ".repeat(50_000)), Until::End);
+    let values = Css::compile("div@html").unwrap().evaluate(&page, &str::to_owned);
+    assert!(values.truncated && !values.list.is_empty());
+    let values = Css::compile("div ::text").unwrap().evaluate(&page, &str::to_owned);
+    assert!(!values.truncated && values.list.len() == 1);
 }
 
 #[test]
@@ -152,7 +223,7 @@ fn a_deep_page_fits_a_small_stack() {
             (&nested, 1),
         ] {
             let mut count = 0;
-            let is_finished = Css::compile(selector).unwrap().find(&deep, |_| {
+            let is_finished = Css::compile(selector).unwrap().parts[0].find(&deep, |_| {
                 count += 1;
                 true
             });
@@ -168,6 +239,6 @@ fn a_page_that_costs_too_much_has_no_values() {
     let costly = Css::compile("i:not(i ~ u):has(~ u)").unwrap();
     let bounded = Css::compile("b:dir(rtl)").unwrap();
 
-    assert!(costly.evaluate(&wide).unfinished);
-    assert!(bounded.evaluate(&deep).unfinished);
+    assert!(costly.evaluate(&wide, &str::to_owned).unfinished);
+    assert!(bounded.evaluate(&deep, &str::to_owned).unfinished);
 }

@@ -51,6 +51,12 @@ const ATTRIBUTE_CLONE_WORK: u64 = 32;
 /// The most nodes created between two counts of the open elements.
 const COUNT_EVERY: u32 = 64;
 
+/// Returns the most memory that the tree of a page of so many bytes may take.
+pub(crate) fn memory_max(page_bytes: usize) -> usize {
+    (MEMORY_FLOOR + MEMORY_PER_BYTE * page_bytes)
+        .min(MEMORY_MAX.max(TEXT_MEMORY_PER_BYTE * page_bytes))
+}
+
 /// How much of a page is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
@@ -90,8 +96,7 @@ impl CostLimit {
     ) -> CostLimit {
         CostLimit {
             builder,
-            memory_max: (MEMORY_FLOOR + MEMORY_PER_BYTE * page_bytes)
-                .min(MEMORY_MAX.max(TEXT_MEMORY_PER_BYTE * page_bytes)),
+            memory_max: memory_max(page_bytes),
             tokens: Cell::default(),
             work: Cell::default(),
             open: Cell::default(),

@@ -6,6 +6,8 @@ use xpath_eval::{
     Step,
 };
 
+use super::extension;
+use super::signature::{Kind, Takes};
 use crate::page::problem::Problem;
 
 /// The longest expression, in bytes.
@@ -47,15 +49,6 @@ pub(super) fn check_nesting(text: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The type of an expression.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Set,
-    Text,
-    Number,
-    Boolean,
-}
-
 /// Finds the errors that the evaluator would only find when it gets there.
 pub(super) struct Check<'a> {
     pub(super) text: &'a str,
@@ -65,6 +58,9 @@ pub(super) struct Check<'a> {
     /// The operations seen so far in the current predicate.
     pub(super) size: u64,
     pub(super) predicate_size: u64,
+    /// The function whose arguments are checked, outside of their predicates, if it is one that
+    /// does not know the position in which it is called.
+    pub(super) called: Option<String>,
 }
 
 impl Check<'_> {
@@ -123,7 +119,8 @@ impl Check<'_> {
             match node_test {
                 NodeTest::NamespaceWildcard(prefix)
                 | NodeTest::QName(QName { prefix: Some(prefix), .. }) => {
-                    let message = "a name has no prefix here, it matches in every namespace";
+                    let message = "a name has no prefix here, it matches in every namespace: \
+                                   write the part behind the colon";
                     return Err(self.problem(message, &format!("{prefix}:")));
                 }
                 _ => self.predicates(predicates, depth)?,
@@ -133,11 +130,13 @@ impl Check<'_> {
     }
 
     fn predicates(&mut self, predicates: &[Expr], depth: usize) -> Result<(), Problem> {
+        let called = self.called.take();
         for predicate in predicates {
             let before = self.size;
             self.kind_of(predicate, depth)?;
             self.predicate_size = self.predicate_size.max(self.size - before);
         }
+        self.called = called;
         Ok(())
     }
 
@@ -159,16 +158,27 @@ impl Check<'_> {
     }
 
     fn function(&mut self, call: &FunctionCall, depth: usize) -> Result<Kind, Problem> {
-        let name = call.name.local.as_str();
-        let known = FUNCTIONS.iter().find(|known| known.0 == name && call.name.prefix.is_none());
-        let Some(&(_, least, most, takes, gives)) = known else {
-            let prefix = call.name.prefix.as_ref().map(|prefix| format!("{prefix}:"));
-            let name = prefix.unwrap_or_default() + name;
-            return Err(self.problem(&format!("there is no function {name}()"), &name));
+        let prefix = call.name.prefix.as_ref().map(|prefix| format!("{prefix}:"));
+        let name = &(prefix.unwrap_or_default() + &call.name.local);
+        let extension = extension::named(&call.name);
+        let known = FUNCTIONS.iter().find(|known| known.0 == name);
+        let (least, most, takes, gives) = match (known, extension) {
+            (Some(&(_, least, most, takes, gives)), _) => (least, most, takes, gives),
+            (None, Some((_, (_, _, least, most, takes, gives)))) => (least, most, takes, gives),
+            (None, None) => return Err(self.unknown(name)),
         };
         if !(least..=most).contains(&call.args.len()) {
             let message = format!("{name}() does not take {} arguments", call.args.len());
             return Err(self.problem(&message, name));
+        }
+        if let (Some(called), "position" | "last") = (&self.called, name.as_str()) {
+            let message = format!("{name}() is not known in the arguments of {called}()");
+            return Err(self.problem(&message, name));
+        }
+        let called = self.called.clone();
+        if extension.is_some() {
+            self.size += EXTENSION_SIZE;
+            self.called = Some(name.clone());
         }
         for argument in &call.args {
             match takes {
@@ -176,7 +186,16 @@ impl Check<'_> {
                 Takes::Anything => self.kind_of(argument, depth)?,
             };
         }
+        self.called = called;
         Ok(gives)
+    }
+
+    fn unknown(&self, name: &str) -> Problem {
+        let message = match extension::instead(name) {
+            Some(instead) => format!("there is no function {name}() in XPath 1.0: {instead}"),
+            None => format!("there is no function {name}()"),
+        };
+        self.problem(&message, name)
     }
 
     /// Makes a problem at the first position where `culprit` is written.
@@ -191,13 +210,8 @@ fn multiplies(axis: Axis) -> bool {
     !matches!(axis, Axis::SelfAxis | Axis::Child | Axis::Attribute | Axis::Parent | Axis::Namespace)
 }
 
-/// The arguments that a function takes.
-#[derive(Clone, Copy)]
-pub(super) enum Takes {
-    Nodes,
-    /// Any type; each argument is converted.
-    Anything,
-}
+/// The operations that a call of another function stands for.
+const EXTENSION_SIZE: u64 = 8;
 
 /// The functions of XPath 1.0: the least and the most arguments, their type, and the type of the
 /// result.
