@@ -2,6 +2,7 @@
 
 ``ThreadPoolExecutor``, ``wait`` and ``as_completed`` stand in for those of :mod:`concurrent.futures`, ``Thread`` for
 :class:`threading.Thread`, and ``to_thread`` for :func:`asyncio.to_thread`: the same names, the same behaviour, less waiting.
+``fetch`` and ``scrape`` request lists of URLs and give a row for each, ``extract`` and ``title`` read a page that is here.
 ``replace``, ``undo``, ``redo`` and ``runs`` change text in many files, and put it back. Importing this module starts nothing.
 """
 
@@ -23,6 +24,19 @@ if TYPE_CHECKING:
         runs,
         undo,
     )
+    from silkmill.lists import (
+        Fields,
+        Progress,
+        Row,
+        RowError,
+        Run,
+        Summary,
+        Table,
+        extract,
+        fetch,
+        scrape,
+        title,
+    )
 
 from silkmill import process as _process
 from silkmill._silkmill import InternalError
@@ -41,26 +55,37 @@ from silkmill.thread import Thread
 
 __all__ = [
     "ALL_COMPLETED",
-    "Change",
     "FIRST_COMPLETED",
     "FIRST_EXCEPTION",
+    "Change",
+    "Fields",
     "Future",
     "InternalError",
     "Match",
     "Plan",
+    "Progress",
     "ReplaceError",
     "Replacement",
+    "Row",
+    "RowError",
+    "Run",
     "ShutdownReport",
     "Stats",
     "StoredRun",
+    "Summary",
+    "Table",
     "Thread",
     "ThreadPoolExecutor",
     "Undone",
     "as_completed",
+    "extract",
+    "fetch",
     "forget",
     "redo",
     "replace",
     "runs",
+    "scrape",
+    "title",
     "to_thread",
     "undo",
     "wait",
@@ -68,21 +93,29 @@ __all__ = [
 
 #: What is imported when it is first used, and from where. A program that wants an executor does not pay for it.
 _LATER = {
-    name: "silkmill.files"
-    for name in (
-        "Change",
-        "Match",
-        "Plan",
-        "ReplaceError",
-        "Replacement",
-        "StoredRun",
-        "Undone",
-        "forget",
-        "redo",
-        "replace",
-        "runs",
-        "undo",
-    )
+    "Change": "silkmill.files",
+    "Match": "silkmill.files",
+    "Plan": "silkmill.files",
+    "ReplaceError": "silkmill.files",
+    "Replacement": "silkmill.files",
+    "StoredRun": "silkmill.files",
+    "Undone": "silkmill.files",
+    "forget": "silkmill.files",
+    "redo": "silkmill.files",
+    "replace": "silkmill.files",
+    "runs": "silkmill.files",
+    "undo": "silkmill.files",
+    "Fields": "silkmill.lists",
+    "Progress": "silkmill.lists",
+    "Row": "silkmill.lists",
+    "RowError": "silkmill.lists",
+    "Run": "silkmill.lists",
+    "Summary": "silkmill.lists",
+    "Table": "silkmill.lists",
+    "extract": "silkmill.lists",
+    "fetch": "silkmill.lists",
+    "scrape": "silkmill.lists",
+    "title": "silkmill.lists",
 }
 
 

@@ -66,3 +66,76 @@ class ReplaceOptions(TypedDict, total=False):
     no_sync: bool
     #: Threads that read and write.
     workers: int | None
+
+
+class FieldOptions(TypedDict, total=False):
+    """Which fields :func:`silkmill.scrape` and :func:`silkmill.extract` read."""
+
+    #: XPath 1.0: a mapping of names to expressions, or texts as "NAME=EXPR".
+    xpath: Mapping[str, str] | Iterable[str] | str | None
+    #: CSS selectors: a mapping of names to selectors, or texts as "NAME=SELECTOR"; ``SELECTOR@attr`` gives an attribute.
+    css: Mapping[str, str] | Iterable[str] | str | None
+
+
+class RequestOptions(TypedDict, total=False):
+    """The options that :func:`silkmill.fetch` and :func:`silkmill.scrape` have in common."""
+
+    #: Threads of the engine, each of which requests one URL at a time (64).
+    workers: int | None
+    #: Requests to one host at once; 0 is no limit (8).
+    per_host: int | None
+    #: Seconds between the starts of two requests to one host.
+    delay: float | None
+    #: Seconds for one attempt, redirects and body included (30).
+    timeout: float | None
+    #: Seconds to look up a host, and again to connect to it (10).
+    connect_timeout: float | None
+    #: Seconds from the connection to the first byte of the response.
+    first_byte_timeout: float | None
+    #: Retries after a transient failure (2).
+    retries: int | None
+    #: Retry also what may do something twice then.
+    retry_post: bool
+    #: Redirects to follow (10).
+    max_redirects: int | None
+    #: Take Refresh headers and elements for redirects.
+    follow_refresh: bool
+    #: Bytes of a body to read, or a text such as "10M" (10 MiB).
+    max_body: int | str | None
+    #: Headers to send: a mapping, or texts as "Name: value".
+    header: Mapping[str, str] | Iterable[str] | str | None
+    #: The User-Agent to send.
+    user_agent: str | None
+    #: Obey robots.txt.
+    robots: bool
+    #: Refuse all private, loopback and link-local addresses.
+    deny_private: bool
+    #: The proxy to use, instead of those that the environment names.
+    proxy: str | None
+    #: Use no proxy, whatever the environment says.
+    no_proxy: bool
+    #: Files with certificates to trust besides the system's.
+    cacert: StrPath | Iterable[StrPath] | None
+    #: Accept every certificate.
+    insecure: bool
+    #: The method of the requests.
+    method: str | None
+    #: The body of every request.
+    data: str | bytes | None
+    #: Files with cookies to send, in Netscape's format.
+    cookies: StrPath | Iterable[StrPath] | None
+    #: The file to write all cookies to when the run has ended.
+    cookie_jar: StrPath | None
+    #: Hand on the rows in the order of the URLs.
+    ordered: bool
+
+
+class FetchOptions(RequestOptions, total=False):
+    """The options of :func:`silkmill.fetch`."""
+
+    #: A folder for the bodies, each a file that is named by the index of its row.
+    save: StrPath | None
+
+
+class ScrapeOptions(RequestOptions, FieldOptions, total=False):
+    """The options of :func:`silkmill.scrape`."""

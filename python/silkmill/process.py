@@ -6,7 +6,13 @@ import os
 import threading
 from concurrent.futures import thread as _standard
 
-from silkmill._silkmill import WorkQueue, after_fork_in_child, before_exit
+from silkmill._silkmill import (
+    WorkQueue,
+    after_fork_in_child,
+    after_fork_in_parent,
+    before_exit,
+    before_fork,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +22,11 @@ if TYPE_CHECKING:
 def install() -> None:
     """Registers what is to be done at a fork and at the end of the interpreter."""
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_after_fork_in_child)
+        os.register_at_fork(
+            before=before_fork,
+            after_in_parent=after_fork_in_parent,
+            after_in_child=_after_fork_in_child,
+        )
     try:
         # Called before the standard library's, which registered first, and joins the workers.
         threading._register_atexit(before_exit)  # type: ignore[attr-defined]

@@ -32,11 +32,7 @@ class Server:
                     outer.requests[self.path] += 1
                     outer.open += 1
                     outer.at_once_max = max(outer.at_once_max, outer.open)
-                try:
-                    self.answer()
-                finally:
-                    with outer.lock:
-                        outer.open -= 1
+                self.answer()
 
             do_POST = do_GET
 
@@ -45,6 +41,7 @@ class Server:
                 sent = self.rfile.read(length).decode()
                 if self.path.startswith("/silent"):
                     outer.over.wait()
+                    self.leave()
                     self.close_connection = True
                     return
                 if self.path.startswith("/slow/"):
@@ -55,11 +52,17 @@ class Server:
                     f"<title>page {number}</title><p class=price>{number}.50</p><p class=price>0</p>"
                     f"<a href='/next'>{header}{sent}</a>"
                 ).encode()
+                # The client may send its next request as soon as it has the answer.
+                self.leave()
                 self.send_response(404 if self.path == "/missing" else 200)
                 self.send_header("Content-Type", "text/html; charset=utf-8")
                 self.send_header("Content-Length", str(len(page)))
                 self.end_headers()
                 self.wfile.write(page)
+
+            def leave(self) -> None:
+                with outer.lock:
+                    outer.open -= 1
 
             def log_message(self, *_: object) -> None:
                 pass

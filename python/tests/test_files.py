@@ -252,7 +252,7 @@ def test_another_thread_runs_while_files_are_replaced(tree: Path) -> None:
         while not over.wait(0.001):
             ticks[0] += 1
 
-    ticker = threading.Thread(target=tick)
+    ticker = threading.Thread(target=tick, daemon=True)
     ticker.start()
     silkmill.replace("colour", "color", tree)
     over.set()

@@ -39,16 +39,13 @@ pub(crate) struct Ended<T> {
 /// Runs `job` on a thread of the engine, which never attaches to the interpreter. What it tells is
 /// passed to `serve` on this thread. When `serve` or a signal's handler raises, the job is
 /// cancelled, and told so by what `serve` drops; its end is waited for.
-pub(crate) fn run_job<M: Send, T: Send + 'static>(
+pub(crate) fn run_job<M: Send + 'static, T: Send + 'static>(
     py: Python<'_>,
     name: &str,
     cancel: &CancelToken,
     job: impl FnOnce(&Caller<M, T>) -> T + Send + 'static,
     mut serve: impl FnMut(Python<'_>, M) -> PyResult<()>,
-) -> PyResult<Ended<T>>
-where
-    M: 'static,
-{
+) -> PyResult<Ended<T>> {
     let (sender, mut messages) = mpsc::channel();
     let work = move || {
         let caller = Caller(sender);

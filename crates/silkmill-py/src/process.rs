@@ -1,12 +1,19 @@
 //! What a process does once: it forks, and it ends.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
+use silkmill::{ForkGuard, fork_guard};
+
+use crate::scrape::{cancel_live_runs, forget_live_runs};
 
 /// How long the end of the process waits for threads that are being started at that moment.
 const START_MAX: Duration = Duration::from_secs(1);
+
+/// How long the end of the process waits for runs that it cancels.
+const RUNS_MAX: Duration = Duration::from_millis(500);
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(1);
@@ -39,10 +46,28 @@ pub(crate) fn worker_has_started() {
     STARTING.fetch_sub(1, Ordering::SeqCst);
 }
 
+thread_local! {
+    /// Held by the thread that forks the process.
+    static GUARD: RefCell<Option<ForkGuard>> = const { RefCell::new(None) };
+}
+
+/// Holds what the threads of the engine share, until [`after_fork_in_parent`].
+#[pyfunction]
+pub(crate) fn before_fork() {
+    GUARD.set(Some(fork_guard()));
+}
+
+#[pyfunction]
+pub(crate) fn after_fork_in_parent() {
+    GUARD.set(None);
+}
+
 /// Makes executors and futures of the parent strangers to the child.
 #[pyfunction]
 pub(crate) fn after_fork_in_child() {
+    GUARD.set(None);
     GENERATION.fetch_add(1, Ordering::Relaxed);
+    forget_live_runs();
     STARTING.store(0, Ordering::Relaxed);
 }
 
@@ -58,5 +83,6 @@ pub(crate) fn before_exit(py: Python<'_>) {
         while STARTING.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
             std::thread::sleep(LOOK);
         }
+        cancel_live_runs(Instant::now() + RUNS_MAX);
     });
 }

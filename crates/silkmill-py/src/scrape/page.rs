@@ -1,0 +1,112 @@
+//! The parser alone: bytes in, values out.
+
+use std::sync::{Arc, Mutex};
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
+use silkmill_scrape::{Extracted, Extractor};
+
+use crate::error::edge;
+use crate::keywords::Keywords;
+use crate::scrape::options::{Spec, compiled, refused, specs_of};
+use crate::scrape::row::fields;
+use crate::sleep::lock;
+
+/// The most sets of fields that stay compiled.
+const COMPILED_MAX: usize = 32;
+
+/// The sets that were used last, the newest at the end. Used by attached threads, and held for a few
+/// instructions.
+static COMPILED: Mutex<Vec<(Vec<Spec>, Arc<Extractor>)>> = Mutex::new(Vec::new());
+
+/// The fields of a page, its title, its charset, and whether a bound cut something.
+type Page<'py> = (Bound<'py, PyDict>, Option<String>, Option<&'static str>, bool);
+
+/// Returns the fields of a page, and its title, charset, and whether a bound cut something.
+#[pyfunction]
+#[pyo3(signature = (html, options, content_type=None))]
+pub(crate) fn extract_page<'py>(
+    py: Python<'py>,
+    html: &Bound<'py, PyAny>,
+    options: &Bound<'py, PyDict>,
+    content_type: Option<&str>,
+) -> PyResult<Page<'py>> {
+    edge(|| {
+        let extractor = extractor_of(options)?;
+        let found = read(py, &extractor, html, content_type)?;
+        if let Some(name) = found.unfinished.first() {
+            return Err(PyValueError::new_err(format!(
+                "field {name:?} costs too much on this page, and has no values"
+            )));
+        }
+        Ok((fields(py, &found.fields)?, found.title, found.charset, found.truncated))
+    })
+}
+
+/// Reads a page, detached from the interpreter.
+fn read(
+    py: Python<'_>,
+    extractor: &Extractor,
+    html: &Bound<'_, PyAny>,
+    content_type: Option<&str>,
+) -> PyResult<Extracted> {
+    let is_text = html.is_instance_of::<PyString>();
+    // The charset of a text is known, whatever the page says of itself.
+    let content_type = if is_text { Some("text/html; charset=utf-8") } else { content_type };
+    if let Ok(bytes) = html.cast::<PyBytes>() {
+        let bytes = bytes.as_bytes();
+        return Ok(py.detach(|| extractor.extract(bytes, content_type)));
+    }
+    if let Ok(text) = html.cast::<PyString>() {
+        let Ok(text) = text.to_str() else {
+            let text = text.to_string_lossy().into_owned();
+            return Ok(py.detach(|| extractor.extract(text.as_bytes(), content_type)));
+        };
+        return Ok(py.detach(|| extractor.extract(text.as_bytes(), content_type)));
+    }
+    let bytes = match html.cast::<PyByteArray>() {
+        Ok(bytes) => bytes.to_vec(),
+        Err(_) if html.hasattr(intern!(py, "__buffer__"))? || is_memoryview(html)? => {
+            html.call_method0(intern!(py, "tobytes"))?.extract()?
+        }
+        Err(_) => {
+            return Err(PyTypeError::new_err(format!(
+                "a page is bytes or str, and not {}",
+                html.get_type().name()?
+            )));
+        }
+    };
+    Ok(py.detach(|| extractor.extract(&bytes, content_type)))
+}
+
+fn is_memoryview(html: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(html.get_type().name()? == "memoryview")
+}
+
+/// Returns the compiled fields of a call.
+fn extractor_of(options: &Bound<'_, PyDict>) -> PyResult<Arc<Extractor>> {
+    let mut words = Keywords::new("extract", options)?;
+    let specs = specs_of(&mut words)?;
+    words.finish()?;
+    if let Some(known) = known(&specs) {
+        return Ok(known);
+    }
+    let extractor = Arc::new(Extractor::new(compiled(&specs)?).map_err(refused)?);
+    let mut all = lock(&COMPILED);
+    let oldest = if all.len() >= COMPILED_MAX { Some(all.remove(0)) } else { None };
+    all.push((specs, Arc::clone(&extractor)));
+    drop(all);
+    drop(oldest);
+    Ok(extractor)
+}
+
+fn known(specs: &[Spec]) -> Option<Arc<Extractor>> {
+    let mut all = lock(&COMPILED);
+    let place = all.iter().rposition(|(other, _)| other == specs)?;
+    let found = all.remove(place);
+    let extractor = Arc::clone(&found.1);
+    all.push(found);
+    Some(extractor)
+}

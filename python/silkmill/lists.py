@@ -1,0 +1,277 @@
+"""Lists of URLs in, rows out: :func:`fetch` and :func:`scrape`, and :func:`extract` and :func:`title` for a page that is here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, Union, cast
+
+from silkmill._silkmill import Row, RowError, RunBase, Table, extract_page
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import TypeVar
+
+    from typing_extensions import Unpack
+
+    from silkmill.options import FetchOptions, FieldOptions, ScrapeOptions
+
+    _R = TypeVar("_R", bound="Run")
+
+__all__ = [
+    "Fields",
+    "Progress",
+    "Row",
+    "RowError",
+    "Run",
+    "Summary",
+    "Table",
+    "extract",
+    "fetch",
+    "scrape",
+    "title",
+]
+
+#: One value of a field: the text of a node, or what an XPath has computed.
+Value = Union[str, float, bool]
+
+#: How many rows an asynchronous loop takes before it lets others run.
+_ROWS_AT_ONCE = 64
+
+
+class Progress(NamedTuple):
+    """How far a run is."""
+
+    #: The rows that the engine has handed on.
+    rows: int
+    #: Those of them that have an error.
+    errors: int
+    #: The URLs that were taken and have no row yet.
+    in_flight: int
+    #: Whether the run has ended.
+    is_over: bool
+
+
+class Summary(NamedTuple):
+    """What came of a run."""
+
+    #: The rows that the engine has handed on.
+    rows: int
+    #: Those of them that have an error.
+    errors: int
+    #: The time from the start of the run to its end, in seconds.
+    elapsed: float
+    #: Whether the run was ended before its list was.
+    interrupted: bool
+
+
+class Run(RunBase):
+    """A run of :func:`fetch` or :func:`scrape`. It starts when its first row is asked for.
+
+    Iterate over it with ``for`` or ``async for``, or :meth:`collect` the rows into a :class:`Table`; or give it to whatever reads
+    Arrow streams (``polars.DataFrame(run)``, ``pyarrow.table(run)``, ``duckdb.sql("from run")``), which reads it once. URLs are
+    pulled from their iterable by the thread that takes the rows. As a context manager a run is closed at the end of the block, and
+    one that nobody refers to any more is cancelled.
+    """
+
+    def __iter__(self: _R) -> _R:
+        self._is_fresh()
+        return self
+
+    def _is_fresh(self) -> None:
+        if self._is_over():
+            raise RuntimeError(
+                "the rows of this run have been taken, or it was closed; collect() keeps them for more than one reader"
+            )
+
+    def collect(self) -> Table:
+        """Returns all rows as a table. After ^C, or another exception, a second call returns the rows there were until then."""
+        return self._collect()
+
+    def close(self) -> None:
+        """Ends the run: requests are broken off, and no row is handed on any more. Waits half a second at most."""
+        self._close()
+
+    @property
+    def summary(self) -> Summary | None:
+        """What came of the run, once it has ended."""
+        rows, errors, _, ended = self._figures()
+        return None if ended is None else Summary(rows, errors, *ended)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run is."""
+        rows, errors, in_flight, ended = self._figures()
+        return Progress(rows, errors, in_flight, ended is not None)
+
+    def __enter__(self: _R) -> _R:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __aiter__(self: _R) -> _R:
+        self._is_fresh()
+        return self
+
+    async def __anext__(self) -> Row:
+        import asyncio
+
+        taken = self.__dict__["_taken"] = self.__dict__.get("_taken", 0) + 1
+        if taken % _ROWS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+        while True:
+            row = self._next_now()
+            if row is None:
+                raise StopAsyncIteration
+            if row is not False:
+                return cast("Row", row)
+            await self._something()
+
+    async def _something(self) -> None:
+        """Waits until there is something to do. No other thread calls into the loop: it listens to a descriptor."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        descriptor = self._descriptor()
+        called = loop.create_future()
+        if self._arm():
+            return
+        loop.add_reader(descriptor, _settle, called)
+        try:
+            await called
+        finally:
+            loop.remove_reader(descriptor)
+
+    async def __aenter__(self: _R) -> _R:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<silkmill.Run: {self.progress.rows} rows so far>"
+
+
+def _settle(future: Any) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class Fields(dict[str, "list[Value]"]):
+    """The fields of a page, and what else was found out about it."""
+
+    #: The title of the page, as a browser shows it.
+    title: str | None
+    #: The name of the encoding in which the page was read.
+    charset: str | None
+    #: Whether a bound cut the tree of the page, or the values of a field.
+    truncated: bool
+
+
+def fetch(
+    urls: Iterable[str] | Any,
+    *,
+    url: str | None = None,
+    keep: bool = False,
+    progress: Callable[[Progress], object] | bool | None = None,
+    **options: Unpack[FetchOptions],
+) -> Run:
+    """Requests every URL, and gives one :class:`Row` for each, whatever the servers do.
+
+    ``urls`` is any iterable of texts, or a table of Arrow's (polars, pyarrow, pandas, DuckDB), of which ``url`` names the column;
+    with ``keep=True`` the other columns come back as ``input_NAME`` in :meth:`Run.collect`. A URL that is None, or none at all, has
+    a row with an error. Rows come as they are ready, ``row.index`` is the place in ``urls``; with ``ordered=True`` they come in
+    order.
+
+    >>> import silkmill
+    >>> for row in silkmill.fetch(["no URL", "ftp://example.com/"], ordered=True):
+    ...     print(row.index, row.status, row.error)
+    0 None url: it does not begin with http:// or https://
+    1 None url: only http and https are known, not "ftp"
+
+    ``progress`` is called on this thread with a :class:`Progress` while rows are taken, ten times a second at most; True shows a
+    line on a terminal, or in a notebook.
+
+    The options are those of the command, and mean the same; :class:`silkmill.options.FetchOptions` lists them. What they cannot
+    be is a TypeError or a ValueError here, before any request.
+    """
+    return Run("fetch", urls, options, url=url, keep=keep, progress=_told(progress))
+
+
+def scrape(
+    urls: Iterable[str] | Any,
+    *,
+    url: str | None = None,
+    keep: bool = False,
+    progress: Callable[[Progress], object] | bool | None = None,
+    **options: Unpack[ScrapeOptions],
+) -> Run:
+    """Requests every URL, and gives one :class:`Row` for each, with the title of its page and the fields that are wanted.
+
+    Fields are found by ``xpath`` and ``css``: mappings of names to expressions, or texts as ``"NAME=EXPR"``.
+    ``row.fields["NAME"]`` has all values. Everything else is as with :func:`fetch`.
+
+    >>> import silkmill
+    >>> run = silkmill.scrape([], xpath={"price": "//p[@class='price']"}, css={"links": "a@href"})
+    >>> run.collect().column_names[4:7]
+    ['title', 'price', 'links']
+    """
+    return Run("scrape", urls, options, url=url, keep=keep, progress=_told(progress))
+
+
+def extract(
+    html: bytes | bytearray | memoryview | str,
+    *,
+    content_type: str | None = None,
+    **fields: Unpack[FieldOptions],
+) -> Fields:
+    """Reads fields from a page that is in memory, as :func:`scrape` reads them. Other threads run meanwhile.
+
+    ``content_type`` is the header that came with bytes, and may name their charset.
+
+    >>> import silkmill
+    >>> found = silkmill.extract("<title>Mills</title><p>silk<p>wool", xpath={"words": "//p", "n": "count(//p)"})
+    >>> found
+    {'words': ['silk', 'wool'], 'n': [2.0]}
+    >>> found.title, found.truncated
+    ('Mills', False)
+
+    Raises ValueError if a field does not parse, or costs too much on this page.
+    """
+    found, title, charset, truncated = extract_page(html, fields, content_type)
+    result = Fields(found)
+    result.title, result.charset, result.truncated = title, charset, truncated
+    return result
+
+
+def title(html: bytes | bytearray | memoryview | str, *, content_type: str | None = None) -> str | None:
+    """Returns the title of a page, as a browser shows it: None where the page has no title element.
+
+    >>> import silkmill
+    >>> silkmill.title(b"<title> Silk\\n mills </title>")
+    'Silk mills'
+    """
+    return extract_page(html, {}, content_type)[1]
+
+
+def _told(progress: Callable[[Progress], object] | bool | None) -> Callable[..., object] | None:
+    if progress is None or progress is False:
+        return None
+    if progress is True:
+        from silkmill.progress import shown
+
+        return shown()
+    tell = progress
+    if not callable(tell):
+        raise TypeError(f"progress is a function, True or False, and not {type(tell).__name__}")
+    return lambda *figures: tell(Progress(*figures))
