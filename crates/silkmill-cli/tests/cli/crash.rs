@@ -5,6 +5,7 @@
 //! killed any more; then the next command recovers. The same is done to a recovery, to an undo, and
 //! where files cannot be exchanged.
 
+mod many;
 pub(crate) mod renames;
 
 use std::collections::BTreeMap;

@@ -20,8 +20,8 @@ use crate::store::journal::{Entry, Method};
 use crate::store::spool::{Counts, Merge, Spool, SpooledFile, unkept};
 use crate::transaction::stage::{Staged, StagingDir, Temporary};
 
-/// How many files are held in memory. They take some kilobytes for every ten.
-const HELD_MAX: usize = 16 << 10;
+/// How many files are held in memory. They take some three megabytes.
+const HELD_MAX: usize = 4 << 10;
 
 /// How many directories of the last files are shared.
 const RECENT_MAX: usize = 16;
@@ -51,7 +51,6 @@ pub(super) struct ChangeSet {
     staging_dirs: Vec<Arc<StagingDir>>,
     recent: VecDeque<Arc<Path>>,
     files: Vec<StagedFile>,
-    held_max: usize,
     spool: Option<Spool>,
     /// The directory of the run. Without one, as while changes are reviewed, all is held in memory.
     folder: Option<PathBuf>,
@@ -69,7 +68,6 @@ impl ChangeSet {
             staging_dirs: Vec::new(),
             recent: VecDeque::new(),
             files: Vec::new(),
-            held_max: HELD_MAX,
             spool: None,
             folder: None,
             len: 0,
@@ -114,7 +112,7 @@ impl ChangeSet {
         self.len += 1;
         let staged = self.staged_file(place, *staged, outcome);
         self.files.push(staged);
-        if self.files.len() >= self.held_max && self.folder.is_some() {
+        if self.files.len() >= HELD_MAX && self.folder.is_some() {
             self.spill()?;
         }
         Ok(is_new)

@@ -18,8 +18,9 @@ use crate::store::journal::records::{ReadError, Records};
 use crate::store::journal::source::Source;
 use crate::store::journal::writer::nameless;
 
-/// How many runs of one size there are before they are merged to one.
-const RUNS_MAX: usize = 64;
+/// How many runs of one size there are before they are merged to one. Each takes a buffer of 64 KiB
+/// while they are merged.
+const RUNS_MAX: usize = 128;
 
 /// How many bytes are written at once.
 const WRITTEN_LEN: usize = 256 << 10;
