@@ -65,6 +65,9 @@ pub(crate) enum Command {
     /// Makes 2,000 small files and a web server on this machine, replaces and scrapes with one
     /// worker and with many, and shows the times. It uses no network, takes less than half a
     /// minute, and leaves nothing behind.
+    #[command(after_help = "\
+Example:
+  silkmill demo")]
     Demo,
     /// Print a completion script for a shell
     #[command(after_help = "\

@@ -27,6 +27,7 @@ use crate::args::Format;
 use crate::sink::form::Form;
 pub(crate) use crate::sink::form::is_stdout;
 use crate::sink::line_file::{Encoding, Framing, LineFile};
+pub(crate) use crate::sink::open::is_special;
 use crate::sink::resume::Visit;
 pub(crate) use crate::sink::resume::{LineState, WrittenRows};
 pub(crate) use crate::sink::schema::{Existing, Kind, Schema};

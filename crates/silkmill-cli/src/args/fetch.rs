@@ -222,7 +222,8 @@ pub(crate) struct UrlListArgs {
     #[arg(long, requires = "output", conflicts_with = "force")]
     pub(crate) resume: bool,
 
-    /// With --resume: request the URLs again whose rows are errors, and replace these rows
+    /// With --resume: request the URLs again whose rows are errors, and replace these rows; in a
+    /// file of lines the new ones come last
     #[arg(long, requires = "resume")]
     pub(crate) retry_errors: bool,
 

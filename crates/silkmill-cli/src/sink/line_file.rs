@@ -137,6 +137,10 @@ impl LineFile {
         } else if let Some(start) = start.filter(|_| length == 0) {
             lines.start_with(start);
         }
+        if encoding.framing == Framing::Array && length > 0 {
+            // The file is a whole array while the first rows are awaited, too.
+            lines.close().map_err(|error| fail(in_words(error)))?;
+        }
         Ok(lines)
     }
 
@@ -333,13 +337,21 @@ impl LineFile {
     /// Writes the buffered rows, and forces the file to disk.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         self.flush()?;
-        if self.encoding.framing == Framing::Array && !self.is_closed {
-            let end = if self.has_rows { ARRAY_END } else { b"[]\n" };
-            let (_, result) = write_all(&mut self.to, end);
-            result.and_then(|()| self.to.flush())?;
-            self.is_closed = true;
+        if self.encoding.framing == Framing::Array {
+            self.close()?;
         }
         self.file.as_ref().map_or(Ok(()), File::sync_data)
+    }
+
+    /// Writes the end of the array, unless it is there.
+    fn close(&mut self) -> io::Result<()> {
+        if self.is_closed {
+            return Ok(());
+        }
+        let end = if self.has_rows { ARRAY_END } else { b"[]\n" };
+        let (_, result) = write_all(&mut self.to, end);
+        self.is_closed = result.is_ok();
+        result.and_then(|()| self.to.flush())
     }
 
     /// Returns how many rows were written.

@@ -31,6 +31,6 @@ pub(super) fn lock(file: &File, path: &Path, what: &str) -> Result<()> {
 }
 
 /// Tells whether a path leads to something that is neither a file nor a directory.
-pub(super) fn is_special(path: &Path) -> bool {
+pub(crate) fn is_special(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }

@@ -6,7 +6,7 @@ mod printed;
 mod rename;
 mod selection;
 mod signals;
-mod terminal;
+pub(crate) mod terminal;
 
 use std::fs;
 use std::path::PathBuf;

@@ -7,6 +7,8 @@ pub(super) struct Covered {
     /// The inputs taken: those of the command line and those of the list, also when they have their
     /// row already or belong to another shard.
     pub(super) taken: u64,
+    /// Those of them that belong to other shards, and get no row here.
+    pub(super) of_others: u64,
     /// The inputs taken from the list.
     pub(super) of_list: u64,
     /// The bytes of the list that these inputs took.
@@ -26,6 +28,12 @@ pub(super) enum Total {
 }
 
 impl Covered {
+    /// Returns how many of so many inputs get a row here, by the share of those taken so far.
+    pub(super) fn own(&self, inputs: u64) -> f64 {
+        let own = self.taken.saturating_sub(self.of_others) as f64 / self.taken.max(1) as f64;
+        inputs as f64 * own
+    }
+
     /// Returns how many inputs there are in all, by the mean length of those taken so far.
     pub(super) fn total(&self) -> Total {
         let Covered { taken, of_list, list_bytes_read: read, .. } = *self;
@@ -49,12 +57,14 @@ mod tests {
     fn the_rest_of_a_list_is_as_dense_as_its_beginning() {
         let covered = Covered {
             taken: 12,
+            of_others: 9,
             of_list: 10,
             list_bytes_read: 300,
             list_bytes: Some(3_000),
             is_all: false,
         };
         assert_eq!(covered.total(), Total::About(102));
+        assert_eq!((covered.own(80), Covered::default().own(80)), (20.0, 0.0));
         // A file may have grown, or lose its end.
         assert_eq!(Covered { list_bytes: Some(100), ..covered }.total(), Total::About(12));
         assert_eq!(Covered { list_bytes: None, ..covered }.total(), Total::Unknown);

@@ -87,7 +87,11 @@ impl Inputs {
         if self.shard.is_some_and(|shard| !shard.holds(input.shown())) {
             return match state {
                 // Another run has the row.
-                LineState::Missing => Ok(Input::answered()),
+                LineState::Missing => {
+                    self.covered
+                        .update(|covered| Covered { of_others: covered.of_others + 1, ..covered });
+                    Ok(Input::answered())
+                }
                 _ => Err(anyhow!(
                     "failed to resume: the row of index {index} is of another shard than that of {:?}, {}",
                     input.shown(),

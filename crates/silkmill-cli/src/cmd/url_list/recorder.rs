@@ -11,7 +11,7 @@ use crate::args::{UrlListArgs, When};
 use crate::cmd::url_list::covered::Covered;
 use crate::cmd::url_list::tally::Tally;
 use crate::progress::ProgressLine;
-use crate::sink::{Output, is_stdout};
+use crate::sink::{Output, is_special, is_stdout};
 
 /// Writes and counts the rows of a run, and shows its progress.
 pub(super) struct Recorder {
@@ -81,11 +81,16 @@ impl Sink for Recorder {
     }
 }
 
-/// Decides when to show progress. Rows that scroll by on a terminal are progress enough.
+/// Decides when to show progress. Rows that scroll by on a terminal are progress enough, and the
+/// program that reads a pipe may write to the same terminal.
 fn progress(args: &UrlListArgs) -> When {
-    match args.progress {
-        When::Auto if args.quiet || rows_on_terminal(args) => When::Never,
-        when => when,
+    let path = args.output.as_deref().filter(|path| !is_stdout(path));
+    match (args.progress, path) {
+        (When::Auto, _) if args.quiet || rows_on_terminal(args) => When::Never,
+        (When::Auto, Some(path)) if is_special(path) => When::Never,
+        // Where the rows go to a file, nothing else that is shown is in the way.
+        (When::Auto, Some(_)) if io::stderr().is_terminal() => When::Always,
+        (when, _) => when,
     }
 }
 

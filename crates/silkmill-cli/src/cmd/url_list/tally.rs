@@ -148,7 +148,7 @@ impl Tally {
         }
         message += &format!(", {}", count(progress.errors, "error"));
         message += &format!(", {} under way, {rate:.0} rows/s", progress.running);
-        let seconds = left.map(|all| all.saturating_sub(done) as f64 / rate);
+        let seconds = left.map(|all| covered.own(all.saturating_sub(done)) / rate);
         if let Some(seconds) = seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0) {
             message += &format!(", {} left", in_words(seconds));
         }
@@ -247,6 +247,7 @@ mod tests {
         (progress.rows, progress.errors, progress.in_flight, progress.running) = (200, 1, 50, 8);
         let covered = Covered {
             taken: 300,
+            of_others: 0,
             of_list: 300,
             list_bytes_read: 3_000,
             list_bytes: Some(12_000),

@@ -28,7 +28,7 @@ sys.stdout.buffer.write(said.replace(b"\r\n", b"\n"))
 
 /// Returns what a shell's command line wrote, in which `$0` is the program, or `None` where python3
 /// is missing.
-fn on_terminal(root: &TempDir, columns: usize, line: &str) -> Option<String> {
+pub(crate) fn on_terminal(root: &TempDir, columns: usize, line: &str) -> Option<String> {
     if !is_installed("python3") {
         return None;
     }

@@ -7,6 +7,7 @@ use std::process::{Output, Stdio};
 use silkmill_testkit::{Reply, Server};
 use tempfile::TempDir;
 
+use crate::replace::terminal::on_terminal;
 use crate::sandbox::{stderr, stdout};
 use crate::scrape::{server, site};
 use crate::{interrupt, silkmill, wait};
@@ -178,4 +179,29 @@ fn the_progress_tells_how_much_of_the_list_is_done() {
         lines[lines.len() - 2].contains("40 rows of 40 (100%), 0 errors, 0 under way"),
         "{said}"
     );
+}
+
+#[test]
+fn a_bar_is_shown_on_a_terminal_and_not_between_the_rows_of_a_pipe() {
+    let slow = std::time::Duration::from_millis(400);
+    let server = Server::start(move |_| Reply::html("x").after(slow)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let list: String = (0..12).map(|page| server.url(&format!("/{page}\n"))).collect();
+    fs::write(folder.path().join("list"), list).unwrap();
+    let fetch = "\"$0\" fetch --per-host 4 -i list";
+    let Some(piped) = on_terminal(&folder, 100, &format!("{fetch} | cat")) else { return };
+
+    assert_eq!(piped.lines().filter(|line| line.starts_with("200\t")).count(), 12, "{piped}");
+    assert!(
+        !piped.contains(" rows of 12") && piped.contains("silkmill: 12 rows, 0 errors"),
+        "{piped}"
+    );
+    let into_fifo = format!("mkfifo fifo; cat fifo & {fetch} -o fifo; wait");
+    let piped = on_terminal(&folder, 100, &into_fifo).unwrap();
+    assert!(
+        !piped.contains(" rows of 12") && piped.contains("silkmill: 12 rows, 0 errors"),
+        "{piped}"
+    );
+    let filed = on_terminal(&folder, 100, &format!("{fetch} -o rows.csv | cat")).unwrap();
+    assert!(filed.contains(" rows of 12 (") && filed.contains(" under way"), "{filed}");
 }
