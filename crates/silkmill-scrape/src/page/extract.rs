@@ -392,17 +392,53 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_can_be_read(body in prop::collection::vec(any::<u8>(), 0..400), header in ".{0,40}") {
-            let fields = vec![Field::xpath("//*|//@*|//text()").unwrap(), Field::css("* *").unwrap()];
-            Extractor::new(fields).unwrap().extract(&body, Some(&header));
+        fn any_bytes_can_be_read(
+            body in prop::collection::vec(any::<u8>(), 0..400),
+            markup in "[<>/a-c='\"&;!\\[\\]CDAT?x -]{0,80}",
+            header in ".{0,40}",
+        ) {
+            let fields = vec![
+                Field::xpath("//*|//@*|//text()").unwrap(),
+                Field::xpath("re:match(/*, '.', 'g')").unwrap(),
+                Field::css("* *").unwrap(),
+                Field::css("*@html").unwrap(),
+                Field::regex("a.*b|.").unwrap(),
+                Field::jsonpath("$..*").unwrap(),
+            ];
+            let extractor = Extractor::new(fields).unwrap();
+            for header in [&header, "text/html", "text/xml", "application/json"] {
+                extractor.extract(&body, Some(header));
+                extractor.extract(markup.as_bytes(), Some(header));
+            }
+        }
+
+        #[test]
+        fn the_fast_title_of_xml_is_the_title_of_the_whole_tree(
+            parts in prop::collection::vec(prop::sample::select(vec!["<title>", "</title>", "<svg>", "x",
+                "<title xmlns='http://www.w3.org/1999/xhtml'>", "<svg xmlns='http://www.w3.org/2000/svg'>",
+                "<template xmlns='http://www.w3.org/1999/xhtml'>", "</svg>", "</template>", "&", " "]), 0..12),
+        ) {
+            let xml = parts.concat();
+            let title = |until| crate::page::xml::parse::parse(&xml, until).document.title();
+            prop_assert_eq!(title(Until::Title), title(Until::End));
         }
 
         #[test]
         fn any_text_can_be_a_field(spec in ".{0,60}", other in "[a-b/@.*()\\[\\]|=<>+\"', 0-9:-]{0,40}") {
             for spec in [spec, other] {
-                for field in [Field::xpath(&spec), Field::css(&spec)].into_iter() {
+                let fields = [
+                    Field::xpath(&spec),
+                    Field::css(&spec),
+                    Field::regex(&spec),
+                    Field::jsonpath(&spec),
+                ];
+                for field in fields {
                     match field {
-                        Ok(field) => drop(Extractor::new(vec![field]).unwrap().extract(b"<a b=c>d", None)),
+                        Ok(field) => {
+                            let extractor = Extractor::new(vec![field]).unwrap();
+                            extractor.extract(b"<a b=c>d", None);
+                            extractor.extract(b"[1, {\"a\": 2}]", None);
+                        }
                         Err(error) => drop(error.to_string()),
                     }
                 }
