@@ -24,6 +24,13 @@ pub(crate) enum ErrorKind {
     CookieLine(usize),
     TooManyCookies(usize),
     Workers(BuildError),
+    /// The job of a crawl, what was tried, and why it failed.
+    Job(PathBuf, &'static str, String),
+    /// A URL that a crawl begins with, and why it cannot.
+    Seed(String, String),
+    NoSeed,
+    Pattern(String, String),
+    Date(String),
     Save(PathBuf, String),
 }
 
@@ -61,6 +68,17 @@ impl fmt::Display for Error {
             }
             ErrorKind::TooManyCookies(max) => {
                 write!(f, "failed to keep the cookies: there are more than {max}")
+            }
+            ErrorKind::Job(path, what, why) => {
+                write!(f, "failed to {what} the crawl's job {path:?}: {why}")
+            }
+            ErrorKind::Seed(url, why) => write!(f, "failed to begin a crawl at {url:?}: {why}"),
+            ErrorKind::NoSeed => f.write_str("failed to begin a crawl: no URL was given"),
+            ErrorKind::Pattern(pattern, why) => {
+                write!(f, "failed to read the pattern {pattern:?}: {why}")
+            }
+            ErrorKind::Date(date) => {
+                write!(f, "failed to read the date {date:?}: it must look like 2026-11-28")
             }
             ErrorKind::Workers(_) => f.write_str("failed to start the workers"),
         }

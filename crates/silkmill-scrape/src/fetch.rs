@@ -8,9 +8,11 @@ pub(crate) mod cookie;
 pub(crate) mod ending;
 mod exchange;
 pub(crate) mod job;
+mod look;
 pub(crate) mod mime_type;
 pub(crate) mod refresh;
 mod request;
+mod response;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -32,6 +34,8 @@ use crate::sync::Mutex;
 #[derive(Debug)]
 pub(crate) struct Fetched {
     pub(crate) feedback: Feedback,
+    /// The time to the first byte of the last response.
+    pub(crate) latency: Option<Duration>,
     /// The pause between two starts that the host asks for, once its robots.txt is known.
     pub(crate) crawl_delay: Option<Duration>,
     pub(crate) sign: Sign,
@@ -94,6 +98,7 @@ impl Fetcher {
         let mut attempt = Attempt::new(&self.shared, &mut client);
         let step = guarded(|| step(&mut attempt, &mut job));
         let crawl_delay = attempt.crawl_delay;
+        let latency = client.trace.timing().first_byte;
         match step {
             Ok(Step { feedback, sign, then }) => {
                 self.spare.lock().push(client);
@@ -106,13 +111,14 @@ impl Fetcher {
                     Then::Row(row) => Next::Row(Some(row)),
                     Then::Requeue(wait) => Next::Requeue(job, wait),
                 };
-                Fetched { feedback, crawl_delay, sign, next }
+                Fetched { feedback, latency, crawl_delay, sign, next }
             }
             // The panic may have left the client half changed, so it is not used again.
             Err(why) => {
                 let row = job.input.failed(job.index, why);
                 let next = Next::Row(Some(Box::new(row)));
-                Fetched { feedback: Feedback::Unknown, crawl_delay, sign: Sign::None, next }
+                let feedback = Feedback::Unknown;
+                Fetched { feedback, latency, crawl_delay, sign: Sign::None, next }
             }
         }
     }

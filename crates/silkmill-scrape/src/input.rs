@@ -5,10 +5,12 @@ pub(crate) mod csv_list;
 mod decode;
 pub(crate) mod json_list;
 pub(crate) mod shard;
+pub(crate) mod ticket;
 pub(crate) mod url_list;
 
 use url::Url;
 
+use crate::input::ticket::Ticket;
 use crate::row::{Failure, FailureKind, Phase, Row};
 
 /// The most bytes of a URL: servers rarely accept more than 8 KiB.
@@ -47,7 +49,9 @@ enum Kind {
     Url(String),
     Unusable { shown: String, why: String },
     Waiting,
+    AfterRows,
     Answered,
+    Page(Box<Ticket>),
 }
 
 impl Input {
@@ -83,6 +87,25 @@ impl Input {
         Some(Input::from_bytes(second.unwrap_or(first)))
     }
 
+    /// Makes an input that means "nothing before more rows have been handed on": the rows decide
+    /// what comes next, or whether anything does.
+    pub(crate) fn after_rows() -> Input {
+        Input::of(Kind::AfterRows)
+    }
+
+    /// Makes the input for a page of a crawl.
+    pub(crate) fn page(ticket: Ticket) -> Input {
+        Input::of(Kind::Page(Box::new(ticket)))
+    }
+
+    /// Returns what a crawl says of the page, if the input is of one.
+    pub(crate) fn ticket(&self) -> Option<&Ticket> {
+        match &self.kind {
+            Kind::Page(ticket) => Some(ticket),
+            _ => None,
+        }
+    }
+
     /// Makes an input that means "nothing yet". A source that would have to wait returns it now and
     /// then, and is called again when the rows that are ready have been handed on. It gets no row.
     pub fn waiting() -> Input {
@@ -97,6 +120,10 @@ impl Input {
 
     pub(crate) fn is_waiting(&self) -> bool {
         self.kind == Kind::Waiting
+    }
+
+    pub(crate) fn is_after_rows(&self) -> bool {
+        self.kind == Kind::AfterRows
     }
 
     pub(crate) fn is_answered(&self) -> bool {
@@ -151,7 +178,8 @@ impl Input {
     pub fn shown(&self) -> &str {
         match &self.kind {
             Kind::Url(shown) | Kind::Unusable { shown, .. } => shown,
-            Kind::Waiting | Kind::Answered => "",
+            Kind::Page(ticket) => &ticket.url,
+            Kind::Waiting | Kind::AfterRows | Kind::Answered => "",
         }
     }
 
@@ -159,7 +187,8 @@ impl Input {
     pub(crate) fn take_shown(&mut self) -> String {
         match &mut self.kind {
             Kind::Url(shown) | Kind::Unusable { shown, .. } => std::mem::take(shown),
-            Kind::Waiting | Kind::Answered => String::new(),
+            Kind::Page(ticket) => std::mem::take(&mut ticket.url),
+            Kind::Waiting | Kind::AfterRows | Kind::Answered => String::new(),
         }
     }
 
@@ -179,8 +208,11 @@ impl Input {
         let refuse = |why: String| Failure::new(FailureKind::Url, Phase::Input, why);
         let text = match &self.kind {
             Kind::Url(text) => text,
+            Kind::Page(ticket) => &ticket.url,
             Kind::Unusable { why, .. } => return Err(refuse(why.clone())),
-            Kind::Waiting | Kind::Answered => return Err(refuse("there is no line".to_owned())),
+            Kind::Waiting | Kind::AfterRows | Kind::Answered => {
+                return Err(refuse("there is no line".to_owned()));
+            }
         };
         let target = match bare_host::urls(text) {
             Some((url, by_http)) => Target { url, by_http: Some(by_http) },

@@ -41,6 +41,8 @@
 //!   frontier; the schedule of its hosts.
 //! * `fetch.rs`, `fetch/`: what a worker does. An attempt, one exchange on one connection, the
 //!   bytes of a request, cookies, content encodings.
+//! * `crawl.rs`, `crawl/`: lists that grow: the frontier on disk, links, scopes, sitemaps. It leads
+//!   a run as a source and a sink.
 //! * `options.rs`, `options/`: how to fetch, and the builder that checks it.
 //! * `net/`: names looked up, connections made and kept, proxies, TLS, HTTP/1.1 on the wire,
 //!   deadlines.
@@ -55,6 +57,7 @@
 #![deny(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod crawl;
 mod error;
 mod fetch;
 mod input;
@@ -69,6 +72,15 @@ mod save;
 mod sink;
 mod sync;
 
+pub use crate::crawl::canonical::canonical;
+pub use crate::crawl::crawl;
+pub use crate::crawl::found::{Crawled, Edge};
+pub use crate::crawl::frontier::job::CrawlJob;
+pub use crate::crawl::frontier::job::check::BrokenLink;
+pub use crate::crawl::options::{CrawlOptions, CrawlOptionsBuilder};
+pub use crate::crawl::refusal::{Refusal, Refusals};
+pub use crate::crawl::scope::Scope;
+pub use crate::crawl::sink::{CrawlSink, CrawlSummary};
 pub use crate::error::{Error, io_error_in_words};
 pub use crate::fetch::cookie::CookieJar;
 pub use crate::input::Input;

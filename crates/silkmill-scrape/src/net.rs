@@ -8,6 +8,7 @@ pub(crate) mod connection;
 pub(crate) mod deadline;
 pub(crate) mod dialer;
 pub(crate) mod fault;
+pub(crate) mod host;
 pub(crate) mod http;
 pub(crate) mod idle_pool;
 pub(crate) mod interrupter;

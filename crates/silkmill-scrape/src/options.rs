@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::crawl::finder::Finder;
 use crate::error::{Error, ErrorKind};
 use crate::fetch::cookie::CookieJar;
 use crate::net::deadline::Deadline;
@@ -113,6 +114,8 @@ pub struct Options {
     /// 0 for no limit.
     pub(crate) per_host: usize,
     pub(crate) delay: Duration,
+    /// How many requests at once the delay of a throttled host is meant for.
+    pub(crate) throttle: Option<f64>,
     pub(crate) timeout: Duration,
     pub(crate) connect_timeout: Duration,
     /// `None` for as long as the attempt may take.
@@ -142,6 +145,8 @@ pub struct Options {
     pub(crate) proxies: Proxies,
     pub(crate) lookup: Hook<Lookup>,
     pub(crate) connect: Hook<Connect>,
+    /// Looks for links, in a crawl.
+    pub(crate) finder: Option<Arc<Finder>>,
 }
 
 /// A function of the caller's that stands for one of the system's, if it is set.
@@ -162,7 +167,10 @@ impl<F: ?Sized> fmt::Debug for Hook<F> {
 impl Options {
     /// Tells whether a body is needed once it has been read.
     pub(crate) fn keeps_bodies(&self) -> bool {
-        self.extractor.is_some() || self.save.is_some() || self.follow_refresh
+        self.extractor.is_some()
+            || self.save.is_some()
+            || self.follow_refresh
+            || self.finder.is_some()
     }
 
     /// Tells whether a request may be sent again when it is not known what became of it.
@@ -200,11 +208,15 @@ impl Options {
 
     /// Tells whether two requests to one host must start some time apart, or may have to.
     pub(crate) fn spaces_starts(&self) -> bool {
-        self.robots || !self.delay.is_zero()
+        self.robots || !self.delay.is_zero() || self.throttle.is_some()
     }
 
     /// Returns the name of the threads, without their number.
     pub(crate) fn worker_name(&self) -> &'static str {
-        if self.extractor.is_some() { "scrape" } else { "fetch" }
+        match (&self.finder, &self.extractor) {
+            (Some(_), _) => "crawl",
+            (None, Some(_)) => "scrape",
+            (None, None) => "fetch",
+        }
     }
 }

@@ -12,6 +12,9 @@ pub const FILE_BYTES_MAX: usize = 500 * 1024;
 /// The longest pause between two requests that a file may ask for; a longer one is cut to this.
 pub const CRAWL_DELAY_MAX: Duration = Duration::from_secs(60);
 
+/// The most sitemaps that a file may name; the others are not looked at.
+const SITEMAPS_MAX: usize = 1000;
+
 /// The rules of one file for one crawler.
 ///
 /// ```
@@ -26,6 +29,7 @@ pub const CRAWL_DELAY_MAX: Duration = Duration::from_secs(60);
 pub struct Rules {
     rules: Vec<Rule>,
     crawl_delay: Option<Duration>,
+    sitemaps: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +52,7 @@ impl Rules {
         let file = &file[..file.len().min(FILE_BYTES_MAX)];
         let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
         let (mut ours, mut everybodys) = (Rules::default(), Rules::default());
+        let mut sitemaps = Vec::new();
         let mut is_named = false;
         // The crawlers that the lines are for, and whether a rule has come since they were named:
         // the next name then begins another group.
@@ -64,6 +69,10 @@ impl Rules {
                 }
                 continue;
             }
+            if key.eq_ignore_ascii_case(b"sitemap") && sitemaps.len() < SITEMAPS_MAX {
+                // They are for all crawlers, wherever they stand.
+                sitemaps.push(String::from_utf8_lossy(value).into_owned());
+            }
             let is_rule = [&b"allow"[..], b"disallow", b"crawl-delay"]
                 .iter()
                 .any(|name| key.eq_ignore_ascii_case(name));
@@ -77,7 +86,7 @@ impl Rules {
                 }
             }
         }
-        if is_named { ours } else { everybodys }
+        Rules { sitemaps, ..if is_named { ours } else { everybodys } }
     }
 
     fn add(&mut self, key: &[u8], value: &[u8]) {
@@ -107,10 +116,16 @@ impl Rules {
         self.crawl_delay
     }
 
+    /// Returns the URLs of the sitemaps that the file names, as they are written.
+    pub fn sitemaps(&self) -> &[String] {
+        &self.sitemaps
+    }
+
     /// Returns the bytes that the rules take in memory.
     pub(crate) fn bytes(&self) -> usize {
         let patterns: usize = self.rules.iter().map(|rule| rule.pattern.len()).sum();
-        patterns + self.rules.len() * size_of::<Rule>()
+        let sitemaps: usize = self.sitemaps.iter().map(|url| url.len() + size_of::<String>()).sum();
+        patterns + sitemaps + self.rules.len() * size_of::<Rule>()
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::crawl::found::Crawled;
 use crate::page::value::Value;
 
 /// The outcome of one line of the input, whatever happened: a response, or why there is none.
@@ -43,6 +44,8 @@ pub struct Row {
     pub worker: Arc<str>,
     /// Why there is no response, or only a part of one, or not every field of it.
     pub error: Option<Failure>,
+    /// What a crawl knows of the page; `None` in a row of a list.
+    pub crawled: Option<Box<Crawled>>,
 }
 
 /// How one request, the last one of the row, spent its time. `None` is a step that did not happen

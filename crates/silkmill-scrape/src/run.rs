@@ -4,6 +4,7 @@
 pub(crate) mod frontier;
 pub(crate) mod host_errors;
 pub(crate) mod schedule;
+pub(crate) mod throttle;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -19,7 +20,7 @@ use crate::input::Input;
 use crate::options::Options;
 use crate::row::Row;
 use crate::run::frontier::{
-    Completed, Frontier, Item, LOOK_AHEAD_MAX, Outcome, WorkerExit, room_for_rows,
+    Completed, Frontier, HostNews, Item, LOOK_AHEAD_MAX, Outcome, WorkerExit, room_for_rows,
 };
 use crate::run::host_errors::HostErrors;
 use crate::run::schedule::{HostId, Limits};
@@ -104,6 +105,17 @@ pub fn run_into(
     cancel: &CancelToken,
     sink: &mut dyn Sink,
 ) -> Result<Summary, Error> {
+    run_watched(source, options, cancel, sink, None)
+}
+
+/// Does the same as [`run_into`], and tells `watcher` what each host asks for.
+pub(crate) fn run_watched(
+    source: impl IntoIterator<Item = Input>,
+    options: &Options,
+    cancel: &CancelToken,
+    sink: &mut dyn Sink,
+    watcher: Option<Watcher<'_>>,
+) -> Result<Summary, Error> {
     let started = Instant::now();
     let pool = ThreadPoolExecutor::builder()
         .max_workers(options.workers)
@@ -113,7 +125,7 @@ pub fn run_into(
         .daemon(true)
         .build()
         .map_err(ErrorKind::Workers)?;
-    let mut run = Run::new(pool, options, cancel);
+    let mut run = Run::new(pool, options, cancel, watcher);
     let flow = run.go(&mut source.into_iter(), sink);
     let interrupted = flow.is_break();
     if interrupted {
@@ -123,6 +135,9 @@ pub fn run_into(
     let (elapsed, stats) = (started.elapsed(), run.pool.stats());
     Ok(Summary { rows, errors, interrupted, held_back, elapsed, stats })
 }
+
+/// Is told what the hosts ask for.
+pub(crate) type Watcher<'a> = Box<dyn FnMut(HostNews) + 'a>;
 
 /// A run under way.
 struct Run<'a> {
@@ -150,17 +165,25 @@ struct Run<'a> {
     taken: u64,
     rows: u64,
     errors: u64,
+    watcher: Option<Watcher<'a>>,
 }
 
 /// Whether the source may have more.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SourceState {
     HasMore,
+    /// The source has no more before further rows have been handed on.
+    AfterRows,
     Ended,
 }
 
 impl<'a> Run<'a> {
-    fn new(pool: ThreadPoolExecutor, options: &Options, cancel: &'a CancelToken) -> Run<'a> {
+    fn new(
+        pool: ThreadPoolExecutor,
+        options: &Options,
+        cancel: &'a CancelToken,
+        watcher: Option<Watcher<'a>>,
+    ) -> Run<'a> {
         let over = CancelToken::new();
         let in_flight_max = match options.ordered {
             true => options.workers.saturating_mul(IN_FLIGHT_PER_WORKER_ORDERED),
@@ -169,14 +192,14 @@ impl<'a> Run<'a> {
         // Only pauses depend on the seed.
         let seed = u64::from(std::process::id()) << 32
             | u64::from(Instant::now().elapsed().subsec_nanos());
+        let host_errors = HostErrors::new(options.host_errors_max);
+        let mut frontier = Frontier::new(limits(options), host_errors, options.workers, seed);
+        if watcher.is_some() {
+            frontier.watch_hosts();
+        }
         Run {
             pool,
-            frontier: Arc::new(Frontier::new(
-                limits(options),
-                HostErrors::new(options.host_errors_max),
-                options.workers,
-                seed,
-            )),
+            frontier: Arc::new(frontier),
             fetcher: Fetcher::new(options, &over),
             cancel,
             over,
@@ -191,6 +214,7 @@ impl<'a> Run<'a> {
             taken: 0,
             rows: 0,
             errors: 0,
+            watcher,
         }
     }
 
@@ -212,6 +236,9 @@ impl<'a> Run<'a> {
             if demand.wants_worker {
                 self.spawn_worker();
             }
+            if let Some(watcher) = &mut self.watcher {
+                self.frontier.take_host_news().into_iter().for_each(watcher);
+            }
             for row in ready.drain(..) {
                 self.hand_on(row, sink)?;
             }
@@ -222,6 +249,9 @@ impl<'a> Run<'a> {
             let room = demand.room.min(self.in_flight_max.saturating_sub(self.in_flight));
             if state != SourceState::Ended && room > 0 {
                 state = self.take(source, room.min(BATCH), sink)?;
+                if state == SourceState::AfterRows {
+                    self.frontier.wait(POLL_INTERVAL, false);
+                }
             } else if state == SourceState::Ended && self.in_flight == 0 {
                 return self.pause(sink);
             } else {
@@ -245,6 +275,9 @@ impl<'a> Run<'a> {
             let mut input = match source.next() {
                 Some(input) if input.is_waiting() => {
                     return ControlFlow::Continue(SourceState::HasMore);
+                }
+                Some(input) if input.is_after_rows() => {
+                    return ControlFlow::Continue(SourceState::AfterRows);
                 }
                 Some(input) if input.is_answered() => {
                     self.pass_over(sink)?;
@@ -390,7 +423,12 @@ impl Drop for Worker {
 /// Returns the limits that the options set for every host.
 fn limits(options: &Options) -> Limits {
     let per_host = if options.per_host == 0 { usize::MAX } else { options.per_host };
-    Limits { per_host, delay: options.delay, first_alone: options.robots }
+    Limits {
+        per_host,
+        delay: options.delay,
+        first_alone: options.robots,
+        throttle: options.throttle,
+    }
 }
 
 /// Returns what the frontier needs to know of an attempt at `host`.
@@ -399,8 +437,8 @@ fn completed(host: HostId, fetched: Fetched) -> Completed<Job> {
         Next::Row(row) => Outcome::Row(row.map(|row| *row)),
         Next::Requeue(job, wait) => Outcome::Requeue(job, wait),
     };
-    let Fetched { feedback, crawl_delay, sign, .. } = fetched;
-    Completed { host, feedback, crawl_delay, sign, outcome }
+    let Fetched { feedback, latency, crawl_delay, sign, .. } = fetched;
+    Completed { host, feedback, latency, crawl_delay, sign, outcome }
 }
 
 impl Item for Job {
@@ -410,6 +448,10 @@ impl Item for Job {
 
     fn host(&self) -> String {
         Job::host(self)
+    }
+
+    fn not_before(&self) -> Option<Instant> {
+        self.input.ticket()?.not_before
     }
 
     fn bytes(&self) -> usize {

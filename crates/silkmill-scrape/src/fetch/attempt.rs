@@ -2,29 +2,35 @@
 //! decides whether to retry. What its end says about the host is [`crate::fetch::ending`]'s, the
 //! bytes on the wire are [`crate::fetch::exchange`]'s.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use url::Url;
 
+use crate::crawl::links::PageHeaders;
+use crate::crawl::sitemap::SITEMAP_BYTES_MAX;
 use crate::fetch::ending::{
-    AttemptEnd, Feedback, Page, Sign, feedback, has_no_https, sign, was_not_sent,
+    AttemptEnd, Feedback, Page, Sign, feedback, has_no_https, may_want_body, sign, was_not_sent,
 };
 use crate::fetch::exchange::{Client, Exchange, Response, Shared};
 use crate::fetch::job::{Job, RedirectChain};
+use crate::fetch::look::{Looked, OfCrawl, is_checked, look};
+use crate::fetch::response::{is_redirect, location, retry_after, unread};
 use crate::fetch::{mime_type, refresh};
 use crate::input::URL_BYTES_MAX;
+use crate::input::ticket::Purpose;
 use crate::net::fault::Fault;
 use crate::net::http::Head;
 use crate::net::trace::Trace;
 use crate::options::Method;
 use crate::page::charset;
-use crate::page::flaw::PageFlaw;
 use crate::retry;
 use crate::robots::cache::{REDIRECTS_MAX, RobotsFile, Verdict, unreachable_robots};
-use crate::row::{Failure, FailureKind, Phase, Row};
+use crate::row::{FailureKind, Phase, Row};
 
 /// The memory that a client keeps for the next body.
 const BODY_KEPT_BYTES_MAX: usize = 1024 * 1024;
+/// The most bytes that are read of a page that is only checked.
+const CHECKED_BYTES_MAX: u64 = 64 * 1024;
 
 /// The result of one step of a job.
 pub(super) struct Step {
@@ -57,7 +63,7 @@ impl<'a> Attempt<'a> {
         let started = *job.started.get_or_insert_with(Instant::now);
         let chain = job.chain.take();
         job.attempts += u32::from(chain.is_none());
-        let mut chain = chain.unwrap_or_else(|| Box::new(self.chain(&job.url)));
+        let mut chain = chain.unwrap_or_else(|| Box::new(self.chain(job)));
         let ends = Instant::now() + chain.left;
         let attempted = self.follow(job, &mut chain, ends);
         let feedback = feedback(&chain, &attempted);
@@ -80,6 +86,11 @@ impl<'a> Attempt<'a> {
         {
             let then = Then::Requeue(Duration::ZERO);
             return Step { feedback, sign: Sign::NoHttps, then };
+        }
+        if is_checked(job) && !is_transient && may_want_body(&chain, &attempted) {
+            job.wants_body = true;
+            job.start_anew();
+            return Step { feedback, sign: Sign::None, then: Then::Requeue(Duration::ZERO) };
         }
         if is_transient && may_repeat && job.may_retry(options.retries) {
             let own = retry::pause(job.attempts, self.exchange.client.jitter.roll());
@@ -105,7 +116,7 @@ impl<'a> Attempt<'a> {
         let then = if chain.is_none() && job.give_up_https(&why) {
             Then::Requeue(Duration::ZERO)
         } else {
-            let chain = chain.unwrap_or_else(|| Box::new(self.chain(&job.url)));
+            let chain = chain.unwrap_or_else(|| Box::new(self.chain(job)));
             self.exchange.client.trace = Trace::begin();
             let fault = Fault::permanent(FailureKind::Host, Phase::Request, why);
             let mut row = self.row(job, *chain, Err(fault));
@@ -116,10 +127,16 @@ impl<'a> Attempt<'a> {
     }
 
     /// Begins a chain of redirects with the request that the options name.
-    fn chain(&self, url: &Url) -> RedirectChain {
+    fn chain(&self, job: &Job) -> RedirectChain {
         let options = &self.exchange.shared.options;
-        let mut chain = RedirectChain::new(url, options.timeout);
+        let mut chain = RedirectChain::new(&job.url, options.timeout);
         (chain.method, chain.data) = (options.method.clone(), options.data.clone());
+        if let Some(ticket) = job.input.ticket() {
+            chain.from_public_network = ticket.from_public_network;
+            if ticket.purpose == Purpose::Check && !job.wants_body {
+                chain.method = Method::Head;
+            }
+        }
         chain
     }
 
@@ -143,7 +160,7 @@ impl<'a> Attempt<'a> {
             ..Row::default()
         };
         match attempted {
-            Ok(AttemptEnd::Page(page)) => self.fill(&mut row, page),
+            Ok(AttemptEnd::Page(page)) => self.fill(job, &mut row, page),
             Err(fault) => {
                 let mut failure = fault.failure;
                 if let Some(why) = job.without_https().filter(|_| row.status.is_none()) {
@@ -157,16 +174,24 @@ impl<'a> Attempt<'a> {
     }
 
     /// Reads what the page says into the row.
-    fn fill(&mut self, row: &mut Row, page: Page) {
+    fn fill(&mut self, job: &Job, row: &mut Row, page: Page) {
         row.bytes = page.bytes;
         row.truncated = page.truncated;
-        match &self.exchange.shared.options.extractor {
+        let options = &self.exchange.shared.options;
+        let body = &self.exchange.client.body;
+        match &options.extractor {
             Some(extractor) => {
-                let extracted = extractor.extract_from(
-                    &self.exchange.client.body,
-                    page.content_type.as_deref(),
-                    row.final_url.as_deref(),
-                );
+                let content_type = page.content_type.as_deref();
+                let ticket = job.input.ticket().zip(page.of_crawl.as_deref());
+                let extracted = match options.finder.as_deref().zip(ticket) {
+                    Some((finder, (ticket, of_crawl))) => {
+                        let looked = Looked { of_crawl, content_type, body, status: row.status };
+                        let (extracted, crawled) = look(finder, extractor, ticket, &looked);
+                        row.crawled = Some(crawled);
+                        extracted
+                    }
+                    None => extractor.extract_from(body, content_type, row.final_url.as_deref()),
+                };
                 row.title = extracted.title;
                 row.fields = extracted.fields;
                 row.charset = extracted.charset.map(str::to_owned);
@@ -211,7 +236,14 @@ impl<'a> Attempt<'a> {
                 }
             }
             let is_public = response.connection.is_private != Some(true);
-            let next = match self.redirect(head, chain)? {
+            let next = match self.redirect(job, head, chain)? {
+                Some(next) if self.is_of_another_row(job, &next) => {
+                    let mut page = self.read_body(job, response, chain)?;
+                    if let Some(of_crawl) = &mut page.of_crawl {
+                        of_crawl.redirect = Some(next);
+                    }
+                    return Ok(AttemptEnd::Page(page));
+                }
                 Some(next) => {
                     if let Some(method) = chain.method.after_redirect(head.status) {
                         chain.change_method(method);
@@ -220,8 +252,8 @@ impl<'a> Attempt<'a> {
                     next
                 }
                 None => {
-                    let page = self.read_body(response, chain)?;
-                    let Some(next) = self.refresh(&page, chain)? else {
+                    let page = self.read_body(job, response, chain)?;
+                    let Some(next) = self.refresh(job, &page, chain)? else {
                         return Ok(AttemptEnd::Page(page));
                     };
                     chain.change_method(Method::Get);
@@ -321,17 +353,22 @@ impl<'a> Attempt<'a> {
 
     /// Returns the URL that the response redirects to, if it redirects and the options follow
     /// redirects.
-    fn redirect(&self, head: &Head, chain: &RedirectChain) -> Result<Option<Url>, Fault> {
+    fn redirect(
+        &self,
+        job: &Job,
+        head: &Head,
+        chain: &RedirectChain,
+    ) -> Result<Option<Url>, Fault> {
         let is_followed = self.exchange.shared.options.redirects_max > 0;
         let Some(location) = location(head).filter(|_| is_followed) else { return Ok(None) };
         match chain.url.join(location) {
-            Ok(next) => self.next(next, chain).map(Some),
+            Ok(next) => self.next(job, next, chain).map(Some),
             Err(error) => Err(redirects(format!("redirected to {location:?}: {error}"))),
         }
     }
 
     /// Returns the URL that the page refreshes to, if it does and the options follow refreshes.
-    fn refresh(&self, page: &Page, chain: &RedirectChain) -> Result<Option<Url>, Fault> {
+    fn refresh(&self, job: &Job, page: &Page, chain: &RedirectChain) -> Result<Option<Url>, Fault> {
         let shared = self.exchange.shared;
         let Some(finder) = shared.refresh.as_ref().filter(|_| shared.options.redirects_max > 0)
         else {
@@ -342,13 +379,22 @@ impl<'a> Attempt<'a> {
         let content_type = page.content_type.as_deref();
         let next = of_header
             .or_else(|| finder.of_page(&self.exchange.client.body, content_type, &chain.url));
-        next.map(|next| self.next(next, chain)).transpose()
+        next.map(|next| self.next(job, next, chain)).transpose()
+    }
+
+    /// Tells whether `next` has a row of its own, as in a crawl every page has that a page
+    /// redirects to; but not a page that redirects to itself, as some do to set a cookie.
+    fn is_of_another_row(&self, job: &Job, next: &Url) -> bool {
+        let finder = self.exchange.shared.options.finder.as_ref();
+        let ticket = job.input.ticket().filter(|ticket| ticket.purpose == Purpose::Page);
+        finder.zip(ticket).is_some_and(|(finder, _)| !finder.is_same(next, &job.url))
     }
 
     /// Checks the URL that the chain goes on to.
-    fn next(&self, next: Url, chain: &RedirectChain) -> Result<Url, Fault> {
+    fn next(&self, job: &Job, next: Url, chain: &RedirectChain) -> Result<Url, Fault> {
         let redirects_max = self.exchange.shared.options.redirects_max;
-        if chain.redirects.len() >= redirects_max as usize {
+        let earlier = job.input.ticket().map_or(0, |ticket| ticket.hops as usize);
+        if earlier + chain.redirects.len() >= redirects_max as usize {
             Err(redirects(format!("more than {redirects_max} redirects")))
         } else if next.as_str().len() > URL_BYTES_MAX {
             Err(redirects("redirected to an address that is too long".to_owned()))
@@ -362,14 +408,35 @@ impl<'a> Attempt<'a> {
     }
 
     /// Reads the body to its end or to the bound, and keeps it for the extractor or the disk.
-    fn read_body(&mut self, mut response: Response, chain: &RedirectChain) -> Result<Page, Fault> {
+    fn read_body(
+        &mut self,
+        job: &Job,
+        mut response: Response,
+        chain: &RedirectChain,
+    ) -> Result<Page, Fault> {
         let content_type =
             response.head.content_type.take().map(|header| mime_type::extract(&header));
         let refresh = response.head.refresh.take();
+        let is_public = chain.from_public_network || response.connection.is_private != Some(true);
+        let of_crawl = job.input.ticket().map(|ticket| {
+            let headers = PageHeaders {
+                link: response.head.link.take(),
+                refresh: refresh.clone(),
+                robots: std::mem::take(&mut response.head.robots_tags),
+            };
+            let robots = self.exchange.shared.robots.as_ref().filter(|_| ticket.is_seed);
+            let sitemaps = robots.map(|robots| robots.sitemaps(&chain.url)).unwrap_or_default();
+            let url = chain.url.clone();
+            Box::new(OfCrawl { headers, url, sitemaps, redirect: None, is_public })
+        });
         let mut body = std::mem::take(&mut self.exchange.client.body);
         body.clear();
         let is_kept = self.exchange.shared.options.keeps_bodies();
-        let bytes_max = self.exchange.shared.options.body_bytes_max;
+        let bytes_max = match job.input.ticket() {
+            Some(ticket) if ticket.purpose == Purpose::Sitemap => SITEMAP_BYTES_MAX + 1,
+            Some(ticket) if ticket.purpose == Purpose::Check => CHECKED_BYTES_MAX,
+            _ => self.exchange.shared.options.body_bytes_max,
+        };
         let read = self.exchange.read_into(response, chain, bytes_max, |piece| {
             if is_kept {
                 body.extend_from_slice(piece);
@@ -377,7 +444,7 @@ impl<'a> Attempt<'a> {
         });
         self.exchange.client.body = body;
         let (bytes, truncated) = read?;
-        Ok(Page { content_type, refresh, bytes, truncated })
+        Ok(Page { content_type, refresh, bytes, truncated, of_crawl })
     }
 }
 
@@ -385,36 +452,7 @@ fn redirects(why: String) -> Fault {
     Fault::permanent(FailureKind::Redirects, Phase::Response, why)
 }
 
-/// Returns where a response redirects to. An empty `Location` leads nowhere, and the response is
-/// read as it is, as browsers do.
-fn location(head: &Head) -> Option<&str> {
-    let location = head.location.as_deref().filter(|_| is_redirect(head.status));
-    location.filter(|location| !location.is_empty())
-}
-
-fn is_redirect(status: u16) -> bool {
-    matches!(status, 301 | 302 | 303 | 307 | 308)
-}
-
-/// Returns the wait that a server asks for, if its status is transient.
-fn retry_after(head: &Head) -> Option<Duration> {
-    let header = head.retry_after.as_deref().filter(|_| retry::is_transient_status(head.status))?;
-    retry::retry_after(header, SystemTime::now())
-}
-
 fn in_robots(mut fault: Fault) -> Fault {
     fault.failure.message = format!("failed to get robots.txt: {}", fault.failure.message);
     fault
-}
-
-/// Returns the failure of a page of which a part could not be read: some fields cost too much, or
-/// it breaks the rules of its language.
-fn unread(fields: &[String], flaw: Option<&PageFlaw>) -> Option<Failure> {
-    let too_costly = fields.first().map(|name| match fields.len() {
-        1 => format!("field {name:?} costs too much on this page"),
-        count => format!("{count} fields cost too much on this page, the first of them {name:?}"),
-    });
-    let flaw = flaw.map(PageFlaw::to_string);
-    let message = flaw.into_iter().chain(too_costly).collect::<Vec<_>>().join("; ");
-    (!message.is_empty()).then(|| Failure::new(FailureKind::Body, Phase::Extract, message))
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::fetch::job::RedirectChain;
+use crate::fetch::look::OfCrawl;
 use crate::net::fault::Fault;
 use crate::retry;
 use crate::row::{FailureKind, Phase};
@@ -16,6 +17,8 @@ pub(crate) enum Feedback {
     Ok,
     /// The host asks to be left alone, perhaps for a certain time.
     Backoff(Option<Duration>),
+    /// The host did not answer in time.
+    TimedOut,
 }
 
 /// What a row says about whether its host is down.
@@ -50,6 +53,8 @@ pub(super) struct Page {
     pub(super) refresh: Option<String>,
     pub(super) bytes: u64,
     pub(super) truncated: bool,
+    /// What a crawl needs to know besides.
+    pub(super) of_crawl: Option<Box<OfCrawl>>,
 }
 
 /// Returns what an attempt teaches about the host that was requested last.
@@ -61,6 +66,7 @@ pub(super) fn feedback(chain: &RedirectChain, attempted: &Result<AttemptEnd, Fau
         (Err(fault), _) if fault.is_transient && fault.failure.kind == FailureKind::Robots => {
             Feedback::Backoff(chain.retry_after)
         }
+        (Err(fault), _) if fault.failure.kind == FailureKind::Timeout => Feedback::TimedOut,
         (Ok(_), Some(_)) => Feedback::Ok,
         _ => Feedback::Unknown,
     }
@@ -85,6 +91,16 @@ pub(super) fn sign(status: Option<u16>, attempted: &Result<AttemptEnd, Fault>) -
             // The status, if there is one, is of the host that redirected here.
             _ => Sign::Failure,
         },
+    }
+}
+
+/// Tells whether a server that was asked with `HEAD` may say something else with `GET`: some know
+/// no `HEAD`.
+pub(super) fn may_want_body(chain: &RedirectChain, attempted: &Result<AttemptEnd, Fault>) -> bool {
+    match attempted {
+        Ok(AttemptEnd::Page(_)) => chain.status.is_some_and(|status| status >= 400),
+        Ok(AttemptEnd::Elsewhere | AttemptEnd::Later) => false,
+        Err(fault) => matches!(fault.failure.kind, FailureKind::Protocol | FailureKind::Body),
     }
 }
 

@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::fetch::cookie::Jar;
 use crate::input::{Input, Target, URL_BYTES_MAX};
+use crate::net::host::host_of;
 use crate::options::Method;
 
 /// The most bytes of the URLs of one chain of redirects together.
@@ -22,6 +23,9 @@ pub(crate) struct Job {
     /// Why there was no HTTPS, if that was tried and `url` is by HTTP.
     without_https: Option<String>,
     pub(crate) attempts: u32,
+    /// Whether a server would not say in response to `HEAD` what becomes of a page that is only
+    /// checked, which is then requested with `GET`.
+    pub(crate) wants_body: bool,
     /// When the first attempt began.
     pub(crate) started: Option<Instant>,
     /// Where the attempt goes on, or `None` before one begins.
@@ -31,8 +35,17 @@ pub(crate) struct Job {
 impl Job {
     pub(crate) fn new(index: u64, input: Input, target: Target) -> Job {
         let Target { url, by_http } = target;
-        let without_https = None;
-        Job { index, input, url, by_http, without_https, attempts: 0, started: None, chain: None }
+        Job {
+            index,
+            input,
+            url,
+            by_http,
+            without_https: None,
+            attempts: 0,
+            wants_body: false,
+            started: None,
+            chain: None,
+        }
     }
 
     /// Tells whether a transient failure of the last attempt leaves another. The one that found no
@@ -74,7 +87,7 @@ impl Job {
     pub(crate) fn host(&self) -> String {
         match &self.chain {
             Some(chain) => chain.host().to_owned(),
-            None => host(&self.url),
+            None => host_of(&self.url),
         }
     }
 
@@ -133,7 +146,7 @@ impl RedirectChain {
     /// host.
     pub(crate) fn follow(&mut self, next: Url, given: &Url) -> bool {
         let origin = origin(&next);
-        let is_elsewhere = host_of(&origin) != self.host();
+        let is_elsewhere = host_in(&origin) != self.host();
         self.redirects.push(next.as_str().to_owned());
         self.same_origin = origin == self::origin(given);
         (self.url, self.origin) = (next, origin);
@@ -160,7 +173,7 @@ impl RedirectChain {
     }
 
     fn host(&self) -> &str {
-        host_of(&self.origin)
+        host_in(&self.origin)
     }
 
     fn chain_bytes(&self) -> usize {
@@ -168,18 +181,12 @@ impl RedirectChain {
     }
 }
 
-/// Returns the host that the limit of requests counts by: a name or an IP address, with a port.
-fn host(url: &Url) -> String {
-    let port = url.port_or_known_default().unwrap_or_default();
-    format!("{}:{port}", url.host_str().unwrap_or_default())
-}
-
 fn origin(url: &Url) -> String {
     let port = url.port_or_known_default().unwrap_or_default();
     format!("{}://{}:{port}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
-fn host_of(origin: &str) -> &str {
+fn host_in(origin: &str) -> &str {
     origin.split_once("://").map_or(origin, |(_, host)| host)
 }
 

@@ -31,6 +31,10 @@ pub(crate) struct Head {
     pub(crate) content_encoding: Option<String>,
     pub(crate) retry_after: Option<String>,
     pub(crate) refresh: Option<String>,
+    /// The `Link` headers, as one list.
+    pub(crate) link: Option<String>,
+    /// Each `X-Robots-Tag` header by itself.
+    pub(crate) robots_tags: Vec<String>,
     /// As they came, since their bytes go back to the server.
     pub(crate) set_cookies: Vec<Vec<u8>>,
 }
@@ -167,6 +171,8 @@ impl Head {
                 7 if named("refresh") => {
                     head.refresh.get_or_insert_with(|| url_reference(value));
                 }
+                4 if named("link") => add(&mut head.link, value),
+                12 if named("x-robots-tag") => head.robots_tags.push(text(value)),
                 10 if named("set-cookie") => head.set_cookies.push(value.to_vec()),
                 10 if named("connection") => head.keep_alive = keeps_alive(value, head.keep_alive),
                 14 if named("content-length") => length = Some(content_length(value, length)?),

@@ -71,6 +71,7 @@ impl Options {
             workers: WORKERS,
             per_host: PER_HOST,
             delay: Duration::ZERO,
+            throttle: None,
             timeout: TIMEOUT,
             connect_timeout: CONNECT_TIMEOUT,
             first_byte_timeout: None,
@@ -94,6 +95,7 @@ impl Options {
             proxies: Proxies::default(),
             lookup: Hook(None),
             connect: Hook(None),
+            finder: None,
         };
         OptionsBuilder {
             options,
@@ -132,6 +134,16 @@ impl OptionsBuilder {
     /// Sets the least time between the starts of two requests to one host. The default is none.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.options.delay = delay;
+        self
+    }
+
+    /// Asks each host as fast as it answers: the delay between two requests follows the time to the
+    /// first byte of its responses, divided by `target`; it doubles when the host asks to be left
+    /// alone or does not answer in time, and it is never less than the delay that is set or that
+    /// robots.txt wants. The first requests go one by one. 0 asks without such a delay, which is
+    /// the default.
+    pub fn throttle(mut self, target: f64) -> Self {
+        self.options.throttle = (target > 0.0).then_some(target);
         self
     }
 

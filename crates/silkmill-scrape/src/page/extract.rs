@@ -8,6 +8,7 @@ use crate::page::content::Content;
 use crate::page::field::{Field, FieldError, Reads};
 use crate::page::flaw::PageFlaw;
 use crate::page::html::cost_limit::Until;
+use crate::page::html::document::Document;
 use crate::page::json::texts::JsonTexts;
 use crate::page::media::Media;
 use crate::page::value::Value;
@@ -49,6 +50,9 @@ pub struct Extracted {
     pub flaw: Option<PageFlaw>,
 }
 
+/// Is shown the tree of a page and the name of its encoding.
+pub(crate) type Look<'a> = &'a mut dyn FnMut(&Document, &'static str);
+
 impl Extractor {
     /// Makes an extractor of these fields.
     ///
@@ -86,6 +90,17 @@ impl Extractor {
         content_type: Option<&str>,
         url: Option<&str>,
     ) -> Extracted {
+        self.extract_with(body, content_type, url, None)
+    }
+
+    /// Does the same, and shows the whole tree of a page with markup to `look`.
+    pub(crate) fn extract_with(
+        &self,
+        body: &[u8],
+        content_type: Option<&str>,
+        url: Option<&str>,
+        look: Option<Look<'_>>,
+    ) -> Extracted {
         let reads = |what| self.fields.iter().any(|field| field.reads() == what);
         let (reads_tree, reads_json) = (reads(Reads::Tree), reads(Reads::Json));
         let media = Media::of(content_type, body);
@@ -97,8 +112,12 @@ impl Extractor {
                 ..Extracted::default()
             };
         }
-        let until = if reads_tree || reads_json { Until::End } else { Until::Title };
+        let is_whole = reads_tree || reads_json || look.is_some();
+        let until = if is_whole { Until::End } else { Until::Title };
         let content = Content::read(body, content_type, url, until);
+        if let Some(look) = look.filter(|_| media.is_markup()) {
+            look(&content.document, content.charset);
+        }
         let json = OnceCell::new();
         let mut truncated = content.document.truncated;
         let mut unfinished = Vec::new();

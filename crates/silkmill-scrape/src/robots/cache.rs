@@ -85,6 +85,15 @@ impl RobotsCache {
         })
     }
 
+    /// Returns the sitemaps that the file of the host of `url` names, if it is known.
+    pub(crate) fn sitemaps(&self, url: &Url) -> Vec<String> {
+        let file = self.files.lock().by_origin.get(&origin(url)).map(Arc::clone);
+        match file.as_deref() {
+            Some(File::Rules(rules)) => rules.sitemaps().to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Caches the file of a host. A missing file allows everything; a server that fails forbids
     /// everything (RFC 9309, section 2.3.1). So does one that is asked too often, as Google has it.
     pub(crate) fn learn(&self, url: &Url, file: RobotsFile) {

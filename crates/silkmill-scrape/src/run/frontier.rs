@@ -35,6 +35,10 @@ pub(crate) trait Item {
     fn place(&self) -> u64;
     /// Returns the host that the item wants next.
     fn host(&self) -> String;
+    /// Returns the time before which the item does not start at all.
+    fn not_before(&self) -> Option<Instant> {
+        None
+    }
     /// Returns the bytes of the item's URLs.
     fn bytes(&self) -> usize;
     /// Tells whether the item tries HTTPS only because it names no scheme.
@@ -58,6 +62,8 @@ pub(crate) enum Outcome<T> {
 pub(crate) struct Completed<T> {
     pub(crate) host: HostId,
     pub(crate) feedback: Feedback,
+    /// The time to the first byte of the last response.
+    pub(crate) latency: Option<Duration>,
     /// The pause between two starts that the host asks for, once its robots.txt is known.
     pub(crate) crawl_delay: Option<Duration>,
     /// What the attempt says about whether the host is down for good.
@@ -89,6 +95,19 @@ struct State<T> {
     over: bool,
     jitter: Jitter,
     caller: Caller,
+    /// What hosts have asked for since the caller looked last; `None` when it never looks.
+    host_news: Option<Vec<HostNews>>,
+}
+
+/// What a host asks for, when it has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HostNews {
+    /// The host, as [`Item::host`] names it.
+    pub(crate) host: String,
+    /// The least time between the starts of two requests.
+    pub(crate) delay: Duration,
+    /// The end of a pause that the host asked for.
+    pub(crate) pause_ends: Option<Instant>,
 }
 
 /// What the caller waits for.
@@ -136,8 +155,19 @@ impl<T: Item> Frontier<T> {
             over: false,
             jitter: Jitter::new(seed),
             caller: Caller::default(),
+            host_news: None,
         };
         Frontier { state: Mutex::new(state), caller_wakes: Condvar::default(), workers_max }
+    }
+
+    /// Keeps what hosts ask for, for [`Frontier::take_host_news`].
+    pub(crate) fn watch_hosts(&mut self) {
+        self.state().host_news = Some(Vec::new());
+    }
+
+    /// For the caller: returns what hosts have asked for since it looked last.
+    pub(crate) fn take_host_news(&self) -> Vec<HostNews> {
+        self.state().host_news.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// For a worker: reports its last item and takes the next one. `None` means that the worker
@@ -184,7 +214,8 @@ impl<T: Item> Frontier<T> {
     pub(crate) fn put(&self, item: Box<T>) -> bool {
         let now = Instant::now();
         let mut state = self.state();
-        state.put(now, item, Duration::ZERO);
+        let wait = item.not_before().map_or(Duration::ZERO, |time| time.duration_since(now));
+        state.put(now, item, wait);
         state.wants_worker(now, self.workers_max)
     }
 
@@ -284,12 +315,14 @@ impl<T: Item> State<T> {
     }
 
     fn settle(&mut self, now: Instant, completed: Completed<T>) {
+        let before = self.host_news.as_ref().map(|_| self.schedule.wishes(completed.host));
         if let Some(delay) = completed.crawl_delay {
             self.schedule.set_crawl_delay(now, completed.host, delay);
         }
         match completed.feedback {
             Feedback::Unknown => {}
-            Feedback::Ok => self.schedule.note_ok(completed.host),
+            Feedback::Ok => self.schedule.note_ok(completed.host, completed.latency),
+            Feedback::TimedOut => self.schedule.note_timeout(completed.host),
             Feedback::Backoff(asked) => {
                 let roll = self.jitter.roll();
                 let pause = |refusals| asked.unwrap_or_else(|| retry::pause(refusals, roll));
@@ -300,6 +333,13 @@ impl<T: Item> State<T> {
             let name = self.schedule.name(completed.host);
             if let Some(is_given_up) = self.host_errors.note(name, completed.sign) {
                 self.schedule.give_up(now, completed.host, is_given_up);
+            }
+        }
+        if let (Some(before), Some(news)) = (before, &mut self.host_news) {
+            let (delay, pause_ends) = self.schedule.wishes(completed.host);
+            if before != (delay, pause_ends) {
+                let host = self.schedule.name(completed.host).to_owned();
+                news.push(HostNews { host, delay, pause_ends });
             }
         }
         match completed.outcome {

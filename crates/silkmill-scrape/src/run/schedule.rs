@@ -12,12 +12,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::time::{Duration, Instant};
 
+use crate::run::throttle::Throttle;
+
 /// The most hosts without items that are remembered while their delay or pause lasts. Beyond that,
 /// the host whose time comes soonest is forgotten.
 const HOSTS_REMEMBERED_MAX: usize = 16 * 1024;
 
 /// The limits of every host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Limits {
     /// The most items of one host under way at once, at least 1.
     pub(crate) per_host: usize,
@@ -26,6 +28,9 @@ pub(crate) struct Limits {
     /// Whether the first item of a host goes alone until [`Schedule::set_crawl_delay`] is called
     /// for the host: that item finds out what the host allows.
     pub(crate) first_alone: bool,
+    /// How many requests at once the delay of a host is meant for that is asked as fast as it
+    /// answers; `None` when hosts are not throttled.
+    pub(crate) throttle: Option<f64>,
 }
 
 /// A host of a schedule. It is valid while an item of the host is under way.
@@ -70,6 +75,7 @@ struct Host<T> {
     running: usize,
     running_max: usize,
     delay: Duration,
+    throttle: Option<Throttle>,
     /// No item of the host starts before this time.
     not_before: Option<Instant>,
     /// Refusals since the last response that was none. Those that were under way at the same time
@@ -146,8 +152,9 @@ impl<T> Schedule<T> {
         let (_, item) = host.due.pop_first().expect("a host is ready when an item of it is due");
         host.running += 1;
         let is_given_up = host.is_given_up;
-        if !host.delay.is_zero() && !is_given_up {
-            host.not_before = host.not_before.max(Some(now + host.delay));
+        let delay = host.delay_now();
+        if !delay.is_zero() && !is_given_up {
+            host.not_before = host.not_before.max(Some(now + delay));
         }
         self.waiting -= 1;
         self.running += 1;
@@ -167,9 +174,18 @@ impl<T> Schedule<T> {
         }
     }
 
-    /// Notes a response that is no refusal.
-    pub(crate) fn note_ok(&mut self, id: HostId) {
-        self.host_mut(id).refusals = 0;
+    /// Notes a response that is no refusal, and after what time its first byte came.
+    pub(crate) fn note_ok(&mut self, id: HostId, latency: Option<Duration>) {
+        let host = self.host_mut(id);
+        host.refusals = 0;
+        if let (Some(throttle), Some(latency)) = (&mut host.throttle, latency) {
+            throttle.note_answer(latency);
+        }
+    }
+
+    /// Notes that the host did not answer in time.
+    pub(crate) fn note_timeout(&mut self, id: HostId) {
+        self.host_mut(id).throttle.iter_mut().for_each(Throttle::note_strain);
     }
 
     /// Pauses a host that asks to be left alone. `pause` returns for how long, given the number of
@@ -185,6 +201,7 @@ impl<T> Schedule<T> {
         if host.pause_ends.is_none_or(|end| end <= now) {
             host.refusals = host.refusals.saturating_add(1);
         }
+        host.throttle.iter_mut().for_each(Throttle::note_strain);
         host.pause_ends = host.pause_ends.max(Some(now + pause(host.refusals)));
         host.not_before = host.not_before.max(host.pause_ends);
         self.settle(id, now);
@@ -219,6 +236,13 @@ impl<T> Schedule<T> {
             host.not_before = host.not_before.max(Some(now + host.delay));
         }
         self.settle(id, now);
+    }
+
+    /// Returns the delay between two starts at the host, and the end of the last pause that it
+    /// asked for.
+    pub(crate) fn wishes(&self, id: HostId) -> (Duration, Option<Instant>) {
+        let host = self.hosts[id.0].as_ref();
+        host.map_or_else(Default::default, |host| (host.delay, host.pause_ends))
     }
 
     /// Tells whether an item may start at `now`.
@@ -322,12 +346,23 @@ impl<T> Host<T> {
             running: 0,
             running_max: if limits.first_alone { 1 } else { limits.per_host },
             delay: limits.delay,
+            throttle: limits.throttle.map(Throttle::new),
             not_before: None,
             refusals: 0,
             pause_ends: None,
             is_given_up: false,
             entries: Entries::default(),
         }
+    }
+
+    /// Returns the time between two starts: what the host wants, and what it can bear.
+    fn delay_now(&self) -> Duration {
+        self.throttle.as_ref().map_or(self.delay, |throttle| self.delay.max(throttle.delay()))
+    }
+
+    fn running_max_now(&self) -> usize {
+        let throttled = self.throttle.as_ref().map_or(usize::MAX, Throttle::requests_max);
+        self.running_max.min(throttled)
     }
 
     fn is_idle(&self) -> bool {
@@ -365,13 +400,13 @@ impl<T> Host<T> {
     /// Returns how many items could start now, if the host's time has come.
     fn startable(&self) -> usize {
         // The first start sets the time of the next.
-        let is_spaced = !self.delay.is_zero() && !self.is_given_up;
+        let is_spaced = !self.delay_now().is_zero() && !self.is_given_up;
         self.due.len().min(if is_spaced { 1 } else { self.room() })
     }
 
     /// Returns how many more items may be under way.
     fn room(&self) -> usize {
-        let max = if self.is_given_up { usize::MAX } else { self.running_max };
+        let max = if self.is_given_up { usize::MAX } else { self.running_max_now() };
         max.saturating_sub(self.running)
     }
 }

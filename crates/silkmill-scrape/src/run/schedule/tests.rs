@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const FREE: Limits = Limits { per_host: 2, delay: Duration::ZERO, first_alone: false };
+const FREE: Limits =
+    Limits { per_host: 2, delay: Duration::ZERO, first_alone: false, throttle: None };
 
 fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -122,7 +123,7 @@ fn a_host_that_refuses_is_left_alone_for_longer_each_time() {
     assert_eq!(schedule.next_time(), Some(start + ms(300)));
 
     let four = schedule.take(start + ms(300)).unwrap();
-    schedule.note_ok(four.host);
+    schedule.note_ok(four.host, None);
     schedule.back_off(start + ms(300), four.host, pause);
     schedule.put(start + ms(300), "a", 4, 4, None);
     schedule.done(start + ms(300), four.host);
@@ -263,7 +264,7 @@ proptest! {
         per_host in 1..4usize,
         delay_ms in prop_oneof![Just(0), 1..40u64],
     ) {
-        let limits = Limits { per_host, delay: ms(delay_ms), first_alone: false };
+        let limits = Limits { per_host, delay: ms(delay_ms), first_alone: false, throttle: None };
         let mut now = Instant::now();
         let (mut schedule, mut naive) = (Schedule::new(limits), Naive::new(limits, now));
         let mut running: Vec<(HostId, u64, usize)> = Vec::new();
@@ -329,4 +330,25 @@ proptest! {
         prop_assert!(ended.into_iter().eq(0..put));
         prop_assert_eq!((schedule.ready.len(), schedule.timers.len()), (0, 0));
     }
+}
+
+#[test]
+fn a_throttled_host_is_asked_as_fast_as_it_answers() {
+    let mut schedule = Schedule::new(Limits { throttle: Some(1.0), ..FREE });
+    let start = Instant::now();
+    (0..30).for_each(|place| schedule.put(start, "a", place, place, None));
+    let first = schedule.take(start).unwrap();
+    assert_eq!(schedule.take(start), None);
+
+    schedule.note_ok(first.host, Some(ms(50)));
+    schedule.done(start + ms(50), first.host);
+    let second = schedule.take(start + ms(50)).unwrap();
+    schedule.note_ok(second.host, Some(ms(50)));
+    schedule.done(start + ms(60), second.host);
+    assert_eq!(schedule.take(start + ms(99)), None);
+    assert_eq!(schedule.next_time(), Some(start + ms(100)));
+
+    schedule.note_timeout(second.host);
+    assert!(schedule.take(start + ms(100)).is_some());
+    assert_eq!(schedule.next_time(), None);
 }

@@ -1,0 +1,163 @@
+//! The frontier of a crawl: the URLs that wait, the URLs that were ever seen, and what the crawl
+//! has come to. [`job`] keeps it in a file.
+//!
+//! A crawl leases *hosts*. Who has leased a host asks for a window of its URLs, the first ones
+//! first, and gives back each page with its links. What was given back is on disk with the next
+//! [`commit`](Frontier::commit), all of it or none: pages done, links found, rows counted, and how
+//! far the output goes. Links can be leased before that; when the process dies, they are found
+//! again.
+//!
+//! Nothing here is asked for all URLs or all hosts, so that the store may be as large as it likes.
+//! A store that many machines share has the same operations: it leases a host to one of them for a
+//! while, sends what was given back in one transaction when it is committed, and refuses it when
+//! the lease has gone to another. The decision on the frontier says how.
+
+pub(crate) mod job;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::crawl::refusal::Refusals;
+use crate::error::Error;
+use crate::input::ticket::Purpose;
+
+/// The number of a host in the frontier.
+pub(crate) type HostNumber = i64;
+
+/// A host whose URLs may be leased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LeasedHost {
+    pub(crate) number: HostNumber,
+    pub(crate) name: String,
+    /// How many rows there are of it.
+    pub(crate) rows: u64,
+    /// How long it must be left alone from now on, since it may have been asked just before.
+    pub(crate) rest: Duration,
+}
+
+/// Where a URL waits: hosts first, and by depth and by discovery within each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) host: HostNumber,
+    pub(crate) depth: u32,
+    /// The number of the URL among all that the crawl has found.
+    pub(crate) number: i64,
+}
+
+/// A URL that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) place: Place,
+    pub(crate) url: String,
+    pub(crate) origin: Origin,
+}
+
+/// What led to a URL, and what for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The index of the row of the page that led there.
+    pub(crate) parent: Option<u64>,
+    pub(crate) purpose: Purpose,
+    pub(crate) is_seed: bool,
+    pub(crate) from_public_network: bool,
+    /// The redirects that led there, one after another.
+    pub(crate) hops: u32,
+}
+
+/// A URL that was found.
+#[derive(Clone, Debug)]
+pub(crate) struct NewUrl<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) hash: u64,
+    pub(crate) depth: u32,
+    pub(crate) origin: Origin,
+}
+
+/// A link that a page has, as a crawl notes it that checks links.
+#[derive(Clone, Debug)]
+pub(crate) struct NotedLink<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) hash: u64,
+    /// The fragments that the page points to, each with the hash of the anchor that it means.
+    pub(crate) fragments: &'a [(String, u64)],
+    /// The index of the page's row, and its URL.
+    pub(crate) page: u64,
+    pub(crate) page_url: &'a str,
+}
+
+/// What became of a URL, as a crawl notes it that checks links.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer<'a> {
+    pub(crate) host: HostNumber,
+    pub(crate) hash: u64,
+    /// The index of its row, and its URL.
+    pub(crate) row: u64,
+    pub(crate) url: &'a str,
+    /// Why a link to it is broken, if it is.
+    pub(crate) broken: Option<String>,
+    /// The hashes of its anchors, if it is a page, and they are wanted.
+    pub(crate) anchors: Option<&'a [u64]>,
+}
+
+/// How far a crawl has come, as it is committed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reached {
+    pub(crate) rows: u64,
+    /// The rows that have an error.
+    pub(crate) errors: u64,
+    pub(crate) refusals: Refusals,
+    /// What the output needs in order to go on from here.
+    pub(crate) mark: Vec<u8>,
+}
+
+/// Keeps the URLs of a crawl.
+pub(crate) trait Frontier: fmt::Debug {
+    /// Leases up to `hosts_max` hosts that have URLs waiting. `is_held` tells which hosts are
+    /// leased already. There may be more hosts than the list has, though not when none is held and
+    /// the list is empty.
+    fn lease_hosts(
+        &mut self,
+        hosts_max: usize,
+        is_held: &dyn Fn(HostNumber) -> bool,
+    ) -> Result<Vec<LeasedHost>, Error>;
+
+    /// Leases up to `urls_max` URLs of a leased host, in their order. `is_held` tells which of them
+    /// are leased already, which are at most `held`.
+    fn lease_urls(
+        &mut self,
+        host: HostNumber,
+        urls_max: usize,
+        held: usize,
+        is_held: &dyn Fn(&Place) -> bool,
+    ) -> Result<Vec<Waiting>, Error>;
+
+    /// Takes a URL that was found, unless it was ever found before. Returns whether it is new.
+    fn add(&mut self, url: &NewUrl<'_>) -> Result<bool, Error>;
+
+    /// Takes back a URL that was leased, with or without a row.
+    fn give_back(&mut self, place: Place, has_row: bool) -> Result<(), Error>;
+
+    /// Sets aside the URLs of a host that has all the rows it may have, for a crawl that may have
+    /// more of them.
+    fn set_aside(&mut self, host: HostNumber) -> Result<(), Error>;
+
+    /// Notes a URL that the scope lies around.
+    fn add_seed(&mut self, url: &str) -> Result<(), Error>;
+
+    /// Notes how long a host wants to be left alone: between any two requests, and from now on.
+    fn note_host(&mut self, host: &str, delay: Duration, pause: Duration) -> Result<(), Error>;
+
+    /// Notes a link of a page, for a crawl that checks links.
+    fn note_link(&mut self, link: &NotedLink<'_>) -> Result<(), Error>;
+
+    /// Notes what became of a URL, for a crawl that checks links.
+    fn note_answer(&mut self, answer: &Answer<'_>) -> Result<(), Error>;
+
+    /// Puts everything since the last commit on disk, all of it or none.
+    fn commit(&mut self, reached: &Reached) -> Result<(), Error>;
+
+    /// Tells whether no URL waits, those included that are leased or set aside.
+    fn is_empty(&mut self) -> Result<bool, Error>;
+}

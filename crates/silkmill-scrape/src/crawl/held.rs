@@ -1,0 +1,66 @@
+//! The window of a host: how many of its URLs are in memory.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use crate::crawl::frontier::Place;
+
+/// The most URLs of one host in memory, but where more may be requested at once.
+const WINDOW_MIN: usize = 64;
+/// As many URLs as may be requested at once are enough for a host.
+const WINDOW_PER_REQUEST: usize = 4;
+/// The most URLs in memory of a host that has not answered yet: all of them may have to wait.
+const WINDOW_UNKNOWN: usize = 4;
+/// The most URLs in memory of a host that wants a delay between two requests.
+const WINDOW_SLOW: usize = 2;
+/// How hosts are treated.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// The most requests to a host at once.
+    pub(super) per_host: usize,
+    /// How long a host is left alone at first, since an earlier run may have asked it just before.
+    pub(super) rest: Duration,
+}
+
+impl Pace {
+    /// Returns the most URLs in memory of a host that answers at once.
+    pub(super) fn window(self) -> usize {
+        self.per_host.saturating_mul(WINDOW_PER_REQUEST).max(WINDOW_MIN)
+    }
+}
+
+/// A host that is leased.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub(super) name: String,
+    /// The URLs of the host that are leased.
+    pub(super) places: HashSet<Place>,
+    /// The rows of the host, and its pages that are leased.
+    pub(super) rows: u64,
+    pub(super) has_answered: bool,
+    pub(super) delay: Duration,
+    /// The time before which the host is not asked.
+    pub(super) not_before: Option<Instant>,
+    /// Whether the host is among the thirsty.
+    pub(super) is_thirsty: bool,
+    /// Whether what is left of the host is deeper than what is under way, and waits for it.
+    pub(super) awaits_depth: bool,
+}
+
+impl Held {
+    /// Returns the most URLs of the host in memory, where that is `window` for a host that answers
+    /// at once.
+    pub(super) fn window(&self, window: usize) -> usize {
+        match self {
+            Held { has_answered: false, .. } => WINDOW_UNKNOWN,
+            Held { delay, .. } if !delay.is_zero() => WINDOW_SLOW,
+            Held { .. } => window,
+        }
+    }
+
+    /// Tells whether the window is to be filled: it is half empty, or nothing is left in it.
+    pub(super) fn wants_more(&self, window: usize) -> bool {
+        let has_room = self.places.len() <= self.window(window) / 2 && !self.awaits_depth;
+        !self.is_thirsty && (has_room || self.places.is_empty())
+    }
+}

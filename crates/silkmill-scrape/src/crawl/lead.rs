@@ -1,0 +1,468 @@
+//! Leads a run through a crawl: its source takes URLs from the frontier, its sink gives the pages
+//! back. Both are on the caller's thread.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use url::Url;
+
+use crate::crawl::finder::Finder;
+use crate::crawl::found::{Crawled, FoundLink};
+use crate::crawl::frontier::{
+    Answer, Frontier, HostNumber, LeasedHost, NewUrl, NotedLink, Origin, Place, Reached, Waiting,
+};
+use crate::crawl::held::{Held, Pace};
+use crate::crawl::options::{CrawlOptions, Sitemaps};
+use crate::crawl::refusal::Refusal;
+use crate::crawl::sink::{CrawlSink, CrawlSummary};
+use crate::error::Error;
+use crate::input::Input;
+use crate::input::ticket::{Purpose, Ticket};
+use crate::row::{FailureKind, Row};
+use crate::run::Summary;
+use crate::run::frontier::HostNews;
+use crate::sink::{Progress, Sink};
+
+/// The most hosts that are leased together.
+const HOSTS_AT_ONCE: usize = 64;
+/// The most hosts that have URLs in memory.
+const HOSTS_MAX: usize = 8 * 1024;
+/// The longest time from a page to its commit.
+const COMMIT_EVERY: Duration = Duration::from_millis(250);
+/// The most pages in a transaction.
+const COMMIT_PAGES_MAX: usize = 4096;
+
+/// A crawl under way.
+pub(super) struct Lead<'a> {
+    options: &'a CrawlOptions,
+    finder: &'a Finder,
+    frontier: &'a mut dyn Frontier,
+    sink: &'a mut dyn CrawlSink,
+    /// The most URLs of a host in memory.
+    window: usize,
+    /// How long a host is left alone that an earlier run may have asked, and since when.
+    rest: Duration,
+    started: Instant,
+    hosts: HashMap<HostNumber, Held>,
+    /// The numbers of the hosts that the run knows by name.
+    numbers: HashMap<String, HostNumber>,
+    /// URLs that were leased and that the run has not taken.
+    ready: VecDeque<Waiting>,
+    /// The URLs that the run has taken, by the index that it gave them.
+    under_way: HashMap<u64, (Place, Origin)>,
+    /// The index that the run gives to the next URL.
+    taken: u64,
+    /// The hosts that may have more URLs on disk than are leased.
+    thirsty: VecDeque<HostNumber>,
+    /// Whether there may be hosts with URLs that are not leased.
+    may_have_hosts: bool,
+    reached: Reached,
+    /// The pages since the last commit, and when the first of them came.
+    uncommitted: usize,
+    since: Option<Instant>,
+    /// Why the crawl cannot go on.
+    failure: Option<Error>,
+    unwritten: Option<io::Error>,
+}
+
+impl<'a> Lead<'a> {
+    pub(super) fn new(
+        options: &'a CrawlOptions,
+        finder: &'a Finder,
+        pace: Pace,
+        frontier: &'a mut dyn Frontier,
+        reached: Reached,
+        sink: &'a mut dyn CrawlSink,
+    ) -> Lead<'a> {
+        Lead {
+            options,
+            finder,
+            frontier,
+            sink,
+            window: pace.window(),
+            rest: pace.rest,
+            started: Instant::now(),
+            hosts: HashMap::new(),
+            numbers: HashMap::new(),
+            ready: VecDeque::new(),
+            under_way: HashMap::new(),
+            taken: 0,
+            thirsty: VecDeque::new(),
+            may_have_hosts: true,
+            reached,
+            uncommitted: 0,
+            since: None,
+            failure: None,
+            unwritten: None,
+        }
+    }
+
+    /// Puts the seeds of a new crawl into the frontier.
+    pub(super) fn plant(&mut self, options: &CrawlOptions) -> Result<(), Error> {
+        let origin = Origin { is_seed: true, ..Origin::default() };
+        for seed in &options.seeds {
+            self.finder.add_seed(seed);
+            self.frontier.add_seed(seed.as_str())?;
+            self.frontier.add(&new_url(&self.finder.link(seed, Purpose::Page), 0, origin))?;
+        }
+        if let Sitemaps::Named(sitemaps) = &options.sitemaps {
+            for sitemap in sitemaps {
+                let link = self.finder.link(sitemap, Purpose::Sitemap);
+                let origin = Origin { purpose: Purpose::Sitemap, ..origin };
+                self.frontier.add(&new_url(&link, 0, origin))?;
+            }
+        }
+        self.frontier.commit(&self.reached)
+    }
+
+    /// Returns the next input of the run: a page, or that there is none before more rows have come.
+    pub(super) fn next(&mut self) -> Option<Input> {
+        let next = if self.is_broken() { Ok(None) } else { self.next_waiting() };
+        match next {
+            Ok(Some(waiting)) => Some(self.take(waiting)),
+            Ok(None) if self.under_way.is_empty() => None,
+            Ok(None) => Some(Input::after_rows()),
+            Err(error) => {
+                self.failure = Some(error);
+                None
+            }
+        }
+    }
+
+    /// Notes what a host asks for.
+    pub(super) fn note_host(&mut self, news: &HostNews) {
+        let now = Instant::now();
+        if let Some(held) = self.numbers.get(&news.host).and_then(|host| self.hosts.get_mut(host)) {
+            held.delay = news.delay;
+        }
+        let pause = news.pause_ends.map_or(Duration::ZERO, |end| end.duration_since(now));
+        let noted = self.frontier.note_host(&news.host, news.delay, pause);
+        self.since.get_or_insert(now);
+        self.failure = self.failure.take().or(noted.err());
+    }
+
+    /// Ends the crawl: commits what has come.
+    pub(super) fn finish(mut self, run: Summary) -> Result<CrawlSummary, Error> {
+        if self.unwritten.is_none() && self.failure.is_none() {
+            self.commit();
+        }
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let is_complete = self.unwritten.is_none() && self.frontier.is_empty()?;
+        Ok(CrawlSummary {
+            run,
+            rows: self.reached.rows,
+            errors: self.reached.errors,
+            refusals: self.reached.refusals,
+            is_complete,
+            unwritten: self.unwritten,
+        })
+    }
+
+    fn is_broken(&self) -> bool {
+        self.failure.is_some() || self.unwritten.is_some()
+    }
+
+    /// Returns the next URL that the run may take.
+    fn next_waiting(&mut self) -> Result<Option<Waiting>, Error> {
+        loop {
+            if self.rows_and_pages() >= self.options.rows_max {
+                return Ok(None);
+            }
+            if let Some(waiting) = self.ready.pop_front() {
+                return Ok(Some(waiting));
+            }
+            if let Some(host) = self.thirsty.pop_front() {
+                self.lease_urls(host)?;
+            } else if !self.lease_hosts()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Returns the rows that there are, and those that the pages under way may still have.
+    fn rows_and_pages(&self) -> u64 {
+        self.reached.rows + self.under_way.len() as u64
+    }
+
+    /// Leases more hosts, if there are any and there is room.
+    fn lease_hosts(&mut self) -> Result<bool, Error> {
+        let room = HOSTS_MAX.saturating_sub(self.hosts.len()).min(HOSTS_AT_ONCE);
+        if !self.may_have_hosts || room == 0 {
+            return Ok(false);
+        }
+        let is_held = |host: HostNumber| self.hosts.contains_key(&host);
+        let leased = self.frontier.lease_hosts(room, &is_held)?;
+        self.may_have_hosts = leased.len() == room;
+        let any = !leased.is_empty();
+        for LeasedHost { number, name, rows, rest } in leased {
+            let rest = rest.max(self.rest.saturating_sub(self.started.elapsed()));
+            let not_before = (!rest.is_zero()).then(|| Instant::now() + rest);
+            self.numbers.insert(name.clone(), number);
+            self.hosts.insert(number, Held { name, rows, not_before, ..Held::default() });
+            self.make_thirsty(number);
+        }
+        Ok(any)
+    }
+
+    /// Fills the window of a host from disk.
+    fn lease_urls(&mut self, host: HostNumber) -> Result<(), Error> {
+        let Some(held) = self.hosts.get_mut(&host) else { return Ok(()) };
+        let window = held.window(self.window);
+        held.is_thirsty = false;
+        let left = self.options.rows_per_host_max.saturating_sub(held.rows);
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        if left == 0 && held.places.is_empty() {
+            self.frontier.set_aside(host)?;
+            self.release(host);
+            return Ok(());
+        }
+        let room = window.saturating_sub(held.places.len()).min(left);
+        if room == 0 {
+            return Ok(());
+        }
+        let is_held = |place: &Place| held.places.contains(place);
+        let mut urls = self.frontier.lease_urls(host, room, held.places.len(), &is_held)?;
+        if self.options.depth_max < u32::MAX {
+            // A page may be found at a lesser depth by one that is under way.
+            let depth = held.places.iter().map(|place| place.depth).min();
+            let depth = depth.or(urls.first().map(|url| url.place.depth));
+            let found = urls.len();
+            urls.retain(|url| Some(url.place.depth) <= depth);
+            held.awaits_depth = urls.len() < found;
+        }
+        if held.places.is_empty() && urls.is_empty() {
+            self.release(host);
+            return Ok(());
+        }
+        held.rows += urls.len() as u64;
+        held.places.extend(urls.iter().map(|url| url.place));
+        self.ready.extend(urls);
+        Ok(())
+    }
+
+    fn release(&mut self, host: HostNumber) {
+        if let Some(held) = self.hosts.remove(&host) {
+            self.numbers.remove(&held.name);
+        }
+    }
+
+    /// Has the window of a host filled, if it is half empty.
+    fn make_thirsty(&mut self, host: HostNumber) {
+        let Some(held) = self.hosts.get_mut(&host) else { return };
+        if held.wants_more(self.window) {
+            held.is_thirsty = true;
+            self.thirsty.push_back(host);
+        }
+    }
+
+    fn take(&mut self, waiting: Waiting) -> Input {
+        let Waiting { place, url, origin } = waiting;
+        self.under_way.insert(self.taken, (place, origin));
+        self.taken += 1;
+        Input::page(Ticket {
+            url,
+            purpose: origin.purpose,
+            is_seed: origin.is_seed,
+            from_public_network: origin.from_public_network,
+            hops: origin.hops,
+            not_before: self.hosts.get(&place.host).and_then(|held| held.not_before),
+        })
+    }
+
+    /// Takes the row of a page.
+    fn row(&mut self, mut row: Row) -> Result<(), Stop> {
+        let Some((place, origin)) = self.under_way.remove(&row.index) else { return Ok(()) };
+        self.since.get_or_insert_with(Instant::now);
+        self.uncommitted += 1;
+        let mut crawled = row.crawled.take().unwrap_or_default();
+        // Only a user who named the page needs to be told that robots.txt forbids it.
+        let is_forbidden =
+            row.error.as_ref().is_some_and(|error| error.kind == FailureKind::Robots);
+        let has_row = match origin.purpose {
+            // A sitemap that the user named, and that cannot be read, has a row that says so.
+            Purpose::Sitemap => origin.is_seed && (row.error.is_some() || row.status != Some(200)),
+            Purpose::Page | Purpose::Check => !is_forbidden || origin.is_seed,
+        };
+        if has_row {
+            row.index = self.reached.rows;
+            self.reached.rows += 1;
+            self.reached.errors += u64::from(row.error.is_some());
+        } else if is_forbidden && origin.purpose != Purpose::Sitemap {
+            self.reached.refusals.add(Refusal::Robots, 1);
+        }
+        let found = std::mem::take(&mut crawled.found);
+        self.reached.refusals.add_all(&found.refusals);
+        for link in &found.links {
+            self.add(link, place, &origin, found.is_public, row.index)?;
+            if has_row && self.finder.wanted.checks && link.purpose != Purpose::Sitemap {
+                self.note_link(link, &row)?;
+            }
+        }
+        if has_row && self.finder.wanted.checks {
+            self.note_answer(&row, place, found.anchors.as_deref())?;
+        }
+        self.give_back(place, has_row)?;
+        if has_row {
+            let Crawled { links, canonical, .. } = *crawled;
+            let (depth, parent) = (place.depth, origin.parent);
+            row.crawled =
+                Some(Box::new(Crawled { depth, parent, links, canonical, ..Crawled::default() }));
+            self.sink.row(&row)?;
+            for edge in &found.edges {
+                self.sink.edge(&row, edge)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a link that the page at `place` has.
+    fn add(
+        &mut self,
+        link: &FoundLink,
+        place: Place,
+        origin: &Origin,
+        is_public: bool,
+        parent: u64,
+    ) -> Result<(), Stop> {
+        // The pages of a sitemap are as deep as it is.
+        let of_sitemap = [link.purpose, origin.purpose].contains(&Purpose::Sitemap);
+        let is_beside = link.is_redirect || of_sitemap;
+        let depth = if is_beside { place.depth } else { place.depth + 1 };
+        if depth > self.options.depth_max {
+            self.reached.refusals.add(Refusal::TooDeep, 1);
+            return Ok(());
+        }
+        let is_seed = origin.is_seed && link.is_redirect;
+        if is_seed && let Ok(url) = Url::parse(&link.url) {
+            self.finder.add_seed(&url);
+            self.frontier.add_seed(&link.url)?;
+        }
+        let is_nested = link.purpose == Purpose::Sitemap && origin.purpose == Purpose::Sitemap;
+        let origin = Origin {
+            parent: (origin.purpose != Purpose::Sitemap).then_some(parent),
+            purpose: link.purpose,
+            is_seed,
+            from_public_network: is_public,
+            hops: if link.is_redirect || is_nested { origin.hops + 1 } else { 0 },
+        };
+        if self.frontier.add(&new_url(link, depth, origin))? {
+            match self.numbers.get(&link.host) {
+                Some(&host) => self.make_thirsty(host),
+                None => self.may_have_hosts = true,
+            }
+        }
+        Ok(())
+    }
+
+    fn note_link(&mut self, link: &FoundLink, row: &Row) -> Result<(), Error> {
+        self.frontier.note_link(&NotedLink {
+            url: &link.url,
+            host: &link.host,
+            hash: link.hash,
+            fragments: &link.fragments,
+            page: row.index,
+            page_url: &row.url,
+        })
+    }
+
+    fn note_answer(
+        &mut self,
+        row: &Row,
+        place: Place,
+        anchors: Option<&[u64]>,
+    ) -> Result<(), Error> {
+        let is_failure = |status: &u16| (400..).contains(status);
+        let broken = match &row.error {
+            Some(error) => Some(error.to_string()),
+            None => row.status.filter(is_failure).map(|status| status.to_string()),
+        };
+        if broken.is_none() && anchors.is_none() {
+            return Ok(());
+        }
+        let Ok(url) = Url::parse(&row.url) else { return Ok(()) };
+        let hash = self.finder.hash(&url);
+        let (host, url) = (place.host, row.url.as_str());
+        self.frontier.note_answer(&Answer { host, hash, row: row.index, url, broken, anchors })
+    }
+
+    fn give_back(&mut self, place: Place, has_row: bool) -> Result<(), Stop> {
+        self.frontier.give_back(place, has_row)?;
+        if let Some(held) = self.hosts.get_mut(&place.host) {
+            held.places.remove(&place);
+            held.rows -= u64::from(!has_row);
+            held.has_answered = true;
+        }
+        self.make_thirsty(place.host);
+        Ok(())
+    }
+
+    /// Commits, if that is due.
+    fn commit_in_time(&mut self) {
+        let is_due = self.since.is_some_and(|since| since.elapsed() >= COMMIT_EVERY);
+        if !self.is_broken() && (is_due || self.uncommitted >= COMMIT_PAGES_MAX) {
+            self.commit();
+        }
+    }
+
+    /// Forces the output to disk, and commits the job with its length.
+    fn commit(&mut self) {
+        match self.sink.sync() {
+            Ok(mark) => self.reached.mark = mark,
+            Err(error) => {
+                self.unwritten = Some(error);
+                return;
+            }
+        }
+        self.failure = self.frontier.commit(&self.reached).err();
+        (self.uncommitted, self.since) = (0, None);
+    }
+}
+
+/// Why a page cannot be given back.
+#[derive(Debug)]
+enum Stop {
+    Failure(Error),
+    Unwritten(io::Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Failure(error)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Stop {
+        Stop::Unwritten(error)
+    }
+}
+
+impl Sink for &RefCell<Lead<'_>> {
+    fn row(&mut self, row: Row) -> ControlFlow<()> {
+        let mut lead = self.borrow_mut();
+        if !lead.is_broken() {
+            match lead.row(row) {
+                Ok(()) => {}
+                Err(Stop::Failure(error)) => lead.failure = Some(error),
+                Err(Stop::Unwritten(error)) => lead.unwritten = Some(error),
+            }
+        }
+        if lead.is_broken() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn pause(&mut self, progress: &Progress) -> ControlFlow<()> {
+        let mut lead = self.borrow_mut();
+        lead.commit_in_time();
+        lead.sink.pause(progress)?;
+        if lead.is_broken() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+fn new_url(link: &FoundLink, depth: u32, origin: Origin) -> NewUrl<'_> {
+    NewUrl { url: &link.url, host: &link.host, hash: link.hash, depth, origin }
+}

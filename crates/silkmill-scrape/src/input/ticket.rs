@@ -1,0 +1,30 @@
+//! What a crawl says of a page that it wants: more than its URL.
+
+use std::time::Instant;
+
+/// One page, or sitemap, that a crawl wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    pub(crate) url: String,
+    pub(crate) purpose: Purpose,
+    /// Whether the user named it.
+    pub(crate) is_seed: bool,
+    /// Whether a server on the Internet led here, and not the user.
+    pub(crate) from_public_network: bool,
+    /// The redirects that led here, one after another.
+    pub(crate) hops: u32,
+    /// The time before which it is not requested.
+    pub(crate) not_before: Option<Instant>,
+}
+
+/// What a page is wanted for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Its row and its links.
+    #[default]
+    Page,
+    /// Its status alone: it is beyond the scope, and only checked.
+    Check,
+    /// The pages that it lists.
+    Sitemap,
+}
