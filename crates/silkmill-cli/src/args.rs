@@ -1,5 +1,6 @@
 //! The arguments, as typed. The commands decide what they mean.
 
+mod crawl;
 mod fetch;
 mod field;
 mod replace;
@@ -10,8 +11,9 @@ mod when;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use crate::args::crawl::{CrawlArgs, ScopeArg};
 pub(crate) use crate::args::fetch::{FetchArgs, Format, InputFormat, ScrapeArgs, UrlListArgs};
-pub(crate) use crate::args::field::FieldSpec;
+pub(crate) use crate::args::field::{FieldArgs, FieldSpec};
 pub(crate) use crate::args::replace::{Binary, HardLinkPolicy, ReplaceArgs};
 pub(crate) use crate::args::shard::Shard;
 pub(crate) use crate::args::undo::{RedoArgs, RevertArgs, UndoArgs};
@@ -26,6 +28,8 @@ Examples:
   silkmill redo                              and forth again
   silkmill fetch -i urls.txt                 the status of every URL of a list
   silkmill scrape -i urls.txt -o rows.jsonl  the title of every page, as JSON
+  silkmill crawl https://example.com/ -o rows.jsonl
+                                             every page of a site, as JSON
 
 `silkmill COMMAND --help` has more.";
 
@@ -60,6 +64,7 @@ pub(crate) enum Command {
     Redo(RedoArgs),
     Fetch(FetchArgs),
     Scrape(ScrapeArgs),
+    Crawl(Box<CrawlArgs>),
     /// See both jobs at work, in a sandbox
     ///
     /// Makes 2,000 small files and a web server on this machine, replaces and scrapes with one

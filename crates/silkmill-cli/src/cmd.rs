@@ -1,5 +1,6 @@
 //! The commands: each turns its arguments into work, and the result into output and an exit code.
 
+pub(crate) mod crawl;
 pub(crate) mod demo;
 pub(crate) mod fetch;
 pub(crate) mod manual;

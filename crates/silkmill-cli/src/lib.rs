@@ -59,6 +59,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Redo(args) => cmd::undo::redo(&args),
         Command::Fetch(args) => cmd::fetch::run(args),
         Command::Scrape(args) => cmd::scrape::run(args),
+        Command::Crawl(args) => cmd::crawl::run(*args),
         Command::Demo => cmd::demo::run(),
         Command::Completions { shell } => cmd::manual::completions(shell),
         Command::Help { topic } => cmd::manual::help(topic.as_deref()),

@@ -6,15 +6,17 @@
 
 mod columns;
 mod csv;
+pub(crate) mod edges;
 mod form;
 mod jsonl;
 mod line_file;
+pub(crate) mod marked;
 mod open;
 mod packing;
 mod resume;
 mod schema;
 mod sqlite;
-mod text;
+pub(crate) mod text;
 
 use std::fs::File;
 use std::io::{self, BufRead};

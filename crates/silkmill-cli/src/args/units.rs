@@ -5,6 +5,9 @@ use std::time::Duration;
 /// The longest time: a day.
 const SECONDS_MAX: f64 = 86_400.0;
 
+/// More requests at once than this are a typing error.
+const THROTTLE_MAX: f64 = 1000.0;
+
 /// Parses a size: `4096`, `64K`, `10M` or `1G`, where a K is 1024.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let (number, shift) = match text.char_indices().next_back() {
@@ -31,6 +34,15 @@ pub(super) fn delay(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(0.0) => Ok(Duration::ZERO),
         _ => seconds(text),
+    }
+}
+
+/// Parses a number of requests at once, with or without decimals; 0 is none.
+pub(super) fn throttle(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    match (0.0..=THROTTLE_MAX).contains(&number) {
+        true => Ok(number),
+        false => Err(format!("must be at least 0 and at most {THROTTLE_MAX}")),
     }
 }
 

@@ -8,7 +8,7 @@ mod hosts;
 mod inputs;
 mod lines;
 mod list;
-mod options;
+pub(super) mod options;
 pub(crate) mod proxies;
 mod recorder;
 mod tally;
@@ -146,7 +146,7 @@ fn refuse_lists(urls: &[String]) -> Result<()> {
 
 /// Raises the limit of open files as far as the system lets us. Every connection is an open file,
 /// idle ones included. If the limit is still too low, some requests fail and say so in their rows.
-fn raise_open_files() {
+pub(super) fn raise_open_files() {
     let mut limit = rustix::process::getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = rustix::process::setrlimit(Resource::Nofile, limit);

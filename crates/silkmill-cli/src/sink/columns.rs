@@ -49,6 +49,10 @@ const AFTER_FIELDS: &[(&str, &str)] = &[
     ("error_message", "TEXT"),
 ];
 
+/// The columns of a crawl, behind all others.
+const OF_CRAWL: &[(&str, &str)] =
+    &[("depth", "INTEGER"), ("parent", "INTEGER"), ("links", "INTEGER"), ("canonical", "TEXT")];
+
 /// The value of a row in a column.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cell<'a> {
@@ -69,9 +73,10 @@ pub(super) fn columns(schema: &Schema) -> Vec<Column<'_>> {
             ValueType::Boolean => "INTEGER",
         },
     });
-    let title = (schema.kind == Kind::Scrape).then(|| fixed(&TITLE));
+    let title = schema.kind.has_fields().then(|| fixed(&TITLE));
     // A column without a type keeps numbers as numbers, and texts as texts.
     let input = schema.input.iter().flatten().map(|name| Column { name, declared: "" });
+    let of_crawl = if schema.kind == Kind::Crawl { OF_CRAWL } else { &[] };
     BEFORE_FIELDS
         .iter()
         .map(fixed)
@@ -79,6 +84,7 @@ pub(super) fn columns(schema: &Schema) -> Vec<Column<'_>> {
         .chain(fields)
         .chain(AFTER_FIELDS.iter().map(fixed))
         .chain(input)
+        .chain(of_crawl.iter().map(fixed))
         .collect()
 }
 
@@ -90,7 +96,7 @@ pub(super) fn cells<'a>(row: &'a Row, schema: &Schema) -> Vec<Cell<'a>> {
         text_or_null(row.final_url.as_deref()),
         row.status.map_or(Cell::Null, |status| Cell::Integer(status.into())),
     ];
-    if schema.kind == Kind::Scrape {
+    if schema.kind.has_fields() {
         cells.push(text_or_null(row.title.as_deref()));
         // A row without a page has no fields at all.
         let fields = row.fields.iter().map(|(_, values)| field(values));
@@ -121,6 +127,16 @@ pub(super) fn cells<'a>(row: &'a Row, schema: &Schema) -> Vec<Cell<'a>> {
             let name = name.strip_prefix(INPUT_PREFIX).unwrap_or(name);
             carried.get(name).map_or(Cell::Null, |value| json_cell(value))
         }));
+    }
+    if schema.kind == Kind::Crawl {
+        let crawled = row.crawled.as_deref();
+        let integer = |number: Option<u64>| number.map_or(Cell::Null, Cell::Integer);
+        cells.extend([
+            integer(crawled.map(|crawled| crawled.depth.into())),
+            integer(crawled.and_then(|crawled| crawled.parent)),
+            integer(crawled.map(|crawled| crawled.links)),
+            text_or_null(crawled.and_then(|crawled| crawled.canonical.as_deref())),
+        ]);
     }
     cells
 }
@@ -235,10 +251,14 @@ mod tests {
     fn every_row_has_a_cell_for_every_column() {
         let row = Row { fields: vec![("a".to_owned(), Vec::new())], ..Row::default() };
         let fetched = Schema { kind: Kind::Fetch, fields: Vec::new(), input: None };
+        let crawled = Schema { kind: Kind::Crawl, ..schema(&["a"]) };
 
-        for (row, schema) in
-            [(&row, schema(&["a"])), (&Row::default(), schema(&["a"])), (&Row::default(), fetched)]
-        {
+        for (row, schema) in [
+            (&row, schema(&["a"])),
+            (&Row::default(), schema(&["a"])),
+            (&Row::default(), fetched),
+            (&row, crawled),
+        ] {
             assert_eq!(cells(row, &schema).len(), columns(&schema).len());
         }
     }

@@ -37,7 +37,7 @@ fn text_of(cell: Cell<'_>) -> String {
     }
 }
 
-fn write(cells: impl Iterator<Item = String>, to: &mut Vec<u8>) {
+pub(super) fn write(cells: impl Iterator<Item = String>, to: &mut Vec<u8>) {
     let mut writer = ::csv::WriterBuilder::new().buffer_capacity(BUFFER_BYTES).from_writer(to);
     writer.write_record(cells).expect("a row goes to memory");
     writer.flush().expect("a row goes to memory");

@@ -137,8 +137,8 @@ impl ExistingRow<'_> {
         }
         match (&self.fields, schema.kind) {
             (None, Kind::Fetch) => true,
-            (None, Kind::Scrape) | (Some(_), Kind::Fetch) => false,
-            (Some(fields), Kind::Scrape) => {
+            (None, Kind::Scrape | Kind::Crawl) | (Some(_), Kind::Fetch) => false,
+            (Some(fields), Kind::Scrape | Kind::Crawl) => {
                 let all = names.iter().all(|(name, _)| fields.contains_key(name));
                 // A row without a page has no fields, whatever those of the run are.
                 let has_no_page = fields.is_empty() && self.error.is_some();
@@ -169,6 +169,14 @@ struct Record<'a> {
     error: Option<RecordError<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     input: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    depth: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<Option<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    links: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canonical: Option<Option<&'a str>>,
 }
 
 /// The fields as an object that keeps their order.
@@ -196,7 +204,8 @@ struct RecordError<'a> {
 
 impl<'a> Record<'a> {
     fn new(row: &'a Row, schema: &Schema) -> Record<'a> {
-        let scraped = schema.kind == Kind::Scrape;
+        let scraped = schema.kind.has_fields();
+        let crawled = row.crawled.as_deref();
         let carried = || serde_json::from_str(row.carried.as_deref().unwrap_or("{}"));
         let error = row.error.as_ref().map(|error| RecordError {
             kind: error.kind.name(),
@@ -220,6 +229,10 @@ impl<'a> Record<'a> {
             worker: &row.worker,
             error,
             input: schema.input.as_ref().and_then(|_| carried().ok()),
+            depth: crawled.map(|crawled| crawled.depth),
+            parent: crawled.map(|crawled| crawled.parent),
+            links: crawled.map(|crawled| crawled.links),
+            canonical: crawled.map(|crawled| crawled.canonical.as_deref()),
         }
     }
 }

@@ -7,6 +7,14 @@ use silkmill_scrape::ValueType;
 pub(crate) enum Kind {
     Fetch,
     Scrape,
+    Crawl,
+}
+
+impl Kind {
+    /// Tells whether the rows have a title and fields.
+    pub(super) fn has_fields(self) -> bool {
+        self != Kind::Fetch
+    }
 }
 
 /// The form that all rows of a run share.

@@ -159,6 +159,29 @@ impl Database {
         Ok(())
     }
 
+    /// Removes the rows from index `rows` on. From then on a commit is forced to disk. Fails, with
+    /// the reason, when there are not as many rows before.
+    pub(super) fn cut(&self, rows: u64) -> Result<(), String> {
+        let cut = || {
+            self.connection.pragma_update(None, "synchronous", "FULL")?;
+            let delete = "DELETE FROM rows WHERE \"index\" >= ?";
+            self.connection.execute(delete, [rows.cast_signed()])?;
+            self.connection.query_row("SELECT count(*) FROM rows", [], |row| row.get::<_, i64>(0))
+        };
+        let left = cut().map_err(|error| sqlite_reason(&error))?.cast_unsigned();
+        if left < rows {
+            return Err(format!("it has {left} rows, and {rows} when the crawl was left"));
+        }
+        Ok(())
+    }
+
+    /// Counts the rows that were committed.
+    pub(super) fn rows(&self) -> io::Result<u64> {
+        let query = "SELECT max(\"index\") + 1 FROM rows";
+        let rows = self.connection.query_row(query, [], |row| row.get::<_, Option<i64>>(0));
+        rows.map(|rows| rows.unwrap_or(0).cast_unsigned()).map_err(|error| self.failed(&error))
+    }
+
     /// Commits if the open transaction is old enough.
     pub(super) fn commit_in_time(&mut self) -> io::Result<()> {
         match self.since {

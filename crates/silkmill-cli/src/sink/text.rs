@@ -1,6 +1,6 @@
 //! Writes rows as columns of text. No value can break a row or steer the terminal.
 
-use silkmill_scrape::{Row, Value};
+use silkmill_scrape::{BrokenLink, Row, Value};
 
 use crate::sink::schema::Kind;
 
@@ -17,11 +17,25 @@ pub(crate) fn row(row: &Row, kind: Kind, to: &mut Vec<u8>) {
         return write_row(to, &[outcome.trim_end(), &row.url, &error.to_string()]);
     }
     let mut columns = vec![status, row.url.clone()];
-    if kind == Kind::Scrape {
+    if kind.has_fields() {
         columns.push(row.title.clone().unwrap_or_default());
         columns.extend(row.fields.iter().map(|(_, values)| collapsed(values)));
     }
     write_row(to, &columns);
+}
+
+/// Appends `STATUS<TAB>URL<TAB>PAGES`, or `ERR<TAB>URL<TAB>PAGES<TAB>why`. The pages that have the
+/// link stand between spaces, and how many more there are.
+pub(crate) fn broken_link(broken: &BrokenLink, to: &mut Vec<u8>) {
+    let mut pages = broken.pages.join(" ");
+    let more = broken.pages_count.saturating_sub(broken.pages.len() as u64);
+    if more > 0 {
+        pages += &format!(" and {more} more");
+    }
+    match broken.why.parse::<u16>() {
+        Ok(_) => write_row(to, &[broken.why.as_str(), &broken.url, &pages]),
+        Err(_) => write_row(to, &["ERR", &broken.url, &pages, &broken.why]),
+    }
 }
 
 /// Joins the values of a field for reading. White space within a value, of which pages have plenty

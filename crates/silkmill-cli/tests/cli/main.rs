@@ -95,9 +95,18 @@ fn the_version_names_the_commit_and_the_build() {
 
 #[test]
 fn every_command_has_a_manual_page_and_every_shell_its_completions() {
-    for command in
-        ["replace", "undo", "redo", "fetch", "scrape", "demo", "help", "man", "completions"]
-    {
+    for command in [
+        "replace",
+        "undo",
+        "redo",
+        "fetch",
+        "scrape",
+        "crawl",
+        "demo",
+        "help",
+        "man",
+        "completions",
+    ] {
         let output = silkmill().args(["man", command]).output().unwrap();
         let page = String::from_utf8(output.stdout).unwrap();
         assert!(

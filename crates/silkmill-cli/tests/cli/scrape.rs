@@ -1,6 +1,7 @@
 //! `silkmill fetch` and `silkmill scrape`, against the scripted server.
 
 mod columns;
+mod crawl;
 mod endings;
 mod fields;
 mod interruptions;

@@ -12,7 +12,7 @@ use crate::cmd::url_list::cookies::Cookies;
 use crate::cmd::url_list::proxies::environment_proxies;
 use crate::messages::reason;
 
-pub(super) fn options_of(
+pub(in crate::cmd) fn options_of(
     options: OptionsBuilder,
     cookies: &Cookies,
     args: &UrlListArgs,
