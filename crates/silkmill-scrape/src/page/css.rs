@@ -82,9 +82,12 @@ impl Css {
         }
         let mut values = Values::default();
         for find in finds.in_order() {
-            if !find.push(document, resolve, &mut values) {
+            if !find.push(document, resolve, &visits, &mut values) {
                 break;
             }
+        }
+        if visits.are_spent() {
+            return Values::unfinished();
         }
         values
     }

@@ -32,6 +32,9 @@ struct Attribute {
     name_lower: String,
 }
 
+/// To resolve a link takes as long as so many visits.
+const LINK_VISITS: u64 = 32;
+
 /// Splits a list of which a selector has a pseudo-element into its selectors, with their places. An
 /// `@` counts for a whole list.
 pub(super) fn split(text: &str) -> Vec<(usize, &str)> {
@@ -213,6 +216,7 @@ impl Find<'_> {
         &self,
         document: &Document,
         resolve: &dyn Fn(&str) -> String,
+        visits: &VisitBudget,
         values: &mut Values,
     ) -> bool {
         match self.what {
@@ -222,10 +226,11 @@ impl Find<'_> {
             }
             What::Link(attribute) => {
                 let value = attribute.value(document, self.id);
+                visits.take_many(LINK_VISITS);
                 value.is_none_or(|value| values.push(&resolve(value)))
             }
             What::Markup(extent) => {
-                let markup = serialize(document, self.id, *extent, values.room());
+                let markup = serialize(document, self.id, *extent, values.room(), visits);
                 values.push(&markup)
             }
         }

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::page::budget::VisitBudget;
 use crate::page::html::document::{Document, Kind, NodeId, Qualifier};
 
 /// How much of an element is written.
@@ -23,20 +24,24 @@ const VOID: [&str; 18] = [
 /// Elements of HTML whose text is written as it is.
 const RAW: [&str; 7] = ["style", "script", "xmp", "iframe", "noembed", "noframes", "plaintext"];
 
-/// Returns the markup of an element, and stops some way past `bytes_max`.
+/// The prefixes that are compared in the time of a visit.
+const BINDINGS_PER_VISIT: usize = 8;
+
+/// Returns the markup of an element. Stops some way past `bytes_max`, and when the visits are spent.
 pub(crate) fn serialize(
     document: &Document,
     id: NodeId,
     extent: Extent,
     bytes_max: usize,
+    visits: &VisitBudget,
 ) -> String {
     let mut writer =
-        Writer { document, markup: String::new(), open: Vec::new(), bound: Vec::new() };
+        Writer { document, markup: String::new(), open: Vec::new(), bound: Vec::new(), visits };
     let below = document.descendants(id);
     let start = if extent == Extent::Outer { id } else { below.start };
     for node in start..below.end {
         writer.close_before(node);
-        if writer.markup.len() > bytes_max {
+        if writer.markup.len() > bytes_max || !visits.take() {
             return writer.markup;
         }
         writer.node(node);
@@ -52,6 +57,7 @@ struct Writer<'a> {
     open: Vec<(NodeId, NodeId, usize)>,
     /// The prefixes and namespaces that the markup has declared, the innermost last.
     bound: Vec<(&'a str, &'a str)>,
+    visits: &'a VisitBudget,
 }
 
 impl<'a> Writer<'a> {
@@ -131,6 +137,7 @@ impl<'a> Writer<'a> {
 
     /// Declares what a prefix means, if the markup has not done so.
     fn declare(&mut self, prefix: &'a str, uri: &'a str) {
+        self.visits.take_many((self.bound.len() / BINDINGS_PER_VISIT) as u64);
         let is_known = match self.bound.iter().rev().find(|(bound, _)| *bound == prefix) {
             Some((_, bound)) => *bound == uri,
             None => uri.is_empty(),
@@ -186,8 +193,12 @@ mod tests {
     use crate::page::html::parse::parse;
     use crate::page::html::parse::tests::broken_html;
 
+    fn written(document: &Document, id: NodeId, extent: Extent, bytes_max: usize) -> String {
+        serialize(document, id, extent, bytes_max, &VisitBudget::new(1 << 20))
+    }
+
     fn inner(document: &Document) -> String {
-        serialize(document, Document::ROOT, Extent::Inner, usize::MAX)
+        written(document, Document::ROOT, Extent::Inner, usize::MAX)
     }
 
     #[test]
@@ -203,8 +214,8 @@ mod tests {
             ("<template><i>x", "<template><i>x</i></template>"),
             ("<div>1</div>2", "<div>1</div>2"),
         ] {
-            let written = inner(&parse(&format!("<body>{page}"), Until::End));
-            assert_eq!(written, format!("<html><head></head><body>{body}</body></html>"));
+            let markup = inner(&parse(&format!("<body>{page}"), Until::End));
+            assert_eq!(markup, format!("<html><head></head><body>{body}</body></html>"));
         }
     }
 
@@ -215,11 +226,11 @@ mod tests {
         let document = crate::page::xml::parse::parse(text, Until::End).document;
         let a = document.elements().find(|&id| &**document.name(id) == "a").unwrap();
         assert_eq!(
-            serialize(&document, a, Extent::Outer, usize::MAX),
+            written(&document, a, Extent::Outer, usize::MAX),
             "<x:a xmlns:x=\"v\" x:b=\"1\"><c>t &lt;&#13;</c><d xmlns=\"u\"/></x:a>"
         );
         assert_eq!(
-            serialize(&document, a, Extent::Inner, usize::MAX),
+            written(&document, a, Extent::Inner, usize::MAX),
             "<c>t &lt;&#13;</c><d xmlns=\"u\"/>"
         );
         let whole = inner(&document);
@@ -227,13 +238,23 @@ mod tests {
         assert_eq!((again.flaw, inner(&again.document)), (None, whole));
     }
 
+    #[test]
+    fn bindings_that_pile_up_are_paid_for() {
+        let open: String = (0..500).map(|n| format!("<a xmlns:p{n}='u{n}' p{n}:b=''>")).collect();
+        let xml = format!("{open}{}{}", "<c/>".repeat(2000), "</a>".repeat(500));
+        let document = crate::page::xml::parse::parse(&xml, Until::End).document;
+        let visits = VisitBudget::new(50_000);
+        serialize(&document, Document::ROOT, Extent::Inner, usize::MAX, &visits);
+        assert!(visits.are_spent());
+    }
+
     proptest! {
         #[test]
         fn every_element_is_written_in_bounds(html in broken_html(), bytes_max in 0..200usize) {
             let document = parse(&html, Until::End);
             for id in document.elements() {
-                let whole = serialize(&document, id, Extent::Outer, usize::MAX);
-                let part = serialize(&document, id, Extent::Outer, bytes_max);
+                let whole = written(&document, id, Extent::Outer, usize::MAX);
+                let part = written(&document, id, Extent::Outer, bytes_max);
                 prop_assert!(whole == part || part.len() > bytes_max && whole.starts_with(&part));
                 let start = "<".to_owned() + document.name(id);
                 prop_assert!(whole.starts_with(&start));

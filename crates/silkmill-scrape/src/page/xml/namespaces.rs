@@ -10,6 +10,9 @@ const XML: &str = "http://www.w3.org/XML/1998/namespace";
 /// The most pairs of a prefix and a namespace in one document.
 const QUALIFIERS_MAX: usize = u16::MAX as usize;
 
+/// The most bytes of a namespace. Namespaces are compared and copied often.
+const URI_BYTES_MAX: usize = 1024;
+
 /// The number of a [`Qualifier`] in its document. The first is that of names without prefix and
 /// namespace.
 pub(super) type QualifierId = u16;
@@ -25,7 +28,7 @@ pub(super) struct Namespaces {
     /// The elements that bind prefixes: the depth of each, and its prefixes.
     scopes: Vec<(usize, Vec<Box<str>>)>,
     depth: usize,
-    /// Whether there were more qualifiers than can be numbered.
+    /// Whether there were more qualifiers than can be numbered, or too long ones.
     pub(super) overflowed: bool,
 }
 
@@ -90,6 +93,8 @@ impl Namespaces {
     }
 
     fn number(&mut self, prefix: &str, uri: &str) -> QualifierId {
+        self.overflowed |= uri.len() > URI_BYTES_MAX;
+        let uri = &uri[..uri.floor_char_boundary(URI_BYTES_MAX)];
         let key = format!("{prefix} {uri}");
         if let Some(&number) = self.numbers.get(&key) {
             return number;

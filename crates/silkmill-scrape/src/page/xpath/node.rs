@@ -105,6 +105,8 @@ pub(crate) struct XPathNode<'a> {
 }
 
 const NO_ATTRIBUTE: u32 = u32::MAX;
+/// The prefixes that are compared in the time of a visit.
+const BINDINGS_PER_VISIT: usize = 8;
 /// A page has fewer attributes than this.
 const NAMESPACES: u32 = 1 << 31;
 
@@ -189,6 +191,7 @@ impl<'a> XPathNode<'a> {
         };
         let mut found = vec![wanted];
         let mut add = |number: u16| {
+            self.page.visits.take_many((found.len() / BINDINGS_PER_VISIT) as u64);
             if !found.iter().any(|&it| it != 0 && of(it).prefix == of(number).prefix) {
                 found.push(number);
             }
