@@ -1,6 +1,7 @@
 //! Measures how long it takes to replace words in a source tree and in a large file, beside the
 //! usual pipelines.
 
+mod growth;
 mod large;
 mod pairs;
 mod shares;
@@ -26,7 +27,7 @@ const NOWHERE: &str = "kzzlloc_nowhere";
 type Measure = fn(&Bench) -> anyhow::Result<Vec<Case>>;
 
 /// The cases: name, what is measured, and how. A case whose rounds take half a minute has fewer.
-const CASES: [(&str, &str, Measure); 7] = [
+const CASES: [(&str, &str, Measure); 8] = [
     ("many", "a word in many files, and back", |bench| bench.word(NEEDLE, NEW, ROUNDS)),
     ("few", "a word in a handful of files, and back", |bench| {
         bench.word("kmalloc_caches", "kzzlloc_caches", ROUNDS)
@@ -35,6 +36,7 @@ const CASES: [(&str, &str, Measure); 7] = [
     ("none", "a word that is in no file", Bench::no_match),
     ("pairs", "100 pairs of words at once, and back", pairs::measure),
     ("large", "a word in one file of 4 GiB, and back", large::measure),
+    ("growth", "what a changed file costs when there are ten times as many", growth::measure),
     ("shares", "what the time of a run goes by with", shares::measure),
 ];
 

@@ -90,9 +90,9 @@ fn names_that_change_places_do_so_or_do_not_wherever_the_run_is_killed() {
     if !is_installed("strace") {
         return;
     }
-    let words = ["replace", "-j", "2", "--rename", "-e", "--pairs", "../swaps", "."];
+    let words = ["replace", "-j", "2", "--rename", "-e", "--pairs", "../swaps.tsv", "."];
     let prepare = |sandbox: &Sandbox| {
-        std::fs::write(sandbox.tree().parent().unwrap().join("swaps"), SWAPS).unwrap();
+        std::fs::write(sandbox.tree().parent().unwrap().join("swaps.tsv"), SWAPS).unwrap();
     };
     let sandbox = Sandbox::new();
     prepare(&sandbox);
