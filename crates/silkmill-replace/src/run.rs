@@ -334,7 +334,9 @@ impl<'a> Run<'a> {
                 cancel,
                 finished,
             )?;
-            let taken = self.take_all(&context, pool.map_unordered_with(init, files, look));
+            // The walk is waited for elsewhere, so that what a worker has done is taken at once.
+            let findings = pool.map_unordered_with(init, files, look).prefetch();
+            let taken = self.take_all(&context, findings);
             if taken.is_err() {
                 context.abandon();
             }

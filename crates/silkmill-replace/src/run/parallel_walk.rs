@@ -84,7 +84,7 @@ pub(crate) fn start(
     walkers: Option<usize>,
     cancel: &CancelToken,
     finished: Arc<FinishedFiles>,
-) -> Result<(impl Iterator<Item = Vec<Walked>>, Thread<()>), Error> {
+) -> Result<(impl Iterator<Item = Vec<Walked>> + use<>, Thread<()>), Error> {
     let (let_through, walked) = mpsc::sync_channel(WAITING_MAX);
     let walk = ParallelWalk { context, filter, let_through, finished, cancel: cancel.clone() };
     let processors = || std::thread::available_parallelism().map_or(1, usize::from);

@@ -46,7 +46,10 @@ pub(crate) fn before_the_mark(run: &RunDirectory, journal: &Journal) -> Result<(
         let entry = entry?;
         let stored =
             journal.staging_dirs[entry.staging_dir as usize].join(entry.number.to_string());
-        files.push(stored.with_extension("old"));
+        // What is exchanged has no copy.
+        if entry.method != Method::Exchange {
+            files.push(stored.with_extension("old"));
+        }
         files.push(stored);
     }
     let folders = journal.staging_dirs.iter().map(PathBuf::as_path);
