@@ -1,8 +1,8 @@
 //! What a run is about to change: the staged new text, once for each file, in the order of the
 //! walk.
 //!
-//! A run may change more files than memory holds. What is known of the first ones is in memory; when
-//! it is too much, it goes to a spool on disk, and with it all that follows.
+//! A run may change more files than memory holds. What is known of the first ones is in memory;
+//! when it is too much, it goes to a spool on disk, and with it all that follows.
 
 use std::collections::{HashSet, VecDeque};
 use std::ffi::OsString;

@@ -194,16 +194,6 @@ impl<'a> Swapper<'a> {
         })
     }
 
-    /// Returns how many names the target has now.
-    pub(crate) fn target_names(&self, entry: &Entry) -> io::Result<u64> {
-        self.with_directory(entry, |directory| {
-            let name = OsStr::from_bytes(&entry.name);
-            let found = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            #[allow(clippy::unnecessary_cast, reason = "the type differs between systems")]
-            Ok(found.st_nlink as u64)
-        })
-    }
-
     /// Returns whether some text was copied and not exchanged.
     pub(crate) fn has_copied(&self) -> Result<bool, Error> {
         if !self.copied_late.borrow().is_empty() {
@@ -225,29 +215,6 @@ impl<'a> Swapper<'a> {
         let staging_dir = self.staging_dirs[entry.staging_dir as usize].as_fd();
         entry.method != Method::Exchange
             || identity(staging_dir, old_name(entry)).is_ok_and(|found| found.is_some())
-    }
-
-    /// Returns the identity of the original of an entry that was swapped. It has the staged name.
-    pub(crate) fn original(&self, entry: &Entry) -> io::Result<Identity> {
-        let staging_dir = self.staging_dirs[entry.staging_dir as usize].as_fd();
-        Ok(identity(staging_dir, entry.number.to_string())?.ok_or(Errno::NOENT)?)
-    }
-
-    /// Returns the identity of the file with the original's text, which can be put where the
-    /// original was.
-    pub(crate) fn original_text(&self, entry: &Entry) -> io::Result<Identity> {
-        let staging_dir = self.staging_dirs[entry.staging_dir as usize].as_fd();
-        let copy = identity(staging_dir, old_name(entry))?;
-        let found = match entry.method {
-            Method::CopyOver | Method::CopyLate | Method::Exchange if copy.is_some() => copy,
-            Method::Remove => {
-                let is_removed = |found: &Identity| found.file == entry.old.file;
-                let number = identity(staging_dir, entry.number.to_string())?;
-                number.filter(is_removed).or(copy.filter(is_removed))
-            }
-            _ => identity(staging_dir, entry.number.to_string())?,
-        };
-        Ok(found.ok_or(Errno::NOENT)?)
     }
 
     fn with_directory<T, E: From<Errno>>(

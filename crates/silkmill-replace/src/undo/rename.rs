@@ -14,7 +14,8 @@ use crate::transaction::rename::is_same_but_case;
 use crate::undo::history::Direction;
 
 /// Returns what takes back the names of a run, whose journal is given as the run has left it.
-/// `appearing` are the files that appear or go when their texts are taken back. Fails if a name is gone, unless `force` allows that, or if an old name is taken.
+/// `appearing` are the files that appear or go when their texts are taken back. Fails if a name is
+/// gone, unless `force` allows that, or if an old name is taken.
 pub(super) fn rename_back(
     left: &Journal,
     appearing: &HashMap<PathBuf, (Method, u64)>,

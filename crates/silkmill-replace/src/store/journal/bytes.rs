@@ -7,13 +7,9 @@ use std::path::{Component, Path, PathBuf};
 use crate::original::{Checksum, FileId, Identity};
 
 /// The bytes before the payload of a record: kind, length, checksum.
-pub(in crate::store) const RECORD_HEAD_LEN: usize = 9;
+pub(crate) const RECORD_HEAD_LEN: usize = 9;
 
-pub(in crate::store) fn put_record(
-    out: &mut Vec<u8>,
-    kind: u8,
-    payload: impl FnOnce(&mut Vec<u8>),
-) {
+pub(crate) fn put_record(out: &mut Vec<u8>, kind: u8, payload: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; RECORD_HEAD_LEN]);
     payload(out);
@@ -25,27 +21,27 @@ pub(in crate::store) fn put_record(
 }
 
 /// Computes the checksum of a record, without the bytes of the checksum itself.
-pub(in crate::store) fn checksum(record: &[u8]) -> u32 {
+pub(crate) fn checksum(record: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&record[..5]);
     hasher.update(&record[RECORD_HEAD_LEN..]);
     hasher.finalize()
 }
 
-pub(in crate::store) fn put_u64(out: &mut Vec<u8>, number: u64) {
+pub(crate) fn put_u64(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&number.to_le_bytes());
 }
 
-pub(in crate::store) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_u64(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-pub(in crate::store) fn put_path(out: &mut Vec<u8>, path: &Path) {
+pub(crate) fn put_path(out: &mut Vec<u8>, path: &Path) {
     put_bytes(out, path.as_os_str().as_bytes());
 }
 
-pub(in crate::store) fn put_identity(out: &mut Vec<u8>, identity: &Identity) {
+pub(crate) fn put_identity(out: &mut Vec<u8>, identity: &Identity) {
     for number in [identity.file.dev, identity.file.ino, identity.size] {
         put_u64(out, number);
     }
@@ -56,23 +52,19 @@ pub(in crate::store) fn put_identity(out: &mut Vec<u8>, identity: &Identity) {
 }
 
 /// Writes a byte that says which of the checksums follow, and these.
-pub(in crate::store) fn put_checksums(
-    out: &mut Vec<u8>,
-    old: Option<Checksum>,
-    new: Option<Checksum>,
-) {
+pub(crate) fn put_checksums(out: &mut Vec<u8>, old: Option<Checksum>, new: Option<Checksum>) {
     out.push(u8::from(old.is_some()) | u8::from(new.is_some()) << 1);
     for Checksum(sum) in [old, new].into_iter().flatten() {
         out.extend_from_slice(&sum.to_le_bytes());
     }
 }
 
-pub(in crate::store) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes are 4 bytes"))
 }
 
 /// Returns whether it names an entry of a directory, and nothing outside.
-pub(in crate::store) fn is_name(name: &[u8]) -> bool {
+pub(crate) fn is_name(name: &[u8]) -> bool {
     let mut components = Path::new(OsStr::from_bytes(name)).components();
     let is_normal =
         matches!(components.next(), Some(Component::Normal(only)) if only.as_bytes() == name);
@@ -80,16 +72,16 @@ pub(in crate::store) fn is_name(name: &[u8]) -> bool {
 }
 
 /// The bytes that are still to be read. Nothing it returns goes beyond them.
-pub(in crate::store) struct Reader<'a>(pub(in crate::store) &'a [u8]);
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(in crate::store) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         Some(taken)
     }
 
-    pub(in crate::store) fn record(&mut self) -> Option<(u8, &'a [u8])> {
+    pub(crate) fn record(&mut self) -> Option<(u8, &'a [u8])> {
         let whole = self.0;
         let head = self.take(RECORD_HEAD_LEN)?;
         let payload = self.take(u32_at(head, 1) as usize)?;
@@ -98,19 +90,19 @@ impl<'a> Reader<'a> {
         Some((head[0], payload))
     }
 
-    pub(in crate::store) fn u32(&mut self) -> Option<u32> {
+    pub(crate) fn u32(&mut self) -> Option<u32> {
         Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
     }
 
-    pub(in crate::store) fn u64(&mut self) -> Option<u64> {
+    pub(crate) fn u64(&mut self) -> Option<u64> {
         Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
     }
 
-    pub(in crate::store) fn i64(&mut self) -> Option<i64> {
+    pub(crate) fn i64(&mut self) -> Option<i64> {
         self.u64().map(u64::cast_signed)
     }
 
-    pub(in crate::store) fn flag(&mut self) -> Option<bool> {
+    pub(crate) fn flag(&mut self) -> Option<bool> {
         match self.take(1)? {
             [0] => Some(false),
             [1] => Some(true),
@@ -118,27 +110,27 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(in crate::store) fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
         let len = self.u64()?;
         self.take(usize::try_from(len).ok()?)
     }
 
-    pub(in crate::store) fn text(&mut self) -> Option<String> {
+    pub(crate) fn text(&mut self) -> Option<String> {
         String::from_utf8(self.bytes()?.to_vec()).ok()
     }
 
-    pub(in crate::store) fn path(&mut self) -> Option<PathBuf> {
+    pub(crate) fn path(&mut self) -> Option<PathBuf> {
         Some(PathBuf::from(OsStr::from_bytes(self.bytes()?)))
     }
 
-    pub(in crate::store) fn absolute_path(&mut self) -> Option<PathBuf> {
+    pub(crate) fn absolute_path(&mut self) -> Option<PathBuf> {
         let bytes = self.bytes()?;
         let path = Path::new(OsStr::from_bytes(bytes));
         (path.is_absolute() && !bytes.contains(&0)).then(|| path.to_path_buf())
     }
 
     /// Reads what [`put_checksums`] has written. Journals of the first version have nothing here.
-    pub(in crate::store) fn checksums(&mut self) -> Option<(Option<Checksum>, Option<Checksum>)> {
+    pub(crate) fn checksums(&mut self) -> Option<(Option<Checksum>, Option<Checksum>)> {
         let known = match self.0.is_empty() {
             true => 0,
             false => self.take(1)?[0],
@@ -151,7 +143,7 @@ impl<'a> Reader<'a> {
         (known < 4).then_some(sums)
     }
 
-    pub(in crate::store) fn identity(&mut self) -> Option<Identity> {
+    pub(crate) fn identity(&mut self) -> Option<Identity> {
         Some(Identity {
             file: FileId { dev: self.u64()?, ino: self.u64()? },
             size: self.u64()?,

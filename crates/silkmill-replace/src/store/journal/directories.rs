@@ -19,12 +19,12 @@ pub(crate) struct Directories {
 }
 
 impl Directories {
-    pub(in crate::store) fn new(keeps_all: bool) -> Directories {
+    pub(crate) fn new(keeps_all: bool) -> Directories {
         Directories { kept: VecDeque::new(), passed: 0, keeps_all }
     }
 
     /// Adds a directory. Returns its place.
-    pub(in crate::store) fn push(&mut self, directory: Arc<Path>) -> u32 {
+    pub(crate) fn push(&mut self, directory: Arc<Path>) -> u32 {
         if self.kept.len() == DIRECTORIES_KEPT && !self.keeps_all {
             self.kept.pop_front();
             self.passed += 1;

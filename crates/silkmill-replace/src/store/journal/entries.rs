@@ -1,16 +1,17 @@
 //! The files of a journal, read one by one as often as they are needed.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::Error;
 use crate::store::journal::bytes::Reader;
 use crate::store::journal::directories::Directories;
+use crate::store::journal::record::{Entry, JournalError, Kind};
 use crate::store::journal::records::{ReadError, Records};
-use crate::store::journal::renamed::path_as_left;
 use crate::store::journal::source::Source;
-use crate::store::journal::{Entry, JournalError, Kind};
 
 /// The files that a journal, or the draft of one, is about.
 #[derive(Clone, Debug)]
@@ -141,6 +142,16 @@ impl Iterator for Iter {
             Err(error) => Some(Err(error.into())),
         }
     }
+}
+
+/// Returns where a directory is when everything has its new name.
+pub(super) fn path_as_left(path: &Path, names: &HashMap<PathBuf, Vec<u8>>) -> PathBuf {
+    let (mut before, mut left) = (PathBuf::new(), PathBuf::new());
+    for component in path {
+        before.push(component);
+        left.push(names.get(&before).map_or(component, |name| OsStr::from_bytes(name)));
+    }
+    left
 }
 
 impl From<ReadError> for Error {

@@ -3,8 +3,8 @@
 use std::io;
 
 use crate::store::journal::bytes::{RECORD_HEAD_LEN, Reader, u32_at};
+use crate::store::journal::record::{JournalError, Sum};
 use crate::store::journal::source::Source;
-use crate::store::journal::{JournalError, Sum};
 
 /// How many bytes are read at once.
 const BUFFER_LEN: usize = 64 << 10;
@@ -47,13 +47,13 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    pub(in crate::store) fn new(source: Source, at: u64, end: u64) -> Records {
+    pub(crate) fn new(source: Source, at: u64, end: u64) -> Records {
         let (buffer, hasher) = (Vec::new(), crc32fast::Hasher::new());
         Records { source, at, end, buffer, begin: 0, filled: 0, len: 0, hasher }
     }
 
     /// Returns the kind and the payload of the next record. `None` at the end.
-    pub(in crate::store) fn next(&mut self) -> Result<Option<(u8, &[u8])>, ReadError> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u8, &[u8])>, ReadError> {
         if self.is_at_end() {
             return Ok(None);
         }
@@ -68,16 +68,16 @@ impl Records {
         Ok(Some(Reader(record).record().ok_or(JournalError::Damaged)?))
     }
 
-    pub(in crate::store) fn at(&self) -> u64 {
+    pub(crate) fn at(&self) -> u64 {
         self.at
     }
 
-    pub(in crate::store) fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.at >= self.end
     }
 
     /// Returns the sum of the records so far.
-    pub(in crate::store) fn sum(&self) -> Sum {
+    pub(crate) fn sum(&self) -> Sum {
         Sum { len: self.len, sum: self.hasher.clone().finalize() }
     }
 

@@ -30,8 +30,8 @@ impl Rename {
         self.directory.join(OsStr::from_bytes(&self.from))
     }
 
-    /// Returns the name that it has for a while when names change places. It holds the inode number,
-    /// so that no other file has it.
+    /// Returns the name that it has for a while when names change places. It holds the inode
+    /// number, so that no other file has it.
     pub(crate) fn third_name(&self) -> Vec<u8> {
         format!("{THIRD_NAME}{}", self.inodes[0]).into_bytes()
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Journal;
+use super::entries::path_as_left;
 use super::rename::Rename;
 use crate::error::Error;
 
@@ -67,15 +68,6 @@ impl Journal {
         left.entries = self.entries.as_left(names);
         Cow::Owned(left)
     }
-}
-
-pub(super) fn path_as_left(path: &Path, names: &HashMap<PathBuf, Vec<u8>>) -> PathBuf {
-    let (mut before, mut left) = (PathBuf::new(), PathBuf::new());
-    for component in path {
-        before.push(component);
-        left.push(names.get(&before).map_or(component, |name| OsStr::from_bytes(name)));
-    }
-    left
 }
 
 /// Returns a directory that is shared with the rename before, where that is in the same one.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use crate::store::journal::HEAD_LEN;
+use crate::store::journal::record::HEAD_LEN;
 
 /// Bytes that can be read at any place.
 #[derive(Clone, Debug)]

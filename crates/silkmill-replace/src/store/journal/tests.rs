@@ -2,7 +2,14 @@
 
 use super::*;
 use crate::original::FileId;
-use crate::store::journal::writer::{Writer, bytes_of};
+use crate::original::{Checksum, Identity};
+use crate::store::journal::bytes::{RECORD_HEAD_LEN, put_path, put_record, put_u64};
+use crate::store::journal::record::{SLOT_LEN, VERSION_OF_ALL_DIRECTORIES, VERSION_WITHOUT_TEXTS};
+use crate::store::journal::writer::Writer;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
 
 fn identity(seed: u64) -> Identity {
     let time = (seed.cast_signed() - 5, 7);

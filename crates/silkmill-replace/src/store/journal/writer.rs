@@ -10,9 +10,9 @@ use std::sync::Arc;
 use crate::store::journal::bytes::{put_path, put_record, put_u64};
 use crate::store::journal::directories::Directories;
 use crate::store::journal::entries::Entries;
+use crate::store::journal::record::{Entry, Kind, RunHeader, Sum, head};
 use crate::store::journal::rename::Rename;
 use crate::store::journal::source::Source;
-use crate::store::journal::{Entry, Kind, RunHeader, Sum, head};
 
 /// How many bytes are written at once.
 const WRITTEN_LEN: usize = 256 << 10;
@@ -205,31 +205,4 @@ pub(crate) fn nameless(folder: &Path) -> io::Result<File> {
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())
-}
-
-/// Returns the bytes of a whole journal in which no phase is set.
-#[cfg(any(test, fuzzing))]
-pub(crate) fn bytes_of(journal: &crate::store::journal::Journal) -> Vec<u8> {
-    use std::io::Read;
-    let file = Arc::new(tempfile_for_tests());
-    let mut writer = Writer::journal(Arc::clone(&file), &journal.header, &journal.staging_dirs)
-        .expect("the disk has room");
-    for entry in journal.entries.iter() {
-        writer.push(&entry.expect("it is whole")).expect("the disk has room");
-    }
-    let mut renames = journal.renames.clone();
-    let source = Source::File(Arc::clone(&file));
-    writer.finish(&mut renames, journal.replacements, source).expect("the disk has room");
-    let (mut bytes, mut file) = (Vec::new(), &*file);
-    file.read_to_end(&mut bytes).expect("it can be read");
-    bytes
-}
-
-#[cfg(any(test, fuzzing))]
-fn tempfile_for_tests() -> File {
-    let folder = std::env::temp_dir().join(format!("silkmill-{}", std::process::id()));
-    let name = format!("{:?}", std::thread::current().id());
-    let folder = folder.join(name);
-    std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
-    nameless(&folder).expect("the temporary folder can be written")
 }

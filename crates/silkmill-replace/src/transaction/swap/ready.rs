@@ -1,9 +1,11 @@
 //! What an undo looks at before it is committed: whether a target holds what the run left, and
 //! whether the file in the store may take its place.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{AtFlags, RawMode};
 use rustix::fs::{Mode, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, chmodat, futimens, statat};
@@ -21,6 +23,39 @@ use crate::transaction::attributes::{self, Attributes};
 const READABLE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 impl Swapper<'_> {
+    /// Returns how many names the target has now.
+    pub(crate) fn target_names(&self, entry: &Entry) -> io::Result<u64> {
+        self.with_directory(entry, |directory| {
+            let name = OsStr::from_bytes(&entry.name);
+            let found = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            #[allow(clippy::unnecessary_cast, reason = "the type differs between systems")]
+            Ok(found.st_nlink as u64)
+        })
+    }
+
+    /// Returns the identity of the original of an entry that was swapped. It has the staged name.
+    pub(crate) fn original(&self, entry: &Entry) -> io::Result<Identity> {
+        let staging_dir = self.staging_dirs[entry.staging_dir as usize].as_fd();
+        Ok(identity(staging_dir, entry.number.to_string())?.ok_or(Errno::NOENT)?)
+    }
+
+    /// Returns the identity of the file with the original's text, which can be put where the
+    /// original was.
+    pub(crate) fn original_text(&self, entry: &Entry) -> io::Result<Identity> {
+        let staging_dir = self.staging_dirs[entry.staging_dir as usize].as_fd();
+        let copy = identity(staging_dir, old_name(entry))?;
+        let found = match entry.method {
+            Method::CopyOver | Method::CopyLate | Method::Exchange if copy.is_some() => copy,
+            Method::Remove => {
+                let is_removed = |found: &Identity| found.file == entry.old.file;
+                let number = identity(staging_dir, entry.number.to_string())?;
+                number.filter(is_removed).or(copy.filter(is_removed))
+            }
+            _ => identity(staging_dir, entry.number.to_string())?,
+        };
+        Ok(found.ok_or(Errno::NOENT)?)
+    }
+
     /// Returns which of the two texts the target holds, by its bytes: its times may have changed,
     /// or the file may have been written anew, without an edit.
     pub(crate) fn holds(&self, entry: &Entry) -> io::Result<Holds> {
