@@ -12,14 +12,14 @@
 //!   [`map`](ThreadPoolExecutor::map) runs one function over many items, lazily. A
 //!   [`TaskSet`] has tasks that bring about further tasks.
 //! * [`wait()`] and [`as_completed`], for many futures at once. A future can also be `.await`ed, on
-//!   any runtime, and [`submit_async`](ThreadPoolExecutor::submit_async) waits for room in a bounded
-//!   queue without blocking a thread.
+//!   any runtime, and [`submit_async`](ThreadPoolExecutor::submit_async) waits for room in a
+//!   bounded queue without blocking a thread.
 //! * [`ThreadPoolExecutor::scope`]: tasks that borrow. [`ThreadPoolExecutor::task`]: a priority, a
 //!   time limit, a token to stop it with ([`CancelToken`]) for a single task.
 //! * [`Semaphore`] and [`Event`], which std lacks.
 //! * [`before_task`](ThreadPoolExecutorBuilder::before_task) and
-//!   [`after_task`](ThreadPoolExecutorBuilder::after_task): hooks that are told of each task's name,
-//!   waiting time, running time and panic.
+//!   [`after_task`](ThreadPoolExecutorBuilder::after_task): hooks that are told of each task's
+//!   name, waiting time, running time and panic.
 //! * [`Stats::advice`]: whether the tasks waited or computed, measured, and so whether more workers
 //!   would help.
 //!

@@ -33,7 +33,8 @@ impl ThreadPoolExecutor {
     /// while such an iterator blocks, what is finished meanwhile cannot be handed out, because the
     /// calling thread is inside of it: where results must not wait for items (a channel, a
     /// terminal, a crawler whose results bring about its items) let [a thread](Map::prefetch) take
-    /// the items, or use a [task set](ThreadPoolExecutor::task_set).
+    /// the items, or use a [task set](ThreadPoolExecutor::task_set). A thread also keeps trivial
+    /// items of such an iterator fast, by taking them together.
     pub fn map<I, F, T>(&self, items: I, f: F) -> Map<'_, I::IntoIter, I::Item, T>
     where
         I: IntoIterator,
