@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Table,
         extract,
         fetch,
+        host_bucket,
         scrape,
         title,
     )
@@ -81,6 +82,7 @@ __all__ = [
     "extract",
     "fetch",
     "forget",
+    "host_bucket",
     "redo",
     "replace",
     "runs",
@@ -114,23 +116,30 @@ _LATER = {
     "Table": "silkmill.lists",
     "extract": "silkmill.lists",
     "fetch": "silkmill.lists",
+    "host_bucket": "silkmill.lists",
     "scrape": "silkmill.lists",
     "title": "silkmill.lists",
 }
 
 
+#: Parts that are imported when they are named.
+_MODULES = ("options",)
+
+
 def __getattr__(name: str) -> "Any":
     module = _LATER.get(name)
-    if module is None:
+    if module is None and name not in _MODULES:
         raise AttributeError(f"module 'silkmill' has no attribute {name!r}")
     import importlib
 
+    if module is None:
+        return importlib.import_module(f"silkmill.{name}")
     value = globals()[name] = getattr(importlib.import_module(module), name)
     return value
 
 
 def __dir__() -> "list[str]":
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *_LATER, *_MODULES})
 
 
 _process.install()

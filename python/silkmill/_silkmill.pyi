@@ -27,6 +27,7 @@ __all__ = [
     "begin_map",
     "extract_page",
     "forget_runs",
+    "host_buckets",
     "list_runs",
     "revert_run",
     "run_command",
@@ -269,4 +270,6 @@ def extract_page(
     html: bytes | bytearray | memoryview | str,
     options: Mapping[str, Any],
     content_type: str | None = None,
+    url: str | None = None,
 ) -> tuple[dict[str, list[Any]], str | None, str | None, bool]: ...
+def host_buckets(urls: Sequence[str | None], parts: int) -> list[int]: ...

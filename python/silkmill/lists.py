@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, Union, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Union, cast, overload
 
-from silkmill._silkmill import Row, RowError, RunBase, Table, extract_page
+from silkmill._silkmill import Row, RowError, RunBase, Table, extract_page, host_buckets
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,6 +27,7 @@ __all__ = [
     "Table",
     "extract",
     "fetch",
+    "host_bucket",
     "scrape",
     "title",
 ]
@@ -218,7 +219,7 @@ def scrape(
 ) -> Run:
     """Requests every URL, and gives one :class:`Row` for each, with the title of its page and the fields that are wanted.
 
-    Fields are found by ``xpath`` and ``css``: mappings of names to expressions, or texts as ``"NAME=EXPR"``.
+    Fields are found by ``xpath``, ``css``, ``regex`` and ``jsonpath``: mappings of names to expressions, or texts as ``"NAME=EXPR"``.
     ``row.fields["NAME"]`` has all values. Everything else is as with :func:`fetch`.
 
     >>> import silkmill
@@ -233,11 +234,13 @@ def extract(
     html: bytes | bytearray | memoryview | str,
     *,
     content_type: str | None = None,
+    url: str | None = None,
     **fields: Unpack[FieldOptions],
 ) -> Fields:
     """Reads fields from a page that is in memory, as :func:`scrape` reads them. Other threads run meanwhile.
 
-    ``content_type`` is the header that came with bytes, and may name their charset.
+    ``content_type`` is the header that came with bytes, and may name their charset. ``url`` is where the page came from, against
+    which ``@abs:href`` of CSS is resolved.
 
     >>> import silkmill
     >>> found = silkmill.extract("<title>Mills</title><p>silk<p>wool", xpath={"words": "//p", "n": "count(//p)"})
@@ -248,7 +251,7 @@ def extract(
 
     Raises ValueError if a field does not parse, or costs too much on this page.
     """
-    found, title, charset, truncated = extract_page(html, fields, content_type)
+    found, title, charset, truncated = extract_page(html, fields, content_type, url)
     result = Fields(found)
     result.title, result.charset, result.truncated = title, charset, truncated
     return result
@@ -262,6 +265,26 @@ def title(html: bytes | bytearray | memoryview | str, *, content_type: str | Non
     'Silk mills'
     """
     return extract_page(html, {}, content_type)[1]
+
+
+@overload
+def host_bucket(urls: str, n: int) -> int: ...  # type: ignore[overload-overlap]
+@overload
+def host_bucket(urls: Iterable[str | None] | Any, n: int) -> list[int]: ...
+def host_bucket(urls: Any, n: int) -> int | list[int]:
+    """Returns the part, from 0 to ``n - 1``, that each URL is in when a list is divided by hosts into ``n`` parts.
+
+    ``urls`` is one URL, or any iterable or Arrow array of them. It is the part that ``--shard I/N`` of the command takes, by a hash
+    that does not change between versions: ``docs/shards.md``. What is no URL has the part of the empty host.
+
+    >>> import silkmill
+    >>> silkmill.host_bucket(["http://example.com/a", "https://example.com/b", "http://www.example.com/"], 10)
+    [5, 5, 3]
+    """
+    if isinstance(urls, str):
+        return host_buckets([urls], n)[0]
+    urls = urls.to_pylist() if hasattr(urls, "to_pylist") else list(urls)
+    return host_buckets(urls, n)
 
 
 def _told(progress: Callable[[Progress], object] | bool | None) -> Callable[..., object] | None:

@@ -75,6 +75,10 @@ class FieldOptions(TypedDict, total=False):
     xpath: Mapping[str, str] | Iterable[str] | str | None
     #: CSS selectors: a mapping of names to selectors, or texts as "NAME=SELECTOR"; ``SELECTOR@attr`` gives an attribute.
     css: Mapping[str, str] | Iterable[str] | str | None
+    #: Regexes over the text: a mapping of names to regexes, or texts as "NAME=RE"; the first group, or the whole match.
+    regex: Mapping[str, str] | Iterable[str] | str | None
+    #: JSONPath (RFC 9535) in JSON, or in the JSON scripts of a page: a mapping of names to paths, or texts as "NAME=PATH".
+    jsonpath: Mapping[str, str] | Iterable[str] | str | None
 
 
 class RequestOptions(TypedDict, total=False):
@@ -96,6 +100,8 @@ class RequestOptions(TypedDict, total=False):
     retries: int | None
     #: Retry also what may do something twice then.
     retry_post: bool
+    #: Rows of a host that end without a response, one after the other, before its other rows are errors at once; 0 is never (30).
+    max_host_errors: int | None
     #: Redirects to follow (10).
     max_redirects: int | None
     #: Take Refresh headers and elements for redirects.
@@ -126,6 +132,8 @@ class RequestOptions(TypedDict, total=False):
     cookies: StrPath | Iterable[StrPath] | None
     #: The file to write all cookies to when the run has ended.
     cookie_jar: StrPath | None
+    #: Only the part of the list that is ``"I/N"``: all URLs of a host are in one part. ``row.index`` is that of the whole list.
+    shard: str | None
     #: Hand on the rows in the order of the URLs.
     ordered: bool
 

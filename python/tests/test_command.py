@@ -50,7 +50,7 @@ def test_an_interrupt_ends_the_command_with_130(command: list[str], server: Serv
         time.sleep(0.01)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate()
-    assert (running.returncode, err) == (130, b"")
+    assert running.returncode == 130 and b"Traceback" not in err
 
 
 def test_an_interrupt_that_is_ignored_at_the_start_stays_ignored(

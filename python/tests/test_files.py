@@ -80,7 +80,7 @@ def test_a_function_says_what_each_match_becomes_on_the_callers_thread(tree: Pat
     def number(match: silkmill.Match) -> str | None:
         assert threading.current_thread() is threading.main_thread()
         seen.append((os.path.basename(match.path), match.groups()))
-        return None if len(seen) == 2 else f"{match['first'].upper()}{len(seen)}"
+        return None if len(seen) == 2 else f"{str(match['first']).upper()}{len(seen)}"
 
     done = silkmill.replace(r"(?<first>col)(x)?(ou?r)", number, tree, regex=True)
     assert done.replacements == 2

@@ -309,11 +309,12 @@ def test_an_interrupt_keeps_the_rows_and_leaves_no_thread(server: Server) -> Non
         "    run.collect()\n"
         "except KeyboardInterrupt:\n"
         "    print(len(run.collect()), run.summary.interrupted)\n"
-        "names = [open(f'/proc/self/task/{task}/comm').read() for task in os.listdir('/proc/self/task')]\n"
-        "print([name for name in names if name.startswith(('fetch', 'silk'))])\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import test_lists\n"
+        "print(test_lists.gone())\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout == "5 True\n[]\n", done.stderr
+    assert done.stdout == "5 True\nTrue\n", done.stderr
     assert done.returncode == 0
 
 
@@ -517,3 +518,30 @@ def test_many_small_runs_keep_no_memory_and_no_descriptors(server: Server) -> No
     assert gone()
     assert size() - before < 16 << 20
     assert len(os.listdir("/proc/self/fd")) <= open_before
+
+
+def test_a_list_is_divided_by_hosts_as_the_command_divides_it(server: Server) -> None:
+    hosts = [f"https://host-{place}.example/{place}" for place in range(40)]
+    parts = silkmill.host_bucket(hosts, 4)
+    assert set(parts) == set(range(4)) and silkmill.host_bucket(hosts[7], 4) == parts[7]
+    assert silkmill.host_bucket(iter(hosts), 4) == parts
+    assert silkmill.host_bucket([None, "no url"], 10) == [7, 7]
+    with pytest.raises(ValueError, match="at least 1 part"):
+        silkmill.host_bucket(hosts, 0)
+    assert silkmill.host_bucket("http://Example.COM:80/", 1000) == 345
+
+    urls = [*server.urls(3), "no url"]
+    part = silkmill.host_bucket(urls[0], 1000)
+    rows = silkmill.fetch(urls, shard=f"{part}/1000", ordered=True)
+    assert [row.index for row in rows] == [0, 1, 2]
+    with pytest.raises(ValueError, match='"I/N"'):
+        silkmill.fetch(urls, shard="4/4")
+
+
+def test_regexes_and_json_are_read_too(server: Server) -> None:
+    (row,) = silkmill.scrape(server.urls(1), regex={"n": r"page (\d+)"}, jsonpath={"j": "$..x"})
+    assert row.fields == {"n": ["0"], "j": []}
+    page = b'<script type="application/ld+json">{"x": [1, "a"]}</script><a href=b>'
+    assert silkmill.extract(page, jsonpath={"j": "$.x[*]"}) == {"j": ["1", "a"]}
+    links = silkmill.extract(page, css={"link": "a@abs:href"}, url="http://a.example/x/")
+    assert links == {"link": ["http://a.example/x/b"]}

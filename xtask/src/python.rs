@@ -9,8 +9,20 @@ use anyhow::Context;
 
 use crate::program::{check, root};
 
-/// What the tests need beside the package.
-const TOOLS: &[&str] = &["maturin>=1.9.4,<2", "pytest", "pytest-timeout", "mypy"];
+/// What the tests need beside the package: tools, and readers of Arrow.
+const TOOLS: &[&str] = &[
+    "maturin>=1.9.4,<2",
+    "pytest",
+    "pytest-timeout",
+    "mypy",
+    "pyarrow",
+    "polars",
+    "pandas",
+    "duckdb",
+];
+
+/// What they need with `SILKMILL_LONG=1`: more readers of Arrow.
+const LONG_TOOLS: &[&str] = &["arro3-core", "nanoarrow", "datafusion"];
 
 /// Returns why the tests cannot run here, if so.
 pub(crate) fn missing() -> Option<String> {
@@ -38,8 +50,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let folder = root().join("target/python-tests").join(version);
     let inside = environment(Path::new(&python), &folder)?;
     let wheels = folder.join("wheels");
-    let mut build = Command::new(folder.join("bin/maturin"));
-    build.args(["build", "--release", "--quiet", "--interpreter"]).arg(&inside);
+    let mut build = Command::new(&inside);
+    build.args(["-m", "maturin", "build", "--release", "--quiet", "--interpreter"]).arg(&inside);
     check(build.arg("--out").arg(&wheels).current_dir(root()))?;
     let mut install = Command::new(&inside);
     install.args(["-m", "pip", "install", "--quiet", "--force-reinstall", "--no-index"]);
@@ -50,12 +62,18 @@ pub(crate) fn run() -> anyhow::Result<()> {
 /// Makes the virtual environment if it is not there, with the tools. Returns its interpreter.
 fn environment(python: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     let inside = folder.join("bin/python");
-    if !folder.join("bin/maturin").exists() || !folder.join("bin/pytest").exists() {
-        check(Command::new(python).args(["-m", "venv"]).arg(folder))?;
-        let mut install = Command::new(&inside);
-        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-        check(install.args(TOOLS))?;
+    let is_long = std::env::var_os("SILKMILL_LONG").is_some_and(|value| value == "1");
+    let tools = [TOOLS, if is_long { LONG_TOOLS } else { &[] }].concat();
+    // What was asked for the last time is there.
+    let (list, wanted) = (folder.join("tools.txt"), tools.join("\n"));
+    if std::fs::read_to_string(&list).is_ok_and(|there| there.starts_with(&wanted)) {
+        return Ok(inside);
     }
+    check(Command::new(python).args(["-m", "venv"]).arg(folder))?;
+    let mut install = Command::new(&inside);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    check(install.args(&tools))?;
+    std::fs::write(&list, wanted).with_context(|| format!("failed to write {list:?}"))?;
     Ok(inside)
 }
 

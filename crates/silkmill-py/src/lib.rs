@@ -65,7 +65,7 @@ mod _silkmill {
     #[pymodule_export]
     use crate::replace::{forget_runs, list_runs, revert_run, run_replace};
     #[pymodule_export]
-    use crate::scrape::page::extract_page;
+    use crate::scrape::page::{extract_page, host_buckets};
     #[pymodule_export]
     use crate::scrape::row::{Row, RowError};
     #[pymodule_export]

@@ -4,7 +4,8 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping, PyString};
 use silkmill_cli::{Cookies, environment_proxies};
-use silkmill_scrape::{Extractor, Field, Method, Options, OptionsBuilder, ValueType};
+use silkmill_scrape::{Extractor, Field, Method, Options, OptionsBuilder, ValueType, host_bucket};
+use std::num::NonZeroU64;
 
 use crate::keywords::Keywords;
 
@@ -21,6 +22,9 @@ const OF_THE_COMMAND: &[(&str, &str)] = &[
     ("quiet", "nothing is printed unless progress asks for it"),
     ("verbose", "see .summary of the run"),
     ("stats", "see .summary of the run"),
+    ("input_format", "give a table, or the URLs of any iterable"),
+    ("url_column", "give a table, and url= with the name of its column"),
+    ("retry_errors", "give the URLs whose rows are errors"),
 ];
 
 /// What a run is to do, checked.
@@ -29,6 +33,28 @@ pub(super) struct Job {
     pub(super) cookies: Cookies,
     /// The names and types of the fields.
     pub(super) fields: Vec<(String, ValueType)>,
+    /// The part of the list that is wanted.
+    pub(super) shard: Option<Shard>,
+}
+
+/// Part `part`, from 0, of a list in `parts` parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shard {
+    part: u64,
+    parts: NonZeroU64,
+}
+
+impl Shard {
+    /// Reads `I/N`.
+    fn parse(text: &str) -> Option<Shard> {
+        let (part, parts) = text.split_once('/')?;
+        let shard = Shard { part: part.parse().ok()?, parts: parts.parse().ok()? };
+        (shard.part < shard.parts.get()).then_some(shard)
+    }
+
+    pub(super) fn holds(self, url: &str) -> bool {
+        host_bucket(url, self.parts) == self.part
+    }
 }
 
 /// Which of the two calls it is.
@@ -77,6 +103,13 @@ pub(super) fn job_of(py: Python<'_>, kind: Kind, given: &Bound<'_, PyDict>) -> P
     {
         options = options.save(folder);
     }
+    let shard = match words.text("shard")? {
+        None => None,
+        Some(text) => Some(Shard::parse(&text).ok_or_else(|| {
+            let why = format!("\"I/N\" with I from 0 and below N, and not {text:?}");
+            words.wrong("shard", &why)
+        })?),
+    };
     let from = words.paths("cookies")?.unwrap_or_default();
     let to = words.path("cookie_jar")?;
     words.finish()?;
@@ -87,7 +120,7 @@ pub(super) fn job_of(py: Python<'_>, kind: Kind, given: &Bound<'_, PyDict>) -> P
     }
     // It may read certificates, and make a folder.
     let options = py.detach(|| options.build()).map_err(refused)?;
-    Ok(Job { options, cookies, fields: fields_types })
+    Ok(Job { options, cookies, fields: fields_types, shard })
 }
 
 /// A field that is not compiled yet.
@@ -95,12 +128,16 @@ pub(super) fn job_of(py: Python<'_>, kind: Kind, given: &Bound<'_, PyDict>) -> P
 pub(super) enum Spec {
     XPath(String),
     Css(String),
+    Regex(String),
+    JsonPath(String),
 }
 
-/// Takes the fields of `xpath` and `css`.
+/// Takes the fields of `xpath`, `css`, `regex` and `jsonpath`.
 pub(super) fn specs_of(words: &mut Keywords<'_>) -> PyResult<Vec<Spec>> {
     let mut specs: Vec<Spec> = texts_of(words, "xpath")?.into_iter().map(Spec::XPath).collect();
     specs.extend(texts_of(words, "css")?.into_iter().map(Spec::Css));
+    specs.extend(texts_of(words, "regex")?.into_iter().map(Spec::Regex));
+    specs.extend(texts_of(words, "jsonpath")?.into_iter().map(Spec::JsonPath));
     Ok(specs)
 }
 
@@ -109,6 +146,8 @@ pub(super) fn compiled(specs: &[Spec]) -> PyResult<Vec<Field>> {
     let compile = |spec: &Spec| match spec {
         Spec::XPath(text) => Field::xpath(text),
         Spec::Css(text) => Field::css(text),
+        Spec::Regex(text) => Field::regex(text),
+        Spec::JsonPath(text) => Field::jsonpath(text),
     };
     specs.iter().map(|spec| compile(spec).map_err(refused)).collect()
 }
@@ -210,6 +249,9 @@ fn limits(mut options: OptionsBuilder, words: &mut Keywords<'_>) -> PyResult<Opt
     }
     if let Some(retries) = words.count("retries", 0, u32::MAX.into())? {
         options = options.retries(retries as u32);
+    }
+    if let Some(rows) = words.count("max_host_errors", 0, u32::MAX.into())? {
+        options = options.host_errors_max(rows as u32);
     }
     if let Some(redirects) = words.count("max_redirects", 0, u32::MAX.into())? {
         options = options.redirects_max(redirects as u32);

@@ -1,12 +1,13 @@
 //! The parser alone: bytes in, values out.
 
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
-use silkmill_scrape::{Extracted, Extractor};
+use silkmill_scrape::{Extracted, Extractor, host_bucket};
 
 use crate::error::edge;
 use crate::keywords::Keywords;
@@ -26,16 +27,17 @@ type Page<'py> = (Bound<'py, PyDict>, Option<String>, Option<&'static str>, bool
 
 /// Returns the fields of a page, and its title, charset, and whether a bound cut something.
 #[pyfunction]
-#[pyo3(signature = (html, options, content_type=None))]
+#[pyo3(signature = (html, options, content_type=None, url=None))]
 pub(crate) fn extract_page<'py>(
     py: Python<'py>,
     html: &Bound<'py, PyAny>,
     options: &Bound<'py, PyDict>,
     content_type: Option<&str>,
+    url: Option<&str>,
 ) -> PyResult<Page<'py>> {
     edge(|| {
         let extractor = extractor_of(options)?;
-        let found = read(py, &extractor, html, content_type)?;
+        let found = read(py, &extractor, html, content_type, url)?;
         if let Some(name) = found.unfinished.first() {
             return Err(PyValueError::new_err(format!(
                 "field {name:?} costs too much on this page, and has no values"
@@ -51,20 +53,21 @@ fn read(
     extractor: &Extractor,
     html: &Bound<'_, PyAny>,
     content_type: Option<&str>,
+    url: Option<&str>,
 ) -> PyResult<Extracted> {
     let is_text = html.is_instance_of::<PyString>();
     // The charset of a text is known, whatever the page says of itself.
     let content_type = if is_text { Some("text/html; charset=utf-8") } else { content_type };
     if let Ok(bytes) = html.cast::<PyBytes>() {
         let bytes = bytes.as_bytes();
-        return Ok(py.detach(|| extractor.extract(bytes, content_type)));
+        return Ok(py.detach(|| extractor.extract_from(bytes, content_type, url)));
     }
     if let Ok(text) = html.cast::<PyString>() {
         let Ok(text) = text.to_str() else {
             let text = text.to_string_lossy().into_owned();
-            return Ok(py.detach(|| extractor.extract(text.as_bytes(), content_type)));
+            return Ok(py.detach(|| extractor.extract_from(text.as_bytes(), content_type, url)));
         };
-        return Ok(py.detach(|| extractor.extract(text.as_bytes(), content_type)));
+        return Ok(py.detach(|| extractor.extract_from(text.as_bytes(), content_type, url)));
     }
     let bytes = match html.cast::<PyByteArray>() {
         Ok(bytes) => bytes.to_vec(),
@@ -78,7 +81,7 @@ fn read(
             )));
         }
     };
-    Ok(py.detach(|| extractor.extract(&bytes, content_type)))
+    Ok(py.detach(|| extractor.extract_from(&bytes, content_type, url)))
 }
 
 fn is_memoryview(html: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -109,4 +112,20 @@ fn known(specs: &[Spec]) -> Option<Arc<Extractor>> {
     let extractor = Arc::clone(&found.1);
     all.push(found);
     Some(extractor)
+}
+
+/// Returns the part, from 0, of a list in `parts` parts that each URL belongs to.
+#[pyfunction]
+pub(crate) fn host_buckets(
+    py: Python<'_>,
+    urls: Vec<Option<String>>,
+    parts: u64,
+) -> PyResult<Vec<u64>> {
+    let Some(parts) = NonZeroU64::new(parts) else {
+        return Err(PyValueError::new_err("a list has at least 1 part"));
+    };
+    edge(|| {
+        let urls: Vec<&str> = urls.iter().map(|url| url.as_deref().unwrap_or_default()).collect();
+        Ok(py.detach(|| urls.iter().map(|url| host_bucket(url.trim(), parts)).collect()))
+    })
 }

@@ -117,9 +117,10 @@ impl ListRun {
                 Urls::Batches(batches) => batches.shape(),
                 _ => None,
             };
+            let shard = job.shard;
             let consumer = Consumer {
                 job: Some(job),
-                source: Source::new(urls),
+                source: Source::new(urls, shard),
                 ready: VecDeque::new(),
                 progress,
                 told: Instant::now(),

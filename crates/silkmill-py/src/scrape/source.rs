@@ -10,6 +10,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use silkmill_scrape::Input;
 
 use crate::scrape::arrow::{Batches, Kept};
+use crate::scrape::options::Shard;
 
 /// An iterator that takes longer than this for an item is pulled only when there is nothing else to
 /// do.
@@ -28,6 +29,8 @@ pub(super) enum Urls {
 /// The URLs, and what was found out about them.
 pub(super) struct Source {
     urls: Urls,
+    /// The part of the list that is wanted. What is in others keeps its place.
+    shard: Option<Shard>,
     pulled: u64,
     pub(super) is_slow: bool,
     /// The table, once all of it has been read.
@@ -37,8 +40,8 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(urls: Urls) -> Self {
-        Self { urls, pulled: 0, is_slow: false, kept: None, raised: None }
+    pub(super) fn new(urls: Urls, shard: Option<Shard>) -> Self {
+        Self { urls, shard, pulled: 0, is_slow: false, kept: None, raised: None }
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -51,7 +54,7 @@ impl Source {
         let started = Instant::now();
         for pulled in 1..=u32::try_from(many).unwrap_or(u32::MAX) {
             match self.next(py) {
-                Ok(Some(input)) => give(Some(input)),
+                Ok(Some(input)) => give(Some(self.wanted(input))),
                 ended => {
                     self.raised = ended.err();
                     self.kept = self.kept();
@@ -79,6 +82,13 @@ impl Source {
                 };
                 self.input_of(&item).map(Some)
             }
+        }
+    }
+
+    fn wanted(&self, input: Input) -> Input {
+        match self.shard {
+            Some(shard) if !shard.holds(input.shown()) => Input::answered(),
+            _ => input,
         }
     }
 
