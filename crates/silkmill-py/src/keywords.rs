@@ -194,8 +194,8 @@ impl<'py> Keywords<'py> {
     }
 }
 
-/// Returns the bytes of a text or of bytes, and `None` for anything else. A text may hold bytes that
-/// are no UTF-8 in Python's way, as surrogates.
+/// Returns the bytes of a text or of bytes, and `None` for anything else. A text may hold bytes
+/// that are no UTF-8 in Python's way, as surrogates.
 pub(crate) fn bytes_of(value: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return Ok(Some(bytes.as_bytes().to_vec()));

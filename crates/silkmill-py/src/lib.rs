@@ -6,7 +6,7 @@
 //! | `completion.rs`, `port.rs` | `wait` and `as_completed` over many futures |
 //! | `executor.rs`, `executor/` | the base class of `silkmill.ThreadPoolExecutor` |
 //! | `replace.rs`, `replace/` | `replace`, `undo`, `redo`, `runs` |
-//! | `scrape.rs`, `scrape/` | `fetch`, `scrape`, `extract`, `title`: runs over lists, rows, tables |
+//! | `scrape.rs`, `scrape/` | `fetch`, `scrape`, `extract`, `title`: runs, rows, tables |
 //! | `command.rs` | the `silkmill` command |
 //! | `keywords.rs` | the options of a call, checked |
 //! | `engine.rs` | a job of the engine on a thread of its own, served by the caller |
@@ -19,12 +19,12 @@
 //! * Python is touched only on threads that Python gave us. No thread of ours ever attaches to the
 //!   interpreter.
 //! * Locks are held for a few instructions, by threads that are attached or, where a run hands over
-//!   its rows, by a thread of the engine, which never waits for the interpreter; and never over a call
-//!   into Python: not over a call, not over an allocation of a Python object, not over the drop of
-//!   one. So a collector, a signal handler or a weak reference's callback that runs on the same
-//!   thread never meets a lock which that thread holds; and as only one thread is attached while a
-//!   process forks, no lock is held in the child but those of its parent's runs, which it leaves
-//!   alone.
+//!   its rows, by a thread of the engine, which never waits for the interpreter; and never over a
+//!   call into Python: not over a call, not over an allocation of a Python object, not over the
+//!   drop of one. So a collector, a signal handler or a weak reference's callback that runs on the
+//!   same thread never meets a lock which that thread holds; and as only one thread is attached
+//!   while a process forks, no lock is held in the child but those of its parent's runs, which it
+//!   leaves alone.
 //! * Classes are frozen, and importing the module starts nothing.
 
 mod command;

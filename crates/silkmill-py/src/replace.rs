@@ -38,8 +38,8 @@ struct Question {
     answer: Sender<Option<Vec<u8>>>,
 }
 
-/// Replaces, or shows what would be replaced. Where `on_match` is given, it is called with the path,
-/// the text and the groups of each match, and returns what the match becomes, or None.
+/// Replaces, or shows what would be replaced. Where `on_match` is given, it is called with the
+/// path, the text and the groups of each match, and returns what the match becomes, or None.
 #[pyfunction]
 #[pyo3(signature = (texts, options, *, preview, on_match=None))]
 pub(crate) fn run_replace<'py>(

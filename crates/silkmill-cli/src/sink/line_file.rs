@@ -2,7 +2,8 @@
 //!
 //! Rows are buffered until [`LineFile::pause`]. When a write fails, a file is cut after its last
 //! whole row, so that what was written stays readable; when the process is killed during a write,
-//! the next run cuts the file there.
+//! the next run cuts the file there. That is one file, for what is buffered, what is written and
+//! where a whole row ends change together.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Seek, SeekFrom, Write};

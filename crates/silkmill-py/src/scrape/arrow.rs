@@ -1,7 +1,7 @@
 //! Arrow's capsules: tables of URLs come in by them, and rows go out.
 //!
-//! The two structs of Arrow's C stream interface are those of the `arrow-array` crate, which releases
-//! what it holds. To take one out of a capsule is the one unsafe step of this crate.
+//! The two structs of Arrow's C stream interface are those of the `arrow-array` crate, which
+//! releases what it holds. To take one out of a capsule is the one unsafe step of this crate.
 
 #![expect(unsafe_code, reason = "a capsule holds a pointer, which only its name vouches for")]
 

@@ -275,8 +275,8 @@ fn wake(sleeper: Option<Arc<Sleeper>>) {
     }
 }
 
-/// Cancels every run that goes on, and waits for their ends, at most until `deadline`. The caller is
-/// detached.
+/// Cancels every run that goes on, and waits for their ends, at most until `deadline`. The caller
+/// is detached.
 pub(crate) fn cancel_live_runs(deadline: Instant) {
     let live: Vec<_> = lock(&LIVE).drain(..).filter_map(|run| run.upgrade()).collect();
     live.iter().for_each(|run| run.cancel.cancel());

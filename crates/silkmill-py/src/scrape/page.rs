@@ -18,8 +18,8 @@ use crate::sleep::lock;
 /// The most sets of fields that stay compiled.
 const COMPILED_MAX: usize = 32;
 
-/// The sets that were used last, the newest at the end. Used by attached threads, and held for a few
-/// instructions.
+/// The sets that were used last, the newest at the end. Used by attached threads, and held for a
+/// few instructions.
 static COMPILED: Mutex<Vec<(Vec<Spec>, Arc<Extractor>)>> = Mutex::new(Vec::new());
 
 /// The fields of a page, its title, its charset, and whether a bound cut something.

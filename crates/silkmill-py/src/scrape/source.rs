@@ -1,5 +1,5 @@
-//! Where the URLs of a run come from. They are pulled by the thread that consumes the run, for which
-//! an iterator of Python's is as good as Arrow data.
+//! Where the URLs of a run come from. They are pulled by the thread that consumes the run, for
+//! which an iterator of Python's is as good as Arrow data.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! Sitemaps: which pages and which further sitemaps a file lists. Pure: bytes in, URLs out.
 //!
 //! A file is XML (`urlset`, `sitemapindex`, RSS, Atom) or text with a URL a line, perhaps in gzip.
-//! Its bounds are those of sitemaps.org. XML is read leniently: names of end tags are not compared, and
-//! what was read before an error counts.
+//! Its bounds are those of sitemaps.org. XML is read leniently: names of end tags are not compared,
+//! and what was read before an error counts.
 
 use std::borrow::Cow;
 use std::io::Read;

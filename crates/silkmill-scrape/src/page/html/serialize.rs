@@ -27,7 +27,8 @@ const RAW: [&str; 7] = ["style", "script", "xmp", "iframe", "noembed", "noframes
 /// The prefixes that are compared in the time of a visit.
 const BINDINGS_PER_VISIT: usize = 8;
 
-/// Returns the markup of an element. Stops some way past `bytes_max`, and when the visits are spent.
+/// Returns the markup of an element. Stops some way past `bytes_max`, and when the visits are
+/// spent.
 pub(crate) fn serialize(
     document: &Document,
     id: NodeId,
