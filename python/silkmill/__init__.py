@@ -122,8 +122,8 @@ _LATER = {
 }
 
 
-#: Parts that are imported when they are named.
-_MODULES = ("options",)
+#: Parts that are imported when they are named. Some need other packages.
+_MODULES = ("dask", "options")
 
 
 def __getattr__(name: str) -> "Any":

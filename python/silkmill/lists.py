@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, Union, cast, overload
 
@@ -206,7 +207,7 @@ def fetch(
     The options are those of the command, and mean the same; :class:`silkmill.options.FetchOptions` lists them. What they cannot
     be is a TypeError or a ValueError here, before any request.
     """
-    return Run("fetch", urls, options, url=url, keep=keep, progress=_told(progress))
+    return Run("fetch", _aligned(urls), options, url=url, keep=keep, progress=_told(progress))
 
 
 def scrape(
@@ -227,7 +228,7 @@ def scrape(
     >>> run.collect().column_names[4:7]
     ['title', 'price', 'links']
     """
-    return Run("scrape", urls, options, url=url, keep=keep, progress=_told(progress))
+    return Run("scrape", _aligned(urls), options, url=url, keep=keep, progress=_told(progress))
 
 
 def extract(
@@ -285,6 +286,21 @@ def host_bucket(urls: Any, n: int) -> int | list[int]:
         return host_buckets([urls], n)[0]
     urls = urls.to_pylist() if hasattr(urls, "to_pylist") else list(urls)
     return host_buckets(urls, n)
+
+
+def _aligned(urls: Any) -> Any:
+    """Returns a table of pyarrow's with its numbers where a processor wants them.
+
+    One that came over a network, as between the workers of a cluster, may lie anywhere in a frame.
+    """
+    pyarrow = sys.modules.get("pyarrow")
+    if pyarrow is None or not isinstance(urls, (pyarrow.Table, pyarrow.RecordBatch)):
+        return urls
+    for column in urls.columns:
+        for chunk in getattr(column, "chunks", [column]):
+            if any(buffer is not None and buffer.address % 8 for buffer in chunk.buffers()):
+                return urls.take(pyarrow.array(range(urls.num_rows)))
+    return urls
 
 
 def _told(progress: Callable[[Progress], object] | bool | None) -> Callable[..., object] | None:

@@ -248,6 +248,22 @@ def test_a_table_without_the_column_is_refused_before_any_request(server: Server
     assert server.total == 0
 
 
+def test_a_table_whose_numbers_lie_anywhere_is_read(server: Server) -> None:
+    pyarrow = library("pyarrow")
+    urls = pyarrow.array(server.urls(9))
+    moved = [
+        None
+        if buffer is None
+        else pyarrow.py_buffer(b"x" + buffer.to_pybytes()).slice(1)  # One byte off.
+        for buffer in urls.buffers()
+    ]
+    column = pyarrow.Array.from_buffers(urls.type, len(urls), moved)
+    table = pyarrow.table({"url": column, "n": range(9)})
+    records = by_pyarrow(silkmill.fetch(table, keep=True, ordered=True).collect())
+    assert [record["url"] for record in records] == server.urls(9)
+    assert [record["input_n"] for record in records] == list(range(9))
+
+
 def test_a_capsule_that_nobody_reads_is_released(server: Server) -> None:
     table = silkmill.fetch(["no url"]).collect()
     for _ in range(1000):

@@ -2,8 +2,8 @@
 //!
 //! One thread at a time consumes it: pulls URLs from the iterable, and takes rows. What only that
 //! thread needs is taken out of the run while it works, so that no lock is held over a call into
-//! Python, and a second consumer finds nothing and is refused. That is one file, for every method
-//! takes the same parts out and puts them back.
+//! Python, and a second consumer finds nothing and is refused. A row, a table and a batch for
+//! Arrow are taken by the same steps, so this is one file.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
