@@ -123,7 +123,7 @@ _LATER = {
 
 
 #: Parts that are imported when they are named. Some need other packages.
-_MODULES = ("dask", "options")
+_MODULES = ("dask", "options", "ray")
 
 
 def __getattr__(name: str) -> "Any":

@@ -1,4 +1,4 @@
-"""One part of a list, on one worker of a cluster: what :mod:`silkmill.dask` runs there.
+"""One part of a list, on one worker of a cluster: what :mod:`silkmill.dask` and :mod:`silkmill.ray` share.
 
 All URLs of a host are in one part, so its limits hold without any worker knowing of another. The rows of a part are written
 to a file that gets its name when it is whole. An engine that runs a part again finds the file, and asks no server a second time; one

@@ -1,4 +1,4 @@
-"""Lists on a real local cluster. They take their time, and run with SILKMILL_LONG=1."""
+"""Lists on real local clusters of Dask and Ray. They take their time, and run with SILKMILL_LONG=1."""
 
 from __future__ import annotations
 
@@ -63,7 +63,32 @@ def dask(folder: Path) -> Iterator[Callable[..., Any]]:
         yield scrape
 
 
-CLUSTERS = [dask]
+@contextlib.contextmanager
+def ray(folder: Path) -> Iterator[Callable[..., Any]]:
+    ray, pyarrow = needed("ray"), needed("pyarrow")
+    needed("ray.data")
+    package = str(Path(silkmill.__file__).parent.parent)
+    ray.init(
+        num_cpus=3,
+        include_dashboard=False,
+        logging_level="ERROR",
+        log_to_driver=False,
+        runtime_env={"env_vars": {"PYTHONPATH": package}},
+    )
+    try:
+        ray.data.DataContext.get_current().enable_progress_bars = False
+
+        def scrape(urls: list[str], **options: Any) -> list[dict[str, Any]]:
+            table = pyarrow.table({"url": urls, "place": range(len(urls))})
+            dataset = ray.data.from_arrow(table)
+            return silkmill.ray.scrape(dataset, folder=str(folder), buckets=4, **options).take_all()  # type: ignore[no-any-return]
+
+        yield scrape
+    finally:
+        ray.shutdown()
+
+
+CLUSTERS = [dask, ray]
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS, ids=lambda it: it.__name__)

@@ -22,7 +22,8 @@ const TOOLS: &[&str] = &[
 ];
 
 /// What they need with `SILKMILL_LONG=1`: clusters, and more readers of Arrow.
-const LONG_TOOLS: &[&str] = &["dask[distributed]", "arro3-core", "nanoarrow", "datafusion"];
+const LONG_TOOLS: &[&str] =
+    &["dask[distributed]", "ray[data]", "arro3-core", "nanoarrow", "datafusion"];
 
 /// Returns why the tests cannot run here, if so.
 pub(crate) fn missing() -> Option<String> {
