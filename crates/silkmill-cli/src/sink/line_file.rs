@@ -203,7 +203,8 @@ impl LineFile {
         LineFile::of(file, true, encoding, 0, part)
     }
 
-    fn of(
+    /// Makes the lines of a file that has `length` bytes, all of which are whole rows.
+    pub(super) fn of(
         file: File,
         is_file: bool,
         encoding: Encoding,
@@ -232,28 +233,6 @@ impl LineFile {
             rows: 0,
             _replaced: None,
         }
-    }
-
-    /// Opens a file of lines to append to it, or creates it, cut to the length that `length_of`
-    /// returns.
-    pub(super) fn cut_to(
-        path: &Path,
-        length_of: impl FnOnce(&File) -> Result<u64>,
-    ) -> Result<LineFile> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let file = open(&options, path, "resume")?;
-        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            bail!("failed to resume {path:?}: it is no file");
-        }
-        lock(&file, path, "resume")?;
-        let fail = |error: anyhow::Error| anyhow!("failed to resume {path:?}: {error}");
-        let length = length_of(&file).map_err(fail)?;
-        file.set_len(length)
-            .and_then(|()| (&file).seek(SeekFrom::Start(length)))
-            .map_err(|error| fail(in_words(error)))?;
-        let encoding = Encoding { framing: Framing::Lines, packing: Packing::None };
-        LineFile::of(file, true, encoding, length, path)
     }
 
     /// Returns the bytes that were written; all of them are whole rows.

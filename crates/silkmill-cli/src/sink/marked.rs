@@ -4,8 +4,8 @@
 //! the crawl goes on, since the pages are asked for again. It also has a checksum of the bytes
 //! before it, so that a file that was changed meanwhile is not taken for the one that was left.
 
-use std::fs::File;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -17,7 +17,8 @@ use crate::args::Format;
 use crate::messages::reason;
 use crate::sink::edges::EdgeFormat;
 use crate::sink::form::Form;
-use crate::sink::line_file::LineFile;
+use crate::sink::line_file::{Encoding, Framing, LineFile};
+use crate::sink::open::{lock, open};
 use crate::sink::packing::Packing;
 use crate::sink::resume::WrittenRows;
 use crate::sink::schema::{Existing, Schema};
@@ -102,7 +103,7 @@ impl MarkedOutput {
                 Rows::Database(database)
             }
             format => {
-                let mut file = LineFile::cut_to(path, |file| cut(file, marks.rows))?;
+                let mut file = cut_file(path, marks.rows)?;
                 if format == Format::Csv && file.length() == 0 {
                     file.start_with(csv::header(&schema));
                 }
@@ -162,7 +163,7 @@ impl MarkedOutput {
 
 fn open_links(path: &Path, mark: Option<Mark>) -> Result<(LineFile, EdgeFormat)> {
     let format = EdgeFormat::of(path)?;
-    let mut file = LineFile::cut_to(path, |file| cut(file, mark))?;
+    let mut file = cut_file(path, mark)?;
     if file.length() == 0 {
         format.header().into_iter().for_each(|line| file.start_with(line));
     }
@@ -173,6 +174,23 @@ fn mark_of(file: &LineFile) -> io::Result<Mark> {
     let length = file.length();
     let checksum = file.file().map_or(Ok(0), |file| checksum(file, length))?;
     Ok(Mark::Bytes { length, checksum })
+}
+
+/// Opens a file of lines to append to it, or creates it, and cuts it back to its mark.
+fn cut_file(path: &Path, mark: Option<Mark>) -> Result<LineFile> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = open(&options, path, "resume")?;
+    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        bail!("failed to resume {path:?}: it is no file");
+    }
+    lock(&file, path, "resume")?;
+    let length = cut(&file, mark).map_err(|why| anyhow!("failed to resume {path:?}: {why}"))?;
+    file.set_len(length)
+        .and_then(|()| (&file).seek(SeekFrom::Start(length)))
+        .map_err(|error| anyhow!("failed to resume {path:?}: {}", reason(&error)))?;
+    let encoding = Encoding { framing: Framing::Lines, packing: Packing::None };
+    LineFile::of(file, true, encoding, length, path)
 }
 
 /// Returns the length that a file is cut to.
