@@ -33,3 +33,8 @@ pub(crate) fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
+
+/// Tells whether the tests may take long.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("SILKMILL_LONG").is_some_and(|value| value == "1")
+}

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use crate::program::{check, root};
+use crate::program::{check, is_long, root};
 
 /// What the tests need beside the package: tools, and readers of Arrow.
 const TOOLS: &[&str] = &[
@@ -51,9 +51,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let folder = root().join("target/python-tests").join(version);
     let inside = environment(Path::new(&python), &folder)?;
     let wheels = folder.join("wheels");
+    // The other tests have compiled most of what the profile `dev` needs.
+    let profile = if is_long() { "release" } else { "dev" };
     let mut build = Command::new(&inside);
-    build.args(["-m", "maturin", "build", "--release", "--quiet", "--interpreter"]).arg(&inside);
-    check(build.arg("--out").arg(&wheels).current_dir(root()))?;
+    build.args(["-m", "maturin", "build", "--profile", profile, "--quiet", "--interpreter"]);
+    check(build.arg(&inside).arg("--out").arg(&wheels).current_dir(root()))?;
     let mut install = Command::new(&inside);
     install.args(["-m", "pip", "install", "--quiet", "--force-reinstall", "--no-index"]);
     check(install.arg("--find-links").arg(&wheels).arg("silkmill"))?;
@@ -63,8 +65,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 /// Makes the virtual environment if it is not there, with the tools. Returns its interpreter.
 fn environment(python: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     let inside = folder.join("bin/python");
-    let is_long = std::env::var_os("SILKMILL_LONG").is_some_and(|value| value == "1");
-    let tools = [TOOLS, if is_long { LONG_TOOLS } else { &[] }].concat();
+    let tools = [TOOLS, if is_long() { LONG_TOOLS } else { &[] }].concat();
     // What was asked for the last time is there.
     let (list, wanted) = (folder.join("tools.txt"), tools.join("\n"));
     if std::fs::read_to_string(&list).is_ok_and(|there| there.starts_with(&wanted)) {

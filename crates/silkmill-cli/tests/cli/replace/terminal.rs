@@ -114,6 +114,10 @@ fn progress_fits_a_narrow_terminal() {
                 if place == 0 { 0 } else { part.find(char::is_alphabetic).map_or(0, |at| at + 1) };
             text += &part[end..];
         }
+        if text.starts_with("silkmill: ") {
+            // The last line of the run is no progress, and wraps like any other text.
+            continue;
+        }
         drawn += usize::from(text.contains(" rows"));
         assert!(text.chars().count() <= 40, "{text:?} of {said:?}");
     }
