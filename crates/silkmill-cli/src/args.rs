@@ -1,5 +1,8 @@
 //! The arguments, as typed. The commands decide what they mean.
 
+// The comments of options are pages of help, in which brackets are no links and `<TAB>` is no tag.
+#![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
+
 mod crawl;
 mod fetch;
 mod field;

@@ -101,7 +101,7 @@ pub fn review(
     reviewed(Mode::Write, options, cancel, sink, ask)
 }
 
-/// Does what [`review`] does, and writes nothing: each file in which a change is accepted is
+/// Does what [`review()`] does, and writes nothing: each file in which a change is accepted is
 /// reported with the unified diff of those changes.
 ///
 /// ```

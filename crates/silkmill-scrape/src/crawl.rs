@@ -1,8 +1,8 @@
 //! Crawls: from some URLs to every page within a scope, one row each.
 //!
 //! A crawl is a list that grows while it is worked on. It has no loop, no schedule and no client of
-//! its own: [`lead`] leads a [run](crate::run) as its source, which takes URLs from the frontier,
-//! and as its sink, which gives their pages back with the links that the workers found in them.
+//! its own: [`lead`] leads a [run](mod@crate::run) as its source, which takes URLs from the
+//! frontier, and as its sink, which gives their pages back with the links that the workers found in them.
 //!
 //! The [`frontier`] is on disk. What is in memory is a window of some URLs for each host that is at
 //! work. Pages done, links found, rows counted, and the length of the output are committed together
@@ -10,7 +10,7 @@
 //! pages that were under way, and has one row for each page.
 //!
 //! Pure, on the workers: [`links`] and [`srcset`] say what a link is, [`canonical`] when two are
-//! one, [`scope`] which are followed, [`finder`] puts these together.
+//! one, [`scope`] which are followed, [`mod@finder`] puts these together.
 
 pub(crate) mod canonical;
 pub(crate) mod date;

@@ -1,5 +1,6 @@
 //! The links of a page, as the HTML standard has them, and what the page says of following them.
-//! Pure: a tree in, links out. Which of them are followed is [`crate::crawl::finder`]'s decision.
+//! Pure: a tree in, links out. Which of them are followed is [`mod@crate::crawl::finder`]'s
+//! decision.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
 //! From the text of an XML document to its tree, by XML's own rules and at a bounded cost:
-//! [`parse`] reads it, [`namespaces`] knows what prefixes mean, [`reference`] what `&…;` stands
+//! [`parse`] reads it, [`namespaces`] knows what prefixes mean, [`mod@reference`] what `&…;` stands
 //! for, and [`lexis`] which characters and names there are.
 
 mod lexis;
