@@ -2,7 +2,8 @@
 //!
 //! A crawl is a list that grows while it is worked on. It has no loop, no schedule and no client of
 //! its own: [`lead`] leads a [run](mod@crate::run) as its source, which takes URLs from the
-//! frontier, and as its sink, which gives their pages back with the links that the workers found in them.
+//! frontier, and as its sink, which gives their pages back with the links that the workers found
+//! in them.
 //!
 //! The [`frontier`] is on disk. What is in memory is a window of some URLs for each host that is at
 //! work. Pages done, links found, rows counted, and the length of the output are committed together
