@@ -1,7 +1,10 @@
 //! The arguments, as typed. The commands decide what they mean.
 
-// The comments of options are pages of help, in which brackets are no links and `<TAB>` is no tag.
-#![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "the comments of options are pages of help: brackets are no links, `<TAB>` is no tag"
+)]
 
 mod crawl;
 mod fetch;
