@@ -202,7 +202,14 @@ fn take_rounds(run: &Run, labels: &Labels) -> anyhow::Result<Vec<Case>> {
             }
         }
     }
-    Ok(cases.into_iter().map(|(_, case)| case).collect())
+    // Pools that take turns print their figures in the order of their last turn.
+    let order: Vec<String> = run.contenders.iter().map(|name| labels.of(name)).collect();
+    let mut cases: Vec<Case> = cases.into_iter().map(|(_, case)| case).collect();
+    for case in &mut cases {
+        case.contenders
+            .sort_by_key(|contender| order.iter().position(|name| *name == contender.name));
+    }
+    Ok(cases)
 }
 
 fn case(figure: &Figure) -> (&'static str, Case) {
