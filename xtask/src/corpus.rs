@@ -21,7 +21,7 @@ const HELP: &str = "\
 usage: cargo xtask corpus DIR             make the tree in DIR, which must not exist
 
 Makes 20,000 text files in 800 folders, shaped like a source tree and the same on every machine.
-`kmalloc` stands in one file of 22. `cargo xtask bench replace` makes such a tree by itself.
+`kmalloc` stands in one file of 6, and `kmalloc_caches` in 6 files. `cargo xtask bench replace` makes such a tree by itself.
 
 time: a few seconds
 needs: 300 MB of disk
@@ -30,9 +30,14 @@ needs: 300 MB of disk
 /// The word that the benchmark replaces. It stands in one file of `NEEDLE_EVERY`.
 pub(crate) const NEEDLE: &str = "kmalloc";
 
+/// The word that the benchmark replaces in a handful of files. It stands in one file of
+/// `RARE_NEEDLE_EVERY`.
+pub(crate) const RARE_NEEDLE: &str = "kmalloc_caches";
+
 const FILES: u64 = 20_000;
 const FILES_PER_FOLDER: u64 = 25;
-const NEEDLE_EVERY: u64 = 22;
+const NEEDLE_EVERY: u64 = 6;
+const RARE_NEEDLE_EVERY: u64 = 3_600;
 
 /// The number of lines of a file is drawn evenly from this range.
 const LINES: std::ops::Range<u64> = 20..900;
@@ -83,6 +88,9 @@ fn write_file(out: &mut impl Write, number: u64, random: &mut Random) -> std::io
         }
         if number.is_multiple_of(NEEDLE_EVERY) && line % 100 == 7 {
             write!(out, "ptr = {NEEDLE}(size, GFP_KERNEL);")?;
+        }
+        if number.is_multiple_of(RARE_NEEDLE_EVERY) && line == 12 {
+            write!(out, "cache = {RARE_NEEDLE}[index];")?;
         }
         writeln!(out)?;
     }
