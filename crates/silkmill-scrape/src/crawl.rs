@@ -31,7 +31,6 @@ mod srcset;
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::Duration;
 
 use silkmill::CancelToken;
 
@@ -101,8 +100,12 @@ pub fn crawl(
         options.extractor = Some(Arc::new(nothing));
     }
     let per_host = if options.per_host == 0 { options.workers } else { options.per_host };
-    let rest = if job.is_new() { Duration::ZERO } else { options.delay };
-    let pace = Pace { per_host: per_host.min(options.workers), rest };
+    let pace = Pace {
+        per_host: per_host.min(options.workers),
+        delay: options.delay,
+        goes_on: !job.is_new(),
+        is_throttled: options.throttle.is_some(),
+    };
     let reached = job.reached().clone();
     let mut lead = Lead::new(crawl_options, &finder, pace, job, reached, sink);
     // A job may have been made by a process that was killed before it went on.

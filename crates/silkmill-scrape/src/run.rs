@@ -24,6 +24,7 @@ use crate::run::frontier::{
 };
 use crate::run::host_errors::HostErrors;
 use crate::run::schedule::{HostId, Limits};
+use crate::run::throttle::Learned;
 use crate::sink::{Progress, Sink};
 
 /// The most inputs taken and not handed on, for each worker, when rows come in order: those behind
@@ -236,9 +237,7 @@ impl<'a> Run<'a> {
             if demand.wants_worker {
                 self.spawn_worker();
             }
-            if let Some(watcher) = &mut self.watcher {
-                self.frontier.take_host_news().into_iter().for_each(watcher);
-            }
+            let has_news = self.tell_watcher();
             for row in ready.drain(..) {
                 self.hand_on(row, sink)?;
             }
@@ -257,10 +256,19 @@ impl<'a> Run<'a> {
             } else {
                 self.frontier.wait(POLL_INTERVAL, state != SourceState::Ended && demand.room == 0);
             }
-            if self.rows > rows || self.paused.elapsed() >= POLL_INTERVAL {
+            if self.rows > rows || has_news || self.paused.elapsed() >= POLL_INTERVAL {
                 self.pause(sink)?;
             }
         }
+    }
+
+    /// Tells the watcher what hosts ask for. Returns whether there was anything.
+    fn tell_watcher(&mut self) -> bool {
+        let Some(watcher) = &mut self.watcher else { return false };
+        let news = self.frontier.take_host_news();
+        let any = !news.is_empty();
+        news.into_iter().for_each(watcher);
+        any
     }
 
     /// Puts up to `many` inputs into the frontier, and fewer when the source has no more at the
@@ -452,6 +460,10 @@ impl Item for Job {
 
     fn not_before(&self) -> Option<Instant> {
         self.input.ticket()?.not_before
+    }
+
+    fn learned(&self) -> Option<Learned> {
+        self.input.ticket().map(|ticket| ticket.learned)
     }
 
     fn bytes(&self) -> usize {

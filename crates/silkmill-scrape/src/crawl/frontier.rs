@@ -20,6 +20,7 @@ use std::time::Duration;
 use crate::crawl::refusal::Refusals;
 use crate::error::Error;
 use crate::input::ticket::Purpose;
+use crate::run::throttle::Learned;
 
 /// The number of a host in the frontier.
 pub(crate) type HostNumber = i64;
@@ -33,6 +34,19 @@ pub(crate) struct LeasedHost {
     pub(crate) rows: u64,
     /// How long it must be left alone from now on, since it may have been asked just before.
     pub(crate) rest: Duration,
+    /// What was learned of how it is to be asked.
+    pub(crate) learned: Learned,
+}
+
+/// How a host wants to be asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HostPace {
+    /// How long it is to be left alone between any two requests.
+    pub(crate) delay: Duration,
+    /// How long it is to be left alone from now on.
+    pub(crate) pause: Duration,
+    /// What its answers have shown.
+    pub(crate) learned: Learned,
 }
 
 /// Where a URL waits: hosts first, and by depth and by discovery within each.
@@ -115,11 +129,11 @@ pub(crate) struct Reached {
 /// Keeps the URLs of a crawl.
 pub(crate) trait Frontier: fmt::Debug {
     /// Leases up to `hosts_max` hosts that have URLs waiting. `is_held` tells which hosts are
-    /// leased already. There may be more hosts than the list has, though not when none is held and
-    /// the list is empty.
+    /// leased already, which are at most `held`. There are no more hosts when the list has fewer.
     fn lease_hosts(
         &mut self,
         hosts_max: usize,
+        held: usize,
         is_held: &dyn Fn(HostNumber) -> bool,
     ) -> Result<Vec<LeasedHost>, Error>;
 
@@ -146,8 +160,8 @@ pub(crate) trait Frontier: fmt::Debug {
     /// Notes a URL that the scope lies around.
     fn add_seed(&mut self, url: &str) -> Result<(), Error>;
 
-    /// Notes how long a host wants to be left alone: between any two requests, and from now on.
-    fn note_host(&mut self, host: &str, delay: Duration, pause: Duration) -> Result<(), Error>;
+    /// Notes how a host wants to be asked.
+    fn note_host(&mut self, host: &str, pace: &HostPace) -> Result<(), Error>;
 
     /// Notes a link of a page, for a crawl that checks links.
     fn note_link(&mut self, link: &NotedLink<'_>) -> Result<(), Error>;

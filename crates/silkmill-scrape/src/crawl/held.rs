@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::crawl::frontier::Place;
+use crate::run::throttle::Learned;
 
 /// The most URLs of one host in memory, but where more may be requested at once.
 const WINDOW_MIN: usize = 64;
@@ -13,13 +14,18 @@ const WINDOW_PER_REQUEST: usize = 4;
 const WINDOW_UNKNOWN: usize = 4;
 /// The most URLs in memory of a host that wants a delay between two requests.
 const WINDOW_SLOW: usize = 2;
+
 /// How hosts are treated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     /// The most requests to a host at once.
     pub(super) per_host: usize,
-    /// How long a host is left alone at first, since an earlier run may have asked it just before.
-    pub(super) rest: Duration,
+    /// How long a host is left alone between two requests, whatever it wants.
+    pub(super) delay: Duration,
+    /// Whether an earlier run may have asked the hosts just before.
+    pub(super) goes_on: bool,
+    /// Whether hosts are asked as fast as they answer.
+    pub(super) is_throttled: bool,
 }
 
 impl Pace {
@@ -39,6 +45,8 @@ pub(super) struct Held {
     pub(super) rows: u64,
     pub(super) has_answered: bool,
     pub(super) delay: Duration,
+    /// What was learned of how the host is to be asked.
+    pub(super) learned: Learned,
     /// The time before which the host is not asked.
     pub(super) not_before: Option<Instant>,
     /// Whether the host is among the thirsty.

@@ -12,7 +12,8 @@ use url::Url;
 use crate::crawl::finder::Finder;
 use crate::crawl::found::{Crawled, FoundLink};
 use crate::crawl::frontier::{
-    Answer, Frontier, HostNumber, LeasedHost, NewUrl, NotedLink, Origin, Place, Reached, Waiting,
+    Answer, Frontier, HostNumber, HostPace, LeasedHost, NewUrl, NotedLink, Origin, Place, Reached,
+    Waiting,
 };
 use crate::crawl::held::{Held, Pace};
 use crate::crawl::options::{CrawlOptions, Sitemaps};
@@ -24,6 +25,8 @@ use crate::input::ticket::{Purpose, Ticket};
 use crate::row::{FailureKind, Row};
 use crate::run::Summary;
 use crate::run::frontier::HostNews;
+use crate::run::schedule::Wishes;
+use crate::run::throttle::Learned;
 use crate::sink::{Progress, Sink};
 
 /// The most hosts that are leased together.
@@ -32,6 +35,9 @@ const HOSTS_AT_ONCE: usize = 64;
 const HOSTS_MAX: usize = 8 * 1024;
 /// The longest time from a page to its commit.
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
+/// The least time between two commits that are made for what hosts ask for: without a pause, hosts
+/// that all want a delay would each have a commit of their own.
+const COMMIT_URGENT_EVERY: Duration = Duration::from_millis(100);
 /// The most pages in a transaction.
 const COMMIT_PAGES_MAX: usize = 4096;
 
@@ -43,8 +49,7 @@ pub(super) struct Lead<'a> {
     sink: &'a mut dyn CrawlSink,
     /// The most URLs of a host in memory.
     window: usize,
-    /// How long a host is left alone that an earlier run may have asked, and since when.
-    rest: Duration,
+    pace: Pace,
     started: Instant,
     hosts: HashMap<HostNumber, Held>,
     /// The numbers of the hosts that the run knows by name.
@@ -63,6 +68,9 @@ pub(super) struct Lead<'a> {
     /// The pages since the last commit, and when the first of them came.
     uncommitted: usize,
     since: Option<Instant>,
+    /// Whether a host wants what another run must know, and when such a thing was committed last.
+    is_urgent: bool,
+    urgent_commit: Option<Instant>,
     /// Why the crawl cannot go on.
     failure: Option<Error>,
     unwritten: Option<io::Error>,
@@ -83,7 +91,7 @@ impl<'a> Lead<'a> {
             frontier,
             sink,
             window: pace.window(),
-            rest: pace.rest,
+            pace,
             started: Instant::now(),
             hosts: HashMap::new(),
             numbers: HashMap::new(),
@@ -95,6 +103,8 @@ impl<'a> Lead<'a> {
             reached,
             uncommitted: 0,
             since: None,
+            is_urgent: false,
+            urgent_commit: None,
             failure: None,
             unwritten: None,
         }
@@ -135,12 +145,14 @@ impl<'a> Lead<'a> {
     /// Notes what a host asks for.
     pub(super) fn note_host(&mut self, news: &HostNews) {
         let now = Instant::now();
+        let Wishes { delay, pause_ends, learned } = news.wishes;
         if let Some(held) = self.numbers.get(&news.host).and_then(|host| self.hosts.get_mut(host)) {
-            held.delay = news.delay;
+            (held.delay, held.learned) = (delay, learned);
         }
-        let pause = news.pause_ends.map_or(Duration::ZERO, |end| end.duration_since(now));
-        let noted = self.frontier.note_host(&news.host, news.delay, pause);
+        let pause = pause_ends.map_or(Duration::ZERO, |end| end.duration_since(now));
+        let noted = self.frontier.note_host(&news.host, &HostPace { delay, pause, learned });
         self.since.get_or_insert(now);
+        self.is_urgent |= news.is_urgent;
         self.failure = self.failure.take().or(noted.err());
     }
 
@@ -189,6 +201,14 @@ impl<'a> Lead<'a> {
         self.reached.rows + self.under_way.len() as u64
     }
 
+    /// Returns how long a host is still to be left alone that an earlier run may have asked right
+    /// before this one began.
+    fn rest(&self, learned: Learned) -> Duration {
+        let delay =
+            if self.pace.goes_on { self.pace.delay.max(learned.delay) } else { Duration::ZERO };
+        delay.saturating_sub(self.started.elapsed())
+    }
+
     /// Leases more hosts, if there are any and there is room.
     fn lease_hosts(&mut self) -> Result<bool, Error> {
         let room = HOSTS_MAX.saturating_sub(self.hosts.len()).min(HOSTS_AT_ONCE);
@@ -196,14 +216,15 @@ impl<'a> Lead<'a> {
             return Ok(false);
         }
         let is_held = |host: HostNumber| self.hosts.contains_key(&host);
-        let leased = self.frontier.lease_hosts(room, &is_held)?;
+        let leased = self.frontier.lease_hosts(room, self.hosts.len(), &is_held)?;
         self.may_have_hosts = leased.len() == room;
         let any = !leased.is_empty();
-        for LeasedHost { number, name, rows, rest } in leased {
-            let rest = rest.max(self.rest.saturating_sub(self.started.elapsed()));
+        for LeasedHost { number, name, rows, rest, learned } in leased {
+            let learned = if self.pace.is_throttled { learned } else { Learned::default() };
+            let rest = rest.max(self.rest(learned));
             let not_before = (!rest.is_zero()).then(|| Instant::now() + rest);
             self.numbers.insert(name.clone(), number);
-            self.hosts.insert(number, Held { name, rows, not_before, ..Held::default() });
+            self.hosts.insert(number, Held { name, rows, not_before, learned, ..Held::default() });
             self.make_thirsty(number);
         }
         Ok(any)
@@ -264,13 +285,15 @@ impl<'a> Lead<'a> {
         let Waiting { place, url, origin } = waiting;
         self.under_way.insert(self.taken, (place, origin));
         self.taken += 1;
+        let held = self.hosts.get(&place.host);
         Input::page(Ticket {
             url,
             purpose: origin.purpose,
             is_seed: origin.is_seed,
             from_public_network: origin.from_public_network,
             hops: origin.hops,
-            not_before: self.hosts.get(&place.host).and_then(|held| held.not_before),
+            not_before: held.and_then(|held| held.not_before),
+            learned: held.map(|held| held.learned).unwrap_or_default(),
         })
     }
 
@@ -403,7 +426,12 @@ impl<'a> Lead<'a> {
 
     /// Commits, if that is due.
     fn commit_in_time(&mut self) {
-        let is_due = self.since.is_some_and(|since| since.elapsed() >= COMMIT_EVERY);
+        let mut is_due = self.since.is_some_and(|since| since.elapsed() >= COMMIT_EVERY);
+        let is_long_ago = |last: Instant| last.elapsed() >= COMMIT_URGENT_EVERY;
+        if self.is_urgent && self.urgent_commit.is_none_or(is_long_ago) {
+            self.urgent_commit = Some(Instant::now());
+            is_due = true;
+        }
         if !self.is_broken() && (is_due || self.uncommitted >= COMMIT_PAGES_MAX) {
             self.commit();
         }
@@ -419,7 +447,7 @@ impl<'a> Lead<'a> {
             }
         }
         self.failure = self.frontier.commit(&self.reached).err();
-        (self.uncommitted, self.since) = (0, None);
+        (self.uncommitted, self.since, self.is_urgent) = (0, None, false);
     }
 }
 

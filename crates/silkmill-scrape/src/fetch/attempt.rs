@@ -289,7 +289,9 @@ impl<'a> Attempt<'a> {
         match verdict {
             Verdict::Allowed(delay) => {
                 self.crawl_delay = Some(delay);
-                let delay = delay.max(self.exchange.shared.options.delay);
+                let learned =
+                    job.input.ticket().map_or(Duration::ZERO, |ticket| ticket.learned.delay);
+                let delay = delay.max(self.exchange.shared.options.delay).max(learned);
                 Ok(!is_new || delay.is_zero())
             }
             Verdict::Refused(why) => {

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use crate::run::throttle::Learned;
+
 /// One page, or sitemap, that a crawl wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
@@ -15,6 +17,23 @@ pub(crate) struct Ticket {
     pub(crate) hops: u32,
     /// The time before which it is not requested.
     pub(crate) not_before: Option<Instant>,
+    /// What is known of how its host is to be asked.
+    pub(crate) learned: Learned,
+}
+
+impl Ticket {
+    /// Makes the ticket of a page beyond any crawl.
+    pub(crate) fn to(url: String, from_public_network: bool) -> Ticket {
+        Ticket {
+            url,
+            purpose: Purpose::Page,
+            is_seed: false,
+            from_public_network,
+            hops: 0,
+            not_before: None,
+            learned: Learned::default(),
+        }
+    }
 }
 
 /// What a page is wanted for.

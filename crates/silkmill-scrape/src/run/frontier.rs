@@ -12,7 +12,8 @@ use crate::fetch::ending::{Feedback, Sign};
 use crate::retry::{self, Jitter};
 use crate::row::Row;
 use crate::run::host_errors::HostErrors;
-use crate::run::schedule::{HostId, Limits, Schedule, Turn};
+use crate::run::schedule::{HostId, Limits, Schedule, Turn, Wishes};
+use crate::run::throttle::Learned;
 use crate::sync::{Condvar, Mutex};
 
 /// The most items taken from the source and not begun: how far a run looks ahead for a host that is
@@ -37,6 +38,10 @@ pub(crate) trait Item {
     fn host(&self) -> String;
     /// Returns the time before which the item does not start at all.
     fn not_before(&self) -> Option<Instant> {
+        None
+    }
+    /// Returns what was learned before of how the item's host is to be asked.
+    fn learned(&self) -> Option<Learned> {
         None
     }
     /// Returns the bytes of the item's URLs.
@@ -97,6 +102,8 @@ struct State<T> {
     caller: Caller,
     /// What hosts have asked for since the caller looked last; `None` when it never looks.
     host_news: Option<Vec<HostNews>>,
+    /// Whether some of the news is for the caller to see at once.
+    has_urgent_news: bool,
 }
 
 /// What a host asks for, when it has changed.
@@ -104,10 +111,9 @@ struct State<T> {
 pub(crate) struct HostNews {
     /// The host, as [`Item::host`] names it.
     pub(crate) host: String,
-    /// The least time between the starts of two requests.
-    pub(crate) delay: Duration,
-    /// The end of a pause that the host asked for.
-    pub(crate) pause_ends: Option<Instant>,
+    pub(crate) wishes: Wishes,
+    /// Whether another run must know of it before it asks the host.
+    pub(crate) is_urgent: bool,
 }
 
 /// What the caller waits for.
@@ -156,6 +162,7 @@ impl<T: Item> Frontier<T> {
             jitter: Jitter::new(seed),
             caller: Caller::default(),
             host_news: None,
+            has_urgent_news: false,
         };
         Frontier { state: Mutex::new(state), caller_wakes: Condvar::default(), workers_max }
     }
@@ -167,7 +174,9 @@ impl<T: Item> Frontier<T> {
 
     /// For the caller: returns what hosts have asked for since it looked last.
     pub(crate) fn take_host_news(&self) -> Vec<HostNews> {
-        self.state().host_news.as_mut().map(std::mem::take).unwrap_or_default()
+        let mut state = self.state();
+        state.has_urgent_news = false;
+        state.host_news.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// For a worker: reports its last item and takes the next one. `None` means that the worker
@@ -295,7 +304,11 @@ impl<T: Item> State<T> {
         }
         self.bytes += item.bytes();
         let (host, place) = (item.host(), item.place());
+        let learned = item.learned();
         let id = self.schedule.put(now, &host, place, item, Some(now + wait));
+        if let Some(learned) = learned {
+            self.schedule.recall(now, id, learned);
+        }
         if self.host_errors.is_given_up(&host) {
             self.schedule.give_up(now, id, true);
         }
@@ -315,7 +328,6 @@ impl<T: Item> State<T> {
     }
 
     fn settle(&mut self, now: Instant, completed: Completed<T>) {
-        let before = self.host_news.as_ref().map(|_| self.schedule.wishes(completed.host));
         if let Some(delay) = completed.crawl_delay {
             self.schedule.set_crawl_delay(now, completed.host, delay);
         }
@@ -335,12 +347,12 @@ impl<T: Item> State<T> {
                 self.schedule.give_up(now, completed.host, is_given_up);
             }
         }
-        if let (Some(before), Some(news)) = (before, &mut self.host_news) {
-            let (delay, pause_ends) = self.schedule.wishes(completed.host);
-            if before != (delay, pause_ends) {
-                let host = self.schedule.name(completed.host).to_owned();
-                news.push(HostNews { host, delay, pause_ends });
-            }
+        if let Some(all) = &mut self.host_news
+            && let Some((wishes, is_urgent)) = self.schedule.news(completed.host)
+        {
+            let host = self.schedule.name(completed.host).to_owned();
+            all.push(HostNews { host, wishes, is_urgent });
+            self.has_urgent_news |= is_urgent;
         }
         match completed.outcome {
             Outcome::Row(row) => self.rows.extend(row),
@@ -369,7 +381,10 @@ impl<T: Item> State<T> {
             && self.schedule.startable() < ready_enough(workers_max) / 2
             && waiting < LOOK_AHEAD_MAX / 2
             && self.bytes < LOOK_AHEAD_BYTES_MAX / 2;
-        self.rows.len() >= enough || runs_low || (in_flight == 0 && !self.caller.has_more)
+        self.rows.len() >= enough
+            || self.has_urgent_news
+            || runs_low
+            || (in_flight == 0 && !self.caller.has_more)
     }
 }
 

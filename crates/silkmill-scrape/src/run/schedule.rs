@@ -12,11 +12,15 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::time::{Duration, Instant};
 
-use crate::run::throttle::Throttle;
+use crate::run::throttle::{Learned, Throttle};
 
 /// The most hosts without items that are remembered while their delay or pause lasts. Beyond that,
 /// the host whose time comes soonest is forgotten.
 const HOSTS_REMEMBERED_MAX: usize = 16 * 1024;
+
+/// A delay that a host has shown to need matters at once where it is this long: another run could
+/// otherwise begin before it is known.
+const URGENT_DELAY: Duration = Duration::from_millis(50);
 
 /// The limits of every host.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +40,17 @@ pub(crate) struct Limits {
 /// A host of a schedule. It is valid while an item of the host is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct HostId(usize);
+
+/// How a host wants to be asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wishes {
+    /// The least time between two starts that it asks for.
+    pub(crate) delay: Duration,
+    /// The end of the last pause that it asked for.
+    pub(crate) pause_ends: Option<Instant>,
+    /// What its answers have shown.
+    pub(crate) learned: Learned,
+}
 
 /// An item that may start.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,6 +97,8 @@ struct Host<T> {
     /// count once.
     refusals: u32,
     pause_ends: Option<Instant>,
+    /// What [`Schedule::news`] has told last.
+    told: Wishes,
     /// Whether the items are not to be requested. They all start at once, to be told so.
     is_given_up: bool,
     /// The host's entries in the sets of the schedule.
@@ -238,11 +255,32 @@ impl<T> Schedule<T> {
         self.settle(id, now);
     }
 
-    /// Returns the delay between two starts at the host, and the end of the last pause that it
-    /// asked for.
-    pub(crate) fn wishes(&self, id: HostId) -> (Duration, Option<Instant>) {
-        let host = self.hosts[id.0].as_ref();
-        host.map_or_else(Default::default, |host| (host.delay, host.pause_ends))
+    /// Lets the host be asked as an earlier run has learned to ask it, if nothing newer is known.
+    pub(crate) fn recall(&mut self, now: Instant, id: HostId, learned: Learned) {
+        let host = self.host_mut(id);
+        if let Some(throttle) = &mut host.throttle
+            && throttle.recall(learned)
+        {
+            host.told.learned = throttle.learned();
+            self.settle(id, now);
+        }
+    }
+
+    /// Returns how the host wants to be asked, if that is another way than when it was told last,
+    /// and whether it is one that matters at once. A throttle that lets requests come only a little
+    /// sooner is not worth telling.
+    pub(crate) fn news(&mut self, id: HostId) -> Option<(Wishes, bool)> {
+        let host = self.hosts[id.0].as_mut()?;
+        let (old, new) = (host.told, host.wishes());
+        let is_asked = new.delay > old.delay || new.pause_ends > old.pause_ends;
+        let is_slower = new.learned.delay > old.learned.delay;
+        let is_quicker = new.learned.delay < old.learned.delay * 3 / 4;
+        if !(is_slower || is_quicker) && (new.delay, new.pause_ends) == (old.delay, old.pause_ends)
+        {
+            return None;
+        }
+        host.told = new;
+        Some((new, is_asked || new.learned.delay >= (old.learned.delay * 2).max(URGENT_DELAY)))
     }
 
     /// Tells whether an item may start at `now`.
@@ -350,9 +388,15 @@ impl<T> Host<T> {
             not_before: None,
             refusals: 0,
             pause_ends: None,
+            told: Wishes { delay: limits.delay, ..Wishes::default() },
             is_given_up: false,
             entries: Entries::default(),
         }
+    }
+
+    fn wishes(&self) -> Wishes {
+        let learned = self.throttle.as_ref().map(Throttle::learned).unwrap_or_default();
+        Wishes { delay: self.delay, pause_ends: self.pause_ends, learned }
     }
 
     /// Returns the time between two starts: what the host wants, and what it can bear.

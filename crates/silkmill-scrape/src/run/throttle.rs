@@ -15,6 +15,14 @@ const DELAY_MAX: Duration = Duration::from_secs(60);
 /// The good answers after which one more request at once is allowed.
 const ANSWERS_PER_REQUEST: u32 = 10;
 
+/// What a throttle has learned of its host, for a later one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Learned {
+    /// The moving average of the time to the first byte, if there is one.
+    pub(crate) latency: Option<Duration>,
+    pub(crate) delay: Duration,
+}
+
 /// The pace of one host.
 #[derive(Clone, Debug)]
 pub(crate) struct Throttle {
@@ -29,6 +37,22 @@ pub(crate) struct Throttle {
 impl Throttle {
     pub(crate) fn new(target: f64) -> Throttle {
         Throttle { target: target.max(0.001), latency: None, delay: Duration::ZERO, answers: 0 }
+    }
+
+    /// Goes on where an earlier throttle of the same host was, but with one request at once, unless
+    /// this one knows better already. Returns whether it does not.
+    pub(crate) fn recall(&mut self, learned: Learned) -> bool {
+        let is_fresh = self.learned() == Learned::default();
+        if is_fresh {
+            self.latency = learned.latency;
+            self.delay = learned.delay.min(DELAY_MAX);
+        }
+        is_fresh
+    }
+
+    /// Returns what a later throttle of the same host is to know.
+    pub(crate) fn learned(&self) -> Learned {
+        Learned { latency: self.latency, delay: self.delay }
     }
 
     /// Returns the time between the starts of two requests.
@@ -114,7 +138,47 @@ mod tests {
         assert_eq!(throttle.delay(), Duration::ZERO);
     }
 
+    #[test]
+    fn what_was_learned_of_a_host_is_not_learned_again() {
+        let mut throttle = Throttle::new(1.0);
+        (0..20).for_each(|_| throttle.note_answer(ms(200)));
+        throttle.note_strain();
+        let mut later = Throttle::new(1.0);
+        assert!(later.recall(throttle.learned()));
+        assert_eq!((later.delay(), later.requests_max()), (Duration::from_secs(1), 1));
+        assert!(throttle.requests_max() == 1 && later.learned() == throttle.learned());
+        throttle.note_answer(ms(200));
+        later.note_answer(ms(200));
+        assert_eq!(later.delay(), throttle.delay());
+        // What it has seen itself is newer.
+        assert!(!later.recall(Learned { latency: Some(ms(9)), delay: ms(9) }));
+        assert_eq!(later.delay(), ms(750));
+        let mut bounded = Throttle::new(1.0);
+        bounded.recall(Learned { latency: None, delay: Duration::MAX });
+        assert_eq!(bounded.delay(), DELAY_MAX);
+    }
+
     proptest! {
+        #[test]
+        fn a_throttle_that_goes_on_has_the_delays_of_one_that_never_stopped(steps in prop::collection::vec((prop::option::of(0..100_000u64), any::<bool>()), 0..60)) {
+            let (mut whole, mut cut) = (Throttle::new(1.0), Throttle::new(1.0));
+            for (step, is_cut) in steps {
+                if is_cut {
+                    let learned = cut.learned();
+                    cut = Throttle::new(1.0);
+                    cut.recall(learned);
+                    prop_assert_eq!(cut.requests_max(), 1);
+                }
+                for throttle in [&mut whole, &mut cut] {
+                    match step {
+                        None => throttle.note_strain(),
+                        Some(latency) => throttle.note_answer(ms(latency)),
+                    }
+                }
+                prop_assert_eq!(cut.delay(), whole.delay());
+            }
+        }
+
         #[test]
         fn the_delay_has_bounds_and_follows_the_latency(steps in prop::collection::vec(prop::option::of(0..100_000u64), 0..60), more in 0..10_000u64) {
             let (mut one, mut slower) = (Throttle::new(1.0), Throttle::new(1.0));

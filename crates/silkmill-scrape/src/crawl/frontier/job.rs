@@ -18,18 +18,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::crawl::frontier::{
-    Answer, Frontier, HostNumber, LeasedHost, NewUrl, NotedLink, Origin, Place, Reached, Waiting,
+    Answer, Frontier, HostNumber, HostPace, LeasedHost, NewUrl, NotedLink, Origin, Place, Reached,
+    Waiting,
 };
 use crate::crawl::refusal::{Refusal, Refusals};
 use crate::crawl::seen_cache::SeenCache;
 use crate::error::Error;
 use crate::input::ticket::Purpose;
 use crate::retry::RETRY_AFTER_MAX;
+use crate::run::throttle::Learned;
 
 /// The most hosts whose numbers are kept in memory. Beyond that, all are forgotten.
 const HOSTS_KEPT_MAX: usize = 16 * 1024;
-/// The most hosts that are looked at in search of one that is not held.
-const HOSTS_LOOKED_AT_MAX: usize = 512;
+
 /// The job of a crawl: a file that has everything that the crawl needs in order to go on.
 ///
 /// ```
@@ -226,41 +227,41 @@ impl CrawlJob {
     fn try_lease_hosts(
         &mut self,
         hosts_max: usize,
+        held: usize,
         is_held: &dyn Fn(HostNumber) -> bool,
     ) -> rusqlite::Result<Vec<LeasedHost>> {
         let now = epoch_ms();
         let mut next =
             self.connection.prepare_cached("SELECT min(host) FROM queue WHERE host > ?")?;
         let mut read = self.connection.prepare_cached(
-            "SELECT rows, delay_ms, pause_ends_ms, name FROM host WHERE number = ?",
+            "SELECT rows, delay_ms, pause_ends_ms, name, learned_ms, latency_ms FROM host \
+             WHERE number = ?",
         )?;
         let mut hosts = Vec::new();
-        let start = self.cursor;
-        let mut is_second_half = start == 0;
-        for _ in 0..HOSTS_LOOKED_AT_MAX {
+        // New hosts have the highest numbers: the search begins behind the host that was leased
+        // last, so that it finds them first, and ends where it began.
+        let (start, mut at, mut is_second_half) = (self.cursor, self.cursor, false);
+        // Of more hosts than are held, so many are not.
+        for _ in 0..=held.saturating_add(hosts_max) {
             if hosts.len() >= hosts_max {
                 break;
             }
-            let found = next.query_row([self.cursor], |row| row.get::<_, Option<i64>>(0))?;
-            let host = match found {
-                // All hosts up to the one where the search began have been looked at.
-                Some(host) if is_second_half && start > 0 && host > start => break,
+            let found = next.query_row([at], |row| row.get::<_, Option<i64>>(0))?;
+            at = match found {
+                Some(host) if is_second_half && host > start => break,
                 Some(host) => host,
+                None if is_second_half || start == 0 => break,
                 None => {
-                    self.cursor = 0;
-                    if is_second_half {
-                        break;
-                    }
-                    is_second_half = true;
+                    (at, is_second_half) = (0, true);
                     continue;
                 }
             };
-            self.cursor = host;
-            if is_held(host) {
+            if is_held(at) {
                 continue;
             }
+            self.cursor = at;
             let age = (!self.is_new).then(|| self.opened.elapsed());
-            hosts.push(read.query_row([host], |row| leased_host(host, row, now, age))?);
+            hosts.push(read.query_row([at], |row| leased_host(at, row, now, age))?);
         }
         Ok(hosts)
     }
@@ -328,18 +329,15 @@ impl CrawlJob {
         Ok(())
     }
 
-    fn try_note_host(
-        &mut self,
-        host: &str,
-        delay: Duration,
-        pause: Duration,
-    ) -> rusqlite::Result<()> {
+    fn try_note_host(&mut self, host: &str, pace: &HostPace) -> rusqlite::Result<()> {
         let number = self.number_of(host)?;
         self.begin()?;
-        let ends = if pause.is_zero() { 0 } else { epoch_ms() + millis(pause) };
-        let update = "UPDATE host SET delay_ms = ?, pause_ends_ms = ? WHERE number = ?";
+        let ends = if pace.pause.is_zero() { 0 } else { epoch_ms() + millis(pace.pause) };
+        let update = "UPDATE host SET delay_ms = ?, pause_ends_ms = ?, learned_ms = ?, \
+                      latency_ms = ? WHERE number = ?";
         let mut update = self.connection.prepare_cached(update)?;
-        update.execute(params![millis(delay), ends, number]).map(drop)
+        let learned = (millis(pace.learned.delay), pace.learned.latency.map(millis));
+        update.execute(params![millis(pace.delay), ends, learned.0, learned.1, number]).map(drop)
     }
 
     fn try_commit(&mut self, reached: &Reached) -> rusqlite::Result<()> {
@@ -372,9 +370,10 @@ impl Frontier for CrawlJob {
     fn lease_hosts(
         &mut self,
         hosts_max: usize,
+        held: usize,
         is_held: &dyn Fn(HostNumber) -> bool,
     ) -> Result<Vec<LeasedHost>, Error> {
-        self.try_lease_hosts(hosts_max, is_held).map_err(|error| self.failed("read", &error))
+        self.try_lease_hosts(hosts_max, held, is_held).map_err(|error| self.failed("read", &error))
     }
 
     fn lease_urls(
@@ -404,8 +403,8 @@ impl Frontier for CrawlJob {
         self.try_add_seed(url).map_err(|error| self.failed("write", &error))
     }
 
-    fn note_host(&mut self, host: &str, delay: Duration, pause: Duration) -> Result<(), Error> {
-        self.try_note_host(host, delay, pause).map_err(|error| self.failed("write", &error))
+    fn note_host(&mut self, host: &str, pace: &HostPace) -> Result<(), Error> {
+        self.try_note_host(host, pace).map_err(|error| self.failed("write", &error))
     }
 
     fn note_link(&mut self, link: &NotedLink<'_>) -> Result<(), Error> {
@@ -441,7 +440,13 @@ fn leased_host(
     // A clock that was set back must not make a pause longer than any host may ask for.
     let pause = Duration::from_millis(pause).min(RETRY_AFTER_MAX);
     let rows = row.get::<_, i64>(0)?.cast_unsigned();
-    Ok(LeasedHost { number, name: row.get(3)?, rows, rest: delay.max(pause) })
+    let learned = Learned {
+        delay: Duration::from_millis(row.get::<_, i64>(4)?.cast_unsigned()),
+        latency: row
+            .get::<_, Option<i64>>(5)?
+            .map(|latency| Duration::from_millis(latency.cast_unsigned())),
+    };
+    Ok(LeasedHost { number, name: row.get(3)?, rows, rest: delay.max(pause), learned })
 }
 
 /// Reads a row of the queue, whose columns begin with the depth and the number.
@@ -466,8 +471,9 @@ fn epoch_ms() -> i64 {
     millis(since)
 }
 
+/// Returns the milliseconds of a time, the last one counted in full.
 fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, io_error_in_words};
 /// Says that a database is the job of a crawl: "silk".
 const APPLICATION_ID: i32 = 0x7369_6c6b;
 /// The version of the tables.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 /// The size of a page of the database. Larger ones hold more of a host's URLs each.
 const PAGE_BYTES: u32 = 8192;
 /// The memory that the database keeps pages in.
@@ -34,7 +34,8 @@ const TABLES: &str = "
     CREATE TABLE seed (url TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE host (
         number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, rows INTEGER NOT NULL DEFAULT 0,
-        delay_ms INTEGER NOT NULL DEFAULT 0, pause_ends_ms INTEGER NOT NULL DEFAULT 0
+        delay_ms INTEGER NOT NULL DEFAULT 0, pause_ends_ms INTEGER NOT NULL DEFAULT 0,
+        learned_ms INTEGER NOT NULL DEFAULT 0, latency_ms INTEGER
     );
     CREATE TABLE seen (
         host INTEGER NOT NULL, hash INTEGER NOT NULL, PRIMARY KEY (host, hash)
@@ -124,7 +125,9 @@ pub(super) fn check(
 
 /// Removes a job and the files beside it.
 pub(super) fn remove(path: &Path) -> Result<(), Error> {
-    for companion in COMPANIONS.into_iter().chain([""]) {
+    // The database goes first: without its log it would be another, and with an empty database
+    // SQLite takes no log for one of it.
+    for companion in [""].into_iter().chain(COMPANIONS) {
         let mut name = path.as_os_str().to_owned();
         name.push(companion);
         match fs::remove_file(&name) {

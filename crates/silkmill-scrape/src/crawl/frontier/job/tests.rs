@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod large;
+
 /// What happens to a frontier.
 #[derive(Clone, Debug)]
 enum Step {
@@ -137,7 +139,7 @@ fn check(steps: Vec<Step>) {
             }
             Step::LeaseHosts { held } => {
                 let held = HostNumber::from(held);
-                let leased = job.lease_hosts(100, &|host| host == held).unwrap();
+                let leased = job.lease_hosts(100, 1, &|host| host == held).unwrap();
                 let hosts: BTreeMap<HostNumber, u64> =
                     leased.iter().map(|host| (host.number, host.rows)).collect();
                 assert_eq!(hosts.len(), leased.len());
@@ -184,22 +186,55 @@ fn a_host_rests_where_an_earlier_run_may_have_asked_it() {
         job.add(&new).unwrap();
     }
     let (delay, pause) = (Duration::from_secs(50), Duration::from_secs(30));
-    job.note_host("slow:80", delay, Duration::ZERO).unwrap();
-    job.note_host("paused:80", Duration::ZERO, pause).unwrap();
+    let learned = Learned { delay: Duration::from_millis(750), latency: Some(pause) };
+    job.note_host("slow:80", &HostPace { delay, learned, ..HostPace::default() }).unwrap();
+    job.note_host("paused:80", &HostPace { pause, ..HostPace::default() }).unwrap();
     // In the run that has just begun nothing was asked before.
-    assert!(job.lease_hosts(1, &|_| false).unwrap()[0].rest.is_zero());
+    assert!(job.lease_hosts(1, 0, &|_| false).unwrap()[0].rest.is_zero());
     job.commit(&Reached::default()).unwrap();
     drop(job);
 
     let mut job = CrawlJob::open(&path, &[]).unwrap();
 
-    let rests: BTreeMap<String, Duration> = job
-        .lease_hosts(9, &|_| false)
-        .unwrap()
-        .into_iter()
-        .map(|host| (host.name, host.rest))
-        .collect();
+    let leased = job.lease_hosts(9, 0, &|_| false).unwrap();
+    let slow = leased.iter().find(|host| host.name == "slow:80").unwrap();
+    assert_eq!(slow.learned, learned);
+    let rests: BTreeMap<String, Duration> =
+        leased.into_iter().map(|host| (host.name, host.rest)).collect();
     assert!(rests["slow:80"] > delay / 2 && rests["slow:80"] <= delay);
     assert!(rests["paused:80"] > pause / 2 && rests["paused:80"] <= pause);
     assert!(rests["quick:80"].is_zero());
+}
+
+#[test]
+fn a_host_that_is_found_late_is_leased_however_many_are_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = CrawlJob::open(&folder.path().join("job"), &[]).unwrap();
+    let add = |job: &mut CrawlJob, host: u64| {
+        let name = format!("h{host}:80");
+        let new =
+            NewUrl { url: "http://x/", host: &name, hash: 1, depth: 0, origin: Origin::default() };
+        assert!(job.add(&new).unwrap());
+    };
+    (0..1500).for_each(|host| add(&mut job, host));
+    let mut held = std::collections::HashSet::new();
+    loop {
+        let leased = job.lease_hosts(64, held.len(), &|host| held.contains(&host)).unwrap();
+        let is_last = leased.len() < 64;
+        held.extend(leased.into_iter().map(|host| host.number));
+        if is_last {
+            break;
+        }
+    }
+    assert_eq!(held.len(), 1500);
+    assert!(job.lease_hosts(64, 1500, &|host| held.contains(&host)).unwrap().is_empty());
+
+    add(&mut job, 1500);
+    let late = job.lease_hosts(64, 1500, &|host| held.contains(&host)).unwrap();
+    assert_eq!(late.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["h1500:80"]);
+    // One that was let go, and comes first.
+    held.insert(late[0].number);
+    held.remove(&1);
+    let again = job.lease_hosts(64, 1500, &|host| held.contains(&host)).unwrap();
+    assert_eq!(again.iter().map(|host| host.number).collect::<Vec<_>>(), [1]);
 }
