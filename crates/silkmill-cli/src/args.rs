@@ -11,6 +11,7 @@ mod fetch;
 mod field;
 mod replace;
 mod shard;
+mod sitemap;
 mod undo;
 mod units;
 mod when;
@@ -22,6 +23,7 @@ pub(crate) use crate::args::fetch::{FetchArgs, Format, InputFormat, ScrapeArgs, 
 pub(crate) use crate::args::field::{FieldArgs, FieldSpec};
 pub(crate) use crate::args::replace::{Binary, HardLinkPolicy, ReplaceArgs};
 pub(crate) use crate::args::shard::Shard;
+pub(crate) use crate::args::sitemap::SitemapArgs;
 pub(crate) use crate::args::undo::{RedoArgs, RevertArgs, UndoArgs};
 pub(crate) use crate::args::when::When;
 

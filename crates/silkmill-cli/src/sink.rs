@@ -52,6 +52,12 @@ impl Destination<'_> {
         let path = self.path.filter(|path| !is_stdout(path));
         Ok(matches!(Form::of(self.format, path)?.format, Format::Csv | Format::Sqlite))
     }
+
+    /// Tells whether [`Output::open`] refuses a file that exists.
+    pub(crate) fn is_refused(&self) -> bool {
+        let is_file = |path: &&Path| !is_stdout(path) && path.is_file();
+        matches!(self.existing, Existing::Refuse) && self.path.as_ref().is_some_and(is_file)
+    }
 }
 
 /// Writes rows. At every [`pause`](Output::pause) the output is whole rows, and it stays so however

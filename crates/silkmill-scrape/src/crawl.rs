@@ -128,6 +128,7 @@ fn finder(crawl_options: &CrawlOptions, options: &Options, key: [u64; 2]) -> Fin
         edges: *edges,
         fragments: *checks >= Checks::Fragments,
         sitemaps: *sitemaps == Sitemaps::OfHosts,
+        takes_all: false,
         since: *since,
         product: robots::product(&options.user_agent).to_owned(),
     };

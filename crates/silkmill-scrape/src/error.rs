@@ -29,6 +29,8 @@ pub(crate) enum ErrorKind {
     /// A URL that a crawl begins with, and why it cannot.
     Seed(String, String),
     NoSeed,
+    /// A sitemap whose pages were to be a list, and why it cannot be read.
+    Sitemap(String, String),
     Pattern(String, String),
     Date(String),
     Save(PathBuf, String),
@@ -73,6 +75,9 @@ impl fmt::Display for Error {
                 write!(f, "failed to {what} the crawl's job {path:?}: {why}")
             }
             ErrorKind::Seed(url, why) => write!(f, "failed to begin a crawl at {url:?}: {why}"),
+            ErrorKind::Sitemap(url, why) => {
+                write!(f, "failed to read the sitemap {url:?}: {why}")
+            }
             ErrorKind::NoSeed => f.write_str("failed to begin a crawl: no URL was given"),
             ErrorKind::Pattern(pattern, why) => {
                 write!(f, "failed to read the pattern {pattern:?}: {why}")

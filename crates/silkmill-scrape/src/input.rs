@@ -98,6 +98,27 @@ impl Input {
         Input::of(Kind::Page(Box::new(ticket)))
     }
 
+    /// Makes the same input for a URL that no user has named, but a server on the Internet: it may
+    /// not lead to a private address.
+    ///
+    /// ```
+    /// use silkmill_scrape::Input;
+    ///
+    /// let input = Input::url("http://a.example/").named_by_public_server();
+    /// assert_eq!(input.shown(), "http://a.example/");
+    /// ```
+    pub fn named_by_public_server(mut self) -> Input {
+        if let Kind::Url(url) = self.kind {
+            self.kind = Kind::Page(Box::new(Ticket::to(url, true)));
+        }
+        self
+    }
+
+    /// Tells whether [`Input::named_by_public_server`] made the input.
+    pub fn is_named_by_public_server(&self) -> bool {
+        self.ticket().is_some_and(|ticket| ticket.from_public_network)
+    }
+
     /// Returns what a crawl says of the page, if the input is of one.
     pub(crate) fn ticket(&self) -> Option<&Ticket> {
         match &self.kind {

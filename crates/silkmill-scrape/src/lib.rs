@@ -81,6 +81,7 @@ pub use crate::crawl::options::{CrawlOptions, CrawlOptionsBuilder};
 pub use crate::crawl::refusal::{Refusal, Refusals};
 pub use crate::crawl::scope::Scope;
 pub use crate::crawl::sink::{CrawlSink, CrawlSummary};
+pub use crate::crawl::sitemap::list::{SitemapList, SitemapSummary};
 pub use crate::error::{Error, io_error_in_words};
 pub use crate::fetch::cookie::CookieJar;
 pub use crate::input::Input;

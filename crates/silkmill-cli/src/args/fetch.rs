@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 
 use crate::args::field::FieldArgs;
 use crate::args::shard::Shard;
+use crate::args::sitemap::SitemapArgs;
 use crate::args::units::{bytes, delay, seconds};
 use crate::args::when::When;
 
@@ -26,6 +27,7 @@ Examples:
   silkmill fetch -i urls.txt -o rows.db --resume --retry-errors
   silkmill fetch -i shop.csv --input-format csv --url-column link -o rows.csv
   silkmill fetch -i urls.txt --shard 0/4 -o rows-0.jsonl
+  silkmill fetch --sitemap https://example.com/sitemap.xml --since 2026-11 -o rows.jsonl
   grep -o 'https://[^\"]*' page.html | silkmill fetch -i - --ordered
 
 Exit status: 0 every row has a response, 1 some rows are errors, 2 an error of usage, set-up, list \
@@ -35,6 +37,9 @@ pub(crate) struct FetchArgs {
     /// the index of its row: 00000042
     #[arg(long, value_name = "DIR")]
     pub(crate) save: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) sitemaps: SitemapArgs,
 
     #[command(flatten)]
     pub(crate) url_list: UrlListArgs,
@@ -57,6 +62,7 @@ Examples:
   silkmill scrape -i urls.txt
   silkmill scrape -i urls.txt -o rows.jsonl --css 'link=a@href' \\
     --xpath 'price=//p[@class=\"price\"]/text()'
+  silkmill scrape --sitemap https://example.com/sitemap.xml -o rows.csv --css price=.price
   silkmill scrape -i shops.txt -o rows.jsonl --jsonpath 'price=$..offers.price' \\
     --regex 'sku=SKU: (\\d+)' --css 'links=a@abs:href'
 
@@ -65,6 +71,9 @@ or output, 130 interrupted. When the reader closes our output, the run ends quie
 pub(crate) struct ScrapeArgs {
     #[command(flatten)]
     pub(crate) fields: FieldArgs,
+
+    #[command(flatten)]
+    pub(crate) sitemaps: SitemapArgs,
 
     #[command(flatten)]
     pub(crate) url_list: UrlListArgs,

@@ -20,7 +20,7 @@ pub(crate) fn run(args: FetchArgs) -> Result<Exit> {
         options = options.save(folder);
     }
     let schema = Schema { kind: Kind::Fetch, fields: Vec::new(), input: None };
-    url_list::run(options, schema, args.url_list)
+    url_list::run(options, schema, args.url_list, &args.sitemaps)
 }
 
 /// Refuses a directory that has files, since the bodies of two runs would have the same names.

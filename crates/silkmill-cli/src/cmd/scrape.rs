@@ -13,7 +13,7 @@ pub(crate) fn run(args: ScrapeArgs) -> Result<Exit> {
     let columns = fields.iter().map(|field| (field.name().to_owned(), field.value_type()));
     let schema = Schema { kind: Kind::Scrape, fields: columns.collect(), input: None };
     let options = Options::builder().extractor(Extractor::new(fields)?);
-    url_list::run(options, schema, args.url_list)
+    url_list::run(options, schema, args.url_list, &args.sitemaps)
 }
 
 /// Compiles the fields, in the order in which they were typed.

@@ -11,9 +11,11 @@ mod list;
 pub(super) mod options;
 pub(crate) mod proxies;
 mod recorder;
+mod sitemaps;
 mod tally;
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
 use std::rc::Rc;
@@ -23,7 +25,7 @@ use rustix::process::Resource;
 use silkmill::CancelToken;
 use silkmill_scrape::{self as scrape, OptionsBuilder, Summary};
 
-use crate::args::{InputFormat, UrlListArgs};
+use crate::args::{InputFormat, SitemapArgs, UrlListArgs};
 use crate::cmd::url_list::cookies::Cookies;
 use crate::cmd::url_list::ending::{End, Resumption, Written};
 use crate::cmd::url_list::inputs::inputs;
@@ -38,15 +40,22 @@ use crate::messages::{count, reason, to_stderr};
 use crate::sink::{Destination, Existing, Output, Schema};
 
 /// Requests every URL that `args` name, and writes the rows where they say.
-pub(crate) fn run(options: OptionsBuilder, mut schema: Schema, args: UrlListArgs) -> Result<Exit> {
+pub(crate) fn run(
+    options: OptionsBuilder,
+    mut schema: Schema,
+    args: UrlListArgs,
+    sitemaps: &SitemapArgs,
+) -> Result<Exit> {
     ensure!(
         args.url_column.is_none() || args.input_format != InputFormat::Lines,
         "failed to read the column of --url-column: only --input-format csv and jsonl have columns"
     );
     refuse_lists(&args.urls)?;
+    let sitemaps = sitemaps::list_of(sitemaps)?;
     let cookies = Cookies::open(&args.cookies, args.cookie_jar.as_deref())?;
     let options = options_of(options, &cookies, &args)?;
     raise_open_files();
+    interrupt::outlive_file_size_limit()?;
     let destination = destination(&args);
     let form = ListForm {
         format: args.input_format,
@@ -57,15 +66,29 @@ pub(crate) fn run(options: OptionsBuilder, mut schema: Schema, args: UrlListArgs
     if let Some(OtherColumns::Named(names)) = lines.as_ref().map(Lines::other_columns) {
         schema = schema.with_input(names);
     }
-    let is_input = |output: &File| lines.as_ref().is_some_and(|lines| lines.are_from(output));
-    let (output, written) = Output::open(schema, &destination, is_input)?;
     let cancel = CancelToken::new();
-    interrupt::cancel_on_signal(&cancel, SecondSignal::EndsProcess)?;
+    let heed_signals = || interrupt::cancel_on_signal(&cancel, SecondSignal::EndsProcess);
+    // Where the output is refused, nothing is requested before.
+    let sitemaps = sitemaps.filter(|_| !destination.is_refused());
+    let mut lists = VecDeque::new();
+    let is_input = |output: &File| lines.as_ref().is_some_and(|lines| lines.are_from(output));
+    if let Some(list) = &sitemaps {
+        heed_signals()?;
+        match sitemaps::spool(list, &options, &cancel, &args)? {
+            Some(file) => lists.push_back(Lines::of_sitemaps(file)?),
+            None => return Ok(interrupted_early(&args)),
+        }
+    }
+    let (output, written) = Output::open(schema, &destination, is_input)?;
+    if sitemaps.is_none() {
+        heed_signals()?;
+    }
+    lines.into_iter().for_each(|lines| lists.push_front(lines));
     let (earlier, earlier_errors) = (written.rows(), written.errors());
     let covered = Rc::default();
     let mut recorder = Recorder::new(output, &args, earlier, Rc::clone(&covered));
     let failure = RefCell::new(None);
-    let inputs = inputs(args.urls.clone(), args.shard, lines, written, covered, &failure);
+    let inputs = inputs(args.urls.clone(), args.shard, lists, written, covered, &failure);
     let summary = scrape::run_into(inputs, &options, &cancel, &mut recorder);
     let Recorder { output, unwritten, tally, .. } = recorder.finish();
     let summary = summary?;
@@ -112,6 +135,14 @@ pub(crate) fn run(options: OptionsBuilder, mut schema: Schema, args: UrlListArgs
     report(&args, &tally, &summary, written.line(end, resumption));
     kept?;
     Ok(exit(end, &written, resumption))
+}
+
+/// Says that the run was interrupted while its sitemaps were read.
+fn interrupted_early(args: &UrlListArgs) -> Exit {
+    if !args.quiet {
+        to_stderr("silkmill: interrupted before a page was requested");
+    }
+    Exit::Interrupted
 }
 
 /// Reports on the run: in one line, and with more of them where that was wanted.

@@ -8,6 +8,7 @@ mod interruptions;
 mod lists;
 mod record;
 mod requests;
+mod sitemaps;
 
 use std::fs;
 

@@ -36,6 +36,9 @@ pub(crate) struct Wanted {
     pub(crate) fragments: bool,
     /// Whether the host of a seed is asked for its sitemaps.
     pub(crate) sitemaps: bool,
+    /// Whether every entry of a sitemap is taken, unless it is too old: no scope bounds a list, and
+    /// what is no URL has a row that says so.
+    pub(crate) takes_all: bool,
     /// Pages that a sitemap says were not changed since are not wanted.
     pub(crate) since: Option<Moment>,
     /// The first word of our user agent.
@@ -175,7 +178,13 @@ impl Finder {
         }
         let mut known = HashSet::new();
         for entry in &sitemap.entries {
-            match self.wanted_of(entry, url, &filter, hops) {
+            let wanted = self.wanted_of(entry, url, &filter, hops);
+            let is_taken = |why: &Refusal| {
+                self.wanted.takes_all && !entry.is_sitemap && *why != Refusal::TooOld
+            };
+            match wanted
+                .or_else(|why| is_taken(&why).then(|| self.as_written(entry, url)).ok_or(why))
+            {
                 Ok(link) if known.insert(link.hash) => found.links.push(link),
                 Ok(_) => {}
                 Err(refusal) => found.refusals.add(refusal, 1),
@@ -208,6 +217,14 @@ impl Finder {
         };
         let purpose = if entry.is_sitemap { Purpose::Sitemap } else { Purpose::Page };
         refusal.map_or_else(|| Ok(self.link(&page, purpose)), Err)
+    }
+
+    /// Returns what an entry of a sitemap leads to that is no URL, or none to follow.
+    fn as_written(&self, entry: &Entry, base: &Url) -> FoundLink {
+        let host = String::new();
+        let url = base.join(&entry.url).map_or_else(|_| entry.url.clone(), String::from);
+        let (purpose, hash) = (Purpose::Page, self.hash_of(url.as_bytes()));
+        FoundLink { url, host, hash, purpose, is_redirect: false, fragments: Vec::new() }
     }
 
     /// Returns what a link is followed for, given why it is not followed for its own links.

@@ -4,6 +4,8 @@
 //! Its bounds are those of sitemaps.org. XML is read leniently: names of end tags are not compared,
 //! and what was read before an error counts.
 
+pub(crate) mod list;
+
 use std::borrow::Cow;
 use std::io::Read;
 

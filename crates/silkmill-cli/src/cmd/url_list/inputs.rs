@@ -2,6 +2,7 @@
 //! already have their row.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::vec;
 
@@ -10,22 +11,31 @@ use silkmill_scrape::Input;
 
 use crate::args::Shard;
 use crate::cmd::url_list::covered::Covered;
-use crate::cmd::url_list::lines::Lines;
+use crate::cmd::url_list::lines::{Line, Lines};
 use crate::sink::{LineState, WrittenRows};
 
 /// Returns the inputs of a run. An error of the list ends them, and is left in `failure`.
 pub(super) fn inputs(
     urls: Vec<String>,
     shard: Option<Shard>,
-    lines: Option<Lines>,
+    lists: VecDeque<Lines>,
     written: WrittenRows,
     covered: Rc<Cell<Covered>>,
     failure: &RefCell<Option<Error>>,
 ) -> impl Iterator<Item = Input> {
-    let list_bytes = lines.as_ref().and_then(Lines::bytes);
+    let bytes: Option<Vec<u64>> = lists.iter().map(Lines::bytes).collect();
+    let list_bytes = bytes.filter(|_| !lists.is_empty()).map(|bytes| bytes.into_iter().sum());
     covered.update(|covered| Covered { list_bytes, ..covered });
-    let mut inputs =
-        Inputs { shard, urls: urls.into_iter(), lines, written, covered, taken: 0, passed: 0 };
+    let mut inputs = Inputs {
+        shard,
+        urls: urls.into_iter(),
+        lists,
+        read: 0,
+        written,
+        covered,
+        taken: 0,
+        passed: 0,
+    };
     std::iter::from_fn(move || match inputs.next() {
         Ok(input) => input,
         Err(error) => {
@@ -40,7 +50,10 @@ struct Inputs {
     urls: vec::IntoIter<String>,
     /// The part of the inputs that is requested, if not all are.
     shard: Option<Shard>,
-    lines: Option<Lines>,
+    /// The lists that have not come to their end.
+    lists: VecDeque<Lines>,
+    /// The bytes of the lists that have.
+    read: u64,
     written: WrittenRows,
     /// What the progress line needs to know.
     covered: Rc<Cell<Covered>>,
@@ -54,15 +67,15 @@ impl Inputs {
         if let Some(url) = self.urls.next() {
             return self.look_up(Input::url(url), || "of the command line".to_owned()).map(Some);
         }
-        match self.lines.as_mut().and_then(Lines::next).transpose()? {
+        match self.next_line()? {
             Some(line) if line.input == Input::waiting() => Ok(Some(line.input)),
             Some(line) => {
                 self.covered.update(|covered| Covered {
                     of_list: covered.of_list + 1,
-                    list_bytes_read: line.position,
+                    list_bytes_read: self.read + line.position,
                     ..covered
                 });
-                let list = self.lines.as_ref().map_or("", Lines::name).to_owned();
+                let list = self.lists.front().map_or("", Lines::name).to_owned();
                 self.look_up(line.input, || format!("in line {} of {list}", line.number)).map(Some)
             }
             None if self.passed < self.written.rows() => Err(anyhow!(
@@ -76,6 +89,18 @@ impl Inputs {
                 Ok(None)
             }
         }
+    }
+
+    /// Returns the next line of the lists.
+    fn next_line(&mut self) -> Result<Option<Line>, Error> {
+        while let Some(list) = self.lists.front_mut() {
+            if let Some(line) = list.next().transpose()? {
+                return Ok(Some(line));
+            }
+            self.read += list.bytes().unwrap_or(0);
+            self.lists.pop_front();
+        }
+        Ok(None)
     }
 
     /// Returns the input, or one that counts as answered when it already has its row.

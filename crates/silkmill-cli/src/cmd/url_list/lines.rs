@@ -14,6 +14,7 @@ use silkmill::Thread;
 use silkmill_scrape::Input;
 
 use crate::cmd::url_list::list::{List, ListForm, OtherColumns};
+use crate::cmd::url_list::sitemaps::Spooled;
 use crate::messages::reason;
 
 /// The most lines that are read ahead of the requests.
@@ -69,6 +70,22 @@ impl Lines {
             Ok(opened) => opened,
             Err(error) => bail!("failed to read {name}: {}", reason(&error)),
         };
+        Lines::start(name, file, list, other_columns)
+    }
+
+    /// Reads the pages of sitemaps, which are in a file.
+    pub(super) fn of_sitemaps(file: File) -> Result<Lines> {
+        let identity = identity_of(&file);
+        let list = List::Sitemaps(Spooled::new(BufReader::new(file)));
+        Lines::start("the sitemaps".to_owned(), identity, list, OtherColumns::None)
+    }
+
+    fn start(
+        name: String,
+        file: Option<FileIdentity>,
+        list: List<impl BufRead + Send + 'static>,
+        other_columns: OtherColumns,
+    ) -> Result<Lines> {
         let (sender, lines) = mpsc::sync_channel(LINES_AHEAD_MAX);
         let reader = Thread::<()>::builder()
             .name("read-list")

@@ -5,6 +5,7 @@ use std::io::{self, BufRead};
 use silkmill_scrape::{CsvList, Input, JsonList, UrlList};
 
 use crate::args::InputFormat;
+use crate::cmd::url_list::sitemaps::Spooled;
 
 /// The columns of a list that come with every row, beside the URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,7 @@ pub(super) enum List<R> {
     Lines(UrlList<R>),
     Csv(CsvList<R>),
     Json(JsonList<R>),
+    Sitemaps(Spooled<R>),
 }
 
 impl<R: BufRead> List<R> {
@@ -55,6 +57,7 @@ impl<R: BufRead> List<R> {
             List::Lines(list) => list.line_number(),
             List::Csv(list) => list.line_number(),
             List::Json(list) => list.line_number(),
+            List::Sitemaps(list) => list.line_number,
         }
     }
 
@@ -63,6 +66,7 @@ impl<R: BufRead> List<R> {
             List::Lines(list) => list.position(),
             List::Csv(list) => list.position(),
             List::Json(list) => list.position(),
+            List::Sitemaps(list) => list.position,
         }
     }
 }
@@ -75,6 +79,7 @@ impl<R: BufRead> Iterator for List<R> {
             List::Lines(list) => list.next(),
             List::Csv(list) => list.next(),
             List::Json(list) => list.next(),
+            List::Sitemaps(list) => list.next(),
         }
     }
 }
