@@ -1,7 +1,7 @@
 //! A scripted loopback server and trees of files, for tests and the demo.
 //!
 //! [`Server`] answers HTTP/1.1 on `127.0.0.1` as a closure tells it to, well or badly, and counts
-//! the requests; with the feature `tls` it speaks TLS, too, with the certificates of an
+//! the requests; [`Site`] is a site that a crawler must find its way in; with the feature `tls` it speaks TLS, too, with the certificates of an
 //! `Authority`. [`Tree`] plants small files whose contents are known in advance. Nothing here
 //! leaves the machine, and everything stops when it is dropped.
 //!
@@ -24,6 +24,7 @@ mod lock;
 mod reply;
 mod request;
 mod server;
+mod site;
 mod stop;
 mod tree;
 
@@ -32,4 +33,5 @@ pub use identity::{Authority, Identity};
 pub use reply::Reply;
 pub use request::Request;
 pub use server::Server;
+pub use site::Site;
 pub use tree::Tree;

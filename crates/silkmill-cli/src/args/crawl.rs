@@ -29,6 +29,9 @@ Examples:
   silkmill crawl https://example.com/docs/ --scope prefix --max-pages 1000 -o rows.csv
   silkmill crawl https://example.com/ -o rows.jsonl --check --exclude '/archive/'
   silkmill crawl https://example.com/ -o rows.db --exclude '[?&]session=' --css 'price=.price'
+  silkmill crawl https://example.com/ -o rows.jsonl --scope domain --links links.csv
+  silkmill crawl https://example.com/ -o rows.jsonl --sitemap https://example.com/news.xml \\
+    --since 2026-11 --max-depth 0
 
 Exit: 0 every row has a response, 1 some rows are errors, 2 usage or set-up error, 130 interrupted.
 With --check: 0 no link is broken, 1 some are.")]
@@ -106,7 +109,8 @@ pub(crate) struct CrawlArgs {
 
     /// Ask each host as fast as it answers: its delay follows the time to the first byte, divided
     /// by N; it doubles after 429, 503 and a time that was up, and is never less than --delay or
-    /// the Crawl-delay. 0 is off. A host that answers within 5 ms has no such delay
+    /// the Crawl-delay. A run that goes on begins with what was learned. 0 is off. A host that
+    /// answers within 5 ms has no such delay
     #[arg(long, value_name = "N", default_value = "1", value_parser = throttle)]
     pub(crate) auto_throttle: f64,
 

@@ -44,6 +44,7 @@ pub(crate) fn run(mut args: CrawlArgs) -> Result<Exit> {
     let options = options_of(options, &cookies, list)?;
     let crawl_options = crawl_options_of(&args)?;
     raise_open_files();
+    interrupt::outlive_file_size_limit()?;
     let files = Files { rows: &path, format: list.format, links: args.links.as_deref() };
     let mut job = open_job(&files, &words(&args), list.force)?;
     let output = MarkedOutput::open(schema, &files, job.mark())?;

@@ -7,52 +7,21 @@
 
 mod many;
 pub(crate) mod renames;
+pub(crate) mod strace;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 use tempfile::TempDir;
 
+use crate::crash::strace::was_killed;
+pub(crate) use crate::crash::strace::{CALLS, OPENAT, is_long};
 use crate::sandbox::is_installed;
-
-/// Every call that changes a file, a name or a lock.
-pub(crate) const CALLS: &[&str] = &[
-    "write",
-    "pwrite64",
-    "copy_file_range",
-    "ftruncate",
-    "renameat2",
-    "renameat",
-    "rename",
-    "linkat",
-    "unlinkat",
-    "unlink",
-    "mkdir",
-    "rmdir",
-    "fchmod",
-    "fchown",
-    "fsetxattr",
-    "fdatasync",
-    "fsync",
-    "syncfs",
-    "flock",
-    "utimensat",
-];
-
-/// This call may create a file, and mostly does not: a program opens a hundred files before it
-/// changes one. Each `openat` is tried only where nothing else is injected, or in a long test.
-pub(crate) const OPENAT: &str = "openat";
-
-/// Returns whether the long tests were requested.
-pub(crate) fn is_long() -> bool {
-    std::env::var_os("SILKMILL_LONG").is_some_and(|value| value == "1")
-}
 
 /// The tests make fewer calls of one kind than this.
 const CALLS_MAX: usize = 400;
@@ -133,13 +102,7 @@ impl Sandbox {
 
     /// Runs the program under `strace`, which injects the given faults.
     pub(crate) fn strace(&self, inject: &[String], words: &[&str]) -> Output {
-        let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-y", "-o"]).arg(self.log());
-        for inject in inject {
-            strace.args(["-e", &format!("inject={inject}")]);
-        }
-        let calls = inject.iter().filter_map(|one| one.split(':').next()).chain(["renameat2"]);
-        strace.args(["-e", &format!("trace={}", calls.collect::<Vec<_>>().join(","))]);
+        let mut strace = strace::strace(&self.log(), inject, &["renameat2"]);
         strace.arg(env!("CARGO_BIN_EXE_silkmill")).args(words);
         strace.current_dir(self.tree()).env("XDG_STATE_HOME", self.root.join("state"));
         strace.output().unwrap()
@@ -251,10 +214,6 @@ pub(crate) fn both() -> (Snapshot, Snapshot) {
     let same: Vec<_> = same.into_iter().map(|(name, _)| name.to_str().unwrap()).collect();
     assert_eq!(same, ["empty", "link", "none"]);
     (old, new)
-}
-
-fn was_killed(output: &Output) -> bool {
-    output.status.signal() == Some(9)
 }
 
 /// Kills a command at every call of every kind, in a sandbox that `prepare` has made ready. Then

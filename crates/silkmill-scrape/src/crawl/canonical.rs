@@ -97,6 +97,66 @@ mod tests {
     }
 
     #[test]
+    fn the_form_is_what_the_url_standard_makes_of_each_part() {
+        for (text, expected) in [
+            // White space around and within, and backslashes.
+            (" \thttp://a.test/x \n", "http://a.test/x"),
+            ("ht\ntp://a.t\test/a\rb", "http://a.test/ab"),
+            ("http:\\\\a.test\\x\\..\\y", "http://a.test/y"),
+            ("http:a.test/x", "http://a.test/x"),
+            ("http:////a.test/x", "http://a.test/x"),
+            // Hosts: case, escapes, names of other scripts, addresses in every spelling.
+            ("http://%61.TEST/", "http://a.test/"),
+            ("http://a.test./", "http://a.test./"),
+            ("http://faß.test/", "http://xn--fa-hia.test/"),
+            ("http://Ａ.test/", "http://a.test/"),
+            ("http://a\u{ad}b.test/", "http://ab.test/"),
+            ("http://10.0xa80001/", "http://10.168.0.1/"),
+            ("http://017700000001/", "http://127.0.0.1/"),
+            ("http://[1:0::0]/", "http://[1::]/"),
+            ("http://[::ffff:1.2.3.4]/", "http://[::ffff:102:304]/"),
+            // Ports: the usual one, an empty one, leading zeros.
+            ("https://a.test:443/", "https://a.test/"),
+            ("https://a.test:80/", "https://a.test:80/"),
+            ("http://a.test:/x", "http://a.test/x"),
+            ("http://a.test:00080/x", "http://a.test/x"),
+            // Paths: dots in every spelling, what is escaped and what is not.
+            ("http://a.test/a/.%2E/b/%2e", "http://a.test/b/"),
+            ("http://a.test/../../x", "http://a.test/x"),
+            ("http://a.test/a/..", "http://a.test/"),
+            ("http://a.test/a//b/../c", "http://a.test/a//c"),
+            ("http://a.test/a b<c>\"`{}^", "http://a.test/a%20b%3Cc%3E%22%60%7B%7D%5E"),
+            ("http://a.test/%41%5a%7E%2D", "http://a.test/AZ~-"),
+            ("http://a.test/%2f%3a%3b", "http://a.test/%2F%3A%3B"),
+            ("http://a.test/a;b=1,2", "http://a.test/a;b=1,2"),
+            ("http://a.test/%zz%4", "http://a.test/%zz%4"),
+            ("http://a.test/\u{0}\u{1f}\u{7f}", "http://a.test/%00%1F%7F"),
+            // Queries.
+            ("http://a.test?x", "http://a.test/?x"),
+            ("http://a.test/?'<>\" ", "http://a.test/?%27%3C%3E%22"),
+            ("http://a.test/?é=%C3%a9&b=%7e", "http://a.test/?%C3%A9=%C3%A9&b=~"),
+            ("http://a.test/?a?b#c?d", "http://a.test/?a?b"),
+        ] {
+            assert_eq!(form(text), expected, "{text:?}");
+        }
+        for text in [
+            "http://",
+            "http://a b/",
+            "http://a.test:65536/",
+            "http://a.test:x/",
+            "http://[1::2::3]/",
+            "http://256.0.0.1/",
+            "http://a<b/",
+            "http://%zz/",
+            "x",
+            "//a.test/",
+            "",
+        ] {
+            assert_eq!(canonical(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
     fn pages_that_differ_have_forms_that_differ() {
         for (one, other) in [
             ("http://a.test/", "https://a.test/"),

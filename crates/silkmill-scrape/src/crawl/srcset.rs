@@ -127,10 +127,120 @@ mod tests {
         }
     }
 
+    /// The standard's algorithm, step by step.
+    fn by_the_standard(input: &str) -> Vec<String> {
+        #[derive(PartialEq)]
+        enum State {
+            InDescriptor,
+            InParens,
+            AfterDescriptor,
+        }
+        let input: Vec<char> = input.chars().collect();
+        let (mut position, mut candidates) = (0, Vec::new());
+        let collect = |position: &mut usize, wanted: &dyn Fn(char) -> bool| {
+            let start = *position;
+            while *position < input.len() && wanted(input[*position]) {
+                *position += 1;
+            }
+            input[start..*position].iter().collect::<String>()
+        };
+        loop {
+            collect(&mut position, &|char| is_space(char) || char == ',');
+            if position >= input.len() {
+                return candidates;
+            }
+            let mut url = collect(&mut position, &|char| !is_space(char));
+            let mut descriptors: Vec<String> = Vec::new();
+            if url.ends_with(',') {
+                while url.ends_with(',') {
+                    url.pop();
+                }
+            } else {
+                collect(&mut position, &is_space);
+                let (mut current, mut state) = (String::new(), State::InDescriptor);
+                loop {
+                    let char = input.get(position).copied();
+                    match (&state, char) {
+                        (State::InDescriptor, Some(char)) if is_space(char) => {
+                            if !current.is_empty() {
+                                descriptors.push(std::mem::take(&mut current));
+                                state = State::AfterDescriptor;
+                            }
+                        }
+                        (State::InDescriptor, Some(',')) => {
+                            position += 1;
+                            break;
+                        }
+                        (State::InDescriptor, Some('(')) => {
+                            current.push('(');
+                            state = State::InParens;
+                        }
+                        (State::InParens, Some(')')) => {
+                            current.push(')');
+                            state = State::InDescriptor;
+                        }
+                        (State::InDescriptor | State::InParens, Some(char)) => current.push(char),
+                        (State::AfterDescriptor, Some(char)) if is_space(char) => {}
+                        (State::AfterDescriptor, Some(_)) => {
+                            state = State::InDescriptor;
+                            position -= 1;
+                        }
+                        (_, None) => break,
+                    }
+                    position += 1;
+                }
+                if !current.is_empty() {
+                    descriptors.push(current);
+                }
+            }
+            let (mut error, mut width, mut density, mut height) = (false, None, None, None);
+            for descriptor in &descriptors {
+                let unit = descriptor.chars().last().unwrap();
+                let number = &descriptor[..descriptor.len() - unit.len_utf8()];
+                let is_whole = number.chars().all(|char| char.is_ascii_digit());
+                let whole = number.parse::<u32>().ok().filter(|_| is_whole);
+                match (unit, whole, number.parse::<f64>().ok().filter(|_| is_valid_float(number))) {
+                    ('w', Some(whole), _) => {
+                        error |= width.is_some() || density.is_some() || whole == 0;
+                        width = Some(whole);
+                    }
+                    ('x', _, Some(float)) => {
+                        let is_first = width.is_none() && density.is_none() && height.is_none();
+                        error |= !is_first || float < 0.0;
+                        density = Some(float);
+                    }
+                    ('h', Some(whole), _) => {
+                        error |= height.is_some() || density.is_some() || whole == 0;
+                        height = Some(whole);
+                    }
+                    _ => error = true,
+                }
+            }
+            error |= height.is_some() && width.is_none();
+            if !error {
+                candidates.push(url);
+            }
+        }
+    }
+
+    /// Tells whether a text is the standard's "valid floating-point number".
+    fn is_valid_float(text: &str) -> bool {
+        let pattern = "-?([0-9]+|[0-9]*\\.[0-9]+)([eE][+-]?[0-9]+)?";
+        let regex = regex_automata::meta::Regex::new(&format!("^(?:{pattern})$")).unwrap();
+        regex.is_match(text)
+    }
+
     proptest! {
         #[test]
         fn any_text_ends(text in "[a,( )xw1.é\t-]{0,60}") {
             urls_of(&text);
+        }
+
+        #[test]
+        fn the_candidates_are_those_of_the_standards_algorithm(
+            text in "([a-b,( )]{0,4}[\t\n ]{0,2}(-?[0-9]{0,2}(\\.[0-9]{0,1})?(e[+-]?[0-2])?[xwhq](\\([,a ]{0,2}\\)?)?[, ]{0,2}){0,3}){0,4}"
+        ) {
+            prop_assert_eq!(urls_of(&text), by_the_standard(&text));
         }
     }
 }

@@ -1,6 +1,10 @@
 //! `silkmill crawl`, against sites of the scripted server whose pages are known.
 
 mod checks;
+mod crashes;
+mod hostile;
+mod known;
+mod politeness;
 mod resume;
 mod sitemaps;
 mod sites;

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use silkmill_testkit::{Reply, Request, Server};
 
 use super::{Folder, paths, succeeds};
+use crate::crash::strace::is_long;
 use crate::sandbox::stderr;
 use crate::{interrupt, silkmill, wait};
 
@@ -42,6 +42,7 @@ fn a_crawl_that_is_killed_at_any_moment_goes_on_and_loses_nothing() {
     let expected = paths(&whole.rows());
     assert!(expected.len() > 1000, "{}", expected.len());
     let mut seed = 0x5eed_cafe;
+    let kills_max = if is_long() { 50 } else { 12 };
     for name in ["rows.jsonl", "rows.csv", "rows.db"] {
         let server = Server::start(page).unwrap();
         let folder = Folder::new();
@@ -55,7 +56,7 @@ fn a_crawl_that_is_killed_at_any_moment_goes_on_and_loses_nothing() {
                 .unwrap();
             // Soon enough that a run does not come to its end too often, late enough that some do.
             thread::sleep(Duration::from_micros(next(&mut seed) % 120_000));
-            if kills < 15 && child.try_wait().unwrap().is_none() {
+            if kills < kills_max && child.try_wait().unwrap().is_none() {
                 child.kill().unwrap();
                 child.wait().unwrap();
                 kills += 1;
@@ -211,49 +212,6 @@ fn two_runs_never_work_on_one_job() {
     assert!(stderr(&second).contains("another run is working on it"), "{}", stderr(&second));
     first.kill().unwrap();
     first.wait().unwrap();
-}
-
-#[test]
-fn a_host_is_asked_no_faster_than_it_wants_by_a_run_that_goes_on() {
-    let started = Instant::now();
-    let times = Arc::new(Mutex::new(Vec::new()));
-    let copy = Arc::clone(&times);
-    let server = Server::start(move |request| {
-        copy.lock().unwrap().push(started.elapsed());
-        match request.path() {
-            "/robots.txt" => Reply::html("User-agent: *\nCrawl-delay: 0.4"),
-            "/" => Reply::html((0..6).map(|page| format!("<a href={page}>")).collect::<String>()),
-            _ => Reply::html("page"),
-        }
-    })
-    .unwrap();
-    let folder = Folder::new();
-    let mut runs = 0;
-    loop {
-        let mut child =
-            folder.crawl(&server.url("/")).args(["-q", "--sitemap", "off"]).spawn().unwrap();
-        runs += 1;
-        if runs == 4 {
-            assert_eq!(wait(&mut child).code(), Some(0));
-            break;
-        }
-        // Once right after a request, and sooner than the host wants the next.
-        let before = server.requests();
-        while server.requests() < before + 2 {
-            thread::sleep(Duration::from_millis(5));
-        }
-        // The delay is on disk some time after the robots.txt has come.
-        thread::sleep(Duration::from_millis(150));
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
-    assert_eq!(folder.rows().len(), 7);
-    let times = times.lock().unwrap();
-    for pair in times.windows(2) {
-        // A request is seen later than it was sent, and the one before it perhaps much later.
-        assert!(pair[1] - pair[0] >= Duration::from_millis(200), "{times:?}");
-    }
 }
 
 #[test]
