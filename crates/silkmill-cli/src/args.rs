@@ -73,10 +73,10 @@ pub(crate) enum Command {
     Fetch(FetchArgs),
     Scrape(ScrapeArgs),
     Crawl(Box<CrawlArgs>),
-    /// See both jobs at work, in a sandbox
+    /// See all jobs at work, in a sandbox
     ///
-    /// Makes 2,000 small files and a web server on this machine, replaces and scrapes with one
-    /// worker and with many, and shows the times. It uses no network, takes less than half a
+    /// Makes 2,000 small files and a web server on this machine, replaces, scrapes and crawls
+    /// with one worker and with many, and shows the times. It uses no network, takes about half a
     /// minute, and leaves nothing behind.
     #[command(after_help = "\
 Example:

@@ -1,6 +1,7 @@
-//! `silkmill demo`: runs both jobs on a sandbox, with one worker and with many, so that a newcomer
+//! `silkmill demo`: runs all jobs on a sandbox, with one worker and with many, so that a newcomer
 //! sees the point without a network and without risk. The sandbox is removed however the demo ends.
 
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use silkmill::{Advice, CancelToken, Stats};
 use silkmill_replace::{self as replace, ErrorKind, Event};
-use silkmill_scrape::{self as scrape, Extractor, Input};
+use silkmill_scrape::{self as scrape, CrawlJob, CrawlOptions, CrawlSink, Extractor, Input, Row};
 use silkmill_testkit::{Reply, Request, Server, Tree};
 
 use crate::args::When;
@@ -22,10 +23,14 @@ const FILES: usize = 2_000;
 
 const PAGES: usize = 300;
 
+/// The pages of the site that is crawled, which are the first of the same server: each has links to
+/// two others.
+const SITE_PAGES: usize = 100;
+
 /// The time that the server waits before it answers a request.
 const ANSWER_DELAY: Duration = Duration::from_millis(50);
 
-/// The default number of workers of `fetch` and `scrape`.
+/// The default number of workers of `fetch`, `scrape` and `crawl`.
 const SCRAPE_WORKERS: usize = 64;
 
 /// The number of measurements; odd, for the median.
@@ -40,11 +45,12 @@ silkmill demo: 2,000 small files in a folder of their own, and a web server on t
 ";
 
 const NEXT: &str = "
-Both jobs ran through the code of the real commands. Try them on something of yours:
+The jobs ran through the code of the real commands. Try them on something of yours:
   silkmill replace -n OLD NEW             show what would change below this folder, as a diff
   silkmill replace OLD NEW                change it
   silkmill scrape https://example.org/    the title of a page, or of every page of a list: -i FILE
   silkmill fetch -i urls.txt -o rows.jsonl
+  silkmill crawl https://example.org/ -o site.jsonl
   silkmill --help
 ";
 
@@ -77,7 +83,7 @@ struct Measurement {
     stats: Stats,
 }
 
-/// Runs both jobs in a sandbox that this function removes. Returns `None` when they were
+/// Runs all jobs in a sandbox that this function removes. Returns `None` when they were
 /// interrupted.
 fn jobs(cancel: &CancelToken) -> Result<Option<Vec<Job>>> {
     let sandbox = tempfile::Builder::new()
@@ -87,18 +93,27 @@ fn jobs(cancel: &CancelToken) -> Result<Option<Vec<Job>>> {
     let tree = Tree::plant(sandbox.path(), FILES).context("failed to write the demo's files")?;
     let server = Server::start(answer).context("failed to start the demo's server")?;
     let mut jobs = Vec::new();
-    for job in [replace_job(sandbox.path(), &tree, cancel)?, scrape_job(&server, cancel)?] {
-        let Some(job) = job else { return Ok(None) };
-        jobs.push(job);
-    }
+    let replaced = replace_job(sandbox.path(), &tree, cancel)?;
+    let Some(replaced) = replaced else { return Ok(None) };
+    jobs.push(replaced);
+    let Some(scraped) = scrape_job(&server, cancel)? else { return Ok(None) };
+    jobs.push(scraped);
+    let Some(crawled) = crawl_job(&server, sandbox.path(), cancel)? else { return Ok(None) };
+    jobs.push(crawled);
     Ok(Some(jobs))
 }
 
 fn answer(request: &Request) -> Reply {
-    let number = request.path().trim_start_matches("/page/");
+    let Some(number) =
+        request.path().strip_prefix("/page/").and_then(|text| text.parse::<usize>().ok())
+    else {
+        return Reply::status(404);
+    };
+    let next = [2 * number, 2 * number + 1].into_iter().filter(|next| *next <= SITE_PAGES);
+    let links: String = next.map(|next| format!(" <a href={next}>Page {next}</a>")).collect();
     let page = format!(
         "<!doctype html><meta charset=utf-8><title>Page {number} of {PAGES}</title>\
-         <h1>Page {number}</h1><p>It took its time.</p>"
+         <h1>Page {number}</h1><p>It took its time.{links}</p>"
     );
     Reply::html(page).after(ANSWER_DELAY)
 }
@@ -188,6 +203,52 @@ fn scrape_all(
     }
     ensure!(titles == PAGES, "{titles} of {PAGES} titles were read");
     Ok(Some(Measurement { elapsed: summary.elapsed, stats: summary.stats }))
+}
+
+fn crawl_job(server: &Server, folder: &Path, cancel: &CancelToken) -> Result<Option<Job>> {
+    let one = crawl_all(server, &folder.join("one.crawl"), 1, cancel)?;
+    let many = crawl_all(server, &folder.join("many.crawl"), SCRAPE_WORKERS, cancel)?;
+    let what = format!("crawl a site of {SITE_PAGES} pages");
+    Ok(one.zip(many).map(|(one, many)| Job { what, one, many, workers: SCRAPE_WORKERS }))
+}
+
+fn crawl_all(
+    server: &Server,
+    job: &Path,
+    workers: usize,
+    cancel: &CancelToken,
+) -> Result<Option<Measurement>> {
+    let options = scrape::Options::builder().extractor(Extractor::new(Vec::new())?);
+    let options = options.workers(workers).per_host(0).measure_cpu(true).build()?;
+    let site = CrawlOptions::builder().seed(server.url("/page/1")).no_sitemaps().build()?;
+    let mut job = CrawlJob::open(job, &[])?;
+    let mut pages = Pages { workers, titles: 0, progress: ProgressLine::new(When::Auto) };
+    let summary = scrape::crawl(&site, &options, &mut job, cancel, &mut pages)?;
+    if summary.run.interrupted {
+        return Ok(None);
+    }
+    ensure!(pages.titles == SITE_PAGES, "{} of {SITE_PAGES} titles were read", pages.titles);
+    Ok(Some(Measurement { elapsed: summary.run.elapsed, stats: summary.run.stats }))
+}
+
+/// Counts the pages of a crawl.
+struct Pages {
+    workers: usize,
+    titles: usize,
+    progress: ProgressLine,
+}
+
+impl CrawlSink for Pages {
+    fn row(&mut self, row: &Row) -> io::Result<()> {
+        self.titles += usize::from(row.title.is_some());
+        let workers = count(self.workers as u64, "worker");
+        self.progress.show(|| format!("crawl, {workers}: {} of {SITE_PAGES} pages", self.titles));
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
 }
 
 fn table(jobs: &[Job]) -> String {

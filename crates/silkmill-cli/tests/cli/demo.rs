@@ -11,19 +11,23 @@ fn is_empty(folder: &Path) -> bool {
 }
 
 #[test]
-fn it_shows_both_jobs_and_leaves_nothing_behind() {
+fn it_shows_all_jobs_and_leaves_nothing_behind() {
     let temporary = tempfile::tempdir().unwrap();
 
     let output = silkmill().arg("demo").env("TMPDIR", temporary.path()).output().unwrap();
 
     let shown = String::from_utf8(output.stdout).unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{shown}");
-    for line in ["replace 20,300 words in 2,000 files", "scrape the titles of 300 pages"] {
+    for line in [
+        "replace 20,300 words in 2,000 files",
+        "scrape the titles of 300 pages",
+        "crawl a site of 100 pages",
+    ] {
         assert!(shown.contains(line), "{shown}");
     }
-    // The pool runs every task of a scrape, so its advice says how long they waited.
+    // The pool runs every task of a scrape and of a crawl, so its advice says how long they waited.
     let (_, scraped) = shown.split_once("scrape the titles").unwrap();
-    assert_eq!(scraped.matches("  tasks waited for ").count(), 1, "{shown}");
+    assert_eq!(scraped.matches("  tasks waited for ").count(), 2, "{shown}");
     assert!(is_empty(temporary.path()));
 }
 
