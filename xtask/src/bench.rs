@@ -4,8 +4,10 @@
 //! and ratios, and keeps them in `docs/benchmarks.md` with a plot for each part. Absolute times
 //! depend on the machine; the ratios are the result.
 
+mod crawl;
 mod executor;
 mod measure;
+mod nginx;
 mod replace;
 mod report;
 mod scrape;
@@ -72,7 +74,7 @@ impl Case {
     }
 }
 
-/// One of the three benchmarks.
+/// One of the benchmarks.
 struct Part {
     name: &'static str,
     /// Lists the names of its cases, and what each measures.
@@ -81,10 +83,11 @@ struct Part {
     run: fn(&[&str]) -> anyhow::Result<Vec<Case>>,
 }
 
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 4] = [
     Part { name: "executor", cases: executor::cases, run: executor::run },
     Part { name: "replace", cases: replace::cases, run: replace::run },
     Part { name: "scrape", cases: scrape::cases, run: scrape::run },
+    Part { name: "crawl", cases: crawl::cases, run: crawl::run },
 ];
 
 /// Runs the parts named, or all. After one part there may be cases of it instead; these are printed
@@ -123,25 +126,26 @@ fn help() -> String {
 }
 
 const HELP: &str = "\
-usage: cargo xtask bench [PART]...        measure all of the parts named, or of all three
+usage: cargo xtask bench [PART]...        measure all of the parts named, or of all four
        cargo xtask bench PART CASE...     measure some cases of one part, and keep nothing
 
 Runs us and the peers that are installed in turn, in one run, and prints medians and ratios. Whole
 parts replace their sections of docs/benchmarks.md and their plots in docs/benchmarks/. A peer that
 is missing is named with the way to install it; nothing is installed.
 
-parts: executor, replace, scrape
+parts: executor, replace, scrape, crawl
 ";
 
 const HELP_END: &str = "
-time: with all peers, on two cores, about five minutes for executor, two for scrape and ten or more
-      for replace, which depends on the disk (estimated from the figures); before that a release
-      build. A machine that does something else meanwhile gives other figures
-needs: for executor the crates that it is measured beside, which cargo fetches; for scrape nginx and
-      GNU time; for the case `large` of replace GNU time, 10 GiB of disk, and as much memory where
+time: with all peers, on two cores, about five minutes for executor, two for scrape, ten or more
+      for crawl, whose peers take most of them, and ten or more for replace, which depends on the
+      disk (estimated from the figures); before that a release build. A machine that does something else meanwhile gives other figures
+needs: for executor the crates that it is measured beside, which cargo fetches; for scrape and crawl nginx
+      and GNU time; for the case `large` of replace GNU time, 10 GiB of disk, and as much memory where
       sd is installed
 environment:
   SILKMILL_BENCH_TREE  a tree to replace in, which is changed and put back, instead of a made up one
+  SILKMILL_BENCH_SITE  how many pages the site of crawl has, instead of 50,000
   SILKMILL_PAGES       a folder of real product pages to read, instead of made up ones
 ";
 

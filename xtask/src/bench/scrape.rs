@@ -5,7 +5,6 @@
 mod beside_python;
 mod fetch;
 mod hostile;
-mod nginx;
 mod pages;
 mod parse;
 mod peers;
@@ -20,10 +19,9 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 
 use super::measure::{Cost, cost};
+use super::nginx::Nginx;
 use super::{Case, Contender, is_installed, silkmill};
 use crate::program::root;
-
-use nginx::Nginx;
 
 /// How many pages the server has.
 const PAGES: usize = 200;
