@@ -10,17 +10,25 @@ use crate::sync::{Condvar, Mutex};
 
 /// Counts the tasks of a scope that have not ended.
 pub(crate) struct ScopeCounter {
-    count: Mutex<usize>,
+    count: Mutex<Count>,
     zero: Condvar,
+}
+
+#[derive(Default)]
+struct Count {
+    tasks: usize,
+    /// Set once the scope's own thread waits for zero. Before, none is notified, because that is a
+    /// system call.
+    is_awaited: bool,
 }
 
 impl ScopeCounter {
     pub(super) fn count_down(&self) {
         let mut count = self.count.lock();
-        *count -= 1;
-        let last = *count == 0;
+        count.tasks -= 1;
+        let notify = count.tasks == 0 && count.is_awaited;
         drop(count);
-        if last {
+        if notify {
             self.zero.notify_all();
         }
     }
@@ -32,14 +40,15 @@ impl ScopeCounter {
         }
         blocking(|| {
             let mut count = self.count.lock();
-            while *count > 0 {
+            count.is_awaited = true;
+            while count.tasks > 0 {
                 count = self.zero.wait(count);
             }
         });
     }
 
     pub(crate) fn is_zero(&self) -> bool {
-        *self.count.lock() == 0
+        self.count.lock().tasks == 0
     }
 }
 
@@ -55,7 +64,7 @@ pub(crate) struct Latch<'scope, 'env: 'scope> {
 impl Latch<'_, '_> {
     /// Counts a task in. The thread that ends it counts it down.
     pub(super) fn count_up(&self) -> Arc<ScopeCounter> {
-        *self.counter.count.lock() += 1;
+        self.counter.count.lock().tasks += 1;
         Arc::clone(&self.counter)
     }
 }
@@ -81,7 +90,7 @@ pub(crate) fn scoped<'env, R>(
     f: impl for<'scope> FnOnce(Latch<'scope, 'env>) -> R,
     wait: impl FnOnce(&Arc<ScopeCounter>),
 ) -> R {
-    let counter = Arc::new(ScopeCounter { count: Mutex::new(0), zero: Condvar::new() });
+    let counter = Arc::new(ScopeCounter { count: Mutex::default(), zero: Condvar::new() });
     let latch = Latch { counter: Arc::clone(&counter), scope: PhantomData, env: PhantomData };
     let result = catch_unwind(AssertUnwindSafe(|| f(latch)));
     let waited = catch_unwind(AssertUnwindSafe(|| wait(&counter)));
