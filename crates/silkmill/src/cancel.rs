@@ -1,6 +1,6 @@
 //! A flag that says "please stop", shared by the thread that asks and the work that stops.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -138,7 +138,15 @@ impl CancelToken {
     /// Returns the own token of the task that the calling thread runs, if it has one: what a task
     /// that it submits inherits.
     pub(crate) fn inherited() -> Option<Self> {
+        if !CancelToken::is_inherited() {
+            return None;
+        }
         CancelToken::of_current(|current| current.is_own)
+    }
+
+    /// Returns whether tasks that the calling thread submits inherit a token.
+    pub(crate) fn is_inherited() -> bool {
+        IS_OWN.get()
     }
 
     fn of_current(which: impl FnOnce(&Current) -> bool) -> Option<Self> {
@@ -260,6 +268,9 @@ impl fmt::Debug for CancelToken {
 thread_local! {
     /// The token of the task that runs on this thread; between tasks of a worker, its pool's.
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+    /// Whether that is a task's own token. Every submitter asks, and this needs no drop at the
+    /// thread's end.
+    static IS_OWN: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Current {
@@ -285,7 +296,9 @@ impl CurrentToken {
     }
 
     fn replace(current: Current) -> Self {
+        let is_own = current.is_own;
         let outer = CURRENT.try_with(|outer| outer.replace(Some(current))).ok().flatten();
+        IS_OWN.set(is_own);
         CurrentToken { outer }
     }
 }
@@ -293,6 +306,7 @@ impl CurrentToken {
 impl Drop for CurrentToken {
     fn drop(&mut self) {
         let outer = self.outer.take();
+        IS_OWN.set(outer.as_ref().is_some_and(|outer| outer.is_own));
         let _ = CURRENT.try_with(|current| current.replace(outer));
     }
 }

@@ -7,7 +7,7 @@
 //! the location.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Once};
 
@@ -27,6 +27,9 @@ fn dispose(payload: Box<dyn Any + Send>) {
 }
 
 thread_local! {
+    /// Whether one of the two below may be there. Looked at once a task, which is cheap because it
+    /// needs no drop at the thread's end.
+    static IS_NOTED: Cell<bool> = const { Cell::new(false) };
     /// The location of the last panic on this thread. Written by the hook, taken by the code that
     /// catches the panic.
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -45,6 +48,7 @@ pub(crate) fn note_panics() {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             let place = info.location().map(ToString::to_string);
+            IS_NOTED.set(true);
             // A panic while the thread's locals are dropped has nowhere to be noted.
             let _ = LOCATION.try_with(|last| *last.borrow_mut() = place);
             before(info);
@@ -54,6 +58,7 @@ pub(crate) fn note_panics() {
 
 /// Notes the name of the task that has just panicked on the calling thread.
 pub(crate) fn note_task(name: Arc<str>) {
+    IS_NOTED.set(true);
     let _ = TASK.try_with(|last| last.replace(Some(name)));
 }
 
@@ -63,7 +68,16 @@ pub(crate) fn take_task() -> Option<Arc<str>> {
 }
 
 /// Forgets the location of a panic that was caught, and the name of the task.
+#[inline]
 pub(crate) fn forget_location() {
+    if IS_NOTED.get() {
+        forget_noted();
+    }
+}
+
+#[cold]
+fn forget_noted() {
+    IS_NOTED.set(false);
     take_location();
     take_task();
 }

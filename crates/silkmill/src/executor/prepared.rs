@@ -10,7 +10,7 @@ use crate::pool::queue::{Refused, WaitPolicy};
 use crate::pool::timer::TimerEntry;
 use crate::pool::{Pool, worker};
 use crate::task::TaskHandle;
-use crate::task::job::{ContextRunner, WithContext};
+use crate::task::job::WithContext;
 use crate::task::scope_latch::Latch;
 
 /// What can be asked of one task.
@@ -24,34 +24,13 @@ pub(crate) struct TaskSpec {
     pub(crate) is_batch: bool,
 }
 
-/// What a task has around it when it runs, taken from its submitter.
-struct Surroundings {
-    token: Option<CancelToken>,
-    name: Option<Arc<str>>,
-    run_timeout: Option<Duration>,
-    context: Option<ContextRunner>,
-    /// When the task was submitted, if a hook is to be told.
-    submitted: Option<Instant>,
-}
-
-impl Surroundings {
-    /// Returns the class of the task, and what is around it.
-    fn of(pool: &Arc<Pool>, spec: TaskSpec) -> (Priority, Self) {
-        let TaskSpec { priority, token, name, run_timeout, is_batch } = spec;
-        let token = token.or_else(|| Limit::inherited_token(pool));
-        let context = pool.capture_context();
-        let submitted = (pool.has_task_hooks() && !is_batch).then(Instant::now);
-        (priority, Surroundings { token, name, run_timeout, context, submitted })
-    }
-
-    /// Returns whether there is nothing around the task, as is the rule.
-    fn is_empty(&self) -> bool {
-        let Surroundings { token, name, run_timeout, context, submitted } = self;
-        token.is_none()
-            && name.is_none()
-            && run_timeout.is_none()
-            && context.is_none()
-            && submitted.is_none()
+impl TaskSpec {
+    /// Returns whether a task of `pool` with this has nothing around it, as is the rule.
+    fn is_plain_in(&self, pool: &Pool) -> bool {
+        let TaskSpec { priority: _, token, name, run_timeout, is_batch: _ } = self;
+        let asks_nothing = token.is_none() && name.is_none() && run_timeout.is_none();
+        let pool_adds_nothing = !pool.has_context() && !pool.has_task_hooks();
+        asks_nothing && pool_adds_nothing && !CancelToken::is_inherited()
     }
 }
 
@@ -65,12 +44,10 @@ pub(crate) struct PreparedTask<F> {
 
 impl<F> PreparedTask<F> {
     pub(crate) fn new(pool: &Arc<Pool>, spec: TaskSpec, f: F) -> Self {
-        let (priority, around) = Surroundings::of(pool, spec);
-        PreparedTask::with(pool, priority, around, f)
-    }
-
-    fn with(pool: &Arc<Pool>, priority: Priority, around: Surroundings, f: F) -> Self {
-        let Surroundings { token, name, run_timeout, context, submitted } = around;
+        let TaskSpec { priority, token, name, run_timeout, is_batch } = spec;
+        let token = token.or_else(|| Limit::inherited_token(pool));
+        let context = pool.capture_context();
+        let submitted = (pool.has_task_hooks() && !is_batch).then(Instant::now);
         let limits = token.clone().map(|token| (Limit::new(pool, &token), token));
         let limit = limits.as_ref().and_then(|(limit, token)| limit.until_deadline(token));
         let job = WithContext { f, token, name, run_timeout, context, submitted, limit };
@@ -140,11 +117,10 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let (priority, around) = Surroundings::of(pool, spec);
-    if around.is_empty() {
-        return pool.push(f, priority, wait_policy, worker::submitter(pool), None);
+    if spec.is_plain_in(pool) {
+        return pool.push(f, spec.priority, wait_policy, worker::submitter(pool), None);
     }
-    let pushed = PreparedTask::with(pool, priority, around, f).push(pool, wait_policy);
+    let pushed = PreparedTask::new(pool, spec, f).push(pool, wait_policy);
     pushed.map_err(|(task, refused)| (task.job.f, refused))
 }
 
@@ -164,11 +140,10 @@ where
     T: Send + 'scope,
 {
     let submitter = worker::submitter(pool);
-    let (priority, around) = Surroundings::of(pool, spec);
-    if around.is_empty() {
-        return pool.push_scoped(f, latch, priority, wait_policy, submitter, None);
+    if spec.is_plain_in(pool) {
+        return pool.push_scoped(f, latch, spec.priority, wait_policy, submitter, None);
     }
-    let task = PreparedTask::with(pool, priority, around, f);
+    let task = PreparedTask::new(pool, spec, f);
     let pushed = task.push_by(|job, priority, slot| {
         pool.push_scoped(job, latch, priority, wait_policy, submitter, slot)
     });

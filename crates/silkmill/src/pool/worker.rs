@@ -61,6 +61,8 @@ enum HandOver {
 thread_local! {
     /// The pool this thread works for. Set once, before the first task.
     static POOL: RefCell<Option<(Arc<Pool>, Arc<WorkerMeter>)>> = const { RefCell::new(None) };
+    /// The address of that pool, or 0. Every submitter looks, and this one has no drop to check.
+    static POOL_ADDRESS: Cell<usize> = const { Cell::new(0) };
     /// Whether this thread counts as blocked because the task that it runs awaits one of its pool.
     static AWAITS: Cell<bool> = const { Cell::new(false) };
     /// The address of something on this thread's stack when it began to work.
@@ -94,11 +96,10 @@ impl Pool {
         let (pool, own_name) = (Arc::clone(self), name.clone());
         let body = move || {
             let (native_id, measure_cpu) = (current().native_id(), pool.config.measure_cpu);
-            let meter = WorkerMeter::new(own_name, native_id, pool.clock.now(), measure_cpu);
-            let meter = Arc::new(meter);
+            let now = pool.clock.now();
+            let meter = Arc::new(WorkerMeter::new(own_name, native_id, now, measure_cpu));
             pool.meters.lock().living.push(Arc::clone(&meter));
-            // The last thing that a worker does for the queue is to be counted out, after which a
-            // shutdown returns.
+            // The last thing in it counts the worker out, after which a shutdown returns.
             work(&pool, &meter);
             pool.retire(&meter);
         };
@@ -267,6 +268,7 @@ impl Pool {
 /// Works for `pool` until nothing is left to do and nothing more will come.
 pub(crate) fn work(pool: &Arc<Pool>, meter: &Arc<WorkerMeter>) {
     POOL.set(Some((Arc::clone(pool), Arc::clone(meter))));
+    POOL_ADDRESS.set(Arc::as_ptr(pool).addr());
     STACK_BASE.set(stack_address());
     tell_names_in(Some(Arc::clone(&meter.task_name)));
     hooks::set(pool.task_hooks.as_ref().and_then(|hooks| hooks.lock().clone()));
@@ -291,12 +293,13 @@ pub(crate) fn work(pool: &Arc<Pool>, meter: &Arc<WorkerMeter>) {
     tell_names_in(None);
     drop(current);
     // The next thing this thread drops may be the pool's last handle; it must not wait for itself.
+    POOL_ADDRESS.set(0);
     POOL.set(None);
 }
 
 /// Returns whether the calling thread works for `pool`.
 pub(crate) fn is_of(pool: &Pool) -> bool {
-    with_pool(|own, _| std::ptr::eq(Arc::as_ptr(own), pool)).unwrap_or(false)
+    POOL_ADDRESS.get() == std::ptr::from_ref(pool).addr()
 }
 
 /// Returns what the calling thread is to `pool`. While the end of the process drains the pools, a
@@ -376,8 +379,7 @@ pub(crate) fn while_blocked_on<'a, R>(
     pools: impl IntoIterator<Item = &'a Arc<Pool>>,
     wait: impl FnOnce() -> R,
 ) -> R {
-    let own = with_pool(|own, _| Arc::clone(own));
-    let Some(own) = own else { return wait() };
+    let Some(own) = with_pool(|own, _| Arc::clone(own)) else { return wait() };
     if !pools.into_iter().any(|pool| Arc::ptr_eq(pool, &own)) {
         return wait();
     }
@@ -406,13 +408,11 @@ pub(crate) fn wait_in(pool: &Arc<Pool>, are_done: impl Fn() -> bool, wait: impl 
 /// worker may be started in its place, as in [`while_blocked_on`]: until the task polls a result,
 /// drops the future, waits in another way, or ends. Returns whether that is so.
 pub(crate) fn begin_awaiting(pool: &Arc<Pool>) -> bool {
-    if !is_of(pool) {
-        return false;
-    }
-    if !AWAITS.replace(true) {
+    let is_own = is_of(pool);
+    if is_own && !AWAITS.replace(true) {
         pool.start_workers(pool.queue.block());
     }
-    true
+    is_own
 }
 
 /// Notes that the task which the calling thread runs no longer awaits one of its pool.
