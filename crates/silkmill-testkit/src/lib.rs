@@ -1,8 +1,8 @@
-//! A scripted loopback server and trees of files, for tests and the demo.
+//! A scripted loopback server, a site and trees of files, for tests and the demo.
 //!
 //! [`Server`] answers HTTP/1.1 on `127.0.0.1` as a closure tells it to, well or badly, and counts
-//! the requests; [`Site`] is a site that a crawler must find its way in; with the feature `tls` it speaks TLS, too, with the certificates of an
-//! `Authority`. [`Tree`] plants small files whose contents are known in advance. Nothing here
+//! the requests; with the feature `tls` it speaks TLS, too, with the certificates of an
+//! `Authority`. [`Site`] is a site that a crawler must find its way in. [`Tree`] plants small files whose contents are known in advance. Nothing here
 //! leaves the machine, and everything stops when it is dropped.
 //!
 //! ```

@@ -130,7 +130,7 @@ fn what_the_throttle_has_learned_is_kept_over_kills() {
 
 #[test]
 fn a_host_that_was_too_busy_is_asked_slowly_by_the_next_run_too() {
-    // It refuses once, and is quick otherwise: only the delay that was doubled keeps requests apart.
+    // It refuses once, and is quick otherwise: only the doubled delay keeps requests apart.
     let (server, times) = clocked(|request| match request.path() {
         "/robots.txt" => Reply::status(404),
         "/" => Reply::html(links(2)),

@@ -45,6 +45,7 @@ fn number_of(url: &str) -> u64 {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "the bench reads the figures")]
 fn pages_go_through_the_frontier_at_a_bounded_cost() {
     let pages = std::env::var(VARIABLE).map_or(PAGES, |pages| pages.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
