@@ -2,8 +2,9 @@
 //!
 //! [`Server`] answers HTTP/1.1 on `127.0.0.1` as a closure tells it to, well or badly, and counts
 //! the requests; with the feature `tls` it speaks TLS, too, with the certificates of an
-//! `Authority`. [`Site`] is a site that a crawler must find its way in. [`Tree`] plants small files whose contents are known in advance. Nothing here
-//! leaves the machine, and everything stops when it is dropped.
+//! `Authority`. [`Site`] is a site that a crawler must find its way in. [`Tree`] plants small files
+//! whose contents are known in advance. Nothing here leaves the machine, and everything stops when
+//! it is dropped.
 //!
 //! ```
 //! use silkmill_testkit::{Reply, Server};
