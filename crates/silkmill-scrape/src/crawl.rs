@@ -108,6 +108,7 @@ pub fn crawl(
     };
     let reached = job.reached().clone();
     let mut lead = Lead::new(crawl_options, &finder, pace, job, reached, sink);
+    lead.archives = options.archives.clone();
     // A job may have been made by a process that was killed before it went on.
     if seeds.is_empty() {
         lead.plant(crawl_options)?;

@@ -34,6 +34,8 @@ pub(crate) enum ErrorKind {
     Pattern(String, String),
     Date(String),
     Save(PathBuf, String),
+    /// An archive, what was tried, and why it failed.
+    Archive(PathBuf, &'static str, String),
 }
 
 impl From<ErrorKind> for Error {
@@ -59,6 +61,9 @@ impl fmt::Display for Error {
             }
             ErrorKind::Data(max) => {
                 write!(f, "failed to send the data: it is longer than {max} bytes")
+            }
+            ErrorKind::Archive(path, what, why) => {
+                write!(f, "failed to {what} the archive {path:?}: {why}")
             }
             ErrorKind::Save(path, why) => write!(f, "failed to make the folder {path:?}: {why}"),
             ErrorKind::Proxy(proxy, why) => write!(f, "failed to read proxy {proxy:?}: {why}"),

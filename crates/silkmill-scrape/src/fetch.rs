@@ -13,6 +13,7 @@ pub(crate) mod mime_type;
 pub(crate) mod refresh;
 mod request;
 mod response;
+mod source;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -107,6 +108,8 @@ impl Fetcher {
                     Then::Row(row) if row.error.is_some() && self.cancel.is_cancelled() => {
                         Next::Row(None)
                     }
+                    // A row that was written has its record.
+                    Then::Row(_) if self.has_unwritten_records() => Next::Row(None),
                     Then::Requeue(_) if self.cancel.is_cancelled() => Next::Row(None),
                     Then::Row(row) => Next::Row(Some(row)),
                     Then::Requeue(wait) => Next::Requeue(job, wait),
@@ -123,12 +126,17 @@ impl Fetcher {
         }
     }
 
+    /// Tells whether a response could not be archived, which ends the run.
+    pub(crate) fn has_unwritten_records(&self) -> bool {
+        self.shared.options.archives.has_failed()
+    }
+
     /// Makes a client that `stop` reaches, too.
     fn client(&self) -> Client {
         let interrupter = Interrupter::default();
         self.interrupters.lock().push(interrupter.clone());
         let seed = 0x5eed + u64::from(self.made.fetch_add(1, Ordering::Relaxed));
-        Client::new(interrupter, seed)
+        Client::new(interrupter, seed, self.shared.options.archives.records())
     }
 
     /// Ends every request, whatever it waits for.

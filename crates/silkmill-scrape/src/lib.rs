@@ -43,6 +43,7 @@
 //!   bytes of a request, cookies, content encodings.
 //! * `crawl.rs`, `crawl/`: lists that grow: the frontier on disk, links, scopes, sitemaps. It leads
 //!   a run as a source and a sink.
+//! * `archive.rs`, `archive/`: what came, kept as WARC, and runs that are answered from it.
 //! * `options.rs`, `options/`: how to fetch, and the builder that checks it.
 //! * `net/`: names looked up, connections made and kept, proxies, TLS, HTTP/1.1 on the wire,
 //!   deadlines.
@@ -57,6 +58,7 @@
 #![deny(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod archive;
 mod crawl;
 mod error;
 mod fetch;

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::archive::Archives;
 use crate::crawl::finder::Finder;
 use crate::error::{Error, ErrorKind};
 use crate::fetch::cookie::CookieJar;
@@ -145,6 +146,7 @@ pub struct Options {
     pub(crate) proxies: Proxies,
     pub(crate) lookup: Hook<Lookup>,
     pub(crate) connect: Hook<Connect>,
+    pub(crate) archives: Archives,
     /// Looks for links, in a crawl.
     pub(crate) finder: Option<Arc<Finder>>,
 }

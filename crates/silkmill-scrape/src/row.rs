@@ -114,6 +114,8 @@ pub enum FailureKind {
     Url,
     /// The response came, but its body did not, or could not be read.
     Body,
+    /// The archive that answers the run has no response, or cannot be read.
+    Archive,
 }
 
 impl FailureKind {
@@ -131,6 +133,7 @@ impl FailureKind {
             FailureKind::Robots => "robots",
             FailureKind::Url => "url",
             FailureKind::Body => "body",
+            FailureKind::Archive => "archive",
         }
     }
 }

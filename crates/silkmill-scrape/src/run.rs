@@ -55,6 +55,10 @@ pub struct Summary {
     /// The rows that were ready and not handed on, because an ordered run ended before an earlier
     /// one was ready.
     pub held_back: u64,
+    /// The responses that came from a [cache](crate::OptionsBuilder::cache).
+    pub cached: u64,
+    /// Those of them of which the server had said that they are valid.
+    pub validated: u64,
     /// The time from the start of the run to its end.
     pub elapsed: Duration,
     /// What the executor counted and measured.
@@ -77,7 +81,8 @@ pub struct Summary {
 /// on its own, and so is a lookup, on a thread that no worker waits for.
 ///
 /// # Errors
-/// When no workers can be started. The failure of one URL is in its row.
+/// When no workers can be started, or the archive cannot be written. The failure of one URL is in
+/// its row.
 pub fn run(
     source: impl IntoIterator<Item = Input>,
     options: &Options,
@@ -118,6 +123,7 @@ pub(crate) fn run_watched(
     watcher: Option<Watcher<'_>>,
 ) -> Result<Summary, Error> {
     let started = Instant::now();
+    let (cached_before, validated_before) = options.archives.cached();
     let pool = ThreadPoolExecutor::builder()
         .max_workers(options.workers)
         .thread_name_prefix(options.worker_name())
@@ -134,7 +140,10 @@ pub(crate) fn run_watched(
     }
     let (rows, errors, held_back) = (run.rows, run.errors, run.held_back());
     let (elapsed, stats) = (started.elapsed(), run.pool.stats());
-    Ok(Summary { rows, errors, interrupted, held_back, elapsed, stats })
+    options.archives.sync()?;
+    let (cached, validated) = options.archives.cached();
+    let (cached, validated) = (cached - cached_before, validated - validated_before);
+    Ok(Summary { rows, errors, interrupted, held_back, cached, validated, elapsed, stats })
 }
 
 /// Is told what the hosts ask for.
@@ -228,7 +237,7 @@ impl<'a> Run<'a> {
         let mut state = SourceState::HasMore;
         let mut ready = room_for_rows(self.workers_max);
         loop {
-            if self.cancel.is_cancelled() {
+            if self.cancel.is_cancelled() || self.fetcher.has_unwritten_records() {
                 return ControlFlow::Break(());
             }
             let rows = self.rows;

@@ -32,6 +32,7 @@ Examples:
   silkmill crawl https://example.com/ -o rows.jsonl --scope domain --links links.csv
   silkmill crawl https://example.com/ -o rows.jsonl --sitemap https://example.com/news.xml \\
     --since 2026-11 --max-depth 0
+  silkmill crawl https://example.com/ -o rows.jsonl --warc site.warc.gz
 
 Exit: 0 every row has a response, 1 some rows are errors, 2 usage or set-up error, 130 interrupted.
 With --check: 0 no link is broken, 1 some are.")]

@@ -28,6 +28,7 @@ Examples:
   silkmill fetch -i shop.csv --input-format csv --url-column link -o rows.csv
   silkmill fetch -i urls.txt --shard 0/4 -o rows-0.jsonl
   silkmill fetch --sitemap https://example.com/sitemap.xml --since 2026-11 -o rows.jsonl
+  silkmill fetch -i urls.txt -o rows.jsonl --warc pages.warc.gz
   grep -o 'https://[^\"]*' page.html | silkmill fetch -i - --ordered
 
 Exit status: 0 every row has a response, 1 some rows are errors, 2 an error of usage, set-up, list \
@@ -65,6 +66,7 @@ Examples:
   silkmill scrape --sitemap https://example.com/sitemap.xml -o rows.csv --css price=.price
   silkmill scrape -i shops.txt -o rows.jsonl --jsonpath 'price=$..offers.price' \\
     --regex 'sku=SKU: (\\d+)' --css 'links=a@abs:href'
+  silkmill scrape -i urls.txt -o rows.jsonl --css 'price=.price' --replay pages.warc.gz
 
 Exit status: 0 every row has a response, 1 some rows are errors, 2 an error of usage, set-up, list \
 or output, 130 interrupted. When the reader closes our output, the run ends quietly, with 0.")]
@@ -221,6 +223,23 @@ pub(crate) struct UrlListArgs {
     /// and -c they are kept along the redirects of one URL
     #[arg(short = 'c', long, value_name = "FILE")]
     pub(crate) cookie_jar: Option<PathBuf>,
+
+    /// Archive every request and response in FILE (.warc.gz, or .warc), or in files in a folder if
+    /// the name has another ending: WARC 1.1, with the cookies and passwords that were sent. What
+    /// is in it stays, and a record that a killed run has torn is cut off
+    #[arg(long, value_name = "FILE|DIR", conflicts_with = "replay")]
+    pub(crate) warc: Option<PathBuf>,
+
+    /// Use responses again that are stored in DIR, as a browser's cache does (RFC 9111): without a
+    /// request as long as they are fresh, and else if the server says that nothing has changed. DIR
+    /// has WARC files and an index
+    #[arg(long, value_name = "DIR", conflicts_with = "replay")]
+    pub(crate) cache: Option<PathBuf>,
+
+    /// Answer every request from a WARC file, or those in a folder, and make no connection: the
+    /// latest response to it, or else an error of the kind "archive" [repeatable]
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) replay: Vec<PathBuf>,
 
     /// Write the rows to FILE, which must not exist unless it is a pipe or a device; "-" is stdout
     #[arg(short, long, value_name = "FILE")]

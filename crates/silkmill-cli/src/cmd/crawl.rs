@@ -18,6 +18,7 @@ use crate::cmd::crawl::recorder::Recorder;
 use crate::cmd::print;
 use crate::cmd::scrape::fields_of;
 use crate::cmd::url_list::cookies::Cookies;
+use crate::cmd::url_list::ending::from_cache;
 use crate::cmd::url_list::options::options_of;
 use crate::cmd::url_list::raise_open_files;
 use crate::exit::Exit;
@@ -202,6 +203,10 @@ fn words(args: &CrawlArgs) -> Vec<(String, String)> {
     add("--links", args.links.as_ref().map(|path| path.display().to_string()));
     add("--check", args.check.then(|| "yes".to_owned()));
     add("--check-fragments", args.check_fragments.then(|| "yes".to_owned()));
+    add(
+        "--replay",
+        all(&list.replay.iter().map(|path| path.display().to_string()).collect::<Vec<_>>()),
+    );
     add("--no-robots", args.no_robots.then(|| "yes".to_owned()));
     add("--format", list.format.map(|format| format!("{format:?}").to_lowercase()));
     let fields = args.fields.0.iter().map(|spec| match spec {
@@ -252,6 +257,7 @@ fn last_line(summary: &CrawlSummary, is_interrupted: bool) -> String {
         count(summary.rows, "row"),
         count(summary.errors, "error"),
     );
+    line += &from_cache(summary.run.cached, summary.run.validated);
     let refused: Vec<String> = summary
         .refusals
         .iter()

@@ -2,7 +2,7 @@
 
 pub(crate) mod cookies;
 mod covered;
-mod ending;
+pub(super) mod ending;
 mod histogram;
 mod hosts;
 mod inputs;
@@ -121,6 +121,8 @@ pub(crate) fn run(
         earlier,
         earlier_errors,
         held_back: summary.held_back,
+        cached: summary.cached,
+        validated: summary.validated,
         elapsed: summary.elapsed,
     };
     let left_out = output.rows_with_other_keys();

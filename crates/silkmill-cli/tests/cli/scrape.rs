@@ -1,5 +1,6 @@
 //! `silkmill fetch` and `silkmill scrape`, against the scripted server.
 
+mod archives;
 mod columns;
 mod crawl;
 mod endings;

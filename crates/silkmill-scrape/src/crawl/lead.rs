@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
+use crate::archive::Archives;
 use crate::crawl::finder::Finder;
 use crate::crawl::found::{Crawled, FoundLink};
 use crate::crawl::frontier::{
@@ -45,6 +46,8 @@ const COMMIT_PAGES_MAX: usize = 4096;
 pub(super) struct Lead<'a> {
     options: &'a CrawlOptions,
     finder: &'a Finder,
+    /// Where the pages are archived; on disk before a commit says that they are done.
+    pub(super) archives: Archives,
     frontier: &'a mut dyn Frontier,
     sink: &'a mut dyn CrawlSink,
     /// The most URLs of a host in memory.
@@ -88,6 +91,7 @@ impl<'a> Lead<'a> {
         Lead {
             options,
             finder,
+            archives: Archives::default(),
             frontier,
             sink,
             window: pace.window(),
@@ -437,8 +441,12 @@ impl<'a> Lead<'a> {
         }
     }
 
-    /// Forces the output to disk, and commits the job with its length.
+    /// Forces the archive and the output to disk, and commits the job with its length.
     fn commit(&mut self) {
+        if let Err(error) = self.archives.sync() {
+            self.failure = Some(error);
+            return;
+        }
         match self.sink.sync() {
             Ok(mark) => self.reached.mark = mark,
             Err(error) => {

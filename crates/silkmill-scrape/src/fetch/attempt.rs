@@ -66,7 +66,10 @@ impl<'a> Attempt<'a> {
         let mut chain = chain.unwrap_or_else(|| Box::new(self.chain(job)));
         let ends = Instant::now() + chain.left;
         let attempted = self.follow(job, &mut chain, ends);
-        let feedback = feedback(&chain, &attempted);
+        let feedback = match &options.archives.replay {
+            Some(_) => Feedback::Unknown,
+            None => feedback(&chain, &attempted),
+        };
         let sign = sign(chain.status, &attempted);
         let may_repeat = options.may_send_twice() || was_not_sent(&chain, &attempted);
         let is_transient = match &attempted {
@@ -235,8 +238,15 @@ impl<'a> Attempt<'a> {
                     None => chain.cookies.set(&chain.url, cookie),
                 }
             }
-            let is_public = response.connection.is_private != Some(true);
-            let next = match self.redirect(job, head, chain)? {
+            let is_public = response.source.is_public();
+            let next = match self.redirect(job, head, chain) {
+                Ok(next) => next,
+                Err(fault) => {
+                    self.exchange.record(response, chain);
+                    return Err(fault);
+                }
+            };
+            let next = match next {
                 Some(next) if self.is_of_another_row(job, &next) => {
                     let mut page = self.read_body(job, response, chain)?;
                     if let Some(of_crawl) = &mut page.of_crawl {
@@ -288,6 +298,9 @@ impl<'a> Attempt<'a> {
         };
         match verdict {
             Verdict::Allowed(delay) => {
+                // No host is asked when an archive answers.
+                let is_replayed = self.exchange.shared.options.archives.replay.is_some();
+                let delay = if is_replayed { Duration::ZERO } else { delay };
                 self.crawl_delay = Some(delay);
                 let learned =
                     job.input.ticket().map_or(Duration::ZERO, |ticket| ticket.learned.delay);
@@ -315,15 +328,22 @@ impl<'a> Attempt<'a> {
         })?;
         let mut chain = page.for_robots(url);
         loop {
-            let response = self.exchange.request(&chain, ends).map_err(in_robots)?;
+            let response = match self.exchange.request(&chain, ends) {
+                // What was archived without the file was asked for without it.
+                Err(fault) if fault.failure.kind == FailureKind::Archive => {
+                    return Ok(RobotsFile::Status(404));
+                }
+                response => response.map_err(in_robots)?,
+            };
             let status = response.head.status;
             let next = location(&response.head).and_then(|location| chain.url.join(location).ok());
             if let Some(next) = next.filter(|next| matches!(next.scheme(), "http" | "https")) {
                 if chain.redirects.len() >= REDIRECTS_MAX {
+                    self.exchange.record(response, &chain);
                     // RFC 9309 allows treating this as a missing file.
                     return Ok(RobotsFile::Status(404));
                 }
-                chain.from_public_network |= response.connection.is_private != Some(true);
+                chain.from_public_network |= response.source.is_public();
                 self.exchange.drain(response, &chain);
                 chain.follow(next, &job.url);
                 continue;
@@ -419,7 +439,7 @@ impl<'a> Attempt<'a> {
         let content_type =
             response.head.content_type.take().map(|header| mime_type::extract(&header));
         let refresh = response.head.refresh.take();
-        let is_public = chain.from_public_network || response.connection.is_private != Some(true);
+        let is_public = chain.from_public_network || response.source.is_public();
         let of_crawl = job.input.ticket().map(|ticket| {
             let headers = PageHeaders {
                 link: response.head.link.take(),

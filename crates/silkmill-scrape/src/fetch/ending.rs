@@ -74,7 +74,7 @@ pub(super) fn feedback(chain: &RedirectChain, attempted: &Result<AttemptEnd, Fau
 
 /// Returns what an attempt without a retry says about the host that was requested last.
 pub(super) fn sign(status: Option<u16>, attempted: &Result<AttemptEnd, Fault>) -> Sign {
-    use FailureKind::{Blocked, Host, Redirects, Robots, Url};
+    use FailureKind::{Archive, Blocked, Host, Redirects, Robots, Url};
     let of_status = match status.is_some_and(retry::is_transient_status) {
         true => Sign::Failure,
         false => Sign::Answer,
@@ -84,7 +84,7 @@ pub(super) fn sign(status: Option<u16>, attempted: &Result<AttemptEnd, Fault>) -
         Ok(AttemptEnd::Elsewhere) => Sign::Answer,
         Ok(AttemptEnd::Later) => Sign::None,
         Err(fault) => match (fault.failure.kind, fault.failure.phase) {
-            (Blocked | Host | Robots | Url, _) => Sign::None,
+            (Archive | Blocked | Host | Robots | Url, _) => Sign::None,
             (Redirects, _) => Sign::Answer,
             // The head of the response has come.
             (_, Phase::Body | Phase::Extract) => of_status,
@@ -106,10 +106,10 @@ pub(super) fn may_want_body(chain: &RedirectChain, attempted: &Result<AttemptEnd
 
 /// Tells whether an attempt failed as where a server has no HTTPS, or none that works.
 pub(super) fn has_no_https(chain: &RedirectChain, fault: &Fault) -> bool {
-    use FailureKind::{Connect, Protocol, Timeout, Tls};
+    use FailureKind::{Archive, Connect, Protocol, Timeout, Tls};
     let failure = &fault.failure;
     chain.status.is_none()
-        && matches!(failure.kind, Connect | Tls | Timeout | Protocol)
+        && matches!(failure.kind, Archive | Connect | Tls | Timeout | Protocol)
         && matches!(failure.phase, Phase::Connect | Phase::Tls | Phase::Request | Phase::Response)
 }
 
@@ -150,6 +150,7 @@ mod tests {
             (Some(302), Ok(AttemptEnd::Elsewhere), Sign::Answer),
             (None, Ok(AttemptEnd::Later), Sign::None),
             (None, fault(Kind::Robots, Phase::Request), Sign::None),
+            (None, fault(Kind::Archive, Phase::Request), Sign::None),
             (None, fault(Kind::Blocked, Phase::Resolve), Sign::None),
             (None, fault(Kind::Host, Phase::Request), Sign::None),
         ] {

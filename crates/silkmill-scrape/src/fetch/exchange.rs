@@ -4,12 +4,15 @@
 use std::io::{self, BufRead, Read, Write};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use crate::archive::cache::Hit;
+use crate::archive::tape::{Heads, Recorded, Tape, Truncated};
 use crate::fetch::content_encoding::Encodings;
 use crate::fetch::job::RedirectChain;
 use crate::fetch::refresh::PageRefresh;
 use crate::fetch::request::{Request, Template};
+use crate::fetch::source::{Source, cached, replayed, response_to};
 use crate::net::address::Rule;
 use crate::net::connection::Connection;
 use crate::net::dialer::Dialer;
@@ -20,7 +23,7 @@ use crate::net::idle_pool::IdlePool;
 use crate::net::interrupter::Interrupter;
 use crate::net::read_buffer::{Incoming, ReadBuffer};
 use crate::net::trace::Trace;
-use crate::options::{Method, Options};
+use crate::options::Options;
 use crate::retry::Jitter;
 use crate::robots::cache::RobotsCache;
 use crate::row::{FailureKind, Phase};
@@ -34,6 +37,8 @@ const ANNOUNCEMENTS_MAX: usize = 16;
 
 /// The status of a server that waited too long for a request.
 const REQUEST_TIMEOUT: u16 = 408;
+/// The status of a server that has nothing newer than what is stored.
+const NOT_MODIFIED: u16 = 304;
 
 /// Everything that all requests of a run need.
 #[derive(Debug)]
@@ -63,7 +68,9 @@ pub(super) struct Client {
 /// A response whose body is still to be read.
 pub(super) struct Response {
     pub(super) head: Head,
-    pub(super) connection: Connection,
+    pub(super) source: Source,
+    /// What is recorded of the exchange, if it is.
+    pub(super) tape: Option<Box<Tape>>,
 }
 
 /// A client at work for one attempt.
@@ -79,22 +86,32 @@ impl Exchange<'_> {
         chain: &RedirectChain,
         ends: Instant,
     ) -> Result<Response, Fault> {
+        if let Some(replay) = &self.shared.options.archives.replay {
+            let Client { read_buffer, trace, .. } = &mut *self.client;
+            let (head, source) = replayed(read_buffer, trace, replay, chain)?;
+            return Ok(Response { head, source, tape: None });
+        }
         let rule = self.rule(chain);
         let fits =
             |connection: &Connection| rule == Rule::All || connection.is_private != Some(true);
-        // The server may be closing an idle connection, and then the request is sent again.
-        let may_use_idle = self.shared.options.may_send_twice();
-        let mut used = may_use_idle.then(|| self.shared.idle.take(&chain.origin, fits)).flatten();
-        let to = match chain.method {
-            Method::Head => ResponseTo::Head,
-            _ => ResponseTo::Get,
-        };
+        let to = response_to(&chain.method);
         let cookies = match &self.shared.options.cookie_jar {
             Some(jar) => jar.header(&chain.url),
             None => chain.cookies.header(&chain.url),
         };
+        // What no connection would be made for is not answered by the cache either.
+        let may_use = |hit: &Hit| rule == Rule::All || hit.is_public;
+        let mut hit = self.hit(chain, cookies.as_deref()).filter(may_use);
+        if let Some(fresh) = hit.take_if(|hit| hit.condition.is_none()) {
+            let head = fresh.head.clone();
+            return self.cached(fresh, &head, None);
+        }
+        // The server may be closing an idle connection, and then the request is sent again.
+        let may_use_idle = self.shared.options.may_send_twice();
+        let mut used = may_use_idle.then(|| self.shared.idle.take(&chain.origin, fits)).flatten();
         loop {
             self.client.trace = Trace::begin();
+            let asked = self.shared.options.archives.records().then(SystemTime::now);
             let is_used = used.is_some();
             let client = &mut *self.client;
             let mut connection = match used.take() {
@@ -107,19 +124,25 @@ impl Exchange<'_> {
             client.trace.enter(Phase::Request);
             let first_byte = self.shared.options.first_byte_deadline(ends);
             let request = Request {
-                method: &chain.method,
-                url: &chain.url,
-                same_origin: chain.same_origin,
-                cookies: cookies.as_deref(),
-                body_length: chain.data.as_ref().map(|data| data.len()),
                 forwarded: connection.forwarded.as_deref(),
+                condition: hit.as_ref().and_then(|hit| hit.condition.as_deref()),
+                ..request(chain, cookies.as_deref())
             };
             self.shared.template.write(request, &mut client.request_bytes);
             let data = chain.data.as_deref().unwrap_or_default();
             match client.exchange(&mut connection, data, to, first_byte.at, ends) {
                 // The server gave up the wait for a request just as this one was on its way.
                 Ok(head) if is_used && head.status == REQUEST_TIMEOUT => {}
-                Ok(head) => return Ok(Response { head, connection }),
+                Ok(head) => {
+                    let tape = asked.and_then(|asked| self.tape(chain, asked, &head, &connection));
+                    let response = Response { head, source: Source::Connection(connection), tape };
+                    return match hit {
+                        Some(hit) if response.head.status == NOT_MODIFIED => {
+                            self.valid(hit, response, chain)
+                        }
+                        _ => Ok(response),
+                    };
+                }
                 // The server closed an idle connection just as it was used again, which is not a
                 // failure of the host. The next connection is new.
                 Err(error)
@@ -127,6 +150,62 @@ impl Exchange<'_> {
                 Err(error) => return Err(self.fault(&error, first_byte.limit)),
             }
         }
+    }
+
+    /// Returns a stored response to the request that `chain` makes next.
+    fn hit(&mut self, chain: &RedirectChain, cookies: Option<&[u8]>) -> Option<Hit> {
+        let cache = self.shared.options.archives.cache.as_ref()?;
+        self.shared.template.write(request(chain, cookies), &mut self.client.request_bytes);
+        cache.find(chain.method.as_str(), &chain.url, &self.client.request_bytes)
+    }
+
+    /// Answers a request with a stored response of which the server has said that it is valid.
+    fn valid(
+        &mut self,
+        hit: Hit,
+        response: Response,
+        chain: &RedirectChain,
+    ) -> Result<Response, Fault> {
+        let Response { head, source, tape } = response;
+        let kept = tape.map(|tape| self.shared.options.archives.keep_valid(&hit, &tape));
+        // What could not be kept ends the run, if it was to be archived.
+        let updated = kept.and_then(Result::ok).unwrap_or_else(|| hit.head.clone());
+        if head.keep_alive {
+            self.keep_idle(source, chain);
+        }
+        self.cached(hit, &updated, Some(head))
+    }
+
+    /// Answers a request from the cache.
+    fn cached(&mut self, hit: Hit, head: &[u8], came: Option<Head>) -> Result<Response, Fault> {
+        let Client { read_buffer, trace, .. } = &mut *self.client;
+        let (head, source) = cached(read_buffer, trace, hit, head, came)?;
+        Ok(Response { head, source, tape: None })
+    }
+
+    /// Begins to record an exchange whose head has come.
+    fn tape(
+        &self,
+        chain: &RedirectChain,
+        asked: SystemTime,
+        head: &Head,
+        connection: &Connection,
+    ) -> Option<Box<Tape>> {
+        let is_direct = connection.is_private.is_some();
+        let address = connection.tcp().peer_addr().ok().filter(|_| is_direct);
+        let heads = Heads {
+            method: chain.method.as_str(),
+            url: &chain.url,
+            asked,
+            address: address.map(|address| address.ip()),
+            is_private: connection.is_private,
+            request: &self.client.request_bytes,
+            data: chain.data.as_ref(),
+            status: head.status,
+            response: self.client.read_buffer.head(),
+            framing: head.framing,
+        };
+        self.shared.options.archives.tape(&heads).map(Box::new)
     }
 
     /// Returns the fault that an error of the exchange means. Until the first byte has come, the
@@ -157,16 +236,17 @@ impl Exchange<'_> {
         bytes_max: u64,
         mut take: impl FnMut(&[u8]),
     ) -> Result<(u64, bool), Fault> {
-        let Response { head, mut connection } = response;
+        let Response { head, mut source, mut tape } = response;
         let client = &mut *self.client;
         client.trace.enter(Phase::Body);
         let encodings = match head.framing {
-            Framing::Empty => Encodings::default(),
-            _ => encodings_of(&head)?,
+            Framing::Empty => Ok(Encodings::default()),
+            _ => encodings_of(&head),
         };
-        let incoming =
-            Incoming { read_buffer: &mut client.read_buffer, connection: &mut connection };
-        let mut reader = BodyReader::new(incoming, head.framing);
+        let was_cut = source.is_cut();
+        let incoming = Incoming { read_buffer: &mut client.read_buffer, from: &mut source };
+        let reader = BodyReader::new(incoming, head.framing);
+        let mut reader = Recorded { from: reader, tape: tape.as_deref_mut() };
         let mut bytes = 0;
         let mut take_some = |piece: &[u8]| {
             let room = usize::try_from(bytes_max - bytes).unwrap_or(usize::MAX);
@@ -175,43 +255,81 @@ impl Exchange<'_> {
             bytes += taken as u64;
             taken < piece.len()
         };
-        let read = match encodings.is_empty() {
-            true => read_plain(&mut reader, &mut take_some),
-            false => read_encoded(&encodings, &mut reader, &mut take_some),
-        };
-        let limit = self.shared.options.timeout;
-        let truncated = read.map_err(|error| Fault::new(&error, client.trace.phase(), limit))?;
-        if !truncated && reader.is_at_end() && head.keep_alive {
-            self.keep_idle(connection, chain);
+        let (limit, phase) = (self.shared.options.timeout, client.trace.phase());
+        let read = encodings.and_then(|encodings| {
+            let read = match encodings.is_empty() {
+                true => read_plain(&mut reader, &mut take_some),
+                false => read_encoded(&encodings, &mut reader, &mut take_some),
+            };
+            read.map_err(|error| Fault::new(&error, phase, limit))
+        });
+        let is_at_end = reader.from.is_at_end();
+        if reader.tape.is_some() {
+            let truncated = match &read {
+                Ok(is_cut) => is_cut.then_some(Truncated::Length),
+                // What cannot be decoded is archived all the same.
+                Err(fault) if fault.failure.kind == FailureKind::Body && !fault.is_transient => {
+                    read_rest(&mut reader, bytes_max, limit)
+                }
+                Err(fault) => Some(Truncated::by(fault)),
+            };
+            self.keep(tape, truncated);
         }
-        Ok((bytes, truncated))
+        let truncated = read?;
+        if !truncated && is_at_end && head.keep_alive {
+            self.keep_idle(source, chain);
+        }
+        Ok((bytes, truncated || was_cut))
+    }
+
+    fn keep(&self, tape: Option<Box<Tape>>, truncated: Option<Truncated>) {
+        if let Some(tape) = tape {
+            self.shared.options.archives.keep(&tape, truncated);
+        }
     }
 
     /// Reads the rest of a short body. A failure shows when the next request is made.
     pub(super) fn drain(&mut self, response: Response, chain: &RedirectChain) {
-        let Response { head, mut connection } = response;
-        let is_short = match head.framing {
+        let is_short = match response.head.framing {
             Framing::Empty | Framing::Chunked => true,
             Framing::Length(length) => length <= DRAINED_BYTES_MAX,
             Framing::ToEnd => false,
         };
-        if !is_short || !head.keep_alive {
-            return;
+        if is_short && response.head.keep_alive || response.tape.is_some() {
+            self.read_unwanted(response, chain);
         }
-        let incoming =
-            Incoming { read_buffer: &mut self.client.read_buffer, connection: &mut connection };
-        let mut reader = BodyReader::new(incoming, head.framing);
-        let drained = io::copy(&mut (&mut reader).take(DRAINED_BYTES_MAX), &mut io::sink());
-        // The end of the last chunk comes after the data.
-        let at_end = drained.is_ok() && reader.fill_buf().is_ok_and(<[u8]>::is_empty);
-        if at_end && reader.is_at_end() {
-            self.keep_idle(connection, chain);
+    }
+
+    /// Records a response that is not wanted, if responses are recorded.
+    pub(super) fn record(&mut self, response: Response, chain: &RedirectChain) {
+        if response.tape.is_some() {
+            self.read_unwanted(response, chain);
+        }
+    }
+
+    /// Reads a body that is not wanted: as much of it as is recorded, or else no more than it takes
+    /// to use the connection again.
+    fn read_unwanted(&mut self, response: Response, chain: &RedirectChain) {
+        let Response { head, mut source, mut tape } = response;
+        let bytes_max = match tape {
+            Some(_) => self.shared.options.body_bytes_max,
+            None => DRAINED_BYTES_MAX,
+        };
+        let incoming = Incoming { read_buffer: &mut self.client.read_buffer, from: &mut source };
+        let reader = BodyReader::new(incoming, head.framing);
+        let mut reader = Recorded { from: reader, tape: tape.as_deref_mut() };
+        let truncated = read_rest(&mut reader, bytes_max, self.shared.options.timeout);
+        let is_at_end = reader.from.is_at_end();
+        self.keep(tape, truncated);
+        if head.keep_alive && is_at_end && truncated.is_none() {
+            self.keep_idle(source, chain);
         }
     }
 
     /// Keeps a connection for the next request to the host. One that has sent more than the
     /// response is not used again.
-    fn keep_idle(&mut self, connection: Connection, chain: &RedirectChain) {
+    fn keep_idle(&mut self, source: Source, chain: &RedirectChain) {
+        let Source::Connection(connection) = source else { return };
         self.client.interrupter.release();
         if self.client.read_buffer.is_empty() {
             self.shared.idle.put(&chain.origin, connection);
@@ -234,10 +352,14 @@ impl Shared {
 
 impl Client {
     /// Makes a client. `seed` is for the pauses between retries, which need to differ from client
-    /// to client and nothing else.
-    pub(super) fn new(interrupter: Interrupter, seed: u64) -> Client {
+    /// to client and nothing else. `keeps_heads` is for exchanges that are recorded.
+    pub(super) fn new(interrupter: Interrupter, seed: u64, keeps_heads: bool) -> Client {
+        let mut read_buffer = ReadBuffer::new();
+        if keeps_heads {
+            read_buffer.keep_heads();
+        }
         Client {
-            read_buffer: ReadBuffer::new(),
+            read_buffer,
             request_bytes: Vec::new(),
             body: Vec::new(),
             interrupter,
@@ -293,6 +415,30 @@ impl Client {
             }
         }
         Err(Malformed("the server announces a response and does not give it".into()).into())
+    }
+}
+
+/// Reads what is left of a body, up to a bound. Returns why that is not all.
+fn read_rest(reader: &mut impl BufRead, bytes_max: u64, limit: Duration) -> Option<Truncated> {
+    let read = io::copy(&mut (&mut *reader).take(bytes_max), &mut io::sink());
+    // The end of the last chunk comes after the data.
+    match read.and_then(|_| reader.fill_buf().map(<[u8]>::is_empty)) {
+        Ok(true) => None,
+        Ok(false) => Some(Truncated::Length),
+        Err(error) => Some(Truncated::by(&Fault::new(&error, Phase::Body, limit))),
+    }
+}
+
+/// Returns the request that a chain makes next, to a server without a proxy.
+fn request<'a>(chain: &'a RedirectChain, cookies: Option<&'a [u8]>) -> Request<'a> {
+    Request {
+        method: &chain.method,
+        url: &chain.url,
+        same_origin: chain.same_origin,
+        cookies,
+        body_length: chain.data.as_ref().map(|data| data.len()),
+        forwarded: None,
+        condition: None,
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Request<'a> {
     pub(crate) body_length: Option<usize>,
     /// The header line for the proxy, if the page itself is requested from one.
     pub(crate) forwarded: Option<&'a str>,
+    /// Header lines that ask whether a stored response is still valid.
+    pub(crate) condition: Option<&'a str>,
 }
 
 impl Template {
@@ -97,7 +99,8 @@ impl Template {
         if let Some(given) = of_user("proxy-authorization") {
             push(out, &["Proxy-Authorization: ", given, "\r\n"]);
         }
-        push(out, &[request.forwarded.unwrap_or_default(), "\r\n"]);
+        let condition = request.condition.unwrap_or_default();
+        push(out, &[condition, request.forwarded.unwrap_or_default(), "\r\n"]);
     }
 }
 
@@ -146,6 +149,7 @@ mod tests {
             cookies: None,
             body_length: options.data.as_ref().map(|data| data.len()),
             forwarded,
+            condition: None,
         };
         Template::new(&options).write(request, &mut out);
         String::from_utf8(out).unwrap()

@@ -4,7 +4,6 @@
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
-use crate::net::connection::Connection;
 use crate::net::http::{HEAD_BYTES_MAX, Head, Malformed, ResponseTo};
 
 /// The size of the buffer. It grows for a head that does not fit, to the most that a head may have.
@@ -16,15 +15,35 @@ pub(crate) struct ReadBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// The bytes of the last head, if they are kept.
+    head: Option<Vec<u8>>,
 }
 
 impl ReadBuffer {
     pub(crate) fn new() -> ReadBuffer {
-        ReadBuffer { bytes: vec![0; BUFFER_BYTES], start: 0, end: 0 }
+        ReadBuffer { bytes: vec![0; BUFFER_BYTES], start: 0, end: 0, head: None }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.start == self.end
+    }
+
+    /// Keeps the bytes of every head that is read from now on.
+    pub(crate) fn keep_heads(&mut self) {
+        self.head = Some(Vec::new());
+    }
+
+    /// Returns the bytes of the last head, if they are kept.
+    pub(crate) fn head(&self) -> &[u8] {
+        self.head.as_deref().unwrap_or_default()
+    }
+
+    /// Returns the bytes that come next, of which there are none at the end.
+    pub(crate) fn peek(&mut self, from: &mut impl Read) -> io::Result<&[u8]> {
+        if self.is_empty() {
+            self.fill(from)?;
+        }
+        Ok(self.unread())
     }
 
     pub(crate) fn clear(&mut self) {
@@ -91,6 +110,10 @@ impl ReadBuffer {
                 continue;
             }
             if let Some((head, length)) = Head::parse(unread, to)? {
+                if let Some(kept) = &mut self.head {
+                    kept.clear();
+                    kept.extend_from_slice(&self.bytes[self.start..self.start + length]);
+                }
                 self.start += length;
                 return Ok(head);
             }
@@ -118,19 +141,16 @@ fn is_http(bytes: &[u8]) -> bool {
         && bytes.get(length).is_none_or(|byte| b"/ \t".contains(byte))
 }
 
-/// The bytes that come over a connection, read through a read buffer.
+/// The bytes that come from somewhere, read through a read buffer.
 #[derive(Debug)]
-pub(crate) struct Incoming<'a> {
+pub(crate) struct Incoming<'a, R> {
     pub(crate) read_buffer: &'a mut ReadBuffer,
-    pub(crate) connection: &'a mut Connection,
+    pub(crate) from: &'a mut R,
 }
 
-impl BufRead for Incoming<'_> {
+impl<R: Read> BufRead for Incoming<'_, R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.read_buffer.is_empty() {
-            self.read_buffer.fill(self.connection)?;
-        }
-        Ok(self.read_buffer.unread())
+        self.read_buffer.peek(self.from)
     }
 
     fn consume(&mut self, amount: usize) {
@@ -138,7 +158,7 @@ impl BufRead for Incoming<'_> {
     }
 }
 
-impl Read for Incoming<'_> {
+impl<R: Read> Read for Incoming<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let bytes = self.fill_buf()?;
         let length = bytes.len().min(into.len());

@@ -1,6 +1,7 @@
 //! Collects what a caller sets, and checks it once, in [`OptionsBuilder::build`]. What cannot be
 //! wrong goes straight into the [`Options`]; what can waits as it was given.
 
+mod archives;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::archive::{ArchivePaths, Archives};
 use crate::error::{Error, ErrorKind, io_error_in_words};
 use crate::fetch::cookie::CookieJar;
 use crate::input::URL_BYTES_MAX;
@@ -58,6 +60,7 @@ pub struct OptionsBuilder {
     method: Option<Method>,
     headers: Vec<String>,
     save: Option<PathBuf>,
+    archives: ArchivePaths,
     trust_files: Vec<PathBuf>,
     http_proxy: Option<String>,
     https_proxy: Option<String>,
@@ -98,6 +101,7 @@ impl Options {
             proxies: Proxies::default(),
             lookup: Hook(None),
             connect: Hook(None),
+            archives: Archives::default(),
             finder: None,
         };
         OptionsBuilder {
@@ -105,6 +109,7 @@ impl Options {
             method: None,
             headers: Vec::new(),
             save: None,
+            archives: ArchivePaths::default(),
             trust_files: Vec::new(),
             http_proxy: None,
             https_proxy: None,
@@ -402,7 +407,8 @@ impl OptionsBuilder {
     ///
     /// When the data is too long; when a header is none, or belongs to the connection; when a
     /// header cannot hold the user agent; when a proxy has no such URL; when a file of certificates
-    /// cannot be read or holds none; when the folder cannot be made.
+    /// cannot be read or holds none; when the folder cannot be made; when an archive cannot be
+    /// opened.
     pub fn build(self) -> Result<Options, Error> {
         let mut options = self.options;
         if options.data.as_ref().is_some_and(|data| data.len() > DATA_BYTES_MAX) {
@@ -429,6 +435,7 @@ impl OptionsBuilder {
             options.trust.add_file(path)?;
         }
         options.save = self.save.map(folder).transpose()?;
+        self.archives.open_for(&mut options)?;
         Ok(options)
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod addresses;
+mod archives;
 mod deadlines;
 mod host_errors;
 mod hostile;

@@ -29,6 +29,9 @@ pub(super) struct Written {
     pub(super) earlier_errors: u64,
     /// The rows that were ready and would have left a gap in an ordered run.
     pub(super) held_back: u64,
+    /// The responses that came from a cache, and those of them that a server said to be valid.
+    pub(super) cached: u64,
+    pub(super) validated: u64,
     pub(super) elapsed: Duration,
 }
 
@@ -76,6 +79,7 @@ impl Written {
             line += &format!(" ({})", kinds.collect::<Vec<_>>().join(", "));
         }
         line += &format!(" in {seconds:.2} s ({rate:.0} rows/s)");
+        line += &from_cache(self.cached, self.validated);
         line += &self.before(resumption);
         line += &match self.held_back {
             0 => String::new(),
@@ -124,6 +128,15 @@ impl Written {
     }
 }
 
+/// Words the responses that came from a cache.
+pub(in crate::cmd) fn from_cache(cached: u64, validated: u64) -> String {
+    match (cached, validated) {
+        (0, _) => String::new(),
+        (_, 0) => format!(", {} from the cache", count(cached, "response")),
+        _ => format!(", {} from the cache ({validated} validated)", count(cached, "response")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +151,8 @@ mod tests {
             earlier: 0,
             earlier_errors: 0,
             held_back: 0,
+            cached: 0,
+            validated: 0,
             elapsed: Duration::from_millis(500),
         }
     }
@@ -148,6 +163,7 @@ mod tests {
         let forced = Resumption { replaces_force: true, ..FILE };
         let errors = [("connect", 2), ("url", 1)];
         let before = Written { earlier: 5, earlier_errors: 1, ..written(0, &[]) };
+        let cached = Written { cached: 3, validated: 1, ..written(2, &[]) };
         let held_back = Written { held_back: 2, ..written(1, &[]) };
         let retried = Resumption { retries_errors: true, ..FILE };
         for (written, end, resumption, line) in [
@@ -171,6 +187,12 @@ mod tests {
                 forced,
                 "interrupted after 3 rows, 0 errors in 0.50 s (6 rows/s); \
                  --resume instead of --force goes on",
+            ),
+            (
+                cached,
+                End::Complete,
+                FILE,
+                "2 rows, 0 errors in 0.50 s (4 rows/s), 3 responses from the cache (1 validated)",
             ),
             (
                 held_back,

@@ -55,6 +55,15 @@ pub(in crate::cmd) fn options_of(
     for header in &args.header {
         options = options.header(header);
     }
+    if let Some(path) = &args.warc {
+        options = options.warc(path);
+    }
+    if let Some(folder) = &args.cache {
+        options = options.cache(folder);
+    }
+    for path in &args.replay {
+        options = options.replay(path);
+    }
     if let Some(name) = &args.user_agent {
         options = options.user_agent(name);
     }

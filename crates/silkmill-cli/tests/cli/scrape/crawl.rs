@@ -21,30 +21,30 @@ use crate::sandbox::stderr;
 use crate::silkmill;
 
 /// A folder for the rows of a crawl.
-struct Folder(tempfile::TempDir);
+pub(super) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn new() -> Folder {
+    pub(super) fn new() -> Folder {
         Folder(tempfile::tempdir().unwrap())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// Returns a crawl from `url` whose rows go to `rows.jsonl`.
-    fn crawl(&self, url: &str) -> Command {
+    pub(super) fn crawl(&self, url: &str) -> Command {
         let mut command = silkmill();
         command.args(["crawl", url, "-o"]).arg(self.path("rows.jsonl"));
         command
     }
 
-    fn rows(&self) -> Vec<Value> {
+    pub(super) fn rows(&self) -> Vec<Value> {
         rows_of(&self.path("rows.jsonl"))
     }
 }
 
-fn rows_of(path: &Path) -> Vec<Value> {
+pub(super) fn rows_of(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
