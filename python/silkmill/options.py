@@ -132,6 +132,12 @@ class RequestOptions(TypedDict, total=False):
     cookies: StrPath | Iterable[StrPath] | None
     #: The file to write all cookies to when the run has ended.
     cookie_jar: StrPath | None
+    #: Archive every request and response: a file that ends in ".warc.gz" or ".warc", or a folder of files.
+    warc: StrPath | None
+    #: A folder of responses that are used again, as a browser's cache does.
+    cache: StrPath | None
+    #: Archives, or folders of them, that answer the run instead of servers.
+    replay: StrPath | Iterable[StrPath] | None
     #: Only the part of the list that is ``"I/N"``: all URLs of a host are in one part. ``row.index`` is that of the whole list.
     shard: str | None
     #: Hand on the rows in the order of the URLs.

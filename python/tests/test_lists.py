@@ -452,6 +452,16 @@ def test_options_reach_the_engine(server: Server, tmp_path: Path) -> None:
     assert server.at_once_max <= 3
 
 
+def test_a_run_is_answered_from_its_archive(server: Server, tmp_path: Path) -> None:
+    archive = tmp_path / "pages.warc.gz"
+    urls = server.urls(2)
+    live = [(row.url, row.status, row.title) for row in silkmill.scrape(urls, warc=archive, ordered=True)]
+    urls.append("http://127.0.0.1:1/nowhere")
+    rows = list(silkmill.scrape(urls, replay=archive, ordered=True))
+    assert [(row.url, row.status, row.title) for row in rows[:2]] == live
+    assert rows[2].error is not None and rows[2].error.kind == "archive"
+
+
 def test_bad_input_is_an_exception_before_any_request(server: Server) -> None:
     urls: Any = server.urls(3)
     for error, words, call in [
@@ -470,6 +480,8 @@ def test_bad_input_is_an_exception_before_any_request(server: Server) -> None:
         (ValueError, "two fields", lambda: silkmill.scrape(urls, xpath="x=//p", css="x=p")),
         (ValueError, "names are letters", lambda: silkmill.scrape(urls, css={"a b": "p"})),
         (OSError, "cookies", lambda: silkmill.fetch(urls, cookies="/nowhere/at/all")),
+        (ValueError, "one way", lambda: silkmill.fetch(urls, replay="x", warc="y")),
+        (ValueError, "archive", lambda: silkmill.fetch(urls, replay="/nowhere/at/all")),
         (ValueError, "one way", lambda: silkmill.fetch(urls, proxy="http://x", no_proxy=True)),
         (TypeError, "progress is a function", lambda: silkmill.fetch(urls, progress=5)),  # type: ignore[arg-type]
     ]:  # fmt: skip

@@ -197,6 +197,20 @@ fn how_to_request(
     for file in words.paths("cacert")?.unwrap_or_default() {
         options = options.trust_file(file);
     }
+    let (warc, cache) = (words.path("warc")?, words.path("cache")?);
+    let replay = words.paths("replay")?.unwrap_or_default();
+    if !replay.is_empty() && (warc.is_some() || cache.is_some()) {
+        return Err(words.wrong("replay", "one way, and \"warc\" or \"cache\" another"));
+    }
+    if let Some(path) = warc {
+        options = options.warc(path);
+    }
+    if let Some(folder) = cache {
+        options = options.cache(folder);
+    }
+    for path in replay {
+        options = options.replay(path);
+    }
     match (words.flag("no_proxy")?, words.text("proxy")?) {
         (true, Some(_)) => {
             return Err(words.wrong("no_proxy", "one way, and \"proxy\" another"));
