@@ -2,7 +2,7 @@
 
 ``ThreadPoolExecutor``, ``wait`` and ``as_completed`` stand in for those of :mod:`concurrent.futures`, ``Thread`` for
 :class:`threading.Thread`, and ``to_thread`` for :func:`asyncio.to_thread`: the same names, the same behaviour, less waiting.
-``fetch`` and ``scrape`` request lists of URLs and give a row for each, ``extract`` and ``title`` read a page that is here.
+``fetch`` and ``scrape`` request lists of URLs and give a row for each, ``crawl`` follows links, ``extract`` and ``title`` read a page.
 ``replace``, ``undo``, ``redo`` and ``runs`` change text in many files, and put it back. Importing this module starts nothing.
 """
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
         undo,
     )
     from silkmill.lists import (
+        BrokenLink,
+        Crawl,
+        CrawlTotals,
         Fields,
         Progress,
         Row,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
         Run,
         Summary,
         Table,
+        crawl,
         extract,
         fetch,
         host_bucket,
@@ -58,7 +62,10 @@ __all__ = [
     "ALL_COMPLETED",
     "FIRST_COMPLETED",
     "FIRST_EXCEPTION",
+    "BrokenLink",
     "Change",
+    "Crawl",
+    "CrawlTotals",
     "Fields",
     "Future",
     "InternalError",
@@ -79,6 +86,7 @@ __all__ = [
     "ThreadPoolExecutor",
     "Undone",
     "as_completed",
+    "crawl",
     "extract",
     "fetch",
     "forget",
@@ -95,6 +103,7 @@ __all__ = [
 
 #: What is imported when it is first used, and from where. A program that wants an executor does not pay for it.
 _LATER = {
+    "BrokenLink": "silkmill.lists",
     "Change": "silkmill.files",
     "Match": "silkmill.files",
     "Plan": "silkmill.files",
@@ -107,6 +116,8 @@ _LATER = {
     "replace": "silkmill.files",
     "runs": "silkmill.files",
     "undo": "silkmill.files",
+    "Crawl": "silkmill.lists",
+    "CrawlTotals": "silkmill.lists",
     "Fields": "silkmill.lists",
     "Progress": "silkmill.lists",
     "Row": "silkmill.lists",
@@ -114,6 +125,7 @@ _LATER = {
     "Run": "silkmill.lists",
     "Summary": "silkmill.lists",
     "Table": "silkmill.lists",
+    "crawl": "silkmill.lists",
     "extract": "silkmill.lists",
     "fetch": "silkmill.lists",
     "host_bucket": "silkmill.lists",

@@ -1,4 +1,4 @@
-"""Lists of URLs in, rows out: :func:`fetch` and :func:`scrape`, and :func:`extract` and :func:`title` for a page that is here."""
+"""URLs in, rows out: :func:`fetch`, :func:`scrape` and :func:`crawl`, and :func:`extract` and :func:`title` for a page that is here."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from silkmill.options import FetchOptions, FieldOptions, ScrapeOptions
+    from silkmill.options import CrawlOptions, FetchOptions, FieldOptions, ScrapeOptions
 
     _R = TypeVar("_R", bound="Run")
 
 __all__ = [
+    "BrokenLink",
+    "Crawl",
+    "CrawlTotals",
     "Fields",
     "Progress",
     "Row",
@@ -26,6 +29,7 @@ __all__ = [
     "Run",
     "Summary",
     "Table",
+    "crawl",
     "extract",
     "fetch",
     "host_bucket",
@@ -64,6 +68,32 @@ class Summary(NamedTuple):
     elapsed: float
     #: Whether the run was ended before its list was.
     interrupted: bool
+
+
+class CrawlTotals(NamedTuple):
+    """What came of a crawl in all its runs: those of earlier calls with the same output count."""
+
+    #: The rows of the crawl.
+    rows: int
+    #: Those of them that have an error.
+    errors: int
+    #: Whether every page was reached. If not, a limit has ended the crawl, or it was interrupted.
+    is_complete: bool
+    #: How many links were not followed, by the name of the reason, such as ``scope`` or ``robots``.
+    refusals: dict[str, int]
+
+
+class BrokenLink(NamedTuple):
+    """A link that leads nowhere."""
+
+    #: The URL that it leads to.
+    url: str
+    #: A status, the kind of failure and its message, or ``no such fragment``.
+    why: str
+    #: The pages that have it, ten at most.
+    pages: list[str]
+    #: How many pages have it.
+    pages_count: int
 
 
 class Run(RunBase):
@@ -164,6 +194,25 @@ class Run(RunBase):
         return f"<silkmill.Run: {self.progress.rows} rows so far>"
 
 
+class Crawl(Run):
+    """A run of :func:`crawl`. It is a :class:`Run` in everything, and ends where no link is left to follow, or at a limit."""
+
+    @property
+    def totals(self) -> CrawlTotals | None:
+        """What came of the crawl in all its runs, once this one has ended."""
+        totals = self._totals()
+        return None if totals is None else CrawlTotals(*totals)
+
+    @property
+    def broken_links(self) -> list[BrokenLink] | None:
+        """The broken links that ``check`` or ``check_fragments`` found, 100,000 at most, once the crawl has ended."""
+        broken = self._broken_links()
+        return None if broken is None else [BrokenLink(*link) for link in broken]
+
+    def __repr__(self) -> str:
+        return f"<silkmill.Crawl: {self.progress.rows} rows so far>"
+
+
 def _settle(future: Any) -> None:
     if not future.done():
         future.set_result(None)
@@ -178,6 +227,8 @@ class Fields(dict[str, "list[Value]"]):
     charset: str | None
     #: Whether a bound cut the tree of the page, or the values of a field.
     truncated: bool
+    #: Where XML or JSON breaks its rules, in words; None where it keeps them, and for HTML, which has none that could be broken.
+    flaw: str | None
 
 
 def fetch(
@@ -231,6 +282,34 @@ def scrape(
     return Run("scrape", _aligned(urls), options, url=url, keep=keep, progress=_told(progress))
 
 
+def crawl(
+    urls: str | Iterable[str],
+    *,
+    progress: Callable[[Progress], object] | bool | None = None,
+    **options: Unpack[CrawlOptions],
+) -> Crawl:
+    """Requests ``urls``, follows the links of their pages, and gives one :class:`Row` for each page, with its title and fields.
+
+    Links are followed within ``scope``: ``"host"``, or ``"prefix"``, ``"domain"`` or ``"any"``. A row has also ``depth``, ``parent`` (the
+    index of the row of the page that led there), ``links`` and ``canonical``. robots.txt is obeyed, and each host is asked as fast as
+    it answers, unless ``no_robots`` and ``auto_throttle=0`` say otherwise.
+
+    With ``output`` the rows go to that file, too, by its extension (``.jsonl``, ``.csv``, ``.db``), and the job lies beside it. However the
+    run ends, the same call goes on with the crawl, and so does the same command: it gives the rows that are left, and the file has one row
+    for each page. A row that was given is given again if the process was killed before it was on disk. Without ``output`` a run that
+    ends is over.
+
+    >>> import silkmill
+    >>> for row in silkmill.crawl("http://127.0.0.1:1/", max_pages=10, sitemap="off", retries=0):
+    ...     print(row.depth, row.status, row.error.kind)
+    0 None connect
+
+    Everything else is as with :func:`scrape`; :class:`silkmill.options.CrawlOptions` lists the options. What they cannot be is an
+    exception here. An output or a job that cannot be opened, or is of another crawl, is an OSError when the first row is asked for.
+    """
+    return Crawl("crawl", urls, options, progress=_told(progress))
+
+
 def extract(
     html: bytes | bytearray | memoryview | str,
     *,
@@ -240,8 +319,9 @@ def extract(
 ) -> Fields:
     """Reads fields from a page that is in memory, as :func:`scrape` reads them. Other threads run meanwhile.
 
-    ``content_type`` is the header that came with bytes, and may name their charset. ``url`` is where the page came from, against
-    which ``@abs:href`` of CSS is resolved.
+    ``content_type`` is the header that came with the page. It says whether that is HTML, XML or JSON, which otherwise the page shows
+    itself, and may name the charset of bytes. ``url`` is where the page came from: links are resolved against it by CSS
+    (``a@abs:href``) and XPath (``resolve-uri(//a/@href)``), unless the page has a base of its own.
 
     >>> import silkmill
     >>> found = silkmill.extract("<title>Mills</title><p>silk<p>wool", xpath={"words": "//p", "n": "count(//p)"})
@@ -249,12 +329,14 @@ def extract(
     {'words': ['silk', 'wool'], 'n': [2.0]}
     >>> found.title, found.truncated
     ('Mills', False)
+    >>> silkmill.extract("<a href=b?c>", css="up=a@abs:href", url="https://example.com/a/")
+    {'up': ['https://example.com/a/b?c']}
 
-    Raises ValueError if a field does not parse, or costs too much on this page.
+    Raises ValueError if a field does not parse or costs too much on this page, or if ``url`` is none.
     """
-    found, title, charset, truncated = extract_page(html, fields, content_type, url)
+    found, title, charset, truncated, flaw = extract_page(html, fields, content_type, url)
     result = Fields(found)
-    result.title, result.charset, result.truncated = title, charset, truncated
+    result.title, result.charset, result.truncated, result.flaw = title, charset, truncated, flaw
     return result
 
 

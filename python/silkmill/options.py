@@ -82,7 +82,7 @@ class FieldOptions(TypedDict, total=False):
 
 
 class RequestOptions(TypedDict, total=False):
-    """The options that :func:`silkmill.fetch` and :func:`silkmill.scrape` have in common."""
+    """The options that :func:`silkmill.fetch`, :func:`silkmill.scrape` and :func:`silkmill.crawl` have in common."""
 
     #: Threads of the engine, each of which requests one URL at a time (64).
     workers: int | None
@@ -98,22 +98,16 @@ class RequestOptions(TypedDict, total=False):
     first_byte_timeout: float | None
     #: Retries after a transient failure (2).
     retries: int | None
-    #: Retry also what may do something twice then.
-    retry_post: bool
     #: Rows of a host that end without a response, one after the other, before its other rows are errors at once; 0 is never (30).
     max_host_errors: int | None
     #: Redirects to follow (10).
     max_redirects: int | None
-    #: Take Refresh headers and elements for redirects.
-    follow_refresh: bool
     #: Bytes of a body to read, or a text such as "10M" (10 MiB).
     max_body: int | str | None
     #: Headers to send: a mapping, or texts as "Name: value".
     header: Mapping[str, str] | Iterable[str] | str | None
     #: The User-Agent to send.
     user_agent: str | None
-    #: Obey robots.txt.
-    robots: bool
     #: Refuse all private, loopback and link-local addresses.
     deny_private: bool
     #: The proxy to use, instead of those that the environment names.
@@ -124,10 +118,6 @@ class RequestOptions(TypedDict, total=False):
     cacert: StrPath | Iterable[StrPath] | None
     #: Accept every certificate.
     insecure: bool
-    #: The method of the requests.
-    method: str | None
-    #: The body of every request.
-    data: str | bytes | None
     #: Files with cookies to send, in Netscape's format.
     cookies: StrPath | Iterable[StrPath] | None
     #: The file to write all cookies to when the run has ended.
@@ -138,18 +128,70 @@ class RequestOptions(TypedDict, total=False):
     cache: StrPath | None
     #: Archives, or folders of them, that answer the run instead of servers.
     replay: StrPath | Iterable[StrPath] | None
+
+
+class ListOptions(RequestOptions, total=False):
+    """The options that :func:`silkmill.fetch` and :func:`silkmill.scrape` have in common."""
+
+    #: Retry also what may do something twice then.
+    retry_post: bool
+    #: Take Refresh headers and elements for redirects.
+    follow_refresh: bool
+    #: Obey robots.txt.
+    robots: bool
+    #: The method of the requests.
+    method: str | None
+    #: The body of every request.
+    data: str | bytes | None
     #: Only the part of the list that is ``"I/N"``: all URLs of a host are in one part. ``row.index`` is that of the whole list.
     shard: str | None
     #: Hand on the rows in the order of the URLs.
     ordered: bool
 
 
-class FetchOptions(RequestOptions, total=False):
+class FetchOptions(ListOptions, total=False):
     """The options of :func:`silkmill.fetch`."""
 
     #: A folder for the bodies, each a file that is named by the index of its row.
     save: StrPath | None
 
 
-class ScrapeOptions(RequestOptions, FieldOptions, total=False):
+class ScrapeOptions(ListOptions, FieldOptions, total=False):
     """The options of :func:`silkmill.scrape`."""
+
+
+class CrawlOptions(RequestOptions, FieldOptions, total=False):
+    """The options of :func:`silkmill.crawl`."""
+
+    #: Which links are followed: to paths below that of a URL given, to their hosts, to their registrable domains, or all ("host").
+    scope: Literal["prefix", "host", "domain", "any"] | None
+    #: Follow only links whose URL matches the regex, or one of several.
+    include: Iterable[str] | str | None
+    #: Follow no link whose URL matches the regex, or one of several.
+    exclude: Iterable[str] | str | None
+    #: End with this many rows. A later call with a larger number goes on.
+    max_pages: int | None
+    #: Follow at most this many links from a URL given to a page.
+    max_depth: int | None
+    #: Ask no host for more than this many rows.
+    max_pages_per_host: int | None
+    #: "auto": the sitemaps that robots.txt names, and /sitemap.xml; "off"; or the URLs of sitemaps.
+    sitemap: Iterable[str] | str | None
+    #: Leave out pages of sitemaps that were changed last before this date, as "2026-11-28".
+    since: str | None
+    #: Write every link of every page to this file (.jsonl or .csv). It is for a crawl with an output.
+    links: StrPath | None
+    #: Ask once for the status of what is linked and not followed, too: :attr:`silkmill.Crawl.broken_links`.
+    check: bool
+    #: Check links, and whether pages have what the #fragments of links point to.
+    check_fragments: bool
+    #: The delay of a host is the time to its first byte divided by this; 0 is off (1).
+    auto_throttle: float | None
+    #: Obey neither robots.txt nor nofollow.
+    no_robots: bool
+    #: The file for the rows, beside which the job lies. The same call goes on.
+    output: StrPath | None
+    #: The format of the output, where its extension does not say it.
+    format: Literal["text", "jsonl", "csv", "sqlite"] | None
+    #: Begin anew: overwrite the output and remove its job.
+    force: bool

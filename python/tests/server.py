@@ -10,10 +10,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 
 
+#: How many pages the tree has.
+TREE = 60
+
+#: What there is no page for.
+MISSING = ("/missing", "/robots.txt", "/sitemap.xml")
+
+
 class Server:
     """Answers ``/N`` with a page titled ``page N``, ``/missing`` with 404, ``/silent`` never, and counts every request.
 
-    ``/slow/MS`` answers after so many milliseconds. ``at_once_max`` is the most requests that were open at one moment.
+    ``/slow/MS`` answers after so many milliseconds. The pages from ``/tree/0`` to ``/tree/TREE-1`` link to two others each, but for the
+    last ones, and all of them to ``/missing`` and to another host. ``at_once_max`` is the most requests that were open at one moment.
     """
 
     def __init__(self) -> None:
@@ -48,13 +56,18 @@ class Server:
                     time.sleep(int(self.path.split("/")[2]) / 1000)
                 number = self.path.rsplit("/", 1)[-1]
                 header = self.headers.get("X-Test", "")
+                links = ""
+                if self.path.startswith("/tree/"):
+                    children = [2 * int(number) + 1, 2 * int(number) + 2]
+                    links = "".join(f"<a href={child}>" for child in children if child < TREE)
+                    links += "<a href=/missing><a href=http://127.0.0.1:1/>"
                 page = (
                     f"<title>page {number}</title><p class=price>{number}.50</p><p class=price>0</p>"
-                    f"<a href='/next'>{header}{sent}</a>"
+                    f"<a href='/next'>{header}{sent}</a>{links}"
                 ).encode()
                 # The client may send its next request as soon as it has the answer.
                 self.leave()
-                self.send_response(404 if self.path == "/missing" else 200)
+                self.send_response(404 if self.path in MISSING else 200)
                 self.send_header("Content-Type", "text/html; charset=utf-8")
                 self.send_header("Content-Length", str(len(page)))
                 self.end_headers()

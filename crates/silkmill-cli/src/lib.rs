@@ -17,6 +17,7 @@ use std::io::{self, Write};
 
 use clap::Parser;
 
+pub use crate::cmd::crawl::{CrawlEnding, CrawlPlan, StartedCrawl};
 pub use crate::cmd::url_list::cookies::Cookies;
 pub use crate::cmd::url_list::proxies::environment_proxies;
 pub use crate::state::state_directory;

@@ -63,6 +63,24 @@ impl<'py> Keywords<'py> {
         }
     }
 
+    /// Takes a number from `min` to `max`.
+    pub(crate) fn number(
+        &mut self,
+        name: &'static str,
+        min: f64,
+        max: f64,
+    ) -> PyResult<Option<f64>> {
+        let Some(value) = self.any(name)? else { return Ok(None) };
+        let number: f64 = match value.extract() {
+            Ok(number) if !value.is_instance_of::<PyBool>() => number,
+            _ => return Err(self.wrong_type(name, "a number", &value)),
+        };
+        match (min..=max).contains(&number) {
+            true => Ok(Some(number)),
+            false => Err(self.wrong(name, &format!("from {min} to {max}, and not {number}"))),
+        }
+    }
+
     /// Takes a time in seconds, which is more than zero.
     pub(crate) fn seconds(&mut self, name: &'static str) -> PyResult<Option<Duration>> {
         let Some(time) = self.delay(name)? else { return Ok(None) };

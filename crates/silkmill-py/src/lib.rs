@@ -6,7 +6,7 @@
 //! | `completion.rs`, `port.rs` | `wait` and `as_completed` over many futures |
 //! | `executor.rs`, `executor/` | the base class of `silkmill.ThreadPoolExecutor` |
 //! | `replace.rs`, `replace/` | `replace`, `undo`, `redo`, `runs` |
-//! | `scrape.rs`, `scrape/` | `fetch`, `scrape`, `extract`, `title`: runs, rows, tables |
+//! | `scrape.rs`, `scrape/` | `fetch`, `scrape`, `crawl`, `extract`, `title`: runs, rows, tables |
 //! | `command.rs` | the `silkmill` command |
 //! | `keywords.rs` | the options of a call, checked |
 //! | `engine.rs` | a job of the engine on a thread of its own, served by the caller |
@@ -26,6 +26,8 @@
 //!   while a process forks, no lock is held in the child but those of its parent's runs, which it
 //!   leaves alone.
 //! * Classes are frozen, and importing the module starts nothing.
+//! * Without the interpreter's lock the second rule does not hold: several threads are attached
+//!   while a process forks. A free-threaded interpreter is told so, and takes its lock back.
 
 mod command;
 mod completion;
@@ -42,7 +44,7 @@ mod sleep;
 
 use pyo3::prelude::*;
 
-#[pymodule]
+#[pymodule(gil_used = true)]
 mod _silkmill {
     #[pymodule_export]
     use crate::command::run_command;

@@ -1,4 +1,4 @@
-//! `fetch` and `scrape`: lists of URLs in, rows out; and `extract` and `title`, the parser alone.
+//! `fetch`, `scrape` and `crawl`: URLs in, rows out; and `extract` and `title`, the parser alone.
 //!
 //! ```text
 //!   the consumer's thread, of Python                     threads of the engine, which never attach
@@ -9,6 +9,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `options.rs` | the options of a call, by the names of the command's |
+//! | `crawl.rs` | those of a crawl, and what has become of one |
 //! | `run.rs` | the run, as Python holds it: pulls URLs, hands on rows, and starts at the first |
 //! | `source.rs` | where URLs come from: any iterable, or Arrow data |
 //! | `driver.rs` | the engine's thread |
@@ -20,6 +21,7 @@
 
 mod arrow;
 mod columns;
+mod crawl;
 mod driver;
 mod hand_over;
 mod options;

@@ -1,20 +1,25 @@
 //! `silkmill crawl`: every page within a scope.
 
 mod recorder;
+mod watched;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
+use clap::Parser;
 use silkmill::CancelToken;
 use silkmill_scrape::{
-    self as scrape, CookieJar, CrawlJob, CrawlOptions, CrawlSummary, Extractor, Options, Scope,
+    self as scrape, BrokenLink, CookieJar, CrawlJob, CrawlOptions, CrawlSummary, Extractor,
+    Options, Scope, Sink, ValueType,
 };
 
-use crate::args::{CrawlArgs, FieldSpec, ScopeArg, UrlListArgs};
+use crate::args::{Cli, Command, CrawlArgs, FieldSpec, ScopeArg, UrlListArgs};
 use crate::cmd::crawl::recorder::Recorder;
+use crate::cmd::crawl::watched::Watched;
 use crate::cmd::print;
 use crate::cmd::scrape::fields_of;
 use crate::cmd::url_list::cookies::Cookies;
@@ -24,44 +29,185 @@ use crate::cmd::url_list::raise_open_files;
 use crate::exit::Exit;
 use crate::interrupt::{self, SecondSignal};
 use crate::messages::{count, reason, to_stderr};
-use crate::sink::edges::EdgeFormat;
 use crate::sink::marked::{Files, MarkedOutput};
 use crate::sink::{Kind, Schema, text};
 
-pub(crate) fn run(mut args: CrawlArgs) -> Result<Exit> {
-    refuse_what_is_for_lists(&args.url_list)?;
-    args.url_list.robots = !args.no_robots;
-    let list = &args.url_list;
-    let path = output_of(list)?;
-    let fields = fields_of(&args.fields)?;
-    let columns = fields.iter().map(|field| (field.name().to_owned(), field.value_type()));
-    let schema = Schema { kind: Kind::Crawl, fields: columns.collect(), input: None };
-    let cookies = Cookies::open(&list.cookies, list.cookie_jar.as_deref())?;
-    // Cookies are kept for the whole crawl: sites set them on one page and want them on the next.
-    let options = Options::builder()
-        .extractor(Extractor::new(fields)?)
-        .cookie_jar(&CookieJar::default())
-        .throttle(args.auto_throttle);
-    let options = options_of(options, &cookies, list)?;
-    let crawl_options = crawl_options_of(&args)?;
+/// The most broken links that a crawl for another program names.
+const BROKEN_LINKS_MAX: usize = 100_000;
+
+pub(crate) fn run(args: CrawlArgs) -> Result<Exit> {
+    let plan = CrawlPlan::of(args)?;
     raise_open_files();
     interrupt::outlive_file_size_limit()?;
-    let files = Files { rows: &path, format: list.format, links: args.links.as_deref() };
-    let mut job = open_job(&files, &words(&args), list.force)?;
-    let output = MarkedOutput::open(schema, &files, job.mark())?;
+    let (mut job, output) = plan.open()?;
+    let CrawlPlan { args, cookies, options, crawl_options, .. } = &plan;
+    let list = &args.url_list;
     let cancel = CancelToken::new();
     interrupt::cancel_on_signal(&cancel, SecondSignal::EndsProcess)?;
     let mut recorder = Recorder::new(output, list, job.rows());
-    let summary = scrape::crawl(&crawl_options, &options, &mut job, &cancel, &mut recorder);
+    let summary = scrape::crawl(crawl_options, options, &mut job, &cancel, &mut recorder);
     let name = recorder.finish();
     let summary = summary?;
     cookies.write()?;
     let exit = exit(summary, &name, list, cancel.is_cancelled())?;
-    let checks = args.check || args.check_fragments;
     match exit {
-        Exit::Success | Exit::Partial if checks => report_broken(&job),
+        Exit::Success | Exit::Partial if plan.checks_links() => report_broken(&job),
         exit => Ok(exit),
     }
+}
+
+/// A crawl as its command line says, checked. No request was made, and no output opened.
+///
+/// ```
+/// use silkmill_cli::CrawlPlan;
+///
+/// let plan = CrawlPlan::of_words(["--css=price=.price", "--", "http://127.0.0.1:1/"], false)?;
+/// assert_eq!(plan.fields()[0].0, "price");
+/// assert!(CrawlPlan::of_words(["--scope=world", "--", "http://127.0.0.1:1/"], false).is_err());
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct CrawlPlan {
+    args: CrawlArgs,
+    schema: Schema,
+    cookies: Cookies,
+    options: Options,
+    crawl_options: CrawlOptions,
+    /// Whether there is an output, and so a job to go on with.
+    keeps_rows: bool,
+}
+
+impl CrawlPlan {
+    /// Reads the words that stand behind `silkmill crawl`. Without `keeps_rows` the rows go to no
+    /// file, for which `--output` must not be among the words, and no later crawl goes on.
+    ///
+    /// # Errors
+    ///
+    /// When the words cannot be, or a file that they name cannot be read.
+    pub fn of_words(
+        words: impl IntoIterator<Item = impl Into<OsString>>,
+        keeps_rows: bool,
+    ) -> Result<CrawlPlan> {
+        // The command wants an output. This one is never opened.
+        let output = if keeps_rows { None } else { Some("--output=rows.jsonl") };
+        let start = ["silkmill", "crawl"].into_iter().chain(output).map(OsString::from);
+        let words = start.chain(words.into_iter().map(Into::into));
+        let cli = Cli::try_parse_from(words).map_err(|error| {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            anyhow!("{}", first.strip_prefix("error: ").unwrap_or(first))
+        })?;
+        match cli.command {
+            Command::Crawl(args) => Ok(CrawlPlan { keeps_rows, ..CrawlPlan::of(*args)? }),
+            _ => bail!("the words are of another command"),
+        }
+    }
+
+    fn of(mut args: CrawlArgs) -> Result<CrawlPlan> {
+        refuse_what_is_for_lists(&args.url_list)?;
+        args.url_list.robots = !args.no_robots;
+        let list = &args.url_list;
+        let path = output_of(list)?;
+        let fields = fields_of(&args.fields)?;
+        let columns = fields.iter().map(|field| (field.name().to_owned(), field.value_type()));
+        let schema = Schema { kind: Kind::Crawl, fields: columns.collect(), input: None };
+        MarkedOutput::check(&schema, &files_of(&args, &path))?;
+        let cookies = Cookies::open(&list.cookies, list.cookie_jar.as_deref())?;
+        // Cookies are kept for the whole crawl: sites set them on one page and want them on the
+        // next.
+        let options = Options::builder()
+            .extractor(Extractor::new(fields)?)
+            .cookie_jar(&CookieJar::default())
+            .throttle(args.auto_throttle);
+        let options = options_of(options, &cookies, list)?;
+        let crawl_options = crawl_options_of(&args)?;
+        Ok(CrawlPlan { args, schema, cookies, options, crawl_options, keeps_rows: true })
+    }
+
+    /// Returns the names of the fields, and the types of their values.
+    pub fn fields(&self) -> &[(String, ValueType)] {
+        &self.schema.fields
+    }
+
+    fn checks_links(&self) -> bool {
+        self.args.check || self.args.check_fragments
+    }
+
+    /// Opens the job, and the files that it has rows for.
+    fn open(&self) -> Result<(CrawlJob, MarkedOutput)> {
+        let path = output_of(&self.args.url_list)?;
+        let files = files_of(&self.args, &path);
+        let job = open_job(&files, &words(&self.args), self.args.url_list.force)?;
+        let output = MarkedOutput::open(self.schema.clone(), &files, job.mark())?;
+        Ok((job, output))
+    }
+
+    /// Opens the job and the output, for a crawl that is run by another program.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be opened, or is of another crawl.
+    pub fn start(self) -> Result<StartedCrawl> {
+        let (job, output) = match self.keeps_rows {
+            true => self.open().map(|(job, output)| (job, Some(output)))?,
+            false => (CrawlJob::temporary()?, None),
+        };
+        Ok(StartedCrawl { plan: self, job, output })
+    }
+}
+
+/// A crawl whose job and output are open.
+pub struct StartedCrawl {
+    plan: CrawlPlan,
+    job: CrawlJob,
+    output: Option<MarkedOutput>,
+}
+
+impl fmt::Debug for StartedCrawl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StartedCrawl").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+/// What has become of a crawl that another program has run.
+#[derive(Debug)]
+pub struct CrawlEnding {
+    /// What has become of the crawl.
+    pub summary: CrawlSummary,
+    /// The broken links, 100,000 at most, if they were looked for and the crawl was not
+    /// interrupted.
+    pub broken_links: Vec<BrokenLink>,
+}
+
+impl StartedCrawl {
+    /// Crawls, on this thread. Rows are written to the output, and then go to `sink`.
+    ///
+    /// # Errors
+    ///
+    /// When the job or the output cannot be written.
+    pub fn run(mut self, cancel: &CancelToken, sink: &mut dyn Sink) -> Result<CrawlEnding> {
+        let CrawlPlan { cookies, options, crawl_options, .. } = &self.plan;
+        let mut watched = Watched::new(self.output, sink);
+        let summary = scrape::crawl(crawl_options, options, &mut self.job, cancel, &mut watched)?;
+        if let Some(error) = &summary.unwritten {
+            let name = watched.name().unwrap_or("the rows");
+            bail!("failed to write {name}: {}; the same crawl goes on", reason(error));
+        }
+        cookies.write()?;
+        let mut broken_links = Vec::new();
+        if self.plan.checks_links() && !summary.run.interrupted {
+            self.job.broken_links(|broken| {
+                if broken_links.len() < BROKEN_LINKS_MAX {
+                    broken_links.push(broken);
+                }
+            })?;
+        }
+        Ok(CrawlEnding { summary, broken_links })
+    }
+}
+
+fn files_of<'a>(args: &'a CrawlArgs, path: &'a Path) -> Files<'a> {
+    Files { rows: path, format: args.url_list.format, links: args.links.as_deref() }
 }
 
 /// Refuses options that mean something for a list alone.
@@ -102,9 +248,6 @@ fn open_job(files: &Files<'_>, words: &[(String, String)], force: bool) -> Resul
     name.push(".crawl");
     let job = PathBuf::from(name);
     let outputs = || [Some(files.rows), files.links].into_iter().flatten();
-    if let Some(links) = files.links {
-        EdgeFormat::of(links)?;
-    }
     if force {
         CrawlJob::remove(&job)?;
         for path in outputs() {

@@ -46,7 +46,7 @@ const ARRAY_END: &[u8] = b"\n]\n";
 
 /// Takes rows.
 pub(super) struct LineFile {
-    to: Box<dyn Write>,
+    to: Box<dyn Write + Send>,
     /// The same file, when it is a regular file, which can be cut.
     file: Option<File>,
     encoding: Encoding,
@@ -218,7 +218,12 @@ impl LineFile {
         Ok(LineFile::new(Box::new(file), copy, encoding, length))
     }
 
-    fn new(to: Box<dyn Write>, file: Option<File>, encoding: Encoding, length: u64) -> LineFile {
+    fn new(
+        to: Box<dyn Write + Send>,
+        file: Option<File>,
+        encoding: Encoding,
+        length: u64,
+    ) -> LineFile {
         LineFile {
             to,
             file,

@@ -72,15 +72,7 @@ impl MarkedOutput {
     /// ever forced to disk.
     pub(crate) fn open(schema: Schema, files: &Files<'_>, mark: &[u8]) -> Result<MarkedOutput> {
         let path = files.rows;
-        let Form { format, packing } = Form::of(files.format, Some(path))?;
-        if format == Format::Json || packing != Packing::None {
-            bail!(
-                "failed to write {path:?}: a crawl writes text, jsonl, csv or sqlite, not packed"
-            );
-        }
-        if matches!(format, Format::Csv | Format::Sqlite) {
-            columns::check_names(&schema)?;
-        }
+        let format = MarkedOutput::check(&schema, files)?;
         let marks = match mark {
             [] => Marks::default(),
             mark => serde_json::from_slice(mark).map_err(|_| {
@@ -111,6 +103,22 @@ impl MarkedOutput {
             }
         };
         Ok(MarkedOutput { schema, rows, links, name: format!("{path:?}") })
+    }
+
+    /// Checks what can be without opening a file. Returns the format of the rows.
+    pub(crate) fn check(schema: &Schema, files: &Files<'_>) -> Result<Format> {
+        let path = files.rows;
+        let Form { format, packing } = Form::of(files.format, Some(path))?;
+        if format == Format::Json || packing != Packing::None {
+            bail!(
+                "failed to write {path:?}: a crawl writes text, jsonl, csv or sqlite, not packed"
+            );
+        }
+        if matches!(format, Format::Csv | Format::Sqlite) {
+            columns::check_names(schema)?;
+        }
+        files.links.map(EdgeFormat::of).transpose()?;
+        Ok(format)
     }
 
     /// Takes a row.

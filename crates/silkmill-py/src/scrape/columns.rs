@@ -10,7 +10,7 @@ use arrow_array::builder::{
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::interleave::interleave;
-use silkmill_scrape::{Value, ValueType};
+use silkmill_scrape::{Crawled, Value, ValueType};
 
 use crate::scrape::arrow::Kept;
 use crate::scrape::options::Kind;
@@ -41,7 +41,7 @@ impl Columns {
             text("final_url", true),
             Field::new("status", DataType::Int32, true),
         ];
-        if self.kind == Kind::Scrape {
+        if self.kind.has_fields() {
             all.push(text("title", true));
             let columns = self.fields.iter().map(|(name, found)| {
                 let item = match found {
@@ -71,6 +71,14 @@ impl Columns {
                 let name = format!("input_{}", field.name());
                 field.as_ref().clone().with_name(name).with_nullable(true)
             }));
+        }
+        if self.kind == Kind::Crawl {
+            all.extend([
+                Field::new("depth", DataType::Int32, true),
+                Field::new("parent", DataType::Int64, true),
+                Field::new("links", DataType::Int64, true),
+                text("canonical", true),
+            ]);
         }
         Arc::new(Schema::new(all))
     }
@@ -108,7 +116,7 @@ impl Columns {
             texts(&|row| row.row.final_url.as_deref()),
             small(&|row| row.row.status.map(u32::from)),
         ];
-        if self.kind == Kind::Scrape {
+        if self.kind.has_fields() {
             all.push(texts(&|row| row.row.title.as_deref()));
             let fields = self.fields.iter().enumerate();
             all.extend(fields.map(|(place, (_, found))| field(rows, place, *found)));
@@ -139,8 +147,27 @@ impl Columns {
         if let Some(kept) = kept {
             add_kept(kept, rows, &mut all)?;
         }
+        if self.kind == Kind::Crawl {
+            let whole_or_none = |get: &dyn Fn(&Crawled) -> Option<u64>| -> ArrayRef {
+                let mut builder = Int64Builder::with_capacity(rows.len());
+                let numbers = rows.iter().map(|row| crawled(row).and_then(get));
+                numbers.for_each(|it| builder.append_option(it.map(u64::cast_signed)));
+                Arc::new(builder.finish())
+            };
+            all.extend([
+                small(&|row| crawled(row).map(|page| page.depth)),
+                whole_or_none(&|page| page.parent),
+                whole_or_none(&|page| Some(page.links)),
+                texts(&|row| crawled(row).and_then(|page| page.canonical.as_deref())),
+            ]);
+        }
         RecordBatch::try_new(Arc::clone(schema), all)
     }
+}
+
+/// Returns what a crawl knows of a page.
+fn crawled(row: &Row) -> Option<&Crawled> {
+    row.row.crawled.as_deref()
 }
 
 /// Returns how many of the first rows make one batch.

@@ -7,44 +7,60 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
-use silkmill_cli::Cookies;
-use silkmill_scrape::{Input, Options, Progress, Row, Sink, Summary, run_into};
+use silkmill_cli::{Cookies, StartedCrawl};
+use silkmill_scrape::{Input, Options, Progress, Row, Sink, run_into};
 
 use crate::error::message_of;
-use crate::scrape::hand_over::{Failed, HandOver};
+use crate::scrape::crawl::Ending;
+use crate::scrape::hand_over::{Ended, Failed, HandOver};
 
 /// The most rows that are kept before they are handed on together.
 const BATCH: usize = 64;
 
+/// What the thread drives.
+pub(super) enum Drive {
+    List { options: Box<Options>, cookies: Cookies },
+    Crawl(Box<StartedCrawl>),
+}
+
 /// Starts the thread.
-pub(super) fn start(
-    hand_over: &Arc<HandOver>,
-    options: Options,
-    cookies: Cookies,
-) -> io::Result<()> {
+pub(super) fn start(hand_over: &Arc<HandOver>, what: Drive) -> io::Result<()> {
     let hand_over = Arc::clone(hand_over);
     let drive = move || {
-        let driven = catch_unwind(AssertUnwindSafe(|| drive(&hand_over, &options, &cookies)));
+        let driven = catch_unwind(AssertUnwindSafe(|| drive(&hand_over, what)));
         hand_over.end(match driven {
-            Ok(driven) => driven.map_err(Failed::Run),
+            Ok(driven) => driven,
             Err(payload) => Err(Failed::Defect(message_of(payload.as_ref()))),
         });
     };
     thread::Builder::new().name("silkmill-run".to_owned()).spawn(drive).map(drop)
 }
 
-fn drive(
-    hand_over: &Arc<HandOver>,
-    options: &Options,
-    cookies: &Cookies,
-) -> Result<Summary, String> {
-    let inputs = Inputs { hand_over: Arc::clone(hand_over), ready: VecDeque::new() };
-    let mut rows = Rows { hand_over: Arc::clone(hand_over), ready: Vec::with_capacity(BATCH) };
-    let summary = run_into(inputs, options, &hand_over.cancel, &mut rows);
-    hand_over.put(&mut rows.ready, None);
-    let summary = summary.map_err(|error| error.to_string())?;
-    cookies.write().map_err(|error| format!("{error:#}"))?;
-    Ok(summary)
+fn drive(hand_over: &Arc<HandOver>, what: Drive) -> Ended {
+    let mut rows = Rows {
+        hand_over: Arc::clone(hand_over),
+        ready: Vec::with_capacity(BATCH),
+        rows: 0,
+        errors: 0,
+    };
+    match what {
+        Drive::List { options, cookies } => {
+            let inputs = Inputs { hand_over: Arc::clone(hand_over), ready: VecDeque::new() };
+            let summary = run_into(inputs, &options, &hand_over.cancel, &mut rows);
+            hand_over.put(&mut rows.ready, None);
+            let summary = summary.map_err(|error| Failed::Run(error.to_string()))?;
+            cookies.write().map_err(|error| Failed::File(format!("{error:#}")))?;
+            Ok(Ending { summary, crawl: None })
+        }
+        Drive::Crawl(crawl) => {
+            let ending = crawl.run(&hand_over.cancel, &mut rows);
+            hand_over.put(&mut rows.ready, None);
+            let mut ending = ending.map_err(|error| Failed::File(format!("{error:#}")))?;
+            let run = &mut ending.summary.run;
+            (run.rows, run.errors) = (rows.rows, rows.errors);
+            Ok(ending.into())
+        }
+    }
 }
 
 struct Inputs {
@@ -66,10 +82,15 @@ impl Iterator for Inputs {
 struct Rows {
     hand_over: Arc<HandOver>,
     ready: Vec<Row>,
+    /// Those that came here. A crawl also asks for sitemaps, which have no rows.
+    rows: u64,
+    errors: u64,
 }
 
 impl Sink for Rows {
     fn row(&mut self, row: Row) -> ControlFlow<()> {
+        self.rows += 1;
+        self.errors += u64::from(row.error.is_some());
         self.ready.push(row);
         if self.ready.len() >= BATCH {
             self.hand_over.put(&mut self.ready, None);
@@ -78,7 +99,9 @@ impl Sink for Rows {
     }
 
     fn pause(&mut self, progress: &Progress) -> ControlFlow<()> {
-        self.hand_over.put(&mut self.ready, Some(progress));
+        let mut progress = *progress;
+        (progress.rows, progress.errors) = (self.rows, self.errors);
+        self.hand_over.put(&mut self.ready, Some(&progress));
         ControlFlow::Continue(())
     }
 }

@@ -12,8 +12,9 @@ use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use silkmill::CancelToken;
-use silkmill_scrape::{Input, Progress, Row, Summary};
+use silkmill_scrape::{Input, Progress, Row};
 
+use crate::scrape::crawl::Ending;
 use crate::sleep::{Sleeper, lock};
 
 /// The most rows that wait for the consumer. While there are so many, the run takes no more.
@@ -83,11 +84,13 @@ impl State {
 #[derive(Clone, Debug)]
 pub(crate) enum Failed {
     Run(String),
+    /// A file could not be opened or written.
+    File(String),
     /// A panic of ours.
     Defect(String),
 }
 
-pub(crate) type Ended = Result<Summary, Failed>;
+pub(crate) type Ended = Result<Ending, Failed>;
 
 /// What the consumer finds.
 pub(crate) enum Found {

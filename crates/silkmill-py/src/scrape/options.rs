@@ -1,16 +1,17 @@
-//! The options of `fetch` and `scrape`, by the names that the command has for them.
+//! The options of `fetch` and `scrape`, by the names that the command has for them. Those of
+//! `crawl` are in `crawl.rs`.
 
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping, PyString};
-use silkmill_cli::{Cookies, environment_proxies};
+use silkmill_cli::{Cookies, CrawlPlan, environment_proxies};
 use silkmill_scrape::{Extractor, Field, Method, Options, OptionsBuilder, ValueType, host_bucket};
 use std::num::NonZeroU64;
 
 use crate::keywords::Keywords;
 
 /// The most threads of a run.
-const WORKERS_MAX: u64 = 10_000;
+pub(super) const WORKERS_MAX: u64 = 10_000;
 
 /// Options of the command that are about its output, for which Python has other means.
 const OF_THE_COMMAND: &[(&str, &str)] = &[
@@ -29,12 +30,17 @@ const OF_THE_COMMAND: &[(&str, &str)] = &[
 
 /// What a run is to do, checked.
 pub(super) struct Job {
-    pub(super) options: Options,
-    pub(super) cookies: Cookies,
+    pub(super) work: Work,
     /// The names and types of the fields.
     pub(super) fields: Vec<(String, ValueType)>,
     /// The part of the list that is wanted.
     pub(super) shard: Option<Shard>,
+}
+
+/// What a run works on.
+pub(super) enum Work {
+    List { options: Box<Options>, cookies: Cookies },
+    Crawl(Box<CrawlPlan>),
 }
 
 /// Part `part`, from 0, of a list in `parts` parts.
@@ -57,23 +63,38 @@ impl Shard {
     }
 }
 
-/// Which of the two calls it is.
+/// Which of the calls it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Fetch,
     Scrape,
+    Crawl,
 }
 
 impl Kind {
+    pub(super) fn of(call: &str) -> Kind {
+        match call {
+            "crawl" => Kind::Crawl,
+            "scrape" => Kind::Scrape,
+            _ => Kind::Fetch,
+        }
+    }
+
+    /// Whether rows have a title and fields.
+    pub(super) fn has_fields(self) -> bool {
+        self != Kind::Fetch
+    }
+
     pub(crate) fn call(self) -> &'static str {
         match self {
             Kind::Fetch => "fetch",
             Kind::Scrape => "scrape",
+            Kind::Crawl => "crawl",
         }
     }
 }
 
-/// Returns the job of a run. Those options that cannot be are a ValueError or a TypeError, and no
+/// Returns the job of a run over a list. Those options that cannot be are a ValueError or a TypeError, and no
 /// request is made.
 pub(super) fn job_of(py: Python<'_>, kind: Kind, given: &Bound<'_, PyDict>) -> PyResult<Job> {
     let mut words = Keywords::new(kind.call(), given)?;
@@ -82,9 +103,9 @@ pub(super) fn job_of(py: Python<'_>, kind: Kind, given: &Bound<'_, PyDict>) -> P
             return Err(words.wrong(name, &format!("the command's; here, {instead}")));
         }
     }
-    let fields = match kind {
-        Kind::Scrape => Some(compiled(&specs_of(&mut words)?)?),
-        Kind::Fetch => None,
+    let fields = match kind.has_fields() {
+        true => Some(compiled(&specs_of(&mut words)?)?),
+        false => None,
     };
     let types = |fields: &Vec<Field>| {
         let types = fields.iter().map(|field| (field.name().to_owned(), field.value_type()));
@@ -120,7 +141,8 @@ pub(super) fn job_of(py: Python<'_>, kind: Kind, given: &Bound<'_, PyDict>) -> P
     }
     // It may read certificates, and make a folder.
     let options = py.detach(|| options.build()).map_err(refused)?;
-    Ok(Job { options, cookies, fields: fields_types, shard })
+    let work = Work::List { options: Box::new(options), cookies };
+    Ok(Job { work, fields: fields_types, shard })
 }
 
 /// A field that is not compiled yet.
@@ -238,7 +260,7 @@ fn what_to_send(mut options: OptionsBuilder, words: &mut Keywords<'_>) -> PyResu
 }
 
 /// Returns headers as `Name: value`: of a mapping of names to values, of one text, or of several.
-fn headers_of(words: &mut Keywords<'_>) -> PyResult<Vec<String>> {
+pub(super) fn headers_of(words: &mut Keywords<'_>) -> PyResult<Vec<String>> {
     let Some(value) = words.any("header")? else { return Ok(Vec::new()) };
     if let Ok(text) = value.cast::<PyString>() {
         return Ok(vec![text.to_str()?.to_owned()]);

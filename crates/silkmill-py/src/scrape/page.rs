@@ -1,5 +1,6 @@
 //! The parser alone: bytes in, values out.
 
+use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +8,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
-use silkmill_scrape::{Extracted, Extractor, host_bucket};
+use silkmill_scrape::{Extracted, Extractor, canonical, host_bucket};
 
 use crate::error::edge;
 use crate::keywords::Keywords;
@@ -22,10 +23,15 @@ const COMPILED_MAX: usize = 32;
 /// few instructions.
 static COMPILED: Mutex<Vec<(Vec<Spec>, Arc<Extractor>)>> = Mutex::new(Vec::new());
 
-/// The fields of a page, its title, its charset, and whether a bound cut something.
-type Page<'py> = (Bound<'py, PyDict>, Option<String>, Option<&'static str>, bool);
+/// What stands before a text, so that its charset is known whatever the text says of itself.
+const MARK: &str = "\u{feff}";
 
-/// Returns the fields of a page, and its title, charset, and whether a bound cut something.
+/// The fields of a page, its title, its charset, whether a bound cut something, and what is wrong
+/// with the page.
+type Page<'py> = (Bound<'py, PyDict>, Option<String>, Option<&'static str>, bool, Option<String>);
+
+/// Returns the fields of a page, and its title, charset, whether a bound cut something, and where
+/// XML or JSON breaks its rules.
 #[pyfunction]
 #[pyo3(signature = (html, options, content_type=None, url=None))]
 pub(crate) fn extract_page<'py>(
@@ -37,13 +43,17 @@ pub(crate) fn extract_page<'py>(
 ) -> PyResult<Page<'py>> {
     edge(|| {
         let extractor = extractor_of(options)?;
+        if let Some(url) = url.filter(|url| canonical(url).is_none()) {
+            return Err(PyValueError::new_err(format!("url is no absolute URL: {url:?}")));
+        }
         let found = read(py, &extractor, html, content_type, url)?;
         if let Some(name) = found.unfinished.first() {
             return Err(PyValueError::new_err(format!(
                 "field {name:?} costs too much on this page, and has no values"
             )));
         }
-        Ok((fields(py, &found.fields)?, found.title, found.charset, found.truncated))
+        let flaw = found.flaw.map(|flaw| flaw.to_string());
+        Ok((fields(py, &found.fields)?, found.title, found.charset, found.truncated, flaw))
     })
 }
 
@@ -55,19 +65,20 @@ fn read(
     content_type: Option<&str>,
     url: Option<&str>,
 ) -> PyResult<Extracted> {
-    let is_text = html.is_instance_of::<PyString>();
-    // The charset of a text is known, whatever the page says of itself.
-    let content_type = if is_text { Some("text/html; charset=utf-8") } else { content_type };
     if let Ok(bytes) = html.cast::<PyBytes>() {
         let bytes = bytes.as_bytes();
         return Ok(py.detach(|| extractor.extract_from(bytes, content_type, url)));
     }
     if let Ok(text) = html.cast::<PyString>() {
-        let Ok(text) = text.to_str() else {
-            let text = text.to_string_lossy().into_owned();
-            return Ok(py.detach(|| extractor.extract_from(text.as_bytes(), content_type, url)));
-        };
-        return Ok(py.detach(|| extractor.extract_from(text.as_bytes(), content_type, url)));
+        // A lone surrogate, which no page has, becomes U+FFFD.
+        let text = text.to_string_lossy();
+        return Ok(py.detach(|| {
+            let marked = match text.starts_with(MARK) {
+                true => text,
+                false => Cow::Owned([MARK, &*text].concat()),
+            };
+            extractor.extract_from(marked.as_bytes(), content_type, url)
+        }));
     }
     let bytes = match html.cast::<PyByteArray>() {
         Ok(bytes) => bytes.to_vec(),

@@ -9,7 +9,7 @@ use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyList, PyString, PyTuple};
-use silkmill_scrape::{Timing, Value};
+use silkmill_scrape::{Crawled, Timing, Value};
 
 /// The outcome of one URL.
 #[pyclass(frozen, module = "silkmill", name = "Row")]
@@ -184,13 +184,38 @@ impl Row {
         self.failure.clone()
     }
 
+    /// How many links lead here from where the crawl began; None in a row of a list.
+    #[getter]
+    fn depth(&self) -> Option<u32> {
+        self.row.crawled.as_ref().map(|page| page.depth)
+    }
+
+    /// The index of the row of the page that led here; None for where the crawl began, for a page
+    /// of a sitemap, and in a row of a list.
+    #[getter]
+    fn parent(&self) -> Option<u64> {
+        self.row.crawled.as_ref().and_then(|page| page.parent)
+    }
+
+    /// The number of links of the page; None in a row of a list.
+    #[getter]
+    fn links(&self) -> Option<u64> {
+        self.row.crawled.as_ref().map(|page| page.links)
+    }
+
+    /// The page's own address, as it says itself; None in a row of a list.
+    #[getter]
+    fn canonical(&self) -> Option<&str> {
+        self.row.crawled.as_ref().and_then(|page| page.canonical.as_deref())
+    }
+
     /// Whether a response came, of any status, and all of it.
     #[getter]
     fn ok(&self) -> bool {
         self.failure.is_none()
     }
 
-    /// Returns the row as the record that ``silkmill scrape --format jsonl`` writes.
+    /// Returns the row as the record that the command writes with ``--format jsonl``.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         dict.set_item("index", self.row.index)?;
@@ -215,6 +240,12 @@ impl Row {
             PyResult::Ok(dict)
         });
         dict.set_item("error", error.transpose()?)?;
+        if let Some(page) = &self.row.crawled {
+            dict.set_item("depth", page.depth)?;
+            dict.set_item("parent", page.parent)?;
+            dict.set_item("links", page.links)?;
+            dict.set_item("canonical", &page.canonical)?;
+        }
         Ok(dict)
     }
 
@@ -319,6 +350,14 @@ impl<'py> Reader<'_, 'py> {
         row.timing.tls = step("tls_ms")?;
         row.timing.first_byte = step("first_byte_ms")?;
         row.timing.total = step("total_ms")?;
+        if self.0.contains("depth")? {
+            let mut page = Crawled::default();
+            page.depth = self.get("depth")?.extract()?;
+            page.parent = self.get("parent")?.extract()?;
+            page.links = self.get("links")?.extract()?;
+            page.canonical = self.get("canonical")?.extract()?;
+            row.crawled = Some(Box::new(page));
+        }
         let error = self.get("error")?;
         let part = |name: &str| error.get_item(name)?.extract::<String>();
         let failure = match error.is_none() {

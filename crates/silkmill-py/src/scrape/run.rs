@@ -1,4 +1,4 @@
-//! A run over a list of URLs, as Python holds it. It starts when its first row is asked for.
+//! A run over a list of URLs, or a crawl, as Python holds it. It starts when its first row is asked for.
 //!
 //! One thread at a time consumes it: pulls URLs from the iterable, and takes rows. What only that
 //! thread needs is taken out of the run while it works, so that no lock is held over a call into
@@ -12,20 +12,20 @@ use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
-use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyOSError, PyRuntimeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyDict, PyString};
+use pyo3::types::{PyCapsule, PyDict, PyList, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
-use silkmill_scrape::Options;
 
 use crate::error::{InternalError, edge};
 use crate::process::generation;
 use crate::scrape::arrow::{Batches, Kept, capsule};
 use crate::scrape::columns::{Columns, size};
-use crate::scrape::driver;
+use crate::scrape::crawl;
+use crate::scrape::driver::{self, Drive};
 use crate::scrape::hand_over::{Ended, Failed, Found, HandOver, INPUTS_MAX};
-use crate::scrape::options::{Job, Kind, job_of};
+use crate::scrape::options::{Job, Kind, Work, job_of};
 use crate::scrape::row::Row;
 use crate::scrape::source::{Source, Urls};
 use crate::scrape::table::{Data, Table};
@@ -44,7 +44,7 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 /// The reader of a run that is not an Arrow stream.
 const DIRECT: u64 = 1;
 
-/// A run of `fetch` or `scrape`.
+/// A run of `fetch`, `scrape` or `crawl`.
 #[pyclass(frozen, subclass, weakref, module = "silkmill._silkmill", name = "RunBase")]
 pub(crate) struct ListRun {
     inner: Arc<Inner>,
@@ -110,9 +110,12 @@ impl ListRun {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         edge(|| {
-            let kind = if call == "scrape" { Kind::Scrape } else { Kind::Fetch };
-            let job = job_of(urls.py(), kind, options)?;
-            let urls = urls_of(kind, urls, url, keep)?;
+            let kind = Kind::of(call);
+            let (job, urls) = match kind {
+                // It finds its URLs itself.
+                Kind::Crawl => (crawl::job_of(urls, options)?, Urls::Ended),
+                _ => (job_of(urls.py(), kind, options)?, urls_of(kind, urls, url, keep)?),
+            };
             let columns = Columns { kind, fields: job.fields.clone().into() };
             let kept = match &urls {
                 Urls::Batches(batches) => batches.shape(),
@@ -191,11 +194,28 @@ impl ListRun {
         consumer.as_ref().is_some_and(|consumer| consumer.is_over())
     }
 
+    /// Rows and errors of a crawl in all its runs, whether it is complete, and how many links were
+    /// not followed, by reason; None before its end.
+    fn _totals<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        self.inner.check_home()?;
+        let ended = self.inner.hand_over.ended().and_then(Result::ok);
+        ended.and_then(|ending| ending.crawl).map(|totals| totals.figures(py)).transpose()
+    }
+
+    /// The broken links that a crawl has found: URL, why, pages, and how many those are; None
+    /// before its end.
+    fn _broken_links<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        self.inner.check_home()?;
+        let ended = self.inner.hand_over.ended().and_then(Result::ok);
+        ended.and_then(|ending| ending.crawl).map(|totals| totals.broken_links(py)).transpose()
+    }
+
     /// Rows, errors, inputs in flight, and, after the end, seconds and whether it was cut short.
     fn _figures(&self) -> PyResult<Figures> {
         self.inner.check_home()?;
         let progress = self.inner.hand_over.progress();
         let ended = self.inner.hand_over.ended().and_then(Result::ok);
+        let ended = ended.map(|ending| ending.summary);
         let (rows, errors) = match &ended {
             Some(summary) => (summary.rows, summary.errors),
             None => (progress.rows, progress.errors),
@@ -298,7 +318,7 @@ impl Inner {
         if consumer.is_closed {
             return Ok(Next::End);
         }
-        self.start(consumer)?;
+        self.start(py, consumer)?;
         loop {
             consumer.tell(py, &self.hand_over)?;
             if let Some(row) = consumer.ready.pop_front() {
@@ -327,14 +347,27 @@ impl Inner {
         }
     }
 
-    fn start(&self, consumer: &mut Consumer) -> PyResult<()> {
+    fn start(&self, py: Python<'_>, consumer: &mut Consumer) -> PyResult<()> {
         let Some(job) = consumer.job.take() else { return Ok(()) };
-        let Job { options, cookies, .. } = job;
-        self.hand_over.is_live();
-        let start = |options: Options| driver::start(&self.hand_over, options, cookies);
-        start(options).map_err(|error| {
+        if consumer.source.has_ended() {
+            self.hand_over.give(None);
+        }
+        let started = match job.work {
+            Work::List { options, cookies } => Ok(Drive::List { options, cookies }),
+            Work::Crawl(plan) => py
+                .detach(|| plan.start())
+                .map(|crawl| Drive::Crawl(Box::new(crawl)))
+                .map_err(|error| PyOSError::new_err(format!("{error:#}"))),
+        };
+        let started = started.and_then(|drive| {
+            self.hand_over.is_live();
+            driver::start(&self.hand_over, drive).map_err(|error| {
+                PyRuntimeError::new_err(format!("failed to start a thread for the run: {error}"))
+            })
+        });
+        started.inspect_err(|error| {
             consumer.is_closed = true;
-            PyRuntimeError::new_err(format!("failed to start a thread for the run: {error}"))
+            self.hand_over.end(Err(Failed::Run(error.to_string())));
         })
     }
 
@@ -392,6 +425,7 @@ impl Inner {
         consumer.tell(py, &self.hand_over)?;
         match ended {
             Err(Failed::Run(why)) => return Err(PyRuntimeError::new_err(why)),
+            Err(Failed::File(why)) => return Err(PyOSError::new_err(why)),
             Err(Failed::Defect(why)) => return Err(InternalError::new_err(why)),
             Ok(_) => {}
         }
@@ -571,7 +605,7 @@ fn urls_of(
         )));
     }
     if let Ok(url) = urls.cast::<PyString>() {
-        return iterable(pyo3::types::PyList::new(py, [url])?.as_any());
+        return iterable(PyList::new(py, [url])?.as_any());
     }
     // Arrays of Arrow give scalars of their own when they are iterated over.
     match urls.getattr_opt(intern!(py, "to_pylist"))? {

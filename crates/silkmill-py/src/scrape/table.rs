@@ -56,9 +56,17 @@ impl Data {
 impl Table {
     /// Makes a table of rows.
     #[new]
-    #[pyo3(signature = (rows, fields=None))]
-    fn new(rows: Vec<Bound<'_, Row>>, fields: Option<Vec<(String, String)>>) -> PyResult<Self> {
-        let kind = if fields.is_some() { Kind::Scrape } else { Kind::Fetch };
+    #[pyo3(signature = (rows, fields=None, crawl=false))]
+    fn new(
+        rows: Vec<Bound<'_, Row>>,
+        fields: Option<Vec<(String, String)>>,
+        crawl: bool,
+    ) -> PyResult<Self> {
+        let kind = match fields {
+            _ if crawl => Kind::Crawl,
+            Some(_) => Kind::Scrape,
+            None => Kind::Fetch,
+        };
         let typed = fields.unwrap_or_default().into_iter().map(|(name, found)| {
             let found = [ValueType::Text, ValueType::Number, ValueType::Boolean]
                 .into_iter()
@@ -142,8 +150,10 @@ impl Table {
         }
         let fields = data.columns.fields.iter().map(|(name, it)| (name.clone(), name_of(*it)));
         let fields: Vec<_> = fields.collect();
-        let fields = (data.columns.kind == Kind::Scrape).then_some(fields);
-        (slf.get_type(), (data.rows.clone(), fields)).into_pyobject(slf.py())
+        let fields = data.columns.kind.has_fields().then_some(fields);
+        let rows = data.rows.clone();
+        let is_crawl = data.columns.kind == Kind::Crawl;
+        (slf.get_type(), (rows, fields, is_crawl)).into_pyobject(slf.py())
     }
 }
 
@@ -177,7 +187,7 @@ fn name_of(found: ValueType) -> &'static str {
 /// Shows the first rows.
 fn html(data: &Data) -> String {
     let mut page = String::from("<table><tr><th>index</th><th>url</th><th>status</th>");
-    let is_scrape = data.columns.kind == Kind::Scrape;
+    let is_scrape = data.columns.kind.has_fields();
     let fields = data.columns.fields.iter().map(|(name, _)| name.as_str());
     for name in is_scrape.then_some("title").into_iter().chain(fields).chain(["error"]) {
         let _ = write!(page, "<th>{}</th>", escaped(name));

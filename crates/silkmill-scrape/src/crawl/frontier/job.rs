@@ -88,6 +88,23 @@ impl CrawlJob {
         CrawlJob::read(connection, path, is_new).map_err(fail)
     }
 
+    /// Makes a job that no later crawl can go on with. Its file has no name, lies where temporary
+    /// files do, and ends with it.
+    ///
+    /// ```
+    /// let job = silkmill_scrape::CrawlJob::temporary()?;
+    /// assert!(job.is_new());
+    /// # Ok::<(), silkmill_scrape::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When there is no room for it.
+    pub fn temporary() -> Result<CrawlJob, Error> {
+        // SQLite makes a file without a name of a path without one.
+        CrawlJob::open(Path::new(""), &[])
+    }
+
     /// Removes the job of a crawl, if there is one.
     ///
     /// # Errors
