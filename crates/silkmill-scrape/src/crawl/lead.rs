@@ -441,18 +441,18 @@ impl<'a> Lead<'a> {
         }
     }
 
+    fn stop(&mut self, stop: Stop) {
+        match stop {
+            Stop::Failure(error) => self.failure = Some(error),
+            Stop::Unwritten(error) => self.unwritten = Some(error),
+        }
+    }
+
     /// Forces the archive and the output to disk, and commits the job with its length.
     fn commit(&mut self) {
-        if let Err(error) = self.archives.sync() {
-            self.failure = Some(error);
-            return;
-        }
-        match self.sink.sync() {
+        match self.archives.sync().map_err(Stop::from).and_then(|()| Ok(self.sink.sync()?)) {
             Ok(mark) => self.reached.mark = mark,
-            Err(error) => {
-                self.unwritten = Some(error);
-                return;
-            }
+            Err(stop) => return self.stop(stop),
         }
         self.failure = self.frontier.commit(&self.reached).err();
         (self.uncommitted, self.since, self.is_urgent) = (0, None, false);
@@ -482,11 +482,7 @@ impl Sink for &RefCell<Lead<'_>> {
     fn row(&mut self, row: Row) -> ControlFlow<()> {
         let mut lead = self.borrow_mut();
         if !lead.is_broken() {
-            match lead.row(row) {
-                Ok(()) => {}
-                Err(Stop::Failure(error)) => lead.failure = Some(error),
-                Err(Stop::Unwritten(error)) => lead.unwritten = Some(error),
-            }
+            lead.row(row).unwrap_or_else(|stop| lead.stop(stop));
         }
         if lead.is_broken() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

@@ -208,7 +208,7 @@ fn a_host_without_a_scheme_is_found_by_the_scheme_that_was_archived() {
     let folder = Folder::new();
     let path = folder.path("a.warc.gz");
     let url = format!("127.0.0.1:{}/page", server.port());
-    let live = row(&once().warc(&path), &url);
+    let live = row(&once().connect_timeout(crate::SHORT).warc(&path), &url);
     let replayed = row(&once().replay(&path), &url);
     assert_eq!((live.status, said(&replayed)), (Some(200), said(&live)));
 }
