@@ -135,7 +135,7 @@ _LATER = {
 
 
 #: Parts that are imported when they are named. Some need other packages.
-_MODULES = ("dask", "options", "ray")
+_MODULES = ("dask", "options", "ray", "spark")
 
 
 def __getattr__(name: str) -> "Any":

@@ -1,4 +1,4 @@
-"""One part of a list, on one worker of a cluster: what :mod:`silkmill.dask` and :mod:`silkmill.ray` share.
+"""One part of a list, on one worker of a cluster: what :mod:`silkmill.dask`, :mod:`silkmill.ray` and :mod:`silkmill.spark` share.
 
 All URLs of a host are in one part, so its limits hold without any worker knowing of another. The rows of a part are written
 to a file that gets its name when it is whole. An engine that runs a part again finds the file, and asks no server a second time; one
@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import pyarrow  # type: ignore[import-untyped, import-not-found, unused-ignore]
+import pyarrow.compute  # type: ignore[import-untyped, import-not-found, unused-ignore]
 import pyarrow.parquet  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
 import silkmill
@@ -37,7 +38,7 @@ def run_buckets(
 ) -> Iterable[str]:
     """Requests the URLs of every part in the table. Yields the file of each, which may have been there already."""
     for bucket in sorted(set(table[BUCKET].to_pylist())):
-        is_of = pyarrow.compute.equal(table[BUCKET], bucket)
+        is_of = pyarrow.compute.equal(table[BUCKET], bucket)  # pyright: ignore[reportAttributeAccessIssue]
         yield run_bucket(table.filter(is_of).drop_columns([BUCKET]), bucket, folder, call, url, options)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pyarrow  # type: ignore[import-untyped, import-not-found, unused-ignore]
+import pyarrow.compute  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
 from silkmill.buckets import BUCKET, check, divided, run_bucket
 
@@ -42,7 +43,7 @@ def _run(
     table = divided(_table(urls, url), url, buckets)
     parts: list[tuple[int, Any]] = []
     for bucket in sorted(set(table[BUCKET].to_pylist())):
-        is_of = pyarrow.compute.equal(table[BUCKET], bucket)
+        is_of = pyarrow.compute.equal(table[BUCKET], bucket)  # pyright: ignore[reportAttributeAccessIssue]
         parts.append((bucket, table.filter(is_of).drop_columns([BUCKET])))
     # The largest host takes longest, so it begins first.
     parts.sort(key=lambda part: -part[1].num_rows)

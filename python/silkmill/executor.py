@@ -205,7 +205,7 @@ class ThreadPoolExecutor(ExecutorBase, _Standard):
             raise ValueError(f'context must be "copy" or None, not {context!r}')
         kind = type(self)
         if hasattr(kind, "prepare_context"):  # From CPython 3.14 on.
-            self._create_worker_context, self._resolve_work_item_task = kind.prepare_context(
+            self._create_worker_context, self._resolve_work_item_task = kind.prepare_context(  # pyright: ignore[reportAttributeAccessIssue]
                 initializer, initargs, **context_options
             )
         elif context_options:
@@ -225,7 +225,7 @@ class ThreadPoolExecutor(ExecutorBase, _Standard):
             has_hook=has_hook,
         )
         self._daemon = daemon
-        self._threads: set[threading.Thread] = set()
+        self._threads: set[threading.Thread] = set()  # pyright: ignore[reportIncompatibleVariableOverride]
         self._shutdown_lock = threading.Lock()
         self._thread_name_prefix = thread_name_prefix or (
             "ThreadPoolExecutor-%d" % self._counter()  # type: ignore[attr-defined]
@@ -238,7 +238,7 @@ class ThreadPoolExecutor(ExecutorBase, _Standard):
         )
         if _is_monkey_patched():
             # "Threads" take turns on one thread then, and a native wait would stop them all.
-            self._work_queue = queue.SimpleQueue()
+            self._work_queue = queue.SimpleQueue()  # pyright: ignore[reportIncompatibleVariableOverride]
         self._maps_by_submit = kind.submit is not ExecutorBase.submit
 
     @property

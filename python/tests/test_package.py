@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import doctest
 import importlib.util
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,11 +19,16 @@ PACKAGE = Path(silkmill.__file__).parent
 ROOT = Path(__file__).parent.parent.parent
 
 
-def mypy(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    if importlib.util.find_spec("mypy") is None:
+def checker(name: str) -> None:
+    """Skips the test where the program is not installed."""
+    if importlib.util.find_spec(name) is None:
         if os.environ.get("SILKMILL_REQUIRE") == "1":
-            pytest.fail("mypy is not installed, and SILKMILL_REQUIRE=1 asks for it")
-        pytest.skip("mypy is not installed")
+            pytest.fail(f"{name} is not installed, and SILKMILL_REQUIRE=1 asks for it")
+        pytest.skip(f"{name} is not installed")
+
+
+def mypy(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    checker("mypy")
     env = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
     if PACKAGE.parent.name != "site-packages":  # where mypy looks anyway, and does not want to be told to
         env["MYPYPATH"] = str(PACKAGE.parent)
@@ -45,6 +52,42 @@ def test_the_package_is_typed_without_exceptions(tmp_path: Path) -> None:
 def test_the_stubs_say_what_the_module_is(tmp_path: Path) -> None:
     done = mypy("mypy.stubtest", "silkmill", folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def examples(folder: Path) -> None:
+    """Writes the snippets of the documentation down as one program, as they are typed."""
+    parser = doctest.DocTestParser()
+    text = (ROOT / "docs" / "python.md").read_text().replace("\n```\n", "\n\n")
+    sources = [example.source for example in parser.get_examples(text)]
+    (folder / "examples.py").write_text("".join(sources))
+
+
+@pytest.mark.skipif(
+    os.environ.get("SILKMILL_LONG") != "1", reason="pyright is run with SILKMILL_LONG=1 alone"
+)
+def test_pyright_finds_nothing_in_the_package_and_its_examples(tmp_path: Path) -> None:
+    checker("pyright")
+    examples(tmp_path)
+    for folder in ("silkmill", "bench"):
+        shutil.copytree(ROOT / "python" / folder, tmp_path / folder)
+    settings = {
+        "include": ["silkmill", "bench", "examples.py"],
+        # A snippet shows what it has computed, and knows that a run has ended.
+        "reportUnusedExpression": False,
+        "reportOptionalMemberAccess": False,
+        # The standard library's class has another signature in each version.
+        "reportIncompatibleMethodOverride": False,
+        "typeCheckingMode": "standard",
+        "pythonVersion": "3.10",
+        # Those of engines and parsers are there only where these are used.
+        "reportMissingImports": False,
+        "reportMissingModuleSource": False,
+    }  # fmt: skip
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    words = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "-p", str(tmp_path)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 errors" in done.stdout
 
 
 def test_results_have_the_types_of_their_functions(tmp_path: Path) -> None:

@@ -129,7 +129,8 @@ def test_many_processes_end_in_the_middle_of_a_run() -> None:
             except RuntimeError: pass
         threading.Thread(target=submit, daemon=DAEMON).start()
     """
-    for number in range(int(os.environ.get("SILKMILL_ENDS", "24"))):
+    many = "200" if os.environ.get("SILKMILL_LONG") == "1" else "24"
+    for number in range(int(os.environ.get("SILKMILL_ENDS", many))):
         end = ends[number % 4]
         busy = submit.replace("DAEMON", str(number % 3 == 0)) if number % 2 else ""
         code = (

@@ -132,6 +132,8 @@ needs: a C compiler; for some tests strace, git, patch, nginx, a C++ compiler, a
       `.ci/run` installs them all on Debian
 environment:
   SILKMILL_REQUIRE=1  a test whose program is missing fails
+  SILKMILL_PYTHON     the interpreter for the Python tests, instead of python3, or several with a
+                      colon between them
 ";
 
 fn fmt() -> anyhow::Result<()> {
