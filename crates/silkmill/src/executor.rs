@@ -33,6 +33,7 @@ use crate::executor::submit_async::SubmitAsync;
 use crate::pool::Pool;
 use crate::pool::priority::Priority;
 use crate::pool::queue::{Refused, WaitPolicy};
+use crate::pool::share::{PoolShare, PoolShares};
 use crate::pool::stats::{RunningTask, Stats};
 use crate::pool::worker;
 use crate::sync::Deadline;
@@ -61,19 +62,26 @@ use crate::task::TaskHandle;
 pub struct ThreadPoolExecutor {
     pub(crate) pool: Arc<Pool>,
     /// Shared by all clones; the last one to go shuts the pool down.
-    _owner: Arc<Owner>,
+    owner: Arc<Owner>,
 }
 
 /// Shuts its pool down when it is dropped.
 struct Owner {
     pool: Arc<Pool>,
+    /// What futures own the pool by.
+    shares: PoolShares,
 }
 
 impl ThreadPoolExecutor {
     pub(crate) fn new(pool: Pool) -> Self {
         let pool = Arc::new(pool);
-        let owner = Owner { pool: Arc::clone(&pool) };
-        ThreadPoolExecutor { pool, _owner: Arc::new(owner) }
+        let owner = Owner { pool: Arc::clone(&pool), shares: PoolShares::new(&pool) };
+        ThreadPoolExecutor { pool, owner: Arc::new(owner) }
+    }
+
+    /// Returns what a future that the calling thread makes owns the pool by.
+    pub(crate) fn share(&self) -> PoolShare {
+        self.owner.shares.of_this_thread()
     }
 
     /// Queues `f` and returns the handle to its result. Blocks while the queue is at its capacity;
@@ -112,7 +120,7 @@ impl ThreadPoolExecutor {
             Ok(future) => future,
             Err((_, refused)) => {
                 let task = TaskHandle::failed(self.pool.refusal(refused));
-                Future::new(task, Arc::clone(&self.pool))
+                Future::new(task, self.share())
             }
         }
     }
@@ -245,7 +253,7 @@ impl ThreadPoolExecutor {
         T: Send + 'static,
     {
         let task = prepared::push(&self.pool, task, wait_policy, f)?;
-        Ok(Future::new(task, Arc::clone(&self.pool)))
+        Ok(Future::new(task, self.share()))
     }
 
     pub(crate) fn wait_policy(&self, deadline: Deadline) -> WaitPolicy<'static> {

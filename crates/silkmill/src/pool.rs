@@ -16,6 +16,7 @@ pub(crate) mod priority;
 pub(crate) mod probe;
 pub(crate) mod queue;
 pub(crate) mod queue_delay;
+pub(crate) mod share;
 pub(crate) mod sleep;
 pub(crate) mod stats;
 pub(crate) mod timer;

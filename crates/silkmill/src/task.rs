@@ -702,6 +702,13 @@ impl<T> TaskHandle<T> {
         }
     }
 
+    /// Drops the handle. Returns the result if it is there, and was not taken before.
+    pub(crate) fn into_result(self) -> Option<Result<T, TaskError>> {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: the handle is not dropped, nor used again.
+        unsafe { this.disown() }.map(|(result, _)| result)
+    }
+
     /// Drops the handle. Returns an error that no callback was given and no thread will read,
     /// unless the task was cancelled.
     pub(crate) fn dispose(self) -> Option<TaskError> {
@@ -743,8 +750,14 @@ impl<T> TaskHandle<T> {
         let result = self.take_result();
         // Read only now: the callbacks that got the result had run when it was published.
         let delivered = Delivered(self.state() & LISTENERS != 0 && self.listeners().delivered());
-        // SAFETY: this owner is going, as the caller promises, and the payload is empty.
-        unsafe { give_up(self.cell, HANDLE_GONE) };
+        if state & QUEUED_GONE != 0 {
+            // SAFETY: the other owner is gone, and what it did to the cell was acquired with that
+            // flag; this one is going, as the caller promises.
+            unsafe { (self.header().vtable.free)(self.cell) };
+        } else {
+            // SAFETY: this owner is going, as the caller promises, and the payload is empty.
+            unsafe { give_up(self.cell, HANDLE_GONE) };
+        }
         result.map(|result| (result, delivered))
     }
 }

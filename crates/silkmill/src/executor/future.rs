@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{NotStarted, TaskError};
 use crate::pool::Pool;
+use crate::pool::share::PoolShare;
 use crate::pool::worker;
 use crate::sync::{Deadline, Mutex};
 use crate::task::hooks;
@@ -43,14 +44,14 @@ pub struct Future<T> {
     task: Option<TaskHandle<T>>,
     /// Set once a worker that polled this future may be replaced.
     replaces_worker: bool,
-    pool: Arc<Pool>,
+    pool: PoolShare,
     cancels_on_drop: bool,
 }
 
 const NOT_DROPPED: &str = "a future has its task until it is dropped";
 
 impl<T: Send> Future<T> {
-    pub(crate) fn new(task: TaskHandle<T>, pool: Arc<Pool>) -> Self {
+    pub(crate) fn new(task: TaskHandle<T>, pool: PoolShare) -> Self {
         Future { task: Some(task), replaces_worker: false, pool, cancels_on_drop: false }
     }
 
@@ -93,9 +94,9 @@ impl<T: Send> Future<T> {
         if !self.task().is_done() && !self.is_done_by(deadline) {
             return Err(self);
         }
-        let task = self.task.as_mut().expect(NOT_DROPPED);
-        let result = task.take_result();
-        Ok(result.unwrap_or_else(|| match self.task().is_done() {
+        let task = self.task.take().expect(NOT_DROPPED);
+        let is_done = task.is_done();
+        Ok(task.into_result().unwrap_or_else(|| match is_done {
             true => Err(TaskError::taken()),
             false => Err(TaskError::forked()),
         }))
@@ -113,14 +114,14 @@ impl<T: Send> Future<T> {
         !deadline.has_passed()
             && (self.pool.spin_until(|| task.is_done())
                 || !self.pool.is_here()
-                || worker::while_blocked_on([&self.pool], || task.wait_until(deadline)))
+                || worker::while_blocked_on([self.pool()], || task.wait_until(deadline)))
     }
 
     /// Waits until the task is done. Returns false when the deadline came first.
     pub(crate) fn wait_until(&self, deadline: Deadline) -> bool {
         let task = self.task();
         let wait = || task.wait_until(deadline);
-        self.is_done() || (!deadline.has_passed() && worker::while_blocked_on([&self.pool], wait))
+        self.is_done() || (!deadline.has_passed() && worker::while_blocked_on([self.pool()], wait))
     }
 
     /// Cancels the task if it has not started. Returns true when it will never run, which every
@@ -229,14 +230,14 @@ impl<T: Send> Future<T> {
         T: 'static,
         U: Send + 'static,
     {
-        let pool = Arc::clone(&self.pool);
+        let pool = self.pool.clone();
         let first = Arc::new(Mutex::new(None::<Future<T>>));
         let submitted = pool.has_task_hooks().then(Arc::<OnceLock<Instant>>::default);
         let job = GoOn { first: Arc::clone(&first), submitted: submitted.clone(), f };
         let (queued, handle) = NewTask::new(job).into_owners();
         let mut slot = first.lock();
         let first = slot.insert(self);
-        let later = Arc::clone(&pool);
+        let later = Arc::clone(&*pool);
         // It runs just before the first task is done; the second then waits for that.
         first.task().add_callback(Box::new(move |_| {
             if let Some(at) = submitted {

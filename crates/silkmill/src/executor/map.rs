@@ -1,10 +1,13 @@
-//! One function applied to many items: results in the items' order.
+//! One function applied to many items: results in the items' order. What can be asked of such a map
+//! stands in `options`.
+
+mod options;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::error::{TaskError, TimedOut};
 use crate::executor::ThreadPoolExecutor;
@@ -17,6 +20,7 @@ use crate::executor::mapper::{InitFailures, Mapper, Submit, SubmitMany};
 use crate::executor::slot::Slot;
 use crate::executor::source::{IN_FLIGHT_PER_WORKER, Source};
 use crate::executor::task_options::TaskOptions;
+use crate::pool::share::PoolShare;
 use crate::pool::{Pool, worker};
 use crate::sync::Deadline;
 use crate::task::TaskHandle;
@@ -141,77 +145,6 @@ where
     pub(crate) fn ending_with(mut self, failures: Arc<InitFailures>) -> Self {
         self.failures = failures;
         self
-    }
-
-    /// Sets how many items may be taken and not yielded, at least 1. By default two for each
-    /// worker, or 1,024 while items take less than a microsecond.
-    ///
-    /// A slow item holds up the results behind it, and once so many have piled up, the items too:
-    /// the more in flight, the less that matters, and the more results are held in memory.
-    pub fn in_flight(mut self, items: usize) -> Self {
-        self.in_flight = items.max(1);
-        self.in_flight_is_default = false;
-        let all_workers = self.max_workers.saturating_mul(IN_FLIGHT_PER_WORKER).max(1);
-        let batch_max = if self.submit_many.is_some() { items / all_workers } else { 1 };
-        self.size = BatchSize::new(batch_max.max(1));
-        self
-    }
-
-    /// Lets a thread of its own take the items, as many as may be [in
-    /// flight](Map::in_flight), so that every result is handed out as soon as it is there, even
-    /// while the iterator blocks.
-    ///
-    /// This is for an iterator that waits: for a channel, for a terminal, or for something that the
-    /// reader does with the results. The iterator moves to that thread, and ends there; a panic of
-    /// it is passed on to the reader, and ends it. The thread is a daemon, and when the map is
-    /// dropped early, it ends once the iterator yields. If no thread can be started, the reader
-    /// takes the items.
-    ///
-    /// ```
-    /// use std::sync::mpsc;
-    /// use silkmill::ThreadPoolExecutor;
-    ///
-    /// let pool = ThreadPoolExecutor::builder().max_workers(4).build()?;
-    /// let (found, pages) = mpsc::channel();
-    /// found.send(1)?;
-    /// let mut seen = 0;
-    /// // Every page leads to two others, up to page 15: results bring about the items.
-    /// for page in pool.map_unordered(pages, |page: u32| page).prefetch() {
-    ///     let page = page?;
-    ///     seen += 1;
-    ///     for next in [2 * page, 2 * page + 1] {
-    ///         if next <= 15 {
-    ///             found.send(next)?;
-    ///         }
-    ///     }
-    ///     if seen == 15 {
-    ///         break;
-    ///     }
-    /// }
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn prefetch(mut self) -> Self
-    where
-        I: Send + 'static,
-        A: Send + 'static,
-    {
-        self.source.feed(format!("{}-items", self.pool.name()), &self.waiter);
-        self
-    }
-
-    /// Waits for the next result for at most `timeout`; `Duration::ZERO` only looks. `Ok(None)`
-    /// means that there are no more.
-    ///
-    /// The time that the iterator takes for an item is not limited, unless a
-    /// [thread](Map::prefetch) takes the items.
-    ///
-    /// # Errors
-    /// [`TimedOut`] when there was none in time. A later call waits for the same.
-    pub fn next_timeout(
-        &mut self,
-        timeout: Duration,
-    ) -> Result<Option<Result<T, TaskError>>, TimedOut> {
-        self.next_until(Deadline::after(timeout))
     }
 
     fn next_until(&mut self, deadline: Deadline) -> Result<Option<Result<T, TaskError>>, TimedOut> {
@@ -344,6 +277,7 @@ where
         self.window.front().is_some_and(|first| {
             first.is_done()
                 || (may_run_inline && first.try_run_inline())
+                || (!deadline.has_passed() && self.pool.spin_until(|| first.is_done()))
                 || first.wait_until(deadline)
         })
     }
@@ -383,7 +317,7 @@ where
         self.source.end();
         if self.window.is_empty() {
             let task = TaskHandle::failed(TaskError::forked());
-            self.window.push_back(Slot::One(Future::new(task, Arc::clone(&self.pool))));
+            self.window.push_back(Slot::One(Future::new(task, PoolShare::new(&self.pool))));
             self.pending += 1;
         }
     }

@@ -13,6 +13,7 @@ use crate::executor::source::{IN_FLIGHT_PER_WORKER, Source};
 use crate::executor::task_options::TaskOptions;
 use crate::executor::wait::AsCompleted;
 use crate::pool::Pool;
+use crate::pool::share::PoolShare;
 use crate::sync::Deadline;
 use crate::task::TaskHandle;
 
@@ -142,7 +143,7 @@ where
         self.source.end();
         if self.window.pending() == 0 {
             let task = TaskHandle::failed(TaskError::forked());
-            self.window.push(Future::new(task, Arc::clone(&self.pool)));
+            self.window.push(Future::new(task, PoolShare::new(&self.pool)));
         }
     }
 

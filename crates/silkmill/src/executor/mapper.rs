@@ -185,7 +185,7 @@ where
                     executor.pool.count_batched_items(-extra);
                     executor.pool.count_cancelled_items(-extra);
                     let task = TaskHandle::failed(executor.pool.refusal(refused));
-                    Future::new(task, Arc::clone(&executor.pool))
+                    Future::new(task, executor.share())
                 }
             }
         })

@@ -280,7 +280,7 @@ impl<'scope, 'env: 'scope> ScopeTaskOptions<'scope, 'env> {
         let pushed = self.push_or_refuse(f, executor.wait_policy(Deadline::NEVER));
         pushed.unwrap_or_else(|(_, refused)| {
             let task = TaskHandle::failed(executor.pool.refusal(refused));
-            Future::new(task, Arc::clone(&executor.pool))
+            Future::new(task, executor.share())
         })
     }
 
@@ -307,9 +307,10 @@ impl<'scope, 'env: 'scope> ScopeTaskOptions<'scope, 'env> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        let (pool, latch) = (&self.scope.executor.pool, &self.scope.latch);
-        let task = prepared::push_scoped(pool, latch, self.options.into_spec(), wait_policy, f)?;
-        Ok(Future::new(task, Arc::clone(pool)))
+        let (executor, latch) = (self.scope.executor, &self.scope.latch);
+        let (pool, spec) = (&executor.pool, self.options.into_spec());
+        let task = prepared::push_scoped(pool, latch, spec, wait_policy, f)?;
+        Ok(Future::new(task, executor.share()))
     }
 
     /// Does what [`Scope::map`] does, with a task of these options for every item: a time limit

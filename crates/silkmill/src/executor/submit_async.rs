@@ -15,8 +15,9 @@ use crate::cancel::{CancelToken, OnCancel};
 use crate::executor::future::Future;
 use crate::executor::prepared::PreparedTask;
 use crate::pool::queue::{LinePlace, Refused, WaitPolicy};
+use crate::pool::share::PoolShare;
 use crate::pool::timer::{OnTime, TimerEntry};
-use crate::pool::{Pool, worker};
+use crate::pool::worker;
 use crate::sync::parker::Parker;
 use crate::task::TaskHandle;
 
@@ -39,7 +40,7 @@ use crate::task::TaskHandle;
 /// [`ThreadPoolExecutor::submit_async`]: crate::ThreadPoolExecutor::submit_async
 #[must_use = "a future does nothing until it is awaited"]
 pub struct SubmitAsync<F, T> {
-    pool: Arc<Pool>,
+    pool: PoolShare,
     place: LinePlace,
     /// `None` once it was queued or refused.
     task: Option<PreparedTask<F>>,
@@ -59,9 +60,9 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    pub(crate) fn new(pool: &Arc<Pool>, task: PreparedTask<F>) -> Self {
+    pub(crate) fn new(pool: PoolShare, task: PreparedTask<F>) -> Self {
         SubmitAsync {
-            pool: Arc::clone(pool),
+            pool,
             place: LinePlace::new(),
             task: Some(task),
             waking: Waking::NotYet,
@@ -82,7 +83,7 @@ where
 
     fn failed(&self, refused: Refused) -> Future<T> {
         let task = TaskHandle::failed(self.pool.refusal(refused));
-        Future::new(task, Arc::clone(&self.pool))
+        Future::new(task, self.pool.clone())
     }
 }
 
@@ -113,7 +114,7 @@ where
             let policy = if own { WaitPolicy::Unbounded } else { WaitPolicy::InLine(&this.place) };
             let refused;
             (task, refused) = match task.push(&this.pool, policy) {
-                Ok(task) => return Poll::Ready(Future::new(task, Arc::clone(&this.pool))),
+                Ok(task) => return Poll::Ready(Future::new(task, this.pool.clone())),
                 Err(refusal) => refusal,
             };
             if refused != Refused::InLine {

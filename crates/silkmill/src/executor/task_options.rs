@@ -200,8 +200,9 @@ impl<'pool> TaskOptions<'pool> {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let pool = &self.executor.pool;
-        SubmitAsync::new(pool, PreparedTask::new(pool, self.into_spec(), f))
+        let executor = self.executor;
+        let task = PreparedTask::new(&executor.pool, self.into_spec(), f);
+        SubmitAsync::new(executor.share(), task)
     }
 
     pub(crate) fn into_spec(self) -> TaskSpec {

@@ -287,8 +287,11 @@ impl Queue {
         self.head_hint.0.store(head.tasks.len, Ordering::Relaxed);
         let waiter = self.capacity.and_then(|capacity| head.next_with_room(capacity));
         drop(head);
-        for parker in wake.into_iter().chain(waiter) {
-            parker.unpark();
+        if let Some(worker) = wake {
+            worker.unpark();
+        }
+        if let Some(submitter) = waiter {
+            submitter.unpark();
         }
     }
 
