@@ -7,13 +7,14 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::cancel::CancelToken;
 use crate::error::{NotStarted, TaskError};
 use crate::pool::Pool;
+use crate::pool::limit::Limit;
 use crate::pool::share::PoolShare;
 use crate::pool::worker;
 use crate::sync::{Deadline, Mutex};
-use crate::task::hooks;
-use crate::task::job::{Job, is_in_context, run_in};
+use crate::task::job::{ContextRunner, Job, WithContext, is_in_context, run_in};
 use crate::task::observer::Claim;
 use crate::task::waiter::Waiter;
 use crate::task::{NewTask, TaskHandle};
@@ -212,7 +213,8 @@ impl<T: Send> Future<T> {
 
     /// Returns the future of what `f` makes of this one's value, in a task of the same pool that is
     /// queued when this one is done. If this one has no value, neither has that, for the same
-    /// reason.
+    /// reason. What a task takes over from its submitter, the context and a token, is that of the
+    /// thread that calls `map`.
     ///
     /// ```
     /// use silkmill::ThreadPoolExecutor;
@@ -233,7 +235,13 @@ impl<T: Send> Future<T> {
         let pool = self.pool.clone();
         let first = Arc::new(Mutex::new(None::<Future<T>>));
         let submitted = pool.has_task_hooks().then(Arc::<OnceLock<Instant>>::default);
-        let job = GoOn { first: Arc::clone(&first), submitted: submitted.clone(), f };
+        let job = GoOn {
+            first: Arc::clone(&first),
+            token: Limit::inherited_token(&pool),
+            context: pool.capture_context(),
+            submitted: submitted.clone(),
+            f,
+        };
         let (queued, handle) = NewTask::new(job).into_owners();
         let mut slot = first.lock();
         let first = slot.insert(self);
@@ -292,6 +300,9 @@ impl<T: Send> Future<T> {
 /// The closure of a task that goes on from the value of another.
 struct GoOn<T, F> {
     first: Arc<Mutex<Option<Future<T>>>>,
+    /// What the thread has that asked for it, as for any task.
+    token: Option<CancelToken>,
+    context: Option<ContextRunner>,
     /// When this task was queued, if a hook is to be told.
     submitted: Option<Arc<OnceLock<Instant>>>,
     f: F,
@@ -300,12 +311,14 @@ struct GoOn<T, F> {
 impl<T: Send, U, F: FnOnce(T) -> U + Send> Job<U> for GoOn<T, F> {
     fn run(self) -> Result<U, NotStarted> {
         let first = self.first.lock().take();
+        let submitted = self.submitted.as_ref().and_then(|at| at.get()).copied();
         let first = first.expect("the task is run once, after it was put there");
         // Without a value there is nothing to call the closure with, and this task has not failed.
         let value = first.result().map_err(NotStarted::Failed)?;
-        let at = self.submitted.as_ref().and_then(|at| at.get());
-        let _running = at.map(|at| hooks::begin(*at, None));
-        Ok((self.f)(value))
+        let (GoOn { token, context, f, .. }, name, run_timeout) = (self, None, None);
+        let limit = None::<()>;
+        let f = move || f(value);
+        WithContext { f, token, name, run_timeout, context, submitted, limit }.run()
     }
 }
 

@@ -10,6 +10,7 @@ use crate::executor::map::Map;
 use crate::executor::map_unordered::MapUnordered;
 use crate::executor::mapper::InitFailures;
 use crate::executor::task_options::TaskOptions;
+use crate::pool::limit::Limit;
 
 /// Asks the tasks of a map to stop when it is over.
 struct CancelOnDrop(CancelToken);
@@ -87,7 +88,7 @@ impl ThreadPoolExecutor {
         E: Send + 'static,
     {
         // Dropped on the way out, after the map: what is left is cancelled then.
-        let stop = CancelOnDrop(self.pool.token().child());
+        let stop = CancelOnDrop(Limit::token_for_several(&self.pool));
         let results = self.task().token(&stop.0).map(items, f);
         results
             .map(|result| match result {

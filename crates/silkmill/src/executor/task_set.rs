@@ -8,6 +8,7 @@ use crate::error::{TaskError, TimedOut};
 use crate::executor::ThreadPoolExecutor;
 use crate::executor::future::Future;
 use crate::executor::wait::AsCompleted;
+use crate::pool::limit::Limit;
 use crate::sync::Deadline;
 
 /// Tasks of a pool that belong together, each with a key; [`ThreadPoolExecutor::task_set`] makes
@@ -51,7 +52,7 @@ impl ThreadPoolExecutor {
             executor: self,
             tasks: AsCompleted::new(),
             keys: Vec::new(),
-            token: self.pool.token().child(),
+            token: Limit::token_for_several(&self.pool),
         }
     }
 }

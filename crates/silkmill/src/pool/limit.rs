@@ -44,6 +44,11 @@ impl Limit {
         Some(CancelToken::with([Some(pool.token().clone()), Some(token)], None))
     }
 
+    /// Makes a token to cancel several tasks of `pool` with, which inherits what a task would.
+    pub(crate) fn token_for_several(pool: &Pool) -> CancelToken {
+        Limit::inherited_token(pool).unwrap_or_else(|| pool.token().child())
+    }
+
     pub(crate) fn slot(&self) -> &Arc<Slot> {
         &self.slot
     }

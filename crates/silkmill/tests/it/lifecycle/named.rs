@@ -130,6 +130,43 @@ fn a_nested_task_is_cancelled_with_the_task_that_submitted_it() {
 }
 
 #[test]
+fn groups_of_nested_tasks_are_cancelled_with_the_task_that_submitted_them() {
+    let pool = Arc::new(pool(4));
+    let token = CancelToken::new();
+    let (own, (began, has_begun)) = (Arc::clone(&pool), channel());
+    let (go, wait) = channel::<()>();
+    let outer = pool.task().token(&token).submit(move || {
+        let mapped = own.task().token(&CancelToken::new()).submit(|| 1).map(|n| n + 1);
+        assert_eq!(mapped.result().unwrap(), 2);
+        let (look, done) = channel();
+        let after = own.task().token(&CancelToken::new()).submit(|| 1).map(move |_| {
+            look.send(()).unwrap();
+            nap()
+        });
+        done.recv().unwrap();
+        let mut set = own.task_set();
+        set.submit("before", nap);
+        began.send(()).unwrap();
+        wait.recv().unwrap();
+        set.submit("after", || true);
+        let ends: Vec<_> = std::iter::from_fn(|| set.next()).collect();
+        let cancelled = ends.iter().filter(|(key, end)| match end {
+            Ok(slept) => *key == "before" && *slept,
+            Err(error) => error.is_cancelled(),
+        });
+        assert_eq!(cancelled.count(), 2);
+        assert!(own.try_map(0..9, |n| Ok::<u32, ()>(n)).is_err());
+        assert!(after.result().unwrap());
+    });
+    has_begun.recv().unwrap();
+
+    token.cancel();
+    go.send(()).unwrap();
+
+    outer.result().unwrap();
+}
+
+#[test]
 fn a_nested_task_has_no_more_time_than_the_task_that_submitted_it() {
     let pool = Arc::new(pool(2));
     let inner = Arc::clone(&pool);

@@ -63,6 +63,20 @@ fn every_item_of_a_map_runs_in_the_context_in_which_it_was_taken() {
 }
 
 #[test]
+fn what_goes_on_from_a_value_has_the_context_of_the_thread_that_asked_for_it() {
+    let pool = pool(1);
+    let (gate, future) = occupy(&pool);
+    REQUEST.set(3);
+    let mapped = future.map(|()| REQUEST.get());
+    REQUEST.set(4);
+    let twice = mapped.map(|seen| (seen, REQUEST.get()));
+    REQUEST.set(5);
+    gate.open();
+    assert_eq!(twice.result().unwrap(), (3, 4));
+    assert_eq!(REQUEST.get(), 5);
+}
+
+#[test]
 fn a_callback_on_a_worker_has_the_context_of_the_thread_that_added_it() {
     let pool = pool(1);
     let (sender, receiver) = channel();
