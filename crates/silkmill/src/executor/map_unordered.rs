@@ -106,6 +106,13 @@ where
         self
     }
 
+    /// Says that the iterator never waits for anything: see
+    /// [`Map::always_ready`](crate::Map::always_ready).
+    pub fn always_ready(mut self) -> Self {
+        self.source.is_always_ready();
+        self
+    }
+
     /// Waits for the next result for at most `timeout`, like
     /// [`Map::next_timeout`](crate::Map::next_timeout).
     ///

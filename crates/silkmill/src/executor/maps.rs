@@ -35,7 +35,8 @@ impl ThreadPoolExecutor {
     /// calling thread is inside of it: where results must not wait for items (a channel, a
     /// terminal, a crawler whose results bring about its items) let [a thread](Map::prefetch) take
     /// the items, or use a [task set](ThreadPoolExecutor::task_set). A thread also keeps trivial
-    /// items of such an iterator fast, by taking them together.
+    /// items of such an iterator fast, by taking them together; and so does the promise that the
+    /// iterator is [always ready](Map::always_ready), which a filter over a slice is.
     pub fn map<I, F, T>(&self, items: I, f: F) -> Map<'_, I::IntoIter, I::Item, T>
     where
         I: IntoIterator,

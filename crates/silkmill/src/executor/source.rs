@@ -62,8 +62,16 @@ impl<I: Iterator<Item = A>, A> Source<I, A> {
     /// because it does not say that there is one.
     pub(super) fn may_block(&self) -> bool {
         match self {
+            Source::Own(_, pace) if pace.always_ready => false,
             Source::Own(items, _) => matches!(items.size_hint(), (0, most) if most != Some(0)),
             Source::Fed(_) | Source::Ended => false,
+        }
+    }
+
+    /// Notes that the iterator never keeps the reader waiting, whatever its size hint says.
+    pub(super) fn is_always_ready(&mut self) {
+        if let Source::Own(_, pace) = self {
+            pace.always_ready = true;
         }
     }
 
@@ -157,8 +165,9 @@ impl<I: Iterator<Item = A>, A> Source<I, A> {
             return Taken::Items(false);
         };
         let mut last = began;
-        // No more than the iterator promises: the next may keep those waiting that are here.
-        let size = size.min(iterator.size_hint().0).max(1);
+        // No more than are promised: the next may keep those waiting that are here.
+        let promised = if pace.always_ready { size } else { iterator.size_hint().0 };
+        let size = size.min(promised).max(1);
         while items.len() < size {
             let Some(item) = iterator.next() else {
                 *self = Source::Ended;
@@ -237,6 +246,8 @@ pub(super) struct Pace {
     spent: Duration,
     /// The time waited since the last item.
     waited: Duration,
+    /// Whether the user has said that the iterator never blocks.
+    always_ready: bool,
 }
 
 impl Pace {
@@ -247,6 +258,7 @@ impl Pace {
             began: Instant::now(),
             spent: Duration::ZERO,
             waited: Duration::ZERO,
+            always_ready: false,
         }
     }
 
@@ -298,6 +310,18 @@ mod tests {
         assert!(matches!(chained.take(), Taken::Items(1)));
         assert!(chained.may_block(), "the rest is not promised");
         assert_eq!(chained.patience().map(|patience| patience.is_zero()), Some(false));
+    }
+
+    #[test]
+    fn an_iterator_that_is_said_to_be_ready_is_taken_ahead_whatever_it_promises() {
+        let mut source = Source::new((0..1_000).filter(|n| n % 2 == 1));
+        source.is_always_ready();
+        assert!(!source.may_block() && source.patience().is_none());
+        let Taken::Items(gathered) = source.gather(256) else { panic!("there are items") };
+        assert_eq!(gathered.items, Vec::from_iter((0..256).map(|n| 2 * n + 1)));
+        let Taken::Items(rest) = source.gather(256) else { panic!("there are items") };
+        assert_eq!(rest.items.len(), 500 - 256);
+        assert!(source.has_ended());
     }
 
     #[test]

@@ -194,6 +194,39 @@ fn a_map_of_trivial_items_takes_no_more_than_it_was_told() {
 }
 
 #[test]
+fn iterators_that_are_said_to_be_ready_lose_nothing_and_keep_to_their_limits() {
+    let pool = pool(3);
+    let odd = || (0..40_000u32).filter(|n| n % 2 == 1);
+    let all = Vec::from_iter(odd());
+    let step = |n: u32| if n % 4_001 == 4_000 { panic!("asked for") } else { n };
+    let expected: Vec<_> = all.iter().map(|n| (n % 4_001 != 4_000).then_some(*n)).collect();
+    let read: Vec<_> = pool.map(odd(), step).always_ready().map(Result::ok).collect();
+    assert!(read == expected);
+
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&taken);
+    let items = (0..5_000usize).flat_map(|n| [n, n]).inspect(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+    });
+    for (yielded, result) in pool.map(items, |n| n).in_flight(64).always_ready().enumerate() {
+        assert_eq!(result.unwrap(), yielded / 2);
+        assert!(taken.load(Ordering::SeqCst) <= yielded + 64);
+    }
+
+    let mut unordered: Vec<_> =
+        pool.map_unordered(odd().take(500), |n| n).always_ready().map(Result::unwrap).collect();
+    unordered.sort_unstable();
+    assert_eq!(unordered, all[..500]);
+    // One that does wait after all is waited for.
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || (0..5_000).for_each(|n| sender.send(n).unwrap()));
+        let read = pool.map(receiver, |n: usize| n).always_ready().map(Result::unwrap);
+        assert!(read.eq(0..5_000));
+    });
+}
+
+#[test]
 fn a_state_that_cannot_be_made_is_the_value_of_its_item_alone() {
     let pool = pool(1);
     let tries = AtomicUsize::new(0);

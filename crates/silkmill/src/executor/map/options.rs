@@ -70,6 +70,28 @@ where
         self
     }
 
+    /// Says that the iterator never waits for anything, although its
+    /// [`size_hint`](Iterator::size_hint) promises no item: a filter or a `flat_map` over what is
+    /// in memory. Then items are taken ahead of the results, and trivial ones together, as from a
+    /// slice.
+    ///
+    /// When it does wait after all, for a channel, say, as many results as may be [in
+    /// flight](Map::in_flight) wait with it; and if it waits for those very results, for ever.
+    ///
+    /// ```
+    /// use silkmill::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(4).build()?;
+    /// let odd = (0..10_000u64).filter(|n| n % 2 == 1);
+    /// let squares: Result<Vec<u64>, _> = pool.map(odd, |n| n * n).always_ready().collect();
+    /// assert_eq!(squares?.len(), 5_000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn always_ready(mut self) -> Self {
+        self.source.is_always_ready();
+        self
+    }
+
     /// Waits for the next result for at most `timeout`; `Duration::ZERO` only looks. `Ok(None)`
     /// means that there are no more.
     ///
