@@ -94,8 +94,8 @@ impl Kind {
     }
 }
 
-/// Returns the job of a run over a list. Those options that cannot be are a ValueError or a TypeError, and no
-/// request is made.
+/// Returns the job of a run over a list. Those options that cannot be are a ValueError or a
+/// TypeError, and no request is made.
 pub(super) fn job_of(py: Python<'_>, kind: Kind, given: &Bound<'_, PyDict>) -> PyResult<Job> {
     let mut words = Keywords::new(kind.call(), given)?;
     for (name, instead) in OF_THE_COMMAND {

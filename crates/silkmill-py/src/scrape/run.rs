@@ -1,4 +1,5 @@
-//! A run over a list of URLs, or a crawl, as Python holds it. It starts when its first row is asked for.
+//! A run over a list of URLs, or a crawl, as Python holds it. It starts when its first row is asked
+//! for.
 //!
 //! One thread at a time consumes it: pulls URLs from the iterable, and takes rows. What only that
 //! thread needs is taken out of the run while it works, so that no lock is held over a call into
