@@ -1,6 +1,8 @@
 """The executor beside the standard library's, both sides in turn in one run: medians and ratios.
 
-    python python/bench/executor.py [rounds]
+    python python/bench/executor.py [rounds] [--samples]
+
+With ``--samples`` it prints what it measured, for ``cargo xtask bench python``: a line with the case, the unit, the side and one figure.
 
 Rows: submit and read 20,000 calls that do nothing, with 1, 8 and 32 workers; one call at a time, submitted and read; `map` over
 200,000 arguments; calls that wait, on as many workers; `asyncio` through `to_thread`; and importing the module.
@@ -126,15 +128,35 @@ ROWS: list[Row] = [
 ]
 
 
-def main(rounds: int) -> None:
-    print(f"CPython {platform.python_version()}, {os.cpu_count()} processors, medians of {rounds}")
-    print(f"{'row':<12}{'workers':>8}{'standard':>12}{'silkmill':>12}{'ratio':>8}  (µs)")
+#: What ``--samples`` calls the rows.
+NAMES = {
+    "batch": f"{BATCH:,} calls that do nothing: submit all, then read all",
+    "round trip": "submit one call, read it, repeat",
+    "map": f"map of {MAPPED:,} numbers",
+    "waiting": "calls that wait 2 ms",
+    "to_thread": "asyncio's to_thread, 20 at a time",
+    "import": "import: beside concurrent.futures, and what silkmill adds to it",
+}
+
+
+def main(rounds: int, samples: bool) -> None:
+    if not samples:
+        print(
+            f"CPython {platform.python_version()}, {os.cpu_count()} processors, medians of {rounds}"
+        )
+        print(f"{'row':<12}{'workers':>8}{'standard':>12}{'silkmill':>12}{'ratio':>8}  (µs)")
     for name, measure, workers in ROWS:
         times: dict[str, list[float]] = {side: [] for side in SIDES}
         for turn in range(rounds):
             order = list(SIDES) if turn % 2 == 0 else list(reversed(SIDES))
             for side in order:
                 times[side].append(measure(SIDES[side], workers))
+        if samples:
+            what = NAMES[name] + (f", {workers} workers" if workers else "")
+            for side, name_of_side in (("silkmill", "silkmill"), ("standard", "CPython")):
+                for seconds in times[side]:
+                    print(what, "µs", name_of_side, seconds * 1e6, sep="\t", flush=True)
+            continue
         standard, ours = (statistics.median(times[side]) * 1e6 for side in SIDES)
         ratio = ours / standard
         limit, share = TARGETS.get(name, (None, None))
@@ -146,4 +168,5 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    words = [word for word in sys.argv[1:] if word != "--samples"]
+    main(int(words[0]) if words else 5, "--samples" in sys.argv)

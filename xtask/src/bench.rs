@@ -8,6 +8,7 @@ mod crawl;
 mod executor;
 mod measure;
 mod nginx;
+mod python;
 mod replace;
 mod report;
 mod scrape;
@@ -83,11 +84,12 @@ struct Part {
     run: fn(&[&str]) -> anyhow::Result<Vec<Case>>,
 }
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
     Part { name: "executor", cases: executor::cases, run: executor::run },
     Part { name: "replace", cases: replace::cases, run: replace::run },
     Part { name: "scrape", cases: scrape::cases, run: scrape::run },
     Part { name: "crawl", cases: crawl::cases, run: crawl::run },
+    Part { name: "python", cases: python::cases, run: python::run },
 ];
 
 /// Runs the parts named, or all. After one part there may be cases of it instead; these are printed
@@ -126,24 +128,27 @@ fn help() -> String {
 }
 
 const HELP: &str = "\
-usage: cargo xtask bench [PART]...        measure all of the parts named, or of all four
+usage: cargo xtask bench [PART]...        measure all of the parts named, or of all
        cargo xtask bench PART CASE...     measure some cases of one part, and keep nothing
 
 Runs us and the peers that are installed in turn, in one run, and prints medians and ratios. Whole
 parts replace their sections of docs/benchmarks.md and their plots in docs/benchmarks/. A peer that
 is missing is named with the way to install it; nothing is installed.
 
-parts: executor, replace, scrape, crawl
+parts: executor, replace, scrape, crawl, python
 ";
 
 const HELP_END: &str = "
 time: with all peers, on two cores, about five minutes for executor, two for scrape, ten or more
-      for crawl, whose peers take most of them, and ten or more for replace, which depends on the
-      disk (estimated from the figures); before that a release build. A machine that does something else meanwhile gives other figures
-needs: for executor the crates that it is measured beside, which cargo fetches; for scrape and crawl nginx
-      and GNU time; for the case `large` of replace GNU time, 10 GiB of disk, and as much memory where
+      for crawl, whose peers take most of them, five for python, and ten or more for replace, which
+      depends on the disk (estimated from the figures); before that a release build. A machine that
+      does something else meanwhile gives other figures
+needs: for executor the crates that it is measured beside, which cargo fetches; for scrape and crawl
+      nginx and GNU time; for python nginx, and lxml, parsel, selectolax and polars for its
+      interpreter; for the case `large` of replace GNU time, 10 GiB of disk, and as much memory where
       sd is installed
 environment:
+  SILKMILL_PYTHON      the interpreter that is measured, instead of python3
   SILKMILL_BENCH_TREE  a tree to replace in, which is changed and put back, instead of a made up one
   SILKMILL_BENCH_SITE  how many pages the site of crawl has, instead of 50,000
   SILKMILL_PAGES       a folder of real product pages to read, instead of made up ones

@@ -5,7 +5,7 @@
 mod beside_python;
 mod fetch;
 mod hostile;
-mod pages;
+pub(super) mod pages;
 mod parse;
 mod peers;
 mod refused;

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 
 /// The variable that names a folder of real pages. Without it the made-up ones are read.
-pub(super) const VARIABLE: &str = "SILKMILL_PAGES";
+pub(in crate::bench) const VARIABLE: &str = "SILKMILL_PAGES";
 
 /// About how large a page is, in bytes.
 const PAGE_BYTES: usize = 26_000;
 
 /// Writes `count` pages into a folder and returns their names.
-pub(super) fn make(folder: &Path, count: usize) -> anyhow::Result<Vec<String>> {
+pub(in crate::bench) fn make(folder: &Path, count: usize) -> anyhow::Result<Vec<String>> {
     fs::create_dir_all(folder)?;
     let names: Vec<String> = (0..count).map(|number| format!("{number}.html")).collect();
     for (number, name) in names.iter().enumerate() {
@@ -25,7 +25,7 @@ pub(super) fn make(folder: &Path, count: usize) -> anyhow::Result<Vec<String>> {
 
 /// Copies the real pages into a folder and returns their names. There are none when no folder is
 /// named.
-pub(super) fn copy_real(folder: &Path) -> anyhow::Result<Vec<String>> {
+pub(in crate::bench) fn copy_real(folder: &Path) -> anyhow::Result<Vec<String>> {
     let Some(from) = std::env::var_os(VARIABLE).map(PathBuf::from) else { return Ok(Vec::new()) };
     fs::create_dir_all(folder)?;
     let mut names = Vec::new();
