@@ -155,7 +155,7 @@ fn groups_of_nested_tasks_are_cancelled_with_the_task_that_submitted_them() {
             Err(error) => error.is_cancelled(),
         });
         assert_eq!(cancelled.count(), 2);
-        assert!(own.try_map(0..9, |n| Ok::<u32, ()>(n)).is_err());
+        assert!(own.try_map(0..9, Ok::<u32, ()>).is_err());
         assert!(after.result().unwrap());
     });
     has_begun.recv().unwrap();
