@@ -177,7 +177,7 @@ fn beside_list(bench: &Bench) -> anyhow::Result<Vec<Case>> {
     scrape.arg(bench.path("list.jsonl")).arg("-i").arg(&list);
     let mut sides = [
         Side::new("silkmill crawl", bench.crawl()).exact(),
-        Side::new("silkmill scrape of a list", scrape).exact(),
+        Side::new("of it: scrape of a list", scrape).exact(),
     ];
     bench.rounds(&mut sides)?;
     let pages = bench.pages as f64;
