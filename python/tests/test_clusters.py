@@ -113,7 +113,9 @@ def ray(folder: Path) -> Iterator[Cluster]:
             return rows.take_all()  # type: ignore[no-any-return]
 
         def workers() -> list[int]:
-            return [child for child, line in descendants().items() if line.startswith("ray::")]
+            # A node ends with its agents, which have names of the same form.
+            tasks = [it for it in descendants().items() if it[1].startswith("ray::MapBatches")]
+            return [child for child, _line in tasks]
 
         yield Cluster(scrape, workers)
     finally:

@@ -266,3 +266,12 @@ def test_every_option_of_the_command_is_one_here_or_says_why_not(server: Server)
         with pytest.raises(ValueError, match="none of a crawl"):
             silkmill.crawl(start(server), **options)
     assert typed <= names, typed - names
+
+
+def test_a_crawl_is_archived_and_answered_from_its_archive(server: Server, tmp_path: Path) -> None:
+    archive = tmp_path / "site.warc.gz"
+    first = silkmill.crawl(start(server), warc=archive, cache=tmp_path / "cache").collect()
+    asked = server.total
+    again = silkmill.crawl(start(server), replay=archive).collect()
+    assert {row.url: row.title for row in again} == {row.url: row.title for row in first}
+    assert server.total == asked and len(again) == PAGES

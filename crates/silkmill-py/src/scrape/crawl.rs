@@ -186,7 +186,12 @@ fn how_to_request(options: &mut Keywords<'_>, line: &mut Line) -> PyResult<()> {
         line.add_all(name, options.text(name)?);
     }
     line.add_all("header", headers_of(options)?);
-    line.add_all("cacert", options.paths("cacert")?.unwrap_or_default());
+    for name in ["cacert", "replay"] {
+        line.add_all(name, options.paths(name)?.unwrap_or_default());
+    }
+    for name in ["warc", "cache"] {
+        line.add_all(name, options.path(name)?);
+    }
     let cookies = options.paths("cookies")?.unwrap_or_default();
     let read = Cookies::open(&cookies, None);
     read.map_err(|error| PyOSError::new_err(format!("{error:#}")))?;
