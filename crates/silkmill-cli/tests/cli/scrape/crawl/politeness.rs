@@ -50,8 +50,8 @@ fn crawl_through_kills(folder: &Folder, server: &Server, args: &[&str], runs: u6
         {
             thread::sleep(Duration::from_millis(2));
         }
-        // What a host wants is on disk as soon as it is known.
-        thread::sleep(Duration::from_millis(60 + 45 * run % 100));
+        // What a host wants is on disk as soon as it is known, or a little later on a busy machine.
+        thread::sleep(Duration::from_millis(200 + 45 * run % 100));
         child.kill().unwrap();
         child.wait().unwrap();
     }
@@ -72,7 +72,7 @@ fn links(count: usize) -> String {
 #[test]
 fn a_crawl_delay_is_kept_over_kills() {
     let (server, times) = clocked(|request| match request.path() {
-        "/robots.txt" => Reply::html("User-agent: *\nCrawl-delay: 0.4"),
+        "/robots.txt" => Reply::html("User-agent: *\nCrawl-delay: 1"),
         "/" => Reply::html(links(5)),
         _ => Reply::html("page"),
     });
@@ -81,7 +81,7 @@ fn a_crawl_delay_is_kept_over_kills() {
     crawl_through_kills(&folder, &server, &[], 5);
 
     assert_eq!(folder.rows().len(), 6);
-    are_apart(&times, Duration::from_millis(400));
+    are_apart(&times, Duration::from_secs(1));
 }
 
 #[test]
@@ -92,16 +92,16 @@ fn a_delay_of_the_user_is_kept_over_kills() {
     });
     let folder = Folder::new();
 
-    crawl_through_kills(&folder, &server, &["--delay", "0.4", "--no-robots"], 5);
+    crawl_through_kills(&folder, &server, &["--delay", "1", "--no-robots"], 5);
 
     assert_eq!(folder.rows().len(), 5);
-    are_apart(&times, Duration::from_millis(400));
+    are_apart(&times, Duration::from_secs(1));
 }
 
 #[test]
 fn what_the_throttle_has_learned_is_kept_over_kills() {
     // As long as a page takes, as long is the pause between the starts of two requests.
-    let latency = Duration::from_millis(300);
+    let latency = Duration::from_millis(700);
     let (server, times) = clocked(move |request| {
         let reply = match request.path() {
             "/robots.txt" => Reply::html(""),
