@@ -769,3 +769,58 @@ impl Queue {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::task::NewTask;
+
+    /// Makes a queue with so many tasks, and one worker that is busy with another.
+    fn queue_of_busy_worker(queued: usize) -> (Queue, Queued) {
+        let queue = Queue::new(None, 1);
+        for _ in 0..=queued {
+            let make = || {
+                let (task, handle) = NewTask::new(|| ()).into_owners();
+                drop(handle);
+                Place::Own(task)
+            };
+            let (policy, submitter) = (WaitPolicy::None, Submitter::Outside);
+            let pushed = queue.push(Priority::Normal, policy, submitter, None, || 0, make);
+            assert!(pushed.is_ok());
+        }
+        queue.started();
+        let task = queue.pop(&Arc::new(Parker::new()), || Deadline::NEVER);
+        (queue, task.expect("tasks are queued"))
+    }
+
+    #[test]
+    fn what_is_being_cancelled_is_given_to_no_worker() {
+        let cancelling = |queued| {
+            let (queue, task) = queue_of_busy_worker(queued);
+            queue.close();
+            queue.begin_cancelling();
+            (queue, task)
+        };
+        let (queue, task) = cancelling(2);
+        assert!(queue.take_any().is_none());
+        assert!(matches!(queue.put_back(task), PutBack::Cancelling(_)));
+        assert!(queue.finish(Afterwards::Nothing).is_none());
+        assert!(queue.pop(&Arc::new(Parker::new()), || Deadline::NEVER).is_none());
+        assert_eq!(queue.snapshot().workers, 0);
+        assert!(queue.take_to_cancel().is_some() && queue.take_to_cancel().is_some());
+    }
+
+    #[test]
+    fn a_worker_that_is_one_too_many_takes_no_further_task() {
+        let (queue, _task) = queue_of_busy_worker(2);
+        assert_eq!(queue.resize(2), 1);
+        queue.started();
+        let parker = Arc::new(Parker::new());
+        let second = queue.pop(&parker, || Deadline::NEVER);
+        assert!(second.is_some());
+        assert_eq!(queue.resize(1), 0);
+        assert!(queue.finish(Afterwards::Nothing).is_none());
+        assert!(queue.pop(&parker, || Deadline::NEVER).is_none());
+        assert_eq!((queue.snapshot().workers, queue.snapshot().queued), (1, 1));
+    }
+}

@@ -155,6 +155,28 @@ fn a_pool_whose_tasks_had_limits_leaves_no_thread() {
 }
 
 #[test]
+fn a_limit_ends_its_task_in_time_whatever_the_thread_for_limits_waits_for() {
+    let name = "timed-pool";
+    let builder = ThreadPoolExecutor::builder().max_workers(1).thread_name_prefix(name);
+    let pool = builder.idle_timeout(Duration::from_millis(1)).build().unwrap();
+    let (gate, running) = occupy(&pool);
+    let times_out = || {
+        let task = pool.task().timeout(SOON).submit(|| panic!("its time was up"));
+        assert_eq!(task.result().unwrap_err().kind(), TaskErrorKind::TimedOut);
+    };
+    // Once it has waited for nothing, and ended; and while it has an hour to wait for.
+    times_out();
+    let is_timer = |thread: &silkmill::ThreadInfo| thread.name() == "timed-pool-timer";
+    patiently("it has ended", || !silkmill::threads().iter().any(is_timer));
+    times_out();
+    let later = pool.task().timeout(Duration::from_secs(3600)).submit(|| 25);
+    (0..3).for_each(|_| times_out());
+    gate.open();
+    running.result().unwrap();
+    assert_eq!(later.result().unwrap(), 25);
+}
+
+#[test]
 fn a_shutdown_does_not_wait_for_the_time_of_a_limit() {
     let pool = pool(1);
     let (gate, running) = occupy(&pool);
