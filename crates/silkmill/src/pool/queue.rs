@@ -775,19 +775,21 @@ mod tests {
     use super::*;
     use crate::task::NewTask;
 
+    fn push(queue: &Queue) {
+        let make = || {
+            let (task, handle) = NewTask::new(|| ()).into_owners();
+            drop(handle);
+            Place::Own(task)
+        };
+        let (policy, submitter) = (WaitPolicy::None, Submitter::Outside);
+        let pushed = queue.push(Priority::Normal, policy, submitter, None, || 0, make);
+        assert!(pushed.is_ok());
+    }
+
     /// Makes a queue with so many tasks, and one worker that is busy with another.
     fn queue_of_busy_worker(queued: usize) -> (Queue, Queued) {
         let queue = Queue::new(None, 1);
-        for _ in 0..=queued {
-            let make = || {
-                let (task, handle) = NewTask::new(|| ()).into_owners();
-                drop(handle);
-                Place::Own(task)
-            };
-            let (policy, submitter) = (WaitPolicy::None, Submitter::Outside);
-            let pushed = queue.push(Priority::Normal, policy, submitter, None, || 0, make);
-            assert!(pushed.is_ok());
-        }
+        (0..=queued).for_each(|_| push(&queue));
         queue.started();
         let task = queue.pop(&Arc::new(Parker::new()), || Deadline::NEVER);
         (queue, task.expect("tasks are queued"))
@@ -822,5 +824,28 @@ mod tests {
         assert!(queue.finish(Afterwards::Nothing).is_none());
         assert!(queue.pop(&parker, || Deadline::NEVER).is_none());
         assert_eq!((queue.snapshot().workers, queue.snapshot().queued), (1, 1));
+    }
+
+    #[test]
+    fn a_smaller_pool_lets_workers_exit_that_sleep() {
+        let queue = Queue::new(None, 3);
+        (0..3).for_each(|_| push(&queue));
+        let work = || {
+            queue.started();
+            let parker = Arc::new(Parker::new());
+            while queue.pop(&parker, || Deadline::NEVER).is_some() {
+                assert!(queue.finish(Afterwards::Notify).is_none());
+            }
+        };
+        std::thread::scope(|scope| {
+            (0..3).for_each(|_| drop(scope.spawn(work)));
+            while queue.head.0.lock().counts.asleep() < 3 {
+                std::thread::yield_now();
+            }
+            assert_eq!(queue.resize(1), 0);
+            assert!(queue.wait_for_all_but(1, Deadline::NEVER));
+            queue.close();
+        });
+        assert_eq!(queue.snapshot().workers, 0);
     }
 }

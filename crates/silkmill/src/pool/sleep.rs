@@ -128,6 +128,11 @@ impl WorkerCounts {
         self.starting + self.searching + self.asleep.len()
     }
 
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn asleep(&self) -> usize {
+        self.asleep.len()
+    }
+
     pub(crate) fn busy(&self) -> usize {
         self.workers - self.free()
     }
