@@ -65,7 +65,7 @@ pub(crate) struct CrawlArgs {
     #[arg(long, value_name = "REGEX")]
     pub(crate) include: Vec<String>,
 
-    /// Follow no link whose URL matches the regex, whatever is included [repeatable]
+    /// Follow and check no link whose URL matches the regex, whatever is included [repeatable]
     #[arg(long, value_name = "REGEX")]
     pub(crate) exclude: Vec<String>,
 

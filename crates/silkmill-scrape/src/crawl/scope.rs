@@ -73,11 +73,12 @@ impl Filter {
 
     /// Returns why a link to `url` is not followed, if it is not.
     pub(crate) fn refusal(&self, url: &Url) -> Option<Refusal> {
-        if !self.is_in_scope(url) {
-            return Some(Refusal::Scope);
-        }
+        // What is excluded is not requested even to be checked, wherever it lies.
         if self.is_excluded(url) {
             return Some(Refusal::Excluded);
+        }
+        if !self.is_in_scope(url) {
+            return Some(Refusal::Scope);
         }
         let is_included = |regex: &Regex| regex.is_match(without_fragment(url));
         if !self.include.is_empty() && !self.include.iter().any(is_included) {

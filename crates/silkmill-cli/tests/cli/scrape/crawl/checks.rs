@@ -25,11 +25,13 @@ fn every_broken_link_is_named_with_the_pages_that_have_it() {
     let out = |path: &str| outside.url(path);
     let home = format!(
         "<a href=a>A</a><a href=missing>1</a><img src=i.png><a href={}>2</a><a href={}>3</a>\
-         <a href={} rel=nofollow>4</a><a href={}>5</a><a href=skipped>6</a><a href='mailto:x'>7</a>",
+         <a href={} rel=nofollow>4</a><a href={}>5</a><a href=skipped>6</a><a href='mailto:x'>7</a>\
+         <a href={}>8</a>",
         out("/good"),
         out("/get"),
         out("/bad"),
-        out("/moved")
+        out("/moved"),
+        out("/skipped")
     );
     let again = format!("<a href=missing#x>1</a><a href=reset>2</a><a href={}>3</a>", out("/bad"));
     let server = Server::start(move |request| match request.path() {
@@ -57,7 +59,7 @@ fn every_broken_link_is_named_with_the_pages_that_have_it() {
         reset.to_owned(),
     ];
     assert_eq!(lines(&text), expected.into());
-    assert_eq!(outside.requests_to("/never"), 0);
+    assert_eq!((outside.requests_to("/never"), outside.requests_to("/skipped")), (0, 0));
     assert_eq!((outside.requests_to("/good"), outside.requests_to("/get")), (1, 2));
     let rows = folder.rows();
     assert_eq!(paths(&rows).len(), 9);
