@@ -64,7 +64,7 @@ def rows_of(table: Any, call: str, url: str, options: Mapping[str, Any]) -> Any:
 
 def check(options: Mapping[str, Any], call: str) -> None:
     """Refuses options that cannot be where the cluster is started from, and not on a worker."""
-    for name in ("keep", "progress", "shard", "save", "cookie_jar", "warc", "cache"):
+    for name in ("keep", "progress", "shard", "save", "cookie_jar", "warc", "cache", "sitemap", "since"):
         if name in options:
             raise TypeError(f"{call}() has no option {name!r} on a cluster")
     start: Any = {"fetch": silkmill.fetch, "scrape": silkmill.scrape}[call]

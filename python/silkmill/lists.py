@@ -232,7 +232,7 @@ class Fields(dict[str, "list[Value]"]):
 
 
 def fetch(
-    urls: Iterable[str] | Any,
+    urls: Iterable[str] | Any = (),
     *,
     url: str | None = None,
     keep: bool = False,
@@ -252,6 +252,9 @@ def fetch(
     0 None url: it does not begin with http:// or https://
     1 None url: only http and https are known, not "ftp"
 
+    With ``sitemap`` the pages that sitemaps list come after ``urls``, which may then be left out. They are read before the first row; one
+    that cannot be read ends the run with a RuntimeError.
+
     ``progress`` is called on this thread with a :class:`Progress` while rows are taken, ten times a second at most; True shows a
     line on a terminal, or in a notebook.
 
@@ -262,7 +265,7 @@ def fetch(
 
 
 def scrape(
-    urls: Iterable[str] | Any,
+    urls: Iterable[str] | Any = (),
     *,
     url: str | None = None,
     keep: bool = False,

@@ -143,6 +143,10 @@ class ListOptions(RequestOptions, total=False):
     method: str | None
     #: The body of every request.
     data: str | bytes | None
+    #: The URLs of sitemaps, indexes or feeds: the pages that they list are requested after those of ``urls``.
+    sitemap: Iterable[str] | str | None
+    #: Leave out pages of sitemaps that were changed last before this date, as "2026-11-28".
+    since: str | None
     #: Only the part of the list that is ``"I/N"``: all URLs of a host are in one part. ``row.index`` is that of the whole list.
     shard: str | None
     #: Hand on the rows in the order of the URLs.

@@ -20,7 +20,7 @@ MISSING = ("/missing", "/robots.txt", "/sitemap.xml")
 class Server:
     """Answers ``/N`` with a page titled ``page N``, ``/missing`` with 404, ``/silent`` never, and counts every request.
 
-    ``/slow/MS`` answers after so many milliseconds. The pages from ``/tree/0`` to ``/tree/TREE-1`` link to two others each, but for the
+    ``/map/N`` is a sitemap of the first N pages, as plain text. ``/slow/MS`` answers after so many milliseconds. The pages from ``/tree/0`` to ``/tree/TREE-1`` link to two others each, but for the
     last ones, and all of them to ``/missing`` and to another host. ``at_once_max`` is the most requests that were open at one moment.
     """
 
@@ -65,10 +65,13 @@ class Server:
                     f"<title>page {number}</title><p class=price>{number}.50</p><p class=price>0</p>"
                     f"<a href='/next'>{header}{sent}</a>{links}"
                 ).encode()
+                kind = "text/html; charset=utf-8"
+                if self.path.startswith("/map/"):
+                    page, kind = "\n".join(outer.urls(int(number))).encode(), "text/plain"
                 # The client may send its next request as soon as it has the answer.
                 self.leave()
                 self.send_response(404 if self.path in MISSING else 200)
-                self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(page)))
                 self.end_headers()
                 self.wfile.write(page)

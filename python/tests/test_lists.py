@@ -619,3 +619,32 @@ def test_regexes_and_json_are_read_too(server: Server) -> None:
     assert silkmill.extract(page, jsonpath={"j": "$.x[*]"}) == {"j": ["1", "a"]}
     links = silkmill.extract(page, css={"link": "a@abs:href"}, url="http://a.example/x/")
     assert links == {"link": ["http://a.example/x/b"]}
+
+
+def test_the_pages_of_sitemaps_come_after_the_urls(server: Server) -> None:
+    sitemap = f"{server.address}/map/3"
+    rows = silkmill.scrape(["no url"], sitemap=sitemap, ordered=True).collect()
+    assert [row.index for row in rows] == [0, 1, 2, 3]
+    assert [row.url for row in rows] == ["no url", *server.urls(3)]
+    assert [row.title for row in rows] == [None, "page 0", "page 1", "page 2"]
+    alone = silkmill.fetch(sitemap=[sitemap, f"{server.address}/map/4"], since="2026")
+    assert sorted(row.url for row in alone) == sorted(server.urls(3) + server.urls(4))
+    parts = [silkmill.fetch(sitemap=sitemap, shard=f"{part}/2").collect() for part in (0, 1)]
+    assert sum(len(part) for part in parts) == 3
+
+
+def test_a_sitemap_that_cannot_be_is_an_error(server: Server) -> None:
+    missing = silkmill.fetch(server.urls(1), sitemap=f"{server.address}/missing")
+    with pytest.raises(RuntimeError, match="/missing"):
+        missing.collect()
+    assert server.requests["/0"] == 0
+    with pytest.raises(ValueError, match="no URL"):
+        silkmill.fetch(sitemap="no URL")
+    with pytest.raises(ValueError, match="someday"):
+        silkmill.fetch(sitemap=server.address, since="someday")
+    with pytest.raises(ValueError, match="since"):
+        silkmill.fetch([], since="2026")
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.table({"link": server.urls(1)})
+    with pytest.raises(ValueError, match="sitemap"):
+        silkmill.fetch(table, url="link", keep=True, sitemap=server.address)

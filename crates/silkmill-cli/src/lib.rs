@@ -20,6 +20,7 @@ use clap::Parser;
 pub use crate::cmd::crawl::{CrawlEnding, CrawlPlan, StartedCrawl};
 pub use crate::cmd::url_list::cookies::Cookies;
 pub use crate::cmd::url_list::proxies::environment_proxies;
+pub use crate::cmd::url_list::sitemaps::SitemapPages;
 pub use crate::state::state_directory;
 
 use crate::args::{Cli, Command};

@@ -11,7 +11,7 @@ mod list;
 pub(super) mod options;
 pub(crate) mod proxies;
 mod recorder;
-mod sitemaps;
+pub(crate) mod sitemaps;
 mod tally;
 
 use std::cell::RefCell;

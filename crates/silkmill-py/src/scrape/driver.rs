@@ -1,5 +1,6 @@
 //! The thread of the engine that drives a run: inputs from the consumer, rows to it.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow;
@@ -7,20 +8,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
-use silkmill_cli::{Cookies, StartedCrawl};
-use silkmill_scrape::{Input, Options, Progress, Row, Sink, run_into};
+use silkmill_cli::{Cookies, SitemapPages, StartedCrawl};
+use silkmill_scrape::{Input, Options, Progress, Row, Sink, SitemapList, run_into};
 
 use crate::error::message_of;
 use crate::scrape::crawl::Ending;
 use crate::scrape::hand_over::{Ended, Failed, HandOver};
+use crate::scrape::options::Shard;
 
 /// The most rows that are kept before they are handed on together.
 const BATCH: usize = 64;
 
 /// What the thread drives.
 pub(super) enum Drive {
-    List { options: Box<Options>, cookies: Cookies },
+    List { options: Box<Options>, cookies: Cookies, sitemaps: Option<Sitemaps> },
     Crawl(Box<StartedCrawl>),
+}
+
+/// Sitemaps whose pages come behind the URLs of the consumer.
+pub(super) struct Sitemaps {
+    pub(super) list: SitemapList,
+    /// The part of the list that is wanted.
+    pub(super) shard: Option<Shard>,
 }
 
 /// Starts the thread.
@@ -44,11 +53,21 @@ fn drive(hand_over: &Arc<HandOver>, what: Drive) -> Ended {
         errors: 0,
     };
     match what {
-        Drive::List { options, cookies } => {
+        Drive::List { options, cookies, sitemaps } => {
             let inputs = Inputs { hand_over: Arc::clone(hand_over), ready: VecDeque::new() };
+            let unread = Cell::new(None);
+            let pages = match sitemaps {
+                Some(sitemaps) => Some(pages_of(sitemaps, &options, hand_over, &unread)?),
+                None => None,
+            };
+            let inputs = inputs.chain(pages.into_iter().flatten());
             let summary = run_into(inputs, &options, &hand_over.cancel, &mut rows);
             hand_over.put(&mut rows.ready, None);
             let summary = summary.map_err(|error| Failed::Run(error.to_string()))?;
+            if let Some(error) = unread.take() {
+                let why = format!("failed to read the pages of the sitemaps: {error}");
+                return Err(Failed::File(why));
+            }
             cookies.write().map_err(|error| Failed::File(format!("{error:#}")))?;
             Ok(Ending { summary, crawl: None })
         }
@@ -61,6 +80,25 @@ fn drive(hand_over: &Arc<HandOver>, what: Drive) -> Ended {
             Ok(ending.into())
         }
     }
+}
+
+/// Reads the sitemaps, and returns the URLs that they list: none where the run was cancelled
+/// meanwhile. Where the URLs cannot be read again, they end, and `unread` says why.
+fn pages_of<'a>(
+    sitemaps: Sitemaps,
+    options: &Options,
+    hand_over: &HandOver,
+    unread: &'a Cell<Option<io::Error>>,
+) -> Result<impl Iterator<Item = Input> + use<'a>, Failed> {
+    let Sitemaps { list, shard } = sitemaps;
+    let pages = SitemapPages::read(&list, options, &hand_over.cancel);
+    let pages = pages.map_err(|error| Failed::Run(format!("{error:#}")))?;
+    let wanted = move |input: Input| match shard {
+        Some(shard) if !shard.holds(input.shown()) => Input::answered(),
+        _ => input,
+    };
+    let read = pages.into_iter().flatten();
+    Ok(read.map_while(|page| page.map_err(|error| unread.set(Some(error))).ok()).map(wanted))
 }
 
 struct Inputs {

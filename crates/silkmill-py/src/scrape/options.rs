@@ -5,7 +5,9 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping, PyString};
 use silkmill_cli::{Cookies, CrawlPlan, environment_proxies};
-use silkmill_scrape::{Extractor, Field, Method, Options, OptionsBuilder, ValueType, host_bucket};
+use silkmill_scrape::{
+    Extractor, Field, Method, Options, OptionsBuilder, SitemapList, ValueType, host_bucket,
+};
 use std::num::NonZeroU64;
 
 use crate::keywords::Keywords;
@@ -39,7 +41,7 @@ pub(super) struct Job {
 
 /// What a run works on.
 pub(super) enum Work {
-    List { options: Box<Options>, cookies: Cookies },
+    List { options: Box<Options>, cookies: Cookies, sitemaps: Option<SitemapList> },
     Crawl(Box<CrawlPlan>),
 }
 
@@ -131,6 +133,7 @@ pub(super) fn job_of(py: Python<'_>, kind: Kind, given: &Bound<'_, PyDict>) -> P
             words.wrong("shard", &why)
         })?),
     };
+    let sitemaps = sitemaps_of(&mut words)?;
     let from = words.paths("cookies")?.unwrap_or_default();
     let to = words.path("cookie_jar")?;
     words.finish()?;
@@ -141,8 +144,22 @@ pub(super) fn job_of(py: Python<'_>, kind: Kind, given: &Bound<'_, PyDict>) -> P
     }
     // It may read certificates, and make a folder.
     let options = py.detach(|| options.build()).map_err(refused)?;
-    let work = Work::List { options: Box::new(options), cookies };
+    let work = Work::List { options: Box::new(options), cookies, sitemaps };
     Ok(Job { work, fields: fields_types, shard })
+}
+
+/// Takes the sitemaps whose pages are requested, too.
+fn sitemaps_of(words: &mut Keywords<'_>) -> PyResult<Option<SitemapList>> {
+    let (sitemaps, since) = (words.texts("sitemap")?, words.text("since")?);
+    if sitemaps.is_empty() {
+        return match since {
+            None => Ok(None),
+            Some(_) => Err(words.wrong("since", "about \"sitemap\", of which there is none")),
+        };
+    }
+    let list = SitemapList::new(sitemaps).map_err(refused)?;
+    let list = since.map_or(Ok(list.clone()), |date| list.since(&date));
+    list.map(Some).map_err(refused)
 }
 
 /// A field that is not compiled yet.

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
-use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyOSError, PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{
+    PyException, PyKeyboardInterrupt, PyOSError, PyRuntimeError, PyTypeError, PyValueError,
+};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyList, PyString, PyTuple};
@@ -24,7 +26,7 @@ use crate::process::generation;
 use crate::scrape::arrow::{Batches, Kept, capsule};
 use crate::scrape::columns::{Columns, size};
 use crate::scrape::crawl;
-use crate::scrape::driver::{self, Drive};
+use crate::scrape::driver::{self, Drive, Sitemaps};
 use crate::scrape::hand_over::{Ended, Failed, Found, HandOver, INPUTS_MAX};
 use crate::scrape::options::{Job, Kind, Work, job_of};
 use crate::scrape::row::Row;
@@ -122,6 +124,12 @@ impl ListRun {
                 Urls::Batches(batches) => batches.shape(),
                 _ => None,
             };
+            if let (Some(_), Work::List { sitemaps: Some(_), .. }) = (&kept, &job.work) {
+                return Err(PyValueError::new_err(format!(
+                    "{call}() option \"keep\" cannot be used with \"sitemap\": its pages are in no \
+                     table"
+                )));
+            }
             let shard = job.shard;
             let consumer = Consumer {
                 job: Some(job),
@@ -354,7 +362,10 @@ impl Inner {
             self.hand_over.give(None);
         }
         let started = match job.work {
-            Work::List { options, cookies } => Ok(Drive::List { options, cookies }),
+            Work::List { options, cookies, sitemaps } => {
+                let sitemaps = sitemaps.map(|list| Sitemaps { list, shard: job.shard });
+                Ok(Drive::List { options, cookies, sitemaps })
+            }
             Work::Crawl(plan) => py
                 .detach(|| plan.start())
                 .map(|crawl| Drive::Crawl(Box::new(crawl)))

@@ -2,7 +2,7 @@
 //! and the file goes when the run ends.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufWriter, Seek, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
 use std::ops::ControlFlow;
 
 use anyhow::{Result, anyhow};
@@ -36,32 +36,87 @@ pub(super) fn spool(
     cancel: &CancelToken,
     args: &UrlListArgs,
 ) -> Result<Option<File>> {
+    let mut progress = ProgressLine::new(if args.quiet { When::Never } else { args.progress });
+    let spooled = into_file(list, options, cancel, &mut |pages| {
+        progress.show(|| format!("sitemaps: {}", count(pages, "URL")));
+    });
+    progress.clear();
+    let Some((file, summary)) = spooled? else { return Ok(None) };
+    if !args.quiet {
+        report(&summary);
+    }
+    Ok(Some(file))
+}
+
+/// Reads sitemaps into a file, and tells `progress` how many URLs it has. Returns `None` when that
+/// was interrupted.
+fn into_file(
+    list: &SitemapList,
+    options: &Options,
+    cancel: &CancelToken,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Option<(File, SitemapSummary)>> {
     let failed = |error: io::Error| {
         anyhow!("failed to write the pages of the sitemaps to a file: {}", reason(&error))
     };
     let mut file = BufWriter::new(tempfile::tempfile().map_err(failed)?);
-    let mut progress = ProgressLine::new(if args.quiet { When::Never } else { args.progress });
     let (mut pages, mut unwritten) = (0u64, None);
     let summary = list.read(options, cancel, &mut |input| {
         pages += 1;
-        progress.show(|| format!("sitemaps: {}", count(pages, "URL")));
+        progress(pages);
         unwritten = write(&input, &mut file).err();
         if unwritten.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    progress.clear();
-    let summary = summary?;
+    })?;
     if let Some(error) = unwritten {
         return Err(failed(error));
     }
     if summary.interrupted {
         return Ok(None);
     }
-    if !args.quiet {
-        report(&summary);
-    }
     let mut file = file.into_inner().map_err(|error| failed(error.into_error()))?;
     file.rewind().map_err(failed)?;
-    Ok(Some(file))
+    Ok(Some((file, summary)))
+}
+
+/// The pages of sitemaps, as a list: kept in a file that goes with this value, since they may be
+/// millions.
+///
+/// ```
+/// use silkmill::CancelToken;
+/// use silkmill_cli::SitemapPages;
+/// use silkmill_scrape::{Options, SitemapList};
+///
+/// let list = SitemapList::new(["http://127.0.0.1:1/sitemap.xml"])?;
+/// let options = Options::builder().retries(0).build()?;
+/// // Nothing listens there.
+/// assert!(SitemapPages::read(&list, &options, &CancelToken::new()).is_err());
+/// # Ok::<(), silkmill_scrape::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct SitemapPages(Spooled<BufReader<File>>);
+
+impl SitemapPages {
+    /// Reads all sitemaps of the list. Returns `None` when `cancel` has ended that early.
+    ///
+    /// # Errors
+    ///
+    /// When a sitemap cannot be read, or the file cannot be written.
+    pub fn read(
+        list: &SitemapList,
+        options: &Options,
+        cancel: &CancelToken,
+    ) -> Result<Option<SitemapPages>> {
+        let spooled = into_file(list, options, cancel, &mut |_| {})?;
+        Ok(spooled.map(|(file, _)| SitemapPages(Spooled::new(BufReader::new(file)))))
+    }
+}
+
+impl Iterator for SitemapPages {
+    type Item = io::Result<Input>;
+
+    fn next(&mut self) -> Option<io::Result<Input>> {
+        self.0.next()
+    }
 }
 
 /// Says what was left out.
@@ -91,6 +146,7 @@ fn write(input: &Input, file: &mut impl Write) -> io::Result<()> {
 }
 
 /// The URLs of such a file.
+#[derive(Debug)]
 pub(super) struct Spooled<R> {
     from: R,
     line: Vec<u8>,
