@@ -6,6 +6,7 @@ mod corpus;
 mod misuse;
 mod program;
 mod python;
+mod signals;
 mod soak;
 mod subcommand;
 mod test;

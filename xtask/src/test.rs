@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use crate::misuse::{know_all, misuse};
 use crate::program::{cargo, check, is_installed, is_long, root};
 use crate::python;
+use crate::signals;
 use crate::subcommand::{Subcommand, list};
 use crate::tidy;
 
@@ -91,6 +92,7 @@ fn run(words: &[&str]) -> anyhow::Result<()> {
             Box::new(|step| names.contains(&step.name))
         }
     };
+    signals::reset();
     let mut times = Vec::new();
     for step in STEPS.iter().filter(|step| is_chosen(step)) {
         println!("==> {}", step.name);

@@ -27,9 +27,13 @@ use crate::sandbox::is_installed;
 const CALLS_MAX: usize = 400;
 
 /// Set for the tests that are started again in a namespace, where sandboxes are overlays of two
-/// directories. There, one kill of every `OVERLAY_STEP` is tried.
+/// directories. There, one kill of every `OVERLAY_STEP` is tried, unless the tests may take long.
 const OVERLAY: &str = "SILKMILL_SANDBOX_OVERLAY";
 const OVERLAY_STEP: usize = 5;
+
+/// The same for commands some of whose calls fail besides: what differs from those without is the
+/// way in which files are swapped.
+const FAULTED_STEP: usize = 3;
 
 /// A tree with every kind of file, and a store for its runs.
 pub(crate) struct Sandbox {
@@ -227,7 +231,12 @@ fn sweep(
 ) {
     let killed = std::sync::atomic::AtomicUsize::new(0);
     let one = |call: &str| {
-        let step = if std::env::var_os(OVERLAY).is_some() && !is_long() { OVERLAY_STEP } else { 1 };
+        let step = match also {
+            _ if is_long() => 1,
+            _ if std::env::var_os(OVERLAY).is_some() => OVERLAY_STEP,
+            [] => 1,
+            _ => FAULTED_STEP,
+        };
         for nth in (1..).step_by(step) {
             assert!(nth < CALLS_MAX, "{call} is called for ever");
             let sandbox = Sandbox::new();
