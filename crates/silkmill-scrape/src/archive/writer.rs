@@ -331,6 +331,11 @@ impl Growing {
 
 /// Opens the last file in a folder.
 fn open_in(folder: &Path) -> io::Result<Growing> {
+    if folder.is_file() {
+        return Err(io::Error::other(
+            "it is a file, and its name does not end in .warc.gz or .warc",
+        ));
+    }
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
     let mut last = 0;
     for entry in fs::read_dir(folder)? {

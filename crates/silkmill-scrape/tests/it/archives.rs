@@ -396,6 +396,11 @@ fn what_is_no_archive_is_refused_and_left_as_it_is() {
         let error = once().replay(folder.path(name)).build().unwrap_err().to_string();
         assert!(error.starts_with("failed to read the archive") && error.ends_with(why), "{error}");
     }
+    let list = folder.path("list.txt");
+    fs::write(&list, b"http://a.example/").unwrap();
+    let error = once().warc(&list).build().unwrap_err().to_string();
+    assert!(error.ends_with("its name does not end in .warc.gz or .warc"), "{error}");
+    assert_eq!(fs::read(&list).unwrap(), b"http://a.example/");
     let _open = once().warc(&whole).build().unwrap();
     let error = once().warc(&whole).build().unwrap_err().to_string();
     assert!(error.ends_with("another run writes to it"), "{error}");
