@@ -145,8 +145,8 @@ time: with all peers, on two cores, about five minutes for executor, two for scr
       does something else meanwhile gives other figures
 needs: for executor the crates that it is measured beside, which cargo fetches; for scrape and crawl
       nginx and GNU time; for python nginx, and lxml, parsel, selectolax and polars for its
-      interpreter; for the case `large` of replace GNU time, 10 GiB of disk, and as much memory where
-      sd is installed
+      interpreter; for the case `large` of replace GNU time, 10 GiB of disk, and as much memory
+      where sd is installed
 environment:
   SILKMILL_PYTHON      the interpreter that is measured, instead of python3
   SILKMILL_BENCH_TREE  a tree to replace in, which is changed and put back, instead of a made up one

@@ -21,7 +21,8 @@ const HELP: &str = "\
 usage: cargo xtask corpus DIR             make the tree in DIR, which must not exist
 
 Makes 20,000 text files in 800 folders, shaped like a source tree and the same on every machine.
-`kmalloc` stands in one file of 6, and `kmalloc_caches` in 6 files. `cargo xtask bench replace` makes such a tree by itself.
+`kmalloc` stands in one file of 6, and `kmalloc_caches` in 6 files. `cargo xtask bench replace`
+makes such a tree by itself.
 
 time: a few seconds
 needs: 300 MB of disk
