@@ -82,8 +82,8 @@ fn run_with(python: &Path, is_long_here: bool) -> anyhow::Result<()> {
     if is_long() {
         small_enough(&wheels)?;
     }
-    let mut install = Command::new(&inside);
-    install.args(["-m", "pip", "install", "--quiet", "--force-reinstall", "--no-index"]);
+    let mut install = pip(&inside);
+    install.args(["install", "--quiet", "--force-reinstall", "--no-index"]);
     check(install.arg("--find-links").arg(&wheels).arg("silkmill"))?;
     let mut tests = Command::new(&inside);
     tests.args(["-m", "pytest", "-q"]).current_dir(root());
@@ -114,11 +114,18 @@ fn environment(python: &Path, folder: &Path, is_long_here: bool) -> anyhow::Resu
         return Ok(inside);
     }
     check(Command::new(python).args(["-m", "venv"]).arg(folder))?;
-    let mut install = Command::new(&inside);
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    let mut install = pip(&inside);
+    install.args(["install", "--quiet", "--disable-pip-version-check"]);
     check(install.args(&tools))?;
     std::fs::write(&list, wanted).with_context(|| format!("failed to write {list:?}"))?;
     Ok(inside)
+}
+
+/// Makes a command of an environment's `pip`. What other folders have is not installed in there.
+fn pip(inside: &Path) -> Command {
+    let mut pip = Command::new(inside);
+    pip.args(["-m", "pip"]).env_remove("PYTHONPATH");
+    pip
 }
 
 fn output(command: &mut Command) -> anyhow::Result<String> {
