@@ -26,10 +26,10 @@ pub(crate) const SUBCOMMAND: Subcommand = Subcommand {
 const FAST: &str = "--fast";
 
 /// How many inputs each fuzz target tries, besides its kept corpus.
-const FUZZ_RUNS: &str = "5000";
+const FUZZ_RUNS: &str = "20000";
 
 /// The longest time for one fuzz target, however slow the machine is.
-const FUZZ_SECONDS_MAX: &str = "20";
+const FUZZ_SECONDS_MAX: &str = "60";
 
 /// The longest input that the fuzzer makes up, in bytes.
 const FUZZ_INPUT_MAX: &str = "4096";
@@ -51,6 +51,8 @@ enum Runs {
     WithoutFast,
     /// The whole run has it as a part of another step.
     WithFast,
+    /// It takes too long for the whole run, unless `SILKMILL_LONG=1` allows that.
+    WhenLong,
 }
 
 #[rustfmt::skip]
@@ -66,7 +68,7 @@ const STEPS: [Step; 10] = {
         Step { name: "doc", what: "rustdoc warns of nothing", runs: WithoutFast, run: doc },
         Step { name: "python", what: "the Python package's tests pass", runs: WithoutFast, run: python },
         Step { name: "loom", what: "loom's models hold in every interleaving", runs: WithoutFast, run: loom },
-        Step { name: "fuzz", what: "the fuzz targets hold for the kept inputs and 5,000 new ones each", runs: WithoutFast, run: fuzz },
+        Step { name: "fuzz", what: "with SILKMILL_LONG=1: the fuzz targets hold for the kept and for new inputs", runs: WhenLong, run: fuzz },
     ]
 };
 
@@ -80,8 +82,12 @@ fn run(words: &[&str]) -> anyhow::Result<()> {
         return tidy::run(rules);
     }
     let is_chosen: Box<dyn Fn(&Step) -> bool> = match words {
-        [] => Box::new(|step| step.runs != Runs::WithFast),
-        [FAST] => Box::new(|step| step.runs != Runs::WithoutFast),
+        [] => Box::new(|step| match step.runs {
+            Runs::Always | Runs::WithoutFast => true,
+            Runs::WithFast => false,
+            Runs::WhenLong => is_long(),
+        }),
+        [FAST] => Box::new(|step| matches!(step.runs, Runs::Always | Runs::WithFast)),
         words if words.contains(&FAST) => {
             return Err(misuse(format!("{FAST} stands alone: it is a choice of steps")));
         }
@@ -111,7 +117,7 @@ fn run(words: &[&str]) -> anyhow::Result<()> {
 
 fn help() -> String {
     let steps = list(STEPS.iter().map(|step| (step.name, step.what)));
-    let fast = STEPS.iter().filter(|step| step.runs != Runs::WithoutFast);
+    let fast = STEPS.iter().filter(|step| matches!(step.runs, Runs::Always | Runs::WithFast));
     let fast: Vec<&str> = fast.map(|step| step.name).collect();
     let (fast, rules) = (fast.join(", "), list(tidy::rules()));
     format!("{HELP}\nsteps:\n{steps}\nsteps of {FAST}: {fast}\n\nrules of tidy:\n{rules}{HELP_END}")
@@ -134,8 +140,9 @@ needs: a C compiler; for some tests strace, git, patch, nginx, a C++ compiler, a
       `.ci/run` installs them all on Debian
 environment:
   SILKMILL_REQUIRE=1  a test whose program is missing fails
-  SILKMILL_LONG=1     what takes long runs, too: every step of each sweep, more kills and larger
-                      sites, CPython's own tests on our classes, clusters, what pages cost
+  SILKMILL_LONG=1     what takes long runs, too: the step fuzz, every step of each sweep, more
+                      kills, larger sites, CPython's own tests on our classes, clusters, and what
+                      pages cost
   SILKMILL_PYTHON     the interpreter for the Python tests, instead of python3, or several with a
                       colon between them
 ";
