@@ -73,7 +73,7 @@ pub struct CrawlPlan {
     cookies: Cookies,
     options: Options,
     crawl_options: CrawlOptions,
-    /// Whether there is an output, and so a job to go on with.
+    /// Set if there is an output, and so a job to go on with.
     keeps_rows: bool,
 }
 
@@ -169,10 +169,10 @@ impl fmt::Debug for StartedCrawl {
     }
 }
 
-/// What has become of a crawl that another program has run.
+/// Says what has become of a crawl that another program has run.
 #[derive(Debug)]
 pub struct CrawlEnding {
-    /// What has become of the crawl.
+    /// Counts what has become of the crawl.
     pub summary: CrawlSummary,
     /// The broken links, 100,000 at most, if they were looked for and the crawl was not
     /// interrupted.

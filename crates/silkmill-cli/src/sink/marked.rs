@@ -36,13 +36,13 @@ pub(crate) struct MarkedOutput {
     name: String,
 }
 
-/// Where the rows go.
+/// The place that the rows go to.
 enum Rows {
     Lines(LineFile, Format),
     Database(Database),
 }
 
-/// Where an output goes.
+/// The files that an output goes to.
 #[derive(Debug)]
 pub(crate) struct Files<'a> {
     pub(crate) rows: &'a Path,
@@ -50,7 +50,7 @@ pub(crate) struct Files<'a> {
     pub(crate) links: Option<&'a Path>,
 }
 
-/// How far all files of an output go.
+/// The lengths of all files of an output.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Marks {
     rows: Option<Mark>,

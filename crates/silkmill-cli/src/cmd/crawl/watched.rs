@@ -11,7 +11,7 @@ use crate::sink::marked::MarkedOutput;
 pub(super) struct Watched<'a> {
     output: Option<MarkedOutput>,
     sink: &'a mut dyn Sink,
-    /// Whether the other program wants no more.
+    /// Set once the other program wants no more.
     is_over: bool,
 }
 

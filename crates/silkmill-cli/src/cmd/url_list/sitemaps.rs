@@ -13,7 +13,8 @@ use crate::args::{SitemapArgs, UrlListArgs, When};
 use crate::messages::{count, reason, to_stderr};
 use crate::progress::ProgressLine;
 
-/// How a line of the file begins: whether the user has named its URL, or a server on the Internet.
+/// A line of the file begins with one of these: the user has named its URL, or a server on the
+/// Internet has.
 const NAMED_BY_USER: u8 = b'+';
 const NAMED_BY_SERVER: u8 = b'-';
 
