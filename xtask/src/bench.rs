@@ -154,6 +154,23 @@ environment:
   SILKMILL_PAGES       a folder of real product pages to read, instead of made up ones
 ";
 
+/// Measures those cases of a part that are named, or all. A case has a name, what is measured, and
+/// how.
+fn measure_each<M: Copy>(
+    cases: &[(&'static str, &'static str, M)],
+    names: &[&str],
+    mut measure: impl FnMut(&str, M) -> anyhow::Result<Vec<Case>>,
+) -> anyhow::Result<Vec<Case>> {
+    let mut measured = Vec::new();
+    for &(name, _, how) in cases {
+        if names.is_empty() || names.contains(&name) {
+            println!("--> {name}");
+            measured.extend(measure(name, how).with_context(|| format!("case {name} failed"))?);
+        }
+    }
+    Ok(measured)
+}
+
 /// Builds the program as users have it and returns its path.
 fn silkmill() -> anyhow::Result<std::path::PathBuf> {
     check(cargo().args(["build", "--quiet", "--release", "-p", "silkmill-cli"]))?;

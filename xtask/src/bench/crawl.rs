@@ -14,7 +14,7 @@ use anyhow::{Context, ensure};
 
 use super::measure::{Cost, cost};
 use super::nginx::Nginx;
-use super::{Case, Contender, is_installed, silkmill};
+use super::{Case, Contender, is_installed, measure_each, silkmill};
 use crate::program::root;
 
 /// The variable that says how many pages the site has.
@@ -46,14 +46,7 @@ pub(super) fn run(names: &[&str]) -> anyhow::Result<Vec<Case>> {
         return Ok(Vec::new());
     }
     let bench = Bench::set_up()?;
-    let mut cases = Vec::new();
-    for (name, _, measure) in CASES {
-        if names.is_empty() || names.contains(&name) {
-            println!("--> {name}");
-            cases.extend(measure(&bench).with_context(|| format!("case {name} failed"))?);
-        }
-    }
-    Ok(cases)
+    measure_each(&CASES, names, |_, measure| measure(&bench))
 }
 
 /// The server with its site, the program, and a folder for what the sides write.

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, ensure};
 
 use super::scrape::pages;
-use super::{Case, Contender};
+use super::{Case, Contender, measure_each};
 use crate::program::{cargo, check, root};
 use crate::python::interpreter;
 
@@ -34,20 +34,15 @@ pub(super) fn run(names: &[&str]) -> anyhow::Result<Vec<Case>> {
     let folder = root().join("target/bench-python");
     let package = package(&folder)?;
     let pages = pages_in(&folder.join("pages"))?;
-    let mut cases = Vec::new();
-    for (name, _, program) in CASES {
-        if names.is_empty() || names.contains(&name) {
-            println!("--> {name}");
-            let mut command = Command::new(interpreter());
-            command.arg(root().join("python/bench").join(program));
-            if name == "lists" {
-                command.arg(&pages);
-            }
-            command.args([ROUNDS, "--samples"]).env("PYTHONPATH", python_path(&package)?);
-            cases.extend(measure(&mut command).with_context(|| format!("case {name} failed"))?);
+    measure_each(&CASES, names, |name, program| {
+        let mut command = Command::new(interpreter());
+        command.arg(root().join("python/bench").join(program));
+        if name == "lists" {
+            command.arg(&pages);
         }
-    }
-    Ok(cases)
+        command.args([ROUNDS, "--samples"]).env("PYTHONPATH", python_path(&package)?);
+        measure(&mut command)
+    })
 }
 
 /// Builds the module as a wheel has it, and lays it beside the rest of the package.

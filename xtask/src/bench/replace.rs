@@ -12,9 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Context;
-
-use super::{Case, Contender, ROUNDS, is_installed, shell, silkmill, time};
+use super::{Case, Contender, ROUNDS, is_installed, measure_each, shell, silkmill, time};
 use crate::corpus::{NEEDLE, RARE_NEEDLE};
 use crate::program::check;
 
@@ -49,23 +47,18 @@ pub(super) fn cases() -> Vec<(&'static str, &'static str)> {
 pub(super) fn run(names: &[&str]) -> anyhow::Result<Vec<Case>> {
     let tree = tree::find()?;
     let (files, program) = (tree::count_files(&tree)?, silkmill()?);
-    let mut cases = Vec::new();
-    for (name, _, measure) in CASES {
-        if names.is_empty() || names.contains(&name) {
-            println!("--> {name}");
-            // It is on the filesystem of the tree, as a user's store mostly is, and is removed in
-            // the end, so that no case removes what another has left.
-            let folder = tempfile::tempdir_in(tree.parent().unwrap_or(&tree))?;
-            let bench = Bench {
-                files,
-                program: program.clone(),
-                folder: folder.path().to_owned(),
-                tree: tree.clone(),
-            };
-            cases.extend(measure(&bench).with_context(|| format!("case {name} failed"))?);
-        }
-    }
-    Ok(cases)
+    measure_each(&CASES, names, |_, measure| {
+        // It is on the filesystem of the tree, as a user's store mostly is, and is removed in the
+        // end, so that no case removes what another has left.
+        let folder = tempfile::tempdir_in(tree.parent().unwrap_or(&tree))?;
+        let bench = Bench {
+            files,
+            program: program.clone(),
+            folder: folder.path().to_owned(),
+            tree: tree.clone(),
+        };
+        measure(&bench)
+    })
 }
 
 /// What all cases need.

@@ -16,11 +16,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
 use super::measure::{Cost, cost};
 use super::nginx::Nginx;
-use super::{Case, Contender, is_installed, silkmill};
+use super::{Case, Contender, is_installed, measure_each, silkmill};
 use crate::program::root;
 
 /// How many pages the server has.
@@ -58,14 +58,7 @@ pub(super) fn run(names: &[&str]) -> anyhow::Result<Vec<Case>> {
         return Ok(Vec::new());
     }
     let bench = Bench::set_up()?;
-    let mut cases = Vec::new();
-    for (name, _, measure) in CASES {
-        if names.is_empty() || names.contains(&name) {
-            println!("--> {name}");
-            cases.extend(measure(&bench).with_context(|| format!("case {name} failed"))?);
-        }
-    }
-    Ok(cases)
+    measure_each(&CASES, names, |_, measure| measure(&bench))
 }
 
 /// What all cases need: the server, the program, and a folder for lists and rows.
