@@ -263,8 +263,10 @@ fn a_map_ends_when_its_states_cannot_be_made_and_names_the_cause() {
         };
         let errors: Vec<_> = results.into_iter().map(Result::unwrap_err).collect();
         assert!(errors.iter().all(|error| error.message() == "no driver"), "{errors:?}");
-        assert_eq!(errors.iter().filter(|error| error.is_panic()).count(), 8);
-        assert!((9..=11).contains(&errors.len()), "{errors:?}");
+        // The other item in flight may have begun to make its state before the eighth failed.
+        let panics = errors.iter().filter(|error| error.is_panic()).count();
+        assert!((8..=9).contains(&panics), "{errors:?}");
+        assert!((panics + 1..=11).contains(&errors.len()), "{errors:?}");
     }
     let scoped = pool.scope(|scope| scope.map_with(panics, 0.., |(), n: u64| n).count());
     assert!(scoped > 8);
