@@ -192,7 +192,7 @@ impl<A, T> Batch<A, T> {
         match items {
             // The task is one itself, and is counted as such when it ends.
             1.. => worker::count_items(items as u64 - 1, panicked),
-            0 => self.pool.count_batched_items(1),
+            0 => worker::count_emptied_batch(),
         }
         BatchEnd { items, took: started.elapsed() }
     }

@@ -22,6 +22,9 @@ use crate::task::observer::Ended;
 pub(crate) struct Counts {
     pub(crate) started: AtomicU64,
     pub(crate) completed: AtomicU64,
+    /// Those of the completed whose items the reader of their map had all taken out before they
+    /// began. The items are tasks of their own then, and these are none.
+    pub(crate) emptied: AtomicU64,
     pub(crate) panicked: AtomicU64,
     /// Tasks that were cancelled or overdue when their turn came.
     pub(crate) not_started: AtomicU64,
@@ -50,6 +53,7 @@ impl Counts {
         let pairs = [
             (&self.started, &other.started),
             (&self.completed, &other.completed),
+            (&self.emptied, &other.emptied),
             (&self.panicked, &other.panicked),
             (&self.not_started, &other.not_started),
             (&self.wall_ns, &other.wall_ns),
@@ -218,6 +222,11 @@ impl WorkerMeter {
         add(&self.counts.started, items);
         add(&self.counts.completed, items);
         add(&self.counts.panicked, panicked);
+    }
+
+    /// Counts a batch that had no item left when its turn came.
+    pub(crate) fn count_emptied_batch(&self) {
+        add(&self.counts.emptied, 1);
     }
 
     /// Notes that the worker has nothing to do, for now.

@@ -205,7 +205,7 @@ impl Totals {
             workers_idle: snapshot.free,
             running: self.running,
             submitted: snapshot.submitted,
-            completed: count(&counts.completed),
+            completed: count(&counts.completed).saturating_sub(count(&counts.emptied)),
             panicked: count(&counts.panicked),
             cancelled: cancelled + count(&counts.not_started),
             queue_delay_total: Duration::from_nanos(delay_ns as u64),

@@ -318,6 +318,11 @@ pub(crate) fn count_items(items: u64, panicked: u64) {
     with_pool(|_, meter| meter.count_items(items, panicked));
 }
 
+/// Counts a batch that had no item left when the calling worker began it.
+pub(crate) fn count_emptied_batch() {
+    with_pool(|_, meter| meter.count_emptied_batch());
+}
+
 /// Runs `work`, which is the calling worker's task, and lets a shutdown cancel `items` meanwhile.
 pub(crate) fn while_cancellable<R>(items: Arc<dyn CancelItems>, work: impl FnOnce() -> R) -> R {
     match with_pool(|_, meter| Arc::clone(meter)) {
