@@ -170,7 +170,7 @@ fn unit() -> anyhow::Result<()> {
 
 /// Runs unit, integration and documentation tests.
 fn test() -> anyhow::Result<()> {
-    check(cargo().args(["test", "--workspace"]))
+    check(cargo().args(["test", "--workspace", "--no-fail-fast"]))
 }
 
 /// The example that ends as a program does that ^C has ended, and its exit code.
