@@ -335,9 +335,12 @@ impl Entry {
         !many && self.seen.get().is_none() && self.callbacks.load(SeqCst) == 0
     }
 
-    /// Returns whether it is unknown whether the pool took the task.
+    /// Returns whether it is unknown whether the pool took the task: a limit or a token may have
+    /// ended it while its submitter waited for room.
     fn is_unknown(&self) -> bool {
-        self.ran.load(SeqCst) == 0 && self.seen.get().is_none() && !self.was_refused()
+        use TaskErrorKind::{Cancelled, TimedOut};
+        let is_unknown = matches!(self.seen.get(), None | Some(Some(Cancelled | TimedOut)));
+        self.ran.load(SeqCst) == 0 && is_unknown && !self.was_refused()
     }
 
     fn was_refused(&self) -> bool {

@@ -69,24 +69,33 @@ fn a_queued_task_ends_when_its_token_is_cancelled_or_one_above_it() {
 
 #[test]
 fn a_task_that_ends_before_its_turn_gives_its_room_back() {
-    let pool = ThreadPoolExecutor::builder().max_workers(1).queue_capacity(2).build().unwrap();
-    let (gate, running) = occupy(&pool);
-    let token = CancelToken::new();
-    let timed = pool.task().timeout(SOON).submit(|| ());
-    let cancelled = pool.task().token(&token).submit(|| ());
-    assert!(pool.try_submit(|| ()).is_err_and(|refused| refused.is_full()));
+    for by_time in [false, true] {
+        let builder = ThreadPoolExecutor::builder().max_workers(1).queue_capacity(2);
+        let pool = builder.build().unwrap();
+        let (gate, running) = occupy(&pool);
+        let token = CancelToken::new();
+        let task = pool.task().token(&token);
+        let task = if by_time { task.timeout(SOON) } else { task };
+        let ended = [task.clone(), task].map(|task| task.submit(|| ()));
+        if !by_time {
+            assert!(pool.try_submit(|| ()).is_err_and(|refused| refused.is_full()));
+            token.cancel();
+        }
 
-    // These wait for room, which only the limits can give.
-    token.cancel();
-    let first = pool.submit(|| 1);
-    let second = pool.submit(|| 2);
+        // These wait for room, which only the limits can give.
+        let first = pool.submit(|| 1);
+        let second = pool.submit(|| 2);
 
-    // Neither has had its turn: the worker is still occupied.
-    assert_eq!(timed.result().unwrap_err().kind(), TaskErrorKind::TimedOut);
-    assert_eq!(cancelled.result().unwrap_err().kind(), TaskErrorKind::Cancelled);
-    gate.open();
-    running.result().unwrap();
-    assert_eq!(first.result().unwrap() + second.result().unwrap(), 3);
+        // Neither has had its turn: the worker is still occupied.
+        for ended in ended {
+            let error = ended.result().unwrap_err();
+            assert_eq!(error.kind() == TaskErrorKind::TimedOut, by_time, "{error}");
+            assert_eq!(error.is_cancelled(), !by_time, "{error}");
+        }
+        gate.open();
+        running.result().unwrap();
+        assert_eq!(first.result().unwrap() + second.result().unwrap(), 3);
+    }
 }
 
 #[test]
