@@ -10,10 +10,10 @@
 //! them over one by one. It takes the results out that are there as well: one slow item does not
 //! hold up those before it.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::vec;
 
 use crate::error::TaskError;
 use crate::pool::meter::CancelItems;
@@ -103,8 +103,8 @@ pub(crate) struct Batch<A, T> {
 }
 
 struct State<A, T> {
-    unstarted: VecDeque<A>,
-    results: Results<T>,
+    unstarted: vec::IntoIter<A>,
+    results: Vec<Result<T, TaskError>>,
     /// The number of items that a shutdown took out while another of the batch ran. Their errors
     /// come after the result of that one.
     cancelled: usize,
@@ -119,10 +119,10 @@ pub(crate) struct BatchEnd {
 }
 
 impl<A, T> Batch<A, T> {
-    pub(crate) fn new(items: VecDeque<A>, pool: &Arc<Pool>) -> Self {
-        let results = Results::of(VecDeque::with_capacity(items.len()), pool);
+    pub(crate) fn new(items: Vec<A>, pool: &Arc<Pool>) -> Self {
         let missing = items.len();
-        let state = State { unstarted: items, results, cancelled: 0, missing };
+        let results = Vec::with_capacity(missing);
+        let state = State { unstarted: items.into_iter(), results, cancelled: 0, missing };
         let submitted = pool.has_task_hooks().then(Instant::now);
         Batch { state: Mutex::new(state), pool: Arc::clone(pool), submitted }
     }
@@ -148,7 +148,7 @@ impl<A, T> Batch<A, T> {
     }
 
     /// Takes the items out that have not begun.
-    pub(crate) fn take_unstarted(&self) -> VecDeque<A> {
+    pub(crate) fn take_unstarted(&self) -> vec::IntoIter<A> {
         let mut state = self.state.lock();
         let unstarted = std::mem::take(&mut state.unstarted);
         state.missing -= unstarted.len();
@@ -158,8 +158,9 @@ impl<A, T> Batch<A, T> {
     /// Takes the results out that are there.
     pub(crate) fn take_results(&self) -> Results<T> {
         let mut state = self.state.lock();
-        state.missing -= state.results.queue.len();
-        std::mem::replace(&mut state.results, Results::of(VecDeque::new(), &self.pool))
+        let results = std::mem::take(&mut state.results);
+        state.missing -= results.len();
+        Results { queue: results.into_iter(), pool: Some(Arc::clone(&self.pool)) }
     }
 
     /// Runs the items on the calling worker, until there are none, or a shutdown cancels the pool.
@@ -172,22 +173,28 @@ impl<A, T> Batch<A, T> {
         let started = Instant::now();
         let (mut items, mut panicked) = (0, 0);
         let mut ended = None;
-        while let Some(item) = self.next(ended.take()) {
+        loop {
+            // One `catch_unwind` for all items up to the next that panics.
             let run = || {
-                let _running = self.submitted.map(|submitted| hooks::begin(submitted, None));
-                f(state.get_or_insert_with(&init), item)
+                while let Some(item) = self.next(ended.take()) {
+                    items += 1;
+                    let running = self.submitted.map(|submitted| hooks::begin(submitted, None));
+                    ended = Some(Ok(f(state.get_or_insert_with(&init), item)));
+                    if running.is_some() {
+                        drop(running);
+                        hooks::end(None);
+                    }
+                }
             };
-            let result = catch_unwind(AssertUnwindSafe(run)).map_err(TaskError::panicked);
+            let Err(payload) = catch_unwind(AssertUnwindSafe(run)) else { break };
+            let error = TaskError::panicked(payload);
             if self.submitted.is_some() {
-                hooks::end(result.as_ref().err());
+                hooks::end(Some(&error));
             }
-            if let Err(error) = &result {
-                panicked += u64::from(error.is_panic());
-                // The state may be half changed.
-                caught(|| *state = None);
-            }
-            items += 1;
-            ended = Some(result);
+            panicked += u64::from(error.is_panic());
+            // The state may be half changed.
+            caught(|| *state = None);
+            ended = Some(Err(error));
         }
         match items {
             // The task is one itself, and is counted as such when it ends.
@@ -213,10 +220,21 @@ impl<A, T> Batch<A, T> {
             self.cancel_unstarted();
         }
         let mut state = self.state.lock();
-        state.results.queue.extend(ended);
-        let cancelled = std::mem::take(&mut state.cancelled);
-        state.results.queue.extend((0..cancelled).map(|_| Err(TaskError::cancelled())));
-        state.unstarted.pop_front()
+        if let Some(ended) = ended {
+            state.results.push(ended);
+        }
+        if state.cancelled > 0 {
+            let cancelled = std::mem::take(&mut state.cancelled);
+            state.results.extend((0..cancelled).map(|_| Err(TaskError::cancelled())));
+        }
+        state.unstarted.next()
+    }
+}
+
+impl<A, T> Drop for Batch<A, T> {
+    fn drop(&mut self) {
+        // Panics among them are reported.
+        drop(self.take_results());
     }
 }
 
@@ -271,42 +289,39 @@ impl<A, T> Drop for HandedOver<A, T> {
 
 /// Results of items in their order. Panics among them that no reader takes are reported.
 pub(crate) struct Results<T> {
-    queue: VecDeque<Result<T, TaskError>>,
+    queue: vec::IntoIter<Result<T, TaskError>>,
     pool: Option<Arc<Pool>>,
 }
 
 impl<T> Results<T> {
     pub(crate) fn nothing() -> Self {
-        Results { queue: VecDeque::new(), pool: None }
-    }
-
-    fn of(queue: VecDeque<Result<T, TaskError>>, pool: &Arc<Pool>) -> Self {
-        Results { queue, pool: Some(Arc::clone(pool)) }
+        Results { queue: Vec::new().into_iter(), pool: None }
     }
 
     /// Makes the results of items that were never run.
     pub(crate) fn failed(items: usize, error: &TaskError) -> Self {
-        let queue = (0..items).map(|_| Err(error.clone())).collect();
-        Results { queue, pool: None }
+        let queue: Vec<_> = (0..items).map(|_| Err(error.clone())).collect();
+        Results { queue: queue.into_iter(), pool: None }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.as_slice().is_empty()
     }
 
     pub(crate) fn pop(&mut self) -> Option<Result<T, TaskError>> {
-        self.queue.pop_front()
+        self.queue.next()
     }
 
     pub(crate) fn append(&mut self, mut more: Results<T>) {
-        self.queue.append(&mut more.queue);
+        let (before, after) = (std::mem::take(&mut self.queue), std::mem::take(&mut more.queue));
+        self.queue = before.chain(after).collect::<Vec<_>>().into_iter();
         self.pool = self.pool.take().or_else(|| more.pool.take());
     }
 }
 
 impl<T> Drop for Results<T> {
     fn drop(&mut self) {
-        for result in self.queue.drain(..) {
+        for result in self.queue.by_ref() {
             if let (Err(error), Some(pool)) = (&result, &self.pool)
                 && error.is_panic()
             {
@@ -319,6 +334,7 @@ impl<T> Drop for Results<T> {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::cell::Cell;
     use std::sync::mpsc::channel;
 
     use super::*;
@@ -341,6 +357,24 @@ mod tests {
         assert!(results.pop().is_some_and(|result| result.is_err()), "the second is read");
         drop(results);
         assert_eq!(receiver.try_iter().collect::<Vec<_>>(), ["4"]);
+    }
+
+    #[test]
+    fn a_panic_in_a_batch_that_nobody_reads_is_reported() {
+        let (sender, receiver) = channel();
+        let executor = ThreadPoolExecutor::builder()
+            .on_unread_error(move |error| drop(sender.send(error.message().to_owned())))
+            .build()
+            .expect("one worker is some");
+        let batch = Batch::new((1..=5).collect(), &executor.pool);
+        let fail = |_: &mut i32, n: u32| assert!(!n.is_multiple_of(2), "{n}");
+
+        let (mut state, made) = (None, Cell::new(0));
+        let init = || made.replace(made.get() + 1);
+        assert_eq!(batch.run(&mut state, init, fail).items, 5);
+        assert_eq!(state, Some(2), "each panic loses its state");
+        drop(batch);
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), ["2", "4"]);
     }
 
     #[test]

@@ -56,6 +56,8 @@ where
     ready: Results<T>,
     /// The number of items that were taken and not yielded.
     pending: usize,
+    /// While more are pending than this, no item is taken as long as results are ready.
+    refill_at: usize,
     in_flight: usize,
     in_flight_is_default: bool,
     max_workers: usize,
@@ -126,6 +128,7 @@ where
             window: VecDeque::new(),
             ready: Results::nothing(),
             pending: 0,
+            refill_at: usize::MAX,
             in_flight: max_workers.saturating_mul(IN_FLIGHT_PER_WORKER),
             in_flight_is_default: true,
             max_workers,
@@ -149,7 +152,9 @@ where
 
     fn next_until(&mut self, deadline: Deadline) -> Result<Option<Result<T, TaskError>>, TimedOut> {
         loop {
-            self.fill(deadline);
+            if self.pending <= self.refill_at || self.ready.is_empty() {
+                self.fill(deadline);
+            }
             if let Some(result) = self.ready.pop() {
                 self.pending -= 1;
                 return Ok(Some(result));
@@ -167,8 +172,10 @@ where
         }
     }
 
-    /// Takes items while there is room, and it is not better to wait for a result.
+    /// Takes items while there is room, and it is not better to wait for a result. Notes when there
+    /// will be room again, if only results that are yielded make any.
     fn fill(&mut self, deadline: Deadline) {
+        self.refill_at = usize::MAX;
         loop {
             let size = self.size_next();
             let in_flight = match self.in_flight_is_default && size > 1 {
@@ -176,10 +183,14 @@ where
                 false => self.in_flight,
             };
             self.source.make_room(in_flight.saturating_sub(self.pending));
-            if in_flight < self.pending + size
-                || self.prefers_result(deadline)
-                || !self.submit_next(size)
-            {
+            if in_flight < self.pending + size {
+                // A thread that takes items is told of all room at once.
+                if !self.source.is_fed() {
+                    self.refill_at = in_flight.saturating_sub(size);
+                }
+                return;
+            }
+            if self.prefers_result(deadline) || !self.submit_next(size) {
                 return;
             }
         }
@@ -240,7 +251,7 @@ where
         true
     }
 
-    fn submit_batch(&mut self, items: VecDeque<A>) {
+    fn submit_batch(&mut self, items: Vec<A>) {
         let Some(submit_many) = &mut self.submit_many else {
             unreachable!("items are gathered for a map that hands several over")
         };
@@ -333,12 +344,13 @@ where
             unreachable!("the first of the window is a batch")
         };
         let items = batch.take_unstarted();
-        if !items.is_empty() {
+        if items.len() > 0 {
             self.size.was_stuck();
+            self.refill_at = usize::MAX;
             self.pool.count_batched_items(-(items.len() as i64));
         }
         self.ready = batch.take_results();
-        let futures: Vec<_> = items.into_iter().map(|item| (self.submit)(item)).collect();
+        let futures: Vec<_> = items.map(|item| (self.submit)(item)).collect();
         futures.into_iter().rev().for_each(|future| self.window.push_front(Slot::One(future)));
         self.window.push_front(Slot::Many(future, batch));
     }
@@ -351,6 +363,8 @@ where
         match self.window.pop_front()? {
             Slot::One(future) => Some(future.result()),
             Slot::Many(future, batch) => {
+                // The size may change.
+                self.refill_at = usize::MAX;
                 match future.result() {
                     Ok(end) => self.size.learn(end.items, end.took),
                     Err(error) => self.fail_batch(&batch, &error),

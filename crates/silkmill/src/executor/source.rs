@@ -6,7 +6,6 @@
 //! result ([`Pace`]). A [`Feed`] needs no such decision: its thread
 //! takes the items, and the reader waits for items and results alike.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -47,7 +46,7 @@ pub(super) enum Source<I, A> {
 
 /// Items that were taken one after the other, and the payload if the iterator panicked then.
 pub(super) struct Gathered<A> {
-    pub(super) items: VecDeque<A>,
+    pub(super) items: Vec<A>,
     pub(super) panic: Option<Box<dyn std::any::Any + Send>>,
     /// Whether the iterator was the slow side.
     pub(super) slowly: bool,
@@ -128,7 +127,7 @@ impl<I: Iterator<Item = A>, A> Source<I, A> {
 
     /// Takes up to `size` items for one batch, but no more once they come slowly.
     pub(super) fn gather(&mut self, size: usize) -> Taken<Gathered<A>> {
-        let mut items = VecDeque::with_capacity(size);
+        let mut items = Vec::with_capacity(size);
         let began = coarse_now();
         let mut taking = AssertUnwindSafe((self, &mut items));
         let gathering = catch_unwind(move || {
@@ -148,16 +147,11 @@ impl<I: Iterator<Item = A>, A> Source<I, A> {
     }
 
     /// Returns whether the items came slowly, or why there were not `size`.
-    fn gather_into(
-        &mut self,
-        items: &mut VecDeque<A>,
-        size: usize,
-        began: Duration,
-    ) -> Taken<bool> {
+    fn gather_into(&mut self, items: &mut Vec<A>, size: usize, began: Duration) -> Taken<bool> {
         let Source::Own(iterator, pace) = self else {
             while items.len() < size {
                 match self.take() {
-                    Taken::Items(item) => items.push_back(item),
+                    Taken::Items(item) => items.push(item),
                     Taken::NotYet => return Taken::NotYet,
                     Taken::Ended => return Taken::Ended,
                 }
@@ -173,7 +167,7 @@ impl<I: Iterator<Item = A>, A> Source<I, A> {
                 *self = Source::Ended;
                 return Taken::Ended;
             };
-            items.push_back(item);
+            items.push(item);
             // The clock ticks every few milliseconds, which is enough: what is missed is short.
             let now = coarse_now();
             let took = now.saturating_sub(std::mem::replace(&mut last, now));

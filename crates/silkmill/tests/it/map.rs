@@ -159,6 +159,30 @@ fn thousands_of_trivial_items_come_in_order_with_their_panics() {
 }
 
 #[test]
+fn among_trivial_items_each_panic_is_one_items_result_and_loses_one_state() {
+    let pool = pool(1);
+    let made = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&made);
+    let init = move || {
+        counting.fetch_add(1, Ordering::SeqCst);
+    };
+    // Panics stand alone, side by side, and by the run, whatever batches they fall into.
+    let fails = |n: u32| n % 997 < 2 || (5_000..5_300).contains(&n);
+    let map = pool.map_with(init, 0..20_000, move |(), n| {
+        assert!(!fails(n), "{n}");
+        n
+    });
+    for (n, result) in (0..).zip(map) {
+        match result {
+            Ok(value) => assert!(value == n && !fails(n)),
+            Err(error) => assert_eq!((error.message(), fails(n)), (n.to_string().as_str(), true)),
+        }
+    }
+    let panics = (0..20_000).filter(|n| fails(*n)).count();
+    assert_eq!(made.load(Ordering::SeqCst), panics + 1);
+}
+
+#[test]
 fn trivial_items_may_be_followed_by_some_that_wait_for_each_other() {
     let pool = pool(4);
     let barrier = Arc::new(Barrier::new(4));

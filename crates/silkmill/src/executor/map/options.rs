@@ -22,6 +22,7 @@ where
     pub fn in_flight(mut self, items: usize) -> Self {
         self.in_flight = items.max(1);
         self.in_flight_is_default = false;
+        self.refill_at = usize::MAX;
         let all_workers = self.max_workers.saturating_mul(IN_FLIGHT_PER_WORKER).max(1);
         let batch_max = if self.submit_many.is_some() { items / all_workers } else { 1 };
         self.size = BatchSize::new(batch_max.max(1));
@@ -66,6 +67,7 @@ where
         I: Send + 'static,
         A: Send + 'static,
     {
+        self.refill_at = usize::MAX;
         self.source.feed(format!("{}-items", self.pool.name()), &self.waiter);
         self
     }
@@ -89,6 +91,7 @@ where
     /// ```
     pub fn always_ready(mut self) -> Self {
         self.source.is_always_ready();
+        self.refill_at = usize::MAX;
         self
     }
 
