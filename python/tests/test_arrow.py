@@ -5,8 +5,11 @@ from __future__ import annotations
 import ctypes
 import importlib
 import os
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -181,7 +184,44 @@ def test_a_reader_that_stops_early_ends_the_run(server: Server) -> None:
     run = silkmill.fetch([*server.urls(1), f"{server.address}/silent"], per_host=0)
     reader = pyarrow.RecordBatchReader.from_stream(run)
     assert reader.read_next_batch().num_rows == 1
-    del reader, run
+    # The rows that are left are for this reader alone: no other can wait for them.
+    del reader
+    while run.summary is None:
+        time.sleep(0.01)
+    assert run.summary.interrupted
+
+
+def test_a_reader_that_only_asks_for_the_schema_ends_nothing(server: Server) -> None:
+    pyarrow = library("pyarrow")
+    run = silkmill.fetch(server.urls(3))
+    other = pyarrow.RecordBatchReader.from_stream(run)
+    first = next(run)
+    del other
+    assert first.ok and len(list(run)) == 2
+    assert run.summary is not None and not run.summary.interrupted
+
+
+def test_a_thread_that_reads_has_batches_without_rows_while_servers_are_silent(server: Server) -> None:
+    pyarrow = library("pyarrow")
+    run = silkmill.fetch([f"{server.address}/silent"], retries=0)
+    reader = pyarrow.RecordBatchReader.from_stream(run)
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(3):
+            batch = pool.submit(reader.read_next_batch).result()
+            assert batch.num_rows == 0 and batch.schema == reader.schema
+        server.over.set()
+        assert pool.submit(reader.read_all).result().num_rows == 1
+
+
+def test_every_library_reads_past_batches_without_rows(consumer: Any, server: Server) -> None:
+    urls = [f"{server.address}/slow/150/{place}" for place in range(3)]
+    table = library("pyarrow").table({"page": urls, "n": range(3)})
+    run = silkmill.scrape(table, url="page", keep=True, css={"n": "p"}, per_host=1)
+    with ThreadPoolExecutor(1) as pool:
+        # pandas asks twice.
+        rows = run.collect() if consumer is by_pandas else run
+        records = pool.submit(consumer, rows).result()
+    assert sorted(record["input_n"] for record in records) == list(range(3))
 
 
 def test_tables_become_frames(server: Server) -> None:
@@ -191,6 +231,26 @@ def test_tables_become_frames(server: Server) -> None:
     assert list(table.to_polars()["title"]) == [f"page {place}" for place in range(5)]
     frame = table.to_pandas()
     assert list(frame["index"]) == list(range(5)) and list(frame["price"][2]) == ["2.50", "0"]
+
+
+def test_a_library_that_is_missing_is_named_with_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Missing:
+        """Finds none of these libraries, whether they are installed or not."""
+
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            if name in ("pyarrow", "polars", "pandas"):
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    table = silkmill.fetch(["no url"]).collect()
+    for name in [name for name in sys.modules if name.split(".")[0] in ("pyarrow", "polars", "pandas")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Missing, *sys.meta_path])
+    for call, name in (("to_arrow", "pyarrow"), ("to_polars", "polars"), ("to_pandas", "pandas")):
+        with pytest.raises(ModuleNotFoundError, match=rf"^{call}\(\) needs {name}: pip install {name}$"):
+            getattr(table, call)()
 
 
 def tables(urls: list[str | None]) -> Iterator[Any]:

@@ -339,9 +339,9 @@ ENDS = 34 if os.environ.get("SILKMILL_LONG") == "1" else 1
 @pytest.mark.parametrize("how", ["return", "exit", "raise", "interrupt", "daemon", "duckdb"])
 def test_processes_end_in_the_middle_of_a_run(server: Server, how: str) -> None:
     if how == "duckdb":
-        pytest.importorskip("duckdb")
+        pytest.importorskip("duckdb", minversion="2", reason="DuckDB 1 may not hear of an interrupt")
         if os.environ.get("SILKMILL_LONG") != "1":
-            pytest.skip("whether DuckDB hears of the interrupt depends on when it comes; SILKMILL_LONG=1 tries it")
+            pytest.skip("DuckDB decides which of its threads waits for rows; SILKMILL_LONG=1 tries many times")
     code = (
         "import os, signal, sys, threading, silkmill\n"
         f"run = silkmill.fetch(['{server.address}/0'] + ['{server.address}/silent'] * 20, per_host=0)\n"

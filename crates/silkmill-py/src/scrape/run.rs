@@ -32,7 +32,7 @@ use crate::scrape::options::{Job, Kind, Work, job_of};
 use crate::scrape::row::Row;
 use crate::scrape::source::{Source, Urls};
 use crate::scrape::table::{Data, Table};
-use crate::sleep::{Sleeper, lock, sleep_detached};
+use crate::sleep::{Sleeper, is_main_thread, lock, sleep_detached};
 
 /// How long an interrupted run is waited for.
 const INTERRUPT_WAIT: Duration = Duration::from_millis(200);
@@ -42,6 +42,9 @@ const CLOSE_WAIT: Duration = Duration::from_millis(500);
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// A batch for Arrow is handed on when its first row is this old.
 const BATCH_WAIT: Duration = Duration::from_millis(250);
+/// How long a reader of Arrow on another thread than the main one waits for a row, before it is
+/// given a batch without any.
+const EMPTY_BATCH_WAIT: Duration = Duration::from_millis(100);
 const BATCH_ROWS_MAX: usize = 1024;
 const BATCH_BYTES_MAX: usize = 8 << 20;
 /// The reader of a run that is not an Arrow stream.
@@ -517,6 +520,9 @@ impl Drop for PutBack<'_> {
     }
 }
 
+/// The rows of a batch, and what is kept of the input.
+type Batch = (Vec<Row>, Option<Kept>);
+
 /// The rows of a run as batches, for one reader, on whatever thread it asks.
 struct Stream {
     inner: Arc<Inner>,
@@ -535,11 +541,13 @@ impl Iterator for Stream {
         let batch = Python::try_attach(|py| self.batch(py));
         let batch = batch.unwrap_or_else(|| Err("the interpreter has ended".to_owned()));
         match batch {
-            Ok((rows, _)) if rows.is_empty() => {
+            Ok(None) => {
                 self.has_ended = true;
                 None
             }
-            Ok((rows, kept)) => Some(self.inner.columns.batch(&self.schema, &rows, kept.as_ref())),
+            Ok(Some((rows, kept))) => {
+                Some(self.inner.columns.batch(&self.schema, &rows, kept.as_ref()))
+            }
             Err(why) => {
                 self.has_ended = true;
                 Some(Err(ArrowError::IoError(why.clone(), std::io::Error::other(why))))
@@ -549,13 +557,13 @@ impl Iterator for Stream {
 }
 
 impl Stream {
-    /// Takes rows for one batch: those that are ready, and at least one.
-    fn batch(&mut self, py: Python<'_>) -> Result<(Vec<Row>, Option<Kept>), String> {
+    /// Takes rows for one batch: those that are ready, and at least one. `None` after the last.
+    fn batch(&mut self, py: Python<'_>) -> Result<Option<Batch>, String> {
         let taken = edge(|| {
             self.inner.claim(self.number)?;
             self.inner.consume(|consumer| {
                 let rows = self.rows(py, consumer)?;
-                Ok((rows, consumer.source.kept()))
+                Ok(rows.map(|rows| (rows, consumer.source.kept())))
             })
         });
         taken.map_err(|error| {
@@ -570,9 +578,18 @@ impl Stream {
         })
     }
 
-    fn rows(&self, py: Python<'_>, consumer: &mut Consumer) -> PyResult<Vec<Row>> {
+    /// Takes the rows of one batch.
+    ///
+    /// On the main thread it waits for the first row, and looks for signals meanwhile. A reader
+    /// that has threads of its own, such as DuckDB, may hold a lock over this call for which its
+    /// main thread waits, which then sees no signal: on such a thread the wait is short, and ends
+    /// in a batch without rows.
+    fn rows(&self, py: Python<'_>, consumer: &mut Consumer) -> PyResult<Option<Vec<Row>>> {
         let (mut rows, mut bytes) = (Vec::new(), 0);
-        let mut wait = Wait::Row;
+        let mut wait = match is_main_thread(py)? {
+            true => Wait::Row,
+            false => Wait::Until(Instant::now() + EMPTY_BATCH_WAIT),
+        };
         while rows.len() < BATCH_ROWS_MAX && bytes < BATCH_BYTES_MAX {
             match self.inner.next_of(py, consumer, wait)? {
                 Next::Row(row) => {
@@ -580,13 +597,26 @@ impl Stream {
                     bytes += size(&row);
                     rows.push(row);
                 }
-                Next::Pending | Next::End => break,
+                Next::Pending => break,
+                Next::End if rows.is_empty() => return Ok(None),
+                Next::End => break,
             }
             if rows.len() == 1 {
                 wait = Wait::Until(Instant::now() + BATCH_WAIT);
             }
         }
-        Ok(rows)
+        Ok(Some(rows))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // The rows that are left are for this reader alone, so they have no reader any more. In a
+        // child the run's lock may be held by a thread that is not here.
+        let inner = &self.inner;
+        if inner.reader.load(Ordering::Relaxed) == self.number && inner.generation == generation() {
+            inner.hand_over.cancel.cancel();
+        }
     }
 }
 

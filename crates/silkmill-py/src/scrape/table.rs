@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
-use pyo3::exceptions::{PyIndexError, PyTypeError};
+use pyo3::exceptions::{PyIndexError, PyModuleNotFoundError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
@@ -116,20 +116,21 @@ impl Table {
 
     /// Returns the rows as a `pyarrow.Table`.
     fn to_arrow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.py()
-            .import(intern!(slf.py(), "pyarrow"))?
-            .call_method1(intern!(slf.py(), "table"), (slf,))
+        library(slf.py(), "pyarrow", "to_arrow")?.call_method1(intern!(slf.py(), "table"), (slf,))
     }
 
     /// Returns the rows as a `polars.DataFrame`.
     fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let polars = slf.py().import(intern!(slf.py(), "polars"))?;
+        let polars = library(slf.py(), "polars", "to_polars")?;
         polars.call_method1(intern!(slf.py(), "DataFrame"), (slf,))
     }
 
     /// Returns the rows as a `pandas.DataFrame`, by way of pyarrow.
     fn to_pandas<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        Self::to_arrow(slf)?.call_method0(intern!(slf.py(), "to_pandas"))
+        library(slf.py(), "pandas", "to_pandas")?;
+        let pyarrow = library(slf.py(), "pyarrow", "to_pandas")?;
+        let table = pyarrow.call_method1(intern!(slf.py(), "table"), (slf,))?;
+        table.call_method0(intern!(slf.py(), "to_pandas"))
     }
 
     fn __repr__(&self) -> String {
@@ -155,6 +156,22 @@ impl Table {
         let is_crawl = data.columns.kind == Kind::Crawl;
         (slf.get_type(), (rows, fields, is_crawl)).into_pyobject(slf.py())
     }
+}
+
+/// Imports a library that a call needs. An error that it is missing says how to install it.
+fn library<'py>(py: Python<'py>, name: &str, call: &str) -> PyResult<Bound<'py, PyModule>> {
+    py.import(name).map_err(|error| {
+        let missing = error.value(py).getattr_opt("name").ok().flatten();
+        let missing = missing.and_then(|missing| missing.extract::<String>().ok());
+        if missing.as_deref() != Some(name) {
+            // A part of the library is missing, or it is broken.
+            return error;
+        }
+        let why = format!("{call}() needs {name}: pip install {name}");
+        let needed = PyModuleNotFoundError::new_err(why);
+        needed.set_cause(py, Some(error));
+        needed
+    })
 }
 
 /// The rows of a table, one after the other.
