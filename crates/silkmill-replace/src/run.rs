@@ -8,7 +8,10 @@ mod dialogue;
 mod linked_files;
 pub(crate) mod parallel_walk;
 pub(crate) mod patch_directory;
+mod planned_rename;
 mod rename;
+mod rename_finder;
+mod rename_order;
 pub(crate) mod rename_plan;
 pub(crate) mod review;
 mod roots;
@@ -35,6 +38,7 @@ use crate::run::worker::{Finding, Scratch, WorkerContext};
 use crate::store::journal::RunHeader;
 use crate::store::run_directory::RunDirectory;
 use crate::store::run_id::now;
+use crate::store::table::Sorter;
 use crate::store::{Store, layout, links, trash};
 use crate::transaction::flusher::BackgroundFlush;
 use crate::transaction::recovery;
@@ -173,7 +177,7 @@ struct Run<'a> {
     /// The paths that could not be searched for names. The walk for texts fails there, too.
     failed: HashSet<PathBuf>,
     /// The files that the patch of a dry run has already moved.
-    shown: HashSet<PathBuf>,
+    shown: Option<Sorter>,
     stats: Option<Stats>,
     phases: Phases,
     /// What the walkers have finished themselves.
@@ -213,7 +217,7 @@ impl<'a> Run<'a> {
             renames: Arc::default(),
             renamed: 0,
             failed: HashSet::new(),
-            shown: HashSet::new(),
+            shown: None,
             stats: None,
             phases: Phases::default(),
             finished: Arc::default(),
@@ -243,7 +247,7 @@ impl<'a> Run<'a> {
             self.commit(cancel)?;
         } else if self.options.mode != Mode::Write {
             self.report_other_names();
-            self.preview_renames();
+            self.preview_renames()?;
         }
         Ok(self.summary(started.elapsed()))
     }
@@ -429,6 +433,7 @@ impl<'a> Run<'a> {
                 let is_new = file.is_none_or(|file| self.changes.note(file)) && !is_known;
                 if is_new || failed.is_some() {
                     self.report(&outcome);
+                    self.note_shown(&outcome)?;
                 }
             }
             Finding::Staged { mut staged, outcome } => {
@@ -458,7 +463,6 @@ impl<'a> Run<'a> {
             Action::WouldChange { .. } => {
                 self.progress.files_matched += 1;
                 self.replacements += outcome.replacements;
-                self.note_shown(&outcome.path);
             }
             Action::Skipped(_) => self.files_skipped += 1,
             Action::Failed(_) => self.files_failed += 1,

@@ -7,14 +7,18 @@
 //! whose journal another process can lock has ended or crashed. The store's own `lock` is held only
 //! while runs are probed.
 
+pub(crate) mod draft;
 pub(crate) mod durability;
 pub(crate) mod journal;
 pub(crate) mod layout;
 pub(crate) mod links;
 pub(crate) mod mount;
+pub(crate) mod nameless;
 pub(crate) mod run_directory;
 pub(crate) mod run_id;
 pub(crate) mod spool;
+pub(crate) mod spooled_file;
+pub(crate) mod table;
 pub(crate) mod trash;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};

@@ -180,7 +180,7 @@ fn revert(
     let mut run = find(&store, &id)?;
     let (journal, _) = run.read()?.ok_or_else(|| history::no_such_run(&id))?;
     // Files are edited where they are now, and then get their old names.
-    let left = journal.as_left();
+    let left = journal.as_left()?;
     // A draft that is too long for memory goes to a file without a name.
     let folder = own.as_ref().map_or_else(std::env::temp_dir, |own| own.path().to_path_buf());
     let drafted = reverse(&left, &folder, direction, options.force, report)?;
@@ -191,6 +191,7 @@ fn revert(
         staging_dirs: journal.staging_dirs.clone(),
         entries: drafted.entries,
         renames,
+        folder: folder.clone(),
     };
     let mut undone_id = None;
     if let Some(mut own) = own {
@@ -219,9 +220,14 @@ fn revert(
 
 fn write_journal(own: &mut RunDirectory, back: Journal) -> Result<Journal, Error> {
     let mut writer = own.writer(&back.header, &back.staging_dirs)?;
-    writer.expect_renames(&back.renames);
+    if !back.renames.is_empty() {
+        writer.expect_renames(own.path());
+    }
     reverse::write_ready(&back, &mut writer)?;
-    own.finish(writer, back.renames, (back.header, back.replacements, back.staging_dirs))
+    for rename in back.renames.iter() {
+        writer.push_rename(rename?).map_err(|error| own.unwritten(error))?;
+    }
+    own.finish(writer, (back.header, back.replacements, back.staging_dirs))
 }
 
 fn swap(
@@ -328,7 +334,7 @@ mod tests {
             writer.push(&entry).unwrap();
         }
         let rest = (journal.header, journal.replacements, journal.staging_dirs);
-        run.finish(writer, journal.renames, rest).unwrap();
+        run.finish(writer, rest).unwrap();
         phases.iter().for_each(|phase| run.set_phase(*phase, Durability::Unforced).unwrap());
         let options = UndoOptions::builder(root.path()).state_directory(state).build();
         (root, options)

@@ -17,7 +17,8 @@ use crate::original::{FileId, directory_of};
 use crate::outcome::{Action, Outcome};
 use crate::store::journal::writer::Writer;
 use crate::store::journal::{Entry, Method};
-use crate::store::spool::{Counts, Merge, Spool, SpooledFile, unkept};
+use crate::store::spool::{Merge, Spool, Spooled, unkept};
+use crate::store::spooled_file::{Counts, SpooledFile};
 use crate::transaction::stage::{Staged, StagingDir, Temporary};
 
 /// How many files are held in memory. They take some three megabytes.
@@ -51,7 +52,7 @@ pub(super) struct ChangeSet {
     staging_dirs: Vec<Arc<StagingDir>>,
     recent: VecDeque<Arc<Path>>,
     files: Vec<StagedFile>,
-    spool: Option<Spool>,
+    spool: Option<Spool<SpooledFile>>,
     /// The directory of the run. Without one, as while changes are reviewed, all is held in memory.
     folder: Option<PathBuf>,
     len: u64,
@@ -210,9 +211,7 @@ impl ChangeSet {
         let repeated = std::mem::take(&mut self.repeated);
         // The first of a file's paths counts.
         let mut seen = HashSet::new();
-        let mut counts = move |file: FileId| {
-            repeated.is_empty() || !repeated.contains(&file) || seen.insert(file)
-        };
+        let mut counts = move |file: FileId| repeated.is_empty() || !repeated.contains(&file) || seen.insert(file);
         let write = |writer: &mut Writer, file: &SpooledFile| {
             writer.push(&file.entry).map_err(|error| Error::io("write", "journal".as_ref(), error))
         };
@@ -261,7 +260,7 @@ impl ChangeSet {
 pub(super) struct Committing {
     held: Vec<StagedFile>,
     /// The files in order, if they are too many for memory.
-    reports: Option<Spool>,
+    reports: Option<Spool<SpooledFile>>,
 }
 
 impl Committing {
@@ -282,7 +281,7 @@ impl Committing {
 #[derive(Debug)]
 pub(super) struct Outcomes {
     held: std::vec::IntoIter<StagedFile>,
-    merged: Option<Merge>,
+    merged: Option<Merge<SpooledFile>>,
 }
 
 impl Iterator for Outcomes {

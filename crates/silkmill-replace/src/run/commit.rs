@@ -40,12 +40,16 @@ impl Run<'_> {
     /// Writes down what is to be done, in the order of the walk.
     fn write_journal(&mut self, run: &mut RunDirectory) -> Result<(Journal, Committing), Error> {
         let staging_dirs = self.changes.staging_dirs();
-        let renames = self.renames.for_journal(run.path(), &staging_dirs)?;
         let header = std::mem::take(&mut self.header);
         let mut writer = run.writer(&header, &staging_dirs)?;
-        writer.expect_renames(&renames);
+        if !self.renames.is_empty() {
+            writer.expect_renames(run.path());
+        }
         let files = self.changes.write_to(&mut writer)?;
-        let journal = run.finish(writer, renames, (header, self.replacements, staging_dirs))?;
+        self.renames.for_journal(run.path(), &staging_dirs, &mut |rename| {
+            writer.push_rename(rename).map_err(|error| run.unwritten(error))
+        })?;
+        let journal = run.finish(writer, (header, self.replacements, staging_dirs))?;
         Ok((journal, files))
     }
 
@@ -94,7 +98,7 @@ impl Run<'_> {
                 for file in files.outcomes()? {
                     self.report(&file?.1);
                 }
-                self.report_renames();
+                self.report_renames()?;
                 if let Some(late) = late {
                     let path = late.path().map_or_else(|| run.journal_path(), ToOwned::to_owned);
                     self.report(&Outcome::failed(path, late));

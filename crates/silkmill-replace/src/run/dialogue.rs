@@ -1,12 +1,12 @@
 //! Asks about file after file, and about files before again when an answer is taken back.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use silkmill::CancelToken;
 
 use super::Run;
 use crate::error::Error;
+use crate::run::planned_rename::PlannedRename;
 use crate::run::review::{Review, Reviewed, ReviewedFile};
 use crate::run::worker::{Scratch, WorkerContext};
 use crate::text::revise::Decision;
@@ -79,13 +79,15 @@ impl Run<'_> {
             return Ok(());
         };
         let plan = Arc::clone(&self.renames);
-        let after = |path: &Path| plan.path_after(path);
-        let decisions = review.decide_names(&plan.renames, after, self.reviewed.len());
+        let after = |it: &PlannedRename| Ok(plan.path_after(&it.folder)?.join(&it.to));
+        // A person answers for each, or ends the questions.
+        let renames = plan.iter().collect::<Result<Vec<_>, Error>>()?;
+        let decisions = review.decide_names(&renames, after, self.reviewed.len())?;
         if cancel.is_cancelled() {
             return Err(Error::interrupted());
         }
         self.declined += declined(&decisions);
-        let left_out = plan.renames.iter().zip(&decisions).filter(|(_, it)| **it == Decision::No);
+        let left_out = renames.iter().zip(&decisions).filter(|(_, it)| **it == Decision::No);
         self.replacements -= left_out.map(|(it, _)| it.replacements).sum::<u64>();
         self.renames = Arc::new(plan.decided(&decisions)?);
         Ok(())

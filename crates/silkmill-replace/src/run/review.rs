@@ -4,8 +4,9 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::error::Error;
 use crate::pattern::replacement::groups_of;
-use crate::run::rename_plan::PlannedRename;
+use crate::run::planned_rename::PlannedRename;
 use crate::text::diff::{self, Excerpt, moved};
 use crate::text::edit::Change;
 use crate::text::revise::{Decision, ProposedChanges};
@@ -109,18 +110,19 @@ impl<'a> Review<'a> {
     pub(super) fn decide_names(
         &mut self,
         renames: &[PlannedRename],
-        after: impl Fn(&Path) -> PathBuf,
+        after: impl Fn(&PlannedRename) -> Result<PathBuf, Error>,
         files: usize,
-    ) -> Vec<Decision> {
+    ) -> Result<Vec<Decision>, Error> {
         let mut decisions: Vec<Decision> = Vec::new();
         while let Some(it) = renames.get(decisions.len()) {
             if let Some(standing_answer) = &self.standing_answer {
                 decisions.push(standing_answer.clone());
                 continue;
             }
+            let path = it.path();
             let proposal = Proposal {
-                path: &it.path,
-                hunk: moved::lines(&it.path, &after(&it.path)),
+                path: &path,
+                hunk: moved::lines(&path, &after(it)?),
                 old: it.from.as_bytes(),
                 new: it.to.as_bytes(),
                 column: 0,
@@ -137,7 +139,7 @@ impl<'a> Review<'a> {
                 Answer::Quit => self.standing_answer = Some(Decision::No),
             }
         }
-        decisions
+        Ok(decisions)
     }
 
     /// Returns whether nothing more is asked.

@@ -12,7 +12,7 @@ use silkmill::CancelToken;
 use crate::error::Error;
 use crate::mutex::Mutex;
 use crate::options::{HardLinks, Mode, Options};
-use crate::original::{self, Buffer, Content, FILE_SIZE_MAX, FileId, Original, directory_of};
+use crate::original::{self, Buffer, Content, FILE_SIZE_MAX, FileId, Original};
 use crate::outcome::{Action, Outcome, Skip};
 use crate::pattern::{Cache, Reach};
 use crate::run::patch_directory::PatchDirectory;
@@ -127,13 +127,11 @@ impl WorkerContext {
     }
 
     /// Returns the name in a patch that a file gets, if it moves.
-    fn name_after(&self, target: &Path) -> Option<PathBuf> {
-        if self.renames.is_empty() {
-            return None;
-        }
-        let source = directory_of(target).canonicalize().ok()?.join(target.file_name()?);
-        let after = self.renames.path_after(&source);
-        (after != source).then(|| self.patch_directory.below(after))
+    fn name_after(&self, target: &Path) -> Result<Option<PathBuf>, Error> {
+        let mut source = target.to_path_buf();
+        self.renames.resolve(&mut source);
+        let after = self.renames.path_after(&source)?;
+        Ok((after != source).then(|| self.patch_directory.below(after)))
     }
 
     /// Returns the buffers of a worker, whose diffs may have to wait.
@@ -392,7 +390,7 @@ impl FileJob<'_> {
             Mode::Diff => {
                 let name = self.context.patch_directory.name(self.found.target());
                 let context = options.context_lines;
-                let after = self.context.name_after(self.found.target());
+                let after = self.context.name_after(self.found.target())?;
                 let diff = match after {
                     Some(to) => {
                         let names = (&*name, &*to);

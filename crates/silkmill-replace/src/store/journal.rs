@@ -19,10 +19,11 @@ pub(crate) mod record;
 pub(crate) mod records;
 pub(crate) mod rename;
 pub(crate) mod renamed;
+pub(crate) mod renames;
 pub(crate) mod source;
 pub(crate) mod writer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::store::journal::bytes::{Reader, u32_at};
 use crate::store::journal::directories::Directories;
@@ -30,6 +31,7 @@ use crate::store::journal::entries::Entries;
 use crate::store::journal::record::{Kind, VERSION, parse_header};
 use crate::store::journal::records::{ReadError, Records};
 use crate::store::journal::rename::Rename;
+use crate::store::journal::renames::{RenameIndex, Renames};
 use crate::store::journal::source::Source;
 
 pub(crate) use crate::store::journal::record::{
@@ -46,8 +48,10 @@ pub(crate) struct Journal {
     /// The files that are to be swapped, which are not in memory.
     pub(crate) entries: Entries,
     /// What gets another name when all files are swapped, the deepest first, those of one directory
-    /// beside each other.
-    pub(crate) renames: Vec<Rename>,
+    /// beside each other. It is not in memory, either.
+    pub(crate) renames: Renames,
+    /// The directory for what is made of the journal and is too much for memory.
+    pub(crate) folder: PathBuf,
 }
 
 /// Reads the phase, and the header if it is completely written.
@@ -65,9 +69,12 @@ pub(crate) fn read_header(
     Ok((phase, header))
 }
 
-/// Reads the whole journal, if the run was committed. Of the entries it checks every byte, and
-/// keeps none.
-pub(crate) fn read(source: &Source) -> Result<Option<(Journal, Phase, Sum)>, ReadError> {
+/// Reads the whole journal, if the run was committed. Of the entries and renames it checks every
+/// byte, and keeps none. `folder` is for what is too much for memory.
+pub(crate) fn read(
+    source: &Source,
+    folder: &Path,
+) -> Result<Option<(Journal, Phase, Sum)>, ReadError> {
     let head = source.head()?;
     let Some(phase) = phase(&head)? else { return Ok(None) };
     let (start, end) = (HEAD_LEN as u64, source.len()?);
@@ -79,7 +86,7 @@ pub(crate) fn read(source: &Source) -> Result<Option<(Journal, Phase, Sum)>, Rea
     }
     let mut records = Records::new(source.clone(), start, end);
     let keeps_all = u32_at(&head, 16) < VERSION;
-    let journal = read_records(source, &mut records, keeps_all)?;
+    let journal = read_records(source, folder, &mut records, keeps_all)?;
     if records.sum() != sum {
         return Err(JournalError::Damaged.into());
     }
@@ -88,6 +95,7 @@ pub(crate) fn read(source: &Source) -> Result<Option<(Journal, Phase, Sum)>, Rea
 
 fn read_records(
     source: &Source,
+    folder: &Path,
     records: &mut Records,
     keeps_all: bool,
 ) -> Result<Journal, ReadError> {
@@ -96,10 +104,11 @@ fn read_records(
     let Some((kind, payload)) = records.next()? else { return Err(damaged()) };
     let header = if Kind::of(kind) == Some(Kind::Header) { parse_header(payload) } else { None };
     let header = header.ok_or_else(damaged)?;
-    let (mut staging_dirs, mut renames) = (Vec::new(), Vec::new());
+    let (mut staging_dirs, mut renames) = (Vec::new(), RenameIndex::new(keeps_all));
     let mut directories = Directories::new(keeps_all);
     let (mut count, mut held) = (0, 0_u64);
     loop {
+        let at = records.at();
         let (kind, payload) = records.next()?.ok_or_else(damaged)?;
         let mut payload = Reader(payload);
         match Kind::of(kind).ok_or_else(damaged)? {
@@ -119,7 +128,8 @@ fn read_records(
                 held = held.saturating_add(entry.held());
             }
             Kind::Rename => {
-                renames.push(Rename::read(&mut payload, &directories).ok_or_else(damaged)?);
+                Rename::read(&mut payload, &directories).ok_or_else(damaged)?;
+                renames.note(at, &directories);
             }
             Kind::End => {
                 let entries = payload.u64().ok_or_else(damaged)?;
@@ -133,7 +143,16 @@ fn read_records(
                 }
                 let entries =
                     Entries::new(source.clone(), (start, records.at()), keeps_all, count, held);
-                return Ok(Journal { header, replacements, staging_dirs, entries, renames });
+                let renames = renames.finish(source.clone(), records.at());
+                let folder = folder.to_path_buf();
+                return Ok(Journal {
+                    header,
+                    replacements,
+                    staging_dirs,
+                    entries,
+                    renames,
+                    folder,
+                });
             }
         }
         if !payload.0.is_empty() {
@@ -149,7 +168,8 @@ pub fn check_journal(bytes: &[u8], sum: bool) {
     use crate::store::journal::bytes::{RECORD_HEAD_LEN, checksum};
     use crate::store::journal::record::SLOT_LEN;
     let source = |bytes: &[u8]| Source::Bytes(bytes.into());
-    let _ = (read_header(&source(bytes)), phase(bytes), read(&source(bytes)));
+    let folder = std::env::temp_dir();
+    let _ = (read_header(&source(bytes)), phase(bytes), read(&source(bytes), &folder));
     let mut records = bytes.to_vec();
     if sum {
         let mut at = 0;
@@ -163,18 +183,18 @@ pub fn check_journal(bytes: &[u8], sum: bool) {
     }
     let all = source(&records);
     let mut reader = Records::new(all.clone(), 0, records.len() as u64);
-    let Ok(journal) = read_records(&all, &mut reader, true) else { return };
+    let Ok(journal) = read_records(&all, &folder, &mut reader, true) else { return };
     let mut whole = bytes_of(&journal);
-    assert!(read(&source(&whole)).expect("it is not committed").is_none());
+    assert!(read(&source(&whole), &folder).expect("it is not committed").is_none());
     let records =
         Sum { len: (whole.len() - HEAD_LEN) as u64, sum: crc32fast::hash(&whole[HEAD_LEN..]) };
     let at = Phase::Committed.offset();
     whole[at..at + SLOT_LEN].copy_from_slice(&Phase::Committed.slot(records));
     let (again, phase, _) =
-        read(&source(&whole)).expect("it was written").expect("it is committed");
+        read(&source(&whole), &folder).expect("it was written").expect("it is committed");
     assert_eq!((again.listed(), phase), (journal.listed(), Phase::Committed));
     whole.pop();
-    assert!(read(&source(&whole)).is_err());
+    assert!(read(&source(&whole), &folder).is_err());
 }
 
 #[cfg(any(test, fuzzing))]
@@ -182,8 +202,9 @@ impl Journal {
     /// Returns all that the journal says, to be compared.
     pub(crate) fn listed(&self) -> impl PartialEq + std::fmt::Debug + use<> {
         let entries: Vec<Entry> = self.entries.iter().map(|it| it.expect("it is whole")).collect();
+        let renames: Vec<Rename> = self.renames.iter().map(|it| it.expect("it is whole")).collect();
         let rest = (self.header.clone(), self.replacements, self.staging_dirs.clone());
-        (rest, entries, self.renames.clone())
+        (rest, entries, renames)
     }
 }
 
@@ -199,9 +220,11 @@ pub(crate) fn bytes_of(journal: &Journal) -> Vec<u8> {
     for entry in journal.entries.iter() {
         writer.push(&entry.expect("it is whole")).expect("the disk has room");
     }
-    let mut renames = journal.renames.clone();
+    for rename in journal.renames.iter() {
+        writer.push_rename(rename.expect("it is whole")).expect("the disk has room");
+    }
     let source = Source::File(std::sync::Arc::clone(&file));
-    writer.finish(&mut renames, journal.replacements, source).expect("the disk has room");
+    writer.finish(journal.replacements, source).expect("the disk has room");
     let (mut bytes, mut file) = (Vec::new(), &*file);
     file.read_to_end(&mut bytes).expect("it can be read");
     bytes
@@ -213,7 +236,7 @@ fn nameless_file() -> std::fs::File {
     let name = format!("{:?}", std::thread::current().id());
     let folder = folder.join(name);
     std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
-    writer::nameless(&folder).expect("the temporary folder can be written")
+    crate::store::nameless::nameless(&folder).expect("the temporary folder can be written")
 }
 
 #[cfg(test)]

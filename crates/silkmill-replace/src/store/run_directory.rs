@@ -9,13 +9,12 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, accessat, flock};
 
 use crate::error::Error;
 use crate::mutex::Mutex;
 use crate::store::durability::Durability;
 use crate::store::journal::records::ReadError;
-use crate::store::journal::rename::Rename;
 use crate::store::journal::source::Source;
 use crate::store::journal::writer::Writer;
 use crate::store::journal::{self, Journal, JournalError, Method, Phase, RunHeader, Sum};
@@ -137,9 +136,15 @@ impl RunDirectory {
         if self.journal.is_none() {
             return Ok(None);
         }
-        let read = journal::read(&self.source()?).map_err(|error| self.unread(error))?;
+        let read =
+            journal::read(&self.source()?, &self.path).map_err(|error| self.unread(error))?;
         let Some((mut journal, phase, sum)) = read else { return Ok(None) };
         self.records = sum;
+        if !journal.renames.is_empty()
+            && accessat(CWD, &self.path, Access::WRITE_OK, AtFlags::EACCESS).is_err()
+        {
+            journal.folder = std::env::temp_dir();
+        }
         renumber(&mut journal)?;
         Ok(Some((journal, phase)))
     }
@@ -158,13 +163,13 @@ impl RunDirectory {
     pub(crate) fn finish(
         &mut self,
         writer: Writer,
-        mut renames: Vec<Rename>,
         (header, replacements, staging_dirs): (RunHeader, u64, Vec<PathBuf>),
     ) -> Result<Journal, Error> {
-        let finished = writer.finish(&mut renames, replacements, self.source()?);
-        let (entries, sum) = finished.map_err(|error| self.unwritten(error))?;
+        let finished = writer.finish(replacements, self.source()?);
+        let (entries, renames, sum) = finished.map_err(|error| self.unwritten(error))?;
         self.records = sum;
-        Ok(Journal { header, replacements, staging_dirs, entries, renames })
+        let folder = self.path.clone();
+        Ok(Journal { header, replacements, staging_dirs, entries, renames, folder })
     }
 
     pub(crate) fn unwritten(&self, error: io::Error) -> Error {
@@ -248,9 +253,10 @@ pub(crate) fn is_run(folder: &Path) -> bool {
 /// run may lead through some.
 pub(crate) fn touches(journal: &Journal, directory: &Path) -> Result<bool, Error> {
     // The run may have renamed its directories.
-    let left = journal.as_left();
+    let left = journal.as_left()?;
     let plain = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    for it in &left.renames {
+    for it in left.renames.iter() {
+        let it = it?;
         let changed = plain(&it.directory);
         let is_it = changed.join(OsStr::from_bytes(&it.from)) == directory;
         if is_it || changed.starts_with(directory) {

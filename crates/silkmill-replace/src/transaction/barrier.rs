@@ -72,7 +72,9 @@ pub(crate) fn after_the_swaps(journal: &Journal) -> Result<(), Error> {
     }
     let mut files = Vec::new();
     let mut directories: BTreeSet<PathBuf> = journal.staging_dirs.iter().cloned().collect();
-    directories.extend(journal.renames.iter().map(|it| it.directory.to_path_buf()));
+    for rename in journal.renames.iter() {
+        directories.insert(rename?.directory.to_path_buf());
+    }
     for entry in journal.entries.iter() {
         let entry = entry?;
         let staging_dir = &journal.staging_dirs[entry.staging_dir as usize];
@@ -94,8 +96,7 @@ pub(crate) fn after_the_swaps(journal: &Journal) -> Result<(), Error> {
 /// Returns whether the files are flushed one by one.
 #[cfg(target_os = "linux")]
 fn is_small(journal: &Journal) -> bool {
-    let renames = journal.renames.len() as u64;
-    journal.entries.len() + renames <= FLUSHED_ALONE_MAX as u64
+    journal.entries.len() + journal.renames.len() <= FLUSHED_ALONE_MAX as u64
 }
 
 /// Returns whether the files are flushed one by one, which is the only way here.

@@ -58,7 +58,7 @@ pub(crate) fn finish(
         let is_exact = journal.renames.is_empty() && !swapper.has_copied().unwrap_or(true);
         let done = if is_exact { Durability::Unforced } else { durability };
         let late = match durability.is_forced() {
-            true => barrier::after_the_swaps(&journal.as_left()).err(),
+            true => journal.as_left().and_then(|left| barrier::after_the_swaps(&left)).err(),
             false => None,
         };
         let late = late.or_else(|| run.set_phase(Phase::Done, done).err());

@@ -31,7 +31,8 @@ const FLUSHED_ONE_BY_ONE_MAX: usize = 8;
 /// Returns what could not be renamed, and why.
 pub(crate) fn apply(journal: &Journal, renamed: &mut dyn FnMut()) -> Result<(), (PathBuf, Error)> {
     let mut directories = Directories { last: None };
-    for it in &journal.renames {
+    for it in journal.renames.iter() {
+        let it = &it.map_err(|error| (PathBuf::new(), error))?;
         directories.rename(it, &it.from, &it.to).map_err(|error| failed(it, error))?;
         renamed();
     }
@@ -46,7 +47,8 @@ pub(crate) fn apply(journal: &Journal, renamed: &mut dyn FnMut()) -> Result<(), 
 pub(crate) fn revert(journal: &Journal, left: &mut dyn FnMut(PathBuf)) -> Result<(), Error> {
     let mut directories = Directories { last: None };
     let mut first = None;
-    for it in journal.renames.iter().rev() {
+    for it in journal.renames.iter_back() {
+        let it = &it?;
         match directories.rename(it, &it.to, &it.from) {
             Ok(()) => {}
             // A second step whose first was not made, either.
@@ -151,24 +153,37 @@ fn inode(directory: &impl AsFd, name: &OsStr) -> Result<Option<u64>, Errno> {
 /// Forces the names in the directories of the renames to disk. `journal` calls the directories what
 /// they are called now.
 pub(crate) fn flush(journal: &Journal) -> Result<(), Error> {
-    let directories: BTreeSet<&Path> = journal.renames.iter().map(|it| &*it.directory).collect();
-    let opened = directories
-        .iter()
-        .map(|path| File::open(path).map_err(|error| Error::io("force to disk", path, error)));
-    #[cfg(target_os = "linux")]
-    if directories.len() > FLUSHED_ONE_BY_ONE_MAX {
-        use std::os::unix::fs::MetadataExt;
-        let mut flushed = BTreeSet::new();
-        for (path, directory) in directories.iter().zip(opened) {
-            let (directory, failed) = (directory?, |error| Error::io("force to disk", path, error));
+    let mut directories: BTreeSet<Arc<Path>> = BTreeSet::new();
+    for rename in journal.renames.iter() {
+        directories.insert(rename?.directory);
+        #[cfg(target_os = "linux")]
+        if directories.len() > FLUSHED_ONE_BY_ONE_MAX {
+            return flush_filesystems(journal);
+        }
+    }
+    for path in directories {
+        let failed = |error| Error::io("force to disk", &path, error);
+        File::open(&path).and_then(|directory| directory.sync_all()).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Flushes each filesystem that has names of the journal once.
+#[cfg(target_os = "linux")]
+fn flush_filesystems(journal: &Journal) -> Result<(), Error> {
+    use std::os::unix::fs::MetadataExt;
+    let mut flushed = BTreeSet::new();
+    let mut last: Option<Arc<Path>> = None;
+    for rename in journal.renames.iter() {
+        let path = rename?.directory;
+        if last.as_ref() != Some(&path) {
+            let failed = |error| Error::io("force to disk", &path, error);
+            let directory = File::open(&path).map_err(failed)?;
             if flushed.insert(directory.metadata().map_err(failed)?.dev()) {
                 rustix::fs::syncfs(&directory).map_err(|error| failed(error.into()))?;
             }
+            last = Some(path);
         }
-        return Ok(());
-    }
-    for (path, directory) in directories.iter().zip(opened) {
-        directory?.sync_all().map_err(|error| Error::io("force to disk", path, error))?;
     }
     Ok(())
 }

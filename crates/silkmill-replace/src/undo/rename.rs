@@ -1,6 +1,6 @@
 //! Gives what a run renamed its old name again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -9,7 +9,11 @@ use std::path::PathBuf;
 use crate::error::Error;
 use crate::outcome::Notice;
 use crate::store::journal::rename::Rename;
+use crate::store::journal::renamed::chunks;
+use crate::store::journal::renames::Renames;
+use crate::store::journal::writer::Writer;
 use crate::store::journal::{Journal, Method};
+use crate::store::spool::unkept;
 use crate::transaction::rename::is_same_but_case;
 use crate::undo::history::Direction;
 
@@ -22,14 +26,15 @@ pub(super) fn rename_back(
     direction: Direction,
     force: bool,
     report: &mut dyn FnMut(&Notice),
-) -> Result<Vec<Rename>, Error> {
+) -> Result<Renames, Error> {
     let (mut refused, mut gone) = (0_u64, 0_u64);
-    let mut back: Vec<Rename> = Vec::new();
-    for chunk in left.renames.chunk_by(|a, b| a.directory == b.directory) {
-        let mut given_up: Vec<&[u8]> = Vec::new();
+    let mut back = Writer::draft(left.folder.clone());
+    for chunk in chunks(&left.renames) {
+        let chunk = chunk?;
+        let mut given_up: HashSet<&[u8]> = HashSet::new();
         // The inode numbers of what has a third name for a while.
         let mut parked: HashMap<Vec<u8>, u64> = HashMap::new();
-        for it in chunk {
+        for it in &chunk {
             let path = it.source();
             let restored = appearing.get(&path);
             let on_the_way = it.is_from_third().then(|| parked.get(&it.from).copied()).flatten();
@@ -66,11 +71,11 @@ pub(super) fn rename_back(
             let taken = fs::symlink_metadata(&target).ok();
             let is_itself =
                 |other: &fs::Metadata| other.ino() == inode && is_same_but_case(from, to);
-            if taken.is_some_and(|other| !is_itself(&other)) && !given_up.contains(&&it.to[..]) {
+            if taken.is_some_and(|other| !is_itself(&other)) && !given_up.contains(&it.to[..]) {
                 refused += 1;
                 report(&Notice::NameTaken { path: target });
             }
-            given_up.push(&it.from);
+            given_up.insert(&it.from);
             let mut rename = Rename { inodes: [inode; 2], ..it.clone() };
             if it.is_to_third() {
                 // It is named by the number that the file has now.
@@ -79,14 +84,14 @@ pub(super) fn rename_back(
             } else if it.is_from_third() {
                 rename.from = rename.third_name();
             }
-            back.push(rename);
+            back.push_rename(rename).map_err(unkept)?;
         }
     }
     if gone > 0 {
         report(&Notice::CanBeForced { command: direction.command() });
     }
     match refused {
-        0 => Ok(back),
+        0 => back.finish_names_draft().map_err(unkept),
         1 => Err(Error::refused("1 name cannot be put back: nothing was changed")),
         _ => {
             Err(Error::refused(format!("{refused} names cannot be put back: nothing was changed")))

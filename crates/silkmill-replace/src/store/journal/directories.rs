@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(crate) const DIRECTORIES_KEPT: usize = 64;
 
 /// The last directories that were written or read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Directories {
     kept: VecDeque<Arc<Path>>,
     /// How many directories came before those that are kept.

@@ -1,9 +1,8 @@
 //! The files of a journal, read one by one as often as they are needed.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::Error;
@@ -12,6 +11,7 @@ use crate::store::journal::directories::Directories;
 use crate::store::journal::record::{Entry, JournalError, Kind};
 use crate::store::journal::records::{ReadError, Records};
 use crate::store::journal::source::Source;
+use crate::store::table::Table;
 
 /// The files that a journal, or the draft of one, is about.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Entries {
     len: u64,
     held: u64,
     devices: Option<Arc<HashMap<u64, u64>>>,
-    names: Option<Arc<HashMap<PathBuf, Vec<u8>>>>,
+    names: Option<Table>,
 }
 
 impl Entries {
@@ -55,8 +55,8 @@ impl Entries {
 
     /// Returns the same files with their directories and names as renames leave them. `names` has
     /// the new name of everything that is renamed, by its path.
-    pub(super) fn as_left(&self, names: HashMap<PathBuf, Vec<u8>>) -> Entries {
-        Entries { names: Some(Arc::new(names)), ..self.clone() }
+    pub(super) fn as_left(&self, names: Table) -> Entries {
+        Entries { names: Some(names), ..self.clone() }
     }
 
     /// Reads the files from the first to the last. An error is the last item.
@@ -79,7 +79,7 @@ pub(crate) struct Iter {
     records: Records,
     directories: Directories,
     devices: Option<Arc<HashMap<u64, u64>>>,
-    names: Option<Arc<HashMap<PathBuf, Vec<u8>>>>,
+    names: Option<Table>,
     /// The last directory, and what renames make of it.
     left: Option<(Arc<Path>, Arc<Path>)>,
     has_failed: bool,
@@ -104,7 +104,7 @@ impl Iter {
         }
     }
 
-    fn as_seen(&mut self, mut entry: Entry) -> Entry {
+    fn as_seen(&mut self, mut entry: Entry) -> Result<Entry, Error> {
         if let Some(devices) = &self.devices {
             for identity in [&mut entry.old, &mut entry.new] {
                 let dev = &mut identity.file.dev;
@@ -112,19 +112,19 @@ impl Iter {
             }
         }
         if let Some(names) = &self.names {
-            if let Some(name) = names.get(&entry.target()) {
-                entry.name = name.clone();
+            if let Some(name) = names.get(entry.target().as_os_str().as_bytes())? {
+                entry.name = name;
             }
             entry.directory = match &self.left {
                 Some((was, left)) if Arc::ptr_eq(was, &entry.directory) => Arc::clone(left),
                 _ => {
-                    let left: Arc<Path> = path_as_left(&entry.directory, names).into();
+                    let left: Arc<Path> = names.path_after(&entry.directory)?.into();
                     self.left = Some((entry.directory, Arc::clone(&left)));
                     left
                 }
             };
         }
-        entry
+        Ok(entry)
     }
 }
 
@@ -138,20 +138,14 @@ impl Iterator for Iter {
         let read = self.read();
         self.has_failed = read.is_err();
         match read {
-            Ok(entry) => Some(Ok(self.as_seen(entry?))),
+            Ok(entry) => {
+                let seen = self.as_seen(entry?);
+                self.has_failed = seen.is_err();
+                Some(seen)
+            }
             Err(error) => Some(Err(error.into())),
         }
     }
-}
-
-/// Returns where a directory is when everything has its new name.
-pub(super) fn path_as_left(path: &Path, names: &HashMap<PathBuf, Vec<u8>>) -> PathBuf {
-    let (mut before, mut left) = (PathBuf::new(), PathBuf::new());
-    for component in path {
-        before.push(component);
-        left.push(names.get(&before).map_or(component, |name| OsStr::from_bytes(name)));
-    }
-    left
 }
 
 impl From<ReadError> for Error {

@@ -31,7 +31,7 @@ impl Source {
     }
 
     /// Reads until the buffer is full or the bytes end. Returns how many were read.
-    pub(super) fn fill(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    pub(crate) fn fill(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         match self {
             Source::Bytes(bytes) => {
                 let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..));

@@ -45,13 +45,24 @@ fn with_entries(entries: &[Entry]) -> Journal {
         replacements: 9,
         staging_dirs: vec!["/state/run/0".into()],
         entries: draft.finish_draft().unwrap(),
-        renames: vec![Rename {
-            directory: Path::new("/tree").into(),
-            from: b"a\n".to_vec(),
-            to: b"\xFF".to_vec(),
-            inodes: [7, 8],
-        }],
+        renames: drafted(rename()),
+        folder: std::env::temp_dir(),
     }
+}
+
+fn rename() -> Rename {
+    Rename {
+        directory: Path::new("/tree").into(),
+        from: b"a\n".to_vec(),
+        to: b"\xFF".to_vec(),
+        inodes: [7, 8],
+    }
+}
+
+fn drafted(rename: Rename) -> Renames {
+    let mut draft = Writer::draft(std::env::temp_dir());
+    draft.push_rename(rename).unwrap();
+    draft.finish_names_draft().unwrap()
 }
 
 fn journal() -> Journal {
@@ -79,7 +90,7 @@ fn written(journal: &Journal, phases: &[Phase]) -> Vec<u8> {
 type Parsed = Result<Option<(Journal, Phase)>, JournalError>;
 
 fn parse(bytes: &[u8]) -> Parsed {
-    match read(&Source::Bytes(bytes.into())) {
+    match read(&Source::Bytes(bytes.into()), &std::env::temp_dir()) {
         Ok(read) => Ok(read.map(|(journal, phase, _)| (journal, phase))),
         Err(ReadError::Journal(error)) => Err(error),
         Err(ReadError::Io(error)) => panic!("{error}"),
@@ -199,7 +210,7 @@ fn a_journal_of_another_version_is_refused_by_its_number() {
 #[test]
 fn journals_of_earlier_versions_are_read() {
     for version in [VERSION_WITHOUT_TEXTS, VERSION_OF_ALL_DIRECTORIES] {
-        let mut journal = journal();
+        let journal = journal();
         let mut records = journal.header.record();
         for path in &journal.staging_dirs {
             put_record(&mut records, Kind::StagingDir as u8, |out| put_path(out, path));
@@ -226,8 +237,8 @@ fn journals_of_earlier_versions_are_read() {
             put_record(&mut records, Kind::Entry as u8, |out| out.extend_from_slice(&payload));
         }
         // One directory that was read long before.
-        journal.renames[0].directory = Arc::clone(&directories[0]);
-        put_record(&mut records, Kind::Rename as u8, |out| journal.renames[0].put(0, out));
+        let renamed = Rename { directory: Arc::clone(&directories[0]), ..rename() };
+        put_record(&mut records, Kind::Rename as u8, |out| renamed.put(0, out));
         put_record(&mut records, Kind::End as u8, |out| {
             put_u64(out, entries.len() as u64);
             put_u64(out, journal.replacements);
@@ -239,15 +250,13 @@ fn journals_of_earlier_versions_are_read() {
         let (again, _) = parse(&bytes).unwrap().unwrap();
 
         let read: Vec<Entry> = again.entries.iter().map(Result::unwrap).collect();
-        assert_eq!((read, again.renames), (entries, journal.renames), "{version}");
+        let renames: Vec<Rename> = again.renames.iter().map(Result::unwrap).collect();
+        assert_eq!((read, renames), (entries, vec![renamed]), "{version}");
     }
 }
 
 #[test]
 fn a_name_that_leaves_its_directory_is_refused() {
-    let is_damaged = |journal: &Journal| {
-        matches!(parse(&written(journal, &[Phase::Committed])), Err(JournalError::Damaged))
-    };
     for name in [&b""[..], b".", b"..", b"a/b", b"/", b"a\0", b"a/"] {
         let journal = with_entries(&[entry("/tree", name, Method::Exchange)]);
         let mut bytes = Vec::new();
@@ -261,10 +270,29 @@ fn a_name_that_leaves_its_directory_is_refused() {
         assert!(Entry::read(&mut Reader(payload), &directories).is_none(), "{name:?}");
         assert!(journal.entries.iter().next().unwrap().is_err(), "{name:?}");
     }
-    let mut renamed = journal();
-    renamed.renames[0].to = b"../a".to_vec();
-    assert!(is_damaged(&renamed));
-    let mut relative = journal();
-    relative.renames[0].directory = Path::new("tree").into();
-    assert!(is_damaged(&relative));
+    // Neither can renames be read that are as bad, so their records are changed in the bytes.
+    let mut bytes = with_rename(&rename());
+    set(&mut bytes, &[Phase::Committed]);
+    assert!(parse(&bytes).is_ok());
+    for bad in [
+        Rename { to: b"../a".to_vec(), ..rename() },
+        Rename { directory: Path::new("tree").into(), ..rename() },
+    ] {
+        bytes = with_rename(&bad);
+        set(&mut bytes, &[Phase::Committed]);
+        assert!(matches!(parse(&bytes), Err(JournalError::Damaged)), "{bad:?}");
+    }
+}
+
+/// Returns a journal with this rename alone.
+fn with_rename(rename: &Rename) -> Vec<u8> {
+    let mut records = journal().header.record();
+    put_record(&mut records, Kind::Directory as u8, |out| put_path(out, &rename.directory));
+    put_record(&mut records, Kind::Rename as u8, |out| rename.put(0, out));
+    put_record(&mut records, Kind::End as u8, |out| {
+        put_u64(out, 0);
+        put_u64(out, 9);
+        put_u64(out, 0);
+    });
+    [&head()[..], &records].concat()
 }

@@ -1,9 +1,10 @@
 //! Writes the records of a journal, or of a draft of one, one by one.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,19 +13,16 @@ use crate::store::journal::directories::Directories;
 use crate::store::journal::entries::Entries;
 use crate::store::journal::record::{Entry, Kind, RunHeader, Sum, head};
 use crate::store::journal::rename::Rename;
+use crate::store::journal::renames::{RenameIndex, Renames};
 use crate::store::journal::source::Source;
+use crate::store::nameless::nameless;
+use crate::store::table::{Sorter, Table};
 
 /// How many bytes are written at once.
 const WRITTEN_LEN: usize = 256 << 10;
 
 /// How many bytes of a draft are held in memory. A longer one goes to a file without a name.
 const DRAFT_LEN_MAX: usize = 1 << 20;
-
-/// How the name begins that the file of a draft has for a moment.
-const DRAFT: &str = "silkmill-draft";
-
-/// How many names are tried for it.
-const NAMES_TRIED_MAX: u32 = 64;
 
 /// Writes records from the first to the last.
 #[derive(Debug)]
@@ -41,9 +39,21 @@ pub(crate) struct Writer {
     directories: Directories,
     len: u64,
     held: u64,
-    /// The inode numbers that renamed files have when their texts are swapped, by their paths from
-    /// before.
-    renamed: HashMap<PathBuf, Option<u64>>,
+    renames: RenameIndex,
+    swapped: Swapped,
+    /// The inode numbers of what has a third name for a while, by these names.
+    parked: HashMap<Vec<u8>, u64>,
+}
+
+/// The inode numbers that files have when their texts are swapped, by their paths from before.
+#[derive(Debug)]
+enum Swapped {
+    /// Nothing is renamed.
+    Unneeded,
+    /// Files may follow.
+    Sorted(Sorter),
+    /// All files are known, and renames follow.
+    Known(Table),
 }
 
 #[derive(Debug)]
@@ -86,20 +96,23 @@ impl Writer {
             directories: Directories::new(false),
             len: 0,
             held: 0,
-            renamed: HashMap::new(),
+            renames: RenameIndex::new(false),
+            swapped: Swapped::Unneeded,
+            parked: HashMap::new(),
         }
     }
 
-    /// Notes the inode numbers of files that are renamed later.
-    pub(crate) fn expect_renames(&mut self, renames: &[Rename]) {
-        self.renamed = renames.iter().map(|rename| (rename.source(), None)).collect();
+    /// From now on, notes the inode numbers of files, which may be renamed later. Those that are too
+    /// many for memory go to the directory `folder`.
+    pub(crate) fn expect_renames(&mut self, folder: &Path) {
+        self.swapped = Swapped::Sorted(Sorter::new(folder));
     }
 
     pub(crate) fn push(&mut self, entry: &Entry) -> io::Result<()> {
-        if !self.renamed.is_empty()
-            && let Some(inode) = self.renamed.get_mut(&entry.target())
-        {
-            *inode = Some(entry.new.file.ino);
+        if let Swapped::Sorted(swapped) = &mut self.swapped {
+            let target = entry.target().into_os_string().into_vec();
+            let inode = entry.new.file.ino.to_le_bytes().to_vec();
+            swapped.push(target, inode).map_err(io::Error::other)?;
         }
         let directory = self.directory(&entry.directory)?;
         self.len += 1;
@@ -107,26 +120,36 @@ impl Writer {
         self.put(|out| put_record(out, Kind::Entry as u8, |out| entry.put(directory, out)))
     }
 
-    /// Completes a journal. Returns its entries and its sum, for which the caller has a source.
+    /// Adds what gets another name. No file may follow.
+    pub(crate) fn push_rename(&mut self, mut rename: Rename) -> io::Result<()> {
+        if let Swapped::Sorted(_) = &self.swapped
+            && let Swapped::Sorted(all) = std::mem::replace(&mut self.swapped, Swapped::Unneeded)
+        {
+            self.swapped = Swapped::Known(all.table().map_err(io::Error::other)?);
+        }
+        if rename.is_from_third() {
+            rename.inodes[1] = self.parked.remove(&rename.from).unwrap_or(rename.inodes[1]);
+        } else if let Swapped::Known(swapped) = &self.swapped {
+            let source = rename.source();
+            let inode = swapped.get(source.as_os_str().as_bytes()).map_err(io::Error::other)?;
+            let inode = inode.and_then(|inode| Some(u64::from_le_bytes(inode.try_into().ok()?)));
+            rename.inodes[1] = inode.unwrap_or(rename.inodes[1]);
+        }
+        if rename.is_to_third() {
+            self.parked.insert(rename.to.clone(), rename.inodes[1]);
+        }
+        let directory = self.directory(&rename.directory)?;
+        self.renames.note(self.start + self.records.len, &self.directories);
+        self.put(|out| put_record(out, Kind::Rename as u8, |out| rename.put(directory, out)))
+    }
+
+    /// Completes a journal. Returns its entries, its renames and its sum, for which the caller has a
+    /// source.
     pub(crate) fn finish(
         mut self,
-        renames: &mut [Rename],
         replacements: u64,
         source: Source,
-    ) -> io::Result<(Entries, Sum)> {
-        let mut parked = HashMap::new();
-        for rename in renames {
-            if rename.is_from_third() {
-                rename.inodes[1] = parked.remove(&rename.from).unwrap_or(rename.inodes[1]);
-            } else if let Some(Some(inode)) = self.renamed.get(&rename.source()) {
-                rename.inodes[1] = *inode;
-            }
-            if rename.is_to_third() {
-                parked.insert(rename.to.clone(), rename.inodes[1]);
-            }
-            let directory = self.directory(&rename.directory)?;
-            self.put(|out| put_record(out, Kind::Rename as u8, |out| rename.put(directory, out)))?;
-        }
+    ) -> io::Result<(Entries, Renames, Sum)> {
         let (len, held) = (self.len, self.held);
         self.put(|out| {
             put_record(out, Kind::End as u8, |out| {
@@ -137,11 +160,21 @@ impl Writer {
         })?;
         self.flush()?;
         let sum = Sum { sum: self.hasher.finalize(), ..self.records };
-        Ok((Entries::new(source, (self.start, self.at), false, len, held), sum))
+        let renames = self.renames.finish(source.clone(), self.at);
+        Ok((Entries::new(source, (self.start, self.at), false, len, held), renames, sum))
     }
 
-    /// Completes a draft.
-    pub(crate) fn finish_draft(mut self) -> io::Result<Entries> {
+    /// Completes a draft of files.
+    pub(crate) fn finish_draft(self) -> io::Result<Entries> {
+        self.complete().map(|(entries, _)| entries)
+    }
+
+    /// Completes a draft of renames.
+    pub(crate) fn finish_names_draft(self) -> io::Result<Renames> {
+        self.complete().map(|(_, renames)| renames)
+    }
+
+    fn complete(mut self) -> io::Result<(Entries, Renames)> {
         let source = match &self.sink {
             Sink::Draft(_) => {
                 self.at = self.pending.len() as u64;
@@ -153,7 +186,8 @@ impl Writer {
                 Source::File(file)
             }
         };
-        Ok(Entries::new(source, (self.start, self.at), false, self.len, self.held))
+        let renames = self.renames.finish(source.clone(), self.at);
+        Ok((Entries::new(source, (self.start, self.at), false, self.len, self.held), renames))
     }
 
     fn directory(&mut self, directory: &Arc<Path>) -> io::Result<u32> {
@@ -187,22 +221,4 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-/// Creates a file that has no name, and so is gone with the process. The directory may be one in
-/// which others create files.
-pub(crate) fn nameless(folder: &Path) -> io::Result<File> {
-    for tried in 0..NAMES_TRIED_MAX {
-        let path = folder.join(format!("{DRAFT}-{}-{tried}", std::process::id()));
-        let mut new = OpenOptions::new();
-        match new.read(true).write(true).create_new(true).mode(0o600).open(&path) {
-            Ok(file) => {
-                std::fs::remove_file(&path)?;
-                return Ok(file);
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::ErrorKind::AlreadyExists.into())
 }
