@@ -2,8 +2,9 @@
 //!
 //! Handing an item to a worker and its result back costs hundreds of nanoseconds. While items take
 //! less than [`ITEM_SHORT`] each, a map puts several into one task, more and more of them up to
-//! [`BATCH_MAX`]. The map tries a batch of two now and then to find out whether items are that
-//! short, and measures every batch; items that wait are handed over one by one.
+//! [`BATCH_MEDIUM`], or up to [`BATCH_MAX`] while they are so trivial that the wake-up of a worker
+//! for each batch counts. The map tries a batch of two now and then to find out whether items are
+//! that short, and measures every batch; items that wait are handed over one by one.
 //!
 //! Items of a batch may even wait for each other: if the batch that is to be read next takes longer
 //! than [`BATCH_WAIT_MAX`], the reader takes the items out of it that have not begun, and hands
@@ -25,11 +26,21 @@ use crate::unwind::caught;
 /// Items that take longer are not worth batching.
 const ITEM_SHORT: Duration = Duration::from_micros(1);
 
-/// The largest number of items in a batch.
-pub(crate) const BATCH_MAX: usize = 256;
+/// Items that take longer are not worth more than [`BATCH_MEDIUM`] of them in a batch. The reader
+/// takes some half of that for an item, so that two workers keep it busy.
+const ITEM_TRIVIAL: Duration = Duration::from_nanos(48);
 
-/// The number of batches in flight at once, at their largest.
+/// The largest number of items in a batch, if they are trivial.
+pub(crate) const BATCH_MAX: usize = 512;
+
+/// The largest number of items in a batch, if they are not.
+const BATCH_MEDIUM: usize = 256;
+
+/// The number of batches in flight at once while they grow.
 pub(crate) const BATCHES_IN_FLIGHT: usize = 4;
+
+/// The number of items that are in flight once batches have grown, unless a program says another.
+pub(crate) const BATCHED_IN_FLIGHT_MAX: usize = 1_024;
 
 /// The time a batch may take before its items are taken out of it.
 pub(crate) const BATCH_WAIT_MAX: Duration = Duration::from_millis(1);
@@ -72,7 +83,9 @@ impl BatchSize {
             return;
         }
         if took <= ITEM_SHORT * items as u32 {
-            self.size = (items * 2).clamp(self.size, self.max);
+            let is_trivial = took <= ITEM_TRIVIAL * items as u32;
+            let max = if is_trivial { self.max } else { self.max.min(BATCH_MEDIUM) };
+            self.size = (items * 2).max(self.size).min(max);
         } else {
             self.size = 1;
             self.try_after = (self.try_after * 2).min(TRY_AFTER_MAX);
@@ -387,10 +400,15 @@ mod tests {
         let mut size = BatchSize::new(BATCH_MAX);
         let first = (0..).position(|_| next(&mut size) == 2);
         assert_eq!(first, Some(TRY_AFTER));
-        for expected in [4, 8, 16, 32, 64, 128, 256, 256] {
+        for expected in [4, 8, 16, 32, 64, 128, 256, 512, 512] {
             let items = next(&mut size).max(2);
             size.learn(items, Duration::ZERO);
             assert_eq!(next(&mut size), expected);
+        }
+        for expected in [256, 256] {
+            let items = next(&mut size);
+            size.learn(items, ITEM_SHORT * items as u32);
+            assert_eq!(next(&mut size), expected, "they are short, but not trivial");
         }
         size.learn(256, Duration::from_secs(1));
         let again = (0..).position(|_| next(&mut size) == 2);

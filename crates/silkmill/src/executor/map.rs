@@ -12,7 +12,7 @@ use std::time::Instant;
 use crate::error::{TaskError, TimedOut};
 use crate::executor::ThreadPoolExecutor;
 use crate::executor::batch::{
-    BATCH_MAX, BATCH_WAIT_MAX, BATCHES_IN_FLIGHT, Batch, BatchSize, Results,
+    BATCH_MAX, BATCH_WAIT_MAX, BATCHED_IN_FLIGHT_MAX, BATCHES_IN_FLIGHT, Batch, BatchSize, Results,
 };
 use crate::executor::feed::Taken;
 use crate::executor::future::Future;
@@ -179,7 +179,7 @@ where
         loop {
             let size = self.size_next();
             let in_flight = match self.in_flight_is_default && size > 1 {
-                true => self.in_flight.max(size * BATCHES_IN_FLIGHT),
+                true => self.in_flight.max((size * BATCHES_IN_FLIGHT).min(BATCHED_IN_FLIGHT_MAX)),
                 false => self.in_flight,
             };
             self.source.make_room(in_flight.saturating_sub(self.pending));
