@@ -43,6 +43,12 @@ def by_polars(rows: Any) -> list[dict[str, Any]]:
     return library("polars").DataFrame(rows).to_dicts()  # type: ignore[no-any-return]
 
 
+def by_polars_lazily(rows: Any) -> list[dict[str, Any]]:
+    if not hasattr(library("polars"), "scan_arrow_c_stream"):
+        pytest.skip("this polars does not scan Arrow streams")
+    return library("polars").scan_arrow_c_stream(rows).collect().to_dicts()  # type: ignore[no-any-return]
+
+
 def by_pandas(rows: Any) -> list[dict[str, Any]]:
     library("pyarrow")
     if not hasattr(library("pandas").DataFrame, "from_arrow"):
@@ -76,6 +82,7 @@ CONSUMERS = [
     by_pyarrow,
     by_pyarrow_reader,
     by_polars,
+    by_polars_lazily,
     by_pandas,
     by_duckdb,
     by_arro3,
@@ -186,6 +193,17 @@ def test_a_reader_that_stops_early_ends_the_run(server: Server) -> None:
     assert reader.read_next_batch().num_rows == 1
     # The rows that are left are for this reader alone: no other can wait for them.
     del reader
+    while run.summary is None:
+        time.sleep(0.01)
+    assert run.summary.interrupted
+
+
+def test_a_query_that_needs_few_rows_ends_the_run(server: Server) -> None:
+    polars = library("polars")
+    if not hasattr(polars, "scan_arrow_c_stream"):
+        pytest.skip("this polars does not scan Arrow streams")
+    run = silkmill.fetch([*server.urls(1), f"{server.address}/silent"], per_host=0)
+    assert polars.scan_arrow_c_stream(run).head(1).collect().height == 1
     while run.summary is None:
         time.sleep(0.01)
     assert run.summary.interrupted
