@@ -246,7 +246,7 @@ impl<'a> Run<'a> {
         if !self.changes.is_empty() || self.writes_names() {
             self.commit(cancel)?;
         } else if self.options.mode != Mode::Write {
-            self.report_other_names();
+            self.report_other_names()?;
             self.preview_renames()?;
         }
         Ok(self.summary(started.elapsed()))
@@ -423,7 +423,7 @@ impl<'a> Run<'a> {
             Finding::ShownLater(_) => unreachable!("take_all has it shown"),
             Finding::Reported { outcome, file } => {
                 if let Some(file) = file {
-                    self.linked.note(file, outcome.names, &outcome.path);
+                    self.linked.note(file, outcome.names, &outcome.path)?;
                 }
                 if let Action::Failed(error) = &outcome.action {
                     failed = error.of_the_run();
@@ -439,7 +439,7 @@ impl<'a> Run<'a> {
             Finding::Staged { mut staged, outcome } => {
                 self.renames.resolve(&mut staged.target);
                 let replacements = outcome.replacements;
-                self.linked.note(staged.identity.file, outcome.names, &outcome.path);
+                self.linked.note(staged.identity.file, outcome.names, &outcome.path)?;
                 if self.changes.add(place, staged, outcome)? {
                     self.progress.files_matched += 1;
                     self.replacements += replacements;
@@ -453,8 +453,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn report_other_names(&mut self) {
-        self.linked.take_notices().iter().for_each(|notice| (self.sink)(Event::Notice(notice)));
+    fn report_other_names(&mut self) -> Result<(), Error> {
+        self.linked.take_notices(&mut |notice| (self.sink)(Event::Notice(notice)))
     }
 
     fn report(&mut self, outcome: &Outcome) {

@@ -45,8 +45,9 @@ pub(super) struct ChangeSet {
     /// Every file that was staged.
     staged: FileSet,
     /// The files that were staged more than once, by other names or paths.
-    repeated: HashSet<FileId>,
-    /// The names, by directory, that get a file of their own when hard links are split.
+    repeated: FileSet,
+    /// The names, by directory, that get a file of their own when hard links are split. It grows
+    /// with their number, because each is decided upon when it is found, by its exact name.
     split: HashSet<(FileId, OsString)>,
     /// The directories of staged files, to which entries refer.
     staging_dirs: Vec<Arc<StagingDir>>,
@@ -64,7 +65,7 @@ impl ChangeSet {
             hard_links,
             reported: FileSet::default(),
             staged: FileSet::default(),
-            repeated: HashSet::new(),
+            repeated: FileSet::default(),
             split: HashSet::new(),
             staging_dirs: Vec::new(),
             recent: VecDeque::new(),
@@ -210,8 +211,8 @@ impl ChangeSet {
     pub(super) fn write_to(&mut self, writer: &mut Writer) -> Result<Committing, Error> {
         let repeated = std::mem::take(&mut self.repeated);
         // The first of a file's paths counts.
-        let mut seen = HashSet::new();
-        let mut counts = move |file: FileId| repeated.is_empty() || !repeated.contains(&file) || seen.insert(file);
+        let mut seen = FileSet::default();
+        let mut counts = move |file: FileId| !repeated.contains(file) || seen.insert(file);
         let write = |writer: &mut Writer, file: &SpooledFile| {
             writer.push(&file.entry).map_err(|error| Error::io("write", "journal".as_ref(), error))
         };

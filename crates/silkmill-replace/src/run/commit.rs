@@ -94,7 +94,7 @@ impl Run<'_> {
         match completion {
             Completion::Done { late, swapping, flushing } => {
                 (self.phases.swapping, self.phases.flushing) = (swapping, flushing);
-                self.report_other_names();
+                self.report_other_names()?;
                 for file in files.outcomes()? {
                     self.report(&file?.1);
                 }

@@ -69,6 +69,9 @@ impl Run<'_> {
         if self.review.as_ref().is_some_and(Review::is_settled) {
             // Nobody is asked any more, so nobody goes back.
             self.reviewed.clear();
+            if let Some(Ok(run)) = &self.stored {
+                self.changes.spool_in(run.path());
+            }
         }
         Ok(())
     }

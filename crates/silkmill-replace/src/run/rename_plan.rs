@@ -1,9 +1,9 @@
 //! Which files, directories and links a run is to give another name, and which. The plan is made,
 //! and refused if two names would become one, before anything is staged.
 //!
-//! A run may rename more than memory holds. So the plan is a draft, read from its beginning as often
-//! as it is needed. What is looked up, the new names of directories above all, is in a table. The
-//! names of one directory are in memory together while they are compared.
+//! A run may rename more than memory holds. So the plan is a draft, which is read from its
+//! beginning as often as it is needed. What is looked up, the new names of directories above all,
+//! is in a table. The names of one directory are in memory together while they are compared.
 
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

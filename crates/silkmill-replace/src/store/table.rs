@@ -82,6 +82,12 @@ impl Sorter {
         spool.write(held.into_iter())
     }
 
+    /// Returns whether some of the pairs are on disk.
+    #[cfg(test)]
+    pub(crate) fn has_spilled(&self) -> bool {
+        self.spool.is_some()
+    }
+
     /// Returns all pairs in order.
     pub(crate) fn sorted(mut self) -> Result<Sorted, Error> {
         if self.spool.is_some() {

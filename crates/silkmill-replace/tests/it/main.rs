@@ -5,4 +5,5 @@
 mod commit;
 mod encoding;
 mod files;
+mod many;
 mod tree;

@@ -102,8 +102,8 @@ impl Writer {
         }
     }
 
-    /// From now on, notes the inode numbers of files, which may be renamed later. Those that are too
-    /// many for memory go to the directory `folder`.
+    /// From now on, notes the inode numbers of files, which may be renamed later. What is too much
+    /// for memory goes to the directory `folder`.
     pub(crate) fn expect_renames(&mut self, folder: &Path) {
         self.swapped = Swapped::Sorted(Sorter::new(folder));
     }
@@ -143,8 +143,8 @@ impl Writer {
         self.put(|out| put_record(out, Kind::Rename as u8, |out| rename.put(directory, out)))
     }
 
-    /// Completes a journal. Returns its entries, its renames and its sum, for which the caller has a
-    /// source.
+    /// Completes a journal. Returns its entries, its renames and its sum, for which the caller has
+    /// a source.
     pub(crate) fn finish(
         mut self,
         replacements: u64,
