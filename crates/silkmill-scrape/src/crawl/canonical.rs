@@ -1,19 +1,25 @@
 //! The canonical form of a URL: two URLs that have the same one are the same page. It is a key and
 //! is never requested; what is requested is the URL as it was written.
 
+use std::borrow::Cow;
+
 use url::Url;
 
 /// Returns the canonical form: what the URL standard's parser makes of it, with the normalization
 /// of RFC 3986, section 6.2.2 (escapes that are not needed are taken away, and the others have
 /// capitals), and without a fragment.
-pub(crate) fn canonical_of(url: &Url) -> String {
+pub(crate) fn canonical_of(url: &Url) -> Cow<'_, str> {
     let text = url.as_str();
     let text = &text[..text.find('#').unwrap_or(text.len())];
     let path = url[..url::Position::BeforePath].len().min(text.len());
+    // Most URLs are their own canonical form.
+    if text.as_bytes()[path..].iter().all(|byte| IS_PLAIN[usize::from(*byte)]) {
+        return Cow::Borrowed(text);
+    }
     let mut form = String::with_capacity(text.len());
     form.push_str(&text[..path]);
     normalize(&text.as_bytes()[path..], &mut form);
-    form
+    Cow::Owned(form)
 }
 
 /// Returns the canonical form of a URL: the key by which a crawl tells pages apart. `None` when the
@@ -25,8 +31,19 @@ pub(crate) fn canonical_of(url: &Url) -> String {
 /// assert_ne!(form("http://a.test/?b"), form("http://a.test/?B"));
 /// ```
 pub fn canonical(url: &str) -> Option<String> {
-    Url::parse(url).ok().map(|url| canonical_of(&url))
+    Url::parse(url).ok().map(|url| canonical_of(&url).into_owned())
 }
+
+/// The bytes that stay as they are, whatever follows them.
+const IS_PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = is_unreserved(byte as u8) || is_reserved(byte as u8);
+        byte += 1;
+    }
+    table
+};
 
 fn normalize(bytes: &[u8], form: &mut String) {
     let mut rest = bytes;
@@ -59,12 +76,13 @@ fn escaped(digits: &[u8]) -> Option<u8> {
     u8::try_from(digit(digits[0])? << 4 | digit(digits[1])?).ok()
 }
 
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-fn is_reserved(byte: u8) -> bool {
-    b":/?#[]@!$&'()*+,;=".contains(&byte)
+const fn is_reserved(byte: u8) -> bool {
+    let is_general = matches!(byte, b':' | b'/' | b'?' | b'#' | b'[' | b']' | b'@');
+    is_general || matches!(byte, b'!' | b'$' | b'&'..=b',' | b';' | b'=')
 }
 
 #[cfg(test)]
@@ -179,6 +197,14 @@ mod tests {
         fn the_form_of_a_form_is_itself(path in "(/[a-zA-Z0-9%.~|é \\-]{0,6}){0,5}", query in "(\\?[a-z%&=+é{}\"^]{0,12})?") {
             let first = form(&format!("http://a.test{path}{query}"));
             prop_assert_eq!(form(&first), first);
+        }
+
+        #[test]
+        fn a_form_that_is_borrowed_is_the_one_that_is_written_out(tail in "/[a-zA-Z0-9%.~|/?&=+!$'()*,;:@\\[\\]_-]{0,20}(#.{0,3})?") {
+            let url = Url::parse(&format!("http://a.test{tail}")).unwrap();
+            let mut plain = url[..url::Position::BeforePath].to_owned();
+            normalize(url[url::Position::BeforePath..url::Position::AfterQuery].as_bytes(), &mut plain);
+            prop_assert_eq!(&*canonical_of(&url), plain);
         }
 
         #[test]

@@ -6,12 +6,12 @@ use std::hash::Hasher;
 use std::sync::Arc;
 
 use siphasher::sip::SipHasher24;
-use url::Url;
+use url::{Position, Url};
 
 use crate::crawl::canonical::canonical_of;
 use crate::crawl::date::Moment;
 use crate::crawl::found::{Crawled, Edge, Found, FoundLink};
-use crate::crawl::links::{self, Link, PageHeaders, Role};
+use crate::crawl::links::{self, Link, PageHeaders, Role, Texts};
 use crate::crawl::refusal::{Refusal, Refusals};
 use crate::crawl::scope::{Filter, trap, without_fragment};
 use crate::crawl::sitemap::{self, Entry, SITEMAP_NESTING_MAX};
@@ -95,14 +95,7 @@ impl Finder {
     }
 
     pub(crate) fn link(&self, url: &Url, purpose: Purpose) -> FoundLink {
-        FoundLink {
-            url: without_fragment(url).to_owned(),
-            host: host_of(url),
-            hash: self.hash(url),
-            purpose,
-            is_redirect: false,
-            fragments: Vec::new(),
-        }
+        found_link(url, host_of(url).into(), self.hash(url), purpose)
     }
 
     /// Looks at every link of a response.
@@ -118,10 +111,15 @@ impl Finder {
             looked_at: 0,
             crawled: Crawled::default(),
             places: HashMap::new(),
+            host: None,
         };
         links::of_headers(response.headers, response.url, |link| looking.take(link));
         if let Some((document, charset)) = response.document {
-            links::of_document(document, response.url, charset, |link| looking.take(link));
+            let texts = match self.wanted.edges {
+                true => Texts::Kept,
+                false => Texts::LeftOut,
+            };
+            links::of_document(document, response.url, charset, texts, |link| looking.take(link));
             if self.wanted.fragments {
                 let anchors = links::anchors_of(document);
                 looking.crawled.found.anchors =
@@ -221,7 +219,7 @@ impl Finder {
 
     /// Returns what an entry of a sitemap leads to that is no URL, or none to follow.
     fn as_written(&self, entry: &Entry, base: &Url) -> FoundLink {
-        let host = String::new();
+        let host = "".into();
         let url = base.join(&entry.url).map_or_else(|_| entry.url.clone(), String::from);
         let (purpose, hash) = (Purpose::Page, self.hash_of(url.as_bytes()));
         FoundLink { url, host, hash, purpose, is_redirect: false, fragments: Vec::new() }
@@ -254,6 +252,8 @@ struct Looking<'a> {
     crawled: Crawled,
     /// Where each hash stands in the links found.
     places: HashMap<u64, usize>,
+    /// The host of the link before: its URL up to the path, and its name.
+    host: Option<(String, Arc<str>)>,
 }
 
 impl Looking<'_> {
@@ -313,7 +313,7 @@ impl Looking<'_> {
         let hash = self.finder.hash(url);
         let links = &mut self.crawled.found.links;
         let place = *self.places.entry(hash).or_insert_with(|| {
-            links.push(self.finder.link(url, purpose));
+            links.push(found_link(url, host_after(&mut self.host, url), hash, purpose));
             links.len() - 1
         });
         let link = &mut links[place];
@@ -326,6 +326,25 @@ impl Looking<'_> {
         {
             let anchor = percent_decoded(fragment);
             link.fragments.push((fragment.to_owned(), self.finder.hash_of(&anchor)));
+        }
+    }
+}
+
+fn found_link(url: &Url, host: Arc<str>, hash: u64, purpose: Purpose) -> FoundLink {
+    let url = without_fragment(url).to_owned();
+    FoundLink { url, host, hash, purpose, is_redirect: false, fragments: Vec::new() }
+}
+
+/// Returns the host of `url`. Most links of a page lead to the host of the one before, whose name
+/// they share.
+fn host_after(before: &mut Option<(String, Arc<str>)>, url: &Url) -> Arc<str> {
+    let origin = &url[..Position::BeforePath];
+    match before {
+        Some((known, host)) if known == origin => Arc::clone(host),
+        _ => {
+            let host: Arc<str> = host_of(url).into();
+            *before = Some((origin.to_owned(), Arc::clone(&host)));
+            host
         }
     }
 }
@@ -355,4 +374,27 @@ fn percent_decoded(text: &str) -> Vec<u8> {
         }
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_shared_with_the_link_before_only_where_it_is_the_same() {
+        let mut before = None;
+        for text in [
+            "http://a.test/x",
+            "http://a.test:80/y?z",
+            "https://a.test/x",
+            "http://a.test:8080/x",
+            "http://me@a.test:8080/x",
+            "http://a.test:8080",
+            "http://b.test/x",
+            "http://a.test/x",
+        ] {
+            let url = Url::parse(text).unwrap();
+            assert_eq!(*host_after(&mut before, &url), *host_of(&url), "{text}");
+        }
+    }
 }

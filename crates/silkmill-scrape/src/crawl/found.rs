@@ -1,5 +1,7 @@
 //! What a worker finds in one response of a crawl.
 
+use std::sync::Arc;
+
 use crate::crawl::refusal::Refusals;
 use crate::input::ticket::Purpose;
 
@@ -43,7 +45,7 @@ pub(crate) struct Found {
 pub(crate) struct FoundLink {
     /// As it was written, without its fragment.
     pub(crate) url: String,
-    pub(crate) host: String,
+    pub(crate) host: Arc<str>,
     /// The keyed hash of the canonical form.
     pub(crate) hash: u64,
     pub(crate) purpose: Purpose,

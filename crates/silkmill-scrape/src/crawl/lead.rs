@@ -378,7 +378,7 @@ impl<'a> Lead<'a> {
             hops: if link.is_redirect || is_nested { origin.hops + 1 } else { 0 },
         };
         if self.frontier.add(&new_url(link, depth, origin))? {
-            match self.numbers.get(&link.host) {
+            match self.numbers.get(&*link.host) {
                 Some(&host) => self.make_thirsty(host),
                 None => self.may_have_hosts = true,
             }

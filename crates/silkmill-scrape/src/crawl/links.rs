@@ -37,10 +37,18 @@ pub(crate) struct Link {
     pub(crate) element: &'static str,
     /// The reference as it was written, where it is no URL.
     pub(crate) target: Result<Url, String>,
+    /// Empty where texts are left out.
     pub(crate) text: String,
     pub(crate) rel: String,
     /// Whether the link itself says that it is not to be followed.
     pub(crate) is_nofollow: bool,
+}
+
+/// Whether the texts of links are wanted, which are copied for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Texts {
+    Kept,
+    LeftOut,
 }
 
 /// What the response says beside its body.
@@ -55,7 +63,7 @@ pub(crate) struct PageHeaders {
 
 /// Passes every link of the headers to `found`, until that returns false.
 pub(crate) fn of_headers(headers: &PageHeaders, url: &Url, mut found: impl FnMut(Link) -> bool) {
-    let base = Base { url: url.clone(), encoding: None };
+    let base = Base { url: url.clone(), encoding: None, texts: Texts::LeftOut };
     if let Some(refresh) = headers.refresh.as_deref().and_then(Refresh::parse)
         && !refresh.reference.is_empty()
         && !found(base.link(Role::Page, "Refresh", &refresh.reference, ""))
@@ -75,10 +83,11 @@ pub(crate) fn of_document(
     document: &Document,
     url: &Url,
     charset: &str,
+    texts: Texts,
     mut found: impl FnMut(Link) -> bool,
 ) {
-    let base =
-        Base { url: base_of(document, url), encoding: Encoding::for_label(charset.as_bytes()) };
+    let encoding = Encoding::for_label(charset.as_bytes());
+    let base = Base { url: base_of(document, url), encoding, texts };
     for id in document.elements() {
         let name = &**document.name(id);
         if document.kind(id) != Kind::Html {
@@ -97,7 +106,7 @@ pub(crate) fn of_document(
             "area" => attribute("href").is_none_or(|link| {
                 let mut link =
                     base.link(Role::Page, "area", link, attribute("rel").unwrap_or_default());
-                link.text = shortened(attribute("alt").unwrap_or_default());
+                link.text = base.text_of(attribute("alt").unwrap_or_default());
                 found(link)
             }),
             "iframe" => {
@@ -162,6 +171,7 @@ struct Base {
     url: Url,
     /// The encoding of the page, in which the queries of its links are written.
     encoding: Option<&'static Encoding>,
+    texts: Texts,
 }
 
 impl Base {
@@ -190,8 +200,15 @@ impl Base {
     ) -> Link {
         let rel = document.attribute_named(id, "rel").unwrap_or_default();
         let mut link = self.link(role, element, reference, rel);
-        link.text = shortened(document.text(id));
+        link.text = self.text_of(document.text(id));
         link
+    }
+
+    fn text_of(&self, text: &str) -> String {
+        match self.texts {
+            Texts::Kept => shortened(text),
+            Texts::LeftOut => String::new(),
+        }
     }
 }
 

@@ -4,10 +4,9 @@
 use std::collections::BTreeSet;
 
 use regex_automata::meta::Regex;
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 use crate::crawl::refusal::Refusal;
-use crate::net::host::host_of;
 
 /// The most bytes of a URL that is found in a page.
 pub(crate) const LINK_BYTES_MAX: usize = 4096;
@@ -65,7 +64,7 @@ impl Filter {
                 let folder = &path[..path.rfind('/').map_or(0, |at| at + 1)];
                 self.places.insert(format!("{}{folder}", site(seed)));
             }
-            Scope::Host => drop(self.places.insert(site(seed))),
+            Scope::Host => drop(self.places.insert(site(seed).to_owned())),
             Scope::Domain => drop(self.places.insert(domain(seed))),
             Scope::Any => {}
         }
@@ -94,7 +93,7 @@ impl Filter {
     fn is_in_scope(&self, url: &Url) -> bool {
         match self.scope {
             Scope::Any => true,
-            Scope::Host => self.places.contains(&site(url)),
+            Scope::Host => self.places.contains(site(url)),
             Scope::Domain => self.places.contains(&domain(url)),
             Scope::Prefix => {
                 // The places that the URL could lie in are its own prefixes.
@@ -123,16 +122,13 @@ pub(crate) fn trap(url: &Url) -> Option<Refusal> {
 }
 
 pub(crate) fn without_fragment(url: &Url) -> &str {
-    &url[..url::Position::AfterQuery]
+    &url[..Position::AfterQuery]
 }
 
 /// Returns the host as a scope counts it: a name or an IP address, with its port where that is not
 /// the usual one of the scheme.
-fn site(url: &Url) -> String {
-    match url.port() {
-        Some(_) => host_of(url),
-        None => url.host_str().unwrap_or_default().to_owned(),
-    }
+fn site(url: &Url) -> &str {
+    &url[Position::BeforeHost..Position::AfterPort]
 }
 
 /// Returns the registrable domain of a URL: the part of its name that is one label longer than the
@@ -181,6 +177,19 @@ mod tests {
             assert_eq!(is(Scope::Host), host, "host {link}");
             assert_eq!(is(Scope::Domain), domain, "domain {link}");
             assert!(is(Scope::Any), "any {link}");
+        }
+    }
+
+    #[test]
+    fn a_site_is_a_name_or_an_address_with_the_port_where_it_is_unusual() {
+        for (text, expected) in [
+            ("http://user:word@A.test/x?y#z", "a.test"),
+            ("https://a.test:443", "a.test"),
+            ("https://a.test:80/x", "a.test:80"),
+            ("http://[1:0::0]:8080/x", "[1::]:8080"),
+            ("http://0x7f.1", "127.0.0.1"),
+        ] {
+            assert_eq!(site(&url(text)), expected);
         }
     }
 

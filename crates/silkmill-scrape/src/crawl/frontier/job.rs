@@ -10,23 +10,21 @@
 
 pub(crate) mod check;
 mod file;
+mod record;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::crawl::frontier::job::record::{leased_host, waiting};
 use crate::crawl::frontier::{
-    Answer, Frontier, HostNumber, HostPace, LeasedHost, NewUrl, NotedLink, Origin, Place, Reached,
-    Waiting,
+    Answer, Frontier, HostNumber, HostPace, LeasedHost, NewUrl, NotedLink, Place, Reached, Waiting,
 };
 use crate::crawl::refusal::{Refusal, Refusals};
 use crate::crawl::seen_cache::SeenCache;
 use crate::error::Error;
-use crate::input::ticket::Purpose;
-use crate::retry::RETRY_AFTER_MAX;
-use crate::run::throttle::Learned;
 
 /// The most hosts whose numbers are kept in memory. Beyond that, all are forgotten.
 const HOSTS_KEPT_MAX: usize = 16 * 1024;
@@ -59,6 +57,8 @@ pub struct CrawlJob {
     seen: SeenCache,
     /// The host that was leased last.
     cursor: HostNumber,
+    /// The rows of each host that its record does not count yet: those since the last commit.
+    uncounted: HashMap<HostNumber, i64>,
 }
 
 impl CrawlJob {
@@ -127,6 +127,7 @@ impl CrawlJob {
             hosts: HashMap::new(),
             seen: SeenCache::new(),
             cursor: 0,
+            uncounted: HashMap::new(),
         };
         let query = "SELECT rows, errors, found, key_low, key_high, mark FROM reached";
         job.connection.query_row(query, [], |row| {
@@ -247,6 +248,7 @@ impl CrawlJob {
         held: usize,
         is_held: &dyn Fn(HostNumber) -> bool,
     ) -> rusqlite::Result<Vec<LeasedHost>> {
+        self.count_rows()?;
         let now = epoch_ms();
         let mut next =
             self.connection.prepare_cached("SELECT min(host) FROM queue WHERE host > ?")?;
@@ -340,8 +342,17 @@ impl CrawlJob {
         let mut delete = self.connection.prepare_cached(delete)?;
         delete.execute(params![place.host, place.depth, place.number])?;
         if has_row {
-            let count = "UPDATE host SET rows = rows + 1 WHERE number = ?";
-            self.connection.prepare_cached(count)?.execute([place.host])?;
+            *self.uncounted.entry(place.host).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// Adds the rows since the last commit to the records of their hosts.
+    fn count_rows(&mut self) -> rusqlite::Result<()> {
+        let count = "UPDATE host SET rows = rows + ? WHERE number = ?";
+        let mut count = self.connection.prepare_cached(count)?;
+        for (host, rows) in self.uncounted.drain() {
+            count.execute([rows, host])?;
         }
         Ok(())
     }
@@ -362,6 +373,7 @@ impl CrawlJob {
             return Ok(());
         }
         self.begin()?;
+        self.count_rows()?;
         let update = "UPDATE reached SET rows = ?, errors = ?, found = ?, mark = ?";
         self.connection.prepare_cached(update)?.execute(params![
             reached.rows.cast_signed(),
@@ -441,46 +453,6 @@ impl Frontier for CrawlJob {
         let is_empty = self.connection.query_row(query, [], |row| row.get(0));
         is_empty.map_err(|error| self.failed("read", &error))
     }
-}
-
-/// Reads a row of the hosts. An earlier run may have asked the host right before this one began,
-/// `age` ago; there is none if it is `None`.
-fn leased_host(
-    number: HostNumber,
-    row: &Row<'_>,
-    now: i64,
-    age: Option<Duration>,
-) -> rusqlite::Result<LeasedHost> {
-    let delay = Duration::from_millis(row.get::<_, i64>(1)?.cast_unsigned());
-    let delay = age.map_or(Duration::ZERO, |age| delay.saturating_sub(age));
-    let pause = u64::try_from(row.get::<_, i64>(2)? - now).unwrap_or(0);
-    // A clock that was set back must not make a pause longer than any host may ask for.
-    let pause = Duration::from_millis(pause).min(RETRY_AFTER_MAX);
-    let rows = row.get::<_, i64>(0)?.cast_unsigned();
-    let learned = Learned {
-        delay: Duration::from_millis(row.get::<_, i64>(4)?.cast_unsigned()),
-        latency: row
-            .get::<_, Option<i64>>(5)?
-            .map(|latency| Duration::from_millis(latency.cast_unsigned())),
-    };
-    Ok(LeasedHost { number, name: row.get(3)?, rows, rest: delay.max(pause), learned })
-}
-
-/// Reads a row of the queue, whose columns begin with the depth and the number.
-fn waiting(place: Place, row: &Row<'_>) -> rusqlite::Result<Waiting> {
-    let purpose = match row.get::<_, i64>(4)? {
-        1 => Purpose::Check,
-        2 => Purpose::Sitemap,
-        _ => Purpose::Page,
-    };
-    let origin = Origin {
-        parent: row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned),
-        purpose,
-        is_seed: row.get(5)?,
-        from_public_network: row.get(6)?,
-        hops: row.get(7)?,
-    };
-    Ok(Waiting { place, url: row.get(2)?, origin })
 }
 
 fn epoch_ms() -> i64 {

@@ -9,7 +9,7 @@ const PAGE: &str = "http://a.test/dir/page.html?q#f";
 fn all(html: &str) -> Vec<Link> {
     let mut links = Vec::new();
     let document = parse(html, Until::End);
-    of_document(&document, &Url::parse(PAGE).unwrap(), "utf-8", |link| {
+    of_document(&document, &Url::parse(PAGE).unwrap(), "utf-8", Texts::Kept, |link| {
         links.push(link);
         true
     });
@@ -78,7 +78,7 @@ fn a_query_is_in_the_encoding_of_the_page() {
     let document = parse("<a href='é?é'>", Until::End);
     let target = |charset| {
         let mut target = None;
-        of_document(&document, &Url::parse(PAGE).unwrap(), charset, |link| {
+        of_document(&document, &Url::parse(PAGE).unwrap(), charset, Texts::Kept, |link| {
             target = link.target.ok().map(String::from);
             true
         });

@@ -3,6 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::crawl::frontier::Origin;
+use crate::run::throttle::Learned;
 
 mod large;
 
