@@ -146,7 +146,11 @@ pub(super) fn failure(path: &Path, what: &'static str, error: &rusqlite::Error) 
     let text = match (error.sqlite_error_code(), error) {
         (Some(ErrorCode::DatabaseBusy), _) => "another run is working on it".to_owned(),
         (Some(ErrorCode::DiskFull), _) => "the disk is full".to_owned(),
-        (_, rusqlite::Error::SqliteFailure(_, Some(text))) => text.clone(),
+        (_, rusqlite::Error::SqliteFailure(_, Some(text))) => {
+            // The error names the path itself.
+            let named = format!(": {}", path.to_string_lossy());
+            text.strip_suffix(&named).unwrap_or(text).to_owned()
+        }
         (_, other) => other.to_string(),
     };
     ErrorKind::Job(path.to_owned(), what, text).into()

@@ -179,6 +179,17 @@ proptest! {
 }
 
 #[test]
+fn an_error_about_a_job_names_its_path_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("missing").join("job");
+    let error = CrawlJob::open(&path, &[]).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!("failed to open the crawl's job {path:?}: unable to open database file")
+    );
+}
+
+#[test]
 fn a_host_rests_where_an_earlier_run_may_have_asked_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("job");
