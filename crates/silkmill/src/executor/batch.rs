@@ -209,11 +209,7 @@ impl<A, T> Batch<A, T> {
             caught(|| *state = None);
             ended = Some(Err(error));
         }
-        match items {
-            // The task is one itself, and is counted as such when it ends.
-            1.. => worker::count_items(items as u64 - 1, panicked),
-            0 => worker::count_emptied_batch(),
-        }
+        worker::count_batch(items as u64, panicked);
         BatchEnd { items, took: started.elapsed() }
     }
 

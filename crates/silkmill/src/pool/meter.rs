@@ -217,16 +217,14 @@ impl WorkerMeter {
         add(&self.counts.completed, 1);
     }
 
-    /// Counts items of a batch, beside the task that ran them.
-    pub(crate) fn count_items(&self, items: u64, panicked: u64) {
-        add(&self.counts.started, items);
-        add(&self.counts.completed, items);
+    /// Counts the items of a batch, beside the task that ran them; or the batch, if it had none left
+    /// when its turn came.
+    pub(crate) fn count_batch(&self, items: u64, panicked: u64) {
+        // The task is one itself, and is counted as such when it ends.
+        let Some(more) = items.checked_sub(1) else { return add(&self.counts.emptied, 1) };
+        add(&self.counts.started, more);
+        add(&self.counts.completed, more);
         add(&self.counts.panicked, panicked);
-    }
-
-    /// Counts a batch that had no item left when its turn came.
-    pub(crate) fn count_emptied_batch(&self) {
-        add(&self.counts.emptied, 1);
     }
 
     /// Notes that the worker has nothing to do, for now.

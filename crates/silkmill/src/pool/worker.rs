@@ -313,14 +313,9 @@ pub(crate) fn submitter(pool: &Arc<Pool>) -> Submitter {
     }
 }
 
-/// Counts items of a batch that the calling worker has run, beside the task that ran them.
-pub(crate) fn count_items(items: u64, panicked: u64) {
-    with_pool(|_, meter| meter.count_items(items, panicked));
-}
-
-/// Counts a batch that had no item left when the calling worker began it.
-pub(crate) fn count_emptied_batch() {
-    with_pool(|_, meter| meter.count_emptied_batch());
+/// Counts the items that a batch had left when the calling worker ran it.
+pub(crate) fn count_batch(items: u64, panicked: u64) {
+    with_pool(|_, meter| meter.count_batch(items, panicked));
 }
 
 /// Runs `work`, which is the calling worker's task, and lets a shutdown cancel `items` meanwhile.
