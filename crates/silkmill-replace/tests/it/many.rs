@@ -16,11 +16,13 @@ fn name(number: usize, word: &str) -> String {
 fn names_that_are_too_many_for_memory_change_with_their_texts_and_come_back() {
     const COUNT: usize = 6_000;
     let tree = Tree::new(&[]);
-    let text =
-        |number: usize, word: &str| if number % 50 == 0 { word.to_owned() } else { String::new() };
+    let text = |number: usize, word: &str| match number.is_multiple_of(50) {
+        true => word.to_owned(),
+        false => String::new(),
+    };
     for number in 0..COUNT {
         let path = tree.path(&format!("tree/{}", name(number, "oldname")));
-        if number % 1000 == 0 {
+        if number.is_multiple_of(1000) {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
         }
         fs::write(path, text(number, "oldname")).unwrap();
