@@ -217,8 +217,8 @@ impl WorkerMeter {
         add(&self.counts.completed, 1);
     }
 
-    /// Counts the items of a batch, beside the task that ran them; or the batch, if it had none left
-    /// when its turn came.
+    /// Counts the items of a batch, beside the task that ran them; or the batch, if it had none
+    /// left when its turn came.
     pub(crate) fn count_batch(&self, items: u64, panicked: u64) {
         // The task is one itself, and is counted as such when it ends.
         let Some(more) = items.checked_sub(1) else { return add(&self.counts.emptied, 1) };
