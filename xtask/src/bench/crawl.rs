@@ -165,12 +165,18 @@ fn beside_list(bench: &Bench) -> anyhow::Result<Vec<Case>> {
     let list = bench.path("urls.txt");
     let urls = (0..bench.pages).map(|number| bench.nginx.url(&site::name(number)) + "\n");
     fs::write(&list, urls.collect::<String>())?;
-    let mut scrape = Command::new(&bench.silkmill);
-    scrape.args(["scrape", "--force", "-q", "-j", WORKERS, "--per-host", "0", "-o"]);
-    scrape.arg(bench.path("list.jsonl")).arg("-i").arg(&list);
+    let scrape = |fields: &[&str]| {
+        let mut scrape = Command::new(&bench.silkmill);
+        scrape.args(["scrape", "--force", "-q", "-j", WORKERS, "--per-host", "0", "-o"]);
+        scrape.arg(bench.path("list.jsonl")).arg("-i").arg(&list).args(fields);
+        scrape
+    };
+    // A title is all that is read of a page where no more is asked for; a crawl needs all of it.
+    let links = ["--css", "links=a::attr(href)"];
     let mut sides = [
         Side::new("silkmill crawl", bench.crawl()).exact(),
-        Side::new("of it: scrape of a list", scrape).exact(),
+        Side::new("of it: scrape of a list, with the links", scrape(&links)).exact(),
+        Side::new("of it: scrape of a list", scrape(&[])).exact(),
     ];
     bench.rounds(&mut sides)?;
     let pages = bench.pages as f64;
