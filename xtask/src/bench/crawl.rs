@@ -175,8 +175,8 @@ fn beside_list(bench: &Bench) -> anyhow::Result<Vec<Case>> {
     let links = ["--css", "links=a::attr(href)"];
     let mut sides = [
         Side::new("silkmill crawl", bench.crawl()).exact(),
-        Side::new("of it: scrape of a list, with the links", scrape(&links)).exact(),
-        Side::new("of it: scrape of a list", scrape(&[])).exact(),
+        Side::new("of it: a list, with the links", scrape(&links)).exact(),
+        Side::new("of it: a list, titles", scrape(&[])).exact(),
     ];
     bench.rounds(&mut sides)?;
     let pages = bench.pages as f64;
