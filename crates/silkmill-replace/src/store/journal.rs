@@ -15,6 +15,7 @@
 pub(crate) mod bytes;
 pub(crate) mod directories;
 pub(crate) mod entries;
+mod placed_records;
 pub(crate) mod record;
 pub(crate) mod records;
 pub(crate) mod rename;

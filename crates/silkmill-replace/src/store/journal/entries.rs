@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::store::journal::bytes::Reader;
 use crate::store::journal::directories::Directories;
-use crate::store::journal::record::{Entry, JournalError, Kind};
+use crate::store::journal::placed_records::PlacedRecords;
+use crate::store::journal::record::{Entry, Kind};
 use crate::store::journal::records::{ReadError, Records};
 use crate::store::journal::source::Source;
 use crate::store::table::Table;
@@ -62,9 +62,10 @@ impl Entries {
     /// Reads the files from the first to the last. An error is the last item.
     pub(crate) fn iter(&self) -> Iter {
         let (start, end) = self.range;
+        let records = Records::new(self.source.clone(), start, end);
+        let directories = Directories::new(self.keeps_all_directories);
         Iter {
-            records: Records::new(self.source.clone(), start, end),
-            directories: Directories::new(self.keeps_all_directories),
+            records: PlacedRecords::new(Kind::Entry, records, directories),
             devices: self.devices.clone(),
             names: self.names.clone(),
             left: None,
@@ -76,8 +77,7 @@ impl Entries {
 /// Reads the files of a journal.
 #[derive(Debug)]
 pub(crate) struct Iter {
-    records: Records,
-    directories: Directories,
+    records: PlacedRecords,
     devices: Option<Arc<HashMap<u64, u64>>>,
     names: Option<Table>,
     /// The last directory, and what renames make of it.
@@ -86,24 +86,6 @@ pub(crate) struct Iter {
 }
 
 impl Iter {
-    fn read(&mut self) -> Result<Option<Entry>, ReadError> {
-        loop {
-            let Some((kind, payload)) = self.records.next()? else { return Ok(None) };
-            let mut payload = Reader(payload);
-            match Kind::of(kind) {
-                Some(Kind::Directory) => {
-                    let directory = payload.absolute_path().ok_or(JournalError::Damaged)?;
-                    self.directories.push(directory.into());
-                }
-                Some(Kind::Entry) => {
-                    let entry = Entry::read(&mut payload, &self.directories);
-                    return Ok(Some(entry.ok_or(JournalError::Damaged)?));
-                }
-                _ => {}
-            }
-        }
-    }
-
     fn as_seen(&mut self, mut entry: Entry) -> Result<Entry, Error> {
         if let Some(devices) = &self.devices {
             for identity in [&mut entry.old, &mut entry.new] {
@@ -135,16 +117,9 @@ impl Iterator for Iter {
         if self.has_failed {
             return None;
         }
-        let read = self.read();
-        self.has_failed = read.is_err();
-        match read {
-            Ok(entry) => {
-                let seen = self.as_seen(entry?);
-                self.has_failed = seen.is_err();
-                Some(seen)
-            }
-            Err(error) => Some(Err(error.into())),
-        }
+        let seen = self.records.next(Entry::read)?.and_then(|entry| self.as_seen(entry));
+        self.has_failed = seen.is_err();
+        Some(seen)
     }
 }
 

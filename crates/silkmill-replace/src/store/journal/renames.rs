@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::store::journal::bytes::Reader;
 use crate::store::journal::directories::Directories;
-use crate::store::journal::record::{JournalError, Kind};
-use crate::store::journal::records::{ReadError, Records};
+use crate::store::journal::placed_records::PlacedRecords;
+use crate::store::journal::record::Kind;
+use crate::store::journal::records::Records;
 use crate::store::journal::rename::Rename;
 use crate::store::journal::source::Source;
 
@@ -92,48 +92,19 @@ impl Renames {
         let (records, directories) = self.blocks.get(block).map_or_else(none, |block| {
             (Records::new(self.source.clone(), block.at, end), block.directories.clone())
         });
-        Iter { records, directories, has_failed: false }
+        Iter(PlacedRecords::new(Kind::Rename, records, directories))
     }
 }
 
 /// Reads renames.
 #[derive(Debug)]
-pub(crate) struct Iter {
-    records: Records,
-    directories: Directories,
-    has_failed: bool,
-}
-
-impl Iter {
-    fn read(&mut self) -> Result<Option<Rename>, ReadError> {
-        loop {
-            let Some((kind, payload)) = self.records.next()? else { return Ok(None) };
-            let mut payload = Reader(payload);
-            match Kind::of(kind) {
-                Some(Kind::Directory) => {
-                    let directory = payload.absolute_path().ok_or(JournalError::Damaged)?;
-                    self.directories.push(directory.into());
-                }
-                Some(Kind::Rename) => {
-                    let rename = Rename::read(&mut payload, &self.directories);
-                    return Ok(Some(rename.ok_or(JournalError::Damaged)?));
-                }
-                _ => {}
-            }
-        }
-    }
-}
+pub(crate) struct Iter(PlacedRecords);
 
 impl Iterator for Iter {
     type Item = Result<Rename, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.has_failed {
-            return None;
-        }
-        let read = self.read();
-        self.has_failed = read.is_err();
-        read.map_err(Error::from).transpose()
+        self.0.next(Rename::read)
     }
 }
 
