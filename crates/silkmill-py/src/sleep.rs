@@ -100,7 +100,7 @@ pub(crate) fn sleep_detached(
     }
 }
 
-/// Whether this is the thread on which the handlers of signals run.
+/// Returns whether this is the thread on which the handlers of signals run.
 pub(crate) fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
     let threading = py.import(intern!(py, "threading"))?;
     let main = threading.call_method0(intern!(py, "main_thread"))?.getattr(intern!(py, "ident"))?;

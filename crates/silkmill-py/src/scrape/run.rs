@@ -42,8 +42,8 @@ const CLOSE_WAIT: Duration = Duration::from_millis(500);
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// A batch for Arrow is handed on when its first row is this old.
 const BATCH_WAIT: Duration = Duration::from_millis(250);
-/// How long a reader of Arrow on another thread than the main one waits for a row, before it is
-/// given a batch without any.
+/// The time for which a reader of Arrow on another thread than the main one waits for a row, before
+/// it is given a batch without any.
 const EMPTY_BATCH_WAIT: Duration = Duration::from_millis(100);
 const BATCH_ROWS_MAX: usize = 1024;
 const BATCH_BYTES_MAX: usize = 8 << 20;

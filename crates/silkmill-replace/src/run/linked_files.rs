@@ -11,9 +11,9 @@ use crate::outcome::Notice;
 use crate::store::journal::bytes::{Reader, put_u64};
 use crate::store::journal::record::JournalError;
 use crate::store::journal::records::ReadError;
-use crate::store::table::Sorter;
+use crate::store::table::{Sorter, path_key};
 
-/// How many bytes of a key say which file it is.
+/// The number of bytes of a key that say which file it is.
 const FILE_LEN: usize = 16;
 
 /// Files that keep all their names, by the names that were found. What is too much for memory goes
@@ -23,7 +23,7 @@ pub(super) struct LinkedFiles {
     /// The names that were found, by file.
     found: Option<Sorter>,
     count: u64,
-    /// How many names had been found when a file was forgotten. Only a review forgets.
+    /// The number of names that had been found when a file was forgotten. Only a review forgets.
     forgotten: HashMap<FileId, u64>,
 }
 
@@ -107,13 +107,10 @@ impl LinkedFile {
         if others == 0 {
             return Ok(());
         }
-        let path = self.path.as_os_str().as_bytes();
-        // The order of paths is that of their components.
-        let key = path.iter().map(|byte| if *byte == b'/' { 0 } else { *byte }).collect();
         let mut value = Vec::new();
         put_u64(&mut value, others);
-        value.extend_from_slice(path);
-        notices.push(key, value)
+        value.extend_from_slice(self.path.as_os_str().as_bytes());
+        notices.push(path_key(&self.path), value)
     }
 }
 

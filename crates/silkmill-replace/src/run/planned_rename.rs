@@ -29,7 +29,7 @@ pub(crate) struct PlannedRename {
     pub(crate) inode: u64,
     pub(crate) is_directory: bool,
     pub(crate) replacements: u64,
-    /// Whether it has a third name for a while, because its new name is free only when its old one
+    /// Set if it has a third name for a while, because its new name is free only when its old one
     /// was given away.
     pub(crate) is_parked: bool,
 }
@@ -56,13 +56,16 @@ pub(super) fn put_place((folder, directory): &(Arc<Path>, Arc<Path>), out: &mut 
 
 /// Writes the record of a name in the directory that was written last.
 pub(super) fn put(it: &PlannedRename, out: &mut Vec<u8>) {
-    put_record(out, NAME, |out| {
-        put_bytes(out, it.from.as_bytes());
-        put_bytes(out, it.to.as_bytes());
-        put_u64(out, it.inode);
-        put_u64(out, it.replacements);
-        out.extend([it.is_directory, it.is_parked].map(u8::from));
-    });
+    put_record(out, NAME, |out| put_name(it, out));
+}
+
+/// Writes what is known of a name besides its directory.
+pub(super) fn put_name(it: &PlannedRename, out: &mut Vec<u8>) {
+    put_bytes(out, it.from.as_bytes());
+    put_bytes(out, it.to.as_bytes());
+    put_u64(out, it.inode);
+    put_u64(out, it.replacements);
+    out.extend([it.is_directory, it.is_parked].map(u8::from));
 }
 
 /// Reads the renames of a plan. An error is the last item.
@@ -90,13 +93,19 @@ impl PlannedRenames {
                 continue;
             }
             let place = self.place.as_ref();
-            return Ok(Some(place.and_then(|place| name(place, payload)).ok_or_else(damaged)?));
+            return Ok(Some(
+                place.and_then(|place| read_name(place, payload)).ok_or_else(damaged)?,
+            ));
         }
         Ok(None)
     }
 }
 
-fn name(place: &(Arc<Path>, Arc<Path>), mut payload: Reader<'_>) -> Option<PlannedRename> {
+/// Reads what [`put_name`] has written of a name in this directory.
+pub(super) fn read_name(
+    place: &(Arc<Path>, Arc<Path>),
+    mut payload: Reader<'_>,
+) -> Option<PlannedRename> {
     let (folder, directory) = (Arc::clone(&place.0), Arc::clone(&place.1));
     let mut name = || Some(OsString::from_vec(payload.bytes()?.to_vec()));
     let (from, to) = (name()?, name()?);

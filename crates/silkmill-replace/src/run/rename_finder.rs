@@ -15,12 +15,12 @@ use crate::options::Options;
 use crate::original::directory_of;
 use crate::outcome::Outcome;
 use crate::pattern::Cache;
-use crate::run::planned_rename::PlannedRename;
+use crate::run::planned_rename::{PlannedRename, put_name, read_name};
 use crate::run::rename_order::{check_name, refused};
-use crate::store::journal::bytes::{Reader, put_bytes, put_path, put_u64};
+use crate::store::journal::bytes::{Reader, put_path};
 use crate::store::journal::record::JournalError;
 use crate::store::journal::records::ReadError;
-use crate::store::table::{Pair, Sorted, Sorter};
+use crate::store::table::{Pair, Sorted, Sorter, path_key};
 use crate::text::edit::{EditError, edit_from};
 use crate::walk::below_root;
 use crate::walk::filter::Filter;
@@ -28,15 +28,15 @@ use crate::walk::follow::is_passed_over;
 use crate::walk::found::{lost_below, plain};
 use crate::walk::named::{NamedPath, enter, once};
 
-/// How many directories are known without links at a time.
+/// The number of directories that are known without links at a time.
 const DIRECTORIES_KNOWN_MAX: usize = 1 << 10;
 
 /// The names that were found.
 pub(super) struct FoundNames {
     names: Option<Sorter>,
-    /// How many names were looked at.
+    /// The number of names that were looked at.
     pub(super) names_seen: u64,
-    /// What could not be looked at.
+    /// The names that could not be looked at.
     pub(super) failures: Vec<Outcome>,
 }
 
@@ -106,21 +106,7 @@ impl SortedNames {
             Some(place) if *place.0 == *folder && *place.1 == *directory => place,
             _ => self.place.insert((folder.into(), directory.into())),
         };
-        let (folder, directory) = (Arc::clone(&place.0), Arc::clone(&place.1));
-        let mut name = || Some(OsString::from_vec(reader.bytes()?.to_vec()));
-        let (from, to) = (name()?, name()?);
-        let (inode, replacements, is_directory) = (reader.u64()?, reader.u64()?, reader.flag()?);
-        let is_parked = false;
-        Some(PlannedRename {
-            folder,
-            directory,
-            from,
-            to,
-            inode,
-            is_directory,
-            replacements,
-            is_parked,
-        })
+        read_name(place, reader)
     }
 }
 
@@ -129,19 +115,13 @@ impl SortedNames {
 fn pair(it: &PlannedRename, number: u64) -> Pair {
     let depth = u32::try_from(it.directory.components().count()).expect("paths are short");
     let mut key = (!depth).to_be_bytes().to_vec();
-    // The order of paths is that of their components.
-    let bytes = it.directory.as_os_str().as_bytes().iter();
-    key.extend(bytes.map(|byte| if *byte == b'/' { 0 } else { *byte }));
+    key.extend(path_key(&it.directory));
     key.extend([0, 0]);
     key.extend(it.from.as_bytes());
     let mut value = number.to_be_bytes().to_vec();
     put_path(&mut value, &it.folder);
     put_path(&mut value, &it.directory);
-    put_bytes(&mut value, it.from.as_bytes());
-    put_bytes(&mut value, it.to.as_bytes());
-    put_u64(&mut value, it.inode);
-    put_u64(&mut value, it.replacements);
-    value.push(u8::from(it.is_directory));
+    put_name(it, &mut value);
     Pair { key, value }
 }
 
@@ -152,7 +132,7 @@ struct Finder<'a> {
     /// Some of the directories, without symbolic links, by their paths.
     directories: HashMap<PathBuf, Arc<Path>>,
     found: Sorter,
-    /// How many were found.
+    /// The number of names that were found.
     count: u64,
     names_seen: u64,
     failures: Vec<Outcome>,

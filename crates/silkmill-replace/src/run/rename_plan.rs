@@ -22,7 +22,7 @@ use crate::run::rename_order::{check_name, in_order, may_change};
 use crate::store::draft::Draft;
 use crate::store::journal::rename::Rename;
 use crate::store::journal::source::Source;
-use crate::store::table::{Sorter, Table};
+use crate::store::table::{Sorter, Table, path_key, path_of_key};
 use crate::text::revise::Decision;
 
 /// The renames of a run.
@@ -178,14 +178,14 @@ impl RenamePlan {
             let it = it?;
             match it.is_directory {
                 true => add_all_below(&it.source(), &mut moved)?,
-                false => moved.push(ordered(it.source()), Vec::new())?,
+                false => moved.push(path_key(&it.source()), Vec::new())?,
             }
         }
         let mut last = None;
         for moved in moved.sorted()? {
             let key = moved?.key;
             if last.as_ref() != Some(&key) {
-                each(unordered(key.clone()))?;
+                each(path_of_key(key.clone()))?;
                 last = Some(key);
             }
         }
@@ -193,24 +193,12 @@ impl RenamePlan {
     }
 }
 
-/// Returns the path as bytes that have the order of paths: that of their components.
-fn ordered(path: PathBuf) -> Vec<u8> {
-    let mut bytes = path.into_os_string().into_vec();
-    bytes.iter_mut().filter(|byte| **byte == b'/').for_each(|byte| *byte = 0);
-    bytes
-}
-
-fn unordered(mut bytes: Vec<u8>) -> PathBuf {
-    bytes.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b'/');
-    std::ffi::OsString::from_vec(bytes).into()
-}
-
 /// Adds whatever a patch can move. What cannot be read is left out; the run does not need it.
 fn add_all_below(folder: &Path, to: &mut Sorter) -> Result<(), Error> {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => add_all_below(&entry.path(), to)?,
-            Ok(_) => to.push(ordered(entry.path()), Vec::new())?,
+            Ok(_) => to.push(path_key(&entry.path()), Vec::new())?,
             Err(_) => {}
         }
     }

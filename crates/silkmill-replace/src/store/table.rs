@@ -2,8 +2,8 @@
 //! without a name, of which only the first key of every block is held.
 
 use std::cmp::Ordering;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +24,18 @@ const PAIR_LEN: usize = 96;
 
 /// From how many bytes on a block of a table ends. A look-up reads one block.
 const BLOCK_LEN: usize = 4 << 10;
+
+/// Returns a path as a key. Keys have the order of paths, which is that of their components.
+pub(crate) fn path_key(path: &Path) -> Vec<u8> {
+    let bytes = path.as_os_str().as_bytes().iter();
+    bytes.map(|byte| if *byte == b'/' { 0 } else { *byte }).collect()
+}
+
+/// Returns the path of a key that [`path_key`] has made.
+pub(crate) fn path_of_key(mut key: Vec<u8>) -> PathBuf {
+    key.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b'/');
+    OsString::from_vec(key).into()
+}
 
 /// A key and its value, in the order of the keys; those of one key, in the order of the values.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -228,6 +240,15 @@ mod tests {
 
     fn sorter() -> Sorter {
         Sorter::new(&std::env::temp_dir())
+    }
+
+    proptest! {
+        #[test]
+        fn keys_of_paths_have_their_order(a in "(/[a!-]{1,3}){1,4}", b in "(/[a!-]{1,3}){1,4}") {
+            let (a, b) = (Path::new(&a), Path::new(&b));
+            prop_assert_eq!(path_key(a).cmp(&path_key(b)), a.cmp(b));
+            prop_assert_eq!(path_of_key(path_key(a)), a);
+        }
     }
 
     proptest! {

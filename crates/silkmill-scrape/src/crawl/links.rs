@@ -44,7 +44,7 @@ pub(crate) struct Link {
     pub(crate) is_nofollow: bool,
 }
 
-/// Whether the texts of links are wanted, which are copied for that.
+/// Says whether the texts of links are wanted, which are copied for that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Texts {
     Kept,
