@@ -19,6 +19,9 @@ const ROUND_TRIPS: u32 = 20_000;
 const ROUND_TRIPS_ALONE: u32 = 500;
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// How long a short item takes.
+const SHORT_TIME: Duration = Duration::from_micros(1);
+
 const SLEEPERS: u32 = 20_000;
 const SLEEPER_WORKERS: usize = 1_000;
 const SLEEPER_TIME: Duration = Duration::from_millis(10);
@@ -106,6 +109,54 @@ pub fn map_of_rayon(workers: usize) -> f64 {
     let nanos = nanos_each(started, TASKS);
     assert_eq!(mapped.len(), TASKS as usize);
     nanos
+}
+
+/// Computes for a microsecond.
+fn short(n: u32) -> u32 {
+    let started = Instant::now();
+    while started.elapsed() < SHORT_TIME {
+        std::hint::spin_loop();
+    }
+    n
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Returns nanoseconds an item of `ThreadPoolExecutor::map` over short items, in order, with a
+/// worker for each processor.
+pub fn short_map_of_silkmill() -> f64 {
+    let pool = Silkmill::new(processors());
+    warm_up(&pool, processors());
+    let started = Instant::now();
+    let mapped = pool.0.map(0..TASKS, short).map(|result| result.expect("no task fails"));
+    assert_eq!(mapped.count(), TASKS as usize);
+    nanos_each(started, TASKS)
+}
+
+/// Returns the same of rayon's parallel iterator.
+pub fn short_map_of_rayon() -> f64 {
+    let pool = Rayon::new(processors());
+    warm_up(&pool, processors());
+    let started = Instant::now();
+    let mapped: Vec<u32> = pool.0.install(|| (0..TASKS).into_par_iter().map(short).collect());
+    let nanos = nanos_each(started, TASKS);
+    assert_eq!(mapped.len(), TASKS as usize);
+    nanos
+}
+
+/// Returns the same of threads, one for each processor, of which each has its part of the items
+/// from the beginning.
+pub fn short_map_ideal() -> f64 {
+    let part = TASKS / processors() as u32;
+    let started = Instant::now();
+    std::thread::scope(|threads| {
+        for _ in 0..processors() {
+            threads.spawn(|| (0..part).map(short).map(black_box).count());
+        }
+    });
+    nanos_each(started, part * processors() as u32)
 }
 
 /// Returns the milliseconds until all sleepers have slept, on workers that run already.

@@ -99,6 +99,10 @@ fn table() -> Vec<Run> {
             contenders: vec!["silkmill", "rayon", "CPython"],
             ..run("map", "map 200,000 numbers on 8 workers, in order", "ns an item")
         },
+        Run {
+            contenders: vec!["silkmill", "rayon", IDEAL],
+            ..run("map-short", "map 200,000 items of 1 µs on a worker a processor, in order", "ns an item")
+        },
         with(&[IDEAL],
         run("sleepers-warm", "20,000 tasks that sleep 10 ms, on 1,000 workers that have started", "ms")),
         with(&["CPython", IDEAL],
