@@ -23,8 +23,9 @@ use crate::sync::Mutex;
 use crate::task::hooks;
 use crate::unwind::caught;
 
-/// Items that take longer are not worth batching.
-const ITEM_SHORT: Duration = Duration::from_micros(1);
+/// Items that take longer are not worth batching. A batch of [`BATCH_MEDIUM`] of them still ends
+/// before [`BATCH_WAIT_MAX`].
+const ITEM_SHORT: Duration = Duration::from_micros(3);
 
 /// Items that take longer are not worth more than [`BATCH_MEDIUM`] of them in a batch. The reader
 /// takes some half of that for an item, so that two workers keep it busy.

@@ -15,7 +15,7 @@ where
     T: Send,
 {
     /// Sets how many items may be taken and not yielded, at least 1. By default two for each
-    /// worker, or 1,024 while items take less than a microsecond.
+    /// worker, or 1,024 while items take less than three microseconds.
     ///
     /// A slow item holds up the results behind it, and once so many have piled up, the items too:
     /// the more in flight, the less that matters, and the more results are held in memory.
