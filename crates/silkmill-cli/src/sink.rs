@@ -16,6 +16,8 @@ mod packing;
 mod resume;
 mod schema;
 mod sqlite;
+#[cfg(feature = "postgres")]
+pub(crate) mod table;
 pub(crate) mod text;
 
 use std::fs::File;

@@ -36,6 +36,7 @@ use silkmill::CancelToken;
 
 use crate::crawl::finder::{Finder, Wanted};
 use crate::crawl::frontier::job::CrawlJob;
+use crate::crawl::frontier::{Frontier, Reached};
 use crate::crawl::held::Pace;
 use crate::crawl::lead::Lead;
 use crate::crawl::options::{Checks, CrawlOptions, Sitemaps};
@@ -89,8 +90,62 @@ pub fn crawl(
     cancel: &CancelToken,
     sink: &mut dyn CrawlSink,
 ) -> Result<CrawlSummary, Error> {
-    let finder = Arc::new(finder(crawl_options, options, job.key()));
-    let seeds = job.seeds()?;
+    let start = Start {
+        key: job.key(),
+        seeds: job.seeds()?,
+        goes_on: !job.is_new(),
+        reached: job.reached().clone(),
+    };
+    crawl_from(start, crawl_options, options, job, cancel, sink)
+}
+
+/// Does the same as [`crawl()`], together with all other processes that work on the same job. The
+/// rows go into the job; `sink` sees those of this process, before it is known whether they stay,
+/// and with indices that may not.
+///
+/// It returns when no page of the whole crawl is left, at a limit, or when it is cancelled.
+///
+/// # Errors
+///
+/// When no workers can be started, or the database cannot be reached for a quarter of an hour.
+#[cfg(feature = "postgres")]
+pub fn crawl_in_fleet(
+    crawl_options: &CrawlOptions,
+    options: &Options,
+    job: &mut frontier::fleet::FleetJob,
+    cancel: &CancelToken,
+    sink: &mut dyn CrawlSink,
+) -> Result<CrawlSummary, Error> {
+    let start = Start {
+        key: job.key(),
+        seeds: job.seeds()?,
+        // The database leases no host that must be left alone.
+        goes_on: false,
+        reached: job.reached(),
+    };
+    crawl_from(start, crawl_options, options, job, cancel, sink)
+}
+
+/// Where a crawl begins.
+struct Start {
+    key: [u64; 2],
+    /// The URLs that the scope lies around; none in a new crawl.
+    seeds: Vec<String>,
+    /// Whether an earlier run may have requested something just before.
+    goes_on: bool,
+    reached: Reached,
+}
+
+fn crawl_from(
+    start: Start,
+    crawl_options: &CrawlOptions,
+    options: &Options,
+    frontier: &mut dyn Frontier,
+    cancel: &CancelToken,
+    sink: &mut dyn CrawlSink,
+) -> Result<CrawlSummary, Error> {
+    let Start { key, seeds, goes_on, reached } = start;
+    let finder = Arc::new(finder(crawl_options, options, key));
     seeds.iter().flat_map(|seed| seed.parse()).for_each(|seed| finder.add_seed(&seed));
     let mut options = options.clone();
     options.finder = Some(Arc::clone(&finder));
@@ -103,11 +158,10 @@ pub fn crawl(
     let pace = Pace {
         per_host: per_host.min(options.workers),
         delay: options.delay,
-        goes_on: !job.is_new(),
+        goes_on,
         is_throttled: options.throttle.is_some(),
     };
-    let reached = job.reached().clone();
-    let mut lead = Lead::new(crawl_options, &finder, pace, job, reached, sink);
+    let mut lead = Lead::new(crawl_options, &finder, pace, frontier, reached, sink);
     lead.archives = options.archives.clone();
     // A job may have been made by a process that was killed before it went on.
     if seeds.is_empty() {

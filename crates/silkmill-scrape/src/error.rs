@@ -23,6 +23,12 @@ pub(crate) enum ErrorKind {
     /// The number of a line, from 1.
     CookieLine(usize),
     TooManyCookies(usize),
+    /// The job of a crawl that many share, what was tried, and why it failed.
+    #[cfg(feature = "postgres")]
+    Fleet(String, &'static str, String),
+    /// The address of a database, and why it is none.
+    #[cfg(feature = "postgres")]
+    FleetAddress(String, String),
     Workers(BuildError),
     /// The job of a crawl, what was tried, and why it failed.
     Job(PathBuf, &'static str, String),
@@ -89,6 +95,14 @@ impl fmt::Display for Error {
             }
             ErrorKind::Date(date) => {
                 write!(f, "failed to read the date {date:?}: it must look like 2026-11-28")
+            }
+            #[cfg(feature = "postgres")]
+            ErrorKind::Fleet(job, what, why) => {
+                write!(f, "failed to {what} the crawl's {job}: {why}")
+            }
+            #[cfg(feature = "postgres")]
+            ErrorKind::FleetAddress(url, why) => {
+                write!(f, "failed to read the address {url:?} of a database: {why}")
             }
             ErrorKind::Workers(_) => f.write_str("failed to start the workers"),
         }

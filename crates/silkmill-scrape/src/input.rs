@@ -4,6 +4,7 @@ mod bare_host;
 pub(crate) mod csv_list;
 mod decode;
 pub(crate) mod json_list;
+pub(crate) mod lease;
 pub(crate) mod shard;
 pub(crate) mod ticket;
 pub(crate) mod url_list;

@@ -76,7 +76,13 @@ mod sync;
 
 pub use crate::crawl::canonical::canonical;
 pub use crate::crawl::crawl;
+#[cfg(feature = "postgres")]
+pub use crate::crawl::crawl_in_fleet;
 pub use crate::crawl::found::{Crawled, Edge};
+#[cfg(feature = "postgres")]
+pub use crate::crawl::frontier::fleet::row_table::RowTable;
+#[cfg(feature = "postgres")]
+pub use crate::crawl::frontier::fleet::{FleetJob, FleetOptions};
 pub use crate::crawl::frontier::job::CrawlJob;
 pub use crate::crawl::frontier::job::check::BrokenLink;
 pub use crate::crawl::options::{CrawlOptions, CrawlOptionsBuilder};

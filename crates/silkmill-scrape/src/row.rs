@@ -119,6 +119,27 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// Every kind there is.
+    pub const ALL: [FailureKind; 12] = [
+        FailureKind::Dns,
+        FailureKind::Connect,
+        FailureKind::Tls,
+        FailureKind::Timeout,
+        FailureKind::Protocol,
+        FailureKind::Redirects,
+        FailureKind::Blocked,
+        FailureKind::Host,
+        FailureKind::Robots,
+        FailureKind::Url,
+        FailureKind::Body,
+        FailureKind::Archive,
+    ];
+
+    /// Returns the kind that has this name in the output.
+    pub fn of_name(name: &str) -> Option<FailureKind> {
+        FailureKind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// Returns the name in the output.
     pub fn name(self) -> &'static str {
         match self {
@@ -170,6 +191,24 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Every phase there is.
+    pub const ALL: [Phase; 9] = [
+        Phase::Input,
+        Phase::Resolve,
+        Phase::Connect,
+        Phase::Tls,
+        Phase::Request,
+        Phase::Response,
+        Phase::Body,
+        Phase::Extract,
+        Phase::Internal,
+    ];
+
+    /// Returns the phase that has this name in the output.
+    pub fn of_name(name: &str) -> Option<Phase> {
+        Phase::ALL.into_iter().find(|phase| phase.name() == name)
+    }
+
     /// Returns the name in the output.
     pub fn name(self) -> &'static str {
         match self {

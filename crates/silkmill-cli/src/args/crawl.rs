@@ -1,12 +1,13 @@
 //! The arguments of `silkmill crawl`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use crate::args::fetch::UrlListArgs;
 use crate::args::field::FieldArgs;
-use crate::args::units::throttle;
+use crate::args::units::{lease, throttle};
 
 /// Request every page within a scope and write the title, fields and links of each, one row a page.
 ///
@@ -36,7 +37,9 @@ Examples:
 
 Exit: 0 every row has a response, 1 some rows are errors, 2 usage or set-up error, 130 interrupted.
 With --check: 0 no link is broken, 1 some are.")]
-#[command(mut_arg("output", |arg| arg.required(true).help(OUTPUT)))]
+#[command(mut_arg("output", |arg| {
+    arg.required(false).required_unless_present("frontier").help(OUTPUT)
+}))]
 #[command(mut_arg("urls", |arg| arg.required(true).help("The URLs to begin at")))]
 #[command(mut_arg("force", |arg| arg.help("Begin anew: overwrite FILE and remove its job")))]
 #[command(mut_arg("input", |arg| arg.hide(true)))]
@@ -119,6 +122,22 @@ pub(crate) struct CrawlArgs {
     /// an X-Robots-Tag
     #[arg(long)]
     pub(crate) no_robots: bool,
+
+    /// Share the crawl with other processes: keep its job and its rows in a PostgreSQL database,
+    /// postgres://USER@HOST/DATABASE, where every process that is given the same words works on
+    /// it. PGPASSWORD has the password. With -o, FILE gets all rows when the crawl is complete. A
+    /// program that was built with the feature "postgres" has this
+    #[arg(long, value_name = "URL")]
+    pub(crate) frontier: Option<String>,
+
+    /// The name of a crawl in the database: a schema, whose table "rows" has the rows
+    #[arg(long, value_name = "NAME", default_value = "silkmill", requires = "frontier")]
+    pub(crate) job: String,
+
+    /// How long a host stays with a process of the crawl that has died, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = lease)]
+    #[arg(requires = "frontier")]
+    pub(crate) lease: Duration,
 
     #[command(flatten)]
     pub(crate) url_list: UrlListArgs,

@@ -37,6 +37,14 @@ pub(super) fn delay(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Parses a time in seconds that is a second at least.
+pub(super) fn lease(text: &str) -> Result<Duration, String> {
+    match seconds(text)? {
+        time if time < Duration::from_secs(1) => Err("must be at least 1".to_owned()),
+        time => Ok(time),
+    }
+}
+
 /// Parses a number of requests at once, with or without decimals; 0 is none.
 pub(super) fn throttle(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;

@@ -1,5 +1,7 @@
 //! `silkmill crawl`: every page within a scope.
 
+#[cfg(feature = "postgres")]
+mod fleet;
 mod recorder;
 mod watched;
 
@@ -37,6 +39,9 @@ const BROKEN_LINKS_MAX: usize = 100_000;
 
 pub(crate) fn run(args: CrawlArgs) -> Result<Exit> {
     let plan = CrawlPlan::of(args)?;
+    if let Some(url) = &plan.args.frontier {
+        return run_in_fleet(&plan, url);
+    }
     raise_open_files();
     interrupt::outlive_file_size_limit()?;
     let (mut job, output) = plan.open()?;
@@ -54,6 +59,16 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit> {
         Exit::Success | Exit::Partial if plan.checks_links() => report_broken(&job),
         exit => Ok(exit),
     }
+}
+
+#[cfg(feature = "postgres")]
+fn run_in_fleet(plan: &CrawlPlan, url: &str) -> Result<Exit> {
+    fleet::run(plan, url)
+}
+
+#[cfg(not(feature = "postgres"))]
+fn run_in_fleet(_plan: &CrawlPlan, _url: &str) -> Result<Exit> {
+    bail!("this program was built without PostgreSQL: build it with --features postgres")
 }
 
 /// A crawl as its command line says, checked. No request was made, and no output opened.
@@ -107,11 +122,20 @@ impl CrawlPlan {
         refuse_what_is_for_lists(&args.url_list)?;
         args.url_list.robots = !args.no_robots;
         let list = &args.url_list;
-        let path = output_of(list)?;
+        let path = match &args.frontier {
+            None => Some(output_of(list)?),
+            Some(_) => list.output.clone(),
+        };
+        #[cfg(feature = "postgres")]
+        if args.frontier.is_some() {
+            fleet::refuse_what_is_for_one(&args)?;
+        }
         let fields = fields_of(&args.fields)?;
         let columns = fields.iter().map(|field| (field.name().to_owned(), field.value_type()));
         let schema = Schema { kind: Kind::Crawl, fields: columns.collect(), input: None };
-        MarkedOutput::check(&schema, &files_of(&args, &path))?;
+        if let Some(path) = &path {
+            MarkedOutput::check(&schema, &files_of(&args, path))?;
+        }
         let cookies = Cookies::open(&list.cookies, list.cookie_jar.as_deref())?;
         // Cookies are kept for the whole crawl: sites set them on one page and want them on the
         // next.

@@ -24,6 +24,8 @@ pub struct Crawled {
     /// The page's own address, as it says itself.
     pub canonical: Option<String>,
     pub(crate) found: Found,
+    /// Whether the page was not requested, since the lease of its host had ended.
+    pub(crate) is_given_back: bool,
 }
 
 /// What is to be done about the links of a response.

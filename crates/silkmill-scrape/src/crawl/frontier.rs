@@ -1,5 +1,5 @@
 //! The frontier of a crawl: the URLs that wait, the URLs that were ever seen, and what the crawl
-//! has come to. [`job`] keeps it in a file.
+//! has come to. [`job`] keeps it in a file, for one process; `fleet` in PostgreSQL, for many.
 //!
 //! A crawl leases *hosts*. Who has leased a host asks for a window of its URLs, the first ones
 //! first, and gives back each page with its links. What was given back is on disk with the next
@@ -8,10 +8,12 @@
 //! again.
 //!
 //! Nothing here is asked for all URLs or all hosts, so that the store may be as large as it likes.
-//! A store that many machines share has the same operations: it leases a host to one of them for a
+//! A store that many processes share has the same operations: it leases a host to one of them for a
 //! while, sends what was given back in one transaction when it is committed, and refuses it when
-//! the lease has gone to another. The decision on the frontier says how.
+//! the lease has gone to another. What only such a store does has a default that does nothing.
 
+#[cfg(feature = "postgres")]
+pub(crate) mod fleet;
 pub(crate) mod job;
 
 use std::fmt;
@@ -19,7 +21,9 @@ use std::time::Duration;
 
 use crate::crawl::refusal::Refusals;
 use crate::error::Error;
+use crate::input::lease::Lease;
 use crate::input::ticket::Purpose;
+use crate::row::Row;
 use crate::run::throttle::Learned;
 
 /// The number of a host in the frontier.
@@ -36,6 +40,8 @@ pub(crate) struct LeasedHost {
     pub(crate) rest: Duration,
     /// What was learned of how it is to be asked.
     pub(crate) learned: Learned,
+    /// Until when it may be requested.
+    pub(crate) lease: Lease,
 }
 
 /// How a host wants to be asked.
@@ -126,6 +132,24 @@ pub(crate) struct Reached {
     pub(crate) mark: Vec<u8>,
 }
 
+/// What a commit has shown of a store that others work on, too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Committed {
+    /// The hosts whose leases have gone to others. What was given back of them has no effect.
+    pub(crate) lost: Vec<HostNumber>,
+    /// The hosts leased here that have URLs which they had not before.
+    pub(crate) grown: Vec<HostNumber>,
+    /// Whether other hosts have.
+    pub(crate) has_new_hosts: bool,
+    /// The rows of the whole crawl and those that have an error, if this process does not count
+    /// them alone.
+    pub(crate) counts: Option<(u64, u64)>,
+    /// Every URL that the scope lies around, if others have added to them.
+    pub(crate) seeds: Vec<String>,
+    /// How many other processes have no host.
+    pub(crate) hungry: usize,
+}
+
 /// Keeps the URLs of a crawl.
 pub(crate) trait Frontier: fmt::Debug {
     /// Leases up to `hosts_max` hosts that have URLs waiting. `is_held` tells which hosts are
@@ -147,11 +171,30 @@ pub(crate) trait Frontier: fmt::Debug {
         is_held: &dyn Fn(&Place) -> bool,
     ) -> Result<Vec<Waiting>, Error>;
 
-    /// Takes a URL that was found, unless it was ever found before. Returns whether it is new.
+    /// Takes a URL that was found, unless it was ever found before. Returns whether it can be leased
+    /// now that it was not before. A store that many share finds out with the next commit.
     fn add(&mut self, url: &NewUrl<'_>) -> Result<bool, Error>;
 
     /// Takes back a URL that was leased, with or without a row.
     fn give_back(&mut self, place: Place, has_row: bool) -> Result<(), Error>;
+
+    /// Takes the row of a page that is given back next, where the store has the rows, too.
+    fn take_row(&mut self, place: Place, row: &Row) -> Result<(), Error> {
+        let _ = (place, row);
+        Ok(())
+    }
+
+    /// Tells whether URLs of a leased host were added that can be leased after the next commit.
+    fn has_pending(&self, host: HostNumber) -> bool {
+        let _ = host;
+        false
+    }
+
+    /// Ends the lease of a host of which no URL is leased. Others may have it after the next
+    /// commit.
+    fn release(&mut self, host: HostNumber) {
+        let _ = host;
+    }
 
     /// Sets aside the URLs of a host that has all the rows it may have, for a crawl that may have
     /// more of them.
@@ -169,9 +212,25 @@ pub(crate) trait Frontier: fmt::Debug {
     /// Notes what became of a URL, for a crawl that checks links.
     fn note_answer(&mut self, answer: &Answer<'_>) -> Result<(), Error>;
 
+    /// Tells whether a commit is due although nothing was given back, since leases would end.
+    fn wants_commit(&self) -> bool {
+        false
+    }
+
     /// Puts everything since the last commit on disk, all of it or none.
-    fn commit(&mut self, reached: &Reached) -> Result<(), Error>;
+    fn commit(&mut self, reached: &Reached) -> Result<Committed, Error>;
 
     /// Tells whether no URL waits, those included that are leased or set aside.
     fn is_empty(&mut self) -> Result<bool, Error>;
+
+    /// Returns when to look again for hosts, after [`lease_hosts`](Frontier::lease_hosts) had none:
+    /// `None` where there are none before more rows have come, and, if no URL is under way, never.
+    fn look_again(&mut self) -> Result<Option<Duration>, Error> {
+        Ok(None)
+    }
+
+    /// Returns how far the whole crawl has come, where this process counted `own`.
+    fn totals(&mut self, own: Reached) -> Result<Reached, Error> {
+        Ok(own)
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::crawl::frontier::Place;
+use crate::input::lease::Lease;
 use crate::run::throttle::Learned;
 
 /// The most URLs of one host in memory, but where more may be requested at once.
@@ -47,10 +48,14 @@ pub(super) struct Held {
     pub(super) delay: Duration,
     /// What was learned of how the host is to be asked.
     pub(super) learned: Learned,
+    /// Until when the host may be requested.
+    pub(super) lease: Lease,
     /// The time before which the host is not asked.
     pub(super) not_before: Option<Instant>,
     /// Whether the host is among the thirsty.
     pub(super) is_thirsty: bool,
+    /// Whether the host is to go to another process when nothing of it is under way.
+    pub(super) is_leaving: bool,
     /// Whether what is left of the host is deeper than what is under way, and waits for it.
     pub(super) awaits_depth: bool,
 }
@@ -68,7 +73,8 @@ impl Held {
 
     /// Tells whether the window is to be filled: it is half empty, or nothing is left in it.
     pub(super) fn wants_more(&self, window: usize) -> bool {
-        let has_room = self.places.len() <= self.window(window) / 2 && !self.awaits_depth;
+        let may_have_more = !self.awaits_depth && !self.is_leaving;
+        let has_room = self.places.len() <= self.window(window) / 2 && may_have_more;
         !self.is_thirsty && (has_room || self.places.is_empty())
     }
 }

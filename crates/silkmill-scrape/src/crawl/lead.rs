@@ -1,5 +1,7 @@
 //! Leads a run through a crawl: its source takes URLs from the frontier, its sink gives the pages
-//! back. Both are on the caller's thread.
+//! back. Both are on the caller's thread. Which hosts it leases is [`hosts`]'s.
+
+mod hosts;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -13,8 +15,7 @@ use crate::archive::Archives;
 use crate::crawl::finder::Finder;
 use crate::crawl::found::{Crawled, FoundLink};
 use crate::crawl::frontier::{
-    Answer, Frontier, HostNumber, HostPace, LeasedHost, NewUrl, NotedLink, Origin, Place, Reached,
-    Waiting,
+    Answer, Frontier, HostNumber, HostPace, NewUrl, NotedLink, Origin, Place, Reached, Waiting,
 };
 use crate::crawl::held::{Held, Pace};
 use crate::crawl::options::{CrawlOptions, Sitemaps};
@@ -22,18 +23,14 @@ use crate::crawl::refusal::Refusal;
 use crate::crawl::sink::{CrawlSink, CrawlSummary};
 use crate::error::Error;
 use crate::input::Input;
+use crate::input::lease::Lease;
 use crate::input::ticket::{Purpose, Ticket};
 use crate::row::{FailureKind, Row};
 use crate::run::Summary;
 use crate::run::frontier::HostNews;
 use crate::run::schedule::Wishes;
-use crate::run::throttle::Learned;
 use crate::sink::{Progress, Sink};
 
-/// The most hosts that are leased together.
-const HOSTS_AT_ONCE: usize = 64;
-/// The most hosts that have URLs in memory.
-const HOSTS_MAX: usize = 8 * 1024;
 /// The longest time from a page to its commit.
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
 /// The least time between two commits that are made for what hosts ask for: without a pause, hosts
@@ -60,13 +57,17 @@ pub(super) struct Lead<'a> {
     /// URLs that were leased and that the run has not taken.
     ready: VecDeque<Waiting>,
     /// The URLs that the run has taken, by the index that it gave them.
-    under_way: HashMap<u64, (Place, Origin)>,
+    under_way: HashMap<u64, UnderWay>,
     /// The index that the run gives to the next URL.
     taken: u64,
     /// The hosts that may have more URLs on disk than are leased.
     thirsty: VecDeque<HostNumber>,
     /// Whether there may be hosts with URLs that are not leased.
     may_have_hosts: bool,
+    /// When to look again where there were none, in a store that others work on, too.
+    look_again: Option<Instant>,
+    /// Until when hosts are left to other processes.
+    yields_until: Option<Instant>,
     reached: Reached,
     /// The pages since the last commit, and when the first of them came.
     uncommitted: usize,
@@ -104,6 +105,8 @@ impl<'a> Lead<'a> {
             taken: 0,
             thirsty: VecDeque::new(),
             may_have_hosts: true,
+            look_again: None,
+            yields_until: None,
             reached,
             uncommitted: 0,
             since: None,
@@ -129,16 +132,25 @@ impl<'a> Lead<'a> {
                 self.frontier.add(&new_url(&link, 0, origin))?;
             }
         }
-        self.frontier.commit(&self.reached)
+        self.frontier.commit(&self.reached).map(drop)
     }
 
     /// Returns the next input of the run: a page, or that there is none before more rows have come.
     pub(super) fn next(&mut self) -> Option<Input> {
         let next = if self.is_broken() { Ok(None) } else { self.next_waiting() };
         match next {
-            Ok(Some(waiting)) => Some(self.take(waiting)),
-            Ok(None) if self.under_way.is_empty() => None,
-            Ok(None) => Some(Input::after_rows()),
+            Ok(Some(waiting)) => return Some(self.take(waiting)),
+            Ok(None) if !self.under_way.is_empty() => return Some(Input::after_rows()),
+            Ok(None) if self.is_broken() => return None,
+            Ok(None) => {}
+            Err(error) => {
+                self.failure = Some(error);
+                return None;
+            }
+        }
+        match self.has_ended() {
+            Ok(false) => Some(Input::after_rows()),
+            Ok(true) => None,
             Err(error) => {
                 self.failure = Some(error);
                 None
@@ -162,6 +174,8 @@ impl<'a> Lead<'a> {
 
     /// Ends the crawl: commits what has come.
     pub(super) fn finish(mut self, run: Summary) -> Result<CrawlSummary, Error> {
+        // What is still under way is left to others at once.
+        self.hosts.keys().for_each(|host| self.frontier.release(*host));
         if self.unwritten.is_none() && self.failure.is_none() {
             self.commit();
         }
@@ -169,14 +183,24 @@ impl<'a> Lead<'a> {
             return Err(failure);
         }
         let is_complete = self.unwritten.is_none() && self.frontier.is_empty()?;
+        let Reached { rows, errors, refusals, .. } = self.frontier.totals(self.reached)?;
         Ok(CrawlSummary {
             run,
-            rows: self.reached.rows,
-            errors: self.reached.errors,
-            refusals: self.reached.refusals,
+            rows,
+            errors,
+            refusals,
             is_complete,
             unwritten: self.unwritten,
         })
+    }
+
+    /// Tells, when no URL is under way here, whether none is anywhere else, either.
+    fn has_ended(&mut self) -> Result<bool, Error> {
+        let has_ended = self.frontier.look_again()?.is_none();
+        if !has_ended && self.since.is_some() {
+            self.commit();
+        }
+        Ok(has_ended)
     }
 
     fn is_broken(&self) -> bool {
@@ -205,91 +229,12 @@ impl<'a> Lead<'a> {
         self.reached.rows + self.under_way.len() as u64
     }
 
-    /// Returns how long a host is still to be left alone that an earlier run may have asked right
-    /// before this one began.
-    fn rest(&self, learned: Learned) -> Duration {
-        let delay =
-            if self.pace.goes_on { self.pace.delay.max(learned.delay) } else { Duration::ZERO };
-        delay.saturating_sub(self.started.elapsed())
-    }
-
-    /// Leases more hosts, if there are any and there is room.
-    fn lease_hosts(&mut self) -> Result<bool, Error> {
-        let room = HOSTS_MAX.saturating_sub(self.hosts.len()).min(HOSTS_AT_ONCE);
-        if !self.may_have_hosts || room == 0 {
-            return Ok(false);
-        }
-        let is_held = |host: HostNumber| self.hosts.contains_key(&host);
-        let leased = self.frontier.lease_hosts(room, self.hosts.len(), &is_held)?;
-        self.may_have_hosts = leased.len() == room;
-        let any = !leased.is_empty();
-        for LeasedHost { number, name, rows, rest, learned } in leased {
-            let learned = if self.pace.is_throttled { learned } else { Learned::default() };
-            let rest = rest.max(self.rest(learned));
-            let not_before = (!rest.is_zero()).then(|| Instant::now() + rest);
-            self.numbers.insert(name.clone(), number);
-            self.hosts.insert(number, Held { name, rows, not_before, learned, ..Held::default() });
-            self.make_thirsty(number);
-        }
-        Ok(any)
-    }
-
-    /// Fills the window of a host from disk.
-    fn lease_urls(&mut self, host: HostNumber) -> Result<(), Error> {
-        let Some(held) = self.hosts.get_mut(&host) else { return Ok(()) };
-        let window = held.window(self.window);
-        held.is_thirsty = false;
-        let left = self.options.rows_per_host_max.saturating_sub(held.rows);
-        let left = usize::try_from(left).unwrap_or(usize::MAX);
-        if left == 0 && held.places.is_empty() {
-            self.frontier.set_aside(host)?;
-            self.release(host);
-            return Ok(());
-        }
-        let room = window.saturating_sub(held.places.len()).min(left);
-        if room == 0 {
-            return Ok(());
-        }
-        let is_held = |place: &Place| held.places.contains(place);
-        let mut urls = self.frontier.lease_urls(host, room, held.places.len(), &is_held)?;
-        if self.options.depth_max < u32::MAX {
-            // A page may be found at a lesser depth by one that is under way.
-            let depth = held.places.iter().map(|place| place.depth).min();
-            let depth = depth.or(urls.first().map(|url| url.place.depth));
-            let found = urls.len();
-            urls.retain(|url| Some(url.place.depth) <= depth);
-            held.awaits_depth = urls.len() < found;
-        }
-        if held.places.is_empty() && urls.is_empty() {
-            self.release(host);
-            return Ok(());
-        }
-        held.rows += urls.len() as u64;
-        held.places.extend(urls.iter().map(|url| url.place));
-        self.ready.extend(urls);
-        Ok(())
-    }
-
-    fn release(&mut self, host: HostNumber) {
-        if let Some(held) = self.hosts.remove(&host) {
-            self.numbers.remove(&held.name);
-        }
-    }
-
-    /// Has the window of a host filled, if it is half empty.
-    fn make_thirsty(&mut self, host: HostNumber) {
-        let Some(held) = self.hosts.get_mut(&host) else { return };
-        if held.wants_more(self.window) {
-            held.is_thirsty = true;
-            self.thirsty.push_back(host);
-        }
-    }
-
     fn take(&mut self, waiting: Waiting) -> Input {
         let Waiting { place, url, origin } = waiting;
-        self.under_way.insert(self.taken, (place, origin));
-        self.taken += 1;
         let held = self.hosts.get(&place.host);
+        let lease = held.map(|held| held.lease.clone()).unwrap_or_default();
+        self.under_way.insert(self.taken, UnderWay { place, origin, lease: lease.clone() });
+        self.taken += 1;
         Input::page(Ticket {
             url,
             purpose: origin.purpose,
@@ -298,15 +243,24 @@ impl<'a> Lead<'a> {
             hops: origin.hops,
             not_before: held.and_then(|held| held.not_before),
             learned: held.map(|held| held.learned).unwrap_or_default(),
+            lease,
         })
     }
 
     /// Takes the row of a page.
     fn row(&mut self, mut row: Row) -> Result<(), Stop> {
-        let Some((place, origin)) = self.under_way.remove(&row.index) else { return Ok(()) };
+        let Some(under_way) = self.under_way.remove(&row.index) else { return Ok(()) };
+        let UnderWay { place, origin, lease } = under_way;
+        let mut crawled = row.crawled.take().unwrap_or_default();
+        if lease.is_revoked() {
+            return Ok(());
+        }
+        if crawled.is_given_back {
+            self.forget(place);
+            return Ok(());
+        }
         self.since.get_or_insert_with(Instant::now);
         self.uncommitted += 1;
-        let mut crawled = row.crawled.take().unwrap_or_default();
         // Only a user who named the page needs to be told that robots.txt forbids it.
         let is_forbidden =
             row.error.as_ref().is_some_and(|error| error.kind == FailureKind::Robots);
@@ -333,12 +287,15 @@ impl<'a> Lead<'a> {
         if has_row && self.finder.wanted.checks {
             self.note_answer(&row, place, found.anchors.as_deref())?;
         }
-        self.give_back(place, has_row)?;
         if has_row {
             let Crawled { links, canonical, .. } = *crawled;
             let (depth, parent) = (place.depth, origin.parent);
             row.crawled =
                 Some(Box::new(Crawled { depth, parent, links, canonical, ..Crawled::default() }));
+            self.frontier.take_row(place, &row)?;
+        }
+        self.give_back(place, has_row)?;
+        if has_row {
             self.sink.row(&row)?;
             for edge in &found.edges {
                 self.sink.edge(&row, edge)?;
@@ -430,7 +387,8 @@ impl<'a> Lead<'a> {
 
     /// Commits, if that is due.
     fn commit_in_time(&mut self) {
-        let mut is_due = self.since.is_some_and(|since| since.elapsed() >= COMMIT_EVERY);
+        let mut is_due = self.since.is_some_and(|since| since.elapsed() >= COMMIT_EVERY)
+            || self.frontier.wants_commit();
         let is_long_ago = |last: Instant| last.elapsed() >= COMMIT_URGENT_EVERY;
         if self.is_urgent && self.urgent_commit.is_none_or(is_long_ago) {
             self.urgent_commit = Some(Instant::now());
@@ -454,9 +412,20 @@ impl<'a> Lead<'a> {
             Ok(mark) => self.reached.mark = mark,
             Err(stop) => return self.stop(stop),
         }
-        self.failure = self.frontier.commit(&self.reached).err();
+        match self.frontier.commit(&self.reached) {
+            Ok(committed) => self.learn(committed),
+            Err(error) => self.failure = Some(error),
+        }
         (self.uncommitted, self.since, self.is_urgent) = (0, None, false);
     }
+}
+
+/// A URL that the run has taken.
+#[derive(Debug)]
+struct UnderWay {
+    place: Place,
+    origin: Origin,
+    lease: Lease,
 }
 
 /// Why a page cannot be given back.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
+use crate::crawl::found::Crawled;
 use crate::crawl::links::PageHeaders;
 use crate::crawl::sitemap::SITEMAP_BYTES_MAX;
 use crate::fetch::ending::{
@@ -59,6 +60,9 @@ impl<'a> Attempt<'a> {
 
     /// Takes the job one step further: to its end, or to where it goes on at another host.
     pub(super) fn step(&mut self, job: &mut Job) -> Step {
+        if job.has_lost_its_lease() {
+            return self.give_back(job);
+        }
         let options = &self.exchange.shared.options;
         let started = *job.started.get_or_insert_with(Instant::now);
         let chain = job.chain.take();
@@ -79,6 +83,7 @@ impl<'a> Attempt<'a> {
                 job.go_to(chain);
                 return Step { feedback, sign, then: Then::Requeue(Duration::ZERO) };
             }
+            Ok(AttemptEnd::Unleased) => return self.give_back(job),
             Err(fault) => fault.is_transient,
         };
         if let Err(fault) = &attempted
@@ -129,6 +134,14 @@ impl<'a> Attempt<'a> {
         Step { feedback: Feedback::Unknown, sign: Sign::None, then }
     }
 
+    /// Ends a job that may not be requested any more. Its row says nothing but that.
+    fn give_back(&mut self, job: &mut Job) -> Step {
+        self.exchange.client.trace = Trace::begin();
+        let crawled = Crawled { is_given_back: true, ..Crawled::default() };
+        let row = Row { index: job.index, crawled: Some(Box::new(crawled)), ..Row::default() };
+        Step { feedback: Feedback::Unknown, sign: Sign::None, then: Then::Row(Box::new(row)) }
+    }
+
     /// Begins a chain of redirects with the request that the options name.
     fn chain(&self, job: &Job) -> RedirectChain {
         let options = &self.exchange.shared.options;
@@ -171,7 +184,7 @@ impl<'a> Attempt<'a> {
                 }
                 row.error = Some(failure);
             }
-            Ok(AttemptEnd::Elsewhere | AttemptEnd::Later) => {}
+            Ok(AttemptEnd::Elsewhere | AttemptEnd::Later | AttemptEnd::Unleased) => {}
         }
         row
     }
@@ -227,6 +240,10 @@ impl<'a> Attempt<'a> {
         loop {
             if !self.robots_allow(job, chain, ends)? {
                 return Ok(AttemptEnd::Later);
+            }
+            // To read robots.txt may have taken its time.
+            if job.has_lost_its_lease() {
+                return Ok(AttemptEnd::Unleased);
             }
             let response = self.exchange.request(chain, ends)?;
             let head = &response.head;

@@ -43,6 +43,8 @@ pub(super) enum AttemptEnd {
     Elsewhere,
     /// The host's robots.txt is known now, and asks for a pause.
     Later,
+    /// The host may be requested by this process no more.
+    Unleased,
 }
 
 /// Facts about a body that was read. Its bytes are in the client.
@@ -82,7 +84,7 @@ pub(super) fn sign(status: Option<u16>, attempted: &Result<AttemptEnd, Fault>) -
     match attempted {
         Ok(AttemptEnd::Page(_)) => of_status,
         Ok(AttemptEnd::Elsewhere) => Sign::Answer,
-        Ok(AttemptEnd::Later) => Sign::None,
+        Ok(AttemptEnd::Later | AttemptEnd::Unleased) => Sign::None,
         Err(fault) => match (fault.failure.kind, fault.failure.phase) {
             (Archive | Blocked | Host | Robots | Url, _) => Sign::None,
             (Redirects, _) => Sign::Answer,
@@ -99,7 +101,7 @@ pub(super) fn sign(status: Option<u16>, attempted: &Result<AttemptEnd, Fault>) -
 pub(super) fn may_want_body(chain: &RedirectChain, attempted: &Result<AttemptEnd, Fault>) -> bool {
     match attempted {
         Ok(AttemptEnd::Page(_)) => chain.status.is_some_and(|status| status >= 400),
-        Ok(AttemptEnd::Elsewhere | AttemptEnd::Later) => false,
+        Ok(AttemptEnd::Elsewhere | AttemptEnd::Later | AttemptEnd::Unleased) => false,
         Err(fault) => matches!(fault.failure.kind, FailureKind::Protocol | FailureKind::Body),
     }
 }

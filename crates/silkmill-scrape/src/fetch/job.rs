@@ -83,6 +83,11 @@ impl Job {
         self.chain = None;
     }
 
+    /// Tells whether the page may be requested by this process no more.
+    pub(crate) fn has_lost_its_lease(&self) -> bool {
+        self.input.ticket().is_some_and(|ticket| ticket.lease.has_ended())
+    }
+
     /// Returns the host that the job wants next, as a name or an IP address with a port.
     pub(crate) fn host(&self) -> String {
         match &self.chain {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::input::lease::Lease;
 use crate::run::throttle::Learned;
 
 /// One page, or sitemap, that a crawl wants.
@@ -19,6 +20,8 @@ pub(crate) struct Ticket {
     pub(crate) not_before: Option<Instant>,
     /// What is known of how its host is to be asked.
     pub(crate) learned: Learned,
+    /// Until when it may be requested.
+    pub(crate) lease: Lease,
 }
 
 impl Ticket {
@@ -32,6 +35,7 @@ impl Ticket {
             hops: 0,
             not_before: None,
             learned: Learned::default(),
+            lease: Lease::default(),
         }
     }
 }

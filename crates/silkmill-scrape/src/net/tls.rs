@@ -82,6 +82,12 @@ impl Tls {
         ClientConnection::new(config, name).map_err(io::Error::other)
     }
 
+    /// Returns the configuration for a client that is not ours.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn client_config(&self) -> Result<Arc<ClientConfig>, String> {
+        self.config.get_or_init(|| self.configure()).clone()
+    }
+
     fn configure(&self) -> Result<Arc<ClientConfig>, String> {
         let provider = Arc::new(ring::default_provider());
         let mut roots = RootCertStore::empty();

@@ -20,7 +20,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::crawl::frontier::job::record::{leased_host, waiting};
 use crate::crawl::frontier::{
-    Answer, Frontier, HostNumber, HostPace, LeasedHost, NewUrl, NotedLink, Place, Reached, Waiting,
+    Answer, Committed, Frontier, HostNumber, HostPace, LeasedHost, NewUrl, NotedLink, Place, Reached, Waiting,
 };
 use crate::crawl::refusal::{Refusal, Refusals};
 use crate::crawl::seen_cache::SeenCache;
@@ -444,8 +444,9 @@ impl Frontier for CrawlJob {
         self.try_note_answer(answer).map_err(|error| self.failed("write", &error))
     }
 
-    fn commit(&mut self, reached: &Reached) -> Result<(), Error> {
-        self.try_commit(reached).map_err(|error| self.failed("write", &error))
+    fn commit(&mut self, reached: &Reached) -> Result<Committed, Error> {
+        let committed = self.try_commit(reached).map(|()| Committed::default());
+        committed.map_err(|error| self.failed("write", &error))
     }
 
     fn is_empty(&mut self) -> Result<bool, Error> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::Row;
 
 use crate::crawl::frontier::{HostNumber, LeasedHost, Origin, Place, Waiting};
+use crate::input::lease::Lease;
 use crate::input::ticket::Purpose;
 use crate::retry::RETRY_AFTER_MAX;
 use crate::run::throttle::Learned;
@@ -29,7 +30,14 @@ pub(super) fn leased_host(
             .get::<_, Option<i64>>(5)?
             .map(|latency| Duration::from_millis(latency.cast_unsigned())),
     };
-    Ok(LeasedHost { number, name: row.get(3)?, rows, rest: delay.max(pause), learned })
+    Ok(LeasedHost {
+        number,
+        name: row.get(3)?,
+        rows,
+        rest: delay.max(pause),
+        learned,
+        lease: Lease::default(),
+    })
 }
 
 /// Reads a row of the queue, whose columns begin with the depth and the number.
