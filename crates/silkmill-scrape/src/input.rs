@@ -51,6 +51,7 @@ enum Kind {
     Unusable { shown: String, why: String },
     Waiting,
     AfterRows,
+    Withdrawal(String),
     Answered,
     Page(Box<Ticket>),
 }
@@ -92,6 +93,20 @@ impl Input {
     /// what comes next, or whether anything does.
     pub(crate) fn after_rows() -> Input {
         Input::of(Kind::AfterRows)
+    }
+
+    /// Makes an input that takes back those of a host that were not begun. They have rows that say
+    /// so.
+    pub(crate) fn withdraw(host: String) -> Input {
+        Input::of(Kind::Withdrawal(host))
+    }
+
+    /// Returns the host whose inputs are taken back.
+    pub(crate) fn withdrawal(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Withdrawal(host) => Some(host),
+            _ => None,
+        }
     }
 
     /// Makes the input for a page of a crawl.
@@ -201,7 +216,7 @@ impl Input {
         match &self.kind {
             Kind::Url(shown) | Kind::Unusable { shown, .. } => shown,
             Kind::Page(ticket) => &ticket.url,
-            Kind::Waiting | Kind::AfterRows | Kind::Answered => "",
+            Kind::Waiting | Kind::AfterRows | Kind::Withdrawal(_) | Kind::Answered => "",
         }
     }
 
@@ -210,7 +225,7 @@ impl Input {
         match &mut self.kind {
             Kind::Url(shown) | Kind::Unusable { shown, .. } => std::mem::take(shown),
             Kind::Page(ticket) => std::mem::take(&mut ticket.url),
-            Kind::Waiting | Kind::AfterRows | Kind::Answered => String::new(),
+            Kind::Waiting | Kind::AfterRows | Kind::Withdrawal(_) | Kind::Answered => String::new(),
         }
     }
 
@@ -232,7 +247,7 @@ impl Input {
             Kind::Url(text) => text,
             Kind::Page(ticket) => &ticket.url,
             Kind::Unusable { why, .. } => return Err(refuse(why.clone())),
-            Kind::Waiting | Kind::AfterRows | Kind::Answered => {
+            Kind::Waiting | Kind::AfterRows | Kind::Withdrawal(_) | Kind::Answered => {
                 return Err(refuse("there is no line".to_owned()));
             }
         };

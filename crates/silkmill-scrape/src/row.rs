@@ -48,6 +48,14 @@ pub struct Row {
     pub crawled: Option<Box<Crawled>>,
 }
 
+impl Row {
+    /// Makes the row of an input that was not requested, and is taken back.
+    pub(crate) fn given_back(index: u64) -> Row {
+        let crawled = Crawled { is_given_back: true, ..Crawled::default() };
+        Row { index, crawled: Some(Box::new(crawled)), ..Row::default() }
+    }
+}
+
 /// How one request, the last one of the row, spent its time. `None` is a step that did not happen
 /// (a connection used again needs no connect) or cannot be known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -300,7 +300,15 @@ impl<'a> Run<'a> {
                     self.pass_over(sink)?;
                     continue;
                 }
-                Some(input) => input,
+                Some(input) => match input.withdrawal() {
+                    Some(host) => {
+                        for job in self.frontier.withdraw(host) {
+                            self.hand_on(Row::given_back(job.index), sink)?;
+                        }
+                        continue;
+                    }
+                    None => input,
+                },
                 None => return ControlFlow::Continue(SourceState::Ended),
             };
             let index = self.taken;

@@ -1,5 +1,5 @@
-//! Rows in a table of PostgreSQL, whose columns are those of CSV and SQLite, and rows that are read
-//! from it again.
+//! Rows in a table of PostgreSQL, whose columns are those of CSV and SQLite and one more, and rows
+//! that are read from it again.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -12,6 +12,9 @@ use silkmill_scrape::{
 
 use crate::sink::columns::{Cell, Column, cells, check_names, columns};
 use crate::sink::schema::Schema;
+
+/// The column that says whether a row has fields at all: one without a page has none.
+const HAS_FIELDS: &str = "has_fields";
 
 /// What PostgreSQL keeps of a name.
 const NAME_BYTES_MAX: usize = 63;
@@ -27,12 +30,16 @@ pub(crate) fn row_table(schema: &Schema) -> Result<RowTable> {
         );
     }
     let columns = columns(schema);
-    let declared = |column: &Column<'_>| {
-        (column.name.to_owned(), declared(column, schema).to_owned())
-    };
-    let declared = columns.iter().map(declared).collect();
+    let declared =
+        |column: &Column<'_>| (column.name.to_owned(), declared(column, schema).to_owned());
+    let last = (HAS_FIELDS.to_owned(), "boolean NOT NULL".to_owned());
+    let declared: Vec<_> = columns.iter().map(declared).chain([last]).collect();
+    ensure!(
+        schema.fields.iter().all(|(name, _)| !name.eq_ignore_ascii_case(HAS_FIELDS)),
+        "field {HAS_FIELDS:?} is called like another column: give it another name, as in NAME=EXPR"
+    );
     let schema = schema.clone();
-    Ok(RowTable::new(declared, move |row| cells(row, &schema).into_iter().map(text).collect()))
+    Ok(RowTable::new(declared, move |row| texts(row, &schema)))
 }
 
 /// Returns what PostgreSQL is told of a column.
@@ -53,6 +60,11 @@ fn declared(column: &Column<'_>, schema: &Schema) -> &'static str {
     }
 }
 
+fn texts(row: &Row, schema: &Schema) -> Vec<Option<String>> {
+    let has_fields = Some((!row.fields.is_empty()).to_string());
+    cells(row, schema).into_iter().map(text).chain([has_fields]).collect()
+}
+
 fn text(cell: Cell<'_>) -> Option<String> {
     match cell {
         Cell::Null => None,
@@ -66,14 +78,12 @@ fn text(cell: Cell<'_>) -> Option<String> {
 /// Reads a row from its cells.
 pub(crate) fn row_of(cells: &[Option<String>], schema: &Schema) -> Result<Row> {
     let columns = columns(schema);
-    ensure!(cells.len() == columns.len(), "it has other columns than this crawl");
-    let named = columns.iter().zip(cells);
-    let cells = Cells(named.map(|(column, cell)| (column.name, cell.as_deref())).collect());
-    let charset = cells.text("charset");
-    // A row without a page has no fields at all.
-    let fields = match charset {
-        None => Vec::new(),
-        Some(_) => schema
+    ensure!(cells.len() == columns.len() + 1, "it has other columns than this crawl");
+    let names = columns.iter().map(|column| column.name).chain([HAS_FIELDS]);
+    let cells = Cells(names.zip(cells.iter().map(Option::as_deref)).collect());
+    let fields = match cells.needed(HAS_FIELDS)? {
+        false => Vec::new(),
+        true => schema
             .fields
             .iter()
             .map(|(name, value_type)| Ok((name.clone(), values(cells.get(name), *value_type)?)))
@@ -100,7 +110,7 @@ pub(crate) fn row_of(cells: &[Option<String>], schema: &Schema) -> Result<Row> {
         status: cells.number("status")?,
         title: cells.text("title"),
         fields,
-        charset,
+        charset: cells.text("charset"),
         bytes: cells.needed("bytes")?,
         truncated: cells.needed("truncated")?,
         attempts: cells.needed("attempts")?,
@@ -222,7 +232,7 @@ mod tests {
             field("n", vec![Value::Number(f64::INFINITY)]),
             field("b", vec![]),
         ];
-        let page = Row { fields: empty, charset: Some("utf-8".into()), ..Row::default() };
+        let page = Row { fields: empty, ..Row::default() };
         let one = vec![
             field("text", vec!["[a]".into()]),
             field("n", vec![]),
@@ -235,8 +245,7 @@ mod tests {
             crawled.depth = 3;
             row.crawled = Some(Box::new(crawled));
 
-            let cells: Vec<Option<String>> = cells(&row, &schema).into_iter().map(text).collect();
-            let read = row_of(&cells, &schema).unwrap();
+            let read = row_of(&texts(&row, &schema), &schema).unwrap();
 
             assert_eq!(read, row);
             let line = |row: &Row| {

@@ -5,6 +5,8 @@ mod columns;
 mod crawl;
 mod endings;
 mod fields;
+#[cfg(feature = "postgres")]
+mod fleet;
 mod interruptions;
 mod lists;
 mod record;

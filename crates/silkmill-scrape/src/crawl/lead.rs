@@ -66,6 +66,8 @@ pub(super) struct Lead<'a> {
     may_have_hosts: bool,
     /// When to look again where there were none, in a store that others work on, too.
     look_again: Option<Instant>,
+    /// The hosts whose URLs the run is to give back.
+    withdrawn: VecDeque<String>,
     /// Until when hosts are left to other processes.
     yields_until: Option<Instant>,
     reached: Reached,
@@ -106,6 +108,7 @@ impl<'a> Lead<'a> {
             thirsty: VecDeque::new(),
             may_have_hosts: true,
             look_again: None,
+            withdrawn: VecDeque::new(),
             yields_until: None,
             reached,
             uncommitted: 0,
@@ -137,6 +140,9 @@ impl<'a> Lead<'a> {
 
     /// Returns the next input of the run: a page, or that there is none before more rows have come.
     pub(super) fn next(&mut self) -> Option<Input> {
+        if let Some(host) = self.withdrawn.pop_front() {
+            return Some(Input::withdraw(host));
+        }
         let next = if self.is_broken() { Ok(None) } else { self.next_waiting() };
         match next {
             Ok(Some(waiting)) => return Some(self.take(waiting)),
@@ -184,14 +190,7 @@ impl<'a> Lead<'a> {
         }
         let is_complete = self.unwritten.is_none() && self.frontier.is_empty()?;
         let Reached { rows, errors, refusals, .. } = self.frontier.totals(self.reached)?;
-        Ok(CrawlSummary {
-            run,
-            rows,
-            errors,
-            refusals,
-            is_complete,
-            unwritten: self.unwritten,
-        })
+        Ok(CrawlSummary { run, rows, errors, refusals, is_complete, unwritten: self.unwritten })
     }
 
     /// Tells, when no URL is under way here, whether none is anywhere else, either.

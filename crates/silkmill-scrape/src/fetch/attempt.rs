@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use crate::crawl::found::Crawled;
 use crate::crawl::links::PageHeaders;
 use crate::crawl::sitemap::SITEMAP_BYTES_MAX;
 use crate::fetch::ending::{
@@ -137,9 +136,8 @@ impl<'a> Attempt<'a> {
     /// Ends a job that may not be requested any more. Its row says nothing but that.
     fn give_back(&mut self, job: &mut Job) -> Step {
         self.exchange.client.trace = Trace::begin();
-        let crawled = Crawled { is_given_back: true, ..Crawled::default() };
-        let row = Row { index: job.index, crawled: Some(Box::new(crawled)), ..Row::default() };
-        Step { feedback: Feedback::Unknown, sign: Sign::None, then: Then::Row(Box::new(row)) }
+        let then = Then::Row(Box::new(Row::given_back(job.index)));
+        Step { feedback: Feedback::Unknown, sign: Sign::None, then }
     }
 
     /// Begins a chain of redirects with the request that the options name.

@@ -270,6 +270,14 @@ impl<T: Item> Frontier<T> {
         state.schedule.drain()
     }
 
+    /// For the caller: takes back the items of a host that no worker is at.
+    pub(crate) fn withdraw(&self, host: &str) -> Vec<Box<T>> {
+        let mut state = self.state();
+        let items = state.schedule.withdraw(Instant::now(), host);
+        state.bytes -= items.iter().map(|item| item.bytes()).sum::<usize>();
+        items
+    }
+
     /// Ends the run: no worker receives another item.
     pub(crate) fn end(&self) {
         self.state().over = true;

@@ -8,10 +8,13 @@
 //! The schedule is told the time, and uses no clock, no lock and no I/O. Every call costs at most
 //! the logarithm of the number of waiting items.
 
+mod later;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::time::{Duration, Instant};
 
+use crate::run::schedule::later::Later;
 use crate::run::throttle::{Learned, Throttle};
 
 /// The most hosts without items that are remembered while their delay or pause lasts. Beyond that,
@@ -112,14 +115,6 @@ struct Entries {
     timer: Option<Instant>,
     remembered: Option<Instant>,
     startable: usize,
-}
-
-/// An item that must not start yet, compared by its time, then by its place in the input.
-#[derive(Debug)]
-struct Later<T> {
-    not_before: Instant,
-    place: u64,
-    item: T,
 }
 
 impl<T> Schedule<T> {
@@ -312,13 +307,21 @@ impl<T> Schedule<T> {
     pub(crate) fn drain(&mut self) -> Vec<T> {
         let mut items = Vec::with_capacity(self.waiting);
         for host in self.hosts.iter_mut().flatten() {
-            items.extend(std::mem::take(&mut host.due).into_values());
-            items.extend(host.later.drain().map(|Reverse(later)| later.item));
+            items.extend(host.drain());
             host.entries.ready = None;
             host.entries.startable = 0;
         }
         self.ready.clear();
         (self.waiting, self.startable) = (0, 0);
+        items
+    }
+
+    /// Removes what waits for the host of this name.
+    pub(crate) fn withdraw(&mut self, now: Instant, name: &str) -> Vec<T> {
+        let Some(&id) = self.names.get(name) else { return Vec::new() };
+        let items: Vec<T> = self.host_mut(id).drain().collect();
+        self.waiting -= items.len();
+        self.settle(id, now);
         items
     }
 
@@ -394,6 +397,11 @@ impl<T> Host<T> {
         }
     }
 
+    fn drain(&mut self) -> impl Iterator<Item = T> {
+        let due = std::mem::take(&mut self.due).into_values();
+        due.chain(self.later.drain().map(|Reverse(later)| later.item))
+    }
+
     fn wishes(&self) -> Wishes {
         let learned = self.throttle.as_ref().map(Throttle::learned).unwrap_or_default();
         Wishes { delay: self.delay, pause_ends: self.pause_ends, learned }
@@ -465,26 +473,6 @@ fn change<K: Ord>(set: &mut BTreeSet<(K, HostId)>, id: HostId, old: Option<K>, n
     }
     if let Some(new) = new {
         set.insert((new, id));
-    }
-}
-
-impl<T> PartialEq for Later<T> {
-    fn eq(&self, other: &Later<T>) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl<T> Eq for Later<T> {}
-
-impl<T> PartialOrd for Later<T> {
-    fn partial_cmp(&self, other: &Later<T>) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Later<T> {
-    fn cmp(&self, other: &Later<T>) -> std::cmp::Ordering {
-        (self.not_before, self.place).cmp(&(other.not_before, other.place))
     }
 }
 

@@ -29,8 +29,7 @@ pub(super) fn run(plan: &CrawlPlan, url: &str) -> Result<Exit> {
     let cancel = CancelToken::new();
     interrupt::cancel_on_signal(&cancel, SecondSignal::EndsProcess)?;
     let table = row_table(&plan.schema)?;
-    let mut job =
-        FleetJob::open(&options_of(args, url), &words_of_fleet(args), table, &cancel)?;
+    let mut job = FleetJob::open(&options_of(args, url), &words_of_fleet(args), table, &cancel)?;
     let when = if list.quiet { When::Never } else { list.progress };
     let earlier = job.rows();
     let mut sink = Watcher { progress: ProgressLine::new(when), started: Instant::now(), earlier };
@@ -44,7 +43,10 @@ pub(super) fn run(plan: &CrawlPlan, url: &str) -> Result<Exit> {
     if let Some(path) = list.output.as_deref().filter(|_| is_over) {
         let rows = export(&mut job, plan, path, &cancel)?;
         if !list.quiet {
-            to_stderr(format_args!("silkmill: {} of the whole crawl in {path:?}", count(rows, "row")));
+            to_stderr(format_args!(
+                "silkmill: {} of the whole crawl in {path:?}",
+                count(rows, "row")
+            ));
         }
     }
     Ok(ended)
@@ -172,7 +174,9 @@ impl CrawlSink for Watcher {
             let rows = count(progress.rows, "row");
             let errors = count(progress.errors, "error");
             let in_flight = progress.in_flight;
-            format!("{rows} here, {earlier} before, {errors}, {in_flight} in flight, {rate:.0} rows/s")
+            format!(
+                "{rows} here, {earlier} before, {errors}, {in_flight} in flight, {rate:.0} rows/s"
+            )
         });
         ControlFlow::Continue(())
     }

@@ -550,8 +550,7 @@ impl Frontier for FleetJob {
             return Ok(Committed::default());
         }
         let hosts: Vec<HostNumber> = given.hosts.iter().map(|host| host.number).collect();
-        let returned =
-            self.database.run("write", move |session| give_back(session, &given))?;
+        let returned = self.database.run("write", move |session| give_back(session, &given))?;
         self.number += 1;
         self.done.clear();
         self.pending.clear();

@@ -20,7 +20,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::crawl::frontier::job::record::{leased_host, waiting};
 use crate::crawl::frontier::{
-    Answer, Committed, Frontier, HostNumber, HostPace, LeasedHost, NewUrl, NotedLink, Place, Reached, Waiting,
+    Answer, Committed, Frontier, HostNumber, HostPace, LeasedHost, NewUrl, NotedLink, Place,
+    Reached, Waiting,
 };
 use crate::crawl::refusal::{Refusal, Refusals};
 use crate::crawl::seen_cache::SeenCache;

@@ -113,6 +113,7 @@ impl Lead<'_> {
         held.lease.revoke();
         self.numbers.remove(&held.name);
         self.ready.retain(|waiting| waiting.place.host != host);
+        self.withdrawn.push_back(held.name);
     }
 
     /// Lets some hosts go, once nothing of them is under way, to processes that have none.
@@ -126,6 +127,7 @@ impl Lead<'_> {
         for host in leaving {
             if let Some(held) = self.hosts.get_mut(&host) {
                 held.is_leaving = true;
+                self.withdrawn.push_back(held.name.clone());
             }
             self.make_thirsty(host);
         }

@@ -31,11 +31,7 @@ impl fmt::Debug for Address {
 
 impl Address {
     /// Reads an address like `postgres://user@host:5432/database` and the name of a job.
-    pub(super) fn parse(
-        url: &str,
-        job: &str,
-        password: Option<&str>,
-    ) -> Result<Address, Error> {
+    pub(super) fn parse(url: &str, job: &str, password: Option<&str>) -> Result<Address, Error> {
         let refuse = |why: String| Error::from(ErrorKind::FleetAddress(hide_password(url), why));
         if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
             return Err(refuse("it must begin with postgres://".to_owned()));

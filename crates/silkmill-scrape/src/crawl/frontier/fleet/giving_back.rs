@@ -305,16 +305,13 @@ fn delete_urls(session: &mut Session, pages: &[&DonePage]) -> Result<HashSet<Pla
 
 /// Inserts the rows of pages. Returns the index of the first. From here to its end the transaction
 /// is the only one that gives indices.
-fn insert_rows(
-    session: &mut Session,
-    given: &Return,
-    pages: &[&DonePage],
-) -> Result<i64, Failure> {
+fn insert_rows(session: &mut Session, given: &Return, pages: &[&DonePage]) -> Result<i64, Failure> {
     let rows: Vec<_> = pages.iter().filter_map(|page| page.row.as_ref()).collect();
     if rows.is_empty() {
         return Ok(0);
     }
-    let (count, errors) = (rows.len() as i64, rows.iter().filter(|(_, error)| *error).count() as i64);
+    let (count, errors) =
+        (rows.len() as i64, rows.iter().filter(|(_, error)| *error).count() as i64);
     let counted = session.query_one(
         "UPDATE job SET rows = rows + $1, errors = errors + $2 RETURNING rows - $1",
         &[&count, &errors],

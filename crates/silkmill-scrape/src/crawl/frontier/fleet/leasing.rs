@@ -180,15 +180,12 @@ pub(super) fn urls(
     Ok(rows.iter().map(waiting).collect())
 }
 
-const COLUMNS: &str =
-    "host, depth, number, url, parent, purpose, is_seed, is_public, hops";
+const COLUMNS: &str = "host, depth, number, url, parent, purpose, is_seed, is_public, hops";
 
 fn leased_host(row: &postgres::Row) -> LeasedHost {
     let millis = |millis: i64| Duration::from_millis(millis.cast_unsigned());
-    let learned = Learned {
-        delay: millis(row.get(3)),
-        latency: row.get::<_, Option<i64>>(4).map(millis),
-    };
+    let learned =
+        Learned { delay: millis(row.get(3)), latency: row.get::<_, Option<i64>>(4).map(millis) };
     LeasedHost {
         number: row.get(0),
         name: row.get(1),
@@ -206,11 +203,8 @@ fn waiting(row: &postgres::Row) -> Waiting {
         2 => Purpose::Sitemap,
         _ => Purpose::Page,
     };
-    let place = Place {
-        host: row.get(0),
-        depth: row.get::<_, i32>(1).cast_unsigned(),
-        number: row.get(2),
-    };
+    let place =
+        Place { host: row.get(0), depth: row.get::<_, i32>(1).cast_unsigned(), number: row.get(2) };
     let origin = Origin {
         parent: row.get::<_, Option<i64>>(4).map(i64::cast_unsigned),
         purpose,
