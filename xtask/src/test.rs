@@ -34,6 +34,9 @@ const FUZZ_SECONDS_MAX: &str = "60";
 /// The longest input that the fuzzer makes up, in bytes.
 const FUZZ_INPUT_MAX: &str = "4096";
 
+/// What the default build does not have, and the tests do.
+const FEATURES: [&str; 2] = ["--features", "silkmill-cli/postgres"];
+
 /// One step of the test run.
 struct Step {
     name: &'static str,
@@ -135,8 +138,8 @@ how long each took.
 
 const HELP_END: &str = "
 time: about 35 minutes on two cores; with --fast about two, once dependencies are built
-needs: a C compiler; for some tests strace, git, patch, nginx, a C++ compiler, and Python with lxml,
-      html5lib and html5lib's tests. A test whose program is missing is skipped, and says so.
+needs: a C compiler; for some tests strace, git, patch, nginx, PostgreSQL, a C++ compiler, and
+      Python with lxml, html5lib and html5lib's tests. A test whose program is missing is skipped, and says so.
       `.ci/run` installs them all on Debian
 environment:
   SILKMILL_REQUIRE=1  a test whose program is missing fails
@@ -160,17 +163,23 @@ fn tidy() -> anyhow::Result<()> {
 }
 
 fn clippy() -> anyhow::Result<()> {
-    check(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    let mut all = cargo();
+    all.args(["clippy", "--workspace", "--all-targets"]).args(FEATURES);
+    check(all.args(["--", "-D", "warnings"]))?;
+    // The program as most users have it.
+    let mut plain = cargo();
+    plain.args(["clippy", "-p", "silkmill-scrape", "-p", "silkmill-cli"]);
+    check(plain.args(["--", "-D", "warnings"]))
 }
 
 /// Runs the tests that stand beside the code of the libraries and the programs.
 fn unit() -> anyhow::Result<()> {
-    check(cargo().args(["test", "--workspace", "--lib", "--bins"]))
+    check(cargo().args(["test", "--workspace", "--lib", "--bins"]).args(FEATURES))
 }
 
 /// Runs unit, integration and documentation tests.
 fn test() -> anyhow::Result<()> {
-    check(cargo().args(["test", "--workspace", "--no-fail-fast"]))
+    check(cargo().args(["test", "--workspace", "--no-fail-fast"]).args(FEATURES))
 }
 
 /// The example that ends as a program does that ^C has ended, and its exit code.
@@ -208,7 +217,7 @@ fn examples() -> anyhow::Result<()> {
 
 fn doc() -> anyhow::Result<()> {
     let mut doc = cargo();
-    doc.args(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    doc.args(["doc", "--workspace", "--no-deps", "--document-private-items"]).args(FEATURES);
     check(doc.env("RUSTDOCFLAGS", "-D warnings"))
 }
 

@@ -113,6 +113,9 @@ impl CrawlPlan {
             anyhow!("{}", first.strip_prefix("error: ").unwrap_or(first))
         })?;
         match cli.command {
+            Command::Crawl(args) if args.frontier.is_some() => {
+                bail!("--frontier is for the command: run silkmill crawl")
+            }
             Command::Crawl(args) => Ok(CrawlPlan { keeps_rows, ..CrawlPlan::of(*args)? }),
             _ => bail!("the words are of another command"),
         }

@@ -11,7 +11,6 @@ use arrow_array::cast::AsArray;
 use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, DataType, SchemaRef};
-use arrow_select::take::take;
 use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -26,7 +25,7 @@ pub(super) struct Batches {
     reader: RecordBatchStreamReader,
     /// The place of the column with the URLs.
     column: usize,
-    current: Option<ArrayRef>,
+    current: Option<Texts>,
     at: usize,
     kept: Option<Vec<RecordBatch>>,
 }
@@ -63,8 +62,8 @@ impl Batches {
 
     pub(super) fn next(&mut self, py: Python<'_>) -> PyResult<Option<Input>> {
         loop {
-            if let Some(array) = self.current.as_ref().filter(|array| self.at < array.len()) {
-                let input = Input::url(text_at(array, self.at).unwrap_or_default().trim());
+            if let Some(texts) = self.current.as_ref().filter(|texts| self.at < texts.len()) {
+                let input = Input::url(texts.at(self.at).unwrap_or_default().trim());
                 self.at += 1;
                 return Ok(Some(input));
             }
@@ -73,7 +72,7 @@ impl Batches {
             let batch = batch.map_err(|error| {
                 PyRuntimeError::new_err(format!("failed to read the table of URLs: {error}"))
             })?;
-            self.current = Some(plain(batch.column(self.column))?);
+            self.current = Some(Texts::of(batch.column(self.column)));
             self.at = 0;
             if let Some(kept) = &mut self.kept {
                 kept.push(batch);
@@ -129,11 +128,35 @@ fn is_text(found: &DataType) -> bool {
     }
 }
 
-/// Returns a column without its dictionary, if it has one.
-fn plain(array: &ArrayRef) -> PyResult<ArrayRef> {
-    let Some(dictionary) = array.as_any_dictionary_opt() else { return Ok(Arc::clone(array)) };
-    let texts = take(dictionary.values(), dictionary.keys(), None);
-    texts.map_err(|error| PyRuntimeError::new_err(format!("failed to read the URLs: {error}")))
+/// A column of texts, which may have a dictionary.
+struct Texts {
+    column: ArrayRef,
+    /// For each place of the column, the place in its dictionary; empty without one.
+    keys: Vec<usize>,
+}
+
+impl Texts {
+    fn of(column: &ArrayRef) -> Texts {
+        let dictionary = column.as_any_dictionary_opt();
+        // Of an empty dictionary nothing but no value can be.
+        let dictionary = dictionary.filter(|dictionary| !dictionary.values().is_empty());
+        let keys = dictionary.map(|dictionary| dictionary.normalized_keys()).unwrap_or_default();
+        Texts { column: Arc::clone(column), keys }
+    }
+
+    fn len(&self) -> usize {
+        self.column.len()
+    }
+
+    fn at(&self, at: usize) -> Option<&str> {
+        if self.column.is_null(at) {
+            return None;
+        }
+        match self.column.as_any_dictionary_opt() {
+            Some(dictionary) => text_at(dictionary.values(), *self.keys.get(at)?),
+            None => text_at(&self.column, at),
+        }
+    }
 }
 
 /// Returns the text at a place of an array of texts.

@@ -7,9 +7,10 @@ use arrow_array::builder::{
     ArrayBuilder, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, ListBuilder,
     StringBuilder,
 };
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch, make_array};
+use arrow_data::ArrayData;
+use arrow_data::transform::MutableArrayData;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use arrow_select::interleave::interleave;
 use silkmill_scrape::{Crawled, Value, ValueType};
 
 use crate::scrape::arrow::Kept;
@@ -245,8 +246,21 @@ fn add_kept(kept: &Kept, rows: &[Row], all: &mut Vec<ArrayRef>) -> Result<(), Ar
     });
     let places: Vec<(usize, usize)> = places.collect();
     for column in (0..kept.schema.fields().len()).filter(|column| *column != kept.column) {
-        let arrays: Vec<_> = kept.batches.iter().map(|batch| &**batch.column(column)).collect();
-        all.push(interleave(&arrays, &places)?);
+        let arrays: Vec<_> =
+            kept.batches.iter().map(|batch| batch.column(column).to_data()).collect();
+        all.push(collect(&arrays, &places)?);
     }
     Ok(())
+}
+
+/// Collects values that are each in one of the arrays, at a place of it.
+fn collect(arrays: &[ArrayData], places: &[(usize, usize)]) -> Result<ArrayRef, ArrowError> {
+    let mut collected = MutableArrayData::new(arrays.iter().collect(), true, places.len());
+    // Rows that come in the order of the input are copied together.
+    let is_next = |last: &(usize, usize), next: &(usize, usize)| *next == (last.0, last.1 + 1);
+    for run in places.chunk_by(is_next) {
+        let (array, first) = run[0];
+        collected.try_extend(array, first, first + run.len())?;
+    }
+    Ok(make_array(collected.freeze()))
 }

@@ -73,17 +73,14 @@ fn process_name() -> String {
     format!("{} {}", system.nodename().to_string_lossy(), std::process::id())
 }
 
-/// Returns everything that must be the same for every process: the limits of rows, too, since all
-/// processes count together.
+/// Returns everything that must be the same for every process: how many rows a host has, too, since
+/// all processes count together. Of several limits of all rows the largest counts.
 fn words_of_fleet(args: &CrawlArgs) -> Vec<(String, String)> {
     let mut words = words(args);
     // The format is one of the export, which is each process's own.
     words.retain(|(name, _)| name != "--format");
-    for (name, value) in
-        [("--max-pages", args.max_pages), ("--max-pages-per-host", args.max_pages_per_host)]
-    {
-        words.extend(value.map(|value| (name.to_owned(), value.to_string())));
-    }
+    let per_host = args.max_pages_per_host;
+    words.extend(per_host.map(|rows| ("--max-pages-per-host".to_owned(), rows.to_string())));
     words
 }
 

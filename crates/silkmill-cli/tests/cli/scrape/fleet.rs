@@ -16,7 +16,7 @@ use silkmill_testkit::{Reply, Request, Server, Site};
 use super::crawl::{Folder, rows_of};
 use crate::crash::strace::is_long;
 use crate::sandbox::stderr;
-use crate::scrape::fleet::postgres::{Cut, Postgres, signal};
+use crate::scrape::fleet::postgres::{Cut, PASSWORD, Postgres, signal};
 use crate::{silkmill, wait};
 
 /// The pages of the small site.
@@ -389,6 +389,12 @@ fn a_limit_of_rows_is_exact_for_all_processes_together() {
     let rows = export(start(), &Folder::new());
     are_whole(&rows);
     assert_eq!(rows.len(), 75);
+
+    // Another limit is no other crawl: a larger one goes on, and a smaller one changes nothing.
+    for (limit, rows) in [("90", 90), ("80", 90)] {
+        let process = with(process_of_site(&postgres.url(), &server), &["--max-pages", limit]);
+        assert_eq!(export(process, &Folder::new()).len(), rows);
+    }
 }
 
 #[test]
@@ -479,6 +485,42 @@ fn what_cannot_be_a_fleet_is_refused() {
         refused(with(process(&url, "there", &seed), &["--sitemap", "off"]).arg("-o").arg(&path));
     assert!(exists.contains("it exists (--force overwrites it)"), "{exists}");
     assert_eq!(std::fs::read_to_string(Path::new(&path)).unwrap(), "precious");
+}
+
+#[test]
+fn a_database_may_want_a_password_and_tls() {
+    let Some(postgres) = Postgres::start_guarded() else { return };
+    let server = Server::start(tree).unwrap();
+    let seed = server.url("/");
+    let start = |words: &str, password: Option<&str>| {
+        let url = format!("{}?{words}", postgres.url());
+        let mut command = with(process(&url, "guarded", &seed), &["--sitemap", "off"]);
+        command.envs(password.map(|password| ("PGPASSWORD", password)));
+        command
+    };
+    let root = format!("sslrootcert={}", postgres.certificate().display());
+    let is_by_tls = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                     WHERE application_name = 'silkmill'";
+
+    let mut child = start("sslmode=require", Some(PASSWORD)).spawn().unwrap();
+    let mut seen = String::new();
+    while child.try_wait().unwrap().is_none() {
+        let answer = postgres.tell(is_by_tls);
+        seen = if answer.is_empty() { seen } else { answer };
+    }
+    assert_eq!(seen, "t");
+    for words in [format!("sslmode=verify-full&{root}"), "sslmode=disable".to_owned()] {
+        are_of_tree(&export(start(&words, Some(PASSWORD)), &Folder::new()));
+    }
+    for (words, password, expected) in [
+        ("sslmode=verify-full", Some(PASSWORD), "the certificate is self-signed"),
+        ("sslmode=verify-full&sslrootcert=/nowhere", Some(PASSWORD), "\"/nowhere\": no such file"),
+        ("sslmode=require", Some("wrong"), "password authentication failed for user \"me\""),
+        ("sslmode=require", None, "password"),
+    ] {
+        let said = refused(&mut start(words, password));
+        assert!(said.contains(expected), "{words}: {said}");
+    }
 }
 
 #[test]

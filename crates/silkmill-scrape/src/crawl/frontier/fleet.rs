@@ -118,7 +118,8 @@ impl FleetOptions {
         self
     }
 
-    /// Ends the crawl when all processes together have this many rows. It never has one more.
+    /// Ends the crawl when all processes together have this many rows. It never has one more. Of
+    /// the limits that processes were given the largest counts.
     pub fn rows_max(mut self, rows: u64) -> Self {
         self.rows_max = Some(rows);
         self

@@ -22,11 +22,25 @@ pub(super) struct Postgres {
     user: Option<(u32, u32)>,
     port: u16,
     server: Option<Child>,
+    /// Whether it wants a password, and speaks TLS.
+    is_guarded: bool,
 }
+
+/// The password of the user of every server that wants one.
+pub(super) const PASSWORD: &str = "se'cret";
 
 impl Postgres {
     /// Makes a server, or returns `None` where PostgreSQL is not installed.
     pub(super) fn start() -> Option<Postgres> {
+        Postgres::start_with(false)
+    }
+
+    /// Makes a server that wants a password and speaks TLS.
+    pub(super) fn start_guarded() -> Option<Postgres> {
+        Postgres::start_with(true)
+    }
+
+    fn start_with(is_guarded: bool) -> Option<Postgres> {
         let Some(programs) = programs() else {
             assert!(
                 std::env::var_os("SILKMILL_REQUIRE").is_none_or(|value| value != "1"),
@@ -38,18 +52,51 @@ impl Postgres {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut postgres = Postgres { folder, programs, user: user(), port, server: None };
+        let server = None;
+        let mut postgres = Postgres { folder, programs, user: user(), port, server, is_guarded };
         let data = postgres.data();
         fs::create_dir(&data).unwrap();
         if let Some((user, group)) = postgres.user {
             chown(&data, Some(user), Some(group)).unwrap();
         }
         let mut make = postgres.program("initdb");
-        make.args(["-A", "trust", "-U", "me", "--no-sync", "--no-locale", "-E", "UTF8", "-D"]);
+        make.args(["-U", "me", "--no-sync", "--no-locale", "-E", "UTF8", "-A"]);
+        if is_guarded {
+            let file = postgres.folder.path().join("password");
+            fs::write(&file, PASSWORD).unwrap();
+            make.arg("scram-sha-256").arg("--pwfile").arg(file);
+        } else {
+            make.arg("trust");
+        }
+        make.arg("-D");
         let made = make.arg(&data).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        if is_guarded {
+            postgres.make_certificate();
+        }
         postgres.go_up();
         Some(postgres)
+    }
+
+    /// Makes a certificate that the server has signed itself.
+    fn make_certificate(&self) {
+        let (key, certificate) = (self.data().join("server.key"), self.certificate());
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt"]);
+        openssl.args(["ec_paramgen_curve:prime256v1", "-days", "9", "-subj", "/CN=silkmill"]);
+        openssl.args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout"]).arg(&key);
+        let made = openssl.arg("-out").arg(&certificate).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some((user, group)) = self.user {
+            chown(&key, Some(user), Some(group)).unwrap();
+        }
+        fs::set_permissions(&certificate, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    /// Returns the certificate of a server that speaks TLS.
+    pub(super) fn certificate(&self) -> PathBuf {
+        self.folder.path().join("server.crt")
     }
 
     fn data(&self) -> PathBuf {
@@ -62,7 +109,7 @@ impl Postgres {
         if let Some((user, group)) = self.user {
             command.uid(user).gid(group);
         }
-        command.current_dir("/").stdin(Stdio::null());
+        command.current_dir("/").stdin(Stdio::null()).env("PGPASSWORD", PASSWORD);
         command
     }
 
@@ -76,6 +123,10 @@ impl Postgres {
         }
         let log = self.folder.path().join("log");
         let log = fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+        if self.is_guarded {
+            let certificate = format!("ssl_cert_file={}", self.certificate().display());
+            command.args(["-c", "ssl=on", "-c", &certificate]);
+        }
         command.stdout(Stdio::null()).stderr(log);
         self.server = Some(command.spawn().unwrap());
         let started = Instant::now();

@@ -320,6 +320,12 @@ fn words_of(error: &Failure) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
+        // An I/O error hides the error of TLS that it is made of.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let of_tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(of_tls) = of_tls {
+            return format!("{text}: {}", tls::in_words(of_tls));
+        }
         let words = error.to_string();
         let words = words.split(" (os error").next().unwrap_or_default();
         if !text.contains(words) {

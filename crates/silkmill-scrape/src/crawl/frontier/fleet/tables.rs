@@ -89,7 +89,7 @@ impl NewJob {
 
 /// Reads the job, or makes it where there is none.
 pub(super) fn open(session: &mut Session, new: &NewJob) -> Result<Found, Failure> {
-    if let Some(found) = read(session, &new.schema)? {
+    if let Some(found) = read(session, new)? {
         return Ok(found);
     }
     match make(session, new) {
@@ -98,7 +98,7 @@ pub(super) fn open(session: &mut Session, new: &NewJob) -> Result<Found, Failure
         Err(error) if is_made_twice(&error) => {}
         Err(error) => return Err(error),
     }
-    let found = read(session, &new.schema)?;
+    let found = read(session, new)?;
     Ok(found.unwrap_or_else(|| Found::Foreign("it was removed at this moment".to_owned())))
 }
 
@@ -131,7 +131,8 @@ fn is_made_twice(error: &Failure) -> bool {
 }
 
 /// Reads the job, if the schema is there.
-fn read(session: &mut Session, schema: &str) -> Result<Option<Found>, Failure> {
+fn read(session: &mut Session, new: &NewJob) -> Result<Option<Found>, Failure> {
+    let NewJob { schema, rows_max, .. } = new;
     let tables = session.query_one(
         "SELECT to_regnamespace($1) IS NOT NULL, to_regclass($1 || '.job') IS NOT NULL, \
          EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace($1))",
@@ -159,6 +160,12 @@ fn read(session: &mut Session, schema: &str) -> Result<Option<Found>, Failure> {
         let why = format!("it is of version {version}, and this program knows {VERSION}");
         return Ok(Some(Found::Foreign(why)));
     }
+    // Of the limits of all processes the largest counts; none is the largest.
+    session.execute(
+        "UPDATE job SET rows_max = CASE WHEN $1::bigint IS NULL THEN NULL ELSE \
+         greatest(rows_max, $1) END WHERE rows_max < $1 OR (rows_max IS NOT NULL AND $1 IS NULL)",
+        &[rows_max],
+    )?;
     let Ok(words) = serde_json::from_str(row.get(1)) else {
         return Ok(Some(Found::Foreign("its words cannot be read".to_owned())));
     };

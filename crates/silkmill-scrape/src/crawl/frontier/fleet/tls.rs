@@ -10,6 +10,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::crawl::frontier::fleet::address::Address;
 use crate::crawl::frontier::fleet::database::Reason;
+pub(super) use crate::net::tls::words::in_words;
 use crate::net::tls::{Tls, Trust};
 
 pub(super) fn connect(address: &Address, config: &Config) -> Result<Client, Reason> {
