@@ -80,9 +80,7 @@ pub use crate::crawl::crawl;
 pub use crate::crawl::crawl_in_fleet;
 pub use crate::crawl::found::{Crawled, Edge};
 #[cfg(feature = "postgres")]
-pub use crate::crawl::frontier::fleet::row_table::RowTable;
-#[cfg(feature = "postgres")]
-pub use crate::crawl::frontier::fleet::{FleetJob, FleetOptions};
+pub use crate::crawl::frontier::fleet::{FleetJob, options::FleetOptions, row_table::RowTable};
 pub use crate::crawl::frontier::job::CrawlJob;
 pub use crate::crawl::frontier::job::check::BrokenLink;
 pub use crate::crawl::options::{CrawlOptions, CrawlOptionsBuilder};

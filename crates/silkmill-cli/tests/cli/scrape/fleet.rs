@@ -1,12 +1,12 @@
 //! `silkmill crawl --frontier`: many processes work on one crawl in PostgreSQL, and are killed,
 //! stopped, or cut off from it.
 
+mod doors;
+mod leases;
 mod postgres;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use silkmill_testkit::{Reply, Request, Server, Site};
 use super::crawl::{Folder, rows_of};
 use crate::crash::strace::is_long;
 use crate::sandbox::stderr;
-use crate::scrape::fleet::postgres::{Cut, PASSWORD, Postgres, signal};
+use crate::scrape::fleet::postgres::{Cut, Postgres};
 use crate::{silkmill, wait};
 
 /// The pages of the small site.
@@ -259,123 +259,6 @@ fn a_database_that_restarts_is_waited_for() {
     are_of_site(&export(process_of_site(&postgres.url(), &server), &folder), &server, site);
 }
 
-/// The times at which requests came, from a common start.
-type Times = Arc<Mutex<Vec<Duration>>>;
-
-/// Serves pages of 60 links, and notes when each request came.
-fn clocked(delay: Duration) -> (Server, Times, Instant) {
-    let (times, started) = (Times::default(), Instant::now());
-    let noted = Arc::clone(&times);
-    let server = Server::start(move |request| {
-        noted.lock().unwrap().push(started.elapsed());
-        match request.path() {
-            "/robots.txt" => Reply::status(404),
-            "/" => Reply::html((0..60).map(|n| format!("<a href=/{n}>x</a>")).collect::<String>())
-                .after(delay),
-            _ => Reply::html("<title>page</title>").after(delay),
-        }
-    });
-    (server.unwrap(), times, started)
-}
-
-#[test]
-fn a_process_that_is_stopped_past_its_lease_asks_nothing_when_it_goes_on() {
-    let Some(postgres) = Postgres::start() else { return };
-    let (server, times, started) = clocked(Duration::from_millis(100));
-    let seed = server.url("/");
-    let start =
-        || with(process(&postgres.url(), "stopped", &seed), &["--sitemap", "off", "-j", "2"]);
-    let mut first = start().spawn().unwrap();
-    let since = Instant::now();
-    while server.requests() < 6 && since.elapsed() < Duration::from_secs(20) {
-        thread::sleep(Duration::from_millis(5));
-    }
-    signal(&first, "STOP");
-
-    // The other takes the host when the lease has ended, and comes to the end.
-    let rows = export(start(), &Folder::new());
-    are_whole(&rows);
-    assert_eq!(rows.len(), 61);
-    let over = started.elapsed();
-    signal(&first, "CONT");
-    assert_eq!(wait(&mut first).code(), Some(0));
-
-    let late = times.lock().unwrap().iter().filter(|time| **time > over).count();
-    assert_eq!(late, 0, "the process that was stopped has requested something");
-    let count = postgres.tell("SELECT count(*) FROM stopped.rows");
-    assert_eq!(count, "61");
-}
-
-#[test]
-fn a_process_that_cannot_reach_the_database_requests_nothing_past_its_lease() {
-    let Some(postgres) = Postgres::start() else { return };
-    let (server, times, started) = clocked(Duration::from_millis(50));
-    let wire = postgres.wire();
-    let seed = server.url("/");
-    let args = ["--sitemap", "off", "-j", "1", "--per-host", "1"];
-    let mut child = with(process(&wire.url(), "silent", &seed), &args).spawn().unwrap();
-    let since = Instant::now();
-    while server.requests() < 6 && since.elapsed() < Duration::from_secs(20) {
-        thread::sleep(Duration::from_millis(5));
-    }
-    wire.be_silent(true);
-    thread::sleep(Duration::from_millis(1500));
-    // The lease of a second has ended for certain.
-    let ended = started.elapsed();
-    thread::sleep(Duration::from_millis(1000));
-    let silent_for = started.elapsed();
-    wire.be_silent(false);
-    assert_eq!(wait(&mut child).code(), Some(0));
-
-    let late = |time: &&Duration| **time > ended && **time < silent_for;
-    assert_eq!(times.lock().unwrap().iter().filter(late).count(), 0);
-    are_whole(&export(with(process(&postgres.url(), "silent", &seed), &args[..2]), &Folder::new()));
-    assert_eq!(postgres.tell("SELECT count(*) FROM silent.rows"), "61");
-}
-
-#[test]
-fn a_host_is_asked_no_faster_by_a_fleet_than_by_one() {
-    let Some(postgres) = Postgres::start() else { return };
-    let (times, started) = (Times::default(), Instant::now());
-    let noted = Arc::clone(&times);
-    let server = Server::start(move |request| {
-        noted.lock().unwrap().push(started.elapsed());
-        match request.path() {
-            "/robots.txt" => Reply::html("User-agent: *\nCrawl-delay: 1"),
-            "/" => Reply::html((0..8).map(|n| format!("<a href=/{n}>x</a>")).collect::<String>()),
-            _ => Reply::html("page"),
-        }
-    })
-    .unwrap();
-    let seed = server.url("/");
-    let start = || with(process(&postgres.url(), "slow", &seed), &["--sitemap", "off"]);
-    let mut fleet: Vec<Child> = (0..3).map(|_| start().spawn().unwrap()).collect();
-    for kill in 0..3 {
-        let before = server.requests();
-        let since = Instant::now();
-        while server.requests() < before + 1 + kill % 2 && since.elapsed() < Duration::from_secs(20)
-        {
-            thread::sleep(Duration::from_millis(2));
-        }
-        thread::sleep(Duration::from_millis(150));
-        // The process that has the host is one of these.
-        let mut victim = fleet.remove(0);
-        let _ = victim.kill();
-        victim.wait().unwrap();
-        fleet.push(start().spawn().unwrap());
-    }
-    for mut child in fleet {
-        assert_eq!(wait(&mut child).code(), Some(0));
-    }
-
-    assert_eq!(postgres.tell("SELECT count(*) FROM slow.rows"), "9");
-    let times = times.lock().unwrap();
-    for pair in times.windows(2) {
-        // A server sees a request later than it was sent, and the one before perhaps much later.
-        assert!(pair[1] - pair[0] >= Duration::from_millis(500), "{times:?}");
-    }
-}
-
 #[test]
 fn a_limit_of_rows_is_exact_for_all_processes_together() {
     let Some(postgres) = Postgres::start() else { return };
@@ -436,99 +319,4 @@ fn hosts_are_shared_with_a_process_that_comes_late() {
     assert_eq!(rows.len(), 8 * 41 + 1);
     let busy = postgres.tell("SELECT count(*) FROM shared.worker WHERE rows > 0");
     assert_eq!(busy, "2", "the second process had nothing to do");
-}
-
-/// Runs a process that must be refused, and returns what it says.
-fn refused(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    stderr(&output)
-}
-
-#[test]
-fn what_cannot_be_a_fleet_is_refused() {
-    let Some(postgres) = Postgres::start() else { return };
-    let server = Server::start(tree).unwrap();
-    let seed = server.url("/");
-    let url = postgres.url();
-    are_of_tree(&export(
-        with(process(&url, "there", &seed), &["--sitemap", "off"]),
-        &Folder::new(),
-    ));
-
-    let other = refused(&mut with(process(&url, "there", &seed), &["--max-depth", "1"]));
-    assert!(
-        other
-            .contains("other words: --max-depth was not given and is \"1\"; --sitemap was \"off\""),
-        "{other}"
-    );
-    postgres.tell("CREATE SCHEMA foreign_one; CREATE TABLE foreign_one.rows (a int)");
-    let foreign = refused(&mut process(&url, "foreign_one", &seed));
-    assert!(foreign.contains("its schema has tables that are no job of a crawl"), "{foreign}");
-    let checks = refused(&mut with(process(&url, "there", &seed), &["--check"]));
-    assert!(checks.contains("--check does not go together with --frontier"), "{checks}");
-    let missing = url.replace("/postgres", "/nowhere").replace("me@", "me:secret@");
-    let missing = refused(&mut process(&missing, "there", &seed));
-    assert!(missing.contains("database \"nowhere\" does not exist"), "{missing}");
-    assert!(!missing.contains("secret"), "{missing}");
-    let no_url = refused(&mut process("mysql://me:secret@a/b", "there", &seed));
-    assert!(
-        no_url.contains("must begin with postgres://") && !no_url.contains("secret"),
-        "{no_url}"
-    );
-    let lease = refused(&mut with(process(&url, "there", &seed), &["--lease", "0.5"]));
-    assert!(lease.contains("--lease"), "{lease}");
-    let folder = Folder::new();
-    let path = folder.path("rows.jsonl");
-    std::fs::write(&path, "precious").unwrap();
-    let exists =
-        refused(with(process(&url, "there", &seed), &["--sitemap", "off"]).arg("-o").arg(&path));
-    assert!(exists.contains("it exists (--force overwrites it)"), "{exists}");
-    assert_eq!(std::fs::read_to_string(Path::new(&path)).unwrap(), "precious");
-}
-
-#[test]
-fn a_database_may_want_a_password_and_tls() {
-    let Some(postgres) = Postgres::start_guarded() else { return };
-    let server = Server::start(tree).unwrap();
-    let seed = server.url("/");
-    let start = |words: &str, password: Option<&str>| {
-        let url = format!("{}?{words}", postgres.url());
-        let mut command = with(process(&url, "guarded", &seed), &["--sitemap", "off"]);
-        command.envs(password.map(|password| ("PGPASSWORD", password)));
-        command
-    };
-    let root = format!("sslrootcert={}", postgres.certificate().display());
-    let is_by_tls = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
-                     WHERE application_name = 'silkmill'";
-
-    let mut child = start("sslmode=require", Some(PASSWORD)).spawn().unwrap();
-    let mut seen = String::new();
-    while child.try_wait().unwrap().is_none() {
-        let answer = postgres.tell(is_by_tls);
-        seen = if answer.is_empty() { seen } else { answer };
-    }
-    assert_eq!(seen, "t");
-    for words in [format!("sslmode=verify-full&{root}"), "sslmode=disable".to_owned()] {
-        are_of_tree(&export(start(&words, Some(PASSWORD)), &Folder::new()));
-    }
-    for (words, password, expected) in [
-        ("sslmode=verify-full", Some(PASSWORD), "the certificate is self-signed"),
-        ("sslmode=verify-full&sslrootcert=/nowhere", Some(PASSWORD), "\"/nowhere\": no such file"),
-        ("sslmode=require", Some("wrong"), "password authentication failed for user \"me\""),
-        ("sslmode=require", None, "password"),
-    ] {
-        let said = refused(&mut start(words, password));
-        assert!(said.contains(expected), "{words}: {said}");
-    }
-}
-
-#[test]
-fn a_database_that_is_not_there_is_named() {
-    let mut command =
-        process("postgres://me:secret@127.0.0.1:1/crawls", "j", "http://127.0.0.1:1/");
-    let said = refused(&mut command);
-    let expected = "silkmill: failed to open the crawl's job \"j\" in \"crawls\" on 127.0.0.1:1: ";
-    assert!(said.starts_with(expected) && said.contains("connection refused"), "{said}");
-    assert!(!said.contains("secret"), "{said}");
 }

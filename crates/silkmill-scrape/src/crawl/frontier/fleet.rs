@@ -18,16 +18,18 @@
 
 mod address;
 mod database;
+mod export;
 mod giving_back;
 mod leasing;
+pub(crate) mod options;
 pub(crate) mod row_table;
 mod tables;
 mod tls;
+mod words;
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use ring::rand::{SecureRandom, SystemRandom};
 use silkmill::CancelToken;
 
 use crate::crawl::frontier::fleet::address::Address;
@@ -36,13 +38,17 @@ use crate::crawl::frontier::fleet::giving_back::{
     DonePage, HostNote, HostOf, NewLink, Return, Returned, give_back,
 };
 use crate::crawl::frontier::fleet::leasing::{Held, Leased};
+use crate::crawl::frontier::fleet::options::FleetOptions;
 use crate::crawl::frontier::fleet::row_table::RowTable;
 use crate::crawl::frontier::fleet::tables::{Found, JobRecord, NewJob};
+use crate::crawl::frontier::fleet::words::{
+    add_refusals, differences, millis, random, refusals_to_json, uuid,
+};
 use crate::crawl::frontier::{
     Answer, Committed, Frontier, HostNumber, HostPace, LeasedHost, NewUrl, NotedLink, Place,
     Reached, Waiting,
 };
-use crate::crawl::refusal::{Refusal, Refusals};
+use crate::crawl::refusal::Refusals;
 use crate::crawl::seen_cache::SeenCache;
 use crate::error::Error;
 use crate::row::Row;
@@ -53,90 +59,6 @@ const HOSTS_KEPT_MAX: usize = 16 * 1024;
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How often such a process looks for hosts that were forgotten.
 const SEARCH_EVERY: Duration = Duration::from_secs(5);
-/// The rows of an export that are read at once.
-const ROWS_AT_ONCE: i64 = 1000;
-
-/// How a process takes part in a crawl that many share.
-///
-/// ```
-/// use std::time::Duration;
-/// use silkmill_scrape::FleetOptions;
-///
-/// let options = FleetOptions::new("postgres://me@db.example/crawls")
-///     .job("example.com")
-///     .lease(Duration::from_secs(30));
-/// # let _ = options;
-/// ```
-#[derive(Clone)]
-#[must_use = "options have no effect until a job is opened with them"]
-pub struct FleetOptions {
-    url: String,
-    job: String,
-    password: Option<String>,
-    lease: Duration,
-    rows_max: Option<u64>,
-    delay: Duration,
-    name: String,
-}
-
-impl std::fmt::Debug for FleetOptions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FleetOptions").field("job", &self.job).finish_non_exhaustive()
-    }
-}
-
-impl FleetOptions {
-    /// Names the database: `postgres://USER@HOST:PORT/DATABASE`.
-    pub fn new(url: impl Into<String>) -> FleetOptions {
-        FleetOptions {
-            url: url.into(),
-            job: "silkmill".to_owned(),
-            password: None,
-            lease: Duration::from_secs(60),
-            rows_max: None,
-            delay: Duration::ZERO,
-            name: format!("process {}", std::process::id()),
-        }
-    }
-
-    /// Names the job, which is a schema of the database. The default is `silkmill`.
-    pub fn job(mut self, name: impl Into<String>) -> Self {
-        self.job = name.into();
-        self
-    }
-
-    /// Sets the password, for a URL that has none.
-    pub fn password(mut self, password: impl Into<String>) -> Self {
-        self.password = Some(password.into());
-        self
-    }
-
-    /// Sets how long a host stays with a process that has died. The default is a minute; a second
-    /// is the least.
-    pub fn lease(mut self, time: Duration) -> Self {
-        self.lease = time.max(Duration::from_secs(1));
-        self
-    }
-
-    /// Ends the crawl when all processes together have this many rows. It never has one more. Of
-    /// the limits that processes were given the largest counts.
-    pub fn rows_max(mut self, rows: u64) -> Self {
-        self.rows_max = Some(rows);
-        self
-    }
-
-    /// Sets how long every host is left alone between two requests, whatever it wants.
-    pub fn delay(mut self, delay: Duration) -> Self {
-        self.delay = delay;
-        self
-    }
-
-    /// Names this process in the database, for people.
-    pub fn process_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-}
 
 /// The job of a crawl that many processes share.
 #[derive(Debug)]
@@ -253,42 +175,6 @@ impl FleetJob {
     /// Returns how many rows the crawl has, as far as this process knows.
     pub fn rows(&self) -> u64 {
         self.record.rows
-    }
-
-    /// Hands on the cells of every row of the crawl, in the order of their indices, as texts. It
-    /// ends early when `take` fails, with that failure.
-    ///
-    /// # Errors
-    ///
-    /// When the rows cannot be read.
-    pub fn read_rows<E>(
-        &mut self,
-        mut take: impl FnMut(&[Option<String>]) -> Result<(), E>,
-    ) -> Result<Result<(), E>, Error> {
-        let selection = self.rows.selection();
-        let columns = self.rows.columns().len();
-        let index_column = self.index_column;
-        let mut last = -1_i64;
-        loop {
-            let statement = selection.clone();
-            let rows = self.database.run("read", move |session| {
-                let rows = session.query(&statement, &[&last, &ROWS_AT_ONCE])?;
-                let cells = |row: &postgres::Row| -> Vec<Option<String>> {
-                    (0..columns).map(|column| row.get(column)).collect()
-                };
-                Ok(rows.iter().map(cells).collect::<Vec<_>>())
-            })?;
-            if rows.is_empty() {
-                return Ok(Ok(()));
-            }
-            for row in rows {
-                let index = row[index_column].as_deref().and_then(|index| index.parse().ok());
-                last = index.unwrap_or(i64::MAX);
-                if let Err(error) = take(&row) {
-                    return Ok(Err(error));
-                }
-            }
-        }
     }
 
     pub(crate) fn reached(&self) -> Reached {
@@ -585,52 +471,5 @@ impl Frontier for FleetJob {
     }
 }
 
-/// Returns in what the words of a job differ from those of this process.
-fn differences(old: &[(String, String)], new: &[(String, String)]) -> Vec<String> {
-    let find = |words: &[(String, String)], name: &str| {
-        words.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone())
-    };
-    let shown = |value: Option<String>| {
-        value.map_or_else(|| "not given".to_owned(), |value| format!("{value:?}"))
-    };
-    let names: std::collections::BTreeSet<&String> =
-        old.iter().chain(new).map(|(name, _)| name).collect();
-    names
-        .into_iter()
-        .map(|name| (name, find(old, name), find(new, name)))
-        .filter(|(_, old, new)| old != new)
-        .map(|(name, old, new)| format!("{name} was {} and is {}", shown(old), shown(new)))
-        .collect()
-}
-
-fn refusals_to_json(refusals: &Refusals) -> String {
-    let counts: HashMap<&str, u64> =
-        refusals.iter().map(|(refusal, count)| (refusal.name(), count)).collect();
-    serde_json::to_string(&counts).expect("names and numbers go to memory")
-}
-
-fn add_refusals(all: &mut Refusals, json: &str) {
-    let counts: HashMap<String, u64> = serde_json::from_str(json).unwrap_or_default();
-    for refusal in Refusal::ALL {
-        all.add(refusal, counts.get(refusal.name()).copied().unwrap_or(0));
-    }
-}
-
-fn random() -> u128 {
-    let mut bytes = [0; 16];
-    SystemRandom::new().fill(&mut bytes).expect("the system has random numbers");
-    u128::from_le_bytes(bytes)
-}
-
-/// Writes a random number as a UUID.
-fn uuid(number: u128) -> String {
-    let digits = format!("{number:032x}");
-    let (a, b, c, d, e) =
-        (&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]);
-    format!("{a}-{b}-{c}-{d}-{e}")
-}
-
-/// Returns the milliseconds of a time, the last one counted in full.
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX)
-}
+#[cfg(test)]
+mod model;
