@@ -171,8 +171,8 @@ pub(crate) trait Frontier: fmt::Debug {
         is_held: &dyn Fn(&Place) -> bool,
     ) -> Result<Vec<Waiting>, Error>;
 
-    /// Takes a URL that was found, unless it was ever found before. Returns whether it can be leased
-    /// now that it was not before. A store that many share finds out with the next commit.
+    /// Takes a URL that was found, unless it was ever found before. Returns whether it is new and
+    /// can be leased now. A store that many share finds out with the next commit.
     fn add(&mut self, url: &NewUrl<'_>) -> Result<bool, Error>;
 
     /// Takes back a URL that was leased, with or without a row.

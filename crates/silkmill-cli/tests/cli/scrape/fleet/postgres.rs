@@ -183,7 +183,7 @@ pub(super) fn signal(child: &Child, name: &str) {
     assert!(sent.unwrap().success());
 }
 
-/// Finds the folder that PostgreSQL's programs are in; Debian puts none of the server's on the path.
+/// Finds the folder that PostgreSQL's programs are in; Debian has none of the server's on the path.
 fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").ok();
     let of_debian = versions.into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));

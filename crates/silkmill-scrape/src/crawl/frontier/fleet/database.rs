@@ -18,7 +18,7 @@ use postgres::{Client, Config, Row, Statement};
 use silkmill::CancelToken;
 
 use crate::crawl::frontier::fleet::address::Address;
-use crate::crawl::frontier::fleet::tls;
+use crate::crawl::frontier::fleet::tls::{self, Refused};
 use crate::error::{Error, ErrorKind};
 
 /// How long a database that was there may be away.
@@ -191,7 +191,10 @@ impl Session {
         config.keepalives_idle(DEAD_AFTER / 3);
         config.keepalives_interval(DEAD_AFTER / 6);
         config.keepalives_retries(3);
-        let mut client = tls::connect(address, &config)?;
+        let mut client = tls::connect(address, &config).map_err(|refused| match refused {
+            Refused::Address(why) => Reason::permanent(why),
+            Refused::Client(error) => Reason::of(&error),
+        })?;
         client
             .batch_execute(&format!("{SETTINGS}; SET search_path = {}", address.schema()))
             .map_err(|error| Reason::of(&error))?;
@@ -260,7 +263,7 @@ impl Session {
 
 /// Why a piece of work has no result.
 #[derive(Debug)]
-pub(super) struct Reason {
+struct Reason {
     text: String,
     /// Whether it may be otherwise a little later.
     may_pass: bool,
@@ -268,7 +271,7 @@ pub(super) struct Reason {
 }
 
 impl Reason {
-    pub(super) fn permanent(text: String) -> Reason {
+    fn permanent(text: String) -> Reason {
         Reason { text, may_pass: false, ends_connection: true }
     }
 
@@ -276,7 +279,7 @@ impl Reason {
         Reason { text: text.to_owned(), may_pass: true, ends_connection: true }
     }
 
-    pub(super) fn of(error: &Failure) -> Reason {
+    fn of(error: &Failure) -> Reason {
         let Some(database) = error.as_db_error() else {
             // The client failed, or the network. A wrong password is an error of the client's
             // where the server asks for one and there is none.

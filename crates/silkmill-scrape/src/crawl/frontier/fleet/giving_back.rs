@@ -7,9 +7,9 @@
 //! connection still commits.
 //!
 //! Then come the hosts: what was given back of a host whose token is another has no effect. Of the
-//! others the URLs are deleted from the queue, and only a URL that was deleted has a row, and links.
-//! Everything that two processes may both touch is taken in one order, so that they do not wait for
-//! each other.
+//! others the URLs are deleted from the queue, and only a URL that was deleted has a row, and
+//! links. Everything that two processes may both touch is taken in one order, so that they do not
+//! wait for each other.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

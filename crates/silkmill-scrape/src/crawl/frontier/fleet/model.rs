@@ -1,8 +1,9 @@
-//! A model of what processes and the database say to each other, and every state that it can reach.
+//! A model of what processes and the database say to each other, and all its states.
 //!
-//! Two processes crawl one host of two pages: the first leads to the second. What a process sends may be applied late, again, or never. A lease ends for its process
-//! before it ends in the database, unless the process is stopped or dead. Times are no numbers
-//! here: a lease is live or has ended.
+//! Two processes crawl one host of two pages: the first leads to the second. What a process sends
+//! may be applied late, again, or never. A lease ends for its process before it ends in the
+//! database, unless the process is stopped or dead. Times are no numbers here: a lease is live or
+//! has ended.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -141,7 +142,7 @@ impl World {
         };
         if self.deaths < DEATHS_MAX {
             add(&|world| {
-                // A new process has a record of its own. What the old one sent may still be applied.
+                // A new process has a record of its own. What the old one sent may be applied yet.
                 let id = PROCESSES + usize::from(world.deaths);
                 world.processes[place] = Process { id, ..Process::default() };
                 world.deaths += 1;
@@ -203,7 +204,7 @@ impl World {
                 }
             });
         }
-        // With nothing to do it looks after its lease, and lets go of a host without pages.
+        // With nothing to do it looks after its lease, or lets go of a host.
         if process.page.is_none() && process.lease.is_some() {
             add(&|world| {
                 let is_ours = world.database.token == world.processes[place].lease;

@@ -9,11 +9,17 @@ use postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::crawl::frontier::fleet::address::Address;
-use crate::crawl::frontier::fleet::database::Reason;
 pub(super) use crate::net::tls::words::in_words;
 use crate::net::tls::{Tls, Trust};
 
-pub(super) fn connect(address: &Address, config: &Config) -> Result<Client, Reason> {
+/// Why there is no connection.
+pub(super) enum Refused {
+    /// What the address says cannot be done.
+    Address(String),
+    Client(postgres::Error),
+}
+
+pub(super) fn connect(address: &Address, config: &Config) -> Result<Client, Refused> {
     let is_local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
     let is_socket = is_local && config.get_hostaddrs().is_empty();
     let client = if is_socket || config.get_ssl_mode() == SslMode::Disable {
@@ -22,10 +28,10 @@ pub(super) fn connect(address: &Address, config: &Config) -> Result<Client, Reas
         let mut trust = Trust::default();
         trust.accepts_any_certificate = !address.verifies;
         if let Some(path) = &address.root_certificates {
-            trust.add_file(path).map_err(|error| Reason::permanent(error.to_string()))?;
+            trust.add_file(path).map_err(|error| Refused::Address(error.to_string()))?;
         }
-        let tls = Tls::new(trust).client_config().map_err(Reason::permanent)?;
+        let tls = Tls::new(trust).client_config().map_err(Refused::Address)?;
         config.connect(MakeRustlsConnect::new((*tls).clone()))
     };
-    client.map_err(|error| Reason::of(&error))
+    client.map_err(Refused::Client)
 }
