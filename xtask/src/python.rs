@@ -87,7 +87,8 @@ fn free_threaded() -> anyhow::Result<()> {
     let target = root().join("target/free-threaded");
     let config = target.join("pyo3.txt");
     std::fs::create_dir_all(&target).with_context(|| format!("failed to make {target:?}"))?;
-    std::fs::write(&config, FREE_THREADED).with_context(|| format!("failed to write {config:?}"))?;
+    std::fs::write(&config, FREE_THREADED)
+        .with_context(|| format!("failed to write {config:?}"))?;
     let mut compile = crate::program::cargo();
     compile.args(["check", "-p", "silkmill-py", "--target-dir"]).arg(target);
     check(compile.env("PYO3_CONFIG_FILE", config))

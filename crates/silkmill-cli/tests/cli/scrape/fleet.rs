@@ -281,6 +281,22 @@ fn a_limit_of_rows_is_exact_for_all_processes_together() {
 }
 
 #[test]
+fn a_host_that_was_forgotten_is_found() {
+    let Some(postgres) = Postgres::start() else { return };
+    let server = Server::start(tree).unwrap();
+    let start = |rows: &str| {
+        let args = ["--sitemap", "off", "--max-pages", rows];
+        with(process(&postgres.url(), "forgotten", &server.url("/")), &args)
+    };
+    assert_eq!(export(start("4"), &Folder::new()).len(), 4);
+    // As if a process had found no URL while another had not committed what it had found.
+    let parked = "UPDATE forgotten.host SET ready_at = 'infinity', token = NULL RETURNING 1";
+    assert_eq!(postgres.tell(parked), "1");
+
+    are_of_tree(&export(start("1000"), &Folder::new()));
+}
+
+#[test]
 fn hosts_are_shared_with_a_process_that_comes_late() {
     let Some(postgres) = Postgres::start() else { return };
     // Every address of the loopback network is a host of its own.

@@ -163,7 +163,7 @@ impl FleetJob {
             seeds_known: 0,
             set_aside: Vec::new(),
             is_over: false,
-            next_search: Instant::now() + SEARCH_EVERY,
+            next_search: Instant::now(),
         })
     }
 

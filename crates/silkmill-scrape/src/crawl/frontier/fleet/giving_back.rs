@@ -444,9 +444,10 @@ fn wake(session: &mut Session, hosts: &[HostNumber]) -> Result<(), Failure> {
         return Ok(());
     }
     session.execute(
-        "UPDATE host SET ready_at = greatest(now(), rested_at) WHERE number IN \
-         (SELECT number FROM host WHERE number = ANY($1) AND ready_at = 'infinity' \
-         ORDER BY number FOR UPDATE SKIP LOCKED)",
+        "WITH parked AS MATERIALIZED (SELECT number FROM host WHERE number = ANY($1) \
+         AND ready_at = 'infinity' ORDER BY number FOR UPDATE SKIP LOCKED) \
+         UPDATE host SET ready_at = greatest(now(), rested_at) \
+         FROM parked WHERE host.number = parked.number",
         &[&hosts],
     )?;
     Ok(())
@@ -457,14 +458,14 @@ fn wake(session: &mut Session, hosts: &[HostNumber]) -> Result<(), Failure> {
 /// URLs once.
 pub(super) fn wake_forgotten(session: &mut Session) -> Result<(), Failure> {
     session.execute(
-        "UPDATE host SET ready_at = greatest(now(), rested_at) WHERE number IN ( \
-         SELECT number FROM host WHERE ready_at = 'infinity' AND number IN ( \
-         WITH RECURSIVE waiting(host) AS ( \
+        "WITH RECURSIVE waiting(host) AS ( \
          (SELECT host FROM queue WHERE host > 0 ORDER BY host LIMIT 1) UNION ALL \
          SELECT (SELECT queue.host FROM queue WHERE queue.host > waiting.host \
-         ORDER BY queue.host LIMIT 1) FROM waiting WHERE waiting.host IS NOT NULL) \
-         SELECT host FROM waiting WHERE host IS NOT NULL) \
-         ORDER BY number FOR UPDATE SKIP LOCKED)",
+         ORDER BY queue.host LIMIT 1) FROM waiting WHERE waiting.host IS NOT NULL), \
+         parked AS MATERIALIZED (SELECT number FROM host JOIN waiting ON host = number \
+         WHERE ready_at = 'infinity' ORDER BY number FOR UPDATE OF host SKIP LOCKED) \
+         UPDATE host SET ready_at = greatest(now(), rested_at) \
+         FROM parked WHERE host.number = parked.number",
         &[],
     )?;
     Ok(())

@@ -157,11 +157,13 @@ pub(super) fn lease(session: &mut Session, wanted: &Wanted) -> Result<Leased, Fa
 
 fn lease_ready(session: &mut Session, wanted: &Wanted) -> Result<Vec<LeasedHost>, Failure> {
     let rows = session.query(
-        "UPDATE host SET token = $2::text::uuid, ready_at = now() + \
-         ($3::bigint + greatest(delay_ms, learned_ms, $4::bigint)) * interval '1 millisecond' \
-         WHERE number IN (SELECT number FROM host WHERE ready_at <= now() \
+        // Materialized: a plan that ran the selection twice would lease more.
+        "WITH ready AS MATERIALIZED (SELECT number FROM host WHERE ready_at <= now() \
          AND ready_at < 'infinity' ORDER BY ready_at LIMIT $1 FOR UPDATE SKIP LOCKED) \
-         RETURNING number, name, rows, learned_ms, latency_ms",
+         UPDATE host SET token = $2::text::uuid, ready_at = now() + ($3::bigint + \
+         greatest(delay_ms, learned_ms, $4::bigint)) * interval '1 millisecond' \
+         FROM ready WHERE host.number = ready.number \
+         RETURNING host.number, name, rows, learned_ms, latency_ms",
         &[&wanted.hosts_max, &wanted.token, &wanted.lease_ms, &wanted.delay_ms],
     )?;
     Ok(rows.iter().map(leased_host).collect())
