@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MISSING = object()
+#: The standard library's class, whatever is put in its place later.
+_Standard = threading.Thread
 
 
 class Thread(threading.Thread):
@@ -27,6 +29,10 @@ class Thread(threading.Thread):
     _silkmill_traceback: TracebackType | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
+        if not isinstance(self, Thread):
+            # Where this class stands in the place of the standard library's, threads of other classes that were made
+            # from that call it by the name: the one that stands for a foreign thread, and old subclasses.
+            return _Standard.__init__(self, *args, **options)
         super().__init__(*args, **options)
         # The standard library keeps here what is called with an exception that ends the thread.
         invoke = self._invoke_excepthook  # type: ignore[has-type]
@@ -39,6 +45,8 @@ class Thread(threading.Thread):
 
     def run(self) -> Any:
         """Calls the target, through the standard library's ``run``, and keeps what it returns or raises."""
+        if not isinstance(self, Thread):
+            return _Standard.run(self)
         target: Any = self._target  # type: ignore[has-type]
         if target is None:
             super().run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
 import threading
 import time
@@ -172,3 +173,30 @@ def test_a_thread_keeps_nothing_but_its_outcome(monkeypatch: pytest.MonkeyPatch)
             assert watched() is None, "no circle leads back to the thread"
         finally:
             gc.enable()
+
+
+def test_threads_of_older_classes_work_where_ours_stands_in_the_standards_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Old(threading.Thread):
+        def __init__(self) -> None:
+            threading.Thread.__init__(self, target=lambda: seen.append(threading.current_thread()))
+
+        def run(self) -> None:
+            threading.Thread.run(self)
+
+    def foreign() -> None:
+        try:
+            seen.append(threading.current_thread())
+        finally:
+            ended.set()
+
+    seen: list[threading.Thread] = []
+    ended = threading.Event()
+    monkeypatch.setattr(threading, "Thread", Thread)
+
+    old = Old()
+    old.start()
+    old.join()
+    _thread.start_new_thread(foreign, ())
+
+    assert ended.wait(10)
+    assert seen[0] is old and seen[1].name.startswith("Dummy-"), seen
