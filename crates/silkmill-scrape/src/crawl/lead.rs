@@ -209,7 +209,7 @@ impl<'a> Lead<'a> {
     /// Returns the next URL that the run may take.
     fn next_waiting(&mut self) -> Result<Option<Waiting>, Error> {
         loop {
-            if self.rows_and_pages() >= self.options.rows_max {
+            if self.rows_and_pages() >= self.options.rows_max || self.is_broken() {
                 return Ok(None);
             }
             if let Some(waiting) = self.ready.pop_front() {

@@ -91,7 +91,9 @@ impl Lead<'_> {
             }
             // If what was added is new, it can be leased at once.
             self.commit();
-            self.make_thirsty(host);
+            if !self.is_broken() {
+                self.make_thirsty(host);
+            }
             return Ok(());
         }
         held.rows += urls.len() as u64;

@@ -87,6 +87,35 @@ fn a_process_that_cannot_reach_the_database_requests_nothing_past_its_lease() {
 }
 
 #[test]
+fn a_process_that_is_interrupted_while_the_database_is_away_ends() {
+    let Some(mut postgres) = Postgres::start() else { return };
+    let (server, _, _) = clocked(Duration::from_millis(50));
+    let args = ["--sitemap", "off", "-j", "1", "--per-host", "1"];
+    let mut child = with(process(&postgres.url(), "away", &server.url("/")), &args);
+    let mut child = child.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let since = Instant::now();
+    while server.requests() < 6 && since.elapsed() < Duration::from_secs(20) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    postgres.go_down();
+    thread::sleep(Duration::from_millis(700));
+    signal(&child, "INT");
+
+    let status = wait(&mut child);
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
+    assert_eq!(status.code(), Some(2), "{said}");
+    assert!(said.contains("the crawl's job \"away\" in \"postgres\""), "{said}");
+
+    // What was not committed is done again.
+    postgres.go_up();
+    let process = with(process(&postgres.url(), "away", &server.url("/")), &args[..2]);
+    let rows = export(process, &Folder::new());
+    are_whole(&rows);
+    assert_eq!(rows.len(), 61);
+}
+
+#[test]
 fn a_host_is_asked_no_faster_by_a_fleet_than_by_one() {
     let Some(postgres) = Postgres::start() else { return };
     let (times, started) = (Times::default(), Instant::now());
