@@ -309,6 +309,41 @@ def test_forking_from_a_busy_pool_never_hangs_the_child() -> None:
                 thread.join()
 
 
+def test_threads_that_fork_at_the_same_time_do_not_wait_for_each_other_for_ever() -> None:
+    done = run(
+        """
+        import os, threading, warnings, silkmill
+        warnings.simplefilter("ignore")
+        sys.setswitchinterval(1e-6)
+        over = threading.Event()
+
+        def fork():
+            for _ in range(12):
+                child = os.fork()
+                if child == 0:
+                    os._exit(0)
+                os.waitpid(child, 0)
+
+        def work():
+            while not over.is_set():
+                list(silkmill.fetch(["http://127.0.0.1:1/"] * 3, retries=0))
+                with silkmill.ThreadPoolExecutor(4) as pool:
+                    list(pool.map(abs, range(20)))
+
+        worker = threading.Thread(target=work)
+        forks = [threading.Thread(target=fork) for _ in range(6)]
+        for thread in [worker, *forks]:
+            thread.start()
+        for thread in forks:
+            thread.join()
+        over.set()
+        worker.join()
+        print("over")
+        """
+    )
+    assert (done.stdout, done.returncode) == ("over\n", 0), done.stderr
+
+
 def test_a_child_of_a_worker_ends_as_it_should_and_runs_nothing_of_its_parent() -> None:
     done = run(
         """

@@ -52,9 +52,13 @@ thread_local! {
 }
 
 /// Holds what the threads of the engine share, until [`after_fork_in_parent`].
+///
+/// Another thread that forks may hold it, and needs the interpreter before it lets go: handlers of
+/// others run in between. So the wait is detached. No thread of the engine that waits meanwhile
+/// needs the interpreter.
 #[pyfunction]
-pub(crate) fn before_fork() {
-    GUARD.set(Some(fork_guard()));
+pub(crate) fn before_fork(py: Python<'_>) {
+    py.detach(|| GUARD.set(Some(fork_guard())));
 }
 
 #[pyfunction]
