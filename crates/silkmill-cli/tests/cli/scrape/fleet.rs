@@ -309,7 +309,7 @@ fn hosts_are_shared_with_a_process_that_comes_late() {
                 .map(|host| format!("<a href=http://127.0.0.{host}:{port}/{number}>x</a>"))
                 .collect();
             let next =
-                if number < 40 { format!("<a href=/{}>x</a>", number + 1) } else { String::new() };
+                if number < 200 { format!("<a href=/{}>x</a>", number + 1) } else { String::new() };
             Reply::html(hosts + &next).after(Duration::from_millis(20))
         }
     });
@@ -332,7 +332,7 @@ fn hosts_are_shared_with_a_process_that_comes_late() {
 
     let rows = export(start(), &Folder::new());
     are_whole(&rows);
-    assert_eq!(rows.len(), 8 * 41 + 1);
+    assert_eq!(rows.len(), 8 * 201 + 1);
     let busy = postgres.tell("SELECT count(*) FROM shared.worker WHERE rows > 0");
     assert_eq!(busy, "2", "the second process had nothing to do");
 }

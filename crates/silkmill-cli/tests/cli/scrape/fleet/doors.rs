@@ -1,6 +1,7 @@
 //! What lets a process into a database, and what does not.
 
 use std::process::Command;
+use std::time::Duration;
 
 use silkmill_testkit::Server;
 
@@ -61,7 +62,8 @@ fn what_cannot_be_a_fleet_is_refused() {
 #[test]
 fn a_database_may_want_a_password_and_tls() {
     let Some(postgres) = Postgres::start_guarded() else { return };
-    let server = Server::start(tree).unwrap();
+    // The connection is there for long enough to be looked at.
+    let server = Server::start(|request| tree(request).after(Duration::from_millis(400))).unwrap();
     let seed = server.url("/");
     let start = |words: &str, password: Option<&str>| {
         let url = format!("{}?{words}", postgres.url());
