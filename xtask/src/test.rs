@@ -139,8 +139,8 @@ how long each took.
 const HELP_END: &str = "
 time: about 35 minutes on two cores; with --fast about two, once dependencies are built
 needs: a C compiler; for some tests strace, git, patch, nginx, PostgreSQL, a C++ compiler, and
-      Python with lxml, html5lib and html5lib's tests. A test whose program is missing is skipped, and says so.
-      `.ci/run` installs them all on Debian
+      Python with lxml, html5lib and html5lib's tests. A test whose program is missing is
+      skipped, and says so. `.ci/run` installs them all on Debian
 environment:
   SILKMILL_REQUIRE=1  a test whose program is missing fails
   SILKMILL_LONG=1     what takes long runs, too: the step fuzz, every step of each sweep, more
