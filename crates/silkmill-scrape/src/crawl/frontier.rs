@@ -15,6 +15,7 @@
 #[cfg(feature = "postgres")]
 pub(crate) mod fleet;
 pub(crate) mod job;
+mod words;
 
 use std::fmt;
 use std::time::Duration;

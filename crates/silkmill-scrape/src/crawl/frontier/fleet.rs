@@ -24,8 +24,8 @@ mod leasing;
 pub(crate) mod options;
 pub(crate) mod row_table;
 mod tables;
+mod texts;
 mod tls;
-mod words;
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -41,9 +41,8 @@ use crate::crawl::frontier::fleet::leasing::{Held, Leased};
 use crate::crawl::frontier::fleet::options::FleetOptions;
 use crate::crawl::frontier::fleet::row_table::RowTable;
 use crate::crawl::frontier::fleet::tables::{Found, JobRecord, NewJob};
-use crate::crawl::frontier::fleet::words::{
-    add_refusals, differences, millis, random, refusals_to_json, uuid,
-};
+use crate::crawl::frontier::fleet::texts::{add_refusals, millis, random, refusals_to_json, uuid};
+use crate::crawl::frontier::words::differences;
 use crate::crawl::frontier::{
     Answer, Committed, Frontier, HostNumber, HostPace, LeasedHost, NewUrl, NotedLink, Place,
     Reached, Waiting,

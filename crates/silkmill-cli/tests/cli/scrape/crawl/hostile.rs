@@ -28,7 +28,10 @@ fn watched(command: &mut Command) -> Ended {
     let mut memory_kb = 0;
     while child.try_wait().unwrap().is_none() {
         let text = fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+        // A child that has just been started may still have the memory, and the name, of its parent.
+        let is_crawl = text.starts_with("Name:\tsilkmill\n");
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:").filter(|_| is_crawl));
+        let line = line.unwrap_or_default();
         let number = line.split_whitespace().next().and_then(|number| number.parse().ok());
         memory_kb = memory_kb.max(number.unwrap_or(0));
         thread::sleep(Duration::from_millis(10));

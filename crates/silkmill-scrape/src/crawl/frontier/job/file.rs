@@ -1,7 +1,6 @@
 //! The file of a job: how it is opened, what is in a new one, and whether it is the one of these
 //! words.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -9,6 +8,7 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::crawl::frontier::job::check;
+use crate::crawl::frontier::words::differences;
 use crate::error::{Error, ErrorKind, io_error_in_words};
 
 /// Says that a database is the job of a crawl: "silk".
@@ -96,27 +96,11 @@ pub(super) fn check(
     if version != VERSION {
         return refuse(&format!("it is of version {version}, and this program knows {VERSION}"));
     }
-    let read = || -> rusqlite::Result<HashMap<String, String>> {
+    let read = || -> rusqlite::Result<Vec<(String, String)>> {
         let mut query = connection.prepare("SELECT name, value FROM words")?;
         query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     };
-    let old = read().map_err(fail)?;
-    let shown = |value: Option<&String>| match value {
-        Some(value) => format!("{value:?}"),
-        None => "not given".to_owned(),
-    };
-    let mut differences = Vec::new();
-    for (name, value) in words {
-        if old.get(name) != Some(value) {
-            differences.push(format!("{name} was {} and is {value:?}", shown(old.get(name))));
-        }
-    }
-    for (name, value) in &old {
-        if !words.iter().any(|(other, _)| other == name) {
-            differences.push(format!("{name} was {value:?} and is not given"));
-        }
-    }
-    differences.sort();
+    let differences = differences(&read().map_err(fail)?, words);
     match differences.is_empty() {
         true => Ok(()),
         false => refuse(&format!("it is of a crawl with other words: {}", differences.join("; "))),

@@ -1,28 +1,11 @@
-//! What a job says in words: its options, its counts, its names.
+//! What a job says in texts: its counts, its names, its times.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::crawl::refusal::{Refusal, Refusals};
-
-/// Returns in what the words of a job differ from those of this process.
-pub(super) fn differences(old: &[(String, String)], new: &[(String, String)]) -> Vec<String> {
-    let find = |words: &[(String, String)], name: &str| {
-        words.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone())
-    };
-    let shown = |value: Option<String>| {
-        value.map_or_else(|| "not given".to_owned(), |value| format!("{value:?}"))
-    };
-    let names: BTreeSet<&String> = old.iter().chain(new).map(|(name, _)| name).collect();
-    names
-        .into_iter()
-        .map(|name| (name, find(old, name), find(new, name)))
-        .filter(|(_, old, new)| old != new)
-        .map(|(name, old, new)| format!("{name} was {} and is {}", shown(old), shown(new)))
-        .collect()
-}
 
 pub(super) fn refusals_to_json(refusals: &Refusals) -> String {
     let counts: HashMap<&str, u64> =
