@@ -28,7 +28,7 @@ fn watched(command: &mut Command) -> Ended {
     let mut memory_kb = 0;
     while child.try_wait().unwrap().is_none() {
         let text = fs::read_to_string(&status).unwrap_or_default();
-        // A child that has just been started may still have the memory, and the name, of its parent.
+        // A child that was started just now may still have the memory and the name of its parent.
         let is_crawl = text.starts_with("Name:\tsilkmill\n");
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:").filter(|_| is_crawl));
         let line = line.unwrap_or_default();
