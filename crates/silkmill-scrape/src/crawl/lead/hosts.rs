@@ -74,9 +74,15 @@ impl Lead<'_> {
         if room == 0 {
             return Ok(());
         }
+        // What was found and is not committed may be less deep than what is.
+        let is_by_depth = self.options.depth_max < u32::MAX;
+        if is_by_depth && held.places.is_empty() && self.frontier.has_pending(host) {
+            self.commit_for(host);
+            return Ok(());
+        }
         let is_held = |place: &Place| held.places.contains(place);
         let mut urls = self.frontier.lease_urls(host, room, held.places.len(), &is_held)?;
-        if self.options.depth_max < u32::MAX {
+        if is_by_depth {
             // A page may be found at a lesser depth by one that is under way.
             let depth = held.places.iter().map(|place| place.depth).min();
             let depth = depth.or(urls.first().map(|url| url.place.depth));
@@ -90,16 +96,21 @@ impl Lead<'_> {
                 return Ok(());
             }
             // If what was added is new, it can be leased at once.
-            self.commit();
-            if !self.is_broken() {
-                self.make_thirsty(host);
-            }
+            self.commit_for(host);
             return Ok(());
         }
         held.rows += urls.len() as u64;
         held.places.extend(urls.iter().map(|url| url.place));
         self.ready.extend(urls);
         Ok(())
+    }
+
+    /// Commits, since the host may have URLs then.
+    fn commit_for(&mut self, host: HostNumber) {
+        self.commit();
+        if !self.is_broken() {
+            self.make_thirsty(host);
+        }
     }
 
     fn release(&mut self, host: HostNumber) {
