@@ -126,7 +126,7 @@ pub fn crawl_in_fleet(
     crawl_from(start, crawl_options, options, job, cancel, sink)
 }
 
-/// Where a crawl begins.
+/// Says where a crawl begins.
 struct Start {
     key: [u64; 2],
     /// The URLs that the scope lies around; none in a new crawl.

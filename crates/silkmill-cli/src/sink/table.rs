@@ -16,7 +16,7 @@ use crate::sink::schema::Schema;
 /// The column that says whether a row has fields at all: one without a page has none.
 const HAS_FIELDS: &str = "has_fields";
 
-/// What PostgreSQL keeps of a name.
+/// The longest name that PostgreSQL keeps whole.
 const NAME_BYTES_MAX: usize = 63;
 
 /// Returns the table of a crawl's rows.

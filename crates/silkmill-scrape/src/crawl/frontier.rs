@@ -133,7 +133,7 @@ pub(crate) struct Reached {
     pub(crate) mark: Vec<u8>,
 }
 
-/// What a commit has shown of a store that others work on, too.
+/// Says what a commit has shown of a store that others work on, too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Committed {
     /// The hosts whose leases have gone to others. What was given back of them has no effect.
@@ -234,4 +234,9 @@ pub(crate) trait Frontier: fmt::Debug {
     fn totals(&mut self, own: Reached) -> Result<Reached, Error> {
         Ok(own)
     }
+}
+
+/// Returns the milliseconds of a time, the last one counted in full.
+pub(crate) fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX)
 }

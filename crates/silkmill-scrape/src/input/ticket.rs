@@ -51,3 +51,14 @@ pub(crate) enum Purpose {
     /// The pages that it lists.
     Sitemap,
 }
+
+impl Purpose {
+    /// Returns the purpose that a frontier has written down as this number.
+    pub(crate) fn of_number(number: i64) -> Purpose {
+        match number {
+            1 => Purpose::Check,
+            2 => Purpose::Sitemap,
+            _ => Purpose::Page,
+        }
+    }
+}

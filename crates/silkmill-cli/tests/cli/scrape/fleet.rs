@@ -322,9 +322,11 @@ fn hosts_are_shared_with_a_process_that_comes_late() {
     let args = ["--scope", "any", "--sitemap", "off", "--per-host", "1"];
     let start = || with(process(&postgres.url(), "shared", &seed), &args);
     let mut first = start().spawn().unwrap();
+    let since = Instant::now();
     while postgres.tell("SELECT to_regclass('shared.rows') IS NOT NULL") != "t"
         || postgres.tell("SELECT count(*) > 20 FROM shared.rows") != "t"
     {
+        assert!(since.elapsed() < Duration::from_secs(60), "the first process has no rows");
         thread::sleep(Duration::from_millis(10));
     }
     let mut second = start().spawn().unwrap();

@@ -41,11 +41,11 @@ use crate::crawl::frontier::fleet::leasing::{Held, Leased};
 use crate::crawl::frontier::fleet::options::FleetOptions;
 use crate::crawl::frontier::fleet::row_table::RowTable;
 use crate::crawl::frontier::fleet::tables::{Found, JobRecord, NewJob};
-use crate::crawl::frontier::fleet::texts::{add_refusals, millis, random, refusals_to_json, uuid};
+use crate::crawl::frontier::fleet::texts::{add_refusals, random, refusals_to_json, uuid};
 use crate::crawl::frontier::words::differences;
 use crate::crawl::frontier::{
     Answer, Committed, Frontier, HostNumber, HostPace, LeasedHost, NewUrl, NotedLink, Place,
-    Reached, Waiting,
+    Reached, Waiting, millis,
 };
 use crate::crawl::refusal::Refusals;
 use crate::crawl::seen_cache::SeenCache;
@@ -72,7 +72,6 @@ pub struct FleetJob {
     /// The number of the next return.
     number: i64,
     record: JobRecord,
-    refusals: Refusals,
     leases: HashMap<HostNumber, Held>,
     /// The numbers of hosts by name, those of leased hosts apart.
     leased_names: HashMap<String, HostNumber>,
@@ -148,7 +147,6 @@ impl FleetJob {
             worker,
             number: 0,
             record,
-            refusals: Refusals::default(),
             leases: HashMap::new(),
             leased_names: HashMap::new(),
             hosts: HashMap::new(),
@@ -426,7 +424,6 @@ impl Frontier for FleetJob {
     }
 
     fn commit(&mut self, reached: &Reached) -> Result<Committed, Error> {
-        self.refusals = reached.refusals;
         let given = self.take_return(reached);
         let is_nothing = given.hosts.is_empty()
             && given.pages.is_empty()

@@ -14,14 +14,14 @@ mod record;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::crawl::frontier::job::record::{leased_host, waiting};
 use crate::crawl::frontier::{
     Answer, Committed, Frontier, HostNumber, HostPace, LeasedHost, NewUrl, NotedLink, Place,
-    Reached, Waiting,
+    Reached, Waiting, millis,
 };
 use crate::crawl::refusal::{Refusal, Refusals};
 use crate::crawl::seen_cache::SeenCache;
@@ -460,11 +460,6 @@ impl Frontier for CrawlJob {
 fn epoch_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     millis(since)
-}
-
-/// Returns the milliseconds of a time, the last one counted in full.
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

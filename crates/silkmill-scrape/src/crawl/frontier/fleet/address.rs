@@ -6,6 +6,7 @@ use std::str::FromStr;
 use postgres::Config;
 use postgres::config::Host;
 
+use crate::crawl::frontier::fleet::texts::quoted;
 use crate::error::{Error, ErrorKind};
 
 /// The longest name of a job: what PostgreSQL keeps of a name.
@@ -67,7 +68,7 @@ impl Address {
             _ => false,
         };
         let shown = shown(&config, job);
-        let schema = format!("\"{}\"", job.replace('"', "\"\""));
+        let schema = quoted(job);
         let root_certificates = words.root_certificates.map(Into::into);
         Ok(Address { config, schema, shown, root_certificates, verifies })
     }

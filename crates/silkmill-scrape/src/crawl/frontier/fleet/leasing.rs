@@ -200,16 +200,11 @@ fn leased_host(row: &postgres::Row) -> LeasedHost {
 }
 
 fn waiting(row: &postgres::Row) -> Waiting {
-    let purpose = match row.get::<_, i16>(5) {
-        1 => Purpose::Check,
-        2 => Purpose::Sitemap,
-        _ => Purpose::Page,
-    };
     let place =
         Place { host: row.get(0), depth: row.get::<_, i32>(1).cast_unsigned(), number: row.get(2) };
     let origin = Origin {
         parent: row.get::<_, Option<i64>>(4).map(i64::cast_unsigned),
-        purpose,
+        purpose: Purpose::of_number(row.get::<_, i16>(5).into()),
         is_seed: row.get(6),
         from_public_network: row.get(7),
         hops: row.get::<_, i32>(8).cast_unsigned(),

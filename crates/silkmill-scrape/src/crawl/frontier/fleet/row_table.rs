@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::crawl::frontier::fleet::texts::quoted;
 use crate::row::Row;
 
 /// The type of [`RowTable`]'s cells.
@@ -81,9 +82,8 @@ impl RowTable {
 
     /// Returns the statement that reads rows behind an index, as texts.
     pub(super) fn selection(&self) -> String {
-        let columns: Vec<String> = (self.columns.iter())
-            .map(|(name, _)| format!("\"{}\"::text", name.replace('"', "\"\"")))
-            .collect();
+        let columns: Vec<String> =
+            (self.columns.iter()).map(|(name, _)| format!("{}::text", quoted(name))).collect();
         format!(
             "SELECT {} FROM rows WHERE \"index\" > $1 ORDER BY rows.\"index\" LIMIT $2",
             columns.join(", ")

@@ -9,6 +9,7 @@
 
 use crate::crawl::frontier::fleet::database::{Failure, Session};
 use crate::crawl::frontier::fleet::row_table::RowTable;
+use crate::crawl::frontier::fleet::texts::quoted;
 
 /// The version of the tables.
 const VERSION: i32 = 1;
@@ -81,7 +82,7 @@ impl NewJob {
         let columns: Vec<String> = table
             .columns()
             .iter()
-            .map(|(name, declared)| format!("\"{}\" {declared}", name.replace('"', "\"\"")))
+            .map(|(name, declared)| format!("{} {declared}", quoted(name)))
             .collect();
         format!("CREATE TABLE rows ({})", columns.join(", "))
     }

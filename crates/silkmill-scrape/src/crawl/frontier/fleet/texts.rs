@@ -1,7 +1,6 @@
-//! What a job says in texts: its counts, its names, its times.
+//! What a job says in texts: its counts, its names.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -34,7 +33,7 @@ pub(super) fn uuid(number: u128) -> String {
     format!("{a}-{b}-{c}-{d}-{e}")
 }
 
-/// Returns the milliseconds of a time, the last one counted in full.
-pub(super) fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX)
+/// Quotes a name for SQL.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -42,14 +42,9 @@ pub(super) fn leased_host(
 
 /// Reads a row of the queue, whose columns begin with the depth and the number.
 pub(super) fn waiting(place: Place, row: &Row<'_>) -> rusqlite::Result<Waiting> {
-    let purpose = match row.get::<_, i64>(4)? {
-        1 => Purpose::Check,
-        2 => Purpose::Sitemap,
-        _ => Purpose::Page,
-    };
     let origin = Origin {
         parent: row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned),
-        purpose,
+        purpose: Purpose::of_number(row.get(4)?),
         is_seed: row.get(5)?,
         from_public_network: row.get(6)?,
         hops: row.get(7)?,
